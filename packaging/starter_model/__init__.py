@@ -1,0 +1,1 @@
+"""Recipe of the starter model: data, training, conversion and evaluation."""
