@@ -1,0 +1,140 @@
+"""Plain descriptions of a Core ML Stable Diffusion model, as read from its files.
+
+`gui.coreml.inspect` fills these in; runtimes, pipeline and window read them.  No numpy, torch or
+coremltools here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+
+class ComponentKind(StrEnum):
+    """One network of a model.  Values are Apple's package suffixes."""
+
+    TEXT_ENCODER = "text_encoder"
+    TEXT_ENCODER_2 = "text_encoder_2"
+    TEXT_ENCODER_T5 = "text_encoder_t5"
+    UNET = "unet"
+    CONTROL_UNET = "control-unet"
+    REFINER = "refiner"
+    MMDIT = "mmdit"
+    VAE_DECODER = "vae_decoder"
+    VAE_ENCODER = "vae_encoder"
+    SAFETY_CHECKER = "safety_checker"
+    CONTROLNET = "controlnet"
+
+
+class Family(StrEnum):
+    SD1 = "sd1"
+    SD2 = "sd2"
+    SDXL = "sdxl"
+    SDXL_REFINER = "sdxl-refiner"
+    SD3 = "sd3"
+    UNKNOWN = "unknown"
+
+
+class Attention(StrEnum):
+    ORIGINAL = "original"
+    SPLIT_EINSUM = "split_einsum"
+    SPLIT_EINSUM_V2 = "split_einsum_v2"
+    UNKNOWN = "unknown"
+
+
+class FileFormat(StrEnum):
+    PACKAGE = "mlpackage"
+    COMPILED = "mlmodelc"
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One input or output.  `shape` holds None where the size is flexible; `dtype` is a MIL name
+    such as ``fp16``, ``fp32``, ``int32``."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...]
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class ComponentInfo:
+    """One network on disk.  A chunked UNet has two `files`, to be run one after the other with
+    tensors chained by name; `inputs` and `outputs` are then those of the whole chain."""
+
+    kind: ComponentKind
+    files: tuple[Path, ...]
+    format: FileFormat
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    attention: Attention = Attention.UNKNOWN
+    compression: str = ""
+    """Readable storage form: "" (none), "6-bit palette", "8-bit linear", "mixed palette" …"""
+    spec_version: int = 0
+    """Core ML specification version: 7 = macOS 13, 8 = macOS 14, 9 = macOS 15, 10 = macOS 26."""
+    function: str = ""
+    """Function to call in a multifunction package; empty: the only or default one."""
+    functions: tuple[str, ...] = ()
+    size_bytes: int = 0
+    name: str = ""
+    """ControlNet's own name; empty for every other kind."""
+    metadata: dict[str, str] = field(default_factory=dict)
+
+    def input(self, name: str) -> TensorSpec | None:
+        return next((t for t in self.inputs if t.name == name), None)
+
+    def output(self, name: str) -> TensorSpec | None:
+        return next((t for t in self.outputs if t.name == name), None)
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """A folder of components, seen as one text-to-image model."""
+
+    folder: Path
+    name: str
+    components: dict[ComponentKind, ComponentInfo]
+    controlnets: tuple[ComponentInfo, ...]
+    family: Family
+    attention: Attention
+    compression: str
+    latent_channels: int
+    latent_height: int
+    latent_width: int
+    image_height: int
+    image_width: int
+    unet_batch: int
+    context_channels: int
+    minimum_macos: str
+    """Oldest macOS the files declare, e.g. "13"."""
+    size_bytes: int
+    problems: tuple[str, ...] = ()
+    """One sentence each; empty when the model can be used."""
+    notes: tuple[str, ...] = ()
+    """Things worth knowing that do not stop use (no encoder: no image-to-image …)."""
+
+    @property
+    def usable(self) -> bool:
+        return not self.problems
+
+    @property
+    def has_image_to_image(self) -> bool:
+        return ComponentKind.VAE_ENCODER in self.components
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON view for `sfumato inspect --json` and for messages (paths as text)."""
+
+        def plain(value: Any) -> Any:
+            if isinstance(value, Path):
+                return str(value)
+            if isinstance(value, dict):
+                return {str(k): plain(v) for k, v in value.items()}
+            if isinstance(value, (list, tuple)):
+                return [plain(v) for v in value]
+            return value
+
+        return plain(dataclasses.asdict(self))

@@ -1,0 +1,168 @@
+"""`sfumato.json`: what a model's files do not say of themselves.
+
+Core ML files state neither prediction type nor latent scale nor scheduler.  The sidecar does; it
+lies in the model's folder, or (for folders that are not ours) in the library's own records.  Fields
+that were guessed by `gui.coreml.inspect.infer_sidecar` are listed in `inferred` and shown as such.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gui.coreml.model import Family
+from gui.request import ErrorKind, SfumatoError
+
+FILE_NAME = "sfumato.json"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Preview:
+    """Linear map latents → RGB in −1…1: ``rgb = x0 · matrix + bias`` (rows are latent channels)."""
+
+    matrix: tuple[tuple[float, float, float], ...]
+    bias: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class Card:
+    """What the model says to a person."""
+
+    description: str = ""
+    subjects: tuple[str, ...] = ()
+    backgrounds: tuple[str, ...] = ()
+    examples: tuple[str, ...] = ()
+    licence: str = ""
+
+
+@dataclass(frozen=True)
+class Sidecar:
+    family: Family
+    prediction_type: str = "epsilon"
+    """``epsilon``, ``v_prediction`` or ``sample``, as diffusers names them."""
+    scaling_factor: float = 0.18215
+    """Latents are (encoder output − shift_factor) × scaling_factor."""
+    shift_factor: float = 0.0
+    scheduler_config: dict[str, Any] = field(default_factory=dict)
+    """diffusers scheduler settings (betas, steps_offset, timestep_spacing …)."""
+    default_scheduler: str = ""
+    """User-known name, e.g. ``DPM++ 2M Karras``; empty: the family's default."""
+    default_steps: int = 0
+    default_guidance_scale: float = 0.0
+    pad_token_ids: tuple[int, ...] = ()
+    """Padding token per text encoder; empty: the family's (49407 for SD1, 0 for SD2 …)."""
+    force_zeros_for_empty_prompt: bool = False
+    preview: Preview | None = None
+    name: str = ""
+    source_repo: str = ""
+    source_revision: str = ""
+    card: Card = field(default_factory=Card)
+    hashes: dict[str, str] = field(default_factory=dict)
+    """SHA-256 by path relative to the folder."""
+    inferred: tuple[str, ...] = ()
+    """Names of fields that were guessed from the files."""
+    extra: dict[str, Any] = field(default_factory=dict)
+    """Further settings a tool wants to keep (conversion options …)."""
+
+    def to_json(self) -> dict[str, Any]:
+        return {"format": FORMAT, **dataclasses.asdict(self)}
+
+    @classmethod
+    def from_json(cls, data: Any, where: str = FILE_NAME) -> Sidecar:
+        """Read and check a sidecar; unknown keys are ignored, bad values are refused.
+
+        Raises:
+            SfumatoError: BAD_MODEL, naming the field.
+        """
+
+        def bad(what: str) -> SfumatoError:
+            return SfumatoError(ErrorKind.BAD_MODEL, f"The model's {FILE_NAME} {what}.", where)
+
+        if not isinstance(data, dict):
+            raise bad("is not a JSON object")
+        if data.get("format", FORMAT) != FORMAT:
+            raise bad(f"has format {data.get('format')!r}, which this version does not know")
+        known = {f.name for f in dataclasses.fields(cls)}
+        values = {k: v for k, v in data.items() if k in known}
+        try:
+            values["family"] = Family(values["family"])
+            for name in ("scaling_factor", "shift_factor", "default_guidance_scale"):
+                if name in values:
+                    values[name] = float(values[name])
+                    if not math.isfinite(values[name]):
+                        raise ValueError(f"{name} is not finite")
+            if values.get("scaling_factor", 1.0) == 0.0:
+                raise ValueError("scaling_factor is 0")
+            if values.get("prediction_type", "epsilon") not in (
+                "epsilon",
+                "v_prediction",
+                "sample",
+                "flow_prediction",
+            ):
+                raise ValueError("prediction_type is unknown")
+            if values.get("preview") is not None:
+                p = values["preview"]
+                values["preview"] = Preview(
+                    tuple((float(r), float(g), float(b)) for r, g, b in p["matrix"]),
+                    tuple(float(v) for v in p.get("bias", (0, 0, 0))),  # type: ignore[arg-type]
+                )
+            if "card" in values:
+                c = dict(values["card"])
+                names = ("subjects", "backgrounds", "examples")
+                lists = {k: tuple(str(s) for s in c.get(k, ())) for k in names}
+                values["card"] = Card(
+                    str(c.get("description", "")), **lists, licence=str(c.get("licence", ""))
+                )
+            for name in ("pad_token_ids", "inferred"):
+                if name in values:
+                    values[name] = tuple(values[name])
+            for name in ("scheduler_config", "hashes", "extra"):
+                if not isinstance(values.get(name, {}), dict):
+                    raise ValueError(f"{name} is not an object")
+            return cls(**values)
+        except (KeyError, TypeError, ValueError) as error:
+            raise bad(f"has a value that makes no sense ({error})") from error
+
+
+def read(folder: Path) -> Sidecar | None:
+    """The sidecar in `folder`, or None if there is none.
+
+    Raises:
+        SfumatoError: BAD_MODEL for a file that is no JSON or holds nonsense.
+    """
+    path = folder / FILE_NAME
+    if not path.is_file():
+        return None
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SfumatoError(
+            ErrorKind.BAD_MODEL, f"The model's {FILE_NAME} cannot be read.", f"{path}: {error}"
+        ) from error
+    return Sidecar.from_json(data, str(path))
+
+
+def write(folder: Path, sidecar: Sidecar) -> None:
+    """Write atomically.
+
+    Raises:
+        SfumatoError: STORAGE where the folder cannot be written.
+    """
+    import os
+
+    path = folder / FILE_NAME
+    temporary = path.with_name(f".{FILE_NAME}.{os.getpid()}")
+    try:
+        text = json.dumps(sidecar.to_json(), indent=1, ensure_ascii=False)
+        temporary.write_text(text + "\n", encoding="utf-8")
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise SfumatoError(
+            ErrorKind.STORAGE, f"The folder of the model cannot be written: {folder}", str(error)
+        ) from error

@@ -1,0 +1,79 @@
+"""Where things live.  One function for resources, one per user folder; nothing beside the code is
+ever written.  Standard library only.
+
+`SFUMATO_HOME` moves every user folder under one root (tests and portable installs use it).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+
+def resource(name: str) -> Path:
+    """Path of a file or folder that ships with the app, e.g. ``resource("starter-model")``.
+
+    Looks in the py2app bundle (`Contents/Resources/resources`), then in an installed wheel
+    (`gui/_resources`), then in a source checkout (`resources/` beside `gui/`).
+    """
+    return resource_root() / name
+
+
+def resource_root() -> Path:
+    """Folder that holds every shipped resource."""
+    package = Path(__file__).resolve().parent
+    candidates = [package / "_resources", package.parent / "resources"]
+    bundle = os.environ.get("RESOURCEPATH")  # set by py2app's launcher
+    if bundle and getattr(sys, "frozen", None):
+        candidates.insert(0, Path(bundle) / "resources")
+    for candidate in candidates:
+        if candidate.is_dir():
+            return candidate
+    return candidates[-1]
+
+
+def _home() -> Path | None:
+    value = os.environ.get("SFUMATO_HOME")
+    return Path(value).expanduser() if value else None
+
+
+def data_dir() -> Path:
+    """Application data (models, queue, logs); the same folder QStandardPaths would name."""
+    if home := _home():
+        return home / "data"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "Sfumato"
+    base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return Path(base) / "Sfumato"
+
+
+def cache_dir() -> Path:
+    """Things that can be made again (compiled models)."""
+    if home := _home():
+        return home / "cache"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "Sfumato"
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "Sfumato"
+
+
+def models_dir() -> Path:
+    """Installed models."""
+    return data_dir() / "Models"
+
+
+def logs_dir() -> Path:
+    return data_dir() / "Logs"
+
+
+def pictures_dir() -> Path:
+    """Where finished pictures go."""
+    if home := _home():
+        return home / "Pictures"
+    return Path.home() / "Pictures" / "Sfumato"
+
+
+def starter_model() -> Path:
+    """The model that ships with the app."""
+    return resource("starter-model")
