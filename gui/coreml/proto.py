@@ -1,0 +1,139 @@
+"""Read Core ML's protobuf specification without paying for coremltools.
+
+`import coremltools` takes seconds and pulls in torch and numpy, yet the generated protobuf modules
+in its `proto` folder need nothing but `google.protobuf`.  They import one another relatively, so a
+package of our own name laid over that folder loads them alone.  A real ``import coremltools`` in
+the same process, before or after, keeps working: protobuf's descriptor pool accepts the same file
+description twice and answers both with the same message classes.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.machinery
+import importlib.util
+import json
+import sys
+import threading
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from gui.request import ErrorKind, SfumatoError
+
+_ALIAS = "gui.coreml._specification"
+_lock = threading.Lock()
+
+
+def module(name: str) -> Any:
+    """The generated protobuf module `name`, e.g. ``module("MIL_pb2")``.
+
+    Raises:
+        SfumatoError: INTERNAL where coremltools is not installed or lacks the module.
+    """
+    with _lock:
+        try:
+            if _ALIAS not in sys.modules:
+                sys.modules[_ALIAS] = _alias_package()
+            return importlib.import_module(f"{_ALIAS}.{name}")
+        except ImportError as error:
+            raise SfumatoError(
+                ErrorKind.INTERNAL, "The Core ML file reader is not installed.", repr(error)
+            ) from error
+
+
+def _alias_package() -> Any:
+    """An empty package whose search path is coremltools' `proto` folder."""
+    found = importlib.util.find_spec("coremltools")  # locates, does not import
+    if found is None or not found.submodule_search_locations:
+        raise ImportError("coremltools is not installed")
+    folders = [str(Path(p) / "proto") for p in found.submodule_search_locations]
+    spec = importlib.machinery.ModuleSpec(_ALIAS, None, is_package=True)
+    spec.submodule_search_locations = folders
+    return importlib.util.module_from_spec(spec)
+
+
+def package_model_file(path: Path) -> Path:
+    """The specification file that a package's manifest names as its root.
+
+    Raises:
+        SfumatoError: BAD_MODEL for a missing, unreadable or nonsensical manifest, or one that
+            points outside the package.
+    """
+    manifest_path = path / "Manifest.json"
+
+    def bad(message: str, detail: object = "") -> SfumatoError:
+        return SfumatoError(ErrorKind.BAD_MODEL, message, f"{manifest_path}: {detail}")
+
+    try:
+        manifest = json.loads(manifest_path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise bad(f"{path.name} has no Manifest.json.", error) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise bad(f"The manifest of {path.name} cannot be read.", error) from error
+    try:
+        item = manifest["itemInfoEntries"][manifest["rootModelIdentifier"]]["path"]
+        relative = PurePosixPath(item)
+    except (KeyError, TypeError) as error:
+        raise bad(f"The manifest of {path.name} names no model.", repr(error)) from error
+    data = path / "Data"
+    file = data / relative
+    inside = file.resolve().is_relative_to(path.resolve())
+    if relative.is_absolute() or ".." in relative.parts or not inside:
+        raise bad(f"The manifest of {path.name} points outside the package.", item)
+    if not file.is_file():
+        raise bad(f"{path.name} lacks its model description.", f"{file} is missing")
+    return file
+
+
+def read_package_spec(path: Path) -> tuple[Any, Path]:
+    """Parse a `.mlpackage`'s specification; weights stay unread.
+
+    Args:
+        path: the package folder.
+
+    Returns:
+        The ``Model_pb2.Model`` message, and the folder that blob file names (``@model_path/…``)
+        are relative to.
+
+    Raises:
+        SfumatoError: BAD_MODEL for a missing, truncated or foreign file.
+    """
+    file = package_model_file(path)
+    return read_spec(file), file.parent
+
+
+def read_spec(file: Path) -> Any:
+    """Parse one specification file (`model.mlmodel`) into a ``Model_pb2.Model``.
+
+    Raises:
+        SfumatoError: BAD_MODEL where the bytes are no Core ML specification.
+    """
+    from google.protobuf.message import DecodeError
+
+    model = module("Model_pb2").Model()
+    try:
+        model.ParseFromString(file.read_bytes())
+    except DecodeError as error:
+        raise SfumatoError(
+            ErrorKind.BAD_MODEL,
+            f"The model description in {_package_name(file)} is truncated or damaged.",
+            f"{file}: {error}",
+        ) from error
+    except OSError as error:
+        raise SfumatoError(
+            ErrorKind.BAD_MODEL,
+            f"The model description in {_package_name(file)} cannot be read.",
+            f"{file}: {error}",
+        ) from error
+    if model.specificationVersion <= 0 or model.WhichOneof("Type") is None:
+        raise SfumatoError(
+            ErrorKind.BAD_MODEL,
+            f"{_package_name(file)} is truncated or holds no Core ML model.",
+            f"{file}: specification {model.specificationVersion}, type {model.WhichOneof('Type')}",
+        )
+    return model
+
+
+def _package_name(file: Path) -> str:
+    """The enclosing package's name, for messages."""
+    return next((p.name for p in file.parents if p.suffix == ".mlpackage"), file.name)
