@@ -160,7 +160,7 @@ def write(folder: Path, sidecar: Sidecar) -> None:
     try:
         text = json.dumps(sidecar.to_json(), indent=1, ensure_ascii=False)
         temporary.write_text(text + "\n", encoding="utf-8")
-        os.replace(temporary, path)
+        temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise SfumatoError(

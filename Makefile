@@ -1,0 +1,64 @@
+# Sfumato's commands.  Every target sets up what it needs (packaging/setup_dev.sh).
+#
+#   make run [PROMPT="a red apple"]   open the window; with no screen, run it offscreen
+#   make test                         linters, types, import contracts, tests
+#   make bench [ONLY="window stall"]  measure against the performance budget
+#   make lint                         linters, types and import contracts only
+#   make format                       rewrite the code in the house's format
+#   make setup                        only set up
+#   make lock                         write the lock file anew from .venv
+#   make clean                        remove what can be made again (.venv stays)
+#
+# PYTHON=…, TORCH_INDEX_URL=… choose the interpreter and where torch comes from at set-up.
+
+.PHONY: run test bench lint format setup setup-test lock clean
+.DEFAULT_GOAL := run
+
+PY := .venv/bin/python
+PROMPT ?=
+RUN_DIR ?= build/run
+PYTEST_ARGS ?=
+ONLY ?=
+
+export PYTHON TORCH_INDEX_URL
+
+# "no" only on a Linux session with neither X nor Wayland.
+SCREEN := $(shell if [ "$$(uname -s)" != Linux ] || [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ]; \
+	then echo yes; else echo no; fi)
+
+setup:
+	@packaging/setup_dev.sh run
+
+setup-test:
+	@packaging/setup_dev.sh test
+
+run: setup
+ifeq ($(SCREEN),yes)
+	$(PY) -m gui
+else
+	@mkdir -p $(RUN_DIR)
+	QT_QPA_PLATFORM=offscreen $(PY) -m gui --offscreen-run $(if $(PROMPT),"$(PROMPT)") --out $(RUN_DIR)
+endif
+
+lint: setup-test
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m pyright
+	.venv/bin/lint-imports
+
+format: setup-test
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+test: lint
+	$(PY) -m pytest $(PYTEST_ARGS)
+
+bench: setup-test
+	$(PY) -m tests.bench $(ONLY)
+
+lock: setup-test
+	$(PY) packaging/write_lock.py
+
+clean:
+	rm -rf build dist .pytest_cache .ruff_cache .import_linter_cache *.egg-info
+	find gui packaging tests -name __pycache__ -type d -prune -exec rm -rf {} +

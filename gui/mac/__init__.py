@@ -1,0 +1,1 @@
+"""macOS itself: the Dock, Finder, sleep and notifications, behind one protocol."""
