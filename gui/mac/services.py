@@ -1,0 +1,144 @@
+"""What the app asks of the desktop it runs on, and a stand-in for desktops that cannot do it.
+
+Only `gui.mac.cocoa` imports pyobjc, and only on a Mac; everyone else talks to `MacServices`.
+None of these services is needed to make a picture: where one is absent, nothing happens.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from gui.request import ErrorKind, SfumatoError
+
+_NOTIFY_SCRIPT = (
+    # The texts come as arguments, so nothing in them is ever read as AppleScript.
+    "on run argv",
+    "display notification (item 2 of argv) with title (item 1 of argv)",
+    "end run",
+)
+
+
+@runtime_checkable
+class MacServices(Protocol):
+    """The desktop's services.  Call them from the main thread only."""
+
+    def set_progress(self, fraction: float | None) -> None:
+        """Show a progress bar on the Dock icon.
+
+        Args:
+            fraction: 0 to 1, clamped; None takes the bar away.
+        """
+        ...
+
+    def set_badge(self, text: str) -> None:
+        """Show a short text on the Dock icon; empty takes it away."""
+        ...
+
+    def begin_activity(self, reason: str) -> None:
+        """Keep the machine awake and the app out of App Nap until `end_activity`.
+
+        A second call while an activity is held changes nothing.
+        """
+        ...
+
+    def end_activity(self) -> None:
+        """Let the machine sleep again; nothing happens when no activity is held."""
+        ...
+
+    def reveal(self, path: Path) -> None:
+        """Show a file in Finder, or open its folder in another desktop's file manager.
+
+        Raises:
+            SfumatoError: STORAGE when the file is gone, UNSUPPORTED when there is no file manager.
+        """
+        ...
+
+    def notify(self, title: str, body: str) -> None:
+        """Tell a person who is looking elsewhere; silently impossible on some desktops."""
+        ...
+
+
+class FallbackServices:
+    """The services without pyobjc: the system's own commands where there are some.
+
+    Args:
+        platform: as `sys.platform`; tests choose it.
+    """
+
+    def __init__(self, platform: str = sys.platform) -> None:
+        self._mac = platform == "darwin"
+        self._awake: subprocess.Popen[bytes] | None = None
+
+    def set_progress(self, fraction: float | None) -> None:
+        del fraction  # no command can draw on the Dock icon
+
+    def set_badge(self, text: str) -> None:
+        del text
+
+    def begin_activity(self, reason: str) -> None:
+        del reason
+        if self._awake is None and self._mac and (command := shutil.which("caffeinate")):
+            # -w: it ends with us, even if we crash.
+            self._awake = subprocess.Popen([command, "-i", "-w", str(os.getpid())])
+
+    def end_activity(self) -> None:
+        if self._awake is not None:
+            self._awake.terminate()
+            self._awake.wait()
+            self._awake = None
+
+    def reveal(self, path: Path) -> None:
+        if not path.exists():
+            raise SfumatoError(
+                ErrorKind.STORAGE, f"“{path.name}” is no longer where it was saved.", str(path)
+            )
+        if self._mac:
+            _start(["open", "-R", str(path)])
+        else:
+            _start(["xdg-open", str(path if path.is_dir() else path.parent)])
+
+    def notify(self, title: str, body: str) -> None:
+        if self._mac and (command := shutil.which("osascript")):
+            script = [argument for line in _NOTIFY_SCRIPT for argument in ("-e", line)]
+            _start([command, *script, title, body])
+        elif not self._mac and (command := shutil.which("notify-send")):
+            _start([command, "--app-name=Sfumato", "--", title, body])
+
+
+def mac_services() -> MacServices:
+    """The services of this machine: Cocoa's on a Mac with pyobjc, the fallback elsewhere."""
+    if sys.platform == "darwin":
+        try:
+            from gui.mac.cocoa import CocoaServices
+        except ImportError:  # pyobjc is optional
+            return FallbackServices()
+        return CocoaServices()
+    return FallbackServices()
+
+
+def _start(command: list[str]) -> None:
+    """Start a short-lived helper without waiting for it.
+
+    Raises:
+        SfumatoError: UNSUPPORTED when the command does not exist here.
+    """
+    try:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise SfumatoError(
+            ErrorKind.UNSUPPORTED, "No file manager could be opened on this desktop.", str(error)
+        ) from error
+    # Reap it, or it would stay a zombie until the app quits.
+    threading.Thread(target=process.wait, daemon=True).start()

@@ -1,0 +1,147 @@
+"""Desktop services: the fallback runs the system's own commands; Cocoa is asked for the rest."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import time
+import types
+from pathlib import Path
+from unittest.mock import MagicMock
+
+import pytest
+
+from gui.mac import FallbackServices, MacServices, mac_services
+from gui.request import ErrorKind, SfumatoError
+
+
+@pytest.fixture
+def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A PATH of real executables that write the arguments they were given to ``<name>.log``."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for name in ("open", "xdg-open", "osascript", "notify-send", "caffeinate"):
+        script = folder / name
+        wait = "exec sleep 60" if name == "caffeinate" else ""
+        script.write_text(
+            f'#!/bin/sh\nfor a in "$@"; do printf "%s\\n" "$a"; done > "$0.tmp"\n'
+            f'mv "$0.tmp" "$0.log"\n{wait}\n'
+        )
+        script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    return folder
+
+
+def arguments(commands: Path, name: str) -> list[str]:
+    log = commands / f"{name}.log"
+    deadline = time.monotonic() + 10
+    while not log.exists():
+        assert time.monotonic() < deadline, f"{name} was not run"
+        time.sleep(0.01)
+    return log.read_text().splitlines()
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    path = tmp_path / "a fox & its den.png"
+    path.write_bytes(b"png")
+    return path
+
+
+def test_reveal_selects_the_file_in_finder(commands: Path, picture: Path) -> None:
+    FallbackServices("darwin").reveal(picture)
+    assert arguments(commands, "open") == ["-R", str(picture)]
+
+
+def test_reveal_opens_the_folder_elsewhere(commands: Path, picture: Path) -> None:
+    FallbackServices("linux").reveal(picture)
+    assert arguments(commands, "xdg-open") == [str(picture.parent)]
+
+
+def test_reveal_says_that_a_file_is_gone(commands: Path, picture: Path) -> None:
+    picture.unlink()
+    with pytest.raises(SfumatoError, match="no longer") as error:
+        FallbackServices("linux").reveal(picture)
+    assert error.value.kind is ErrorKind.STORAGE
+
+
+def test_reveal_says_that_there_is_no_file_manager(
+    picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SfumatoError, match="file manager") as error:
+        FallbackServices("linux").reveal(picture)
+    assert error.value.kind is ErrorKind.UNSUPPORTED
+
+
+def test_notification_texts_stay_arguments(commands: Path) -> None:
+    hostile = 'done" & (do shell script "false") & "'
+    FallbackServices("darwin").notify("Sfumato", hostile)
+    assert arguments(commands, "osascript")[-2:] == ["Sfumato", hostile]
+    FallbackServices("linux").notify("--help", "body")
+    assert arguments(commands, "notify-send")[-3:] == ["--", "--help", "body"]
+
+
+def test_activity_keeps_a_mac_awake_until_it_ends(commands: Path) -> None:
+    services = FallbackServices("darwin")
+    services.begin_activity("Making a picture")
+    first = services._awake
+    services.begin_activity("Making another picture")
+    assert first is not None and services._awake is first
+    assert arguments(commands, "caffeinate")[0] == "-i"
+    assert first.poll() is None
+    services.end_activity()
+    assert first.poll() is not None
+    services.end_activity()
+
+
+def test_this_machine_gets_services() -> None:
+    services = mac_services()
+    assert isinstance(services, MacServices)
+    services.set_progress(0.5)
+    services.set_progress(None)
+    services.set_badge("2")
+    services.set_badge("")
+
+
+@pytest.fixture
+def cocoa(monkeypatch: pytest.MonkeyPatch) -> types.SimpleNamespace:
+    """`CocoaServices` over stand-ins for pyobjc's two modules."""
+    appkit, foundation = MagicMock(), MagicMock()
+    foundation.NSActivityUserInitiated = 0x00FFFFFF
+    size = appkit.NSApplication.sharedApplication().dockTile().size.return_value
+    size.width = size.height = 128.0
+    monkeypatch.setitem(sys.modules, "AppKit", appkit)
+    monkeypatch.setitem(sys.modules, "Foundation", foundation)
+    monkeypatch.delitem(sys.modules, "gui.mac.cocoa", raising=False)
+    module = importlib.import_module("gui.mac.cocoa")
+    monkeypatch.delitem(sys.modules, "gui.mac.cocoa")
+    tile = appkit.NSApplication.sharedApplication().dockTile()
+    bar = appkit.NSProgressIndicator.alloc().initWithFrame_()
+    info = foundation.NSProcessInfo.processInfo()
+    return types.SimpleNamespace(services=module.CocoaServices(), tile=tile, bar=bar, info=info)
+
+
+def test_dock_bar_is_made_once_and_clamped(cocoa: types.SimpleNamespace) -> None:
+    for fraction in (0.25, 1.5, -1.0):
+        cocoa.services.set_progress(fraction)
+    assert [call.args[0] for call in cocoa.bar.setDoubleValue_.call_args_list] == [0.25, 1.0, 0.0]
+    assert cocoa.tile.setContentView_.call_count == 1
+    cocoa.services.set_progress(None)
+    assert cocoa.tile.setContentView_.call_args.args == (None,)
+
+
+def test_activity_is_begun_once_and_ended_by_its_token(cocoa: types.SimpleNamespace) -> None:
+    cocoa.services.begin_activity("Making a picture")
+    cocoa.services.begin_activity("Making a picture")
+    token = cocoa.info.beginActivityWithOptions_reason_.return_value
+    cocoa.info.beginActivityWithOptions_reason_.assert_called_once_with(
+        0x00FFFFFF, "Making a picture"
+    )
+    cocoa.services.end_activity()
+    cocoa.services.end_activity()
+    cocoa.info.endActivity_.assert_called_once_with(token)
+
+
+def test_cocoa_offers_every_service(cocoa: types.SimpleNamespace) -> None:
+    assert isinstance(cocoa.services, MacServices)
