@@ -1,0 +1,165 @@
+"""What the server drives: the real pipeline, or a stand-in in tests.
+
+The real one is imported here and nowhere else in `gui.engine`, so that a stand-in's engine starts
+without torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import os
+import platform
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from gui import __version__
+from gui.paths import starter_model
+from gui.request import ErrorKind, PictureRecord, PictureRequest, SfumatoError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+STANDIN_VARIABLE = "SFUMATO_ENGINE_STANDIN"
+"""``module:function`` that returns a `Backend` to use instead of the pipeline.  For tests: it lets
+them run the real process with a pipeline that crashes, hangs or holds the interpreter lock.  Not
+looked at in a bundle."""
+
+_LIBRARIES = ("torch", "diffusers", "coremltools", "numpy")
+
+
+class JobHooks(Protocol):
+    """What a pipeline reports to and asks while it works."""
+
+    def on_step(
+        self, picture_index: int, step: int, steps: int, preview: np.ndarray | None
+    ) -> None: ...
+
+    def cancelled(self) -> bool: ...
+
+
+class Picture(Protocol):
+    @property
+    def pixels(self) -> np.ndarray: ...
+
+    @property
+    def record(self) -> PictureRecord: ...
+
+
+class LoadablePipeline(Protocol):
+    """The part of `gui.pipeline.pipeline.Pipeline` that the server uses."""
+
+    def load(self, on_loading: Callable[[str, int, int], None]) -> None: ...
+
+    def generate(self, request: PictureRequest, hooks: Any) -> Iterator[Any]: ...
+
+    def close(self) -> None: ...
+
+
+class OpenPipeline(Protocol):
+    """A pipeline with what the window wants to know of its model."""
+
+    @property
+    def key(self) -> object:
+        """Equal for two requests that the same loaded pipeline can serve."""
+        ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def width(self) -> int: ...
+
+    @property
+    def height(self) -> int: ...
+
+    def build(self) -> LoadablePipeline: ...
+
+
+class Backend(Protocol):
+    @property
+    def runtime(self) -> str: ...
+
+    @property
+    def cancelled_error(self) -> type[BaseException]:
+        """What `generate` raises when `hooks.cancelled()` said yes."""
+        ...
+
+    def versions(self) -> dict[str, str]: ...
+
+    def find(self, request: PictureRequest) -> OpenPipeline:
+        """Look at the request's model without loading it.  Raises SfumatoError."""
+        ...
+
+
+class ModelChoice:
+    """A model as the real backend sees it, ready to become a pipeline."""
+
+    def __init__(self, backend: PipelineBackend, request: PictureRequest) -> None:
+        from gui.coreml.inspect import inspect_model, load_sidecar, model_hash
+
+        folder = Path(request.model).expanduser() if request.model else starter_model()
+        self._info = inspect_model(folder)
+        if self._info.problems:
+            raise SfumatoError(
+                ErrorKind.BAD_MODEL, self._info.problems[0], "\n".join(self._info.problems)
+            )
+        self._sidecar = load_sidecar(self._info)
+        self._backend = backend
+        self._compute_unit = request.compute_unit
+        self.name = self._sidecar.name or self._info.name
+        self.width = self._info.image_width
+        self.height = self._info.image_height
+        self.key: object = (
+            self._info.folder,
+            model_hash(self._info),
+            self._sidecar,
+            self._compute_unit,
+        )
+
+    def build(self) -> LoadablePipeline:
+        from gui.pipeline.pipeline import Pipeline
+
+        return Pipeline(
+            self._info, self._sidecar, self._backend.machine_runtime, self._compute_unit
+        )
+
+
+class PipelineBackend:
+    """The real one: `gui.pipeline` over the runtime of this machine."""
+
+    def __init__(self) -> None:
+        from gui.coreml.runtime import default_runtime
+        from gui.pipeline import pipeline
+
+        self.machine_runtime = default_runtime()
+        self.runtime = self.machine_runtime.name
+        self.cancelled_error: type[BaseException] = pipeline.Cancelled
+
+    def versions(self) -> dict[str, str]:
+        return versions()
+
+    def find(self, request: PictureRequest) -> ModelChoice:
+        return ModelChoice(self, request)
+
+
+def versions() -> dict[str, str]:
+    """Versions for a report, without importing anything heavy."""
+    found = {"sfumato": __version__, "python": platform.python_version()}
+    for name in _LIBRARIES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "absent"
+    return found
+
+
+def make_backend() -> Backend:
+    """The real backend, or the stand-in that `SFUMATO_ENGINE_STANDIN` names."""
+    standin = os.environ.get(STANDIN_VARIABLE)
+    if standin and not getattr(sys, "frozen", None):
+        module, _, function = standin.partition(":")
+        return getattr(importlib.import_module(module), function)()
+    return PipelineBackend()

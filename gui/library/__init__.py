@@ -1,0 +1,1 @@
+"""Pictures and jobs on disk.  No Qt."""

@@ -1,0 +1,354 @@
+"""Finished pictures on disk: names, the PNG with its metadata, and reading that metadata back.
+
+Nothing half-written ever carries a picture's name: the bytes go to a hidden temporary file in the
+same folder, are synced, and only then get their name.  Pillow is imported when first needed, since
+the window process imports this module too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import json
+import os
+import secrets
+import time
+import unicodedata
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gui import __version__, paths
+from gui.request import (
+    MAX_SEED,
+    ErrorKind,
+    PictureRecord,
+    PictureRequest,
+    RandomSource,
+    SfumatoError,
+    StartImage,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+
+RECORD_KEY = "sfumato"
+"""Keyword of the PNG text chunk that holds our own JSON."""
+PARAMETERS_KEY = "parameters"
+"""Keyword under which Stable Diffusion web UIs keep their text, read by many other programs."""
+RECORD_FORMAT = 1
+
+_SLUG_CHARACTERS = 48
+_SLUG_BYTES = 96  # with time, seed and a number well below the 143 bytes of the strictest systems
+_TEMPORARY_PREFIX = ".sfumato-"
+_TEMPORARY_SUFFIX = ".part"
+_STALE_SECONDS = 3600.0
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
+
+
+def save_picture(pixels: np.ndarray, record: PictureRecord, request: PictureRequest) -> Path:
+    """Write one finished picture as a PNG that describes itself.
+
+    Args:
+        pixels: uint8 [height, width, 3], RGB.
+        record: what to store inside; an empty `created` is filled in with the present time.
+        request: the job's request.  Its `output_file` names the exact file, which is replaced if
+            it exists (numbered when `count` > 1); otherwise the file goes to `output_dir`, or to
+            a folder per day in the user's picture folder, under a name that is never in use yet.
+
+    Returns:
+        The absolute path of the file.
+
+    Raises:
+        SfumatoError: STORAGE where the folder cannot be written or the disk is full; nothing is
+            left behind then.
+    """
+    if not record.created:
+        record = replace(record, created=now())
+    folder, name = _destination(record, request)
+    try:
+        data = png_bytes(pixels, record)
+        folder.mkdir(parents=True, exist_ok=True)
+        _sweep(folder)
+        return _write(folder, name, data, overwrite=bool(request.output_file))
+    except OSError as error:
+        raise storage_error(folder, error) from error
+
+
+def read_record(path: Path) -> PictureRecord | None:
+    """The record inside a picture, or None where the picture was not made by Sfumato.
+
+    Raises:
+        SfumatoError: BAD_IMAGE for a file that is no picture or whose record is damaged.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as image:
+            text = image.info.get(RECORD_KEY)
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+        raise SfumatoError(
+            ErrorKind.BAD_IMAGE, f"This file is not a picture that can be read: {path}", repr(error)
+        ) from error
+    if not isinstance(text, str):
+        return None
+    try:
+        record = PictureRecord.from_json(json.loads(text)["record"])
+    except (ValueError, KeyError, TypeError, AttributeError, SfumatoError) as error:
+        raise SfumatoError(
+            ErrorKind.BAD_IMAGE,
+            f"The settings inside this picture are damaged: {path}",
+            repr(error),
+        ) from error
+    return _with_paths(record, _from_home)
+
+
+def now() -> str:
+    """The present local time as ISO 8601 with offset, whole seconds."""
+    return datetime.now().astimezone().isoformat(timespec="seconds")
+
+
+def png_bytes(pixels: np.ndarray, record: PictureRecord) -> bytes:
+    """Encode uint8 [height, width, 3] as PNG with both kinds of metadata."""
+    from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
+
+    height, width, channels = pixels.shape
+    if channels != 3 or pixels.dtype.name != "uint8":
+        raise SfumatoError(
+            ErrorKind.INTERNAL,
+            "The picture has an unexpected form.",
+            f"{pixels.dtype} {pixels.shape}",
+        )
+    info = PngInfo()
+    info.add_text(PARAMETERS_KEY, parameters_text(record))
+    # ASCII-only JSON: lone surrogates, NULs and every script survive as escapes.
+    info.add_itxt(RECORD_KEY, json.dumps(_stored(record), separators=(",", ":")))
+    buffer = io.BytesIO()
+    image = Image.frombytes("RGB", (width, height), pixels.tobytes())
+    image.save(buffer, "PNG", pnginfo=info, compress_level=4)
+    return buffer.getvalue()
+
+
+def parameters_text(record: PictureRecord) -> str:
+    """The settings in the form Stable Diffusion web UIs write and many programs read.
+
+    Prompt, then a line ``Negative prompt: …``, then one line of ``Key: value`` pairs separated by
+    commas, in which a value that holds a comma, a colon, a quote or a line break is a JSON string.
+    """
+    request = record.request
+    fields: list[tuple[str, str]] = [("Steps", str(request.steps))]
+    if request.scheduler:
+        fields.append(("Sampler", request.scheduler))
+    if request.guidance_scale is not None:
+        fields.append(("CFG scale", f"{request.guidance_scale:g}"))
+    fields.append(("Seed", str(request.seed)))
+    fields.append(("Size", f"{record.width}x{record.height}"))
+    if record.model_hash:
+        fields.append(("Model hash", record.model_hash))
+    fields.append(("Model", record.model_name))
+    if request.start_image is not None:
+        fields.append(("Denoising strength", f"{request.start_image.strength:g}"))
+    # Web UIs know two sources by these names; numpy is not among them, so it gets its own key.
+    known = {RandomSource.TORCH: ("RNG", "CPU"), RandomSource.NVIDIA: ("RNG", "NV")}
+    fields.append(known.get(request.random_source, ("Noise source", "numpy")))
+    fields.append(("Time taken", f"{record.seconds:.1f} s"))
+    fields.append(("Version", record.program or f"Sfumato {__version__}"))
+    lines = [request.prompt]
+    if request.negative_prompt:
+        lines.append(f"Negative prompt: {request.negative_prompt}")
+    lines.append(", ".join(f"{key}: {_quoted(value)}" for key, value in fields))
+    text = "\n".join(lines).replace("\0", "")
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def slug(prompt: str) -> str:
+    """The prompt as part of a file name: letters and digits of any script in lower case, joined
+    by hyphens; safe on every file system, at most 48 characters and 96 bytes; may be empty."""
+    text = unicodedata.normalize("NFC", prompt).lower()
+    words = "".join(c if c.isalnum() and c.isprintable() else " " for c in text).split()
+    result = ""
+    for word in words:
+        longer = f"{result}-{word}" if result else word
+        if len(longer) > _SLUG_CHARACTERS or len(longer.encode()) > _SLUG_BYTES:
+            break
+        result = longer
+    if not result and words:  # one enormous word, or a script without spaces
+        result = words[0][:_SLUG_CHARACTERS].encode()[:_SLUG_BYTES].decode("utf-8", "ignore")
+    return result
+
+
+def check_destination(request: PictureRequest) -> None:
+    """Make sure, before the work, that a picture of this request could be saved.
+
+    Raises:
+        SfumatoError: STORAGE; BAD_REQUEST for an exact file that is not named ``.png``.
+    """
+    if request.output_file:
+        file = Path(request.output_file).expanduser().absolute()
+        if file.suffix.lower() != ".png":
+            raise SfumatoError(
+                ErrorKind.BAD_REQUEST, f"Pictures are PNG files: {file.name} must end in .png."
+            )
+        if file.is_dir():
+            raise storage_error(file, IsADirectoryError(errno.EISDIR, "a folder has this name"))
+        folder = file.parent
+    elif request.output_dir:
+        folder = Path(request.output_dir).expanduser().absolute()
+    else:
+        folder = paths.pictures_dir()
+    check_writable(folder)
+
+
+def check_writable(folder: Path) -> None:
+    """Make sure that a file can be made in `folder`, creating the folder if need be.
+
+    Raises:
+        SfumatoError: STORAGE.
+    """
+    probe = folder / f"{_TEMPORARY_PREFIX}{secrets.token_hex(4)}{_TEMPORARY_SUFFIX}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise storage_error(folder, error) from error
+
+
+def storage_error(folder: Path, error: OSError) -> SfumatoError:
+    """One sentence for a failed write into `folder`."""
+    if error.errno in _FULL:
+        message = f"The disk is full: the picture could not be saved in {folder}"
+    elif error.errno in _FORBIDDEN:
+        message = f"Pictures cannot be saved in {folder}: the folder is not writable"
+    elif error.errno in {errno.ENOTDIR, errno.EEXIST, errno.EISDIR}:
+        message = f"Pictures cannot be saved in {folder}: something else is in the way"
+    else:
+        message = f"The picture could not be saved in {folder}"
+    return SfumatoError(ErrorKind.STORAGE, message + ".", repr(error))
+
+
+def _destination(record: PictureRecord, request: PictureRequest) -> tuple[Path, str]:
+    """Folder and wished-for file name of a picture."""
+    if request.output_file:
+        # A relative path means the folder the command was given in, which the engine shares.
+        file = Path(request.output_file).expanduser().absolute()
+        if request.count > 1:
+            number = (record.request.seed - request.seed) % (MAX_SEED + 1) + 1
+            file = file.with_name(f"{file.stem}-{number:0{len(str(request.count))}d}{file.suffix}")
+        return file.parent, file.name
+    try:
+        moment = datetime.fromisoformat(record.created)
+    except ValueError:
+        moment = datetime.now()
+    if request.output_dir:
+        folder = Path(request.output_dir).expanduser().absolute()
+    else:
+        folder = paths.pictures_dir() / moment.strftime("%Y-%m-%d")
+    parts = [moment.strftime("%H%M%S"), str(record.request.seed), slug(request.prompt)]
+    return folder, "-".join(p for p in parts if p) + ".png"
+
+
+def _write(folder: Path, name: str, data: bytes, *, overwrite: bool) -> Path:
+    temporary = folder / (
+        f"{_TEMPORARY_PREFIX}{os.getpid()}-{secrets.token_hex(4)}{_TEMPORARY_SUFFIX}"
+    )
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(descriptor, view) :]
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        if overwrite:
+            target = folder / name
+            temporary.replace(target)
+        else:
+            target = _name_exclusively(temporary, folder / name)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            temporary.unlink()
+    _sync_folder(folder)
+    return target
+
+
+def _name_exclusively(temporary: Path, wished: Path) -> Path:
+    """Give `temporary` the wished name, or the first free numbered one; never replaces a file."""
+    number = 1
+    while True:
+        target = wished if number == 1 else wished.with_stem(f"{wished.stem}-{number}")
+        number += 1
+        try:
+            os.link(temporary, target)
+            return target
+        except FileExistsError:
+            continue
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+        # No hard links here (exFAT, network shares): reserve the name, then move onto it.
+        try:
+            os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+        except FileExistsError:
+            continue
+        try:
+            temporary.replace(target)
+        except OSError:
+            target.unlink(missing_ok=True)
+            raise
+        return target
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the new name durable where the file system can; the picture itself is already."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove temporary files left by an engine that was killed while writing, an hour ago or
+    longer, so that no running one can still own them."""
+    limit = time.time() - _STALE_SECONDS
+    for stale in folder.glob(f"{_TEMPORARY_PREFIX}*{_TEMPORARY_SUFFIX}"):
+        with contextlib.suppress(OSError):
+            if stale.stat().st_mtime < limit:
+                stale.unlink()
+
+
+def _stored(record: PictureRecord) -> dict[str, Any]:
+    """The JSON kept in the file.  A picture is made to be given away: where it was saved is left
+    out, and the home folder, which often holds a person's name, becomes ``~``."""
+    kept = _with_paths(record, _to_home)
+    kept = replace(kept, request=replace(kept.request, output_dir="", output_file=""))
+    return {"format": RECORD_FORMAT, "record": kept.to_json()}
+
+
+def _with_paths(record: PictureRecord, change: Any) -> PictureRecord:
+    request = record.request
+    start = request.start_image
+    if start is not None:
+        start = StartImage(change(start.path), start.strength)
+    return replace(record, request=replace(request, model=change(request.model), start_image=start))
+
+
+def _to_home(path: str) -> str:
+    home = str(Path.home())
+    return "~" + path[len(home) :] if home != "/" and path.startswith(home + os.sep) else path
+
+
+def _from_home(path: str) -> str:
+    return str(Path.home()) + path[1:] if path.startswith("~" + os.sep) else path
+
+
+def _quoted(value: str) -> str:
+    return json.dumps(value, ensure_ascii=False) if any(c in value for c in ',:"\n') else value

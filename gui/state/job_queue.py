@@ -1,0 +1,320 @@
+"""The queue of picture requests as the window sees it.
+
+Composes the queue on disk with the pipeline thread: one job at a time is handed to the thread, and
+every change is written down before the window hears of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, Signal, Slot
+
+from gui.engine import messages
+from gui.library.queue import ENDED, MAX_CRASHES, Job, JobStatus, JobStore
+from gui.request import ErrorKind, PictureRecord, PictureRequest, SfumatoError
+from gui.state.pipeline_thread import PipelineThread, StepUpdate, Work
+
+if TYPE_CHECKING:
+    from gui.engine.runner import Outcome
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A finished picture, already saved."""
+
+    job_id: str
+    path: str
+    record: PictureRecord
+
+
+@dataclass(frozen=True)
+class Loading:
+    """A network of the model is being loaded: number `index` (from 0) of `total`."""
+
+    job_id: str
+    component: str
+    index: int
+    total: int
+    elapsed: float
+    """Seconds since loading began."""
+
+
+class JobQueue(QObject):
+    """Requests in order, run one at a time on the engine.
+
+    Args:
+        store: opens the queue on disk; called by `start` (or the first `submit`).
+        thread: the pipeline thread; tests give one with a stand-in engine.
+    """
+
+    job_added = Signal(object)  # Job
+    job_changed = Signal(object)  # Job
+    job_removed = Signal(str)  # job id
+    engine_state_changed = Signal(str)
+    """``off``, ``starting``, ``ready``, ``loading``, ``busy``, ``stopping`` or ``lost``."""
+    loading_changed = Signal(object)  # Loading
+    prepared = Signal(str, int, int)  # model's name, width and height of its pictures
+    step_changed = Signal(object)  # StepUpdate
+    picture_ready = Signal(object)  # Picture
+    job_failed = Signal(object, object)  # Job, SfumatoError
+    notice = Signal(str)
+    """A sentence the person should know that belongs to no job."""
+
+    def __init__(
+        self,
+        parent: QObject | None = None,
+        *,
+        store: Callable[[], JobStore] = JobStore.default,
+        thread: PipelineThread | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._open_store = store
+        self._store: JobStore | None = None
+        self._jobs: dict[str, Job] = {}
+        self._running: str | None = None
+        self._engine_state = "off"
+        self._storage_told = False
+        self._closed = False
+        self._thread = thread or PipelineThread()
+        self._thread.setParent(self)
+        self._connect()
+
+    def start(self) -> None:
+        """Open the queue, start the engine, and go on with what the last session left.
+
+        To be called once, right after the window's first paint.
+        """
+        if self._closed or self._thread.isRunning():
+            return
+        self._ensure_store()
+        self._thread.start()
+        self._next()
+
+    def submit(self, request: PictureRequest) -> Job:
+        """Append a request.  Never raises: a request that makes no sense becomes a failed job and
+        a `job_failed` signal."""
+        store = self._ensure_store()
+        try:
+            request.validate()
+        except SfumatoError as error:
+            job = Job(uuid.uuid4().hex, request, JobStatus.FAILED, error)
+            self.job_failed.emit(job, error)
+            return job
+        try:
+            job = store.add(request)
+        except SfumatoError as error:
+            self._tell_storage(error)
+            job = JobStore(None).add(request)
+        self._jobs[job.id] = job
+        self.job_added.emit(job)
+        self._next()
+        return job
+
+    def stop_current(self) -> None:
+        """Stop the running job at its next step; called again, end the engine under it."""
+        if self._running is not None:
+            self._thread.stop_job(self._running)
+
+    def remove(self, job_id: str) -> None:
+        """Take a job out of the queue; a running one is stopped and stays listed until it has."""
+        job = self._jobs.get(job_id)
+        if job is None:
+            return
+        if job_id == self._running:
+            self.stop_current()
+            return
+        del self._jobs[job_id]
+        if self._store is not None:
+            with self._storage():
+                self._store.remove(job_id)
+        if job.status is JobStatus.QUEUED:
+            job.status = JobStatus.CANCELLED
+            self.job_changed.emit(job)
+        self.job_removed.emit(job_id)
+
+    def retry(self, job_id: str) -> None:
+        """Queue an ended job again, a set aside one included, from its first missing picture."""
+        job = self._jobs.get(job_id)
+        if job is None or job.status not in ENDED or job.status is JobStatus.DONE:
+            return
+        job.status, job.error, job.crashes = JobStatus.QUEUED, None, 0
+        self._changed(job)
+        self._next()
+
+    def jobs(self) -> list[Job]:
+        """Every job of this session, those taken over from the last one included; oldest first."""
+        return list(self._jobs.values())
+
+    @property
+    def current(self) -> Job | None:
+        """The job being worked on."""
+        return self._jobs.get(self._running) if self._running else None
+
+    @property
+    def engine_state(self) -> str:
+        return self._engine_state
+
+    def shutdown(self) -> None:
+        """End engine and thread.  A running job goes back to the queue for the next start; its
+        finished pictures are kept and not made again."""
+        if self._closed:
+            return
+        self._closed = True
+        job = self.current
+        self._running = None
+        if job is not None:
+            job.status = JobStatus.QUEUED
+            self._write(job)
+        self._thread.close()
+        if self._store is not None:
+            self._store.close()
+
+    # Signals of the thread, delivered on ours.
+
+    def _connect(self) -> None:
+        thread = self._thread
+        thread.engine_state_changed.connect(self._on_engine_state)
+        thread.loading.connect(self._on_loading)
+        thread.prepared.connect(self._on_prepared)
+        thread.step_waiting.connect(self._on_step_waiting)
+        thread.picture_saved.connect(self._on_picture)
+        thread.job_ended.connect(self._on_job_ended)
+        thread.engine_failed.connect(self._on_engine_failed)
+
+    @Slot(str)
+    def _on_engine_state(self, state: str) -> None:
+        if state != self._engine_state:
+            self._engine_state = state
+            self.engine_state_changed.emit(state)
+
+    @Slot(object)
+    def _on_loading(self, event: messages.Loading) -> None:
+        if event.job == self._running:
+            self.loading_changed.emit(
+                Loading(event.job, event.component, event.index, event.total, event.elapsed)
+            )
+
+    @Slot(object)
+    def _on_prepared(self, event: messages.Prepared) -> None:
+        if event.job == self._running:
+            self.prepared.emit(event.name, event.width, event.height)
+
+    @Slot()
+    def _on_step_waiting(self) -> None:
+        update = self._thread.take_step()
+        if update is not None and update.job_id == self._running:
+            self.step_changed.emit(update)
+
+    @Slot(object)
+    def _on_picture(self, event: messages.Image) -> None:
+        job = self._jobs.get(event.job)
+        if job is None or self._closed:
+            return
+        job.pictures.append(event.path)
+        self._changed(job)
+        self.picture_ready.emit(Picture(event.job, event.path, event.record))
+
+    @Slot(str, object)
+    def _on_job_ended(self, job_id: str, outcome: Outcome) -> None:
+        job = self._jobs.get(job_id)
+        if job is None or self._closed:
+            return
+        self._running = None
+        self._settle(job, outcome)
+        self._changed(job)
+        if job.error is not None and job.status in ENDED:
+            self.job_failed.emit(job, job.error)
+        if outcome.status.value != "not_started":
+            self._next()  # otherwise the rest would only fail alike; the next submit tries again
+
+    @Slot(object)
+    def _on_engine_failed(self, error: SfumatoError) -> None:
+        if not self._closed:
+            log.warning("engine lost: %s\n%s", error.message, error.detail)
+            self.notice.emit(error.message)
+
+    def _settle(self, job: Job, outcome: Outcome) -> None:
+        """What an outcome means for its job."""
+        match outcome.status.value:
+            case "finished":
+                job.status, job.error = JobStatus.DONE, None
+            case "cancelled":
+                job.status, job.error = JobStatus.CANCELLED, None
+            case "lost":
+                job.crashes += 1
+                job.error = outcome.error
+                if len(job.pictures) >= job.request.count:  # it died with its work done
+                    job.status, job.error = JobStatus.DONE, None
+                elif job.crashes >= MAX_CRASHES:
+                    job.status = JobStatus.SET_ASIDE
+                else:
+                    job.status = JobStatus.QUEUED
+                    message = outcome.error.message if outcome.error else ""
+                    self.notice.emit(f"{message} It was restarted and tries once more.".strip())
+            case _:  # failed, not_started
+                job.status = JobStatus.FAILED
+                job.error = outcome.error or SfumatoError(
+                    ErrorKind.INTERNAL, "The picture could not be made."
+                )
+
+    def _next(self) -> None:
+        """Hand the oldest queued job to the thread when it has none."""
+        if self._running is not None or self._closed or not self._thread.isRunning():
+            return
+        for job in self._jobs.values():
+            if job.status is JobStatus.QUEUED:
+                self._running = job.id
+                job.status = JobStatus.RUNNING
+                self._changed(job)
+                self._thread.submit(Work(job.id, job.request, len(job.pictures)))
+                return
+
+    def _changed(self, job: Job) -> None:
+        self._write(job)
+        self.job_changed.emit(job)
+
+    def _write(self, job: Job) -> None:
+        if self._store is not None:
+            with self._storage():
+                self._store.update(job)
+
+    def _ensure_store(self) -> JobStore:
+        if self._store is None:
+            self._store = self._open_store()
+            with self._storage():
+                kept = self._store.recover()
+                self._jobs = {job.id: job for job in kept}
+                for job in kept:
+                    self.job_added.emit(job)
+            if self._store.notice:
+                self.notice.emit(self._store.notice)
+            waiting = sum(job.status is JobStatus.QUEUED for job in self._jobs.values())
+            if waiting:
+                what = "1 request" if waiting == 1 else f"{waiting} requests"
+                self.notice.emit(f"Going on with {what} left from last time.")
+        return self._store
+
+    @contextlib.contextmanager
+    def _storage(self) -> Iterator[None]:
+        """Jobs go on without being written down when the disk refuses; the person hears once."""
+        try:
+            yield
+        except SfumatoError as error:
+            self._tell_storage(error)
+
+    def _tell_storage(self, error: SfumatoError) -> None:
+        log.warning("%s %s", error.message, error.detail)
+        if not self._storage_told:
+            self._storage_told = True
+            self.notice.emit(error.message)
+
+
+__all__ = ["Job", "JobQueue", "JobStatus", "Loading", "Picture", "StepUpdate"]

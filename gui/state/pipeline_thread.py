@@ -1,0 +1,222 @@
+"""The thread that hosts the pipeline, which lives in a child process that this thread owns.
+
+The thread blocks on the engine's socket; the window only ever sees signals.  Nothing heavy is
+imported: the engine imports torch and Core ML in its own process.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, QThread, Signal
+from PySide6.QtGui import QImage
+
+from gui.engine import messages
+from gui.request import PictureRequest
+
+if TYPE_CHECKING:
+    from gui.engine.runner import EngineRunner, Outcome
+
+_MAX_IDLE_DEATHS = 3
+_DEATHS_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class StepUpdate:
+    """Where a job stands."""
+
+    job_id: str
+    picture_index: int
+    """From 0."""
+    count: int
+    step: int
+    """Steps done of this picture, from 1."""
+    steps: int
+    seconds_per_step: float
+    seconds_left: float
+    """For the rest of the job, decoding not counted."""
+    preview: QImage | None
+
+
+@dataclass(frozen=True)
+class Work:
+    """A job handed to the thread."""
+
+    job_id: str
+    request: PictureRequest
+    first: int = 0
+
+
+class PipelineThread(QThread):
+    """Runs jobs one after the other on an engine it starts, watches and restarts.
+
+    Signals arrive on the receiver's thread.  Methods may be called from the window's thread.
+
+    Args:
+        make_runner: builds the engine runner on this thread, given the callback for its states.
+    """
+
+    engine_state_changed = Signal(str)
+    loading = Signal(object)  # messages.Loading
+    prepared = Signal(object)  # messages.Prepared
+    step_waiting = Signal()
+    """A newer step can be fetched with `take_step`; not repeated until it has been."""
+    picture_saved = Signal(object)  # messages.Image
+    job_ended = Signal(str, object)  # job id, Outcome
+    engine_failed = Signal(object)  # SfumatoError: the engine ended while idle, or never started
+
+    def __init__(
+        self,
+        make_runner: Callable[[Callable[[str], None]], EngineRunner] | None = None,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.setObjectName("pipeline")
+        self._make_runner = make_runner or _default_runner
+        self._lock = threading.Lock()
+        self._work: deque[Work] = deque()
+        self._early_stops: list[str] = []
+        self._step: StepUpdate | None = None
+        self._runner: EngineRunner | None = None
+        self._closing = False
+        self._current: Work | None = None
+
+    # From the window's thread.
+
+    def submit(self, work: Work) -> None:
+        """Run a job after those already handed over."""
+        with self._lock:
+            self._work.append(work)
+            runner = self._runner
+        if runner is not None:
+            runner.wake()
+
+    def stop_job(self, job_id: str) -> None:
+        """First call: stop at the next step.  Second: end the engine under the job."""
+        with self._lock:
+            runner = self._runner
+            if runner is None:
+                self._early_stops.append(job_id)
+        if runner is not None:
+            runner.stop(job_id)
+
+    def take_step(self) -> StepUpdate | None:
+        """The newest step not fetched yet.  Older ones the window had no time for are gone."""
+        with self._lock:
+            step, self._step = self._step, None
+            return step
+
+    def close(self) -> None:
+        """End the engine and the thread, by force where it does not answer; waits for both
+        (about a second at most)."""
+        with self._lock:
+            self._closing = True
+            runner = self._runner
+        if runner is not None:
+            runner.abandon()
+        self.wait()
+
+    # On this thread.
+
+    def run(self) -> None:
+        runner = self._make_runner(self.engine_state_changed.emit)
+        with self._lock:
+            self._runner = runner
+            for job_id in self._early_stops:
+                runner.stop(job_id)
+        try:
+            self._loop(runner)
+        finally:
+            with self._lock:
+                self._runner = None
+            runner.close()
+
+    def _loop(self, runner: EngineRunner) -> None:
+        from gui.engine.client import EngineLost
+
+        deaths: deque[float] = deque(maxlen=_MAX_IDLE_DEATHS)
+        start_early = True
+        while True:
+            with self._lock:
+                if self._closing:
+                    return
+                work = self._work.popleft() if self._work else None
+            if work is not None:
+                outcome = self._do(runner, work)
+                start_early = outcome.status != "not_started"
+                continue
+            try:
+                if start_early:
+                    runner.start()
+                runner.idle()
+            except EngineLost as lost:
+                # One that was well is replaced at once; one that never came up, or keeps dying,
+                # is not tried again until there is work for it.
+                deaths.append(time.monotonic())
+                often = len(deaths) == _MAX_IDLE_DEATHS and deaths[-1] - deaths[0] < _DEATHS_SECONDS
+                start_early = runner.was_ready and not often
+                self.engine_failed.emit(lost.error)
+
+    def _do(self, runner: EngineRunner, work: Work) -> Outcome:
+        def on_event(event: messages.JobEvent) -> None:
+            if isinstance(event, messages.Loading):
+                self.loading.emit(event)
+            elif isinstance(event, messages.Prepared):
+                self.prepared.emit(event)
+            elif isinstance(event, messages.Step):
+                self._keep(work, event)
+            elif isinstance(event, messages.Image):
+                self.picture_saved.emit(event)
+
+        outcome = runner.run(work.job_id, work.request, work.first, on_event)
+        self.job_ended.emit(work.job_id, outcome)
+        return outcome
+
+    def _keep(self, work: Work, event: messages.Step) -> None:
+        """Make a step available to the window, replacing one it has not fetched yet."""
+        count = work.request.count
+        left = event.steps - event.step + (count - 1 - event.picture_index) * event.steps
+        update = StepUpdate(
+            work.job_id,
+            event.picture_index,
+            count,
+            event.step,
+            event.steps,
+            event.seconds_per_step,
+            left * event.seconds_per_step,
+            _image(event.preview),
+        )
+        with self._lock:
+            announced = self._step is not None
+            if announced and update.preview is None and self._step is not None:
+                same = self._step.picture_index == update.picture_index
+                if same and self._step.job_id == update.job_id:
+                    # Keep the picture that was not shown yet with the newer numbers.
+                    update = StepUpdate(**{**vars(update), "preview": self._step.preview})
+            self._step = update
+        if not announced:
+            self.step_waiting.emit()
+
+
+def _image(preview: messages.Preview | None) -> QImage | None:
+    if preview is None:
+        return None
+    view = QImage(
+        preview.rgb, preview.width, preview.height, 3 * preview.width, QImage.Format.Format_RGB888
+    )
+    return view.copy()  # the view does not keep the bytes alive
+
+
+def _default_runner(on_state: Callable[[str], None]) -> EngineRunner:
+    # Here, so that the window's first paint does not wait for sockets and subprocesses.
+    from gui.engine.runner import EngineRunner
+
+    return EngineRunner(on_state=on_state)
+
+
+__all__ = ["PipelineThread", "StepUpdate", "Work"]
