@@ -23,7 +23,7 @@ _LIBRARIES = ("torch", "coremltools", "diffusers", "transformers")
 def _cache_root() -> Path:
     """Folder of converted test models; its name changes with the builder and the libraries."""
     digest = hashlib.sha256()
-    for file in ("tiny_models.py", "apple_layout.py"):
+    for file in ("tiny_models.py", "tiny_networks.py", "apple_layout.py"):
         digest.update((_SUPPORT / file).read_bytes())
     for library in _LIBRARIES:
         digest.update(f"{library} {importlib.metadata.version(library)}".encode())
@@ -40,7 +40,8 @@ def cached_tiny_model(name: str, kind: str, **options: Any) -> TinyModel:
     Args:
         name: name in the cache; must differ whenever `kind` or `options` do.
     """
-    from tests.support.tiny_models import TinyModel, tiny_model, tiny_pipeline
+    from tests.support.tiny_models import TinyModel, tiny_model
+    from tests.support.tiny_networks import tiny_controlnet, tiny_pipeline
 
     root = _cache_root()
     folder = root / name
@@ -57,7 +58,8 @@ def cached_tiny_model(name: str, kind: str, **options: Any) -> TinyModel:
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
     pipe = tiny_pipeline(kind, safety=options.get("safety", False), latent=options.get("latent"))
-    return TinyModel(folder, pipe, kind, options.get("attention", "original"))
+    control = tiny_controlnet(kind, pipe) if options.get("controlnet") else None
+    return TinyModel(folder, pipe, kind, options.get("attention", "original"), control)
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
 """diffusers' spatial transformers rewritten in the layout Apple's converter gives a network.
 
-Activations are [B, C, 1, S], every linear layer is a 1×1 convolution, layer norms act on axis 1, and
-attention takes one of three forms: one batched product over heads (ORIGINAL), a loop over heads
+Activations are [B, C, 1, S], every linear layer is a 1×1 convolution, layer norms act on axis 1,
+and attention takes one of three forms: one batched product over heads (ORIGINAL), a loop over heads
 (SPLIT_EINSUM), or that loop over 512-wide slices of the queries (SPLIT_EINSUM_V2).  Weights are the
 diffusers modules' own, so a converted network must agree with the plain one.
 """
@@ -12,8 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 QUERY_SLICE = 512
 """Width of a query slice in SPLIT_EINSUM_V2."""
@@ -105,7 +105,9 @@ def _transformer(layer: Any, attend: Attend) -> Callable[..., tuple[Tensor]]:
 def _pointwise(layer: Any, x: Tensor) -> Tensor:
     """A linear layer or 1×1 convolution as a 1×1 convolution."""
     weight = layer.weight
-    return F.conv2d(x, weight if weight.dim() == 4 else weight[:, :, None, None], layer.bias)
+    return functional.conv2d(
+        x, weight if weight.dim() == 4 else weight[:, :, None, None], layer.bias
+    )
 
 
 def _layer_norm(layer: nn.LayerNorm, x: Tensor) -> Tensor:
@@ -128,4 +130,4 @@ def _attention(layer: Any, x: Tensor, context: Tensor | None, attend: Attend) ->
 
 def _feed_forward(layer: Any, x: Tensor) -> Tensor:
     hidden, gate = _pointwise(layer.net[0].proj, x).chunk(2, dim=1)
-    return _pointwise(layer.net[2], hidden * F.gelu(gate))
+    return _pointwise(layer.net[2], hidden * functional.gelu(gate))

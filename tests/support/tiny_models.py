@@ -1,8 +1,7 @@
 """Tiny seeded Stable Diffusion models, as diffusers pipelines and as Core ML packages.
 
 The packages carry Apple's file names and Apple's tensor contract (names, shapes, dtypes, the
-[B, C, 1, 77] context), so that everything which reads them is tested on what it will meet.  Norm
-weights are randomised: untrained ones are 1 and 0 and would fold away in conversion.
+[B, C, 1, 77] context), so that everything which reads them is tested on what it will meet.
 """
 
 from __future__ import annotations
@@ -21,67 +20,16 @@ import torch
 from torch import Tensor, nn
 
 from gui.coreml import sidecar as sidecars
-from gui.coreml.model import Family
 from gui.coreml.sidecar import Sidecar
 from tests.support.apple_layout import use_apple_layout
-
-TOKENIZER = Path(__file__).parents[2] / "resources" / "tokenizer"
-TOKENS = 77
-RESIDUALS = {"sd1": 5, "sd2v": 5, "sdxl": 5}
-"""Residuals a tiny ControlNet hands to a tiny UNet: four from the way down, one from the middle."""
-
-
-@dataclass(frozen=True)
-class Shape:
-    """What sets one kind of tiny model apart."""
-
-    family: Family
-    text_widths: tuple[int, ...]
-    context: int
-    latent: tuple[int, int]
-    prediction_type: str
-    scaling_factor: float
-    pad_token_ids: tuple[int, ...]
-    scheduler: dict[str, Any]
-    seed: int
-
-
-_BETAS = {
-    "beta_start": 0.00085,
-    "beta_end": 0.012,
-    "beta_schedule": "scaled_linear",
-    "num_train_timesteps": 1000,
-    "steps_offset": 1,
-}
-
-SHAPES: dict[str, Shape] = {
-    "sd1": Shape(Family.SD1, (32,), 32, (8, 8), "epsilon", 0.18215, (49407,), dict(_BETAS), 101),
-    "sd2v": Shape(
-        Family.SD2,
-        (32,),
-        32,
-        (8, 12),
-        "v_prediction",
-        0.18215,
-        (0,),
-        {**_BETAS, "prediction_type": "v_prediction"},
-        202,
-    ),
-    "sdxl": Shape(
-        Family.SDXL,
-        (32, 48),
-        80,
-        (16, 16),
-        "epsilon",
-        0.13025,
-        (49407, 0),
-        {**_BETAS, "timestep_spacing": "leading"},
-        303,
-    ),
-}
-
-POOLED_WIDTH = 40
-"""Width of SDXL's projected text embedding (`text_embeds`)."""
+from tests.support.tiny_networks import (
+    POOLED_WIDTH,
+    RESIDUALS,
+    SHAPES,
+    TOKENS,
+    tiny_controlnet,
+    tiny_pipeline,
+)
 
 
 @dataclass
@@ -92,6 +40,8 @@ class TinyModel:
     pipe: Any
     kind: str
     attention: str
+    controlnet: Any = None
+    """The diffusers ControlNet, where one was asked for."""
 
 
 def tiny_model(
@@ -140,11 +90,12 @@ def tiny_model(
     if safety:
         _write_safety_checker(write, pipe, size)
     _write_unet(write, kind, pipe, size, attention, unet_batch, chunked)
+    control = tiny_controlnet(kind, pipe) if controlnet else None
     if controlnet:
-        _write_controlnet(write, kind, pipe, size, attention, unet_batch)
+        _write_controlnet(write, kind, pipe, control, size, attention, unet_batch)
     if sidecar:
         sidecars.write(folder, tiny_sidecar(kind))
-    return TinyModel(folder, pipe, kind, attention)
+    return TinyModel(folder, pipe, kind, attention, control)
 
 
 def tiny_sidecar(kind: str) -> Sidecar:
@@ -162,175 +113,6 @@ def tiny_sidecar(kind: str) -> Sidecar:
         force_zeros_for_empty_prompt=kind == "sdxl",
         name=f"Tiny {kind}",
     )
-
-
-# The diffusers side
-
-
-def tiny_pipeline(kind: str, *, safety: bool = False, latent: tuple[int, int] | None = None) -> Any:
-    """The seeded diffusers pipeline, float32, on the CPU."""
-    import diffusers
-
-    shape = SHAPES[kind]
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(shape.seed)
-        unet = _unet(kind, latent or shape.latent)
-        vae = _vae(shape, latent or shape.latent)
-        text = [_text_encoder(kind, n) for n in range(len(shape.text_widths))]
-        checker = _safety_checker() if safety else None
-    tokenizers = [clip_tokenizer(pad) for pad in shape.pad_token_ids]
-    if kind == "sdxl":
-        pipe = diffusers.StableDiffusionXLPipeline(
-            vae=vae,
-            text_encoder=text[0],
-            text_encoder_2=text[1],
-            tokenizer=tokenizers[0],
-            tokenizer_2=tokenizers[1],
-            unet=unet,
-            scheduler=diffusers.EulerDiscreteScheduler(**shape.scheduler),
-            force_zeros_for_empty_prompt=True,
-            add_watermarker=False,
-        )
-    else:
-        scheduler = (
-            diffusers.PNDMScheduler(**shape.scheduler, skip_prk_steps=True, set_alpha_to_one=False)
-            if kind == "sd1"
-            else diffusers.DDIMScheduler(
-                **shape.scheduler, clip_sample=False, set_alpha_to_one=False
-            )
-        )
-        pipe = diffusers.StableDiffusionPipeline(
-            vae=vae,
-            text_encoder=text[0],
-            tokenizer=tokenizers[0],
-            unet=unet,
-            scheduler=scheduler,
-            safety_checker=checker,  # type: ignore[arg-type]
-            feature_extractor=_feature_extractor() if safety else None,  # type: ignore[arg-type]
-            requires_safety_checker=safety,
-        )
-    pipe.set_progress_bar_config(disable=True)
-    return pipe
-
-
-def clip_tokenizer(pad: int) -> Any:
-    """CLIP's tokenizer from the shipped vocabulary, padding with token `pad` (49407 or 0)."""
-    from transformers import CLIPTokenizer
-
-    return CLIPTokenizer(
-        vocab=str(TOKENIZER / "vocab.json"),
-        merges=str(TOKENIZER / "merges.txt"),
-        model_max_length=TOKENS,
-        pad_token="!" if pad == 0 else "<|endoftext|>",
-    )
-
-
-def _unet(kind: str, latent: tuple[int, int]) -> Any:
-    from diffusers import UNet2DConditionModel
-
-    xl: dict[str, Any] = {}
-    if kind == "sdxl":
-        xl = {
-            "addition_embed_type": "text_time",
-            "addition_time_embed_dim": 8,
-            "projection_class_embeddings_input_dim": POOLED_WIDTH + 6 * 8,
-            "transformer_layers_per_block": (1, 2),
-        }
-    unet = UNet2DConditionModel(
-        sample_size=max(latent),
-        block_out_channels=(32, 64),
-        layers_per_block=1,
-        down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
-        attention_head_dim=(2, 4),
-        norm_num_groups=8,
-        cross_attention_dim=SHAPES[kind].context,
-        use_linear_projection=kind != "sd1",
-        **xl,
-    )
-    _randomise_norms(unet)
-    for name, parameter in unet.named_parameters():
-        if "attn2.to_out" in name:  # let the prompt matter
-            parameter.data *= 4.0
-    unet.conv_out.weight.data *= 3.0  # noise of about unit variance
-    return unet.eval()
-
-
-def _vae(shape: Shape, latent: tuple[int, int]) -> Any:
-    from diffusers import AutoencoderKL
-
-    vae = AutoencoderKL(
-        block_out_channels=(8, 8, 16, 16),
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        layers_per_block=1,
-        latent_channels=4,
-        norm_num_groups=4,
-        sample_size=8 * max(latent),
-        scaling_factor=shape.scaling_factor,
-    )
-    _randomise_norms(vae)
-    vae.decoder.conv_out.weight.data *= 2.0
-    return vae.eval()
-
-
-def _text_encoder(kind: str, index: int) -> Any:
-    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
-
-    width = SHAPES[kind].text_widths[index]
-    config = CLIPTextConfig(
-        vocab_size=49408,
-        hidden_size=width,
-        intermediate_size=2 * width,
-        num_hidden_layers=2 if kind != "sdxl" else 3,
-        num_attention_heads=4,
-        max_position_embeddings=TOKENS,
-        projection_dim=POOLED_WIDTH,
-        hidden_act="quick_gelu" if index == 0 and kind != "sd2v" else "gelu",
-        bos_token_id=49406,
-        eos_token_id=49407,
-        pad_token_id=SHAPES[kind].pad_token_ids[index],
-    )
-    model = (CLIPTextModelWithProjection if index == 1 else CLIPTextModel)(config)
-    _randomise_norms(model)
-    for name, parameter in model.named_parameters():
-        if "embedding" in name:  # words apart from one another
-            parameter.data.normal_(std=0.5)
-        elif name.endswith("proj.weight") or "fc" in name and name.endswith("weight"):
-            parameter.data.normal_(std=parameter.shape[1] ** -0.5)
-    return model.eval()
-
-
-def _safety_checker() -> Any:
-    from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
-    from transformers import CLIPConfig
-
-    tower = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2}
-    config = CLIPConfig(
-        text_config={**tower, "num_attention_heads": 4},
-        vision_config={**tower, "num_attention_heads": 4, "image_size": 224, "patch_size": 32},
-        projection_dim=24,
-    )
-    checker = StableDiffusionSafetyChecker(config)
-    _randomise_norms(checker)
-    checker.concept_embeds.data.normal_()
-    checker.special_care_embeds.data.normal_()
-    checker.concept_embeds_weights.data.fill_(0.9)  # a cosine no picture here reaches
-    checker.special_care_embeds_weights.data.fill_(0.9)
-    return checker.eval()
-
-
-def _feature_extractor() -> Any:
-    from transformers import CLIPImageProcessor
-
-    return CLIPImageProcessor()
-
-
-def _randomise_norms(network: nn.Module) -> None:
-    for layer in network.modules():
-        if isinstance(layer, (nn.GroupNorm, nn.LayerNorm)):
-            layer.weight.data = 1.0 + 0.2 * torch.randn_like(layer.weight)
-            layer.bias.data = 0.1 * torch.randn_like(layer.bias)
 
 
 # The Core ML side: wrappers with Apple's inputs and outputs
@@ -452,17 +234,14 @@ def _write_safety_checker(write: _Writer, pipe: Any, latent: tuple[int, int]) ->
         embeds = checker.visual_projection(checker.vision_model(clip_input)[1])
         embeds = nn.functional.normalize(embeds)
 
-        def scores(concepts: Tensor, limits: Tensor, extra: Tensor) -> Tensor:
+        def scores(concepts: Tensor, limits: Tensor, extra: Tensor | float) -> Tensor:
             return embeds @ nn.functional.normalize(concepts).t() - limits + extra
 
-        special = scores(
-            checker.special_care_embeds, checker.special_care_embeds_weights, adjustment
-        )
-        # any special hit makes the other concepts 0.01 stricter, as the reference checker does
+        # As in the reference checker: a special hit makes the other concepts 0.01 stricter.
+        special_limits = checker.special_care_embeds_weights - adjustment
+        special = scores(checker.special_care_embeds, special_limits, 0.0)
         stricter = (special > 0).float().amax(dim=1, keepdim=True) * 0.01
-        concept = scores(
-            checker.concept_embeds, checker.concept_embeds_weights, adjustment + stricter
-        )
+        concept = scores(checker.concept_embeds, checker.concept_embeds_weights, stricter)
         found = (concept > 0).float().amax(dim=1)[:, None, None, None]
         return images * (1.0 - found), found, concept
 
@@ -564,12 +343,11 @@ def _write_controlnet(
     write: _Writer,
     kind: str,
     pipe: Any,
+    control: Any,
     latent: tuple[int, int],
     attention: str,
     batch: int,
 ) -> None:
-    from diffusers import ControlNetModel
-
     examples = unet_examples(kind, latent, batch)
     names = [f"additional_residual_{n}" for n in range(RESIDUALS[kind])]
     with_residuals = {
@@ -586,14 +364,6 @@ def _write_controlnet(
         with_residuals,
         ("noise_pred",),
     )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(SHAPES[kind].seed + 1)
-        control = ControlNetModel.from_unet(pipe.unet, conditioning_channels=3)
-        _randomise_norms(control)
-        for layer in (*control.controlnet_down_blocks, control.controlnet_mid_block):
-            layer.weight.data.normal_(std=0.1)  # untrained ones are zero
-        control.eval()
-    pipe.tiny_controlnet = control
 
     def call(
         network: Any, sample: Tensor, timestep: Tensor, context: Tensor, *rest: Tensor
