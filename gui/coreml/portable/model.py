@@ -1,0 +1,317 @@
+"""A file (or a chain of files) ready to run: reading, checking of arrays, running."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+
+from gui.coreml import proto
+from gui.coreml.model import TensorSpec
+from gui.coreml.portable import from_proto, from_text
+from gui.coreml.portable.blobs import ELEMENT_TYPES, WeightFileError, WeightFolder
+from gui.coreml.portable.ir import Function, ProgramError, UnsupportedProgramError
+from gui.coreml.portable.lower import Compute, Lowering, as_tensor, specialise
+from gui.coreml.portable.ops.context import torch_type
+from gui.coreml.portable.plan import Plan, PlanError
+from gui.request import ErrorKind, SfumatoError
+
+_KEPT_PLANS = 4
+"""How many concrete shapes of a flexible model stay prepared."""
+
+_Result = TypeVar("_Result")
+
+
+@dataclass
+class Stage:
+    """One function of one file."""
+
+    function: Function
+    source: str
+    """File name, for messages."""
+    plans: dict[tuple[tuple[int, ...], ...], Plan] = field(default_factory=dict)
+
+
+def read_stages(path: Path, function: str = "") -> list[Stage]:
+    """Every function that running `path` means, in order: one, or a pipeline's.
+
+    Args:
+        path: a ``.mlpackage`` or ``.mlmodelc`` folder.
+        function: of a multifunction file; empty: its default.
+
+    Raises:
+        SfumatoError: BAD_MODEL or UNSUPPORTED.
+    """
+    if not path.is_dir():
+        raise SfumatoError(ErrorKind.BAD_MODEL, f"{path.name} is missing.", str(path))
+    read = _read_compiled if path.suffix == ".mlmodelc" else _read_package
+    return translated(path.name, lambda: read(path, function))
+
+
+def _read_package(path: Path, function: str) -> list[Stage]:
+    spec, root = proto.read_package_spec(path)
+    weights = WeightFolder(root)
+    kind = spec.WhichOneof("Type")
+    models = list(spec.pipeline.models) if kind == "pipeline" else [spec]
+    stages = []
+    for model in models:
+        kind = model.WhichOneof("Type")
+        if kind != "mlProgram":
+            raise UnsupportedProgramError(f"model type {kind}", path.name)
+        functions = from_proto.read_functions(model.mlProgram, weights)
+        wanted = function or model.description.defaultFunctionName
+        stages.append(Stage(_choose(functions, wanted), path.name))
+    if not stages:
+        raise ProgramError("the pipeline is empty")
+    return stages
+
+
+def _read_compiled(path: Path, function: str) -> list[Stage]:
+    text = path / "model.mil"
+    if text.is_file():
+        source = text.read_text(encoding="utf-8")
+        functions = from_text.read_functions(source, WeightFolder(path))
+        return [Stage(_choose(functions, function), path.name)]
+    # A compiled pipeline holds its parts as numbered folders
+    parts = sorted(
+        (p for p in path.glob("model*") if (p / "model.mil").is_file()),
+        key=lambda p: int("".join(c for c in p.name if c.isdigit()) or 0),
+    )
+    if not parts:
+        raise UnsupportedProgramError("model type", path.name, "no model.mil: no ML Program")
+    return [stage for part in parts for stage in _read_compiled(part, function)]
+
+
+def _choose(functions: dict[str, Function], wanted: str) -> Function:
+    if wanted:
+        if wanted not in functions:
+            raise ProgramError(f"no function {wanted}, only {', '.join(sorted(functions))}")
+        return functions[wanted]
+    if len(functions) == 1:
+        return next(iter(functions.values()))
+    if "main" in functions:
+        return functions["main"]
+    raise ProgramError(f"which function to run is not stated: {', '.join(sorted(functions))}")
+
+
+def translated(name: str, action: Callable[[], _Result]) -> _Result:
+    """Do something with a file, its failures told as `SfumatoError`.
+
+    Args:
+        name: the file's name.
+    """
+    try:
+        return action()
+    except SfumatoError:
+        raise
+    except UnsupportedProgramError as error:
+        reason = f" ({error.reason})" if error.reason else ""
+        raise SfumatoError(
+            ErrorKind.UNSUPPORTED,
+            f"{name} uses {error.what}{reason} at {error.place}, which this program cannot run.",
+            str(error),
+        ) from error
+    except WeightFileError as error:
+        raise SfumatoError(
+            ErrorKind.BAD_MODEL,
+            f"The weights of {name} are missing or damaged; download the model again.",
+            str(error),
+        ) from error
+    except MemoryError as error:
+        raise _out_of_memory(name, error) from error
+    except OSError as error:
+        raise SfumatoError(ErrorKind.BAD_MODEL, f"{name} cannot be read.", str(error)) from error
+    except (ProgramError, ValueError, OverflowError, RecursionError, UnicodeError) as error:
+        raise SfumatoError(
+            ErrorKind.BAD_MODEL, f"{name} is damaged or no Core ML program.", str(error)
+        ) from error
+
+
+def _out_of_memory(name: str, error: BaseException) -> SfumatoError:
+    return SfumatoError(ErrorKind.MEMORY, f"There is not enough memory to run {name}.", str(error))
+
+
+class PortableModel:
+    """A `LoadedModel` (see `gui.coreml.runtime`) computed by torch on the CPU.
+
+    Args:
+        stages: run one after the other; a stage's inputs are the caller's and the results of
+            earlier stages, by name.
+        compute: how to compute with floats.
+        outputs: names to return; None: every result that no later stage reads.
+        optional: inputs that may be left out; zeros then stand for them.
+        rewriting: see `Lowering`.
+        channels_last: see `Lowering`.
+    """
+
+    def __init__(
+        self,
+        stages: Sequence[Stage],
+        compute: Compute = Compute.FP32,
+        *,
+        outputs: Sequence[str] | None = None,
+        optional: frozenset[str] = frozenset(),
+        rewriting: bool = True,
+        channels_last: bool = True,
+    ) -> None:
+        self._stages: list[Stage] = list(stages)
+        self._compute = compute
+        self._options: dict[str, bool] = {"rewriting": rewriting, "channels_last": channels_last}
+        self._name = stages[0].source
+        self._inputs, self._outputs = _interface(stages, outputs, optional)
+        self.rewrites: dict[str, int] = {}
+        """How many patterns the rewrites found, by name."""
+        for stage in self._stages:
+            if all(stated.is_static for _, stated in stage.function.inputs):
+                shapes = tuple(stated.static_shape for _, stated in stage.function.inputs)
+                self._plan(stage, shapes)
+                stage.function.ops.clear()  # lowered for good: lets go of the program
+
+    @property
+    def inputs(self) -> Mapping[str, TensorSpec]:
+        return self._inputs
+
+    @property
+    def outputs(self) -> Mapping[str, TensorSpec]:
+        return self._outputs
+
+    def parameter_bytes(self) -> int:
+        """Memory of the weights as they are computed with."""
+        return sum(p.parameter_bytes() for stage in self._stages for p in stage.plans.values())
+
+    def close(self) -> None:
+        self._stages = []
+
+    def __call__(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        if not self._stages:
+            raise SfumatoError(ErrorKind.INTERNAL, f"{self._name} was closed and cannot run.")
+        values = self._accept(arrays)
+        for stage in self._stages:
+            tensors = [_typed(values[name], stated.dtype) for name, stated in stage.function.inputs]
+            plan = self._plan(stage, tuple(tuple(t.shape) for t in tensors))
+            try:
+                results = plan(*tensors)
+            except PlanError as error:
+                raise self._failure(stage, error) from error
+            values.update(zip(stage.function.outputs, results, strict=True))
+        return {name: _owned(values[name]) for name in self._outputs}
+
+    def _accept(self, arrays: Mapping[str, np.ndarray]) -> dict[str, torch.Tensor]:
+        """Check the caller's arrays and round them to the stated types, as Core ML does."""
+        unknown = [name for name in arrays if name not in self._inputs]
+        if unknown:
+            known = ", ".join(self._inputs)
+            raise self._refusal(f"has no input {unknown[0]} (it has {known})")
+        values = {}
+        for name, spec in self._inputs.items():
+            if name not in arrays:
+                if not spec.optional:
+                    raise self._refusal(f"needs the input {name}")
+                shape = tuple(1 if d is None else d for d in spec.shape)
+                values[name] = torch.zeros(shape, dtype=torch_type(spec.dtype))
+                continue
+            array = np.asarray(arrays[name])
+            fits = len(array.shape) == len(spec.shape) and all(
+                want is None or want == have
+                for want, have in zip(spec.shape, array.shape, strict=True)
+            )
+            if not fits:
+                wanted = " × ".join("any" if d is None else str(d) for d in spec.shape)
+                given = " × ".join(map(str, array.shape))
+                raise self._refusal(f"takes {name} as {wanted}, not as {given}")
+            if array.dtype.kind not in "fiub":
+                raise self._refusal(f"takes numbers as {name}, not {array.dtype}")
+            with np.errstate(over="ignore"):  # beyond fp16: infinity, as on Apple's processors
+                values[name] = as_tensor(array.astype(ELEMENT_TYPES[spec.dtype].numpy))
+        return values
+
+    def _refusal(self, what: str) -> SfumatoError:
+        return SfumatoError(ErrorKind.BAD_REQUEST, f"{self._name} {what}.")
+
+    def _failure(self, stage: Stage, error: PlanError) -> SfumatoError:
+        cause = error.cause
+        is_memory = isinstance(cause, MemoryError) or "memory" in str(cause).lower()
+        if is_memory:
+            return _out_of_memory(stage.source, error)
+        return SfumatoError(
+            ErrorKind.INTERNAL, f"{stage.source} failed while computing.", str(error)
+        )
+
+    def _plan(self, stage: Stage, shapes: tuple[tuple[int, ...], ...]) -> Plan:
+        plan = stage.plans.get(shapes)
+        if plan is None:
+            plan = translated(stage.source, lambda: self._lower(stage, shapes))
+            while len(stage.plans) >= _KEPT_PLANS:
+                stage.plans.pop(next(iter(stage.plans)))
+            stage.plans[shapes] = plan
+        return plan
+
+    def _lower(self, stage: Stage, shapes: tuple[tuple[int, ...], ...]) -> Plan:
+        function = stage.function
+        types = [stated for op in function.ops for _, stated in op.outputs]
+        if not all(t.is_static for t in [*types, *(t for _, t in function.inputs)]):
+            names = (name for name, _ in function.inputs)
+            function = specialise(function, dict(zip(names, shapes, strict=True)))
+        lowering = Lowering(function, self._compute, **self._options)
+        plan = lowering.plan()
+        for name, count in lowering.rewrites.items():
+            self.rewrites[name] = self.rewrites.get(name, 0) + count
+        return plan
+
+
+def _interface(
+    stages: Sequence[Stage], outputs: Sequence[str] | None, optional: frozenset[str]
+) -> tuple[dict[str, TensorSpec], dict[str, TensorSpec]]:
+    """Inputs and outputs of a chain: what no earlier stage makes, what no later stage reads."""
+    inputs: dict[str, TensorSpec] = {}
+    results: dict[str, TensorSpec] = {}
+    read: set[str] = set()
+    for stage in stages:
+        types = stage.function.types()
+        for name, stated in stage.function.inputs:
+            if name in results:
+                read.add(name)
+            elif name not in inputs:
+                inputs[name] = _spec(name, stated, name in optional)
+        for name in stage.function.outputs:
+            if name not in types:
+                raise translated_error(stage, f"the output {name} is never computed")
+            results[name] = _spec(name, types[name], False)
+            read.discard(name)
+    if outputs is None:
+        outputs = [name for name in results if name not in read]
+    missing = [name for name in outputs if name not in results]
+    if missing:
+        raise translated_error(stages[-1], f"no output {missing[0]}")
+    return inputs, {name: results[name] for name in outputs}
+
+
+def translated_error(stage: Stage, detail: str) -> SfumatoError:
+    return SfumatoError(
+        ErrorKind.BAD_MODEL, f"{stage.source} is damaged or no Core ML program.", detail
+    )
+
+
+def _spec(name: str, stated: Any, optional: bool) -> TensorSpec:
+    return TensorSpec(name, stated.dtype, stated.shape, optional)
+
+
+def _typed(tensor: torch.Tensor, mil_type: str) -> torch.Tensor:
+    return tensor.to(torch_type(mil_type))
+
+
+def _owned(tensor: torch.Tensor) -> np.ndarray:
+    """A fresh array; floats as float32."""
+    if tensor.is_floating_point():
+        tensor = tensor.float()
+    return np.array(tensor.numpy(), order="C")
+
+
+def size_of(spec: TensorSpec) -> int:
+    """Elements of a static tensor."""
+    return math.prod(d or 0 for d in spec.shape)

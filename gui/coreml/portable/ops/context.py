@@ -1,0 +1,217 @@
+"""What a rule may ask and say: operands as tensors or Python values, and torch calls.
+
+Two contexts exist: lowering records calls in a plan, shape inference performs them on meta tensors
+(`gui.coreml.portable.lower`).  Rules know neither.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from gui.coreml.portable.blobs import Blob
+from gui.coreml.portable.ir import (
+    Op,
+    Operand,
+    ProgramError,
+    Ref,
+    TensorType,
+    UnsupportedProgramError,
+    resolve,
+)
+from gui.coreml.portable.plan import Symbol, TorchCall
+
+Value = Symbol | torch.Tensor
+"""A tensor known now, or one that will be known when running."""
+
+_REQUIRED: Any = object()
+
+_TORCH_TYPES = {
+    "fp32": torch.float32,
+    "fp64": torch.float64,
+    "int4": torch.int8,
+    "int8": torch.int8,
+    "int16": torch.int16,
+    "int32": torch.int32,
+    "int64": torch.int64,
+    "uint1": torch.uint8,
+    "uint2": torch.uint8,
+    "uint3": torch.uint8,
+    "uint4": torch.uint8,
+    "uint6": torch.uint8,
+    "uint8": torch.uint8,
+    # torch has few operations on these two: the next wider signed type holds all their values
+    "uint16": torch.int32,
+    "uint32": torch.int64,
+    "bool": torch.bool,
+}
+
+
+def torch_type(mil_type: str) -> torch.dtype:
+    """The torch type that computes with a MIL element type; fp16 is computed as fp32.
+
+    Raises:
+        ProgramError: for a type that holds no numbers.
+    """
+    if mil_type == "fp16":
+        return torch.float32
+    try:
+        return _TORCH_TYPES[mil_type]
+    except KeyError:
+        raise ProgramError(f"{mil_type} is no element type to compute with") from None
+
+
+class RuleContext(ABC):
+    """Names and types of a function while its ops are translated one after the other."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+        """By MIL name: `Symbol`, tensor, or a constant (array, blob, text, list)."""
+        self.types: dict[str, TensorType] = {}
+
+    @abstractmethod
+    def emit(self, function: TorchCall, *arguments: Any, **keywords: Any) -> Any:
+        """Say one torch call; done at once (folded) where every tensor among the arguments is
+        known.  Symbols may stand only directly among `arguments`."""
+
+    @abstractmethod
+    def tensor_of(self, operand: Operand) -> Any:
+        """An operand as a `Value`.  (Typed Any: rules hand it to torch calls.)"""
+
+    @abstractmethod
+    def stored(self, value: np.ndarray | torch.Tensor) -> torch.Tensor:
+        """A constant in the type that it is computed with."""
+
+    def image_weight(self, op: Op, name: str) -> Any:
+        """A convolution's weight, in the memory layout that suits it best."""
+        return self.tensor(op, name)
+
+    # Operands
+
+    def has(self, op: Op, name: str) -> bool:
+        return name in op.inputs or (name in op.attributes and name != "name")
+
+    def operand(self, op: Op, name: str) -> Operand:
+        if name in op.inputs:
+            return op.inputs[name]
+        if name in op.attributes:
+            return op.attributes[name]
+        raise ProgramError(f"{op.type} at {op.name} lacks its input {name}")
+
+    def tensor(self, op: Op, name: str) -> Any:
+        """Operand `name` as a tensor or symbol."""
+        return self.tensor_of(self.operand(op, name))
+
+    def optional_tensor(self, op: Op, name: str) -> Any:
+        return self.tensor(op, name) if self.has(op, name) else None
+
+    def tensors(self, op: Op, name: str) -> list[Any]:
+        """A variadic operand (``values``)."""
+        operands = self.operand(op, name)
+        if not isinstance(operands, list):
+            operands = [operands]
+        return [self.tensor_of(operand) for operand in operands]
+
+    def shape(self, op: Op, name: str) -> tuple[int, ...]:
+        """Shape of operand `name`."""
+        operand = self.operand(op, name)
+        if isinstance(operand, Ref):
+            try:
+                return self.types[operand.name].static_shape
+            except KeyError:
+                raise ProgramError(f"{operand.name} is used but never computed") from None
+        return tuple(np.shape(resolve(operand)))
+
+    def element_type(self, op: Op, name: str) -> str:
+        """MIL element type of operand `name`, empty where it is a literal."""
+        operand = self.operand(op, name)
+        if isinstance(operand, Ref) and operand.name in self.types:
+            return self.types[operand.name].dtype
+        return operand.dtype if isinstance(operand, Blob) else ""
+
+    # Constants
+
+    def constant(self, op: Op, name: str, default: Any = _REQUIRED) -> Any:
+        """Operand `name` as an array, text or list known before running.
+
+        Raises:
+            UnsupportedProgramError: where it is computed while running.
+        """
+        if default is not _REQUIRED and not self.has(op, name):
+            return default
+        operand = self.operand(op, name)
+        if isinstance(operand, Ref):
+            if operand.name not in self.values:
+                raise ProgramError(f"{operand.name} is used before it is computed")
+            operand = self.values[operand.name]
+        value = resolve(operand)
+        if isinstance(value, Symbol) or (isinstance(value, torch.Tensor) and value.is_meta):
+            raise UnsupportedProgramError(op.type, op.name, f"{name} is not a constant")
+        return value.numpy() if isinstance(value, torch.Tensor) else value
+
+    def integer(self, op: Op, name: str, default: int | None = None) -> int:
+        values = self.integers(op, name, None if default is None else [default])
+        if len(values) != 1:
+            raise ProgramError(f"{op.type} at {op.name}: {name} is not one number")
+        return values[0]
+
+    def integers(self, op: Op, name: str, default: list[int] | None = None) -> list[int]:
+        if default is not None and not self.has(op, name):
+            return default
+        return [int(v) for v in np.asarray(self.constant(op, name)).reshape(-1)]
+
+    def number(self, op: Op, name: str, default: float | None = None) -> float:
+        if default is not None and not self.has(op, name):
+            return default
+        values = np.asarray(self.constant(op, name)).reshape(-1)
+        if values.size != 1:
+            raise ProgramError(f"{op.type} at {op.name}: {name} is not one number")
+        return float(values[0])
+
+    def flag(self, op: Op, name: str, default: bool = False) -> bool:
+        return bool(self.number(op, name)) if self.has(op, name) else default
+
+    def text(self, op: Op, name: str, default: str | None = None) -> str:
+        value = self.constant(op, name) if default is None else self.constant(op, name, default)
+        if not isinstance(value, str):
+            raise ProgramError(f"{op.type} at {op.name}: {name} is not text")
+        return value
+
+    def unsupported(self, op: Op, reason: str) -> UnsupportedProgramError:
+        return UnsupportedProgramError(op.type, op.name, reason)
+
+
+Rule = Callable[[RuleContext, Op], Any]
+RULES: dict[str, Rule] = {}
+
+
+def rule(*op_types: str) -> Callable[[Rule], Rule]:
+    """Register a rule for one or more op types."""
+
+    def register(function: Rule) -> Rule:
+        for op_type in op_types:
+            RULES[op_type] = function
+        return function
+
+    return register
+
+
+def output_shape(op: Op, index: int = 0) -> list[int] | None:
+    """Shape the program states for a result, None where it is flexible."""
+    stated = op.outputs[index][1]
+    return list(stated.static_shape) if stated.is_static else None
+
+
+def normalized_axis(axis: int, rank: int) -> int:
+    """A non-negative axis.
+
+    Raises:
+        ProgramError: where the tensor has no such axis.
+    """
+    if not -rank <= axis < rank:
+        raise ProgramError(f"axis {axis} of a tensor of rank {rank}")
+    return axis % rank

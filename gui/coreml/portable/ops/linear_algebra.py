@@ -1,0 +1,51 @@
+"""Matrix products and attention."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+
+from gui.coreml.portable.ir import Op
+from gui.coreml.portable.ops.context import RuleContext, rule
+
+
+def attention(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    mask: torch.Tensor | None,
+    scale: float | None,
+) -> torch.Tensor:
+    """softmax(query · keyᵀ · scale + mask) · value; scale None means 1/√channels."""
+    return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scale)
+
+
+@rule("linear")
+def linear(ctx: RuleContext, op: Op) -> Any:
+    return ctx.emit(
+        F.linear, ctx.tensor(op, "x"), ctx.tensor(op, "weight"), ctx.optional_tensor(op, "bias")
+    )
+
+
+@rule("matmul")
+def matmul(ctx: RuleContext, op: Op) -> Any:
+    x, y = ctx.tensor(op, "x"), ctx.tensor(op, "y")
+    if ctx.flag(op, "transpose_x"):
+        x = ctx.emit(torch.transpose, x, -1, -2)
+    if ctx.flag(op, "transpose_y"):
+        y = ctx.emit(torch.transpose, y, -1, -2)
+    return ctx.emit(torch.matmul, x, y)
+
+
+@rule("einsum")
+def einsum(ctx: RuleContext, op: Op) -> Any:
+    return ctx.emit(torch.einsum, ctx.text(op, "equation"), *ctx.tensors(op, "values"))
+
+
+@rule("scaled_dot_product_attention")
+def scaled_dot_product_attention(ctx: RuleContext, op: Op) -> Any:
+    names = ("query", "key", "value")
+    operands = [ctx.tensor(op, name) for name in names]
+    return ctx.emit(attention, *operands, ctx.optional_tensor(op, "attn_mask"), None)

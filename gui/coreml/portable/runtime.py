@@ -1,0 +1,49 @@
+"""The portable runtime: loads components of a model for `PortableModel`."""
+
+from __future__ import annotations
+
+import torch
+
+from gui.coreml.model import ComponentInfo
+from gui.coreml.portable.lower import Compute
+from gui.coreml.portable.model import PortableModel, read_stages
+from gui.request import ComputeUnit, ErrorKind, SfumatoError
+
+
+class PortableRuntime:
+    """Computes Core ML programs on the CPU, on every machine (see `gui.coreml.runtime`).
+
+    Args:
+        compute: ``fp32``, ``bf16`` or ``emulate_fp16`` (see `Compute`).
+        threads: torch threads; None leaves torch's own choice.  Process-wide, as torch has it.
+    """
+
+    def __init__(self, compute: str = "fp32", threads: int | None = None) -> None:
+        try:
+            self._compute = Compute(compute)
+        except ValueError as error:
+            raise SfumatoError(
+                ErrorKind.BAD_REQUEST, f"There is no way of computing called {compute!r}."
+            ) from error
+        if threads is not None:
+            torch.set_num_threads(max(1, threads))
+
+    @property
+    def name(self) -> str:
+        return "portable"
+
+    def load(self, component: ComponentInfo, compute_unit: ComputeUnit) -> PortableModel:
+        """Load every file of `component`; the compute unit makes no difference here.
+
+        Raises:
+            SfumatoError: BAD_MODEL, UNSUPPORTED or MEMORY.
+        """
+        stages = [
+            stage for file in component.files for stage in read_stages(file, component.function)
+        ]
+        return PortableModel(
+            stages,
+            self._compute,
+            outputs=[spec.name for spec in component.outputs] or None,
+            optional=frozenset(spec.name for spec in component.inputs if spec.optional),
+        )
