@@ -7,11 +7,12 @@
 #   make format                       rewrite the code in the house's format
 #   make setup                        only set up
 #   make lock                         write the lock file anew from .venv
+#   make icon                         draw the app icon
 #   make clean                        remove what can be made again (.venv stays)
 #
 # PYTHON=…, TORCH_INDEX_URL=… choose the interpreter and where torch comes from at set-up.
 
-.PHONY: run test bench lint format setup setup-test lock clean
+.PHONY: run test bench lint format setup setup-test lock icon clean
 .DEFAULT_GOAL := run
 
 PY := .venv/bin/python
@@ -58,6 +59,9 @@ bench: setup-test
 
 lock: setup-test
 	$(PY) packaging/write_lock.py
+
+icon: setup-test
+	$(PY) packaging/icon.py
 
 clean:
 	rm -rf build dist .pytest_cache .ruff_cache .import_linter_cache *.egg-info

@@ -87,7 +87,7 @@ install_system_packages() {
 }
 
 fingerprint() {
-    { cat "$lock" pyproject.toml gui/__init__.py "$0"; pwd; echo "${TORCH_INDEX_URL:-}"; } | cksum
+    { cat "$lock" pyproject.toml packaging/build_with_resources.py gui/__init__.py "$0"; pwd; echo "${TORCH_INDEX_URL:-}"; } | cksum
 }
 
 install_python_packages() {
@@ -102,7 +102,7 @@ install_python_packages() {
         rm -rf .venv
         "$python" -m venv .venv
     fi
-    pip="env PIP_DISABLE_PIP_VERSION_CHECK=1 .venv/bin/python -m pip install --quiet"
+    pip="env PIP_DISABLE_PIP_VERSION_CHECK=1 .venv/bin/python -m pip install -qq"
     # torch goes first and alone: asked for exactly, a local or CPU-only build of it is taken
     # where one is offered, and the rest of the lock then leaves it be.
     torch=$(grep '^torch==' "$lock")

@@ -19,6 +19,9 @@ HEADER = """\
 
 NEVER = {"pip", "wheel", "sfumato"}
 
+MAC_ONLY = ("pyobjc-core==13.0", "pyobjc-framework-Cocoa==13.0")
+"""What a lock written on Linux cannot know."""
+
 
 def frozen_lines(freeze: str) -> list[str]:
     """The ``name==version`` lines of ``pip freeze --all`` that belong in the lock, sorted.
@@ -37,9 +40,15 @@ def frozen_lines(freeze: str) -> list[str]:
         if match is None:
             raise ValueError(f"cannot lock this line of pip freeze: {line}")
         name = match[1].lower()
-        if name in NEVER or name.startswith(("nvidia-", "cuda-")) or name == "triton":
+        if (
+            name in NEVER
+            or name.startswith("pyobjc-")
+            or name.startswith(("nvidia-", "cuda-"))
+            or name == "triton"
+        ):
             continue
         lines.append(f"{match[1]}=={match[2]}")
+    lines += [f'{line}; sys_platform == "darwin"' for line in MAC_ONLY]
     return sorted(lines, key=str.lower)
 
 

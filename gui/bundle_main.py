@@ -1,0 +1,48 @@
+"""Entry points of the macOS bundle: what must be right before anything else is imported."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import MutableMapping
+from pathlib import Path
+from typing import NoReturn
+
+
+def prepare_environment(environment: MutableMapping[str, str] | None = None) -> None:
+    """Make the environment fit for a bundle; changes `os.environ` unless given another mapping.
+
+    - ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` that point nowhere go: py2app sets them to where the
+      building machine kept its certificates, and every HTTPS client then fails.
+    - Nothing may be written inside the bundle, or its signature breaks.
+    """
+    env = os.environ if environment is None else environment
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        if name in env and not Path(env[name]).exists():
+            del env[name]
+    sys.dont_write_bytecode = True
+    env["PYTHONDONTWRITEBYTECODE"] = "1"
+    env.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    env.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+def main() -> NoReturn:
+    """Main executable: ``--self-test``, the window, or a command line."""
+    prepare_environment()
+    # macOS once passed a process serial number to programs started from Finder, and some still do.
+    arguments = [argument for argument in sys.argv[1:] if not argument.startswith("-psn_")]
+    if arguments[:1] == ["--self-test"]:
+        from gui.self_test import main as self_test
+
+        sys.exit(self_test(arguments[1:]))
+    from gui.cli import main as command_line
+
+    sys.exit(command_line(arguments))
+
+
+def engine_main() -> NoReturn:
+    """Engine executable."""
+    prepare_environment()
+    from gui.engine.server import main as engine
+
+    engine(sys.argv[1:])

@@ -1,0 +1,5 @@
+"""Main executable of Sfumato.app."""
+
+from gui.bundle_main import main
+
+main()

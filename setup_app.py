@@ -1,0 +1,127 @@
+"""py2app's build script: ``python setup_app.py py2app`` makes `dist/Sfumato.app` (macOS only).
+
+`make app` runs it in an environment of its own and does what must follow: see
+`packaging/macos/build.py`.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import setuptools
+
+ROOT = Path(__file__).resolve().parent
+sys.path.insert(0, str(ROOT))
+
+from gui import __version__ as VERSION  # noqa: E402,N812
+
+MIN_MACOS = "14.0"
+"""Floor of the wheels in packaging/locks/bundle.txt."""
+
+IDENTIFIER = "app.sfumato.Sfumato"
+
+# Kept whole and as files: they carry data, read their own source, load libraries from beside
+# themselves, or import by name at run time, none of which survives py2app's zip.
+PACKAGES = [
+    "AppKit", "CoreFoundation", "Foundation", "objc", "PyObjCTools",
+    "PIL", "PySide6", "shiboken6",
+    "attrs", "attr", "cattr", "cattrs", "certifi", "charset_normalizer", "coremltools",
+    "diffusers", "functorch", "gui", "hf_xet", "huggingface_hub", "mpmath", "numpy",
+    "packaging", "pydantic", "pydantic_core", "regex", "safetensors", "scipy", "sympy",
+    "tokenizers", "torch", "torchgen", "transformers", "yaml",
+]  # fmt: skip
+
+# `google` is a namespace without an __init__, which py2app cannot take as a package.
+INCLUDES = ["encodings.idna", "google.protobuf.*", "google.protobuf.internal.*"]
+
+EXCLUDES = [
+    "_distutils_hack", "_pytest", "_tkinter", "ensurepip", "idlelib", "lib2to3", "pip",
+    "pkg_resources", "pytest", "pytestqt", "setuptools", "test", "tkinter", "wheel",
+    "Cython", "IPython", "ipykernel", "matplotlib", "pandas", "sklearn", "xgboost",
+    "accelerate", "bitsandbytes", "flax", "jax", "onnx", "onnxruntime", "tensorboard",
+    "tensorflow", "triton", "PyQt5", "PyQt6", "PySide2",
+    "coremltools.test", "torch.utils.tensorboard",
+]  # fmt: skip
+
+PLIST: dict[str, Any] = {
+    "CFBundleName": "Sfumato",
+    "CFBundleDisplayName": "Sfumato",
+    "CFBundleIdentifier": IDENTIFIER,
+    "CFBundleShortVersionString": VERSION,
+    "CFBundleVersion": VERSION,
+    "CFBundleDevelopmentRegion": "en",
+    "CFBundleDocumentTypes": [
+        {
+            "CFBundleTypeName": "Picture",
+            "CFBundleTypeRole": "Viewer",
+            "LSHandlerRank": "Alternate",
+            "LSItemContentTypes": ["public.png", "public.jpeg", "public.heic", "public.tiff"],
+        },
+        {
+            "CFBundleTypeName": "Core ML model",
+            "CFBundleTypeRole": "Viewer",
+            "LSHandlerRank": "Alternate",
+            "LSItemContentTypes": ["com.apple.coreml.mlpackage", "public.folder"],
+        },
+    ],
+    "UTImportedTypeDeclarations": [
+        {
+            "UTTypeIdentifier": "com.apple.coreml.mlpackage",
+            "UTTypeDescription": "Core ML model package",
+            "UTTypeConformsTo": ["com.apple.package"],
+            "UTTypeTagSpecification": {"public.filename-extension": ["mlpackage"]},
+        }
+    ],
+    "LSApplicationCategoryType": "public.app-category.graphics-design",
+    "LSArchitecturePriority": ["arm64"],
+    "LSMinimumSystemVersion": MIN_MACOS,
+    "LSMultipleInstancesProhibited": True,
+    "LSEnvironment": {"PYTHONNOUSERSITE": "1", "TOKENIZERS_PARALLELISM": "false"},
+    "NSHighResolutionCapable": True,
+    "NSHumanReadableCopyright": "MIT licence",
+    "NSRequiresAquaSystemAppearance": False,
+    "NSSupportsAutomaticGraphicsSwitching": True,
+}
+
+OPTIONS: dict[str, Any] = {
+    "arch": "arm64",
+    "argv_emulation": False,  # it opens Tk-like event loops of its own; Qt handles FileOpen
+    "emulate_shell_environment": False,
+    "excludes": EXCLUDES,
+    "extra_scripts": ["packaging/launchers/engine.py"],
+    "iconfile": "resources/icon.icns",
+    "includes": INCLUDES,
+    "no_chdir": True,  # a relative path on the command line means the caller's folder
+    "no_report_missing_conditional_import": True,
+    "optimize": 0,  # diffusers builds its documentation strings at import
+    "packages": PACKAGES,
+    "plist": PLIST,
+    "redirect_stdout_to_asl": False,  # it takes file descriptors 1 and 2 from the engine
+    "resources": ["resources"],
+    "semi_standalone": False,
+    "site_packages": False,
+    "strip": False,  # stripping breaks signatures inside the wheels
+}
+
+
+class AppDistribution(setuptools.Distribution):
+    """A distribution that leaves pyproject.toml alone: py2app refuses its dependencies."""
+
+    def parse_config_files(self, *args: Any, **kwargs: Any) -> None:
+        del args, kwargs
+
+
+if __name__ == "__main__":
+    # modulegraph walks syntax trees recursively; torch's and sympy's are deep.
+    sys.setrecursionlimit(10_000)
+    setuptools.setup(
+        name="Sfumato",
+        version=VERSION,
+        app=["packaging/launchers/Sfumato.py"],
+        options={"py2app": OPTIONS},
+        packages=[],
+        py_modules=[],
+        distclass=AppDistribution,
+    )
