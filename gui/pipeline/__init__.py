@@ -1,0 +1,1 @@
+"""Stable Diffusion itself: prompt, noise, schedulers, denoising, pictures."""

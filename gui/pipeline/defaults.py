@@ -1,0 +1,81 @@
+"""What a request means for one model: every default filled in.
+
+Standard library only, so that the window can show a model's own settings before anything heavy is
+loaded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gui.coreml.model import Family
+from gui.coreml.sidecar import Sidecar
+from gui.pipeline.scheduler_names import SCHEDULER_NAMES, scheduler_name
+from gui.request import PictureRequest, SfumatoError
+
+FALLBACK_SCHEDULER = SCHEDULER_NAMES[0].name
+FALLBACK_STEPS = 25
+# diffusers' own defaults: 7.5 in StableDiffusionPipeline, 5.0 in StableDiffusionXLPipeline
+FALLBACK_GUIDANCE = 7.5
+FALLBACK_GUIDANCE_XL = 5.0
+# the consistency models' papers and model cards: 4 steps, guidance distilled into the weights
+FEW_STEP_SCHEDULERS = ("LCM", "TCD")
+FEW_STEPS = 4
+
+
+def default_scheduler(sidecar: Sidecar) -> str:
+    """Name of the model's own scheduler.
+
+    The sidecar's choice, else the one the source model was published with (`_class_name` in its
+    scheduler settings), else DPM++ 2M Karras.
+    """
+    if sidecar.default_scheduler:
+        return scheduler_name(sidecar.default_scheduler).name
+    config = sidecar.scheduler_config
+    try:
+        name = scheduler_name(str(config.get("_class_name") or FALLBACK_SCHEDULER)).name
+    except SfumatoError:  # a scheduler for other kinds of models
+        return FALLBACK_SCHEDULER
+    if name == "DPM++ 2M" and config.get("algorithm_type") == "sde-dpmsolver++":
+        name = "DPM++ 2M SDE"
+    if config.get("use_karras_sigmas"):
+        karras = f"{name} Karras"
+        return next((s.name for s in SCHEDULER_NAMES if s.name == karras), name)
+    return name
+
+
+def default_steps(sidecar: Sidecar, scheduler: str) -> int:
+    """Steps the model asks for, or a number that suits the scheduler."""
+    if sidecar.default_steps > 0:
+        return sidecar.default_steps
+    return FEW_STEPS if scheduler in FEW_STEP_SCHEDULERS else FALLBACK_STEPS
+
+
+def default_guidance_scale(sidecar: Sidecar, scheduler: str) -> float:
+    """Guidance scale the model asks for, or its family's."""
+    if sidecar.default_guidance_scale > 0:
+        return sidecar.default_guidance_scale
+    if scheduler in FEW_STEP_SCHEDULERS:
+        return 1.0
+    return FALLBACK_GUIDANCE_XL if sidecar.family is Family.SDXL else FALLBACK_GUIDANCE
+
+
+def fill_defaults(request: PictureRequest, sidecar: Sidecar) -> PictureRequest:
+    """`request` with scheduler (by its listed name), steps and guidance scale set.
+
+    Raises:
+        SfumatoError: BAD_REQUEST for a scheduler that does not exist or a value out of range.
+    """
+    request.validate()
+    asked = request.scheduler or default_scheduler(sidecar)
+    scheduler = scheduler_name(asked).name
+    steps = request.steps
+    guidance = request.guidance_scale
+    return replace(
+        request,
+        scheduler=scheduler,
+        steps=default_steps(sidecar, scheduler) if steps is None else steps,
+        guidance_scale=(
+            default_guidance_scale(sidecar, scheduler) if guidance is None else float(guidance)
+        ),
+    )

@@ -1,0 +1,390 @@
+"""Text-to-image and image-to-image for Stable Diffusion 1, 2 and XL.
+
+Nothing about a model is assumed: shapes come from its files, scale, prediction type and scheduler
+settings from its sidecar.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import gui
+from gui.coreml.model import ComponentKind, Family, ModelInfo
+from gui.coreml.runtime import LoadedModel, Runtime
+from gui.coreml.sidecar import Preview, Sidecar
+from gui.pipeline import safety, vae
+from gui.pipeline.defaults import fill_defaults
+from gui.pipeline.denoise import denoise
+from gui.pipeline.noise import NoiseSource, make_noise
+from gui.pipeline.preview import Previewer, fit_preview, published_preview
+from gui.pipeline.schedulers import Scheduler, make_scheduler, set_steps, step_settings
+from gui.pipeline.start_image import read_start_image
+from gui.pipeline.text import Conditioning, TextEncoders, make_tokenizers
+from gui.pipeline.unet import GuidedUNet, is_guidance_distilled
+from gui.request import (
+    ComputeUnit,
+    ErrorKind,
+    PictureRecord,
+    PictureRequest,
+    SfumatoError,
+)
+
+SUPPORTED_FAMILIES = (Family.SD1, Family.SD2, Family.SDXL, Family.UNKNOWN)
+
+
+class Cancelled(Exception):  # noqa: N818 - not an error: the person asked for it
+    """Raised out of `Pipeline.generate` at most one run of a network after `Hooks.cancelled` first
+    answers true."""
+
+
+@dataclass
+class Hooks:
+    """What the caller wants to hear and say while pictures are made."""
+
+    on_step: Callable[[int, int, int, np.ndarray | None], None] = lambda *_: None
+    """(picture index, step from 1, steps, preview uint8 [h, w, 3] or None): after each step the
+    person asked for, exactly once."""
+    cancelled: Callable[[], bool] = lambda: False
+    """Asked before every run of a network."""
+
+
+@dataclass(frozen=True)
+class GeneratedPicture:
+    pixels: np.ndarray
+    """uint8 [height, width, 3]."""
+    record: PictureRecord
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What all pictures of one request share."""
+
+    request: PictureRequest
+    scheduler_name: str
+    steps: int
+    guidance_scale: float
+    predict: GuidedUNet
+    start: vae.EncodedImage | None
+    previewer: Previewer | None
+    notes: tuple[str, ...]
+
+
+class Pipeline:
+    """One model, loaded once, making pictures request after request.
+
+    Args:
+        model: the folder's components.
+        sidecar: what the files do not say.
+        runtime: loads and runs the networks.
+        compute_unit: processors Core ML may use.
+        model_hash: identity for the pictures' records; None: worked out from the files.
+
+    Raises:
+        SfumatoError: BAD_MODEL or UNSUPPORTED where the model cannot be used.
+    """
+
+    def __init__(
+        self,
+        model: ModelInfo,
+        sidecar: Sidecar,
+        runtime: Runtime,
+        compute_unit: ComputeUnit,
+        model_hash: str | None = None,
+    ) -> None:
+        _check_usable(model, sidecar)
+        self.model = model
+        self.sidecar = sidecar
+        self.compute_unit = compute_unit
+        self.preview: Preview | None = sidecar.preview or published_preview(
+            model.family, model.latent_channels, sidecar
+        )
+        """Map for previews; None until fitted, which happens before the first step that asks."""
+        self.preview_was_fitted = False
+        """Whether `preview` was fitted here and is worth keeping in the sidecar."""
+        self._runtime = runtime
+        self._loaded: dict[ComponentKind, LoadedModel] = {}
+        self._text: TextEncoders | None = None
+        self._hash = model_hash
+        self._on_loading: Callable[[str, int, int], None] | None = None
+
+    def load(
+        self,
+        on_loading: Callable[[str, int, int], None] | None = None,
+        request: PictureRequest | None = None,
+    ) -> None:
+        """Load what is not loaded yet; networks stay loaded until `close`.
+
+        Args:
+            on_loading: told (component, index from 0, total) before each component.
+            request: load only what this request needs; None: everything.
+
+        Raises:
+            SfumatoError: as `Runtime.load`.
+        """
+        self._on_loading = on_loading or self._on_loading
+        wanted = [kind for kind in self._wanted(request) if kind not in self._loaded]
+        for index, kind in enumerate(wanted):
+            if self._on_loading:
+                self._on_loading(kind.value, index, len(wanted))
+            component = self.model.components[kind]
+            self._loaded[kind] = self._runtime.load(component, self.compute_unit)
+        if self._text is None:
+            kinds = (ComponentKind.TEXT_ENCODER, ComponentKind.TEXT_ENCODER_2)
+            encoders = [self._loaded[kind] for kind in kinds if kind in self._loaded]
+            tokenizers = make_tokenizers(self.model.folder, self.sidecar, len(encoders))
+            self._text = TextEncoders(encoders, tokenizers)
+
+    def generate(self, request: PictureRequest, hooks: Hooks) -> Iterator[GeneratedPicture]:
+        """Make the pictures of `request`, one after the other; each is yielded when done.
+
+        Raises:
+            Cancelled: when `hooks.cancelled` says so.
+            SfumatoError: BAD_REQUEST, BAD_IMAGE, BAD_MODEL, UNSUPPORTED, MEMORY.
+        """
+        request = fill_defaults(request, self.sidecar)
+        if request.start_image and ComponentKind.VAE_ENCODER not in self.model.components:
+            raise SfumatoError(
+                ErrorKind.UNSUPPORTED,
+                "This model has no image encoder, so it cannot start from a picture.",
+            )
+        make_scheduler(request.scheduler or "", self.sidecar)  # refuse before anything is loaded
+        self.load(request=request)
+        job = self._prepare(request, hooks)
+        for index, seed in enumerate(request.seeds()):
+            yield self._picture(job, index, seed, hooks)
+
+    def close(self) -> None:
+        """Free the networks."""
+        for loaded in self._loaded.values():
+            loaded.close()
+        self._loaded.clear()
+        self._text = None
+
+    # What is loaded
+
+    def _wanted(self, request: PictureRequest | None) -> list[ComponentKind]:
+        have = self.model.components
+        kinds = [ComponentKind.TEXT_ENCODER, ComponentKind.TEXT_ENCODER_2, self._unet_kind()]
+        if request is None or request.start_image:
+            kinds.append(ComponentKind.VAE_ENCODER)
+        kinds.append(ComponentKind.VAE_DECODER)
+        if request is None or request.safety_checker:
+            kinds.append(ComponentKind.SAFETY_CHECKER)
+        return [kind for kind in kinds if kind in have]
+
+    def _unet_kind(self) -> ComponentKind:
+        plain = ComponentKind.UNET in self.model.components
+        return ComponentKind.UNET if plain else ComponentKind.CONTROL_UNET
+
+    @property
+    def _latent_shape(self) -> tuple[int, int, int, int]:
+        m = self.model
+        return (1, m.latent_channels, m.latent_height, m.latent_width)
+
+    # One request
+
+    def _prepare(self, request: PictureRequest, hooks: Hooks) -> _Job:
+        assert request.scheduler and request.steps and request.guidance_scale is not None
+        start = self._encode_start(request, hooks)
+        unet = self._loaded[self._unet_kind()]
+        # a guidance-distilled network is told the scale, and needs no second row
+        guided = request.guidance_scale > 1 and not is_guidance_distilled(unet)
+        positive, negative, notes = self._encode_prompts(request, guided, hooks)
+        size = (self.model.image_height, self.model.image_width)
+        return _Job(
+            request=request,
+            scheduler_name=request.scheduler,
+            steps=request.steps,
+            guidance_scale=request.guidance_scale,
+            predict=GuidedUNet(unet, positive, negative, request.guidance_scale, size),
+            start=start,
+            previewer=self._previewer(hooks) if request.previews else None,
+            notes=notes,
+        )
+
+    def _encode_start(self, request: PictureRequest, hooks: Hooks) -> vae.EncodedImage | None:
+        if request.start_image is None:
+            return None
+        encoder = self._loaded[ComponentKind.VAE_ENCODER]
+        shape = next(iter(encoder.inputs.values())).shape
+        height, width = shape[2] or self.model.image_height, shape[3] or self.model.image_width
+        image = read_start_image(Path(request.start_image.path).expanduser(), width, height)
+        _check(hooks)
+        return vae.encode(encoder, image, self.sidecar, self._latent_shape)
+
+    def _encode_prompts(
+        self, request: PictureRequest, guided: bool, hooks: Hooks
+    ) -> tuple[Conditioning, Conditioning | None, tuple[str, ...]]:
+        assert self._text is not None
+        notes = [self._text.note_of_cut(request.prompt)]
+        _check(hooks)
+        positive = self._text.encode(request.prompt)
+        negative = None
+        if guided:
+            _check(hooks)
+            if not request.negative_prompt and self.sidecar.force_zeros_for_empty_prompt:
+                negative = positive.zeroed()
+            else:
+                negative = self._text.encode(request.negative_prompt)
+            notes.append(self._text.note_of_cut(request.negative_prompt, "negative prompt"))
+        elif request.negative_prompt:
+            notes.append("The negative prompt had no effect, because guidance was off.")
+        return positive, negative, tuple(note for note in notes if note)
+
+    def _previewer(self, hooks: Hooks) -> Previewer:
+        if self.preview is None or len(self.preview.matrix) != self.model.latent_channels:
+
+            def decode(latents: Tensor) -> np.ndarray:
+                _check(hooks)
+                return self._decode(latents)
+
+            self.preview = fit_preview(decode, *self._latent_shape[1:])
+            self.preview_was_fitted = True
+        return Previewer(self.preview)
+
+    # One picture
+
+    def _picture(self, job: _Job, index: int, seed: int, hooks: Hooks) -> GeneratedPicture:
+        started = time.perf_counter()
+        noise = make_noise(job.request.random_source, seed)
+        scheduler = make_scheduler(job.scheduler_name, self.sidecar)
+        set_steps(scheduler, job.scheduler_name, job.steps)
+        settings = step_settings(scheduler, noise, self._latent_shape)
+        latents, timesteps, steps = self._start(job, scheduler, noise)
+
+        def report(call: int, x0: Callable[[], Tensor]) -> None:
+            # second-order schedulers and PNDM call more often than the person has steps
+            done, before = ((call + n) * steps // len(timesteps) for n in (1, 0))
+            if done > before:
+                preview = job.previewer(x0()) if job.previewer else None
+                hooks.on_step(index, done, steps, preview)
+
+        latents = denoise(
+            latents,
+            timesteps,
+            scheduler,
+            settings,
+            lambda sample, timestep: job.predict(sample, timestep, lambda: _check(hooks)),
+            self.sidecar.prediction_type,
+            report,
+        )
+        _check(hooks)
+        pixels = vae.to_pixels(self._decode(latents))
+        pixels, verdict, notes = self._judged(pixels, job, hooks)
+        return GeneratedPicture(
+            pixels, self._record(job, seed, pixels, verdict, notes, time.perf_counter() - started)
+        )
+
+    def _start(
+        self, job: _Job, scheduler: Scheduler, noise: NoiseSource
+    ) -> tuple[Tensor, Tensor, int]:
+        """Starting latents, the timesteps to run, and how many steps they are."""
+        if job.start is None:
+            latents = noise.normal(self._latent_shape) * scheduler.init_noise_sigma
+            return latents, scheduler.timesteps, job.steps
+        assert job.request.start_image is not None
+        strength = job.request.start_image.strength
+        if strength == 0:  # the picture as the model's autoencoder sees it
+            return job.start.mean, scheduler.timesteps[:0], 0
+        # as diffusers counts, but never none
+        steps = max(1, min(int(job.steps * strength), job.steps))
+        first = (job.steps - steps) * scheduler.order
+        if hasattr(scheduler, "set_begin_index"):
+            scheduler.set_begin_index(first)  # type: ignore[attr-defined]
+        timesteps = scheduler.timesteps[first:]
+        if noise.encoder_sample_first:
+            sample = job.start.sample(noise)
+            drawn = noise.normal(self._latent_shape)
+        else:
+            drawn = noise.normal(self._latent_shape)
+            sample = job.start.sample(noise)
+        return scheduler.add_noise(sample, drawn, timesteps[:1]), timesteps, steps
+
+    def _decode(self, latents: Tensor) -> np.ndarray:
+        with torch.no_grad():
+            return vae.decode(self._loaded[ComponentKind.VAE_DECODER], latents, self.sidecar)
+
+    def _judged(
+        self, pixels: np.ndarray, job: _Job, hooks: Hooks
+    ) -> tuple[np.ndarray, str, tuple[str, ...]]:
+        """The picture after the safety checker, the checker's verdict, and notes."""
+        if ComponentKind.SAFETY_CHECKER not in self.model.components:
+            return pixels, "absent", ()
+        if not job.request.safety_checker:
+            return pixels, "off", ()
+        _check(hooks)
+        if not safety.finds_unsafe(self._loaded[ComponentKind.SAFETY_CHECKER], pixels):
+            return pixels, "passed", ()
+        note = "The model's safety checker objected to this picture, so it was made black."
+        return safety.blanked(pixels), "blanked", (note,)
+
+    def _record(
+        self,
+        job: _Job,
+        seed: int,
+        pixels: np.ndarray,
+        verdict: str,
+        notes: tuple[str, ...],
+        seconds: float,
+    ) -> PictureRecord:
+        if self._hash is None:
+            from gui.coreml.inspect import model_hash
+
+            self._hash = model_hash(self.model)
+        request = replace(job.request, count=1, seed=seed, compute_unit=self.compute_unit)
+        return PictureRecord(
+            request=request,
+            width=pixels.shape[1],
+            height=pixels.shape[0],
+            model_name=self.sidecar.name or self.model.name,
+            model_hash=self._hash,
+            seconds=round(seconds, 3),
+            notes=job.notes + notes,
+            safety=verdict,
+            program=f"Sfumato {gui.__version__}",
+            created=datetime.now().astimezone().isoformat(timespec="seconds"),
+        )
+
+
+def _check(hooks: Hooks) -> None:
+    if hooks.cancelled():
+        raise Cancelled
+
+
+def _check_usable(model: ModelInfo, sidecar: Sidecar) -> None:
+    if model.problems:
+        raise SfumatoError(ErrorKind.BAD_MODEL, model.problems[0], "\n".join(model.problems))
+    have = model.components
+    if (
+        model.family not in SUPPORTED_FAMILIES
+        or ComponentKind.MMDIT in have
+        or sidecar.prediction_type == "flow_prediction"
+    ):
+        raise SfumatoError(
+            ErrorKind.UNSUPPORTED,
+            "This kind of model cannot be run yet; Stable Diffusion 1, 2 and XL can.",
+            f"family {model.family.value}, predicts {sidecar.prediction_type}",
+        )
+    if not have.keys() & {ComponentKind.TEXT_ENCODER, ComponentKind.TEXT_ENCODER_2}:
+        raise SfumatoError(ErrorKind.BAD_MODEL, "The model has no text encoder.")
+    if not have.keys() & {ComponentKind.UNET, ComponentKind.CONTROL_UNET}:
+        raise SfumatoError(ErrorKind.BAD_MODEL, "The model has no UNet.")
+    decoder = have.get(ComponentKind.VAE_DECODER)
+    if decoder is None:
+        raise SfumatoError(ErrorKind.BAD_MODEL, "The model has no image decoder.")
+    latent = (1, model.latent_channels, model.latent_height, model.latent_width)
+    z = decoder.inputs[0].shape if decoder.inputs else ()
+    if any(has not in (None, needs) for has, needs in zip(z, latent, strict=False)):
+        raise SfumatoError(
+            ErrorKind.BAD_MODEL,
+            "The model's UNet and image decoder do not belong together: their sizes differ.",
+            f"decoder {z}, UNet {latent}",
+        )

@@ -1,0 +1,177 @@
+"""The UNet with classifier-free guidance: latents in, one prediction out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gui.coreml.model import TensorSpec
+from gui.coreml.runtime import LoadedModel
+from gui.pipeline.tensors import output
+from gui.pipeline.text import Conditioning
+from gui.request import ErrorKind, SfumatoError
+
+
+class GuidedUNet:
+    """Predicts noise (or velocity) for one prompt.
+
+    With guidance, the network sees two rows, [negative, positive].  A network of batch 2 takes
+    them in one call; one of batch 1 is called twice.  Without guidance (`negative` is None) there
+    is one row and one call; a network fixed at batch 2 must then be given that row twice, and the
+    second answer is dropped.
+
+    Args:
+        unet: the loaded network.
+        positive: the prompt.
+        negative: the negative prompt; None: no guidance.
+        guidance_scale: w in ε = ε₋ + w·(ε₊ − ε₋)  (Ho and Salimans, "Classifier-free diffusion
+            guidance", in the form Stable Diffusion uses).
+        image_size: height and width in pixels (SDXL's size conditioning).
+
+    Raises:
+        SfumatoError: BAD_MODEL where text encoders and UNet do not fit together.
+    """
+
+    def __init__(
+        self,
+        unet: LoadedModel,
+        positive: Conditioning,
+        negative: Conditioning | None,
+        guidance_scale: float,
+        image_size: tuple[int, int],
+    ) -> None:
+        self._unet = unet
+        self._scale = guidance_scale
+        rows = [positive] if negative is None else [negative, positive]
+        self._rows = len(rows)
+        self._batch = unet.inputs["sample"].shape[0] or len(rows)
+        fixed = [
+            _fixed_inputs(unet.inputs, group, guidance_scale, image_size)
+            for group in _groups(rows, self._batch)
+        ]
+        self._calls = fixed
+
+    def __call__(
+        self, sample: Tensor, timestep: float, check: Callable[[], None] = lambda: None
+    ) -> Tensor:
+        """Predict.
+
+        Args:
+            sample: scaled latents, float32 [1, channels, height, width].
+            timestep: 0 … 999, may be fractional.
+            check: called before every run of the network; may raise to stop.
+        """
+        batch = sample.expand(self._batch, -1, -1, -1).contiguous().numpy()
+        shape = _concrete(self._unet.inputs["timestep"].shape, self._batch)
+        time = np.full(shape, timestep, np.float32)
+        answers: list[np.ndarray] = []
+        for fixed in self._calls:
+            check()
+            outputs = self._unet({"sample": batch, "timestep": time, **fixed})
+            answers.append(output(outputs, "noise_pred"))
+        prediction = torch.from_numpy(np.concatenate(answers))
+        if self._rows == 1:
+            return prediction[:1]
+        negative, positive = prediction[:1], prediction[1:2]
+        return negative + self._scale * (positive - negative)
+
+
+def is_guidance_distilled(unet: LoadedModel) -> bool:
+    """Whether the network takes the guidance scale as an input (LCM), and needs no second row."""
+    return "timestep_cond" in unet.inputs
+
+
+def _groups(rows: list[Conditioning], batch: int) -> list[list[Conditioning]]:
+    """Rows per call: all of them padded to the batch, or as many calls as it takes."""
+    if batch >= len(rows):
+        return [rows + [rows[-1]] * (batch - len(rows))]
+    return [[row] for row in rows]
+
+
+def _fixed_inputs(
+    inputs: Mapping[str, TensorSpec],
+    rows: list[Conditioning],
+    guidance_scale: float,
+    image_size: tuple[int, int],
+) -> dict[str, np.ndarray]:
+    """Every input that stays the same from step to step."""
+    fixed: dict[str, np.ndarray] = {}
+    for name, spec in inputs.items():
+        shape = _concrete(spec.shape, len(rows))
+        if name in ("sample", "timestep"):
+            continue
+        if name == "encoder_hidden_states":
+            fixed[name] = _context(rows, shape)
+        elif name == "text_embeds":
+            fixed[name] = _pooled(rows, shape)
+        elif name == "time_ids":
+            # original height and width, crop top and left, target height and width
+            ids = np.array([*image_size, 0, 0, *image_size], np.float32)
+            fixed[name] = _fitted(np.tile(ids, (len(rows), 1)), shape, name)
+        elif name == "timestep_cond":
+            fixed[name] = np.tile(_guidance_embedding(guidance_scale, shape[-1]), (len(rows), 1))
+        elif name.startswith("additional_residual_"):  # a ControlNet's place, left empty
+            fixed[name] = np.zeros(shape, np.float32)
+        elif not spec.optional:
+            raise SfumatoError(
+                ErrorKind.UNSUPPORTED,
+                f"The model's UNet asks for an input this program does not know: {name}.",
+                f"{name} {spec.shape}",
+            )
+    return fixed
+
+
+def _context(rows: list[Conditioning], shape: tuple[int, ...]) -> np.ndarray:
+    context = np.concatenate([row.context for row in rows])  # [rows, tokens, channels]
+    if len(shape) == 4:  # Apple's layout: [rows, channels, 1, tokens]
+        context = context.transpose(0, 2, 1)[:, :, None, :]
+    if context.shape != shape:
+        raise SfumatoError(
+            ErrorKind.BAD_MODEL,
+            "The model's text encoder and UNet do not belong together: "
+            "the text has another width than the UNet reads.",
+            f"text {context.shape}, UNet {shape}",
+        )
+    return np.ascontiguousarray(context, np.float32)
+
+
+def _pooled(rows: list[Conditioning], shape: tuple[int, ...]) -> np.ndarray:
+    parts = [row.pooled for row in rows if row.pooled is not None]
+    if len(parts) != len(rows):
+        raise SfumatoError(
+            ErrorKind.BAD_MODEL, "The model's text encoder lacks the output SDXL needs."
+        )
+    return _fitted(np.concatenate(parts), shape, "text_embeds")
+
+
+def _fitted(array: np.ndarray, shape: tuple[int, ...], name: str) -> np.ndarray:
+    """`array` in the described shape: older conversions flatten `time_ids` to one row."""
+    if array.size != math.prod(shape):
+        raise SfumatoError(
+            ErrorKind.BAD_MODEL,
+            "The model's text encoder and UNet do not belong together.",
+            f"{name}: {array.shape}, UNet {shape}",
+        )
+    return np.ascontiguousarray(array.reshape(shape), np.float32)
+
+
+def _guidance_embedding(guidance_scale: float, width: int) -> np.ndarray:
+    """Sinusoidal embedding of w − 1 (LCM; Meng et al., "On distillation of guided diffusion
+    models"), float32 [1, width]."""
+    half = width // 2
+    frequencies = np.exp(np.arange(half) * -(np.log(10000.0) / (half - 1)))
+    angles = (guidance_scale - 1.0) * 1000.0 * frequencies
+    row = np.concatenate([np.sin(angles), np.cos(angles), np.zeros(width - 2 * half)])
+    return row.astype(np.float32)[None]
+
+
+def _concrete(shape: tuple[int | None, ...], batch: int) -> tuple[int, ...]:
+    """`shape` with flexible sizes filled in: the batch comes first, tokens last."""
+    return tuple(
+        size if size is not None else (batch if axis == 0 else 77)
+        for axis, size in enumerate(shape)
+    )
