@@ -28,7 +28,7 @@ import numpy as np
 from gui.request import ErrorKind, PictureRecord, PictureRequest, SfumatoError
 
 
-class StandinCancelled(Exception):
+class StandinCancelled(Exception):  # noqa: N818 - a request, not an error
     pass
 
 

@@ -1,0 +1,83 @@
+"""Progress on stderr: a bar on a terminal, a line now and then anywhere else."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from typing import TextIO
+
+_BAR = 24
+_QUIET_SECONDS = 5.0
+"""Least time between two plain lines."""
+
+
+class Progress:
+    """Shows where a job stands.
+
+    Args:
+        stream: usually stderr.
+        count: number of pictures.
+        quiet: show nothing but `line`.
+    """
+
+    def __init__(self, stream: TextIO, count: int, *, quiet: bool = False) -> None:
+        self._stream = stream
+        self._count = count
+        self._quiet = quiet
+        self._terminal = stream.isatty()
+        self._shown = 0  # characters of the line that is up
+        self._last = 0.0
+
+    def loading(self, component: str, index: int, total: int) -> None:
+        self.text(f"loading {component} ({index + 1} of {total})")
+
+    def step(self, picture: int, step: int, steps: int, seconds_per_step: float) -> None:
+        left = (steps - step + (self._count - 1 - picture) * steps) * seconds_per_step
+        which = f"picture {picture + 1} of {self._count}, " if self._count > 1 else ""
+        bar = ""
+        if self._terminal:
+            filled = _BAR * step // steps
+            bar = "▕" + "█" * filled + "·" * (_BAR - filled) + "▏ "
+        speed = _speed(seconds_per_step)
+        self.text(f"{bar}{which}step {step} of {steps}, {speed}, {_duration(left)} left")
+
+    def text(self, text: str) -> None:
+        """Show a passing state."""
+        if self._quiet:
+            return
+        if self._terminal:
+            width = shutil.get_terminal_size().columns - 1
+            text = text[:width]
+            self._stream.write("\r" + text.ljust(self._shown))
+            self._shown = len(text)
+        elif time.monotonic() - self._last >= _QUIET_SECONDS or not self._last:
+            self._last = time.monotonic()
+            self._stream.write(text + "\n")
+        self._stream.flush()
+
+    def clear(self) -> None:
+        """Take the passing state away."""
+        if self._shown:
+            self._stream.write("\r" + " " * self._shown + "\r")
+            self._stream.flush()
+            self._shown = 0
+
+    def line(self, text: str) -> None:
+        """Say something that stays."""
+        self.clear()
+        self._stream.write(f"sfumato: {text}\n")
+        self._stream.flush()
+
+
+def _speed(seconds_per_step: float) -> str:
+    if 0 < seconds_per_step < 1:
+        return f"{1 / seconds_per_step:.1f} steps/s"
+    return f"{seconds_per_step:.1f} s/step"
+
+
+def _duration(seconds: float) -> str:
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    return f"{minutes}:{rest:02d} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
