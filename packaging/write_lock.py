@@ -17,7 +17,7 @@ HEADER = """\
 # Written by `make lock`; torch without its build suffix, so that every platform finds its own.
 """
 
-NEVER = {"pip", "wheel", "sfumato"}
+NEVER = {"pip", "wheel", "sfumato", "triton"}
 
 MAC_ONLY = ("pyobjc-core==13.0", "pyobjc-framework-Cocoa==13.0")
 """What a lock written on Linux cannot know."""
@@ -40,12 +40,7 @@ def frozen_lines(freeze: str) -> list[str]:
         if match is None:
             raise ValueError(f"cannot lock this line of pip freeze: {line}")
         name = match[1].lower()
-        if (
-            name in NEVER
-            or name.startswith("pyobjc-")
-            or name.startswith(("nvidia-", "cuda-"))
-            or name == "triton"
-        ):
+        if name in NEVER or name.startswith(("pyobjc-", "nvidia-", "cuda-")):
             continue
         lines.append(f"{match[1]}=={match[2]}")
     lines += [f'{line}; sys_platform == "darwin"' for line in MAC_ONLY]

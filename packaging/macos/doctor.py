@@ -1,0 +1,117 @@
+"""Examine a finished bundle for what would only fail on someone else's Mac.
+
+Usage: ``python packaging/macos/doctor.py dist/Sfumato.app``; exit status 1 when there are problems.
+Needs no macOS tools.
+"""
+
+from __future__ import annotations
+
+import plistlib
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from macos import macho, postbuild
+
+SYSTEM = ("/usr/lib/", "/System/Library/")
+SIZE_BUDGET = 850e6
+"""Bytes; the first bundle assembled from these wheels took 685e6."""
+
+
+def examine(app: Path) -> list[str]:
+    """One sentence per problem; empty for a sound bundle."""
+    if not (app / "Contents/Info.plist").is_file():
+        return [f"{app} is not an app bundle."]
+    plist = plistlib.loads((app / "Contents/Info.plist").read_bytes())
+    try:
+        files = macho.find(app)
+    except ValueError as error:
+        return [str(error)]
+    problems = [*_plist_problems(app, plist), *_zip_problems(app), *_framework_problems(app)]
+    for path, slices in files.items():
+        name = path.relative_to(app).as_posix()
+        problems += [f"{name}: {problem}" for problem in _file_problems(app, path, slices, plist)]
+    if (total := postbuild.size(app)) > SIZE_BUDGET:
+        problems.append(f"The bundle takes {total / 1e6:.0f} MB.")
+    return problems
+
+
+def _plist_problems(app: Path, plist: dict) -> Iterator[str]:
+    for key in ("CFBundleIdentifier", "CFBundleVersion", "LSMinimumSystemVersion"):
+        if not plist.get(key):
+            yield f"Info.plist has no {key}."
+    for name in (plist.get("CFBundleExecutable", ""), "engine"):
+        program = app / "Contents/MacOS" / name
+        if not name or not program.is_file() or not program.stat().st_mode & 0o100:
+            yield f"Contents/MacOS/{name} is no program."
+    icon = str(plist.get("CFBundleIconFile", ""))
+    if not (app / "Contents/Resources" / icon).with_suffix(".icns").is_file():
+        yield "The icon is missing."
+    if plist.get("PythonInfoDict", {}).get("PythonExecutable"):
+        yield "Info.plist names the building machine's interpreter."
+    if not (app / "Contents/Resources/resources").is_dir():
+        yield "The resources are missing."
+
+
+def _zip_problems(app: Path) -> Iterator[str]:
+    for path in sorted((app / "Contents/Resources/lib").glob("python3*.zip")):
+        with zipfile.ZipFile(path) as archive:
+            for item in archive.infolist():
+                with archive.open(item) as file:
+                    if macho.is_macho(file.read(8)):
+                        yield f"{path.name} hides the binary {item.filename}."
+
+
+def _framework_problems(app: Path) -> Iterator[str]:
+    for framework in sorted(app.rglob("*.framework")):
+        if framework.is_symlink() or not (framework / "Versions").is_dir():
+            continue
+        for link in ("Resources", "Versions/Current"):
+            path = framework / link
+            if path.is_dir() and not path.is_symlink():
+                yield f"{framework.relative_to(app)}: {link} is a folder and should be a link."
+
+
+def _file_problems(app: Path, path: Path, slices: list[macho.Slice], plist: dict) -> Iterator[str]:
+    if [part.cpu for part in slices] != [macho.ARM64]:
+        yield f"built for {', '.join(part.architecture for part in slices)}, not arm64 alone."
+        return
+    part = slices[0]
+    floor = tuple(int(n) for n in plist.get("LSMinimumSystemVersion", "0.0").split(".")[:2])
+    if part.minimum_macos is not None and part.minimum_macos > floor:
+        yield f"needs macOS {'.'.join(map(str, part.minimum_macos))}."
+    for dylib in part.dylibs:
+        if dylib.startswith(SYSTEM) or dylib in part.weak:
+            continue
+        found = [place for place in _candidates(app, path, part, dylib) if place.exists()]
+        if not found:
+            yield f"needs {dylib}, which is not in the bundle."
+        elif not any(app.resolve() in place.resolve().parents for place in found):
+            yield f"needs {dylib}, which lies outside of the bundle."
+
+
+def _candidates(app: Path, path: Path, part: macho.Slice, dylib: str) -> list[Path]:
+    """Where the loader would look, by the file's own rpaths only (its loader's may be absent)."""
+
+    def expand(text: str) -> Path:
+        text = text.replace("@loader_path", str(path.parent), 1)
+        return Path(text.replace("@executable_path", str(app / "Contents/MacOS"), 1))
+
+    if dylib.startswith("@rpath/"):
+        return [expand(rpath) / dylib.removeprefix("@rpath/") for rpath in part.rpaths]
+    return [expand(dylib)]
+
+
+def main() -> int:
+    problems = examine(Path(sys.argv[1]))
+    for problem in problems:
+        print(problem)
+    print(f"{len(problems)} problems" if problems else "The bundle is sound.")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
