@@ -85,15 +85,14 @@ class _Reader:
 
     def _dtype_name(self, tensor: Message) -> str:
         number = tensor.dataType
-        name = self._dtype_names.get(number)
-        if name is None:
+        if number not in self._dtype_names:
             enum = tensor.DESCRIPTOR.fields_by_name["dataType"].enum_type
             entry = enum.values_by_number.get(number)
             if entry is None:
                 raise ProgramError(f"unknown element type number {number}")
-            name = entry.name.lower()
-            name = self._dtype_names[number] = _FLOAT_NAMES.get(name, name)
-        return name
+            name = str(entry.name).lower()
+            self._dtype_names[number] = _FLOAT_NAMES.get(name, name)
+        return self._dtype_names[number]
 
     def _value(self, value: Message) -> Constant:
         if value.WhichOneof("value") == "blobFileValue":

@@ -19,6 +19,9 @@ def attention(
     scale: float | None,
 ) -> torch.Tensor:
     """softmax(query · keyᵀ · scale + mask) · value; scale None means 1/√channels."""
+    if query.ndim == 3 and mask is None:  # torch's fast path wants a heads axis
+        query, key, value = query.unsqueeze(1), key.unsqueeze(1), value.unsqueeze(1)
+        return F.scaled_dot_product_attention(query, key, value, scale=scale).squeeze(1)
     return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scale)
 
 
