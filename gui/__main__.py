@@ -1,0 +1,26 @@
+"""`python -m gui`: the window, or a command of `sfumato`."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> int:
+    """Window without arguments; ``--offscreen-run`` and ``--self-test``; else the command line."""
+    arguments = sys.argv[1:]
+    if not arguments or arguments[0] == "--offscreen-run":
+        # Nothing of the command line is loaded on the way to the first paint.
+        from gui.app import main as window
+
+        return window(arguments)
+    if arguments[0] == "--self-test":
+        from gui.self_test import main as self_test
+
+        return self_test(arguments[1:])
+    from gui.cli import main as command
+
+    return command(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

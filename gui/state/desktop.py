@@ -1,0 +1,92 @@
+"""The desktop around the window: file manager, Trash, clipboard, files handed in."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from PySide6.QtCore import QFile, QMimeData, QProcess, QUrl
+from PySide6.QtGui import QDesktopServices, QGuiApplication, QImage
+
+from gui import paths
+from gui.request import ErrorKind, SfumatoError
+
+REVEAL_LABEL = "Reveal in Finder" if sys.platform == "darwin" else "Show in File Manager"
+
+
+def reveal(path: str) -> None:
+    """Show a file in Finder, selected; elsewhere open the folder it lies in."""
+    if sys.platform == "darwin":
+        QProcess.startDetached("/usr/bin/open", ["-R", path])
+        return
+    folder = path if Path(path).is_dir() else str(Path(path).parent)
+    QDesktopServices.openUrl(QUrl.fromLocalFile(folder))
+
+
+def move_to_trash(path: str) -> SfumatoError | None:
+    """Move a file to the Trash; the error if it would not go.  A file already gone counts as gone.
+
+    Nothing is ever deleted for good: where there is no Trash the file stays.
+    """
+    file = QFile(path)
+    if not file.exists() or file.moveToTrash():
+        return None
+    return SfumatoError(
+        ErrorKind.STORAGE,
+        f"“{Path(path).name}” could not be moved to the Trash.",
+        f"{path}: {file.errorString()}",
+    )
+
+
+def copy_to_clipboard(data: QMimeData) -> None:
+    QGuiApplication.clipboard().setMimeData(data)
+
+
+def copy_text(text: str) -> None:
+    QGuiApplication.clipboard().setText(text)
+
+
+def save_copy(source: str, target: str) -> None:
+    """Copy a finished picture, metadata and all, to where the person said; atomically.
+
+    Raises:
+        SfumatoError: STORAGE where the target cannot be written.
+    """
+    wanted = Path(target)
+    if wanted.exists() and wanted.samefile(source):
+        return
+    temporary = wanted.with_name(f".{wanted.name}.part")
+    try:
+        shutil.copyfile(source, temporary)
+        temporary.replace(wanted)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise SfumatoError(
+            ErrorKind.STORAGE,
+            f"The picture could not be saved in “{wanted.parent.name or wanted.parent}”.",
+            f"{wanted}: {error}",
+        ) from error
+
+
+def keep_dropped_image(image: QImage) -> str:
+    """Write pixels that came without a file (from a browser, say) to a file of our cache.
+
+    Raises:
+        SfumatoError: STORAGE where the cache cannot be written.
+    """
+    folder = paths.cache_dir() / "Dropped"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(
+            prefix="picture-", suffix=".png", dir=folder, delete=False
+        ) as file:
+            name = file.name
+    except OSError as error:
+        raise SfumatoError(
+            ErrorKind.STORAGE, "The dropped picture could not be kept.", str(error)
+        ) from error
+    if not image.save(name, "PNG"):
+        raise SfumatoError(ErrorKind.STORAGE, "The dropped picture could not be kept.", name)
+    return name

@@ -1,0 +1,304 @@
+"""The models a person can use: the starter, those installed, and folders added by reference.
+
+Threading: folders are listed and inspected on a worker thread of our own pool; entries and every
+signal belong to the thread that made the library (the window's).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import (
+    QAbstractListModel,
+    QModelIndex,
+    QObject,
+    QPersistentModelIndex,
+    QRunnable,
+    Qt,
+    QThreadPool,
+    Signal,
+)
+
+from gui import paths
+from gui.request import ErrorKind, SfumatoError
+from gui.state import describe
+
+if TYPE_CHECKING:
+    from gui.coreml.model import ModelInfo
+    from gui.coreml.sidecar import Sidecar
+    from gui.state.settings import Settings
+
+_Index = QModelIndex | QPersistentModelIndex
+_PACKAGE_SUFFIXES = (".mlpackage", ".mlmodelc")
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """One model in the list.  `info` is None until it has been read, or when it cannot be."""
+
+    folder: Path
+    starter: bool = False
+    added: bool = False
+    """Added by reference: removing it from the list leaves the files alone."""
+    info: ModelInfo | None = None
+    sidecar: Sidecar | None = None
+    problem: str = ""
+    """Why it cannot be used, in one sentence; empty when it can, or while it is read."""
+
+    @property
+    def reading(self) -> bool:
+        return self.info is None and not self.problem
+
+    @property
+    def usable(self) -> bool:
+        return self.info is not None and not self.problem
+
+    @property
+    def name(self) -> str:
+        if self.sidecar is not None and self.sidecar.name:
+            return self.sidecar.name
+        if self.starter:
+            return "Sfumato Starter"
+        return self.info.name if self.info is not None and self.info.name else self.folder.name
+
+    @property
+    def request_folder(self) -> str:
+        """What `PictureRequest.model` says for this model: empty for the starter."""
+        return "" if self.starter else str(self.folder)
+
+    @property
+    def examples(self) -> tuple[str, ...]:
+        return self.sidecar.card.examples if self.sidecar is not None else ()
+
+    @property
+    def has_encoder(self) -> bool:
+        return self.info is not None and self.info.has_image_to_image
+
+    @property
+    def has_safety_checker(self) -> bool:
+        parts = self.info.components if self.info is not None else {}
+        return any(kind.value == "safety_checker" for kind in parts)
+
+    def subtitle(self) -> str:
+        """The card's second line."""
+        if self.info is None:
+            return "Reading…" if self.reading else "Cannot be read"
+        return f"{describe.family_text(self.info)} · {describe.size_text(self.info)}"
+
+    def facts(self) -> str:
+        """The card's third line: attention, compression, size on disk."""
+        if self.info is None:
+            return ""
+        attention = describe.ATTENTION.get(self.info.attention.value, "")
+        parts = (
+            attention.removesuffix(" attention"),
+            describe.compression_text(self.info),
+            describe.bytes_text(self.info.size_bytes),
+        )
+        return " · ".join(part for part in parts if part)
+
+
+def read_entry(entry: ModelEntry) -> ModelEntry:
+    """Inspect the entry's folder.  Blocking; touches no Qt object, never raises for a bad model."""
+    # Imported here so that the first paint does not wait for protobuf.
+    from gui.coreml import inspect
+
+    try:
+        info = inspect.inspect_model(entry.folder)
+        problem = info.problems[0] if info.problems else ""
+    except SfumatoError as error:
+        return replace(entry, problem=error.message)
+    try:
+        sidecar = inspect.load_sidecar(info)
+    except SfumatoError as error:
+        return replace(entry, info=info, problem=problem or error.message)
+    return replace(entry, info=info, sidecar=sidecar, problem=problem)
+
+
+def model_folder_of(path: Path) -> Path:
+    """The model folder a dropped or opened path means: a package stands for its folder.
+
+    Raises:
+        SfumatoError: BAD_MODEL where the path is no folder.
+    """
+    if path.suffix in _PACKAGE_SUFFIXES:
+        return path.parent
+    if not path.is_dir():
+        raise SfumatoError(
+            ErrorKind.BAD_MODEL,
+            f"“{path.name}” is not a folder, so it cannot be a model.",
+            str(path),
+        )
+    return path
+
+
+def installed_folders(root: Path) -> list[Path]:
+    """Model folders below `root`: every folder, two levels deep, that holds Core ML packages."""
+    found: list[Path] = []
+    for level in (root.glob("*"), root.glob("*/*")):
+        for folder in sorted(level):
+            if folder.is_dir() and folder.suffix not in _PACKAGE_SUFFIXES and _holds(folder):
+                found.append(folder)
+    return found
+
+
+def _holds(folder: Path) -> bool:
+    try:
+        return any(child.suffix in _PACKAGE_SUFFIXES for child in folder.iterdir())
+    except OSError:
+        return False
+
+
+class _Worker(QObject):
+    """Carries results from a pool thread to the library's thread."""
+
+    listed = Signal(object)
+    read = Signal(object)
+
+
+class _Task(QRunnable):
+    def __init__(self, work: Any) -> None:
+        super().__init__()
+        self._work = work
+
+    def run(self) -> None:
+        self._work()
+
+
+class ModelLibrary(QAbstractListModel):
+    """Models in display order: starter, installed, added.  Rows carry `ModelEntry` as UserRole."""
+
+    entry_changed = Signal(object)
+    """An entry was read (or read again): ModelEntry."""
+    refreshed = Signal()
+    """The folders were listed and every one of them has been read."""
+
+    def __init__(self, settings: Settings, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._settings = settings
+        self._entries = [ModelEntry(paths.starter_model(), starter=True)]
+        self._waiting: set[Path] = set()
+        self._pool = QThreadPool(self)
+        self._pool.setMaxThreadCount(1)
+        self._worker = _Worker(self)
+        self._worker.listed.connect(self._on_listed)
+        self._worker.read.connect(self._on_read)
+
+    # -- what is there ------------------------------------------------------------------------
+
+    def entries(self) -> list[ModelEntry]:
+        return list(self._entries)
+
+    def entry(self, folder: Path | str) -> ModelEntry | None:
+        """The entry of a folder; an empty text means the starter model."""
+        if not str(folder):
+            return self._entries[0]
+        return next((e for e in self._entries if e.folder == Path(folder)), None)
+
+    def row_of(self, folder: Path) -> int:
+        return next((k for k, e in enumerate(self._entries) if e.folder == folder), -1)
+
+    # -- changing it --------------------------------------------------------------------------
+
+    def refresh(self) -> None:
+        """List the folders again and read every model, in the background."""
+        added = [Path(p) for p in self._settings.model_folders if isinstance(p, str)]
+        worker = self._worker
+
+        def work() -> None:
+            entries = [ModelEntry(paths.starter_model(), starter=True)]
+            entries += [ModelEntry(folder) for folder in installed_folders(paths.models_dir())]
+            known = {e.folder for e in entries}
+            entries += [ModelEntry(folder, added=True) for folder in added if folder not in known]
+            worker.listed.emit(entries)
+
+        self._pool.start(_Task(work))
+
+    def add_folder(self, path: Path) -> ModelEntry:
+        """Add a folder by reference and read it in the background.
+
+        Raises:
+            SfumatoError: BAD_MODEL where the path is no folder.
+        """
+        folder = model_folder_of(path.absolute())
+        known = self.entry(folder)
+        if known is not None:
+            self._read_later(known)
+            return known
+        self._settings.model_folders = [*self._settings.model_folders, str(folder)]
+        entry = ModelEntry(folder, added=True)
+        self.beginInsertRows(QModelIndex(), len(self._entries), len(self._entries))
+        self._entries.append(entry)
+        self.endInsertRows()
+        self._read_later(entry)
+        return entry
+
+    def remove(self, folder: Path) -> None:
+        """Take an added folder off the list; its files stay."""
+        row = self.row_of(folder)
+        if row < 0 or not self._entries[row].added:
+            return
+        left = [p for p in self._settings.model_folders if p != str(folder)]
+        self._settings.model_folders = left
+        self.beginRemoveRows(QModelIndex(), row, row)
+        del self._entries[row]
+        self.endRemoveRows()
+
+    def close(self) -> None:
+        """Wait for the inspection under way; no signal comes after this."""
+        self._pool.clear()
+        self._pool.waitForDone()
+        self._worker.disconnect(self)
+
+    # -- the worker's answers -----------------------------------------------------------------
+
+    def _read_later(self, entry: ModelEntry) -> None:
+        self._waiting.add(entry.folder)
+        worker = self._worker
+        self._pool.start(_Task(lambda: worker.read.emit(read_entry(entry))))
+
+    def _on_listed(self, entries: list[ModelEntry]) -> None:
+        before = {e.folder: e for e in self._entries}
+        self.beginResetModel()
+        # An entry that was read before keeps its facts until the new reading arrives.
+        self._entries = [
+            replace(e, info=old.info, sidecar=old.sidecar, problem=old.problem)
+            if (old := before.get(e.folder))
+            else e
+            for e in entries
+        ]
+        self.endResetModel()
+        for entry in entries:
+            self._read_later(entry)
+
+    def _on_read(self, entry: ModelEntry) -> None:
+        row = self.row_of(entry.folder)
+        if row >= 0:
+            self._entries[row] = entry
+            self.dataChanged.emit(self.index(row), self.index(row))
+            self.entry_changed.emit(entry)
+        self._waiting.discard(entry.folder)
+        if not self._waiting:
+            self.refreshed.emit()
+
+    # -- QAbstractListModel -------------------------------------------------------------------
+
+    def rowCount(self, parent: _Index = QModelIndex()) -> int:  # noqa: B008
+        return 0 if parent.isValid() else len(self._entries)
+
+    def data(self, index: _Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        if not index.isValid():
+            return None
+        entry = self._entries[index.row()]
+        if role == Qt.ItemDataRole.DisplayRole:
+            return entry.name
+        if role == Qt.ItemDataRole.UserRole:
+            return entry
+        if role == Qt.ItemDataRole.AccessibleTextRole:
+            state = entry.problem or entry.facts()
+            return f"{entry.name}. {entry.subtitle()}. {state}"
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return entry.problem or str(entry.folder)
+        return None

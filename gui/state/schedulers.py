@@ -1,0 +1,10 @@
+"""Scheduler names for the window, from the pipeline's list (which needs no torch)."""
+
+from __future__ import annotations
+
+from gui.pipeline.scheduler_names import SCHEDULER_NAMES, SchedulerName
+
+
+def scheduler_names() -> tuple[SchedulerName, ...]:
+    """Every scheduler in display order, with its one-line description."""
+    return SCHEDULER_NAMES

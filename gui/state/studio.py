@@ -1,0 +1,304 @@
+"""The studio: everything the main window binds to, in one place.
+
+It joins settings, models, this session's pictures and the job queue, keeps what is going on as one
+observable value (`Activity`), and is the single channel through which errors and notices reach the
+person.  Widgets call its methods and listen to its signals; they know neither engine nor files.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import QElapsedTimer, QObject, QTimer, Signal
+
+from gui.request import ErrorKind, SfumatoError
+from gui.state.draft import Draft, random_seed
+from gui.state.models import ModelEntry, ModelLibrary
+from gui.state.pictures import SessionPictures
+
+if TYPE_CHECKING:
+    from PySide6.QtGui import QImage
+
+    from gui.state.settings import Settings
+
+LOADING_TICK_MS = 500
+"""How often the elapsed time moves while a network loads."""
+
+
+class Phase(StrEnum):
+    """What the engine is doing for the person."""
+
+    IDLE = "idle"
+    STARTING = "starting"
+    """A job waits for the engine to come up, or for its first word."""
+    LOADING = "loading"
+    DENOISING = "denoising"
+    STOPPING = "stopping"
+
+
+@dataclass(frozen=True)
+class Activity:
+    """What is going on now.  Only the fields of the phase mean anything."""
+
+    phase: Phase = Phase.IDLE
+    prompt: str = ""
+    component: str = ""
+    index: int = 0
+    total: int = 0
+    elapsed: float = 0.0
+    """Seconds the component has been loading."""
+    picture_index: int = 0
+    count: int = 1
+    step: int = 0
+    steps: int = 0
+    seconds_per_step: float = 0.0
+    seconds_left: float = 0.0
+    preview: QImage | None = None
+    waiting: int = 0
+    """Jobs in line behind this one."""
+
+    @property
+    def busy(self) -> bool:
+        return self.phase is not Phase.IDLE
+
+
+class Studio(QObject):
+    """State of the main window.
+
+    Args:
+        settings: the person's settings.
+        queue: the `JobQueue`, or anything with its signals and methods.
+    """
+
+    activity_changed = Signal(object)
+    picture_finished = Signal(object)
+    """A `SessionPicture` was made."""
+    model_selected = Signal(object)
+    """The `ModelEntry` to use from now on; also when that entry has been read anew."""
+    error_raised = Signal(object)
+    """A `SfumatoError` for the person to see."""
+    notice = Signal(str)
+    engine_state_changed = Signal(str)
+
+    def __init__(self, settings: Settings, queue: Any, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.settings = settings
+        self.queue = queue
+        self.models = ModelLibrary(settings, self)
+        self.pictures = SessionPictures(self)
+        self.engine_state = "off"
+        self._activity = Activity()
+        self._running: Any = None
+        self._selected = settings.selected_model
+        self._loading_since = QElapsedTimer()
+        self._loading_base = 0.0
+        self._loading_tick = QTimer(self)
+        self._loading_tick.setInterval(LOADING_TICK_MS)
+        self._loading_tick.timeout.connect(self._on_loading_tick)
+        self.models.entry_changed.connect(self._on_entry_changed)
+        self.models.refreshed.connect(self._on_refreshed)
+        self._connect_queue()
+
+    def _connect_queue(self) -> None:
+        queue = self.queue
+        queue.job_added.connect(self._on_job_changed)
+        queue.job_changed.connect(self._on_job_changed)
+        queue.engine_state_changed.connect(self._on_engine_state)
+        queue.loading_changed.connect(self._on_loading)
+        queue.step_changed.connect(self._on_step)
+        queue.picture_ready.connect(self._on_picture)
+        queue.job_failed.connect(self._on_job_failed)
+        queue.notice.connect(self.notice)
+
+    # -- life ---------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Bring up the engine and read the models; called right after the first paint."""
+        self.queue.start()
+        self.models.refresh()
+
+    def close(self) -> None:
+        self.models.close()
+        self.pictures.close()
+        self.queue.shutdown()
+        self.settings.sync()
+
+    # -- the model ----------------------------------------------------------------------------
+
+    @property
+    def model(self) -> ModelEntry:
+        """The selected model; the starter when the chosen one is gone."""
+        return self.models.entry(self._selected) or self.models.entries()[0]
+
+    def select_model(self, entry: ModelEntry) -> None:
+        self._selected = entry.request_folder
+        self.settings.selected_model = self._selected
+        self.model_selected.emit(entry)
+
+    def add_model_folder(self, path: str) -> None:
+        """Add a folder by reference and select it; a file that is no folder becomes an error."""
+        try:
+            entry = self.models.add_folder(Path(path))
+        except SfumatoError as error:
+            self.error_raised.emit(error)
+            return
+        self.select_model(entry)
+
+    def remove_model(self, entry: ModelEntry) -> None:
+        was_selected = entry.folder == self.model.folder
+        self.models.remove(entry.folder)
+        if was_selected:
+            self.select_model(self.models.entries()[0])
+
+    def _on_entry_changed(self, entry: ModelEntry) -> None:
+        if entry.folder == self.model.folder:
+            self.model_selected.emit(entry)
+
+    def _on_refreshed(self) -> None:
+        """A remembered model that is no longer there gives way to the starter, and says so."""
+        if self._selected and self.models.entry(self._selected) is None:
+            name = Path(self._selected).name
+            self.select_model(self.models.entries()[0])
+            self.notice.emit(f"The model “{name}” is no longer there; the starter model is used.")
+
+    # -- jobs ---------------------------------------------------------------------------------
+
+    @property
+    def activity(self) -> Activity:
+        return self._activity
+
+    def generate(self, draft: Draft) -> Draft | None:
+        """Put a draft in line.
+
+        Returns:
+            The draft as it was sent (with the seed that was drawn), or None after an error, which
+            has then been raised as a signal.
+        """
+        entry = self.model
+        try:
+            if entry.problem:
+                raise SfumatoError(ErrorKind.BAD_MODEL, entry.problem, str(entry.folder))
+            if not draft.prompt.strip() and not draft.start_image:
+                raise SfumatoError(
+                    ErrorKind.BAD_REQUEST, "Type a prompt first: what should be seen?"
+                )
+            if not draft.seed_locked:
+                draft = replace(draft, seed=random_seed())
+            sent = draft if entry.has_encoder else replace(draft, start_image="")
+            self.queue.submit(
+                sent.request(
+                    entry.request_folder,
+                    output_dir=self.settings.pictures_folder,
+                    previews=self.settings.previews,
+                )
+            )
+        except SfumatoError as error:
+            self.error_raised.emit(error)
+            return None
+        return draft
+
+    def stop(self) -> None:
+        """Stop the running job; asked a second time, the engine is ended and started again."""
+        if not self._activity.busy:
+            return
+        self._set_activity(replace(self._activity, phase=Phase.STOPPING))
+        self.queue.stop_current()
+
+    def clear_waiting(self) -> None:
+        """Take every job off the line that has not begun."""
+        for job in self._waiting_jobs():
+            self.queue.remove(job.id)
+        self._set_activity(replace(self._activity, waiting=len(self._waiting_jobs())))
+
+    def _waiting_jobs(self) -> list[Any]:
+        return [job for job in self.queue.jobs() if job.status == "queued"]
+
+    # -- what the queue says ------------------------------------------------------------------
+
+    def _set_activity(self, activity: Activity) -> None:
+        if activity.phase is Phase.LOADING:
+            self._loading_tick.start()
+        else:
+            self._loading_tick.stop()
+        self._activity = activity
+        self.activity_changed.emit(activity)
+
+    def _on_engine_state(self, state: str) -> None:
+        self.engine_state = state
+        self.engine_state_changed.emit(state)
+
+    def _on_job_changed(self, job: Any) -> None:
+        waiting = len(self._waiting_jobs())
+        if job.status == "running":
+            if self._running is None or self._running.id != job.id:
+                self._running = job
+                self._set_activity(self._fresh(job, waiting))
+                return
+        elif job.status == "queued":
+            if self._running is not None and self._running.id == job.id:
+                self._running = None  # the engine was lost and the job goes back in line
+            if self._running is None:
+                self._set_activity(self._fresh(job, max(0, waiting - 1)))
+                return
+        elif self._running is None or self._running.id == job.id:
+            self._running = None
+            following = next(iter(self._waiting_jobs()), None)
+            self._set_activity(
+                self._fresh(following, max(0, waiting - 1)) if following else Activity()
+            )
+            return
+        self._set_activity(replace(self._activity, waiting=waiting))
+
+    def _fresh(self, job: Any, waiting: int) -> Activity:
+        request = job.request
+        return Activity(Phase.STARTING, request.prompt, count=request.count, waiting=waiting)
+
+    def _on_loading(self, loading: Any) -> None:
+        if self._activity.phase in (Phase.IDLE, Phase.STOPPING):
+            return
+        self._loading_base = float(loading.elapsed)
+        self._loading_since.start()
+        self._set_activity(
+            replace(
+                self._activity,
+                phase=Phase.LOADING,
+                component=loading.component,
+                index=loading.index,
+                total=loading.total,
+                elapsed=self._loading_base,
+            )
+        )
+
+    def _on_loading_tick(self) -> None:
+        elapsed = self._loading_base + self._loading_since.elapsed() / 1000
+        self._set_activity(replace(self._activity, elapsed=elapsed))
+
+    def _on_step(self, update: Any) -> None:
+        if self._activity.phase is Phase.IDLE:
+            return
+        stopping = self._activity.phase is Phase.STOPPING
+        self._set_activity(
+            replace(
+                self._activity,
+                phase=Phase.STOPPING if stopping else Phase.DENOISING,
+                picture_index=update.picture_index,
+                count=update.count,
+                step=update.step,
+                steps=update.steps,
+                seconds_per_step=update.seconds_per_step or 0.0,
+                seconds_left=update.seconds_left or 0.0,
+                preview=update.preview if update.preview is not None else self._activity.preview,
+            )
+        )
+
+    def _on_picture(self, picture: Any) -> None:
+        made = self.pictures.add(picture.path, picture.record)
+        for note in picture.record.notes:
+            self.notice.emit(note)
+        self.picture_finished.emit(made)
+
+    def _on_job_failed(self, _job: Any, error: SfumatoError) -> None:
+        self.error_raised.emit(error)

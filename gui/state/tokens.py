@@ -1,0 +1,56 @@
+"""Counting a prompt's tokens off the window's thread.
+
+The first count reads the tokenizer's vocabulary (about a megabyte of JSON), so counts run on a
+worker thread and answer by signal.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from PySide6.QtCore import QObject, QRunnable, QThreadPool, QTimer, Signal
+
+PAUSE_MS = 120
+"""Pause in typing after which the tokens are counted."""
+
+
+class _Task(QRunnable):
+    def __init__(self, counter: TokenCounter, text: str) -> None:
+        super().__init__()
+        self._counter = counter
+        self._text = text
+
+    def run(self) -> None:
+        # Imported here: the first paint needs no tokenizer.
+        from gui.pipeline.tokens import count_tokens
+
+        self._counter.arrived.emit(self._text, count_tokens(self._text))
+
+
+class TokenCounter(QObject):
+    """Counts one text field's tokens; only the newest text's answer is passed on."""
+
+    counted = Signal(object)
+    """A `gui.pipeline.tokens.TokenCount`."""
+    arrived = Signal(str, object)
+    """Internal: an answer from the worker thread, perhaps for a text that is old by now."""
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._text = ""
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(PAUSE_MS)
+        self._timer.timeout.connect(self._start)
+        self.arrived.connect(self._on_arrived)
+
+    def set_text(self, text: str) -> None:
+        self._text = text
+        self._timer.start()
+
+    def _start(self) -> None:
+        QThreadPool.globalInstance().start(_Task(self, self._text))
+
+    def _on_arrived(self, text: str, count: Any) -> None:
+        if text == self._text:
+            self.counted.emit(count)

@@ -1,0 +1,1 @@
+"""Every widget of Sfumato.  Widgets bind to `gui.state` and know nothing below it."""

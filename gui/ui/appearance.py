@@ -1,0 +1,222 @@
+"""Light and dark: the colours, the palette and the style sheet made from them.
+
+Colours live in `Tones`; nothing else in the program names one.  The system's colour scheme is
+followed unless the person chose otherwise.  Qt's own `setColorScheme` does nothing on platforms
+without a theme, so the choice is kept here and applied as palette and style sheet.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import NamedTuple
+
+from PySide6.QtCore import QObject, Qt, Signal
+from PySide6.QtGui import QColor, QFont, QFontDatabase, QPalette
+from PySide6.QtWidgets import QApplication
+
+from gui import paths
+from gui.ui.stylesheet import STYLE_SHEET
+
+BODY_PX = 13
+"""Size of body text in device-independent pixels, that of macOS controls."""
+
+
+class Tones(NamedTuple):
+    """The colours of one appearance.  Text colours reach 4.5 : 1 on every ground they stand on."""
+
+    canvas: str
+    panel: str
+    field: str
+    hover: str
+    pressed: str
+    border: str
+    border_strong: str
+    groove: str
+    text: str
+    secondary: str
+    disabled: str
+    accent: str
+    accent_hover: str
+    accent_pressed: str
+    on_accent: str
+    accent_soft: str
+    """Ground of a selected card or chip."""
+    warning: str
+    error: str
+    error_soft: str
+    knob: str
+    overlay: str
+    """Ground of things that float over the canvas."""
+
+
+LIGHT = Tones(
+    canvas="#EBEBED",
+    panel="#F8F8F9",
+    field="#FFFFFF",
+    hover="#EDEDEF",
+    pressed="#E2E2E5",
+    border="#DEDEE2",
+    border_strong="#C9C9CF",
+    groove="#D6D6DB",
+    text="#1C1C1F",
+    secondary="#5F5F66",
+    disabled="#A9A9B0",
+    accent="#0F7282",
+    accent_hover="#0C6574",
+    accent_pressed="#0A5663",
+    on_accent="#FFFFFF",
+    accent_soft="#DDEDF0",
+    warning="#8F4A00",
+    error="#B3261E",
+    error_soft="#FBEAE8",
+    knob="#FFFFFF",
+    overlay="#FFFFFF",
+)
+
+DARK = Tones(
+    canvas="#141416",
+    panel="#1E1E21",
+    field="#29292D",
+    hover="#2C2C31",
+    pressed="#36363C",
+    border="#313136",
+    border_strong="#47474E",
+    groove="#424249",
+    text="#F1F1F3",
+    secondary="#A6A6AE",
+    disabled="#66666E",
+    accent="#56BFD0",
+    accent_hover="#6CCBDA",
+    accent_pressed="#45AEBF",
+    on_accent="#04262C",
+    accent_soft="#1D383E",
+    warning="#F0AE66",
+    error="#FF8A80",
+    error_soft="#3A2221",
+    knob="#E9E9EC",
+    overlay="#242428",
+)
+
+
+class Appearance(QObject):
+    """Applies light or dark to the application and says so when it changes.
+
+    Args:
+        app: the application whose palette, font and style sheet are set.
+        choice: ``system``, ``light`` or ``dark``.
+    """
+
+    changed = Signal()
+
+    def __init__(self, app: QApplication, choice: str = "system") -> None:
+        super().__init__(app)
+        self._app = app
+        self._choice = choice
+        self._tones: Tones | None = None
+        load_fonts()
+        app.setStyle("Fusion")
+        app.setFont(body_font())
+        app.styleHints().colorSchemeChanged.connect(self._apply)
+        self._apply()
+
+    @property
+    def tones(self) -> Tones:
+        assert self._tones is not None
+        return self._tones
+
+    @property
+    def is_dark(self) -> bool:
+        return self._tones is DARK
+
+    def set_choice(self, choice: str) -> None:
+        """``system``, ``light`` or ``dark``; on macOS the title bar and sheets follow too."""
+        self._choice = choice
+        schemes = {"light": Qt.ColorScheme.Light, "dark": Qt.ColorScheme.Dark}
+        self._app.styleHints().setColorScheme(schemes.get(choice, Qt.ColorScheme.Unknown))
+        self._apply()
+
+    def _wants_dark(self) -> bool:
+        if self._choice in ("light", "dark"):
+            return self._choice == "dark"
+        return self._app.styleHints().colorScheme() == Qt.ColorScheme.Dark
+
+    def _apply(self) -> None:
+        tones = DARK if self._wants_dark() else LIGHT
+        if tones is self._tones:
+            return
+        self._tones = tones
+        self._app.setPalette(make_palette(tones))
+        self._app.setStyleSheet(STYLE_SHEET.substitute(tones._asdict()))
+        self.changed.emit()
+
+
+def current_tones() -> Tones:
+    """The tones in force, for widgets that paint themselves: read off the palette."""
+    app = QApplication.instance()
+    dark = isinstance(app, QApplication) and is_dark_palette(app.palette())
+    return DARK if dark else LIGHT
+
+
+def is_dark_palette(palette: QPalette) -> bool:
+    return palette.color(QPalette.ColorRole.Window).lightness() < 128
+
+
+def make_palette(tones: Tones) -> QPalette:
+    """A palette for everything the style sheet does not reach."""
+    palette = QPalette()
+    role = QPalette.ColorRole
+    colours = {
+        role.Window: tones.panel,
+        role.WindowText: tones.text,
+        role.Base: tones.field,
+        role.AlternateBase: tones.panel,
+        role.Text: tones.text,
+        role.PlaceholderText: tones.secondary,
+        role.Button: tones.field,
+        role.ButtonText: tones.text,
+        role.BrightText: tones.error,
+        role.Highlight: tones.accent,
+        role.HighlightedText: tones.on_accent,
+        role.Link: tones.accent,
+        role.LinkVisited: tones.accent,
+        role.ToolTipBase: tones.overlay,
+        role.ToolTipText: tones.text,
+        role.Accent: tones.accent,
+        role.Mid: tones.border,
+        role.Light: tones.field,
+        role.Dark: tones.border_strong,
+        role.Shadow: tones.border_strong,
+    }
+    for which, colour in colours.items():
+        palette.setColor(which, QColor(colour))
+    for which in (role.WindowText, role.Text, role.ButtonText):
+        palette.setColor(QPalette.ColorGroup.Disabled, which, QColor(tones.disabled))
+    return palette
+
+
+def load_fonts() -> None:
+    """Register the shipped typeface; macOS has its own and keeps it."""
+    if sys.platform == "darwin":
+        return
+    for name in ("Inter-Regular.ttf", "Inter-SemiBold.ttf"):
+        file = paths.resource("fonts") / name
+        if file.is_file():
+            QFontDatabase.addApplicationFont(str(file))
+
+
+def body_font() -> QFont:
+    """The system's font on macOS, the shipped one elsewhere, at body size."""
+    if sys.platform == "darwin":
+        return QFontDatabase.systemFont(QFontDatabase.SystemFont.GeneralFont)
+    font = QFont("Inter")
+    font.setPixelSize(BODY_PX)
+    font.setHintingPreference(QFont.HintingPreference.PreferNoHinting)
+    return font
+
+
+def sized_font(pixels: int, *, bold: bool = False) -> QFont:
+    """The body font at another size; `bold` is the half-bold weight used for headings."""
+    font = QApplication.font()
+    font.setPixelSize(pixels)
+    font.setWeight(QFont.Weight.DemiBold if bold else QFont.Weight.Normal)
+    return font

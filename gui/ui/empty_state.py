@@ -1,0 +1,99 @@
+"""The canvas before the first picture: what this model draws, and examples one click away."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QPointF, QSize, Qt, Signal
+from PySide6.QtGui import QColor, QPainter, QPaintEvent, QRadialGradient
+from PySide6.QtWidgets import QPushButton, QVBoxLayout, QWidget
+
+from gui.ui.controls import FlowLayout, label
+
+if TYPE_CHECKING:
+    from gui.state.models import ModelEntry
+
+MAX_EXAMPLES = 6
+TEXT_WIDTH = 460
+
+
+class Mark(QWidget):
+    """A figure coming out of the mist: three soft clouds of colour, no outline anywhere."""
+
+    CLOUDS = (
+        (0.42, 0.44, 0.42, "#1F8A9B", 150),
+        (0.62, 0.56, 0.38, "#D98C5F", 130),
+        (0.50, 0.66, 0.32, "#6B6FB5", 110),
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFixedSize(QSize(104, 104))
+        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        painter.setPen(Qt.PenStyle.NoPen)
+        side = self.width()
+        for x, y, radius, colour, alpha in self.CLOUDS:
+            gradient = QRadialGradient(QPointF(x * side, y * side), radius * side)
+            for stop, share in ((0.0, 1.0), (0.35, 0.72), (0.7, 0.22), (1.0, 0.0)):
+                shade = QColor(colour)
+                shade.setAlpha(round(alpha * share))
+                gradient.setColorAt(stop, shade)
+            painter.setBrush(gradient)
+            painter.drawRect(self.rect())
+
+
+class EmptyState(QWidget):
+    """Invites to type; each example is a button that puts its text into the prompt."""
+
+    example_chosen = Signal(str)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.title = label("What should be seen?", "title")
+        self.text = label("", "secondary", wrap=True)
+        self.text.setMaximumWidth(TEXT_WIDTH)
+        self.text.setMinimumWidth(260)
+        for one in (self.title, self.text):
+            one.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.chips = QWidget()
+        self._flow = FlowLayout()
+        self.chips.setLayout(self._flow)
+        self.chips.setMaximumWidth(TEXT_WIDTH + 100)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(24, 16, 24, 16)
+        layout.setSpacing(10)
+        layout.addStretch(2)
+        layout.addWidget(Mark(), 0, Qt.AlignmentFlag.AlignHCenter)
+        layout.addWidget(self.title, 0, Qt.AlignmentFlag.AlignHCenter)
+        layout.addWidget(self.text, 0, Qt.AlignmentFlag.AlignHCenter)
+        layout.addSpacing(8)
+        layout.addWidget(self.chips)
+        layout.setAlignment(self.chips, Qt.AlignmentFlag(0))
+        layout.addStretch(3)
+
+    def set_model(self, entry: ModelEntry) -> None:
+        """Show the model's own description and examples, or why it cannot be used."""
+        self.title.setText("This model can’t be used" if entry.problem else "What should be seen?")
+        card = entry.sidecar.card if entry.sidecar is not None else None
+        text = entry.problem or (card.description if card is not None else "")
+        self.text.setText(text or "Type a prompt on the right and press Generate.")
+        self._show_examples(() if entry.problem else entry.examples[:MAX_EXAMPLES])
+
+    def _show_examples(self, examples: tuple[str, ...]) -> None:
+        while (item := self._flow.takeAt(0)) is not None:
+            widget = item.widget()
+            if widget is not None:
+                widget.deleteLater()
+        for example in examples:
+            chip = QPushButton(example)
+            chip.setObjectName("chip")
+            chip.setToolTip("Use this prompt")
+            chip.setCursor(Qt.CursorShape.PointingHandCursor)
+            chip.clicked.connect(lambda _=False, text=example: self.example_chosen.emit(text))
+            self._flow.addWidget(chip)
+        self.chips.setVisible(bool(examples))
+
+

@@ -1,0 +1,62 @@
+"""Line icons: our own SVG files, drawn in the colour of the text they stand beside."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from PySide6.QtCore import QByteArray, QPoint, QRect, QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QIcon, QIconEngine, QPainter, QPixmap
+from PySide6.QtSvg import QSvgRenderer
+
+from gui import paths
+from gui.ui.appearance import current_tones
+
+
+@lru_cache(maxsize=128)
+def _renderer(name: str, colour: str) -> QSvgRenderer:
+    text = (paths.resource("icons") / f"{name}.svg").read_text(encoding="utf-8")
+    return QSvgRenderer(QByteArray(text.replace("currentColor", colour).encode()))
+
+
+def paint_icon(painter: QPainter, name: str, rect: QRect | QRectF, colour: str | QColor) -> None:
+    """Draw the icon `name` into `rect`."""
+    text = colour.name() if isinstance(colour, QColor) else colour
+    _renderer(name, text).render(painter, QRectF(rect))
+
+
+class _Engine(QIconEngine):
+    """Paints at the moment of use, so one icon serves both appearances and every scale."""
+
+    def __init__(self, name: str, on: str, tone: str) -> None:
+        super().__init__()
+        self._name = name
+        self._on = on
+        self._tone = tone
+
+    def paint(self, painter: QPainter, rect: QRect, mode: QIcon.Mode, state: QIcon.State) -> None:
+        tones = current_tones()
+        colour = tones.disabled if mode == QIcon.Mode.Disabled else getattr(tones, self._tone)
+        name = self._on if state == QIcon.State.On else self._name
+        paint_icon(painter, name, rect, colour)
+
+    def pixmap(self, size: QSize, mode: QIcon.Mode, state: QIcon.State) -> QPixmap:
+        pixmap = QPixmap(size)
+        pixmap.fill(Qt.GlobalColor.transparent)
+        painter = QPainter(pixmap)
+        self.paint(painter, QRect(QPoint(0, 0), size), mode, state)
+        painter.end()
+        return pixmap
+
+    def clone(self) -> QIconEngine:
+        return _Engine(self._name, self._on, self._tone)
+
+
+def icon(name: str, *, on: str = "", tone: str = "text") -> QIcon:
+    """An icon by its file's name.
+
+    Args:
+        name: file name without suffix in `resources/icons`.
+        on: icon of the checked state, if another.
+        tone: field of `Tones` that colours it.
+    """
+    return QIcon(_Engine(name, on or name, tone))

@@ -1,0 +1,132 @@
+"""Paints a model's card in the list."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+
+from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QPointF, QRect, QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPainterPath, QPen, QRadialGradient
+from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
+
+from gui.state.models import ModelEntry
+from gui.ui.appearance import Tones, current_tones, sized_font
+from gui.ui.icons import paint_icon
+
+TILE = 40
+PADDING = 10
+GAP = 3
+"""Free space around a card."""
+LINE = 18
+MAX_PROBLEM_LINES = 4
+
+_Index = QModelIndex | QPersistentModelIndex
+
+
+@lru_cache(maxsize=64)
+def tile_hues(name: str) -> tuple[int, int, int]:
+    """Three hues of a model's tile, always the same for the same name."""
+    digest = hashlib.sha256(name.encode()).digest()
+    base = digest[0] * 360 // 256
+    return base, (base + 30 + digest[1] % 50) % 360, (base + 320 - digest[2] % 40) % 360
+
+
+class ModelCardDelegate(QStyledItemDelegate):
+    """Name; family and size; attention, compression and size on disk, or why it can't be used."""
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: _Index) -> QSize:
+        entry: ModelEntry = index.data(Qt.ItemDataRole.UserRole)
+        width = option.rect.width()  # type: ignore[attr-defined]
+        text_lines = 2 * LINE
+        if entry.problem:
+            text_lines += self._problem_height(entry.problem, self._text_width(width))
+        elif entry.facts():
+            text_lines += LINE
+        return QSize(120, max(TILE, text_lines) + 2 * PADDING + 2 * GAP)
+
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: _Index) -> None:
+        entry: ModelEntry = index.data(Qt.ItemDataRole.UserRole)
+        tones = current_tones()
+        rect: QRect = option.rect  # type: ignore[attr-defined]
+        state = option.state  # type: ignore[attr-defined]
+        card = QRectF(rect).adjusted(8, GAP, -8, -GAP)
+        painter.save()
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        selected = bool(state & QStyle.StateFlag.State_Selected)
+        self._paint_ground(painter, card, state, tones)
+        tile = QRectF(card.left() + PADDING, card.top() + PADDING, TILE, TILE)
+        self._paint_tile(painter, tile, entry)
+        left = round(tile.right()) + PADDING
+        column = QRect(left, round(card.top()) + PADDING - 1, round(card.right()) - left - 8, LINE)
+        if selected:
+            column.setRight(column.right() - 20)
+            check = QRect(round(card.right()) - 26, column.top() + 1, 16, 16)
+            paint_icon(painter, "check", check, tones.accent)
+        self._paint_text(painter, column, round(card.right()) - 8, entry, tones)
+        painter.restore()
+
+    def _paint_ground(
+        self, painter: QPainter, card: QRectF, state: QStyle.StateFlag, tones: Tones
+    ) -> None:
+        painter.setPen(Qt.PenStyle.NoPen)
+        if state & QStyle.StateFlag.State_Selected:
+            painter.setBrush(QColor(tones.accent_soft))
+            painter.drawRoundedRect(card, 9, 9)
+        elif state & QStyle.StateFlag.State_MouseOver:
+            painter.setBrush(QColor(tones.hover))
+            painter.drawRoundedRect(card, 9, 9)
+        if state & QStyle.StateFlag.State_HasFocus:
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.setPen(QPen(QColor(tones.accent), 2))
+            painter.drawRoundedRect(card.adjusted(1, 1, -1, -1), 8, 8)
+
+    def _paint_tile(self, painter: QPainter, tile: QRectF, entry: ModelEntry) -> None:
+        clip = QPainterPath()
+        clip.addRoundedRect(tile, 9, 9)
+        painter.save()
+        painter.setClipPath(clip)
+        painter.setOpacity(0.45 if entry.problem else 1.0)
+        hues = tile_hues(entry.name)
+        painter.fillRect(tile, QColor.fromHsl(hues[0], 95, 132))
+        places = ((0.15, 0.2), (0.9, 0.35), (0.4, 1.0))
+        for hue, (x, y), light in zip(hues, places, (176, 150, 96), strict=True):
+            centre = QPointF(tile.left() + x * TILE, tile.top() + y * TILE)
+            gradient = QRadialGradient(centre, TILE * 0.75)
+            gradient.setColorAt(0, QColor.fromHsl(hue, 130, light, 230))
+            gradient.setColorAt(1, QColor.fromHsl(hue, 130, light, 0))
+            painter.fillRect(tile, gradient)
+        painter.restore()
+
+    def _paint_text(
+        self, painter: QPainter, line: QRect, right: int, entry: ModelEntry, tones: Tones
+    ) -> None:
+        bold, small = sized_font(13, bold=True), sized_font(12)
+        dim = bool(entry.problem)
+        self._line(painter, line, entry.name, bold, tones.secondary if dim else tones.text)
+        line = QRect(line.left(), line.top() + LINE, right - line.left(), LINE)
+        self._line(painter, line, entry.subtitle(), small, tones.secondary)
+        line = line.translated(0, LINE)
+        if entry.problem:
+            line.setHeight(self._problem_height(entry.problem, line.width()))
+            painter.setPen(QColor(tones.warning))
+            painter.drawText(line, Qt.TextFlag.TextWordWrap, entry.problem)
+        else:
+            self._line(painter, line, entry.facts(), small, tones.secondary)
+
+    @staticmethod
+    def _line(painter: QPainter, rect: QRect, text: str, font, colour: str) -> None:  # type: ignore[no-untyped-def]
+        painter.setFont(font)
+        painter.setPen(QColor(colour))
+        shown = QFontMetrics(font).elidedText(text, Qt.TextElideMode.ElideRight, rect.width())
+        painter.drawText(rect, Qt.AlignmentFlag.AlignVCenter, shown)
+
+    @staticmethod
+    def _text_width(row_width: int) -> int:
+        return max(80, row_width - 16 - 2 * PADDING - TILE - 8)
+
+    @staticmethod
+    def _problem_height(problem: str, width: int) -> int:
+        metrics = QFontMetrics(sized_font(12))
+        bounds = QRect(0, 0, width, 1000)
+        height = metrics.boundingRect(bounds, Qt.TextFlag.TextWordWrap, problem).height()
+        return min(height, metrics.lineSpacing() * MAX_PROBLEM_LINES) + 2

@@ -1,0 +1,152 @@
+"""A job queue without an engine: the same signals and methods as the real one, driven by the test.
+
+Nothing happens by itself.  A test submits through the window and then plays the engine's part:
+`run`, `load`, `step`, `finish`, `fail`.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from PySide6.QtCore import QObject, Signal
+from PySide6.QtGui import QImage
+
+from gui.request import PictureRecord, PictureRequest, SfumatoError
+
+
+@dataclass
+class FakeJob:
+    id: str
+    request: PictureRequest
+    status: str = "queued"
+    error: SfumatoError | None = None
+    pictures: list[str] = field(default_factory=list)
+
+
+class FakeQueue(QObject):
+    """Stands where `gui.state.job_queue.JobQueue` stands."""
+
+    job_added = Signal(object)
+    job_changed = Signal(object)
+    engine_state_changed = Signal(str)
+    loading_changed = Signal(object)
+    step_changed = Signal(object)
+    picture_ready = Signal(object)
+    job_failed = Signal(object, object)
+    notice = Signal(str)
+
+    def __init__(self, folder: Path | None = None) -> None:
+        super().__init__()
+        self.folder = folder
+        self.started = 0
+        self.stops = 0
+        self.is_shut_down = False
+        self.refusal: SfumatoError | None = None
+        self._jobs: list[FakeJob] = []
+        self._numbers = itertools.count(1)
+
+    # -- what the window calls ----------------------------------------------------------------
+
+    def start(self) -> None:
+        self.started += 1
+        self.engine_state_changed.emit("starting")
+
+    def submit(self, request: PictureRequest) -> FakeJob:
+        if self.refusal is not None:
+            raise self.refusal
+        job = FakeJob(f"job-{next(self._numbers)}", request)
+        self._jobs.append(job)
+        self.job_added.emit(job)
+        return job
+
+    def stop_current(self) -> None:
+        self.stops += 1
+
+    def remove(self, job_id: str) -> None:
+        self._jobs = [job for job in self._jobs if job.id != job_id]
+
+    def jobs(self) -> list[FakeJob]:
+        return list(self._jobs)
+
+    def shutdown(self) -> None:
+        self.is_shut_down = True
+
+    # -- the engine's part, played by the test ------------------------------------------------
+
+    @property
+    def last(self) -> FakeJob:
+        return self._jobs[-1]
+
+    def _set(self, job: FakeJob, status: str) -> None:
+        job.status = status
+        self.job_changed.emit(job)
+
+    def run(self) -> FakeJob:
+        """Begin the first job in line."""
+        job = next(job for job in self._jobs if job.status == "queued")
+        self._set(job, "running")
+        return job
+
+    def load(self, component: str, index: int, total: int, elapsed: float = 0.0) -> None:
+        values: dict[str, Any] = dict(component=component, index=index, total=total)
+        self.loading_changed.emit(SimpleNamespace(job="", elapsed=elapsed, **values))
+
+    def step(
+        self,
+        step: int,
+        steps: int,
+        *,
+        preview: QImage | None = None,
+        picture_index: int = 0,
+        seconds_per_step: float = 0.5,
+        seconds_left: float = 3.0,
+    ) -> None:
+        job = next(job for job in self._jobs if job.status == "running")
+        self.step_changed.emit(
+            SimpleNamespace(
+                job_id=job.id,
+                picture_index=picture_index,
+                count=job.request.count,
+                step=step,
+                steps=steps,
+                seconds_per_step=seconds_per_step,
+                seconds_left=seconds_left,
+                preview=preview,
+            )
+        )
+
+    def picture(self, image: QImage, **record: Any) -> str:
+        """Write a picture of the running job and announce it; the job goes on."""
+        assert self.folder is not None
+        job = next(job for job in self._jobs if job.status == "running")
+        seed = job.request.seeds()[len(job.pictures)]
+        path = str(self.folder / f"{job.id}-{seed}-{len(job.pictures)}.png")
+        assert image.save(path)
+        request = replace(
+            job.request,
+            seed=seed,
+            count=1,
+            steps=job.request.steps or 20,
+            guidance_scale=job.request.guidance_scale or 7.5,
+            scheduler=job.request.scheduler or "DPM++ 2M Karras",
+        )
+        made = PictureRecord(request, image.width(), image.height(), "Tiny", **record)
+        job.pictures.append(path)
+        self.picture_ready.emit(SimpleNamespace(job_id=job.id, path=path, record=made))
+        return path
+
+    def finish(self) -> None:
+        self._set(next(job for job in self._jobs if job.status == "running"), "done")
+
+    def cancelled(self) -> None:
+        self._set(next(job for job in self._jobs if job.status == "running"), "cancelled")
+
+    def fail(self, error: SfumatoError) -> None:
+        job = next(job for job in self._jobs if job.status == "running")
+        job.error = error
+        self._set(job, "failed")
+        self.job_failed.emit(job, error)
