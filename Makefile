@@ -8,11 +8,12 @@
 #   make setup                        only set up
 #   make lock                         write the lock file anew from .venv
 #   make icon                         draw the app icon
+#   make app                          build dist/Sfumato.app and its disk image (on a Mac)
 #   make clean                        remove what can be made again (.venv stays)
 #
 # PYTHON=…, TORCH_INDEX_URL=… choose the interpreter and where torch comes from at set-up.
 
-.PHONY: run test bench lint format setup setup-test lock icon clean
+.PHONY: run test bench lint format setup setup-test lock icon app clean
 .DEFAULT_GOAL := run
 
 PY := .venv/bin/python
@@ -62,6 +63,9 @@ lock: setup-test
 
 icon: setup-test
 	$(PY) packaging/icon.py
+
+app: setup
+	$(PY) packaging/macos/build.py
 
 clean:
 	rm -rf build dist .pytest_cache .ruff_cache .import_linter_cache *.egg-info

@@ -1,0 +1,159 @@
+"""Finishing, examining and signing a bundle, on a small made-up one."""
+
+from __future__ import annotations
+
+import plistlib
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from macos import doctor, macho, postbuild, sign
+
+sys.path.insert(0, str(Path(__file__).parent))
+import macho_maker as maker
+
+
+@pytest.fixture
+def finished(app: Path) -> Path:
+    postbuild.finish(app, report=lambda _line: None)
+    return app
+
+
+def lib(app: Path) -> Path:
+    return app / "Contents/Resources/lib/python3.12"
+
+
+def test_a_finished_bundle_is_sound(finished: Path) -> None:
+    assert doctor.examine(finished) == []
+
+
+def test_the_bundle_as_built_is_not(app: Path) -> None:
+    problems = "\n".join(doctor.examine(app))
+    for expected in ("hides the binary", "not arm64 alone", "should be a link", "interpreter"):
+        assert expected in problems
+
+
+def test_only_what_the_app_reaches_of_qt_stays(finished: Path) -> None:
+    qt = lib(finished) / "PySide6"
+    frameworks = {path.stem for path in (qt / "Qt/lib").iterdir()}
+    assert frameworks == {"QtCore", "QtGui"}
+    assert {path.name for path in qt.glob("*.so")} == {"QtCore.abi3.so", "QtGui.abi3.so"}
+    plugins = {path.name for path in (qt / "Qt/plugins").rglob("*") if path.is_file()}
+    assert plugins == {"libqcocoa.dylib"}
+    for gone in ("qmllint", "QtCore.pyi", "Qt/qml", "Qt/plugins/qmltooling"):
+        assert not (qt / gone).exists()
+
+
+def test_frameworks_get_their_links(finished: Path) -> None:
+    core = lib(finished) / "PySide6/Qt/lib/QtCore.framework"
+    assert (core / "Versions/Current").readlink() == Path("A")
+    assert (core / "QtCore").resolve() == core / "Versions/A/QtCore"
+    assert plistlib.loads((core / "Resources/Info.plist").read_bytes())["CFBundleName"] == "QtCore"
+    assert not list(core.rglob("Headers"))
+
+
+def test_finishing_twice_changes_nothing_more(finished: Path) -> None:
+    before = {path: path.lstat().st_size for path in finished.rglob("*")}
+    postbuild.finish(finished, report=lambda _line: None)
+    assert {path: path.lstat().st_size for path in finished.rglob("*")} == before
+
+
+def test_tests_go_but_not_where_code_needs_them(finished: Path) -> None:
+    assert not (lib(finished) / "sympy/core/tests").exists()
+    assert not (lib(finished) / "torch/include").exists()
+    assert (lib(finished) / "torch/testing/tests/needed.py").exists()
+
+
+def test_the_zip_keeps_everything_but_binaries(finished: Path) -> None:
+    with zipfile.ZipFile(lib(finished).with_name("python312.zip")) as archive:
+        assert archive.namelist() == ["site.pyc"]
+
+
+def test_qt_finds_its_plugins(finished: Path) -> None:
+    lines = (finished / "Contents/Resources/qt.conf").read_text().splitlines()
+    prefix = next(line.split(" = ")[1] for line in lines if line.startswith("Prefix"))
+    assert (finished / "Contents" / prefix / "plugins/platforms/libqcocoa.dylib").is_file()
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"dylibs": ("@rpath/libgone.dylib",)}, "needs @rpath/libgone.dylib, which is not"),
+        ({"dylibs": ("/opt/homebrew/lib/libz.dylib",)}, "libz.dylib, which is not in the bundle"),
+        ({"minimum": (15, 0)}, "needs macOS 15.0"),
+        ({"arch": "x86_64"}, "built for x86_64"),
+    ],
+)
+def test_the_doctor_finds_a_bad_library(
+    finished: Path, options: dict[str, object], expected: str
+) -> None:
+    path = lib(finished) / "torch/libbad.dylib"
+    path.write_bytes(maker.macho(**options))  # type: ignore[arg-type]
+    (problem,) = doctor.examine(finished)
+    assert problem.startswith("Contents/Resources/lib/python3.12/torch/libbad.dylib: ")
+    assert expected in problem
+
+
+def test_the_doctor_excuses_weak_and_system_libraries(finished: Path) -> None:
+    path = lib(finished) / "torch/libgood.dylib"
+    path.write_bytes(
+        maker.macho(
+            weak=("@rpath/libgone.dylib",),
+            dylibs=("/System/Library/Frameworks/CoreML.framework/x",),
+        )
+    )
+    assert doctor.examine(finished) == []
+
+
+def test_the_doctor_finds_a_library_outside_of_the_bundle(finished: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "liboutside.dylib"
+    outside.write_bytes(maker.macho())
+    (lib(finished) / "torch/libbad.dylib").write_bytes(maker.macho(dylibs=(str(outside),)))
+    (problem,) = doctor.examine(finished)
+    assert "outside of the bundle" in problem
+
+
+@pytest.mark.parametrize("gone", ["MacOS/engine", "Resources/icon.icns", "Info.plist"])
+def test_the_doctor_misses_what_is_gone(finished: Path, gone: str) -> None:
+    (finished / "Contents" / gone).unlink()
+    assert len(doctor.examine(finished)) == 1
+
+
+def test_signing_goes_from_the_inside_out(finished: Path) -> None:
+    commands = sign.plan(finished)
+    targets = [Path(command[-1]) for command in commands]
+    assert targets[-1] == finished
+    for index, target in enumerate(targets):
+        for later in targets[index + 1 :]:
+            assert target not in later.parents, f"{later} is signed after {target}, which holds it"
+
+
+def test_every_binary_is_signed_once(finished: Path) -> None:
+    targets = [Path(command[-1]) for command in sign.plan(finished)]
+    assert len(targets) == len(set(targets))
+    covered = set(targets)
+    for path in macho.find(finished):
+        framework = next((p for p in path.parents if p.suffix == ".framework"), None)
+        main = path == finished / "Contents/MacOS/Sfumato"
+        assert path in covered or framework in covered or main, f"{path} is not signed"
+
+
+def test_entitlements_go_to_programs_only(finished: Path) -> None:
+    for command in sign.plan(finished, "Developer ID Application: Someone"):
+        target = Path(command[-1])
+        program = target == finished or target.parent == finished / "Contents/MacOS"
+        assert ("--entitlements" in command) == program
+        assert "--timestamp" in command
+        assert "--deep" not in command
+
+
+@pytest.mark.parametrize(
+    ("name", "rights"),
+    [
+        ("adhoc.plist", {"com.apple.security.cs.disable-library-validation": True}),
+        ("developer-id.plist", {}),
+    ],
+)
+def test_entitlements_are_the_fewest(name: str, rights: dict[str, bool]) -> None:
+    assert plistlib.loads((sign.ENTITLEMENTS / name).read_bytes()) == rights
