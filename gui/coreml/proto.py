@@ -75,14 +75,28 @@ def package_model_file(path: Path) -> Path:
         relative = PurePosixPath(item)
     except (KeyError, TypeError) as error:
         raise bad(f"The manifest of {path.name} names no model.", repr(error)) from error
-    data = path / "Data"
-    file = data / relative
-    inside = file.resolve().is_relative_to(path.resolve())
-    if relative.is_absolute() or ".." in relative.parts or not inside:
+    file = path / "Data" / relative
+    if relative.is_absolute() or ".." in relative.parts or not is_contained(file, path):
         raise bad(f"The manifest of {path.name} points outside the package.", item)
     if not file.is_file():
         raise bad(f"{path.name} lacks its model description.", f"{file} is missing")
     return file
+
+
+def is_contained(file: Path, package: Path) -> bool:
+    """Whether `file`, links followed, lies in `package`.
+
+    Hugging Face's cache keeps every file of a snapshot as a link into a `blobs` folder beside
+    `snapshots`; that one place outside is allowed.
+    """
+    try:
+        real = file.resolve()
+        if real.is_relative_to(package.resolve()):
+            return True
+    except (OSError, RuntimeError):  # a loop of links
+        return False
+    caches = [p.parent / "blobs" for p in package.absolute().parents if p.name == "snapshots"]
+    return any(real.is_relative_to(blobs.resolve()) for blobs in caches)
 
 
 def read_package_spec(path: Path) -> tuple[Any, Path]:

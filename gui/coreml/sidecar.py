@@ -135,16 +135,26 @@ def read(folder: Path) -> Sidecar | None:
     Raises:
         SfumatoError: BAD_MODEL for a file that is no JSON or holds nonsense.
     """
+    stated = read_stated(folder)
+    return stated[0] if stated else None
+
+
+def read_stated(folder: Path) -> tuple[Sidecar, frozenset[str]] | None:
+    """The sidecar in `folder` and the names of the fields its file states, or None.
+
+    Raises:
+        SfumatoError: BAD_MODEL for a file that is no JSON or holds nonsense.
+    """
     path = folder / FILE_NAME
     if not path.is_file():
         return None
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SfumatoError(
             ErrorKind.BAD_MODEL, f"The model's {FILE_NAME} cannot be read.", f"{path}: {error}"
         ) from error
-    return Sidecar.from_json(data, str(path))
+    return Sidecar.from_json(data, str(path)), frozenset(data)
 
 
 def write(folder: Path, sidecar: Sidecar) -> None:

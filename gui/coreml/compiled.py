@@ -1,0 +1,260 @@
+"""Describe a compiled `.mlmodelc` from `model.mil` (its program as text) and `metadata.json`.
+
+A compiled model holds no protobuf.  Its program's text is scanned, not parsed: operation names and
+result types, the signature, constants kept in weight files.  `metadata.json` is optional and adds
+what a program does not say; its shapes are often ``[]`` and are not needed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from gui.coreml.model import FileFormat, TensorSpec
+from gui.coreml.survey import Description, Survey
+from gui.request import ErrorKind, SfumatoError
+
+MAX_TEXT_BYTES = 512 * 2**20
+"""Longest `model.mil` or `metadata.json` that is read."""
+
+# Operation set of the program → Core ML specification version
+_SPEC_VERSIONS = {"ios15": 6, "ios16": 7, "ios17": 8, "ios18": 9, "ios26": 10}
+
+_TYPE = r"(?:tensor<\s*\w+\s*,\s*\[[^\]]*\]\s*>|state<[^=;]*?>>|\w+)"
+_TENSOR = re.compile(r"tensor<\s*(\w+)\s*,\s*\[([^\]]*)\]\s*>")
+_FUNCTION = re.compile(r"\bfunc\s+(\w+)\s*<\s*(\w+)\s*>\s*\(([^)]*)\)")
+_PARAMETER = re.compile(rf"({_TYPE})\s+([\w.\-@/]+)\s*(?:,|$)")
+_RESULTS = re.compile(r"\}\s*->\s*\(([^)]*)\)\s*;")
+_OPERATION = re.compile(
+    rf"^\s*((?:{_TYPE}\s+[\w.\-@/]+\s*,\s*)*{_TYPE}\s+[\w.\-@/]+)\s*=\s*(\w+)\s*\(", re.M
+)
+_BLOB = re.compile(
+    r"(tensor<\s*\w+\s*,\s*\[[^\]]*\]\s*>|\w+)\s*\(\s*BLOBFILE\s*\(\s*path\s*=\s*"
+    r'(?:tensor<\s*string\s*,\s*\[\]\s*>|string)\s*\(\s*"([^"]*)"\s*\)\s*,\s*offset\s*=\s*'
+    r"(?:tensor<\s*uint64\s*,\s*\[\]\s*>|uint64)\s*\(\s*(\d+)\s*\)"
+)
+
+
+def describe_compiled(path: Path) -> Description:
+    """Read a compiled model's inputs, outputs, operations and metadata.
+
+    Raises:
+        SfumatoError: BAD_MODEL for a damaged or incomplete model, UNSUPPORTED for one that is not
+            an ML Program.
+    """
+    stages = _stages(path)
+    metadata = _metadata(path / "metadata.json")
+    survey = Survey()
+    inputs: dict[str, TensorSpec] = {}
+    outputs: dict[str, TensorSpec] = {}
+    spec_version = 0
+    functions: tuple[str, ...] = ()
+    for stage in stages:
+        text = _read(stage / "model.mil", path)
+        stage_survey = Survey()
+        default = str(metadata.get("defaultFunctionName", "main"))
+        stage_inputs, stage_outputs, opset, functions = _scan(
+            text, default, stage_survey, path.name
+        )
+        stage_survey.check_blobs(stage, path)
+        survey.absorb(stage_survey)
+        for tensor in stage_inputs:
+            if tensor.name not in outputs:
+                inputs.setdefault(tensor.name, tensor)
+        outputs = {t.name: t for t in stage_outputs}
+        spec_version = max(spec_version, _SPEC_VERSIONS.get(opset.lower(), 0))
+    optional = _optional_inputs(metadata)
+    return Description(
+        path=path,
+        format=FileFormat.COMPILED,
+        inputs=tuple(
+            TensorSpec(t.name, t.dtype, t.shape, t.name in optional) for t in inputs.values()
+        ),
+        outputs=tuple(outputs.values()),
+        survey=survey,
+        spec_version=_spec_version(metadata) or spec_version,
+        function=functions[0] if len(functions) > 1 else "",
+        functions=functions if len(functions) > 1 else (),
+        metadata=_text_fields(metadata),
+    )
+
+
+def _stages(path: Path) -> list[Path]:
+    """Folders that hold a program: the model itself, or `model0`, `model1` … of a pipeline."""
+    if (path / "model.mil").is_file():
+        return [path]
+    stages = sorted(
+        (p for p in path.glob("model[0-9]*") if (p / "model.mil").is_file()),
+        key=lambda p: int(re.sub(r"\D", "", p.name) or 0),
+    )
+    if stages:
+        return stages
+    if any(path.glob("*.espresso.*")) or (path / "neural_network_optionals").exists():
+        raise SfumatoError(
+            ErrorKind.UNSUPPORTED,
+            f"{path.name} is an older kind of Core ML model; only ML Programs can be used.",
+            str(path),
+        )
+    raise SfumatoError(
+        ErrorKind.BAD_MODEL, f"{path.name} lacks its program (model.mil).", str(path)
+    )
+
+
+def _read(file: Path, model: Path) -> str:
+    from gui.coreml.proto import is_contained
+
+    if not is_contained(file, model):
+        raise SfumatoError(
+            ErrorKind.BAD_MODEL, f"{model.name} points at files outside itself.", str(file)
+        )
+    try:
+        if file.stat().st_size > MAX_TEXT_BYTES:
+            raise SfumatoError(
+                ErrorKind.BAD_MODEL, f"{file.name} in {model.name} is too long to be a program."
+            )
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SfumatoError(
+            ErrorKind.BAD_MODEL, f"{file.name} in {model.name} cannot be read.", f"{file}: {error}"
+        ) from error
+
+
+def _scan(
+    text: str, default: str, survey: Survey, name: str
+) -> tuple[list[TensorSpec], list[TensorSpec], str, tuple[str, ...]]:
+    """Inputs and outputs of the default function, its operation set, all functions (it first)."""
+    heads = list(_FUNCTION.finditer(text))
+    if not heads or not text.lstrip().startswith("program"):
+        raise SfumatoError(
+            ErrorKind.BAD_MODEL, f"The program in {name} is no ML Program.", text[:80]
+        )
+    names = tuple(h.group(1) for h in heads)
+    chosen = names.index(default) if default in names else 0
+    start = heads[chosen].end()
+    end = heads[chosen + 1].start() if chosen + 1 < len(heads) else len(text)
+    results = list(_RESULTS.finditer(text, start, end))
+    if not results:
+        raise SfumatoError(
+            ErrorKind.BAD_MODEL, f"The program in {name} is cut short; get the model again."
+        )
+    types: dict[str, tuple[str, tuple[int | None, ...]]] = {}
+    inputs = []
+    for match in _PARAMETER.finditer(heads[chosen].group(3).strip()):
+        types[match.group(2)] = _tensor_type(match.group(1))
+        inputs.append(TensorSpec(match.group(2), *types[match.group(2)]))
+    _scan_operations(text[start:end], survey, types)
+    wanted = [part.strip() for part in results[-1].group(1).split(",") if part.strip()]
+    outputs = [TensorSpec(n, *types.get(n, ("", ()))) for n in wanted]
+    return (
+        inputs,
+        outputs,
+        heads[chosen].group(2),
+        (names[chosen], *names[:chosen], *names[chosen + 1 :]),
+    )
+
+
+def _scan_operations(
+    body: str, survey: Survey, types: dict[str, tuple[str, tuple[int | None, ...]]]
+) -> None:
+    matches = list(_OPERATION.finditer(body))
+    for n, match in enumerate(matches):
+        results = list(_parameters(match.group(1)))
+        types.update(results)
+        shape = results[0][1][1] if results else ()
+        kind = match.group(2)
+        survey.operation(kind, shape)
+        if kind.startswith("constexpr_"):
+            stop = matches[n + 1].start() if n + 1 < len(matches) else len(body)
+            last = results[-1][1][1] if results else ()
+            _scan_compressed(kind, body[match.end() : stop], last, survey, types)
+    for match in _BLOB.finditer(body):
+        dtype, shape = _tensor_type(match.group(1))
+        survey.blob(match.group(2), int(match.group(3)), dtype, shape)
+
+
+def _parameters(text: str) -> Iterator[tuple[str, tuple[str, tuple[int | None, ...]]]]:
+    for match in _PARAMETER.finditer(text):
+        yield match.group(2), _tensor_type(match.group(1))
+
+
+def _scan_compressed(
+    kind: str,
+    arguments: str,
+    shape: tuple[int | None, ...],
+    survey: Survey,
+    types: dict[str, tuple[str, tuple[int | None, ...]]],
+) -> None:
+    def operand(name: str) -> tuple[str, tuple[int | None, ...]]:
+        found = re.search(rf"\b{name}\s*=\s*\(?\s*({_TYPE})", arguments)
+        if not found:
+            return "", ()
+        written = found.group(1)
+        return _tensor_type(written) if "<" in written else types.get(written, ("", ()))
+
+    if kind in ("constexpr_lut_to_dense", "constexpr_lut_to_sparse"):
+        _, table = operand("lut")
+        entries = (table[0] if len(table) == 1 else table[-2]) if table else 0
+        survey.palette(entries or 2, shape)
+    elif kind == "constexpr_affine_dequantize":
+        survey.linear(operand("quantized_data")[0], shape)
+    elif kind in ("constexpr_blockwise_shift_scale", "constexpr_sparse_blockwise_shift_scale"):
+        dtype, _ = operand("data" if kind == "constexpr_blockwise_shift_scale" else "nonzero_data")
+        if dtype not in ("fp16", "fp32"):
+            survey.linear(dtype, shape)
+
+
+def _tensor_type(text: str) -> tuple[str, tuple[int | None, ...]]:
+    """``tensor<fp16, [2, 4]>`` → ("fp16", (2, 4)); a bare ``fp16`` is a scalar."""
+    match = _TENSOR.match(text)
+    if not match:
+        return text, ()
+    dims = [d.strip() for d in match.group(2).split(",") if d.strip()]
+    return match.group(1), tuple(int(d) if d.isdecimal() else None for d in dims)
+
+
+# metadata.json
+
+
+def _metadata(file: Path) -> dict[str, Any]:
+    """The one object in `metadata.json`; empty where the file is missing or foreign."""
+    try:
+        if not file.is_file() or file.stat().st_size > MAX_TEXT_BYTES:
+            return {}
+        data = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}  # the program alone says enough
+    if isinstance(data, list) and data:
+        data = data[0]
+    return data if isinstance(data, dict) else {}
+
+
+def _optional_inputs(metadata: dict[str, Any]) -> set[str]:
+    entries = metadata.get("inputSchema")
+    return {
+        str(entry.get("name"))
+        for entry in (entries if isinstance(entries, list) else [])
+        if isinstance(entry, dict) and str(entry.get("isOptional", "0")) == "1"
+    }
+
+
+def _spec_version(metadata: dict[str, Any]) -> int:
+    value = metadata.get("specificationVersion")
+    return value if isinstance(value, int) and 0 < value < 100 else 0
+
+
+def _text_fields(metadata: dict[str, Any]) -> dict[str, str]:
+    user = metadata.get("userDefinedMetadata")
+    found = {str(k): str(v) for k, v in user.items()} if isinstance(user, dict) else {}
+    names = {
+        "shortDescription": "shortDescription",
+        "version": "versionString",
+        "author": "author",
+        "license": "license",
+    }
+    for key, name in names.items():
+        if isinstance(metadata.get(key), str) and metadata[key]:
+            found[name] = metadata[key]
+    return found

@@ -1,0 +1,420 @@
+"""See what is in a folder of Core ML files, without loading weights.
+
+Reads manifests, specifications and program text only, and imports neither numpy nor torch nor
+coremltools: the window process uses it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gui.coreml import fit, sidecar
+from gui.coreml.compiled import describe_compiled
+from gui.coreml.model import (
+    Attention,
+    ComponentInfo,
+    ComponentKind,
+    FileFormat,
+    ModelInfo,
+    TensorSpec,
+)
+from gui.coreml.names import (
+    EXTENSIONS,
+    VARIANT_FOLDERS,
+    FileRole,
+    controlnet_files,
+    find_variants,
+    model_files,
+    role_of,
+)
+from gui.coreml.package import describe_package
+from gui.coreml.sidecar import Sidecar
+from gui.coreml.survey import Description
+from gui.request import ErrorKind, SfumatoError
+
+_MACOS = {6: "12", 7: "13", 8: "14", 9: "15", 10: "26"}
+"""Oldest macOS by Core ML specification version (coremltools' deployment targets)."""
+
+_ATTENTIVE = frozenset(
+    {
+        ComponentKind.UNET,
+        ComponentKind.CONTROL_UNET,
+        ComponentKind.REFINER,
+        ComponentKind.MMDIT,
+        ComponentKind.CONTROLNET,
+    }
+)
+_HASH_SAMPLE = 65536
+
+
+# One component
+
+
+def inspect_component(path: Path) -> ComponentInfo:
+    """Describe one `.mlpackage` or `.mlmodelc`.
+
+    The kind comes from the file's name, or from its inputs where the name says nothing.
+
+    Raises:
+        SfumatoError: BAD_MODEL for a missing, damaged or foreign file, UNSUPPORTED for a Core ML
+            model that is not an ML Program.
+    """
+    description = _describe(path)
+    role = role_of(path) or _role_by_inputs(description)
+    return _component(role, (description,))
+
+
+def _describe(path: Path) -> Description:
+    """Read one file; every way in which it can be broken becomes a `SfumatoError`."""
+    form = EXTENSIONS.get(path.suffix.lower())
+    if form is None:
+        raise SfumatoError(ErrorKind.BAD_MODEL, f"{path.name} is no Core ML model.", str(path))
+    if not path.is_dir():
+        what = "is a file, not a folder" if path.exists() else "does not exist"
+        raise SfumatoError(ErrorKind.BAD_MODEL, f"{path.name} {what}.", str(path))
+    try:
+        if form is FileFormat.PACKAGE:
+            return describe_package(path)
+        return describe_compiled(path)
+    except OSError as error:
+        raise SfumatoError(
+            ErrorKind.BAD_MODEL, f"{path.name} cannot be read.", f"{path}: {error}"
+        ) from error
+
+
+def _role_by_inputs(description: Description) -> FileRole:
+    names = {t.name for t in description.inputs}
+    kind = fit.kind_by_inputs(names)
+    if kind is None:
+        listed = ", ".join(sorted(names)) or "nothing"
+        raise SfumatoError(
+            ErrorKind.BAD_MODEL,
+            f"{description.path.name} is no part of a Stable Diffusion model; it takes {listed}.",
+            str(description.path),
+        )
+    return FileRole(kind)
+
+
+def _component(role: FileRole, parts: tuple[Description, ...]) -> ComponentInfo:
+    """One component from its file, or from its two chunks in running order."""
+    inputs: dict[str, TensorSpec] = {}
+    produced: dict[str, TensorSpec] = {}
+    for part in parts:
+        for tensor in part.inputs:
+            if tensor.name not in produced:
+                inputs.setdefault(tensor.name, tensor)
+        produced.update({t.name: t for t in part.outputs})
+    attentions = {p.survey.attention for p in parts} - {Attention.UNKNOWN}
+    attention = Attention.UNKNOWN
+    if role.kind in _ATTENTIVE and attentions:
+        attention = max(attentions, key=list(Attention).index)  # one chunk may show less
+    forms = dict.fromkeys(p.survey.compression for p in parts)
+    first = parts[0]
+    return ComponentInfo(
+        kind=role.kind,
+        files=tuple(p.path for p in parts),
+        format=first.format,
+        inputs=tuple(inputs.values()),
+        outputs=parts[-1].outputs,
+        attention=attention,
+        compression="; ".join(filter(None, forms)),
+        spec_version=max(p.spec_version for p in parts),
+        function=first.function,
+        functions=first.functions,
+        size_bytes=sum(_size(p.path) for p in parts),
+        name=role.prefix if role.kind is ComponentKind.CONTROLNET else "",
+        metadata=first.metadata,
+    )
+
+
+def _size(path: Path) -> int:
+    """Bytes of every file in a folder; a link counts as what it points at."""
+    total = 0
+    for root, _, names in os.walk(path):
+        for name in names:
+            try:
+                total += (Path(root) / name).stat().st_size
+            except OSError:
+                continue  # a dangling link adds nothing
+    return total
+
+
+# A folder
+
+
+@dataclass
+class _Findings:
+    """What the files of one folder came to."""
+
+    components: dict[ComponentKind, ComponentInfo] = field(default_factory=dict)
+    controlnets: list[ComponentInfo] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    prefix: str = ""
+    """The model's name as Apple's file names give it."""
+
+
+def inspect_model(folder: Path) -> ModelInfo:
+    """Describe the model in `folder`; never raises for a bad one, but says so in `problems`.
+
+    A folder such as a repository's root, with the files one or two levels below, is followed to
+    them if there is only one such place (`ModelInfo.folder` is then that place).
+    """
+    found = _Findings()
+    place = _locate(folder, found)
+    if place is not None:
+        try:
+            _gather(place, found)
+        except OSError as error:
+            found.problems.append(f"The folder cannot be read ({error.strerror}).")
+    place = place or folder
+    own = None
+    try:
+        own = _read_sidecar(place)
+    except SfumatoError as error:
+        found.problems.append(error.message)
+    return _model(place, found, own)
+
+
+def _locate(folder: Path, found: _Findings) -> Path | None:
+    """The folder that holds the model's files, or None with the reason among the problems."""
+    try:
+        if not folder.is_dir():
+            what = "is no folder" if folder.exists() else "does not exist"
+            found.problems.append(f"{folder.name or folder} {what}.")
+            return None
+        if folder.suffix.lower() in EXTENSIONS:
+            found.problems.append(
+                f"{folder.name} is one part of a model; choose the folder that holds all its parts."
+            )
+            return None
+        variants = find_variants(folder)
+    except OSError as error:
+        found.problems.append(f"The folder cannot be read ({error.strerror}).")
+        return None
+    if not variants:
+        found.problems.append("There are no Core ML models in this folder.")
+        return None
+    if len(variants) > 1:
+        names = ", ".join(str(v.relative_to(folder)) for v in variants)
+        found.problems.append(f"This folder holds several variants ({names}); choose one of them.")
+        return None
+    return variants[0]
+
+
+def _gather(folder: Path, found: _Findings) -> None:
+    """Describe every file and sort the descriptions into components."""
+    whole: dict[ComponentKind, list[Path]] = {}
+    chunks: dict[ComponentKind, dict[int, list[Path]]] = {}
+    roles: dict[Path, FileRole] = {}
+    for path in [*model_files(folder), *controlnet_files(folder)]:
+        role = role_of(path)
+        if role is None:
+            try:
+                role = _role_by_inputs(_describe(path))
+            except SfumatoError as error:
+                found.notes.append(f"Left aside: {error.message}")
+                continue
+        roles[path] = role
+        if role.kind is ComponentKind.CONTROLNET:
+            _add_controlnet(path, role, found)
+        elif role.chunk:
+            chunks.setdefault(role.kind, {}).setdefault(role.chunk, []).append(path)
+        else:
+            whole.setdefault(role.kind, []).append(path)
+        if role.kind is ComponentKind.UNET:
+            found.prefix = found.prefix or role.prefix
+    for kind in ComponentKind:
+        files = _choose(kind, whole.get(kind, []), chunks.get(kind, {}), found)
+        if files:
+            try:
+                parts = tuple(_describe(f) for f in files)
+                component = _component(roles[files[0]], parts)
+                if len(parts) > 1:
+                    fit.check_chain(parts)
+                fit.check_contract(component)
+                found.components[kind] = component
+            except SfumatoError as error:
+                found.problems.append(error.message)
+
+
+def _add_controlnet(path: Path, role: FileRole, found: _Findings) -> None:
+    """A ControlNet that is broken does not spoil the model."""
+    try:
+        component = _component(role, (_describe(path),))
+        fit.check_contract(component)
+        found.controlnets.append(component)
+    except SfumatoError as error:
+        found.notes.append(f"A ControlNet was left aside: {error.message}")
+
+
+def _choose(
+    kind: ComponentKind,
+    whole: list[Path],
+    chunks: dict[int, list[Path]],
+    found: _Findings,
+) -> list[Path]:
+    """The files of one component.
+
+    A whole network goes before its chunks (fewer files to load; chunks exist for phones' memory),
+    a compiled file before a package (nothing left to compile).
+    """
+    if whole:
+        if chunks:
+            found.notes.append(f"The whole {fit.title(kind)} is used, not its chunks.")
+        return _one_of(kind, whole, found)
+    if not chunks:
+        return []
+    if sorted(chunks) != [1, 2]:
+        have = next(iter(chunks))
+        found.problems.append(
+            f"The {fit.title(kind)} is in two chunks, and chunk {3 - have} is missing."
+        )
+        return []
+    halves = [_one_of(kind, chunks[n], found) for n in (1, 2)]
+    return halves[0] + halves[1] if all(halves) else []
+
+
+def _one_of(kind: ComponentKind, files: list[Path], found: _Findings) -> list[Path]:
+    """The one file to use, or none with a problem where two are alike."""
+    for suffix in (".mlmodelc", ".mlpackage"):
+        alike = [f for f in files if f.suffix.lower() == suffix]
+        if len(alike) > 1:
+            names = " and ".join(f.name for f in alike[:2])
+            found.problems.append(
+                f"There are two of the {fit.title(kind)} ({names}); keep one model per folder."
+            )
+            return []
+        if alike:
+            if len(files) > 1:
+                found.notes.append(
+                    f"The compiled {fit.title(kind)} is used, not the package beside it."
+                )
+            return alike
+    return []
+
+
+def _model(folder: Path, found: _Findings, own: Sidecar | None) -> ModelInfo:
+    components = found.components
+    unet = fit.denoiser(components)
+    family, family_notes = fit.family(components, own)
+    size = fit.sizes(components)
+    everything = [*components.values(), *found.controlnets]
+    if components:
+        found.problems += fit.problems(components, family, own)
+        found.notes += family_notes
+        found.notes += fit.notes(components, own)
+    return ModelInfo(
+        folder=folder,
+        name=_name(folder, found, own),
+        components=components,
+        controlnets=tuple(found.controlnets),
+        family=family,
+        attention=unet.attention if unet else Attention.UNKNOWN,
+        compression=unet.compression if unet else "",
+        latent_channels=size.channels,
+        latent_height=size.latent_height,
+        latent_width=size.latent_width,
+        image_height=size.image_height,
+        image_width=size.image_width,
+        unet_batch=size.batch,
+        context_channels=size.context,
+        minimum_macos=_macos(max((c.spec_version for c in everything), default=0)),
+        size_bytes=sum(c.size_bytes for c in everything),
+        problems=tuple(dict.fromkeys(found.problems)),
+        notes=tuple(dict.fromkeys(found.notes)),
+    )
+
+
+def _macos(spec_version: int) -> str:
+    """Oldest macOS that knows a specification version; empty where unknown."""
+    if 0 < spec_version < min(_MACOS):
+        return "12"  # ML Programs began there
+    return _MACOS.get(spec_version, "")
+
+
+def _name(folder: Path, found: _Findings, own: Sidecar | None) -> str:
+    """A name for people: the sidecar's, the source's, or the folder's."""
+    if own is not None and own.name:
+        return own.name
+    unet = fit.denoiser(found.components)
+    version = unet.metadata.get("versionString", "") if unet else ""
+    if version.count("/") == 1 and not version.startswith(("/", ".", "~")):
+        return version.split("/")[1]
+    if found.prefix:
+        return found.prefix
+    place = folder
+    while place.name.lower() in VARIANT_FOLDERS and place.parent != place:
+        place = place.parent
+    return place.name
+
+
+# Sidecar and identity
+
+
+def load_sidecar(info: ModelInfo) -> Sidecar:
+    """The model's `sfumato.json`, with whatever it leaves out inferred from the files.
+
+    Fields that were inferred are named in `Sidecar.inferred`.
+
+    Raises:
+        SfumatoError: BAD_MODEL for a `sfumato.json` that holds nonsense.
+    """
+    from gui.coreml.infer import complete
+
+    for place in _sidecar_folders(info.folder):
+        stated = sidecar.read_stated(place)
+        if stated is not None:
+            return complete(info, *stated)
+    return complete(info, None, frozenset())
+
+
+def _read_sidecar(folder: Path) -> Sidecar | None:
+    return next((s for p in _sidecar_folders(folder) if (s := sidecar.read(p))), None)
+
+
+def _sidecar_folders(folder: Path) -> Iterable[Path]:
+    """`folder`, then its parents as long as names only tell variants of one model apart."""
+    yield folder
+    while folder.name.lower() in VARIANT_FOLDERS and folder.parent != folder:
+        folder = folder.parent
+        yield folder
+
+
+def model_hash(info: ModelInfo) -> str:
+    """A short id of the model's files: ten hexadecimal digits, the same wherever they lie.
+
+    Hashes every network's specification, and the size and three 64 KiB samples of its weights:
+    fine-tunes of one model share their specification to the byte.
+
+    Raises:
+        SfumatoError: BAD_MODEL where a file cannot be read any more.
+    """
+    digest = hashlib.sha256()
+    for kind in sorted(info.components):
+        for path in info.components[kind].files:
+            digest.update(kind.encode())
+            try:
+                for file in sorted(path.rglob("*")):
+                    if file.name in ("model.mlmodel", "model.mil") and file.is_file():
+                        digest.update(hashlib.sha256(file.read_bytes()).digest())
+                    elif file.suffix == ".bin" and file.parent.name == "weights":
+                        _sample(file, digest)
+            except OSError as error:
+                raise SfumatoError(
+                    ErrorKind.BAD_MODEL, f"{path.name} cannot be read.", str(error)
+                ) from error
+    return digest.hexdigest()[:10]
+
+
+def _sample(file: Path, digest: hashlib._Hash) -> None:
+    size = file.stat().st_size
+    digest.update(str(size).encode())
+    with file.open("rb") as stream:
+        for start in (0, (size - _HASH_SAMPLE) // 2, size - _HASH_SAMPLE):
+            stream.seek(max(0, start))
+            digest.update(stream.read(_HASH_SAMPLE))

@@ -1,0 +1,120 @@
+"""Which file is which network: Apple's package names and the Swift resource names.
+
+Apple's converter writes `Stable_Diffusion_version_<anything>_<suffix>.mlpackage`; the resources for
+the Swift apps are called `Unet.mlmodelc`, `TextEncoder.mlmodelc` and so on.  Both are matched at
+the end of the name, whatever comes before.  Standard library only.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from gui.coreml.model import ComponentKind, FileFormat
+
+EXTENSIONS = {".mlpackage": FileFormat.PACKAGE, ".mlmodelc": FileFormat.COMPILED}
+
+CONTROLNET_FOLDER = "controlnet"
+"""Folder in which the Swift apps keep ControlNets, one file each."""
+
+VARIANT_FOLDERS = frozenset(
+    {"packages", "compiled", "original", "split_einsum", "split-einsum", "split_einsum_v2",
+     "split-einsum-v2", "resources"}
+)  # fmt: skip
+"""Folder names that tell variants of one model apart and say nothing of the model itself."""
+
+# Longer names first: "unet" ends "control-unet", "text_encoder" begins "text_encoder_2".
+_SUFFIXES: tuple[tuple[str, ComponentKind], ...] = (
+    ("text_encoder_2", ComponentKind.TEXT_ENCODER_2),
+    ("textencoder2", ComponentKind.TEXT_ENCODER_2),
+    ("text_encoder_t5", ComponentKind.TEXT_ENCODER_T5),
+    ("textencodert5", ComponentKind.TEXT_ENCODER_T5),
+    ("text_encoder", ComponentKind.TEXT_ENCODER),
+    ("textencoder", ComponentKind.TEXT_ENCODER),
+    ("control-unet", ComponentKind.CONTROL_UNET),
+    ("controlledunet", ComponentKind.CONTROL_UNET),
+    ("unetrefiner", ComponentKind.REFINER),
+    ("refiner", ComponentKind.REFINER),
+    ("unet", ComponentKind.UNET),
+    ("multimodaldiffusiontransformer", ComponentKind.MMDIT),
+    ("mmdit", ComponentKind.MMDIT),
+    ("vae_decoder", ComponentKind.VAE_DECODER),
+    ("vaedecoder", ComponentKind.VAE_DECODER),
+    ("vae_encoder", ComponentKind.VAE_ENCODER),
+    ("vaeencoder", ComponentKind.VAE_ENCODER),
+    ("safety_checker", ComponentKind.SAFETY_CHECKER),
+    ("safetychecker", ComponentKind.SAFETY_CHECKER),
+)
+_CHUNK = re.compile(r"_?chunk([12])$")
+_APPLE_PREFIX = "stable_diffusion_version_"
+
+
+@dataclass(frozen=True)
+class FileRole:
+    """What a file's name says it is."""
+
+    kind: ComponentKind
+    chunk: int = 0
+    """1 or 2 for half of a network, 0 for a whole one."""
+    prefix: str = ""
+    """Text before the suffix: the model's name in Apple's scheme, empty in Swift's."""
+
+
+def role_of(path: Path) -> FileRole | None:
+    """The network that `path` is named after; None for a name of neither scheme."""
+    stem = path.stem
+    if stem.lower().startswith("controlnet_"):
+        return FileRole(ComponentKind.CONTROLNET, prefix=stem[len("controlnet_") :])
+    if path.parent.name.lower() == CONTROLNET_FOLDER:
+        return FileRole(ComponentKind.CONTROLNET, prefix=stem)
+    lower = stem.lower()
+    chunk = 0
+    if match := _CHUNK.search(lower):
+        chunk = int(match.group(1))
+        lower = lower[: match.start()]
+    for suffix, kind in _SUFFIXES:
+        head = lower.removesuffix(suffix)
+        if head == lower or (head and head[-1] not in "_-. "):
+            continue
+        prefix = stem[: len(head)].rstrip("_-. ")
+        if prefix.lower().startswith(_APPLE_PREFIX):
+            prefix = prefix[len(_APPLE_PREFIX) :]
+        return FileRole(kind, chunk, prefix)
+    return None
+
+
+def model_files(folder: Path) -> list[Path]:
+    """The `.mlpackage` and `.mlmodelc` folders directly in `folder`, by name."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in EXTENSIONS and not path.name.startswith(".") and path.is_dir()
+    )
+
+
+def controlnet_files(folder: Path) -> list[Path]:
+    """ControlNets in the Swift apps' subfolder."""
+    return [
+        file
+        for sub in sorted(folder.iterdir())
+        if sub.name.lower() == CONTROLNET_FOLDER and sub.is_dir()
+        for file in model_files(sub)
+    ]
+
+
+def find_variants(folder: Path, depth: int = 2) -> list[Path]:
+    """Folders that hold model files: `folder` itself, else those up to `depth` levels below.
+
+    Repositories keep several forms of one model apart as `original/packages`,
+    `split_einsum/compiled` and the like.
+    """
+    if model_files(folder):
+        return [folder]
+    found: list[Path] = []
+    if depth > 0:
+        for sub in sorted(folder.iterdir()):
+            hidden = sub.name.startswith(".") or sub.name.lower() == CONTROLNET_FOLDER
+            if sub.is_dir() and not sub.is_symlink() and not hidden:
+                found += find_variants(sub, depth - 1)
+    return found

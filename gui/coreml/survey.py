@@ -1,0 +1,162 @@
+"""What a network's operations tell: attention kind, storage form, and how long its weights are.
+
+Both readers (protobuf packages, text of compiled models) feed one `Survey`, operation by operation.
+Standard library only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from gui.coreml import proto
+from gui.coreml.model import Attention, FileFormat, TensorSpec
+from gui.request import ErrorKind, SfumatoError
+
+BLOB_HEADER = 64
+"""Bytes of the record that a blob offset points at; the data follows it (MILBlob's storage)."""
+
+V2_SLICE = 512
+"""Query width of SPLIT_EINSUM_V2."""
+
+_BITS = {
+    "fp16": 16, "bf16": 16, "fp32": 32, "fp64": 64, "bool": 8, "string": 8,
+    "int8": 8, "uint8": 8, "int16": 16, "uint16": 16, "int32": 32, "uint32": 32,
+    "int64": 64, "uint64": 64, "int4": 4, "uint4": 4, "uint6": 6, "uint3": 3, "uint2": 2,
+    "uint1": 1, "fp8e4m3fn": 8, "fp8e5m2": 8,
+}  # fmt: skip
+
+Shape = Sequence[int | None]
+
+
+@dataclass(frozen=True)
+class Description:
+    """One file, read without its weights."""
+
+    path: Path
+    format: FileFormat
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    survey: Survey
+    spec_version: int = 0
+    function: str = ""
+    functions: tuple[str, ...] = ()
+    metadata: dict[str, str] = field(default_factory=dict)
+
+
+class Survey:
+    """Counts operations and remembers the few facts that matter."""
+
+    def __init__(self) -> None:
+        self.operations: Counter[str] = Counter()
+        self._queries: list[tuple[int, int]] = []  # (keys, queries) of every einsum's output
+        self._palettes: Counter[int] = Counter()  # elements by bits
+        self._linears: Counter[int] = Counter()
+        self._blobs: dict[str, int] = {}  # bytes each weight file must have
+
+    def operation(self, kind: str, output: Shape = ()) -> None:
+        """Note one operation and its first output's shape."""
+        self.operations[kind] += 1
+        if kind == "einsum" and len(output) == 4:
+            self._queries.append((output[1] or 0, output[3] or 0))
+
+    def palette(self, entries: int, output: Shape) -> None:
+        """Note a weight stored as indices into a table of `entries` values."""
+        bits = max(1, math.ceil(math.log2(max(entries, 2))))
+        self._palettes[bits] += _elements(output)
+
+    def linear(self, dtype: str, output: Shape) -> None:
+        """Note a weight stored as integers of `dtype` with a scale."""
+        self._linears[_BITS.get(dtype, 8)] += _elements(output)
+
+    def blob(self, file: str, offset: int, dtype: str, shape: Shape) -> None:
+        """Note a constant kept in a weight file."""
+        size = math.ceil(_elements(shape) * _BITS.get(dtype, 8) / 8)
+        end = offset + BLOB_HEADER + size
+        self._blobs[file] = max(self._blobs.get(file, 0), end)
+
+    def absorb(self, other: Survey) -> None:
+        """Add what another stage of the same model was found to hold; its weights apart."""
+        self.operations += other.operations
+        self._queries += other._queries
+        self._palettes += other._palettes
+        self._linears += other._linears
+
+    @property
+    def attention(self) -> Attention:
+        """Apple's attention kind.
+
+        Only the split kinds keep `einsum` operations.  Version 2 cuts queries into slices of 512,
+        so none of its products is wider while some have more keys than that.
+        """
+        if self.operations["einsum"]:
+            widest = max((queries for _, queries in self._queries), default=0)
+            sliced = any(q == V2_SLICE and keys > V2_SLICE for keys, q in self._queries)
+            v2 = sliced and widest == V2_SLICE
+            return Attention.SPLIT_EINSUM_V2 if v2 else Attention.SPLIT_EINSUM
+        if self.operations["softmax"] or self.operations["scaled_dot_product_attention"]:
+            return Attention.ORIGINAL
+        return Attention.UNKNOWN
+
+    @property
+    def compression(self) -> str:
+        """Readable storage form of the weights; empty where they are stored as they are."""
+        parts = []
+        if self._palettes:
+            total = sum(self._palettes.values())
+            mean = sum(bits * n for bits, n in self._palettes.items()) / max(total, 1)
+            several = len(self._palettes) > 1
+            form = f"mixed palette ({mean:.1f} bits)" if several else f"{mean:.0f}-bit palette"
+            parts.append(form)
+        if self._linears:
+            parts.append("/".join(str(b) for b in sorted(self._linears)) + "-bit linear")
+        if any(kind.startswith("constexpr_sparse") for kind in self.operations):
+            parts.append("sparse")
+        if any(k.startswith("constexpr_lut_to_sparse") for k in self.operations):
+            parts.append("sparse palette")
+        if self.operations["quantize"]:
+            parts.append("8-bit activations")
+        return ", ".join(parts)
+
+    def check_blobs(self, root: Path, package: Path) -> None:
+        """Check, without opening them, that the weight files exist and are long enough.
+
+        Args:
+            root: folder that ``@model_path`` stands for.
+            package: the `.mlpackage` or `.mlmodelc`.
+
+        Raises:
+            SfumatoError: BAD_MODEL for a missing, short or outlying file.
+        """
+        for name, needed in self._blobs.items():
+            relative = PurePosixPath(name.removeprefix("@model_path/"))
+            file = root / relative
+            if (
+                relative.is_absolute()
+                or ".." in relative.parts
+                or not proto.is_contained(file, package)
+            ):
+                raise SfumatoError(
+                    ErrorKind.BAD_MODEL, f"{package.name} points at weights outside itself.", name
+                )
+            try:
+                size = file.stat().st_size
+            except OSError as error:
+                raise SfumatoError(
+                    ErrorKind.BAD_MODEL,
+                    f"{package.name} lacks its weights ({relative.name}).",
+                    str(error),
+                ) from error
+            if size < needed:
+                raise SfumatoError(
+                    ErrorKind.BAD_MODEL,
+                    f"The weights of {package.name} are cut short; get the model again.",
+                    f"{file}: {size} bytes, at least {needed} needed",
+                )
+
+
+def _elements(shape: Shape) -> int:
+    return math.prod(d or 1 for d in shape)
