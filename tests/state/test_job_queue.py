@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from PySide6.QtCore import QTimer
+from PySide6.QtGui import QColor
 from pytestqt.qtbot import QtBot
 
 from gui.engine.runner import EngineRunner, Patience
@@ -95,7 +96,7 @@ def test_a_request_becomes_signals_and_pictures(
     last = heard.steps[-1]
     assert (last.picture_index, last.count, last.step, last.steps) == (1, 2, 3, 3)
     assert last.preview is not None
-    assert last.preview.pixelColor(31, 31).getRgb()[:3] == (3, 1, 7)
+    assert last.preview.pixelColor(31, 31) == QColor(3, 1, 7)
     assert 0.04 < last.seconds_per_step < 1
     assert last.seconds_left == 0
     assert heard.steps[0].seconds_left > last.seconds_per_step
