@@ -27,17 +27,13 @@ def prepare_environment(environment: MutableMapping[str, str] | None = None) -> 
 
 
 def main() -> NoReturn:
-    """Main executable: ``--self-test``, the window, or a command line."""
+    """Main executable: what ``python -m gui`` does."""
     prepare_environment()
     # macOS once passed a process serial number to programs started from Finder, and some still do.
-    arguments = [argument for argument in sys.argv[1:] if not argument.startswith("-psn_")]
-    if arguments[:1] == ["--self-test"]:
-        from gui.self_test import main as self_test
+    sys.argv[1:] = [argument for argument in sys.argv[1:] if not argument.startswith("-psn_")]
+    from gui.__main__ import main as start
 
-        sys.exit(self_test(arguments[1:]))
-    from gui.cli import main as command_line
-
-    sys.exit(command_line(arguments))
+    sys.exit(start())
 
 
 def engine_main() -> NoReturn:
