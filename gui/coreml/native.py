@@ -1,0 +1,310 @@
+"""The runtime for macOS: Core ML itself, through coremltools.
+
+As thin as can be.  Compiled models are loaded as they are; packages are compiled once and kept in
+the cache, because Core ML would otherwise compile them at every load.  coremltools is imported
+inside functions: it takes seconds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import platform
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from gui import paths
+from gui.coreml.inspect import inspect_component
+from gui.coreml.model import ComponentInfo, ComponentKind, FileFormat, TensorSpec
+from gui.coreml.native_errors import translate
+from gui.coreml.proto import package_model_file
+from gui.request import ComputeUnit, ErrorKind, SfumatoError
+
+_T = TypeVar("_T")
+
+FAST_PREDICTION = frozenset({ComponentKind.UNET, ComponentKind.CONTROL_UNET, ComponentKind.REFINER})
+"""Networks run at every step: only they repay the longer load that the hint costs."""
+
+_SAMPLES = 64
+_SAMPLE_BYTES = 4096
+_ABANDONED_SECONDS = 24 * 3600
+
+
+class NativeRuntime:
+    """Loads components into Core ML.
+
+    Args:
+        overrides: compute units for kinds of component that must not use the person's choice.
+        cache: folder of compiled packages; default: `compiled` in the cache folder.
+    """
+
+    name = "native"
+
+    def __init__(
+        self,
+        overrides: Mapping[ComponentKind, ComputeUnit] | None = None,
+        cache: Path | None = None,
+    ) -> None:
+        self.overrides = dict(overrides or {})
+        self.cache = cache or paths.cache_dir() / "compiled"
+
+    def load(self, component: ComponentInfo, compute_unit: ComputeUnit) -> NativeModel:
+        """Load every file of `component`; see `gui.coreml.runtime.Runtime.load`."""
+        unit = self.overrides.get(component.kind, compute_unit)
+        fast = component.kind in FAST_PREDICTION
+        parts = []
+        for file in component.files:
+            info = component if len(component.files) == 1 else inspect_component(file)
+            parts.append(_Part(info, self._open(file, component, unit, fast)))
+        return NativeModel(component, parts)
+
+    def _open(self, file: Path, component: ComponentInfo, unit: ComputeUnit, fast: bool) -> Any:
+        if not file.is_dir():
+            raise SfumatoError(ErrorKind.BAD_MODEL, f"{file.name} does not exist.", str(file))
+        if component.format is FileFormat.COMPILED:
+            return _load_compiled(file, file.name, component.function, unit, fast)
+        compiled = self.compiled(file)
+        try:
+            return _load_compiled(compiled, file.name, component.function, unit, fast)
+        except SfumatoError as error:
+            if error.kind is not ErrorKind.BAD_MODEL:
+                raise
+        shutil.rmtree(compiled, ignore_errors=True)  # a spoilt copy is made again, once
+        return _load_compiled(self.compiled(file), file.name, component.function, unit, fast)
+
+    def compiled(self, package: Path) -> Path:
+        """The compiled form of a package, made if it is not in the cache.
+
+        Raises:
+            SfumatoError: BAD_MODEL where Core ML refuses the package, STORAGE where the cache
+                cannot be written.
+        """
+        target = self.cache / f"{package_key(package)}.mlmodelc"
+        if target.is_dir():
+            return target
+        try:
+            self.cache.mkdir(parents=True, exist_ok=True)
+            self._remove_abandoned()
+            scratch = Path(tempfile.mkdtemp(prefix=".compiling-", dir=self.cache))
+        except OSError as error:
+            raise _cannot_write(self.cache, error) from error
+        try:
+            # The destination must not exist: an existing one would get the model nested inside.
+            made = scratch / "model.mlmodelc"
+            _compile(package, made)
+            with contextlib.suppress(OSError):  # another process may have been first
+                made.rename(target)
+            if not target.is_dir():
+                raise _cannot_write(self.cache, None)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+        return target
+
+    def _remove_abandoned(self) -> None:
+        """Drop what processes that were killed while compiling left behind."""
+        for scratch in self.cache.glob(".compiling-*"):
+            with contextlib.suppress(OSError):
+                if time.time() - scratch.stat().st_mtime > _ABANDONED_SECONDS:
+                    shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _cannot_write(folder: Path, error: OSError | None) -> SfumatoError:
+    return SfumatoError(
+        ErrorKind.STORAGE,
+        f"The folder for prepared models cannot be written: {folder}",
+        repr(error),
+    )
+
+
+def package_key(package: Path) -> str:
+    """Name of a package's compiled form in the cache.
+
+    Hashes the specification in full, each weight file's size, modification time and 64 samples of
+    4 KiB, and the system's major version.  Hashing gigabytes of weights in full would cost more
+    at every load than the cache saves.  The samples tell fine-tunes apart that an archive gave one
+    date; the date tells apart what the samples miss; a needless recompilation does no harm.
+
+    Raises:
+        SfumatoError: BAD_MODEL where the package is damaged.
+    """
+    digest = hashlib.sha256(platform.mac_ver()[0].split(".")[0].encode())
+    spec = package_model_file(package)
+    try:
+        digest.update(spec.read_bytes())
+        for file in sorted((spec.parent / "weights").glob("*.bin")):
+            status = file.stat()
+            digest.update(f"{file.name} {status.st_size} {status.st_mtime_ns}".encode())
+            with file.open("rb") as stream:
+                for n in range(_SAMPLES):
+                    stream.seek(n * max(0, status.st_size - _SAMPLE_BYTES) // (_SAMPLES - 1))
+                    digest.update(stream.read(_SAMPLE_BYTES))
+    except OSError as error:
+        raise SfumatoError(
+            ErrorKind.BAD_MODEL, f"{package.name} cannot be read.", str(error)
+        ) from error
+    return digest.hexdigest()[:32]
+
+
+class NativeModel:
+    """A component in Core ML; see `gui.coreml.runtime.LoadedModel`."""
+
+    def __init__(self, component: ComponentInfo, parts: list[_Part]) -> None:
+        self._title = component.files[0].name
+        self._parts = parts
+        self.inputs: Mapping[str, TensorSpec] = {t.name: t for t in component.inputs}
+        self.outputs: Mapping[str, TensorSpec] = {t.name: t for t in component.outputs}
+
+    def __call__(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        if not self._parts:
+            raise SfumatoError(ErrorKind.INTERNAL, f"{self._title} has been closed.")
+        self._check(arrays)
+        values = dict(arrays)
+        for part in self._parts:
+            values.update(part.run(values))
+        return {name: values[name] for name in self.outputs}
+
+    def _check(self, arrays: Mapping[str, np.ndarray]) -> None:
+        for name, array in arrays.items():
+            spec = self.inputs.get(name)
+            if spec is None:
+                raise SfumatoError(
+                    ErrorKind.BAD_REQUEST, f"{self._title} takes no input called {name!r}."
+                )
+            shape = np.shape(array)
+            if len(shape) != len(spec.shape) or any(
+                want is not None and have != want
+                for have, want in zip(shape, spec.shape, strict=True)
+            ):
+                raise SfumatoError(
+                    ErrorKind.BAD_REQUEST,
+                    f"{self._title} takes {name!r} as {list(spec.shape)}, not {list(shape)}.",
+                )
+        for name, spec in self.inputs.items():
+            if name not in arrays and not spec.optional:
+                raise SfumatoError(
+                    ErrorKind.BAD_REQUEST, f"{self._title} needs an input called {name!r}."
+                )
+
+    def close(self) -> None:
+        for part in self._parts:
+            part.close()
+        self._parts = []
+
+
+class _Part:
+    """One file in Core ML, with the buffers its inputs are handed over in."""
+
+    def __init__(self, info: ComponentInfo, model: Any) -> None:
+        self._title = info.files[0].name
+        self._inputs = info.inputs
+        self._outputs = info.outputs
+        self._model: Any = model
+        self._buffers: dict[str, np.ndarray] = {}
+
+    def run(self, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        given: dict[str, np.ndarray] = {}
+        for spec in self._inputs:
+            if spec.name in values:
+                given[spec.name] = self._filled(spec, np.asarray(values[spec.name]))
+        results = _guard(lambda: self._model.predict(given), self._title, "predict")
+        # Copies: what Core ML returned may share its memory.
+        return {t.name: _owned(results, t, self._title) for t in self._outputs}
+
+    def _filled(self, spec: TensorSpec, array: np.ndarray) -> np.ndarray:
+        """The input's buffer holding `array`.
+
+        float16 is handed over as float32: coremltools would swap it for a temporary of its own.
+        """
+        buffer = self._buffers.get(spec.name)
+        if buffer is None or buffer.shape != array.shape:
+            if buffer is not None:
+                _give_back(buffer)
+            dtype = np.int32 if spec.dtype.startswith("int") else np.float32
+            buffer = self._buffers[spec.name] = _buffer(array.shape, np.dtype(dtype))
+        np.copyto(buffer, array, casting="unsafe")
+        return buffer
+
+    def close(self) -> None:
+        self._model = None
+        for buffer in self._buffers.values():
+            _give_back(buffer)
+        self._buffers = {}
+
+
+def _owned(results: Mapping[str, Any], spec: TensorSpec, title: str) -> np.ndarray:
+    if spec.name not in results:
+        raise SfumatoError(
+            ErrorKind.INTERNAL,
+            f"Core ML gave no result for {title}.",
+            f"{spec.name!r} is not among {sorted(results)}",
+        )
+    dtype = np.int32 if spec.dtype.startswith("int") else np.float32
+    return np.array(results[spec.name], dtype=dtype)
+
+
+# Input buffers outlive everything: Core ML may drop its reference to an input on a queue of its own
+# long after `predict` returned, and without Python's lock.  A buffer that is never freed cannot be
+# freed there.  Closed models give theirs back to this pool, so it stays small.
+_pool: dict[tuple[tuple[int, ...], np.dtype], list[np.ndarray]] = {}
+_pool_lock = threading.Lock()
+
+
+def _buffer(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    with _pool_lock:
+        free = _pool.setdefault((shape, dtype), [])
+        return free.pop() if free else np.zeros(shape, dtype)
+
+
+def _give_back(buffer: np.ndarray) -> None:
+    with _pool_lock:
+        _pool.setdefault((buffer.shape, buffer.dtype), []).append(buffer)
+
+
+# The boundary to coremltools
+
+
+def _load_compiled(path: Path, title: str, function: str, unit: ComputeUnit, fast: bool) -> Any:
+    import coremltools as ct
+
+    options: dict[str, Any] = {"compute_units": ct.ComputeUnit[unit.value]}
+    if function:
+        options["function_name"] = function
+    if hints := _hints(ct) if fast else {}:
+        options["optimization_hints"] = hints
+    return _guard(lambda: ct.models.CompiledMLModel(str(path), **options), title, "load")
+
+
+def _hints(ct: Any) -> dict[str, Any]:
+    """Prefer fast prediction over fast loading, where system (macOS 15) and library can."""
+    strategy = getattr(ct, "SpecializationStrategy", None)
+    major = platform.mac_ver()[0].split(".")[0]
+    if strategy is None or not major.isdecimal() or int(major) < 15:
+        return {}
+    return {"specializationStrategy": strategy.FastPrediction}
+
+
+def _compile(package: Path, destination: Path) -> None:
+    import coremltools as ct
+
+    _guard(
+        lambda: ct.models.utils.compile_model(str(package), str(destination)),
+        package.name,
+        "compile",
+    )
+
+
+def _guard(call: Callable[[], _T], title: str, action: str) -> _T:
+    """Run one call into coremltools; every failure becomes a sentence."""
+    try:
+        return call()
+    except SfumatoError:
+        raise
+    except Exception as error:  # coremltools raises RuntimeError, ValueError and plain Exception
+        raise translate(error, title, action) from error
