@@ -22,7 +22,8 @@ RUN_DIR ?= build/run
 PYTEST_ARGS ?=
 ONLY ?=
 
-export PYTHON TORCH_INDEX_URL
+# PROMPT reaches the shell as a variable, so that it may hold quotes.
+export PYTHON TORCH_INDEX_URL PROMPT
 
 # "no" only on a Linux session with neither X nor Wayland.
 SCREEN := $(shell if [ "$$(uname -s)" != Linux ] || [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ]; \
@@ -39,7 +40,7 @@ ifeq ($(SCREEN),yes)
 	$(PY) -m gui
 else
 	@mkdir -p $(RUN_DIR)
-	QT_QPA_PLATFORM=offscreen $(PY) -m gui --offscreen-run $(if $(PROMPT),"$(PROMPT)") --out $(RUN_DIR)
+	QT_QPA_PLATFORM=offscreen $(PY) -m gui --offscreen-run $(if $(PROMPT),"$$PROMPT") --out $(RUN_DIR)
 endif
 
 lint: setup-test

@@ -47,7 +47,7 @@ missing_packages() {
     elif [ -n "${DISPLAY:-}" ]; then
         wanted="$wanted $x11_libraries"
     fi
-    present=$(PATH=$PATH:/sbin:/usr/sbin ldconfig -p)
+    present=$(PATH=$PATH:/sbin:/usr/sbin ldconfig -p || true)
     for item in $wanted; do
         name=${item%%:*}
         case $name in
