@@ -23,14 +23,15 @@ MAX_TEXT_BYTES = 512 * 2**20
 # Operation set of the program → Core ML specification version
 _SPEC_VERSIONS = {"ios15": 6, "ios16": 7, "ios17": 8, "ios18": 9, "ios26": 10}
 
+Types = dict[str, str]
+"""Names of values → their types as written."""
+
 _TYPE = r"(?:tensor<\s*\w+\s*,\s*\[[^\]]*\]\s*>|state<[^=;]*?>>|\w+)"
 _TENSOR = re.compile(r"tensor<\s*(\w+)\s*,\s*\[([^\]]*)\]\s*>")
 _FUNCTION = re.compile(r"\bfunc\s+(\w+)\s*<\s*(\w+)\s*>\s*\(([^)]*)\)")
 _PARAMETER = re.compile(rf"({_TYPE})\s+([\w.\-@/]+)\s*(?:,|$)")
 _RESULTS = re.compile(r"\}\s*->\s*\(([^)]*)\)\s*;")
-_OPERATION = re.compile(
-    rf"^\s*((?:{_TYPE}\s+[\w.\-@/]+\s*,\s*)*{_TYPE}\s+[\w.\-@/]+)\s*=\s*(\w+)\s*\(", re.M
-)
+_CALL = re.compile(r"\s*(\w+)\s*\(")
 _BLOB = re.compile(
     r"(tensor<\s*\w+\s*,\s*\[[^\]]*\]\s*>|\w+)\s*\(\s*BLOBFILE\s*\(\s*path\s*=\s*"
     r'(?:tensor<\s*string\s*,\s*\[\]\s*>|string)\s*\(\s*"([^"]*)"\s*\)\s*,\s*offset\s*=\s*'
@@ -140,14 +141,14 @@ def _scan(
         raise SfumatoError(
             ErrorKind.BAD_MODEL, f"The program in {name} is cut short; get the model again."
         )
-    types: dict[str, tuple[str, tuple[int | None, ...]]] = {}
+    types: Types = {}
     inputs = []
     for match in _PARAMETER.finditer(heads[chosen].group(3).strip()):
-        types[match.group(2)] = _tensor_type(match.group(1))
-        inputs.append(TensorSpec(match.group(2), *types[match.group(2)]))
+        types[match.group(2)] = match.group(1)
+        inputs.append(TensorSpec(match.group(2), *_tensor_type(match.group(1))))
     _scan_operations(text[start:end], survey, types)
     wanted = [part.strip() for part in results[-1].group(1).split(",") if part.strip()]
-    outputs = [TensorSpec(n, *types.get(n, ("", ()))) for n in wanted]
+    outputs = [TensorSpec(n, *_tensor_type(types.get(n, ""))) for n in wanted]
     return (
         inputs,
         outputs,
@@ -156,28 +157,35 @@ def _scan(
     )
 
 
-def _scan_operations(
-    body: str, survey: Survey, types: dict[str, tuple[str, tuple[int | None, ...]]]
-) -> None:
-    matches = list(_OPERATION.finditer(body))
-    for n, match in enumerate(matches):
-        results = list(_parameters(match.group(1)))
+def _scan_operations(body: str, survey: Survey, types: Types) -> None:
+    """Note every operation of a function's body; `types` receives every result's type."""
+    for statement in _statements(body):
+        left, equals, right = statement.partition("=")
+        call = _CALL.match(right)
+        if not equals or call is None:
+            continue
+        kind = call.group(1)
+        results = [(m.group(2), m.group(1)) for m in _PARAMETER.finditer(left.strip())]
         types.update(results)
-        shape = results[0][1][1] if results else ()
-        kind = match.group(2)
+        shape = _tensor_type(results[0][1])[1] if results and kind != "const" else ()
         survey.operation(kind, shape)
-        if kind.startswith("constexpr_"):
-            stop = matches[n + 1].start() if n + 1 < len(matches) else len(body)
-            last = results[-1][1][1] if results else ()
-            _scan_compressed(kind, body[match.end() : stop], last, survey, types)
-    for match in _BLOB.finditer(body):
-        dtype, shape = _tensor_type(match.group(1))
-        survey.blob(match.group(2), int(match.group(3)), dtype, shape)
+        if kind.startswith("constexpr_") and results:
+            last = _tensor_type(results[-1][1])[1]
+            _scan_compressed(kind, right[call.end() :], last, survey, types)
+        if "BLOBFILE" in right:
+            for blob in _BLOB.finditer(right):
+                dtype, size = _tensor_type(blob.group(1))
+                survey.blob(blob.group(2), int(blob.group(3)), dtype, size)
 
 
-def _parameters(text: str) -> Iterator[tuple[str, tuple[str, tuple[int | None, ...]]]]:
-    for match in _PARAMETER.finditer(text):
-        yield match.group(2), _tensor_type(match.group(1))
+def _statements(body: str) -> Iterator[str]:
+    """Operations, one at a time; a long one may run over several lines."""
+    pending: list[str] = []
+    for line in body.splitlines():
+        pending.append(line)
+        if line.rstrip().endswith(";"):
+            yield " ".join(pending) if len(pending) > 1 else line
+            pending.clear()
 
 
 def _scan_compressed(
@@ -185,14 +193,14 @@ def _scan_compressed(
     arguments: str,
     shape: tuple[int | None, ...],
     survey: Survey,
-    types: dict[str, tuple[str, tuple[int | None, ...]]],
+    types: Types,
 ) -> None:
     def operand(name: str) -> tuple[str, tuple[int | None, ...]]:
         found = re.search(rf"\b{name}\s*=\s*\(?\s*({_TYPE})", arguments)
         if not found:
             return "", ()
         written = found.group(1)
-        return _tensor_type(written) if "<" in written else types.get(written, ("", ()))
+        return _tensor_type(written if "<" in written else types.get(written, ""))
 
     if kind in ("constexpr_lut_to_dense", "constexpr_lut_to_sparse"):
         _, table = operand("lut")
