@@ -9,15 +9,18 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QCoreApplication, QEvent, QTimer, QTranslator
-from PySide6.QtGui import QFileOpenEvent
+from PySide6.QtCore import QCoreApplication, QTimer
 from PySide6.QtWidgets import QApplication
 
 from gui.state.settings import Settings
-from gui.state.studio import Studio
-from gui.ui.appearance import Appearance
 from gui.ui.main_window import MainWindow
+
+if TYPE_CHECKING:
+    from PySide6.QtCore import QEvent
+
+    from gui.ui.workspace import Workspace
 
 
 class Application(QApplication):
@@ -35,27 +38,15 @@ class Application(QApplication):
         self._early.clear()
 
     def event(self, event: QEvent) -> bool:
-        if isinstance(event, QFileOpenEvent) and event.file():
+        # By name: the class is loaded only when such an event comes, which on Linux is never.
+        if type(event).__name__ == "QFileOpenEvent":
+            path = event.file()  # type: ignore[attr-defined]
             if self._window is not None:
-                self._window.open_path(event.file())
+                self._window.open_path(path)
             else:
-                self._early.append(event.file())
+                self._early.append(path)
             return True
         return super().event(event)
-
-
-class _MacMenuTexts(QTranslator):
-    """Qt still calls the settings “Preferences…”; macOS has called them Settings since 13."""
-
-    def translate(
-        self, context: str, source: str, disambiguation: str | None = None, n: int = -1
-    ) -> str:
-        if context == "MAC_APPLICATION_MENU" and source == "Preferences…":
-            return "Settings…"
-        return ""
-
-    def isEmpty(self) -> bool:
-        return False
 
 
 def has_screen() -> bool:
@@ -75,27 +66,47 @@ def make_application() -> Application:
     app.setApplicationDisplayName("Sfumato")
     app.setQuitOnLastWindowClosed(False)
     if sys.platform == "darwin":
-        translator = _MacMenuTexts(app)
-        app.installTranslator(translator)
+        from gui.ui.mac_texts import MenuTexts
+
+        app.installTranslator(MenuTexts(app))
     return app
 
 
-def make_window(app: Application, queue: object | None = None) -> MainWindow:
-    """The main window on a real queue, or on the one given (tests).  Not yet shown.
+def make_window(app: Application) -> MainWindow:
+    """The window before its first paint: not shown, not furnished."""
+    window = MainWindow(Settings(app))
+    app.set_window(window)
+    return window
 
-    The engine starts by itself right after the first paint.
+
+def furnish(app: Application, window: MainWindow, queue: object | None = None) -> Workspace:
+    """Everything behind the first paint: appearance, state, controls.
+
+    Args:
+        queue: stands in for the real job queue (tests).
     """
-    settings = Settings(app)
-    appearance = Appearance(app, settings.appearance)
+    from gui.state.studio import Studio
+    from gui.ui.appearance import Appearance
+
     if queue is None:
         from gui.state.job_queue import JobQueue
 
         queue = JobQueue(app)
-    studio = Studio(settings, queue, app)
-    window = MainWindow(studio, appearance)
-    # The zero timer lets the painted frame reach the screen before anything else is loaded.
-    window.first_painted.connect(lambda: QTimer.singleShot(0, studio.start))
-    app.set_window(window)
+    appearance = Appearance(app, window.settings.appearance)
+    return window.furnish(Studio(window.settings, queue, app), appearance)
+
+
+def open_window(app: Application, queue: object | None = None) -> MainWindow:
+    """Show the window; after its first paint it is furnished and the engine starts."""
+    window = make_window(app)
+
+    def go_on() -> None:
+        workspace = furnish(app, window, queue)
+        # The zero timer lets the finished window reach the screen before anything else is loaded.
+        QTimer.singleShot(0, workspace.studio.start)
+
+    window.first_painted.connect(lambda: QTimer.singleShot(0, go_on))
+    window.show()
     return window
 
 
@@ -113,6 +124,7 @@ def main(arguments: Sequence[str] = ()) -> int:
 
         return run(list(arguments[1:]))
     app = make_application()
-    window = make_window(app)
-    window.show()
-    return app.exec()
+    window = open_window(app)
+    code = app.exec()
+    del window
+    return code

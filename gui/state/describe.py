@@ -19,10 +19,19 @@ FAMILIES = {
     "unknown": "Unknown family",
 }
 
+SHORT_FAMILIES = {
+    "sd1": "SD 1",
+    "sd2": "SD 2",
+    "sdxl": "SDXL",
+    "sdxl-refiner": "SDXL refiner",
+    "sd3": "SD 3",
+    "unknown": "Unknown",
+}
+
 ATTENTION = {
-    "original": "Original attention",
-    "split_einsum": "Split einsum attention",
-    "split_einsum_v2": "Split einsum v2 attention",
+    "original": "Original",
+    "split_einsum": "Split einsum",
+    "split_einsum_v2": "Split einsum v2",
 }
 
 COMPONENTS = {

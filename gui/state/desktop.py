@@ -87,6 +87,6 @@ def keep_dropped_image(image: QImage) -> str:
         raise SfumatoError(
             ErrorKind.STORAGE, "The dropped picture could not be kept.", str(error)
         ) from error
-    if not image.save(name, "PNG"):
+    if not image.save(name):
         raise SfumatoError(ErrorKind.STORAGE, "The dropped picture could not be kept.", name)
     return name

@@ -82,20 +82,21 @@ class ModelEntry:
         return any(kind.value == "safety_checker" for kind in parts)
 
     def subtitle(self) -> str:
-        """The card's second line."""
+        """The card's second line: family, picture size, size on disk."""
         if self.info is None:
             return "Reading…" if self.reading else "Cannot be read"
-        return f"{describe.family_text(self.info)} · {describe.size_text(self.info)}"
+        family = describe.SHORT_FAMILIES.get(self.info.family.value, "Unknown")
+        size = describe.bytes_text(self.info.size_bytes)
+        return f"{family} · {describe.size_text(self.info)} px · {size}"
 
     def facts(self) -> str:
-        """The card's third line: attention, compression, size on disk."""
+        """The card's third line: attention and compression."""
         if self.info is None:
             return ""
         attention = describe.ATTENTION.get(self.info.attention.value, "")
         parts = (
-            attention.removesuffix(" attention"),
+            attention,
             describe.compression_text(self.info),
-            describe.bytes_text(self.info.size_bytes),
         )
         return " · ".join(part for part in parts if part)
 

@@ -13,8 +13,8 @@ from PySide6.QtWidgets import (
     QDialog,
     QFormLayout,
     QHBoxLayout,
-    QPlainTextEdit,
     QPushButton,
+    QTextEdit,
     QVBoxLayout,
     QWidget,
 )
@@ -55,7 +55,8 @@ class AboutDialog(QDialog):
         form.setLabelAlignment(Qt.AlignmentFlag.AlignRight)
         for name, value in versions():
             form.addRow(label(name, "small"), label(value))
-        self.licences = QPlainTextEdit(_licences())
+        self.licences = QTextEdit()
+        self.licences.setMarkdown(_licences())
         self.licences.setReadOnly(True)
         self.licences.setTabChangesFocus(True)
         self.licences.setAccessibleName("Licences")

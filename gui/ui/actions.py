@@ -12,7 +12,7 @@ from gui.state.desktop import REVEAL_LABEL
 from gui.ui.icons import icon
 
 if TYPE_CHECKING:
-    from gui.ui.main_window import MainWindow
+    from gui.ui.workspace import Workspace
 
 Key = QKeySequence.StandardKey
 Role = QAction.MenuRole
@@ -21,7 +21,7 @@ Role = QAction.MenuRole
 class Actions:
     """The commands of the main window, by name.  Ctrl is ⌘ on macOS."""
 
-    def __init__(self, window: MainWindow) -> None:
+    def __init__(self, window: Workspace) -> None:
         self._window = window
         w = window
         self.add_model = self._make(
@@ -30,8 +30,8 @@ class Actions:
         self.save_as = self._make("Save Picture As…", w.save_picture_as, "Ctrl+S", "save")
         self.reveal = self._make(REVEAL_LABEL, w.reveal_picture, "Ctrl+Shift+R", "reveal")
         self.trash = self._make("Move to Trash", w.trash_pictures, "Ctrl+Backspace", "trash")
-        self.close = self._make("Close Window", w.close, Key.Close)
-        self.quit = self._make("Quit Sfumato", w.close, Key.Quit, role=Role.QuitRole)
+        self.close = self._make("Close Window", w.main_window.close, "Ctrl+W")
+        self.quit = self._make("Quit Sfumato", w.main_window.close, Key.Quit, role=Role.QuitRole)
         self.copy_picture = self._make("Copy Picture", w.copy_picture, "Ctrl+Shift+C", "copy")
         self.settings = self._make(
             "Settings…", w.show_settings, "Ctrl+,", role=Role.PreferencesRole
@@ -54,7 +54,7 @@ class Actions:
         self.fit = self._toggle("Zoom to Fit", "Ctrl+0", "fit")
         self.true_size = self._toggle("Actual Size", "Ctrl+1", "actual-size", checked=False)
         self.full_screen = self._make("Enter Full Screen", w.toggle_full_screen, Key.FullScreen)
-        self.minimise = self._make("Minimize", w.showMinimized, "Ctrl+M")
+        self.minimise = self._make("Minimize", w.main_window.showMinimized, "Ctrl+M")
         self.shortcuts = self._make("Keyboard Shortcuts", w.show_shortcuts, "Ctrl+/", "help")
         self.about = self._make("About Sfumato", w.show_about, role=Role.AboutRole)
 
@@ -80,6 +80,8 @@ class Actions:
         action = self._make(text, lambda: None, key, symbol)
         action.setCheckable(True)
         action.setChecked(checked)
+        if symbol:
+            action.setIcon(icon(symbol, tone="secondary", on_tone="accent"))
         return action
 
     def of_picture(self) -> list[QAction]:

@@ -49,7 +49,7 @@ class AdvancedOptions(QWidget):
         self.safety.setChecked(True)
         self.safety_note = label("", "small", wrap=True)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(4, 0, 0, 0)
+        layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(5)
         for title, widget in (
             ("Compute unit", self.compute_unit),

@@ -121,15 +121,16 @@ class Canvas(QFrame):
     def _update(self) -> None:
         busy = self._activity.busy
         self.strip.setVisible(busy)
-        has_picture = self._picture is not None
+        picture = self._picture
+        has_picture = picture is not None
         self.stack.setCurrentWidget(self.view if busy or has_picture else self.empty)
         self.caption.setVisible(has_picture and not busy)
-        if self._picture is not None:
-            self.caption.set_text(caption_of(self._picture))
-            self.view.setAccessibleName(f"Picture of “{self._picture.record.request.prompt}”")
+        if picture is not None:
+            self.caption.set_text(caption_of(picture))
+            self.view.setAccessibleName(f"Picture of “{picture.record.request.prompt}”")
         if busy:
             self.view.setAccessibleName("Preview")
-        self.picture_shown.emit(self._picture.path if has_picture and not busy else "")
+        self.picture_shown.emit(picture.path if picture is not None and not busy else "")
 
     def _on_loaded(self, path: str, image: QImage) -> None:
         """A picture came from the disk; by now something else may be on show."""

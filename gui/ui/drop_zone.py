@@ -102,14 +102,25 @@ class DropZone(QWidget):
         self.path_changed.emit(path)
 
     def set_unavailable(self, reason: str) -> None:
-        """Disable the zone and say why in one sentence; an empty reason enables it."""
+        """Say why no picture can be used, in one sentence; an empty reason makes it usable again.
+
+        A picture chosen before stays, unused, and can still be taken away.
+        """
         self._reason = reason
-        self.setEnabled(not reason)
+        self.setAcceptDrops(not reason)
+        pointer = Qt.CursorShape.ArrowCursor if reason else Qt.CursorShape.PointingHandCursor
+        self.setCursor(pointer)
         self._name_it()
         self.update()
 
+    @property
+    def available(self) -> bool:
+        return not self._reason
+
     def choose(self) -> None:
         """Open the file dialog."""
+        if not self.available:
+            return
         path, _ = QFileDialog.getOpenFileName(self, "Choose a Starting Picture", "", _FILTER)
         if path:
             self.set_path(path)
@@ -159,7 +170,7 @@ class DropZone(QWidget):
         clip.addRoundedRect(inner, 6, 6)
         painter.save()
         painter.setClipPath(clip)
-        painter.setOpacity(1.0 if self.isEnabled() else 0.4)
+        painter.setOpacity(1.0 if self.available else 0.4)
         side = min(self._thumbnail.width(), self._thumbnail.height())
         source = QRectF(
             (self._thumbnail.width() - side) / 2, (self._thumbnail.height() - side) / 2, side, side
@@ -168,13 +179,19 @@ class DropZone(QWidget):
         painter.restore()
         left = HEIGHT + 4
         width = self.width() - left - 42
+        if self._reason:
+            painter.setFont(sized_font(12))
+            painter.setPen(QColor(tones.secondary))
+            flags = Qt.AlignmentFlag.AlignVCenter | Qt.TextFlag.TextWordWrap
+            painter.drawText(QRect(left, 6, width, HEIGHT - 12), flags, "Not used. " + self._reason)
+            return
         name = self.fontMetrics().elidedText(
             self._path.rsplit("/", 1)[-1], Qt.TextElideMode.ElideMiddle, width
         )
-        painter.setPen(QColor(tones.text if self.isEnabled() else tones.disabled))
+        painter.setPen(QColor(tones.text))
         painter.drawText(QRect(left, 16, width, 22), Qt.AlignmentFlag.AlignVCenter, name)
         painter.setFont(sized_font(12))
-        painter.setPen(QColor(tones.secondary if self.isEnabled() else tones.disabled))
+        painter.setPen(QColor(tones.secondary))
         painter.drawText(QRect(left, 37, width, 22), Qt.AlignmentFlag.AlignVCenter, self._size_text)
 
     def _paint_invitation(self, painter: QPainter) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QPointF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QRadialGradient
-from PySide6.QtWidgets import QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from gui.ui.controls import FlowLayout, label
 
@@ -55,23 +55,23 @@ class EmptyState(QWidget):
         self.title = label("What should be seen?", "title")
         self.text = label("", "secondary", wrap=True)
         self.text.setMaximumWidth(TEXT_WIDTH)
-        self.text.setMinimumWidth(260)
+        self.text.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Minimum)
         for one in (self.title, self.text):
             one.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.chips = QWidget()
         self._flow = FlowLayout()
         self.chips.setLayout(self._flow)
         self.chips.setMaximumWidth(TEXT_WIDTH + 100)
+        self.chips.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Minimum)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(24, 16, 24, 16)
         layout.setSpacing(10)
         layout.addStretch(2)
         layout.addWidget(Mark(), 0, Qt.AlignmentFlag.AlignHCenter)
         layout.addWidget(self.title, 0, Qt.AlignmentFlag.AlignHCenter)
-        layout.addWidget(self.text, 0, Qt.AlignmentFlag.AlignHCenter)
+        layout.addLayout(_centred(self.text))
         layout.addSpacing(8)
-        layout.addWidget(self.chips)
-        layout.setAlignment(self.chips, Qt.AlignmentFlag(0))
+        layout.addLayout(_centred(self.chips))
         layout.addStretch(3)
 
     def set_model(self, entry: ModelEntry) -> None:
@@ -97,3 +97,13 @@ class EmptyState(QWidget):
         self.chips.setVisible(bool(examples))
 
 
+def _centred(widget: QWidget) -> QHBoxLayout:
+    """A row that gives the widget its whole width, up to its maximum, in the middle.
+
+    An alignment flag would do the same but ignores that wrapped text grows taller when narrow.
+    """
+    row = QHBoxLayout()
+    row.addStretch(1)
+    row.addWidget(widget, 1000)
+    row.addStretch(1)
+    return row

@@ -125,7 +125,7 @@ class Filmstrip(QFrame):
         view.setDragDropMode(QAbstractItemView.DragDropMode.DragOnly)
         view.setDragEnabled(True)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(10, 4, 10, 2)
+        layout.setContentsMargins(10, 8, 10, 2)
         layout.addWidget(view)
         self.setFixedHeight(HEIGHT)
         view.selectionModel().currentChanged.connect(self._on_current)

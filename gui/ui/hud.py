@@ -21,9 +21,9 @@ def activity_text(activity: Activity) -> tuple[str, str]:
     if activity.phase is Phase.LOADING:
         part = COMPONENTS.get(activity.component, activity.component.replace("_", " "))
         place = f"{activity.index + 1} of {activity.total}" if activity.total else ""
-        return f"Loading {part[:1].lower() + part[1:]}…" if part != "UNet" else (
-            "Loading UNet…"
-        ), " · ".join(t for t in (place, duration_text(activity.elapsed)) if t)
+        part = part if part.startswith("UNet") else part[:1].lower() + part[1:]
+        figures = (place, duration_text(activity.elapsed))
+        return f"Loading {part}…", " · ".join(t for t in figures if t)
     what = f"Step {activity.step} of {activity.steps}" if activity.steps else "Working…"
     if activity.count > 1:
         what = f"Picture {activity.picture_index + 1} of {activity.count} · {what}"
@@ -49,7 +49,7 @@ class ProgressStrip(QFrame):
         self.bar.setTextVisible(False)
         self.bar.setAccessibleName("Progress")
         self.hint = label(
-            "A model’s first start on this Mac can take minutes, while Core ML prepares it.",
+            "A model’s first start on this computer can take minutes, while Core ML prepares it.",
             "small",
             wrap=True,
         )

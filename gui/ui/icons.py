@@ -27,17 +27,16 @@ def paint_icon(painter: QPainter, name: str, rect: QRect | QRectF, colour: str |
 class _Engine(QIconEngine):
     """Paints at the moment of use, so one icon serves both appearances and every scale."""
 
-    def __init__(self, name: str, on: str, tone: str) -> None:
+    def __init__(self, name: str, on: str, tone: str, on_tone: str) -> None:
         super().__init__()
-        self._name = name
-        self._on = on
-        self._tone = tone
+        self._names = (name, on)
+        self._tones = (tone, on_tone)
 
     def paint(self, painter: QPainter, rect: QRect, mode: QIcon.Mode, state: QIcon.State) -> None:
         tones = current_tones()
-        colour = tones.disabled if mode == QIcon.Mode.Disabled else getattr(tones, self._tone)
-        name = self._on if state == QIcon.State.On else self._name
-        paint_icon(painter, name, rect, colour)
+        on = state == QIcon.State.On
+        colour = getattr(tones, "disabled" if mode == QIcon.Mode.Disabled else self._tones[on])
+        paint_icon(painter, self._names[on], rect, colour)
 
     def pixmap(self, size: QSize, mode: QIcon.Mode, state: QIcon.State) -> QPixmap:
         pixmap = QPixmap(size)
@@ -48,15 +47,16 @@ class _Engine(QIconEngine):
         return pixmap
 
     def clone(self) -> QIconEngine:
-        return _Engine(self._name, self._on, self._tone)
+        return _Engine(*self._names, *self._tones)
 
 
-def icon(name: str, *, on: str = "", tone: str = "text") -> QIcon:
+def icon(name: str, *, on: str = "", tone: str = "text", on_tone: str = "") -> QIcon:
     """An icon by its file's name.
 
     Args:
         name: file name without suffix in `resources/icons`.
         on: icon of the checked state, if another.
         tone: field of `Tones` that colours it.
+        on_tone: the same in the checked state, if another.
     """
-    return QIcon(_Engine(name, on or name, tone))
+    return QIcon(_Engine(name, on or name, tone, on_tone or tone))

@@ -1,462 +1,115 @@
-"""The main window: three columns, the menu bar, and what connects them to the studio."""
+"""The main window: shown at once as an empty house, furnished right after its first paint.
+
+Making every control takes longer than showing a window.  So the window first paints its columns in
+their final places and colours, with nothing but this module loaded, and `furnish` then puts the
+workspace in: what a person sees is a window that is there at once and complete a blink later.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QPoint, QSize, Qt, Signal
-from PySide6.QtGui import QCloseEvent, QKeySequence, QPaintEvent
-from PySide6.QtWidgets import (
-    QApplication,
-    QFileDialog,
-    QHBoxLayout,
-    QLabel,
-    QMainWindow,
-    QMenu,
-    QSizePolicy,
-    QSplitter,
-    QToolBar,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtCore import Signal
+from PySide6.QtGui import QColor, QPainter
+from PySide6.QtWidgets import QApplication, QMainWindow
 
-from gui.request import SfumatoError
-from gui.state import desktop
-from gui.state.draft import Draft, random_seed
-from gui.state.images import PICTURE_SUFFIXES
-from gui.state.models import ModelEntry
-from gui.state.pictures import SessionPicture, drag_data
-from gui.state.schedulers import scheduler_names
-from gui.state.studio import Activity, Studio
-from gui.ui.actions import Actions
-from gui.ui.appearance import Appearance
-from gui.ui.canvas import Canvas
-from gui.ui.controls import ElidedLabel
-from gui.ui.filmstrip import Filmstrip
-from gui.ui.models_panel import ModelsPanel
-from gui.ui.prompt_panel import PromptPanel
+from gui.ui.tones import DARK, LIGHT, Tones
 
-MINIMUM = QSize(1024, 640)
-FIRST_SIZE = QSize(1320, 860)
+if TYPE_CHECKING:
+    from PySide6.QtGui import QCloseEvent, QPaintEvent
+
+    from gui.state.settings import Settings
+    from gui.state.studio import Studio
+    from gui.ui.appearance import Appearance
+    from gui.ui.workspace import Workspace
+
+MINIMUM = (1024, 640)
+FIRST_SIZE = (1320, 860)
 LEFT_WIDTH = 272
 RIGHT_WIDTH = 324
-
-_ENGINE_WORDS = {
-    "off": "",
-    "starting": "Starting engine…",
-    "ready": "Ready",
-    "loading": "Loading model…",
-    "busy": "Generating…",
-    "stopping": "Stopping…",
-    "lost": "Engine is being restarted…",
-}
+HEAD_HEIGHT = 50
+"""Tool bar with its line below."""
 
 
 class MainWindow(QMainWindow):
     """The window a person works in.
 
     Args:
-        studio: everything that is shown and done here.
-        appearance: light and dark.
+        settings: where its last place on the screen is kept.
     """
 
     first_painted = Signal()
     """Once, when the window was on the screen for the first time."""
+    furnished = Signal()
+    """Once, when every control is in its place."""
 
-    def __init__(self, studio: Studio, appearance: Appearance) -> None:
+    def __init__(self, settings: Settings) -> None:
         super().__init__()
-        self.studio = studio
-        self.appearance = appearance
+        self.workspace: Workspace | None = None
+        self.settings = settings
         self._painted = False
-        self._dialogs: dict[str, QWidget] = {}
+        self._early: list[str] = []
         self.setWindowTitle("Sfumato")
-        self.setMinimumSize(MINIMUM)
+        self.setMinimumSize(*MINIMUM)
         self.setUnifiedTitleAndToolBarOnMac(True)
-        self.setAcceptDrops(True)
-        self.models_panel = ModelsPanel(studio.models)
-        self.prompt_panel = PromptPanel(scheduler_names())
-        self.canvas = Canvas()
-        self.filmstrip = Filmstrip(studio.pictures)
-        self.actions_ = Actions(self)
-        self._make_columns()
-        self._make_tool_bar()
-        self.actions_.fill_menu_bar(self.menuBar())
-        self._connect_studio()
-        self._connect_widgets()
-        self._restore()
-
-    # -- construction -------------------------------------------------------------------------
-
-    def _make_columns(self) -> None:
-        middle = QWidget()
-        column = QVBoxLayout(middle)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(0)
-        column.addWidget(self.canvas, 1)
-        column.addWidget(self.filmstrip)
-        middle.setMinimumWidth(380)
-        self.models_panel.setMinimumWidth(220)
-        self.prompt_panel.setMinimumWidth(288)
-        self.splitter = QSplitter(Qt.Orientation.Horizontal)
-        self.splitter.setHandleWidth(1)
-        self.splitter.setChildrenCollapsible(False)
-        for widget in (self.models_panel, middle, self.prompt_panel):
-            self.splitter.addWidget(widget)
-        self.splitter.setStretchFactor(1, 1)
-        self.splitter.setSizes(
-            [LEFT_WIDTH, FIRST_SIZE.width() - LEFT_WIDTH - RIGHT_WIDTH, RIGHT_WIDTH]
-        )
-        self.setCentralWidget(self.splitter)
-
-    def _make_tool_bar(self) -> None:
-        bar = QToolBar("Toolbar")
-        bar.setObjectName("toolbar")
-        bar.setMovable(False)
-        bar.setFloatable(False)
-        bar.setIconSize(QSize(18, 18))
-        bar.setContextMenuPolicy(Qt.ContextMenuPolicy.PreventContextMenu)
-        a = self.actions_
-        bar.addAction(a.models)
-        self.model_title = ElidedLabel("", "heading")
-        self.model_state = QLabel("")
-        self.model_state.setObjectName("small")
-        title = QWidget()
-        title.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
-        row = QHBoxLayout(title)
-        row.setContentsMargins(10, 0, 10, 0)
-        row.setSpacing(10)
-        row.addWidget(self.model_title, 1)
-        row.addWidget(self.model_state)
-        bar.addWidget(title)
-        for action in (a.fit, a.true_size, None, a.save_as, a.copy_picture, a.reveal, None):
-            if action is None:
-                spacer = QWidget()
-                spacer.setFixedWidth(10)
-                bar.addWidget(spacer)
-            else:
-                bar.addAction(action)
-        bar.addAction(a.options)
-        for action in bar.actions():
-            button = bar.widgetForAction(action)
-            if button is not None and action.text():
-                button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-                button.setAccessibleName(action.text())
-                keys = action.shortcut().toString(QKeySequence.SequenceFormat.NativeText)
-                button.setToolTip(f"{action.text()} ({keys})" if keys else action.text())
-        self.addToolBar(bar)
-        self.tool_bar = bar
-
-    def _connect_studio(self) -> None:
-        studio = self.studio
-        studio.activity_changed.connect(self._on_activity)
-        studio.picture_finished.connect(self._on_picture)
-        studio.model_selected.connect(self._on_model)
-        studio.error_raised.connect(self.show_error)
-        studio.notice.connect(self.canvas.banner.show_notice)
-        studio.engine_state_changed.connect(self._on_engine_state)
-        studio.pictures.removed.connect(self._on_picture_removed)
-        studio.settings.changed.connect(self._on_setting)
-
-    def _connect_widgets(self) -> None:
-        panel, canvas, strip, a = self.prompt_panel, self.canvas, self.filmstrip, self.actions_
-        self.models_panel.model_chosen.connect(self.studio.select_model)
-        self.models_panel.add_requested.connect(self.choose_model_folder)
-        self.models_panel.folder_dropped.connect(self.studio.add_model_folder)
-        self.models_panel.remove_requested.connect(self.studio.remove_model)
-        panel.generate_requested.connect(self.generate)
-        panel.draft_changed.connect(self._save_draft)
-        panel.failed.connect(self.show_error)
-        canvas.empty.example_chosen.connect(self._use_example)
-        canvas.strip.stop_requested.connect(self.studio.stop)
-        canvas.strip.clear_requested.connect(self.studio.clear_waiting)
-        canvas.failed.connect(self.show_error)
-        canvas.picture_shown.connect(self._on_shown)
-        canvas.menu_requested.connect(self._show_picture_menu)
-        strip.chosen.connect(canvas.show_picture)
-        strip.delete_requested.connect(self._trash)
-        strip.menu_requested.connect(self._show_picture_menu)
-        strip.drag_failed.connect(self.show_error)
-        a.models.toggled.connect(self.models_panel.setVisible)
-        a.options.toggled.connect(self.prompt_panel.setVisible)
-        a.filmstrip.toggled.connect(self._show_filmstrip)
-        a.details.toggled.connect(self.models_panel.details_section.set_open)
-        self.models_panel.details_section.toggled.connect(a.details.setChecked)
-        a.fit.triggered.connect(lambda: self._set_fit(True))
-        a.true_size.triggered.connect(lambda: self._set_fit(False))
-        canvas.view.zoom_changed.connect(self._on_zoom)
-
-    # -- state that lasts ---------------------------------------------------------------------
-
-    def _restore(self) -> None:
-        settings = self.studio.settings
-        self.resize(FIRST_SIZE)
-        if (geometry := settings.layout("geometry")) is not None:
+        self.resize(*FIRST_SIZE)
+        geometry = settings.layout("geometry")
+        if geometry is not None:
             self.restoreGeometry(geometry)
-        if (columns := settings.layout("columns")) is not None:
-            self.splitter.restoreState(columns)
-        shown = settings.layout("shown")
-        flags = shown.data().decode() if shown is not None else "110"
-        for action, flag in zip(self._kept_toggles(), flags, strict=False):
-            action.setChecked(flag == "1")
-        saved: dict[str, Any] = settings.draft
-        draft = Draft.from_json(saved)
-        if not saved:
-            draft = Draft(
-                seed=random_seed(),
-                compute_unit=settings.compute_unit,
-                safety_checker=settings.safety_checker,
-            )
-        if draft.start_image and not Path(draft.start_image).is_file():
-            draft = Draft.from_json({**draft.to_json(), "start_image": ""})
-        self.prompt_panel.set_draft(draft)
-        self._on_activity(Activity())
-        self._on_model(self.studio.model)
-        self._on_shown("")
 
-    def _kept_toggles(self) -> list[Any]:
-        return [self.actions_.models, self.actions_.options, self.actions_.details]
+    def furnish(self, studio: Studio, appearance: Appearance) -> Workspace:
+        """Put the workspace in; files that were handed over before are opened now."""
+        from gui.ui.workspace import Workspace
 
-    def save_state(self) -> None:
-        """Keep geometry, columns and draft for the next start."""
-        settings = self.studio.settings
-        settings.save_layout("geometry", self.saveGeometry())
-        settings.save_layout("columns", self.splitter.saveState())
-        flags = "".join("1" if t.isChecked() else "0" for t in self._kept_toggles())
-        settings.save_layout("shown", _bytes(flags))
-        self._save_draft()
+        workspace = Workspace(self, studio, appearance)
+        self.workspace = workspace
+        self.setCentralWidget(workspace)
+        workspace.prompt_panel.prompt.edit.setFocus()
+        for path in self._early:
+            workspace.open_path(path)
+        self._early.clear()
+        self.furnished.emit()
+        return workspace
 
-    def _save_draft(self) -> None:
-        self.studio.settings.draft = self.prompt_panel.draft().to_json()
+    def open_path(self, path: str) -> None:
+        """A file or folder handed over by Finder; one that comes early waits."""
+        if self.workspace is None:
+            self._early.append(path)
+        else:
+            self.workspace.open_path(path)
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        self.save_state()
-        self.canvas.close_loader()
-        self.studio.close()
+        self.settings.save_layout("geometry", self.saveGeometry())
+        if self.workspace is not None:
+            self.workspace.close_down()
         super().closeEvent(event)
         QApplication.quit()
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        super().paintEvent(event)
+        if self.workspace is None:
+            self._paint_empty_house()
+        else:
+            super().paintEvent(event)
         if not self._painted:
             self._painted = True
             self.first_painted.emit()
 
-    # -- commands -----------------------------------------------------------------------------
+    def _paint_empty_house(self) -> None:
+        tones = self._tones()
+        width, height = self.width(), self.height()
+        painter = QPainter(self)
+        painter.fillRect(0, 0, width, height, QColor(tones.panel))
+        middle = width - LEFT_WIDTH - RIGHT_WIDTH
+        painter.fillRect(LEFT_WIDTH, HEAD_HEIGHT, middle, height, QColor(tones.canvas))
+        line = QColor(tones.border)
+        painter.fillRect(0, HEAD_HEIGHT - 1, width, 1, line)
+        painter.fillRect(LEFT_WIDTH, HEAD_HEIGHT, 1, height, line)
+        painter.fillRect(width - RIGHT_WIDTH - 1, HEAD_HEIGHT, 1, height, line)
 
-    def generate(self) -> None:
-        if not self.prompt_panel.generate.isEnabled():
-            self.show_error_of_model()
-            return
-        sent = self.studio.generate(self.prompt_panel.draft())
-        if sent is not None:
-            self.prompt_panel.seed.set_value(sent.seed)
-            self._save_draft()
-
-    def show_error_of_model(self) -> None:
-        """Say why the chosen model cannot be used."""
-        self.studio.generate(self.prompt_panel.draft())
-
-    def choose_model_folder(self) -> None:
-        folder = QFileDialog.getExistingDirectory(self, "Add a Model Folder")
-        if folder:
-            self.studio.add_model_folder(folder)
-
-    def open_path(self, path: str) -> None:
-        """A file or folder handed over by Finder or dropped on the window."""
-        if Path(path).suffix.lower() in PICTURE_SUFFIXES:
-            self.prompt_panel.start.set_path(path)
+    def _tones(self) -> Tones:
+        choice = self.settings.appearance
+        if choice == "system":
+            dark = self.palette().window().color().lightness() < 128
         else:
-            self.studio.add_model_folder(path)
-
-    def save_picture_as(self) -> None:
-        picture = self.canvas.picture
-        if picture is None:
-            return
-        suggested = str(Path.home() / Path(picture.path).name)
-        target, _ = QFileDialog.getSaveFileName(
-            self, "Save Picture As", suggested, "PNG picture (*.png)"
-        )
-        if not target:
-            return
-        if not Path(target).suffix:
-            target += ".png"
-        try:
-            desktop.save_copy(picture.path, target)
-        except SfumatoError as error:
-            self.show_error(error)
-
-    def copy_picture(self) -> None:
-        picture = self.canvas.picture
-        if picture is None:
-            return
-        try:
-            desktop.copy_to_clipboard(drag_data([picture.path]))
-        except SfumatoError as error:
-            self.show_error(error)
-
-    def edit_command(self, name: str) -> None:
-        """Undo, cut, copy … of the text field in use; Copy elsewhere copies the picture."""
-        focus = QApplication.focusWidget()
-        method = getattr(focus, name, None)
-        if callable(method):
-            method()
-        elif name == "copy":
-            self.copy_picture()
-
-    def reveal_picture(self) -> None:
-        if self.canvas.picture is not None:
-            desktop.reveal(self.canvas.picture.path)
-
-    def trash_pictures(self) -> None:
-        # In a text field the same keys delete text; no picture may go by mistake.
-        if hasattr(QApplication.focusWidget(), "cut"):
-            return
-        picture = self.canvas.picture
-        if picture is not None:
-            paths = self.filmstrip.selected_paths()
-            self._trash(paths if picture.path in paths else [picture.path])
-
-    def _trash(self, paths: list[str]) -> None:
-        for error in self.studio.pictures.move_to_trash(paths):
-            self.show_error(error)
-
-    def use_settings(self) -> None:
-        if self.canvas.picture is not None:
-            draft = Draft.from_request(self.canvas.picture.record.request)
-            self.prompt_panel.use_settings(draft)
-            self._use_model_of(self.canvas.picture)
-
-    def _use_model_of(self, picture: SessionPicture) -> None:
-        entry = self.studio.models.entry(picture.record.request.model)
-        if entry is not None and entry.folder != self.studio.model.folder:
-            self.studio.select_model(entry)
-
-    def use_as_start(self) -> None:
-        if self.canvas.picture is not None:
-            self.prompt_panel.start.set_path(self.canvas.picture.path)
-
-    def toggle_full_screen(self) -> None:
-        self.setWindowState(self.windowState() ^ Qt.WindowState.WindowFullScreen)
-
-    def show_settings(self) -> None:
-        from gui.ui.settings_dialog import SettingsDialog
-
-        self._show_dialog("settings", lambda: SettingsDialog(self.studio.settings, self))
-
-    def show_about(self) -> None:
-        from gui.ui.about import AboutDialog
-
-        self._show_dialog("about", lambda: AboutDialog(self))
-
-    def show_shortcuts(self) -> None:
-        from gui.ui.about import ShortcutsDialog
-
-        self._show_dialog("shortcuts", lambda: ShortcutsDialog(self.actions_.everything(), self))
-
-    def _show_dialog(self, name: str, make: Any) -> None:
-        if name not in self._dialogs:
-            self._dialogs[name] = make()
-        self._dialogs[name].show()
-        self._dialogs[name].raise_()
-
-    # -- what the studio says -----------------------------------------------------------------
-
-    def show_error(self, error: SfumatoError) -> None:
-        self.canvas.banner.show_error(error)
-
-    def _on_activity(self, activity: Activity) -> None:
-        self.canvas.set_activity(activity)
-        self.prompt_panel.set_busy(activity.busy)
-        self.actions_.stop.setEnabled(activity.busy)
-        self.actions_.clear_queue.setEnabled(activity.waiting > 0)
-        self.actions_.generate.setText("Add to Queue" if activity.busy else "Generate")
-
-    def _on_picture(self, picture: SessionPicture) -> None:
-        self.canvas.show_picture(picture)
-        self.filmstrip.select(picture.path)
-        self.canvas.announce("The picture is finished")
-
-    def _on_picture_removed(self, path: str) -> None:
-        shown = self.canvas.picture
-        if shown is not None and shown.path == path:
-            left = self.studio.pictures.pictures()
-            self.canvas.show_picture(left[0] if left else None)
-            if left:
-                self.filmstrip.select(left[0].path)
-
-    def _on_model(self, entry: ModelEntry) -> None:
-        self.models_panel.set_current(entry)
-        self.prompt_panel.set_model(entry)
-        self.canvas.set_model(entry)
-        self.model_title.set_text(entry.name)
-
-    def _on_engine_state(self, state: str) -> None:
-        self.model_state.setText(_ENGINE_WORDS.get(state, ""))
-
-    def _on_setting(self, key: str) -> None:
-        if key == "window/appearance":
-            self.appearance.set_choice(self.studio.settings.appearance)
-        elif key == "generate/compute_unit":
-            choice = self.prompt_panel.advanced.compute_unit
-            choice.select_data(self.studio.settings.compute_unit)
-        elif key == "generate/safety_checker":
-            on = self.studio.settings.safety_checker
-            self.prompt_panel.advanced.safety.setChecked(on)
-
-    # -- small things -------------------------------------------------------------------------
-
-    def _use_example(self, text: str) -> None:
-        self.prompt_panel.prompt.edit.setPlainText(text)
-        self.prompt_panel.prompt.edit.setFocus()
-
-    def _show_filmstrip(self, wanted: bool) -> None:
-        self.filmstrip.setVisible(wanted and self.studio.pictures.rowCount() > 0)
-
-    def _set_fit(self, fitted: bool) -> None:
-        self.canvas.view.set_fitted(fitted)
-        self._on_zoom(fitted)
-
-    def _on_zoom(self, fitted: bool) -> None:
-        self.actions_.fit.setChecked(fitted)
-        self.actions_.true_size.setChecked(not fitted)
-
-    def _on_shown(self, path: str) -> None:
-        for action in self.actions_.of_picture():
-            action.setEnabled(bool(path))
-
-    def picture_menu(self) -> QMenu:
-        """The context menu of the picture on show."""
-        menu = QMenu(self)
-        a = self.actions_
-        for action in (a.copy_picture, a.save_as, a.reveal, None, a.use_settings, a.use_as_start):
-            if action is None:
-                menu.addSeparator()
-            else:
-                menu.addAction(action)
-        menu.addSeparator()
-        menu.addAction(a.trash)
-        return menu
-
-    def _show_picture_menu(self, at: QPoint) -> None:
-        if self.canvas.picture is not None:
-            menu = self.picture_menu()
-            menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-            menu.popup(at)
-
-    def dragEnterEvent(self, event) -> None:  # type: ignore[no-untyped-def]
-        if any(url.isLocalFile() for url in event.mimeData().urls()):
-            event.setDropAction(Qt.DropAction.CopyAction)
-            event.accept()
-
-    def dropEvent(self, event) -> None:  # type: ignore[no-untyped-def]
-        event.accept()
-        for url in event.mimeData().urls():
-            if url.isLocalFile():
-                self.open_path(url.toLocalFile())
-
-
-def _bytes(text: str) -> Any:
-    from PySide6.QtCore import QByteArray
-
-    return QByteArray(text.encode())
+            dark = choice == "dark"
+        return DARK if dark else LIGHT

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from functools import lru_cache
+from zlib import crc32
 
 from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QPointF, QRect, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPainterPath, QPen, QRadialGradient
@@ -26,7 +26,7 @@ _Index = QModelIndex | QPersistentModelIndex
 @lru_cache(maxsize=64)
 def tile_hues(name: str) -> tuple[int, int, int]:
     """Three hues of a model's tile, always the same for the same name."""
-    digest = hashlib.sha256(name.encode()).digest()
+    digest = crc32(name.encode()).to_bytes(4, "big")
     base = digest[0] * 360 // 256
     return base, (base + 30 + digest[1] % 50) % 360, (base + 320 - digest[2] % 40) % 360
 
@@ -117,7 +117,8 @@ class ModelCardDelegate(QStyledItemDelegate):
     def _line(painter: QPainter, rect: QRect, text: str, font, colour: str) -> None:  # type: ignore[no-untyped-def]
         painter.setFont(font)
         painter.setPen(QColor(colour))
-        shown = QFontMetrics(font).elidedText(text, Qt.TextElideMode.ElideRight, rect.width())
+        mode = Qt.TextElideMode.ElideMiddle if font.bold() else Qt.TextElideMode.ElideRight
+        shown = QFontMetrics(font).elidedText(text, mode, rect.width())
         painter.drawText(rect, Qt.AlignmentFlag.AlignVCenter, shown)
 
     @staticmethod

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from html import escape
 from pathlib import Path
 
-from PySide6.QtCore import QModelIndex, QPoint, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QModelIndex, QPoint, QSize, Qt, Signal
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
-    QFormLayout,
     QFrame,
     QHBoxLayout,
     QLabel,
@@ -24,9 +24,11 @@ from PySide6.QtWidgets import (
 from gui.state import describe
 from gui.state.desktop import REVEAL_LABEL, reveal
 from gui.state.models import ModelEntry, ModelLibrary
+from gui.ui.appearance import current_tones
 from gui.ui.controls import Section, icon_button, label
 from gui.ui.icons import icon
 from gui.ui.model_card import ModelCardDelegate
+from gui.ui.tones import Tones
 
 DETAILS_HEIGHT = 264
 
@@ -36,22 +38,20 @@ class ModelDetails(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._form = QFormLayout()
-        self._form.setHorizontalSpacing(12)
-        self._form.setVerticalSpacing(5)
-        self._form.setContentsMargins(4, 0, 8, 4)
-        self._form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        self._form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
+        self._entry: ModelEntry | None = None
+        self.text = label("", "", wrap=True)
+        self.text.setTextFormat(Qt.TextFormat.RichText)
+        self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.text.setAlignment(Qt.AlignmentFlag.AlignTop)
         self._reveal = QPushButton(REVEAL_LABEL)
         self._reveal.setObjectName("flat")
         self._reveal.setIcon(icon("reveal", tone="accent"))
         self._reveal.clicked.connect(self._on_reveal)
-        self._folder = ""
         inner = QWidget()
         inner.setObjectName("scrolled")
         column = QVBoxLayout(inner)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.addLayout(self._form)
+        column.setContentsMargins(2, 0, 8, 0)
+        column.addWidget(self.text)
         column.addWidget(self._reveal, 0, Qt.AlignmentFlag.AlignLeft)
         column.addStretch(1)
         scroll = QScrollArea()
@@ -66,22 +66,35 @@ class ModelDetails(QWidget):
         self.setFixedHeight(DETAILS_HEIGHT)
 
     def set_entry(self, entry: ModelEntry) -> None:
-        self._folder = str(entry.folder)
-        while self._form.rowCount():
-            self._form.removeRow(0)
-        if entry.problem:
-            self._form.addRow(label(entry.problem, "warning", wrap=True))
-        rows = describe.detail_rows(entry.info, entry.sidecar) if entry.info is not None else []
-        for name, value in rows:
-            text = label(value, "", wrap=True)
-            text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-            text.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-            self._form.addRow(label(name, "small"), text)
-        for note in (entry.info.notes if entry.info is not None else ()):
-            self._form.addRow(label(note, "small", wrap=True))
+        self._entry = entry
+        self.text.setText(details_html(entry, current_tones()))
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange and self._entry is not None:
+            self.set_entry(self._entry)
 
     def _on_reveal(self) -> None:
-        reveal(self._folder)
+        if self._entry is not None:
+            reveal(str(self._entry.folder))
+
+
+def details_html(entry: ModelEntry, tones: Tones) -> str:
+    """The facts as a small table.  Everything that came from files is escaped."""
+    parts: list[str] = []
+    if entry.problem:
+        parts.append(f'<p style="color:{tones.warning}">{escape(entry.problem)}</p>')
+    if entry.info is not None:
+        rows = "".join(
+            f'<tr><td style="color:{tones.secondary}; padding:0 12px 5px 0">{escape(name)}</td>'
+            f'<td style="padding-bottom:5px">{escape(value)}</td></tr>'
+            for name, value in describe.detail_rows(entry.info, entry.sidecar)
+        )
+        parts.append(f'<table cellspacing="0">{rows}</table>')
+        parts += [
+            f'<p style="color:{tones.secondary}">{escape(note)}</p>' for note in entry.info.notes
+        ]
+    return "".join(parts)
 
 
 class ModelsPanel(QFrame):

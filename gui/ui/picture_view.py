@@ -45,12 +45,15 @@ class PictureView(QScrollArea):
         self.surface = _Surface(self)
         self._fit = True
         self.setWidget(self.surface)
+        # Setting a widget makes it paint its own ground; the canvas column has one.
+        self.surface.setAutoFillBackground(False)
+        self.viewport().setAutoFillBackground(False)
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setAccessibleName("Picture")
-        self.viewport().setAutoFillBackground(False)
+        self.setObjectName("view")
 
     @property
     def fitted(self) -> bool:
@@ -131,7 +134,8 @@ class _Surface(QWidget):
     def logical_size(self) -> QSizeF:
         """The picture's size in device-independent pixels at true size."""
         size = self._fog if self.image.isNull() else self.image.size()
-        return QSizeF(size) / self.devicePixelRatioF()
+        ratio = self.devicePixelRatioF()
+        return QSizeF(size.width() / ratio, size.height() / ratio)
 
     def picture_rect(self) -> QRectF:
         size = QSizeF(self._fog if self.image.isNull() else self.image.size())

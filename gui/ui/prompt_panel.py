@@ -184,9 +184,7 @@ class PromptPanel(QFrame):
         for known in schedulers:
             self.scheduler.addItem(known.name, known.name)
             tip = known.description
-            self.scheduler.setItemData(
-                self.scheduler.count() - 1, tip, Qt.ItemDataRole.ToolTipRole
-            )
+            self.scheduler.setItemData(self.scheduler.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
         self.size_label = label("", "secondary")
         self.start = DropZone()
         self.strength = SliderRow("Strength", 0, 1, decimals=2)
@@ -225,17 +223,21 @@ class PromptPanel(QFrame):
         column.addSpacing(4)
         self.advanced_section = Section("Advanced", self.advanced)
         column.addWidget(self.advanced_section)
-        column.addWidget(self.reset, 0, Qt.AlignmentFlag.AlignLeft)
+        foot_row = QHBoxLayout()
+        foot_row.setContentsMargins(-8, 0, 0, 0)  # the flat button's text in line with the rest
+        foot_row.addWidget(self.reset)
+        foot_row.addStretch(1)
+        column.addLayout(foot_row)
         column.addStretch(1)
         scrolled = QWidget()
         scrolled.setObjectName("scrolled")
         scrolled.setLayout(column)
-        self.scroll = QScrollArea()
-        self.scroll.setWidgetResizable(True)
-        self.scroll.setFrameShape(QFrame.Shape.NoFrame)
-        self.scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.scroll.setWidget(scrolled)
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        scroll.setWidget(scrolled)
         separator = QFrame()
         separator.setObjectName("separator")
         foot = QVBoxLayout()
@@ -244,7 +246,7 @@ class PromptPanel(QFrame):
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.setSpacing(0)
-        outer.addWidget(self.scroll, 1)
+        outer.addWidget(scroll, 1)
         outer.addWidget(separator)
         outer.addLayout(foot)
 
@@ -344,14 +346,14 @@ class PromptPanel(QFrame):
             round(self.steps.value()) if self._own_steps else None,
             self.guidance.value() if self._own_guidance else None,
         )
-        named = f" ({self._default_scheduler})" if self._default_scheduler else ""
-        self.scheduler.setItemText(0, f"Model’s default{named}")
+        named = self._default_scheduler
+        self.scheduler.setItemText(0, f"{named} – default" if named else "Model’s default")
         self.size_label.setText(
-            f"{info.image_width} × {info.image_height} px, set by the model" if info else "–"
+            f"{info.image_width} × {info.image_height}, set by the model" if info else "–"
         )
         reason = ""
         if info is not None and not entry.has_encoder:
-            reason = "This model has no image encoder, so it cannot start from a picture."
+            reason = "This model has no image encoder."
         self.start.set_unavailable(reason)
         self._update_strength()
         self.advanced.set_has_safety_checker(entry.has_safety_checker)
@@ -373,7 +375,7 @@ class PromptPanel(QFrame):
         self._update_strength()
 
     def _update_strength(self) -> None:
-        can = self.start.isEnabled() and bool(self.start.path())
+        can = self.start.available and bool(self.start.path())
         self.strength.setVisible(can)
 
 

@@ -25,7 +25,7 @@ QSplitter::handle { background: $border; }
 QToolButton { background: transparent; border: none; border-radius: 6px; padding: 5px;
   color: $text; }
 QToolButton:hover { background: $hover; }
-QToolButton:pressed, QToolButton:checked { background: $pressed; }
+QToolButton:pressed { background: $pressed; }
 QToolButton:focus { border: 2px solid $accent; padding: 3px; }
 QToolButton:disabled { color: $disabled; }
 
@@ -50,21 +50,21 @@ QPushButton#flat { background: transparent; border: 1px solid transparent; color
 QPushButton#flat:hover { background: $hover; }
 QPushButton#flat:focus { border: 2px solid $accent; padding: 2px 6px; }
 QPushButton#flat:disabled { color: $disabled; }
-QPushButton#section { background: transparent; border: 1px solid transparent; padding: 4px 4px;
-  text-align: left; font-weight: 600; color: $text; }
+QPushButton#section { background: transparent; border: 1px solid transparent;
+  padding: 4px 4px 4px 0px; text-align: left; font-weight: 600; color: $text; }
 QPushButton#section:hover { background: $hover; }
-QPushButton#section:focus { border: 2px solid $accent; padding: 3px 3px; }
+QPushButton#section:focus { border: 2px solid $accent; padding: 3px 3px 3px 0px; }
 
-QLineEdit, QPlainTextEdit, QSpinBox, QDoubleSpinBox { background: $field; color: $text;
+QLineEdit, QPlainTextEdit, QTextEdit, QSpinBox, QDoubleSpinBox { background: $field; color: $text;
   border: 1px solid $border; border-radius: 6px; selection-background-color: $accent;
   selection-color: $on_accent; }
 QLineEdit { padding: 4px 7px; }
-QPlainTextEdit { padding: 3px 4px; border-radius: 8px; }
+QPlainTextEdit, QTextEdit { padding: 3px 4px; border-radius: 8px; }
 QSpinBox, QDoubleSpinBox { padding: 3px 5px; }
-QLineEdit:focus, QPlainTextEdit:focus, QSpinBox:focus, QDoubleSpinBox:focus {
+QLineEdit:focus, QPlainTextEdit:focus, QTextEdit:focus, QSpinBox:focus, QDoubleSpinBox:focus {
   border: 2px solid $accent; }
 QLineEdit:focus { padding: 3px 6px; }
-QPlainTextEdit:focus { padding: 2px 3px; }
+QPlainTextEdit:focus, QTextEdit:focus { padding: 2px 3px; }
 QSpinBox:focus, QDoubleSpinBox:focus { padding: 2px 4px; }
 QLineEdit:disabled, QSpinBox:disabled, QDoubleSpinBox:disabled { color: $disabled; }
 
