@@ -10,6 +10,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 
+from gui.coreml.portable import packing
 from gui.coreml.portable.blobs import Blob
 from gui.coreml.portable.ir import (
     Function,
@@ -23,7 +24,7 @@ from gui.coreml.portable.ir import (
     resolve,
 )
 from gui.coreml.portable.ops import RULES, RuleContext
-from gui.coreml.portable.ops.context import torch_type
+from gui.coreml.portable.ops.context import CONVOLUTIONS, torch_type
 from gui.coreml.portable.ops.linear_algebra import attention
 from gui.coreml.portable.plan import Plan, Step, Symbol, TorchCall
 from gui.coreml.portable.rewrites import remove_dead_ops, rewrite
@@ -194,8 +195,27 @@ class Lowering(RuleContext):
     def tensor_of(self, operand: Operand) -> Any:
         return self._tensor(operand, for_images=False)
 
-    def image_weight(self, op: Op, name: str) -> Any:
-        return self._tensor(self.operand(op, name), for_images=self._channels_last)
+    def convolution(
+        self,
+        op: Op,
+        x: Any,
+        shape: tuple[int, ...],
+        strides: list[int],
+        padding: list[int],
+        dilations: list[int],
+        groups: int,
+    ) -> Any:
+        weight = self._tensor(self.operand(op, "weight"), for_images=False)
+        bias = self.optional_tensor(op, "bias")
+        is_plain = groups == 1 and isinstance(x, Symbol) and isinstance(weight, torch.Tensor)
+        if is_plain and self._channels_last and self._compute is not Compute.BF16:
+            packed = packing.pack(weight, strides, padding, dilations, shape)
+            if packed is not None:
+                call = packing.packed_convolution
+                return self.emit(call, x, packed, bias, strides, padding, dilations)
+        weight = self._tensor(self.operand(op, "weight"), for_images=self._channels_last)
+        convolve = CONVOLUTIONS[len(strides) - 1]
+        return self.emit(convolve, x, weight, bias, strides, padding, dilations, groups)
 
     def _tensor(self, operand: Operand, *, for_images: bool) -> Any:
         if not isinstance(operand, Ref):

@@ -96,6 +96,9 @@ class Plan:
         for step in self.steps:
             for value in (*step.arguments, *step.keywords.values()):
                 if isinstance(value, torch.Tensor):
+                    if value.is_mkldnn:  # packed: no storage to ask
+                        storages[id(value)] = value.numel() * value.element_size()
+                        continue
                     storage = value.untyped_storage()
                     storages[storage.data_ptr()] = storage.nbytes()
         return sum(storages.values())

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F  # noqa: N812
 
 from gui.coreml.portable.blobs import Blob
 from gui.coreml.portable.ir import (
@@ -27,6 +28,9 @@ from gui.coreml.portable.plan import Symbol, TorchCall
 
 Value = Symbol | torch.Tensor
 """A tensor known now, or one that will be known when running."""
+
+CONVOLUTIONS: tuple[TorchCall, ...] = (F.conv1d, F.conv2d, F.conv3d)
+"""By number of spatial axes, less one."""
 
 _REQUIRED: Any = object()
 
@@ -86,9 +90,20 @@ class RuleContext(ABC):
     def stored(self, value: np.ndarray | torch.Tensor) -> torch.Tensor:
         """A constant in the type that it is computed with."""
 
-    def image_weight(self, op: Op, name: str) -> Any:
-        """A convolution's weight, in the memory layout that suits it best."""
-        return self.tensor(op, name)
+    def convolution(
+        self,
+        op: Op,
+        x: Any,
+        shape: tuple[int, ...],
+        strides: list[int],
+        padding: list[int],
+        dilations: list[int],
+        groups: int,
+    ) -> Any:
+        """The op's ``weight`` and ``bias`` over `x` of this shape, padded evenly."""
+        weight, bias = self.tensor(op, "weight"), self.optional_tensor(op, "bias")
+        convolve = CONVOLUTIONS[len(strides) - 1]
+        return self.emit(convolve, x, weight, bias, strides, padding, dilations, groups)
 
     # Operands
 

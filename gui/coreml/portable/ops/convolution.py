@@ -10,7 +10,6 @@ import torch.nn.functional as F  # noqa: N812
 from gui.coreml.portable.ir import Op, ProgramError
 from gui.coreml.portable.ops.context import RuleContext, output_shape, rule
 
-_CONVOLUTIONS = (F.conv1d, F.conv2d, F.conv3d)
 _TRANSPOSED = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)
 _AVERAGES = (F.avg_pool1d, F.avg_pool2d, F.avg_pool3d)
 _MAXIMA = (F.max_pool1d, F.max_pool2d, F.max_pool3d)
@@ -66,9 +65,10 @@ def conv(ctx: RuleContext, op: Op) -> Any:
     dilations = ctx.integers(op, "dilations", [1] * rank)
     pairs = _padding(ctx, op, kernel, strides, dilations, shape[2:])
     x, padding = _pad_unevenly(ctx, ctx.tensor(op, "x"), pairs)
-    weight, bias = ctx.image_weight(op, "weight"), ctx.optional_tensor(op, "bias")
+    if any(before != after for before, after in pairs):
+        shape = (*shape[:2], *(n + sum(pair) for n, pair in zip(shape[2:], pairs, strict=True)))
     groups = ctx.integer(op, "groups", 1)
-    return ctx.emit(_CONVOLUTIONS[rank - 1], x, weight, bias, strides, padding, dilations, groups)
+    return ctx.convolution(op, x, shape, strides, padding, dilations, groups)
 
 
 @rule("conv_transpose")
