@@ -205,17 +205,8 @@ class ModelLibrary(QAbstractListModel):
 
     def refresh(self) -> None:
         """List the folders again and read every model, in the background."""
-        added = [Path(p) for p in self._settings.model_folders if isinstance(p, str)]
         worker = self._worker
-
-        def work() -> None:
-            entries = [ModelEntry(paths.starter_model(), starter=True)]
-            entries += [ModelEntry(folder) for folder in installed_folders(paths.models_dir())]
-            known = {e.folder for e in entries}
-            entries += [ModelEntry(folder, added=True) for folder in added if folder not in known]
-            worker.listed.emit(entries)
-
-        self._pool.start(_Task(work))
+        self._pool.start(_Task(lambda: worker.listed.emit(installed_folders(paths.models_dir()))))
 
     def add_folder(self, path: Path) -> ModelEntry:
         """Add a folder by reference and read it in the background.
@@ -260,7 +251,13 @@ class ModelLibrary(QAbstractListModel):
         worker = self._worker
         self._pool.start(_Task(lambda: worker.read.emit(read_entry(entry))))
 
-    def _on_listed(self, entries: list[ModelEntry]) -> None:
+    def _on_listed(self, installed: list[Path]) -> None:
+        entries = [ModelEntry(paths.starter_model(), starter=True)]
+        entries += [ModelEntry(folder) for folder in installed]
+        known = {e.folder for e in entries}
+        # Read here, not when the listing began: a folder may have been added meanwhile.
+        added = [Path(p) for p in self._settings.model_folders if isinstance(p, str)]
+        entries += [ModelEntry(folder, added=True) for folder in added if folder not in known]
         before = {e.folder: e for e in self._entries}
         self.beginResetModel()
         # An entry that was read before keeps its facts until the new reading arrives.
