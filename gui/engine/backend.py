@@ -51,7 +51,9 @@ class Picture(Protocol):
 class LoadablePipeline(Protocol):
     """The part of `gui.pipeline.pipeline.Pipeline` that the server uses."""
 
-    def load(self, on_loading: Callable[[str, int, int], None]) -> None: ...
+    def load(self, on_loading: Callable[[str, int, int], None], request: PictureRequest) -> None:
+        """Load the networks that `request` needs and that are not loaded yet."""
+        ...
 
     def generate(self, request: PictureRequest, hooks: Any) -> Iterator[Any]: ...
 
@@ -112,18 +114,18 @@ class ModelChoice:
         self.name = self._sidecar.name or self._info.name
         self.width = self._info.image_width
         self.height = self._info.image_height
-        self.key: object = (
-            self._info.folder,
-            model_hash(self._info),
-            self._sidecar,
-            self._compute_unit,
-        )
+        self._hash = model_hash(self._info)
+        self.key: object = (self._info.folder, self._hash, self._sidecar, self._compute_unit)
 
     def build(self) -> LoadablePipeline:
         from gui.pipeline.pipeline import Pipeline
 
         return Pipeline(
-            self._info, self._sidecar, self._backend.machine_runtime, self._compute_unit
+            self._info,
+            self._sidecar,
+            self._backend.machine_runtime,
+            self._compute_unit,
+            self._hash,
         )
 
 
@@ -134,6 +136,7 @@ class PipelineBackend:
         from gui.coreml.runtime import default_runtime
         from gui.pipeline import pipeline
 
+        _import_the_rest()
         self.machine_runtime = default_runtime()
         self.runtime = self.machine_runtime.name
         self.cancelled_error: type[BaseException] = pipeline.Cancelled
@@ -143,6 +146,20 @@ class PipelineBackend:
 
     def find(self, request: PictureRequest) -> ModelChoice:
         return ModelChoice(self, request)
+
+
+def _import_the_rest() -> None:
+    """What a first picture would otherwise stop to import, about 3 s: diffusers' schedulers come
+    with its own dependencies, and reading a model with protobuf."""
+    from PIL import Image, PngImagePlugin  # noqa: F401
+
+    from gui.coreml import inspect  # noqa: F401
+    from gui.coreml.model import Family
+    from gui.coreml.sidecar import Sidecar
+    from gui.pipeline.scheduler_names import SCHEDULER_NAMES
+    from gui.pipeline.schedulers import make_scheduler
+
+    make_scheduler(SCHEDULER_NAMES[0].name, Sidecar(Family.SD1))
 
 
 def versions() -> dict[str, str]:

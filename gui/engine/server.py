@@ -136,7 +136,7 @@ class Server:
         # Before minutes are spent, not after.
         pictures.check_destination(request)
         choice = self._backend.find(request)
-        pipeline = self._load(command.job, choice)
+        pipeline = self._load(command, choice)
         self.send(messages.Prepared(command.job, choice.name, choice.width, choice.height))
         # Picture k depends on nothing but seed + k, so a job that was interrupted goes on as a
         # shorter one that starts later.
@@ -153,26 +153,26 @@ class Server:
             path = pictures.save_picture(picture.pixels, record, request)
             self.send(messages.Image(command.job, index, str(path), record))
 
-    def _load(self, job: str, choice: OpenPipeline) -> LoadablePipeline:
-        """The pipeline for a model: the one still loaded, or a new one in its place."""
-        if self._loaded is not None and self._loaded[0] == choice.key:
-            return self._loaded[1]
-        self._unload()  # first, so that two models never share the memory
+    def _load(self, command: Generate, choice: OpenPipeline) -> LoadablePipeline:
+        """The pipeline for a request, with every network it needs: the one still there, or a new
+        one in its place."""
+        if self._loaded is None or self._loaded[0] != choice.key:
+            self._unload()  # first, so that two models never share the memory
+            self._loaded = (choice.key, choice.build())
+        pipeline = self._loaded[1]
         started = time.monotonic()
 
         def on_loading(component: str, index: int, total: int) -> None:
             if self.cancel_requested():
-                raise _StopLoading
+                raise _StopLoading  # what is loaded by now stays for the next job
             elapsed = time.monotonic() - started
-            self.send(messages.Loading(job, str(component), index, total, elapsed))
+            self.send(messages.Loading(command.job, component, index, total, elapsed))
 
-        pipeline = choice.build()
         try:
-            pipeline.load(on_loading)
-        except BaseException:
-            pipeline.close()
+            pipeline.load(on_loading, command.request)
+        except SfumatoError:
+            self._unload()
             raise
-        self._loaded = (choice.key, pipeline)
         return pipeline
 
     def _unload(self) -> None:

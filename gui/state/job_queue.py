@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from gui.engine.runner import Outcome
 
 log = logging.getLogger(__name__)
+
+_DOUBLE_CLICK_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,8 @@ class JobQueue(QObject):
         self._store: JobStore | None = None
         self._jobs: dict[str, Job] = {}
         self._running: str | None = None
+        self._stopped: str | None = None
+        self._stopped_at = 0.0
         self._engine_state = "off"
         self._storage_told = False
         self._closed = False
@@ -119,9 +124,18 @@ class JobQueue(QObject):
         return job
 
     def stop_current(self) -> None:
-        """Stop the running job at its next step; called again, end the engine under it."""
-        if self._running is not None:
-            self._thread.stop_job(self._running)
+        """Stop the running job at its next step; called again, end the engine under it.
+
+        A second call within half a second is a double click and does nothing more: ending the
+        engine costs the loaded model.
+        """
+        if self._running is None:
+            return
+        now = time.monotonic()
+        if self._stopped == self._running and now - self._stopped_at < _DOUBLE_CLICK_SECONDS:
+            return
+        self._stopped, self._stopped_at = self._running, now
+        self._thread.stop_job(self._running)
 
     def remove(self, job_id: str) -> None:
         """Take a job out of the queue; a running one is stopped and stays listed until it has."""

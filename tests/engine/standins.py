@@ -48,17 +48,16 @@ class StandinPicture:
 
 
 class StandinPipeline:
-    loads = 0
-
     def __init__(self, load: float, hold: float) -> None:
         self._load = load
         self._hold = hold
+        self._have: set[str] = set()
 
-    def load(self, on_loading: Callable[[str, int, int], None]) -> None:
-        StandinPipeline.loads += 1
-        names = ("text_encoder", "unet", "vae_decoder")
+    def load(self, on_loading: Callable[[str, int, int], None], request: PictureRequest) -> None:
+        names = [n for n in ("text_encoder", "unet", "vae_decoder") if n not in self._have]
         for index, name in enumerate(names):
             on_loading(name, index, len(names))
+            self._have.add(name)
             if self._hold:
                 hold_interpreter(self._hold)
             time.sleep(self._load)
@@ -70,8 +69,7 @@ class StandinPipeline:
             size = int(wishes.get("size", 16))
             pixels = np.full((size, size, 3), seed % 251, np.uint8)
             alone = replace(request, seed=seed, count=1, steps=request.steps or 3)
-            note = f"loads={StandinPipeline.loads}"
-            yield StandinPicture(pixels, PictureRecord(alone, size, size, "standin", notes=(note,)))
+            yield StandinPicture(pixels, PictureRecord(alone, size, size, "standin"))
             marker = wishes.get("crash_once")
             if marker and not Path(marker).exists():
                 Path(marker).touch()

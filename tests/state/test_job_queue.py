@@ -142,7 +142,10 @@ def test_stop_and_stop_again(make: Callable[..., Heard], qtbot: QtBot) -> None:
     rest = heard.queue.submit(ask("after"))
     qtbot.waitUntil(lambda: bool(heard.steps), timeout=WAIT)
     heard.queue.stop_current()
+    heard.queue.stop_current()  # a double click
     qtbot.waitUntil(lambda: heard.queue.engine_state == "stopping", timeout=WAIT)
+    qtbot.wait(600)
+    assert hung.status == "running"
     heard.queue.stop_current()
     qtbot.waitUntil(ended(hung, rest), timeout=WAIT)
     assert (hung.status, rest.status) == ("cancelled", "done")
