@@ -40,8 +40,8 @@ def cached_tiny_model(name: str, kind: str, **options: Any) -> TinyModel:
     Args:
         name: name in the cache; must differ whenever `kind` or `options` do.
     """
-    from tests.support.tiny_models import TinyModel, tiny_model
-    from tests.support.tiny_networks import tiny_controlnet, tiny_pipeline
+    from tests.support.cached_models import CachedTinyModel
+    from tests.support.tiny_models import tiny_model
 
     root = _cache_root()
     folder = root / name
@@ -57,9 +57,7 @@ def cached_tiny_model(name: str, kind: str, **options: Any) -> TinyModel:
                     raise
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
-    pipe = tiny_pipeline(kind, safety=options.get("safety", False), latent=options.get("latent"))
-    control = tiny_controlnet(kind, pipe) if options.get("controlnet") else None
-    return TinyModel(folder, pipe, kind, options.get("attention", "original"), control)
+    return CachedTinyModel(folder, kind, options)
 
 
 @pytest.fixture(scope="session")
