@@ -1,0 +1,94 @@
+"""The command line on real packages, through the real engine."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from PIL import Image
+
+from gui.library.pictures import read_record
+
+if TYPE_CHECKING:
+    from tests.support.tiny_models import TinyModel
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    environment = {**os.environ, "SFUMATO_HOME": str(tmp_path)}
+    environment.pop("SFUMATO_ENGINE_STANDIN", None)
+    return environment
+
+
+def sfumato(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "gui.cli", *arguments],
+        capture_output=True, text=True, cwd=ROOT, env=environment, timeout=200,
+    )  # fmt: skip
+
+
+def test_generate_is_reproducible_and_says_what_it_did(
+    environment: dict[str, str], tiny_sd1: TinyModel, tmp_path: Path
+) -> None:
+    pixels = []
+    for name in ("a.png", "b.png"):
+        done = sfumato(
+            environment, "generate", "--prompt", "a red apple", "-i", str(tiny_sd1.folder),
+            "--seed", "5", "--num-inference-steps", "2", "--scheduler", "EulerDiscrete",
+            "-o", str(tmp_path / name),
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert done.stdout == f"{tmp_path / name}\n"
+        with Image.open(tmp_path / name) as image:
+            assert image.size == (64, 64)
+            assert "Steps: 2, Sampler: Euler, " in image.info["parameters"]
+            pixels.append(image.tobytes())
+    assert pixels[0] == pixels[1]
+    record = read_record(tmp_path / "a.png")
+    assert record is not None
+    assert record.request.guidance_scale is not None  # the model's default, filled in
+    assert record.model_hash
+
+
+def test_inspect_a_good_model(environment: dict[str, str], tiny_sd1: TinyModel) -> None:
+    done = sfumato(environment, "inspect", str(tiny_sd1.folder))
+    assert done.returncode == 0, done.stderr
+    for text in ("64 × 64 pixels", "unet.mlpackage", "safety_checker", "can be used"):
+        assert text in done.stdout
+    said = json.loads(sfumato(environment, "inspect", str(tiny_sd1.folder), "--json").stdout)
+    assert said["usable"] is True and said["family"] == "sd1"
+    assert said["components"]["unet"]["inputs"][0]["shape"] == [2, 4, 8, 8]
+
+
+def test_inspect_and_generate_refuse_a_bad_model(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "broken" / "x_unet.mlpackage").mkdir(parents=True)
+    for name in ("broken", "absent"):
+        for command in (["inspect"], ["generate", "--quiet", "--prompt", "x", "-i"]):
+            done = sfumato(environment, *command, str(tmp_path / name))
+            assert done.returncode == 1
+            assert done.stderr.startswith("sfumato: ") and "Traceback" not in done.stderr
+
+
+def test_doctor_knows_folders_versions_and_the_engine(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    findings = {f["what"]: f for f in json.loads(sfumato(environment, "doctor", "--json").stdout)}
+    import torch
+
+    assert findings["torch"]["text"] == torch.__version__
+    assert findings["engine"]["good"] and "ready in" in findings["engine"]["text"]
+    assert findings["pictures"]["text"].startswith(str(tmp_path / "Pictures"))
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    done = sfumato({**environment, "SFUMATO_HOME": str(blocked)}, "doctor")
+    assert done.returncode == 1
+    assert "cannot be written" in done.stdout
