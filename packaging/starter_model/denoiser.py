@@ -1,0 +1,396 @@
+"""Stages "latents" and "denoiser": the text encoder and the conditional UNet, trained together."""
+
+from __future__ import annotations
+
+import copy
+import random
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as functional
+from diffusers import UNet2DConditionModel
+from diffusers.models.attention_processor import AttnProcessor
+from torch import Tensor, nn
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from .autoencoder import (
+    LATENT_CHANNELS,
+    load_autoencoder,
+    save_checkpoint,
+    split_moments,
+    to_tensor,
+)
+from .data import Sprites, compose
+from .optim import Muon, split_parameters
+from .parallel import Workers
+from .world import (
+    BACKGROUND_SYNONYMS,
+    BACKGROUNDS,
+    WORDINGS,
+    WORDINGS_WITHOUT_BACKGROUND,
+    Subject,
+    caption,
+    held_out,
+    with_article,
+)
+
+TOKENS = 77
+END_OF_TEXT = 49407
+HIDDEN_SIZE = 192
+LATENT_SIZE = 16
+TRAIN_TIMESTEPS = 1000
+BETA_START, BETA_END = 0.00085, 0.012
+#: Compositions encoded per subject and background.
+VIEWS_OF_CORE, VIEWS_OF_OTHERS = 8, 2
+
+
+def signal_levels() -> Tensor:
+    """ᾱ of Stable Diffusion's "scaled linear" schedule for t = 0…999."""
+    betas = torch.linspace(BETA_START**0.5, BETA_END**0.5, TRAIN_TIMESTEPS, dtype=torch.float64)
+    return (1 - betas.square()).cumprod(0).float()
+
+
+def load_tokenizer(folder: Path) -> CLIPTokenizer:
+    """CLIP's tokenizer from ``vocab.json`` and ``merges.txt``."""
+    return CLIPTokenizer(
+        vocab=str(folder / "vocab.json"),
+        merges=str(folder / "merges.txt"),
+        model_max_length=TOKENS,
+    )
+
+
+def tokens_in_use(tokenizer: CLIPTokenizer, subjects: list[Subject]) -> list[int]:
+    """Sorted ids of every token that a caption of this world can hold."""
+    texts = [name for subject in subjects for name in subject.names]
+    texts += [with_article(name) for name in texts]
+    texts += [*BACKGROUNDS, *(s for names in BACKGROUND_SYNONYMS.values() for s in names)]
+    texts += [w.format(a="a", s="", b="") for w in WORDINGS + WORDINGS_WITHOUT_BACKGROUND]
+    used = {token for text in texts for token in tokenizer(text)["input_ids"]}
+    return sorted(used)
+
+
+class CompactText(nn.Module):
+    """CLIP's text encoder that stores embeddings only for tokens it was trained on.
+
+    Token ids are CLIP's 49,408; a table sends each to a row of a small embedding, and all tokens
+    unknown to this world share row 0.
+    """
+
+    def __init__(self, used: list[int], vocabulary: int = 49408) -> None:
+        super().__init__()
+        config = CLIPTextConfig(
+            vocab_size=len(used) + 1,
+            hidden_size=HIDDEN_SIZE,
+            intermediate_size=3 * HIDDEN_SIZE,
+            num_hidden_layers=2,
+            num_attention_heads=6,
+            max_position_embeddings=TOKENS,
+            eos_token_id=used.index(END_OF_TEXT) + 1,
+            bos_token_id=used.index(END_OF_TEXT - 1) + 1,
+            pad_token_id=used.index(END_OF_TEXT) + 1,
+        )
+        self.clip = CLIPTextModel(config)
+        rows = torch.zeros(vocabulary, dtype=torch.long)
+        rows[torch.tensor(used)] = torch.arange(1, len(used) + 1)
+        self.register_buffer("rows", rows)
+
+    def forward(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        """int64 [B, 77] to hidden states [B, 77, H] after the last norm, and pooled [B, H]."""
+        output = self.clip(input_ids=self.rows[ids])
+        return output.last_hidden_state, output.pooler_output
+
+
+def build_unet() -> UNet2DConditionModel:
+    """The conditional UNet: narrow at 16x16, its capacity and the text at 8x8 and 4x4."""
+    return UNet2DConditionModel(
+        sample_size=LATENT_SIZE,
+        in_channels=LATENT_CHANNELS,
+        out_channels=LATENT_CHANNELS,
+        block_out_channels=(64, 192, 256),
+        layers_per_block=1,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        cross_attention_dim=HIDDEN_SIZE,
+        attention_head_dim=(2, 6, 8),
+        norm_num_groups=16,
+    )
+
+
+class Denoiser(nn.Module):
+    """Text encoder and UNet, trained as one."""
+
+    def __init__(self, used: list[int]) -> None:
+        super().__init__()
+        self.text = CompactText(used)
+        self.unet = build_unet()
+
+
+@dataclass
+class Latents:
+    """Encoded compositions.
+
+    Attributes:
+        values: float32 [N, C, 16, 16], already (mean − shift) · scale.
+        subject: int64 [N], index of the subject.
+        background: int64 [N], index of the background.
+        scale: The sidecar's scaling factor, 1 / standard deviation.
+        shift: The sidecar's shift factor, the mean.
+    """
+
+    values: Tensor
+    subject: Tensor
+    background: Tensor
+    scale: float
+    shift: float
+
+    @classmethod
+    def load(cls, folder: Path) -> Latents:
+        """Read what ``encode_world`` wrote."""
+        state = torch.load(folder / "latents.pt", weights_only=True)
+        return cls(**{**state, "values": state["values"].float()})
+
+
+@torch.inference_mode()
+def encode_world(sprites: Sprites, folder: Path, seed: int = 1) -> None:
+    """Compose and encode several views of every pair that is not held out: ``latents.pt``."""
+    encoder = load_autoencoder(folder).encoder.to(memory_format=torch.channels_last)
+    rng = np.random.default_rng(seed)
+    pairs = [
+        (index, number)
+        for index, subject in enumerate(sprites.subjects)
+        for number, background in enumerate(BACKGROUNDS)
+        if not held_out(subject.name, background)
+        for _ in range(VIEWS_OF_CORE if subject.core else VIEWS_OF_OTHERS)
+    ]
+    names, means = list(BACKGROUNDS), []
+    for start in range(0, len(pairs), 64):
+        batch = pairs[start : start + 64]
+        pictures = to_tensor([compose(sprites, i, names[b], rng) for i, b in batch])
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            moments = encoder(pictures)
+        means.append(split_moments(moments)[0])
+    values = torch.cat(means)
+    shift, scale = values.mean().item(), 1 / values.std().item()
+    state = {
+        "values": ((values - shift) * scale).half(),
+        "subject": torch.tensor([i for i, _ in pairs]),
+        "background": torch.tensor([b for _, b in pairs]),
+        "scale": scale,
+        "shift": shift,
+    }
+    save_checkpoint(folder / "latents.pt", state)
+
+
+class Captions:
+    """Random captions as token ids, each distinct text tokenized once."""
+
+    def __init__(self, tokenizer: CLIPTokenizer, subjects: list[Subject], seed: int) -> None:
+        self.tokenizer = tokenizer
+        self.subjects = subjects
+        self.rng = random.Random(seed)
+        self.known: dict[str, list[int]] = {}
+
+    def ids(self, text: str) -> list[int]:
+        """77 ids, padded with the end-of-text token."""
+        if text not in self.known:
+            found = self.tokenizer(text, padding="max_length", truncation=True)["input_ids"]
+            self.known[text] = list(found)
+        return self.known[text]
+
+    def draw(self, subject: int, background: int, dropout: float) -> list[int]:
+        """A caption for this pair, or with probability ``dropout`` the empty one."""
+        if self.rng.random() < dropout:
+            return self.ids("")
+        name = list(BACKGROUNDS)[background]
+        return self.ids(caption(self.subjects[subject], name, self.rng))
+
+
+@dataclass
+class DenoiserPlan:
+    """How long and how to train.
+
+    Attributes:
+        minutes: In all, over every resumption; the learning rate falls to zero at their end.
+        share_of_core: Share of samples that show one of the core subjects.
+        snr_limit: Timesteps with a signal-to-noise ratio above it are drawn more rarely, in
+            proportion to limit / ratio, since the latents show there what to draw.
+    """
+
+    minutes: float = 90.0
+    batch: int = 64
+    muon_lr: float = 0.02
+    adam_lr: float = 1e-3
+    embedding_lr: float = 3e-3
+    weight_decay: float = 0.01
+    ema_decay: float = 0.995
+    caption_dropout: float = 0.1
+    share_of_core: float = 0.9
+    snr_limit: float = 5.0
+    save_seconds: float = 150.0
+    seed: int = 0
+    device: str = "cpu"
+    workers: int = 2
+
+
+class Batches:
+    """Draws noisy latents, what to predict, timesteps and captions."""
+
+    def __init__(self, latents: Latents, captions: Captions, plan: DenoiserPlan) -> None:
+        self.latents, self.captions, self.plan = latents, captions, plan
+        core = torch.tensor([s.core for s in captions.subjects])[latents.subject]
+        self.weights = torch.where(
+            core, plan.share_of_core / core.sum(), (1 - plan.share_of_core) / (~core).sum()
+        )
+        self.levels = signal_levels()
+        ratio = self.levels / (1 - self.levels)
+        density = (plan.snr_limit / ratio).clamp(max=1.0)
+        self.cumulative = (density / density.sum()).cumsum(0)
+
+    def timesteps(self, count: int) -> Tensor:
+        """Stratified: one draw from each of ``count`` equal slices of the distribution."""
+        uniform = (torch.arange(count) + torch.rand(count)) / count
+        found = torch.searchsorted(self.cumulative, uniform).clamp(max=TRAIN_TIMESTEPS - 1)
+        return found[torch.randperm(count)]
+
+    def draw(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Noisy latents [B, C, 16, 16], velocities of the same shape, timesteps [B], ids [B, 77].
+
+        Velocity is √ᾱ·noise − √(1−ᾱ)·latents (Salimans and Ho 2022).
+        """
+        count = self.plan.batch
+        chosen = torch.multinomial(self.weights, count, replacement=True)
+        clean = self.latents.values[chosen]
+        noise, steps = torch.randn_like(clean), self.timesteps(count)
+        level = self.levels[steps][:, None, None, None]
+        noisy = level.sqrt() * clean + (1 - level).sqrt() * noise
+        velocity = level.sqrt() * noise - (1 - level).sqrt() * clean
+        subjects, backgrounds = self.latents.subject[chosen], self.latents.background[chosen]
+        pairs = zip(subjects.tolist(), backgrounds.tolist(), strict=True)
+        ids = [self.captions.draw(s, b, self.plan.caption_dropout) for s, b in pairs]
+        return noisy, velocity, steps, torch.tensor(ids)
+
+
+def build_optimizers(
+    model: Denoiser, plan: DenoiserPlan, workers: Workers
+) -> list[torch.optim.Optimizer]:
+    """Muon for matrices; AdamW for the rest, embeddings of tokens at their own, higher rate."""
+    matrices, others = split_parameters(model)
+    words = model.text.clip.get_input_embeddings().weight
+    rest = [p for p in others if p is not words]
+    groups = [
+        {"params": rest, "lr": plan.adam_lr},
+        {"params": [words], "lr": plan.embedding_lr},
+    ]
+    each, decay = workers.pool.map, plan.weight_decay
+    return [
+        Muon(matrices, lr=plan.muon_lr, momentum=0.95, weight_decay=decay, map=each),
+        torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=0.0),
+    ]
+
+
+def predict(model: Denoiser, noisy: Tensor, steps: Tensor, ids: Tensor) -> Tensor:
+    """The predicted velocity in float32, computed in bfloat16."""
+    with torch.autocast(noisy.device.type, dtype=torch.bfloat16):
+        states, _ = model.text(ids)
+        noisy = noisy.contiguous(memory_format=torch.channels_last)
+        return model.unet(noisy, steps, states, return_dict=False)[0].float()
+
+
+class Training:
+    """A model, its moving average and its optimizers, saved and resumed together."""
+
+    def __init__(self, used: list[int], plan: DenoiserPlan, path: Path) -> None:
+        torch.manual_seed(plan.seed)
+        self.plan, self.path, self.used = plan, path, used
+        self.model = Denoiser(used).to(plan.device).to(memory_format=torch.channels_last)
+        # Written-out attention: PyTorch's fused one is slow backwards on CPUs for so few tokens.
+        self.model.unet.set_attn_processor(AttnProcessor())
+        self.model.text.clip.set_attn_implementation("eager")
+        self.average = copy.deepcopy(self.model).requires_grad_(False)
+        self.workers = Workers(plan.workers)
+        self.parameters = list(self.model.parameters())
+        self.optimizers = build_optimizers(self.model, plan, self.workers)
+        self.rates = [[g["lr"] for g in o.param_groups] for o in self.optimizers]
+        self.step, self.seconds = 0, 0.0
+        if path.exists():
+            self._resume(torch.load(path, map_location=plan.device, weights_only=True))
+
+    def _resume(self, state: dict) -> None:
+        if state["used"] != self.used:
+            raise ValueError("the checkpoint was trained on other subjects or wordings")
+        self.model.load_state_dict(state["model"])
+        self.average.load_state_dict(state["average"])
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+        self.step, self.seconds = state["step"], state["seconds"]
+
+    def save(self) -> None:
+        """Write everything needed to go on."""
+        state = {
+            "model": self.model.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizers": [o.state_dict() for o in self.optimizers],
+            "step": self.step,
+            "seconds": self.seconds,
+            "used": self.used,
+        }
+        save_checkpoint(self.path, state)
+
+    def set_rates(self) -> None:
+        """Warm up over 50 steps, then fall linearly to zero at the end of the plan."""
+        left = 1 - self.seconds / (self.plan.minutes * 60)
+        factor = min(1.0, (self.step + 1) / 50) * max(0.01, left)
+        for optimizer, rates in zip(self.optimizers, self.rates, strict=True):
+            for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                group["lr"] = rate * factor
+
+    def learn(self, batch: tuple[Tensor, Tensor, Tensor, Tensor]) -> float:
+        """One step; returns the loss, the mean squared error of the velocity."""
+        self.set_rates()
+        chunks = [part.to(self.plan.device).chunk(self.plan.workers) for part in batch]
+        parts = list(zip(*chunks, strict=True))
+        loss = self.workers.gradients(self._loss, parts, self.parameters)
+        for optimizer in self.optimizers:
+            optimizer.step()
+        self.step += 1
+        decay = min(self.plan.ema_decay, self.step / (self.step + 10))
+        with torch.no_grad():
+            torch._foreach_lerp_(list(self.average.parameters()), self.parameters, 1 - decay)
+        return loss
+
+    def _loss(self, noisy: Tensor, velocity: Tensor, steps: Tensor, ids: Tensor) -> Tensor:
+        return functional.mse_loss(predict(self.model, noisy, steps, ids), velocity)
+
+
+def train(folder: Path, data: Path, tokenizer_folder: Path, plan: DenoiserPlan) -> None:
+    """Train for ``plan.minutes`` in all, going on from ``folder/denoiser.pt`` if it is there."""
+    subjects = Sprites.load(data).subjects
+    tokenizer = load_tokenizer(tokenizer_folder)
+    training = Training(tokens_in_use(tokenizer, subjects), plan, folder / "denoiser.pt")
+    captions = Captions(tokenizer, subjects, plan.seed + training.step)
+    torch.manual_seed(plan.seed + training.step)
+    batches = Batches(Latents.load(folder), captions, plan)
+    start, mean = time.monotonic() - training.seconds, None
+    saved_at, limit = time.monotonic(), plan.minutes * 60
+    while training.seconds < limit:
+        loss = training.learn(batches.draw())
+        mean = loss if mean is None else 0.98 * mean + 0.02 * loss
+        training.seconds = time.monotonic() - start
+        if training.step % 25 == 0:
+            rate = training.step * plan.batch / training.seconds
+            text = f"{training.step} {training.seconds:.0f}s {rate:.1f} samples/s loss {mean:.4f}"
+            print(text, flush=True)
+        if time.monotonic() - saved_at > plan.save_seconds or training.seconds >= limit:
+            saved_at = time.monotonic()
+            training.save()
+
+
+def load_denoiser(folder: Path) -> Denoiser:
+    """The averaged weights of the last checkpoint, in evaluation mode, on the CPU."""
+    state = torch.load(folder / "denoiser.pt", map_location="cpu", weights_only=True)
+    model = Denoiser(state["used"])
+    model.load_state_dict(state["average"])
+    return model.eval()
