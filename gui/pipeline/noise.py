@@ -82,7 +82,7 @@ _MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
 _KEY_INCREMENTS = (0x9E3779B9, 0xBB67AE85)
 _ROUNDS = 10
 _UNIT = 2.0**-32
-_ANGLE_UNIT = float(np.float32(2.0**-32 * 2 * np.pi))  # float32, as in CUDA and the web UIs
+_ANGLE_UNIT = 2.0**-32 * 2 * np.pi
 _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
 

@@ -6,6 +6,7 @@ settings from its sidecar.
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -68,9 +69,9 @@ class _Job:
     """What all pictures of one request share."""
 
     request: PictureRequest
-    scheduler_name: str
+    scheduler: Scheduler
+    """With its steps laid out; each picture runs on a copy."""
     steps: int
-    guidance_scale: float
     predict: GuidedUNet
     start: vae.EncodedImage | None
     previewer: Previewer | None
@@ -155,9 +156,12 @@ class Pipeline:
                 ErrorKind.UNSUPPORTED,
                 "This model has no image encoder, so it cannot start from a picture.",
             )
-        make_scheduler(request.scheduler or "", self.sidecar)  # refuse before anything is loaded
+        assert request.scheduler and request.steps
+        # made first: what cannot be done is refused before anything is loaded
+        scheduler = make_scheduler(request.scheduler, self.sidecar)
+        set_steps(scheduler, request.scheduler, request.steps)
         self.load(request=request)
-        job = self._prepare(request, hooks)
+        job = self._prepare(request, scheduler, hooks)
         for index, seed in enumerate(request.seeds()):
             yield self._picture(job, index, seed, hooks)
 
@@ -191,8 +195,8 @@ class Pipeline:
 
     # One request
 
-    def _prepare(self, request: PictureRequest, hooks: Hooks) -> _Job:
-        assert request.scheduler and request.steps and request.guidance_scale is not None
+    def _prepare(self, request: PictureRequest, scheduler: Scheduler, hooks: Hooks) -> _Job:
+        assert request.steps and request.guidance_scale is not None
         start = self._encode_start(request, hooks)
         unet = self._loaded[self._unet_kind()]
         # a guidance-distilled network is told the scale, and needs no second row
@@ -201,9 +205,8 @@ class Pipeline:
         size = (self.model.image_height, self.model.image_width)
         return _Job(
             request=request,
-            scheduler_name=request.scheduler,
+            scheduler=scheduler,
             steps=request.steps,
-            guidance_scale=request.guidance_scale,
             predict=GuidedUNet(unet, positive, negative, request.guidance_scale, size),
             start=start,
             previewer=self._previewer(hooks) if request.previews else None,
@@ -255,8 +258,7 @@ class Pipeline:
     def _picture(self, job: _Job, index: int, seed: int, hooks: Hooks) -> GeneratedPicture:
         started = time.perf_counter()
         noise = make_noise(job.request.random_source, seed)
-        scheduler = make_scheduler(job.scheduler_name, self.sidecar)
-        set_steps(scheduler, job.scheduler_name, job.steps)
+        scheduler = copy.deepcopy(job.scheduler)
         settings = step_settings(scheduler, noise, self._latent_shape)
         latents, timesteps, steps = self._start(job, scheduler, noise)
 

@@ -54,6 +54,9 @@ class _Recipe:
 _KARRAS = {"use_karras_sigmas": True}
 _SDE = {"algorithm_type": "sde-dpmsolver++"}
 _MULTISTEP = ("dpmsolver_multistep", "DPMSolverMultistepScheduler")
+_SINGLESTEP = ("dpmsolver_singlestep", "DPMSolverSinglestepScheduler")
+# which diffusers falls back to, with a warning, for a path that ends at sigma 0
+_LOWER_ORDER_FINAL = {"lower_order_final": True}
 _RECIPES: dict[str, _Recipe] = {
     "DPM++ 2M": _Recipe(*_MULTISTEP),
     "DPM++ 2M Karras": _Recipe(*_MULTISTEP, _KARRAS),
@@ -63,8 +66,8 @@ _RECIPES: dict[str, _Recipe] = {
     "DPM++ 3M SDE Karras": _Recipe(*_MULTISTEP, _SDE | _KARRAS | {"solver_order": 3}),
     "DPM++ SDE": _Recipe("dpmsolver_sde", "DPMSolverSDEScheduler"),
     "DPM++ SDE Karras": _Recipe("dpmsolver_sde", "DPMSolverSDEScheduler", _KARRAS),
-    "DPM++ 2S": _Recipe("dpmsolver_singlestep", "DPMSolverSinglestepScheduler"),
-    "DPM++ 2S Karras": _Recipe("dpmsolver_singlestep", "DPMSolverSinglestepScheduler", _KARRAS),
+    "DPM++ 2S": _Recipe(*_SINGLESTEP, _LOWER_ORDER_FINAL),
+    "DPM++ 2S Karras": _Recipe(*_SINGLESTEP, _LOWER_ORDER_FINAL | _KARRAS),
     "Euler": _Recipe("euler_discrete", "EulerDiscreteScheduler"),
     "Euler Karras": _Recipe("euler_discrete", "EulerDiscreteScheduler", _KARRAS),
     "Euler a": _Recipe("euler_ancestral_discrete", "EulerAncestralDiscreteScheduler"),

@@ -63,14 +63,9 @@ class ClipTokenizer:
 
     def __init__(self, folder: Path | None = None, pad_id: int | None = None) -> None:
         self._tokenizer = _build(folder or resource("tokenizer"))
-        start, end = self._tokenizer.token_to_id(START), self._tokenizer.token_to_id(END)
-        if start is None or end is None:
-            raise SfumatoError(
-                ErrorKind.BAD_MODEL, "The model's vocabulary lacks CLIP's start and end tokens."
-            )
-        self.start_id: int = start
-        self.end_id: int = end
-        self.pad_id = end if pad_id is None else pad_id
+        self.start_id: int = self._tokenizer.token_to_id(START)
+        self.end_id: int = self._tokenizer.token_to_id(END)
+        self.pad_id = self.end_id if pad_id is None else pad_id
         pad = self._tokenizer.id_to_token(self.pad_id)
         if pad is None:
             raise SfumatoError(
@@ -114,6 +109,8 @@ def _build(folder: Path) -> Tokenizer:
         lines = (folder / "merges.txt").read_text(encoding="utf-8").split("\n")
         first = 1 if lines[0].startswith("#version") else 0
         merges = [(left, right) for left, right in (line.split() for line in lines[first:] if line)]
+        if not (START in vocab and END in vocab):
+            raise ValueError("vocab.json lacks CLIP's start and end tokens")
         model = BPE(vocab=vocab, merges=merges, end_of_word_suffix="</w>", unk_token=END)
     # The library reports a merge that is not in the vocabulary as a bare Exception.
     except Exception as error:

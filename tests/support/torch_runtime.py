@@ -24,7 +24,8 @@ from gui.coreml.model import (
 )
 from gui.pipeline.pipeline import Pipeline
 from gui.request import ComputeUnit
-from tests.support.tiny_models import POOLED_WIDTH, SHAPES, TOKENS, tiny_sidecar
+from tests.support.tiny_models import tiny_sidecar
+from tests.support.tiny_networks import POOLED_WIDTH, SHAPES, TOKENS
 
 Network = Callable[[dict[str, Tensor]], dict[str, Tensor]]
 
@@ -36,6 +37,7 @@ class TorchModel:
         self.inputs: Mapping[str, TensorSpec] = {t.name: t for t in component.inputs}
         self.outputs: Mapping[str, TensorSpec] = {t.name: t for t in component.outputs}
         self.calls = 0
+        self.last: dict[str, np.ndarray] = {}
         self._network = network
 
     def __call__(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -43,6 +45,7 @@ class TorchModel:
         for name, array in arrays.items():
             assert array.shape == self.inputs[name].shape, (name, array.shape)
         self.calls += 1
+        self.last = {name: np.array(array) for name, array in arrays.items()}
         tensors = {name: torch.from_numpy(np.array(a, np.float32)) for name, a in arrays.items()}
         with torch.no_grad():
             results = self._network(tensors)
