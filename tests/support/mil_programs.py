@@ -95,3 +95,13 @@ def inferred_values(
             results = build(builder(), *constants)
     many = results if isinstance(results, (list, tuple)) else [results]
     return [None if r.val is None else np.asarray(r.val) for r in many]
+
+
+def dense_value(build: Callable[[Any], Any], target: str) -> np.ndarray:
+    """What coremltools itself decompresses a compressed constant to."""
+    ct = coremltools()
+    from coremltools.converters.mil.mil import Function
+
+    with Function({}, opset_version=getattr(ct.target, target)):
+        op = build(builder()).op
+        return np.asarray(op.materialized_val_inference())
