@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from gui.ui.workspace import Workspace
 
 DEFAULT_PROMPT = "a red apple on a blue background"
+WINDOW_SIZE = (1320, 860)
 PATIENCE = 300.0
 """Seconds each stage may take; the engine's first imports are the slowest on a cold machine."""
 
@@ -40,12 +42,13 @@ def run(arguments: Sequence[str]) -> int:
     """
     options = _parser().parse_args(arguments)
     out = Path(options.out).absolute()
-    # Nothing of the person's own settings and queue is used or changed.
-    os.environ["SFUMATO_HOME"] = str(out / "home")
     os.environ["QT_QPA_PLATFORM"] = "offscreen"
     try:
         out.mkdir(parents=True, exist_ok=True)
-        return _run(" ".join(options.prompt) or DEFAULT_PROMPT, options, out)
+        with tempfile.TemporaryDirectory(prefix="sfumato-") as home:
+            # Nothing of the person's own settings and queue is used or changed.
+            os.environ["SFUMATO_HOME"] = home
+            return _run(" ".join(options.prompt) or DEFAULT_PROMPT, options, out)
     except (_RunError, OSError) as error:
         print(f"sfumato: {error}", file=sys.stderr)
         return 1
@@ -68,6 +71,7 @@ def _run(prompt: str, options: argparse.Namespace, out: Path) -> int:
     app = application.make_application()
     window = application.open_window(app)
     window.settings.appearance = options.appearance
+    window.resize(*WINDOW_SIZE)
     window.settings.pictures_folder = str(out)
     session = _Session(app, window, out)
     try:

@@ -57,7 +57,7 @@ class ModelEntry:
 
     @property
     def name(self) -> str:
-        if self.sidecar is not None and self.sidecar.name:
+        if self.sidecar is not None and self.sidecar.name not in ("", self.folder.name):
             return self.sidecar.name
         if self.starter:
             return "Sfumato Starter"
@@ -85,13 +85,15 @@ class ModelEntry:
         """The card's second line: family, picture size, size on disk."""
         if self.info is None:
             return "Reading…" if self.reading else "Cannot be read"
+        if not self.info.components:
+            return "No model here"
         family = describe.SHORT_FAMILIES.get(self.info.family.value, "Unknown")
         size = describe.bytes_text(self.info.size_bytes)
         return f"{family} · {describe.size_text(self.info)} px · {size}"
 
     def facts(self) -> str:
         """The card's third line: attention and compression."""
-        if self.info is None:
+        if self.info is None or not self.info.components:
             return ""
         attention = describe.ATTENTION.get(self.info.attention.value, "")
         parts = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QPoint, Qt, Signal
+from PySide6.QtCore import QPoint, QSize, Qt, Signal
 from PySide6.QtGui import QAccessible, QAccessibleAnnouncementEvent, QImage
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QStackedWidget, QVBoxLayout
 
@@ -104,7 +104,7 @@ class Canvas(QFrame):
         before, self._activity = self._activity, activity
         self.strip.set_activity(activity)
         if activity.busy and activity.preview is not before.preview and activity.preview:
-            self.view.show_image(activity.preview)
+            self.view.show_image(activity.preview, size=QSize(*self._size))
         if activity.busy != before.busy or activity.phase is not before.phase:
             self._on_phase(before)
 

@@ -65,11 +65,18 @@ class PictureView(QScrollArea):
             self._resize_surface()
             self.zoom_changed.emit(fitted)
 
-    def show_image(self, image: QImage, *, path: str = "") -> None:
-        """Show a picture; `path` is its file, which makes it draggable (a preview has none)."""
-        moved = image.size() != self.surface.image.size()
-        self.surface.set_image(image, path)
-        if moved:
+    def show_image(self, image: QImage, *, path: str = "", size: QSize | None = None) -> None:
+        """Show a picture.
+
+        Args:
+            image: the pixels.
+            path: its file, which makes it draggable; a preview has none.
+            size: size to show it as, in pixels of the finished picture; None: its own.  Previews
+                come at the latents' size, an eighth of the picture's.
+        """
+        before = self.surface.size_in_pixels()
+        self.surface.set_image(image, path, size)
+        if before != self.surface.size_in_pixels():
             self._resize_surface()
 
     def show_fog(self, width: int, height: int) -> None:
@@ -114,31 +121,33 @@ class _Surface(QWidget):
         self._view = view
         self.image = QImage()
         self.path = ""
-        self._fog = QSize()
+        self._size = QSize()
         self._scaled = QPixmap()
         self._pressed_at: QPoint | None = None
 
-    def set_image(self, image: QImage, path: str) -> None:
+    def set_image(self, image: QImage, path: str, size: QSize | None = None) -> None:
         self.image = image
         self.path = path
-        self._fog = QSize()
+        self._size = QSize(size) if size is not None else image.size()
         self._scaled = QPixmap()
         cursor = Qt.CursorShape.OpenHandCursor if path else Qt.CursorShape.ArrowCursor
         self.setCursor(cursor)
         self.update()
 
     def set_fog(self, size: QSize) -> None:
-        self.set_image(QImage(), "")
-        self._fog = size
+        self.set_image(QImage(), "", size)
+
+    def size_in_pixels(self) -> QSize:
+        """Size of the picture that is shown, or stood in for."""
+        return self._size
 
     def logical_size(self) -> QSizeF:
         """The picture's size in device-independent pixels at true size."""
-        size = self._fog if self.image.isNull() else self.image.size()
         ratio = self.devicePixelRatioF()
-        return QSizeF(size.width() / ratio, size.height() / ratio)
+        return QSizeF(self._size.width() / ratio, self._size.height() / ratio)
 
     def picture_rect(self) -> QRectF:
-        size = QSizeF(self._fog if self.image.isNull() else self.image.size())
+        size = QSizeF(self._size)
         if size.isEmpty():
             return QRectF()
         if self._view.fitted:

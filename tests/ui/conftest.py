@@ -1,0 +1,160 @@
+"""The real window, offscreen, on a queue that the test drives."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from gui.coreml.model import (
+    Attention,
+    ComponentInfo,
+    ComponentKind,
+    Family,
+    FileFormat,
+    ModelInfo,
+)
+from gui.coreml.sidecar import Card, Sidecar
+from gui.state.models import ModelEntry
+
+if sys.platform.startswith("linux"):
+    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+X11_TEST = "test_drag_out_x11.py"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The X11 drag is Linux's: macOS has no X server to drag under, so it is left out there."""
+    if sys.platform != "darwin":
+        return
+    here = [item for item in items if item.path.name == X11_TEST]
+    if here:
+        config.hook.pytest_deselected(items=here)
+        items[:] = [item for item in items if item not in here]
+
+
+def make_info(
+    folder: Path,
+    *,
+    size: tuple[int, int] = (512, 512),
+    encoder: bool = True,
+    safety: bool = False,
+    problems: tuple[str, ...] = (),
+) -> ModelInfo:
+    """What the inspector would say of an SD1 model."""
+    kinds = [ComponentKind.TEXT_ENCODER, ComponentKind.UNET, ComponentKind.VAE_DECODER]
+    kinds += [ComponentKind.VAE_ENCODER] if encoder else []
+    kinds += [ComponentKind.SAFETY_CHECKER] if safety else []
+    parts = {
+        k: ComponentInfo(k, (folder / f"{k.value}.mlpackage",), FileFormat.PACKAGE, (), ())
+        for k in kinds
+    }
+    return ModelInfo(
+        folder=folder,
+        name=folder.name,
+        components=parts,
+        controlnets=(),
+        family=Family.SD1,
+        attention=Attention.SPLIT_EINSUM,
+        compression="6-bit palette",
+        latent_channels=4,
+        latent_height=size[1] // 8,
+        latent_width=size[0] // 8,
+        image_height=size[1],
+        image_width=size[0],
+        unet_batch=2,
+        context_channels=768,
+        minimum_macos="13",
+        size_bytes=1_234_000_000,
+        problems=problems,
+    )
+
+
+STARTER_SIDECAR = Sidecar(
+    Family.SD1,
+    name="Sfumato Starter",
+    default_scheduler="Euler",
+    default_steps=18,
+    default_guidance_scale=4.0,
+    card=Card("Draws one thing on a plain ground.", examples=("a red apple", "a blue boat")),
+)
+BROKEN = "The UNet is missing."
+
+
+def read_by_name(entry: ModelEntry) -> ModelEntry:
+    """Stands where the inspector stands; the folder's name says what kind of model it is."""
+    name = entry.folder.name
+    if entry.starter:
+        info = make_info(entry.folder, size=(128, 128))
+        return dataclasses.replace(entry, info=info, sidecar=STARTER_SIDECAR)
+    if "broken" in name:
+        info = make_info(entry.folder, problems=(BROKEN,))
+        return dataclasses.replace(entry, info=info, problem=BROKEN)
+    info = make_info(
+        entry.folder,
+        size=(512, 768),
+        encoder="no-encoder" not in name,
+        safety="safety" in name,
+    )
+    return dataclasses.replace(entry, info=info, sidecar=Sidecar(Family.SD1, default_steps=30))
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A fresh `SFUMATO_HOME`."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    monkeypatch.setenv("SFUMATO_HOME", str(folder))
+    return folder
+
+
+@pytest.fixture
+def open_workspace(qtbot, qapp, home, monkeypatch) -> Iterator[Callable]:  # type: ignore[no-untyped-def]
+    """Opens the window (again) on a fake queue; every window is closed at the end."""
+    from gui import app as application
+    from gui.state import models
+    from tests.support.fake_queue import FakeQueue
+
+    monkeypatch.setattr(models, "read_entry", read_by_name)
+    windows = []
+
+    def open_() -> tuple:
+        window = application.MainWindow(application.Settings())
+        folder = home / "made"
+        folder.mkdir(exist_ok=True)
+        queue = FakeQueue(folder)
+        window.show()
+        qtbot.waitExposed(window)
+        workspace = application.furnish(qapp, window, queue)
+        with qtbot.waitSignal(workspace.studio.models.refreshed, timeout=5000):
+            workspace.studio.start()
+        windows.append(window)
+        return workspace, queue
+
+    # Closing the last window must not end the application that all tests share.
+    monkeypatch.setattr("gui.ui.main_window.QApplication.quit", lambda: None)
+    yield open_
+    for window in windows:
+        if window.isVisible():
+            window.close()
+        window.deleteLater()
+
+
+@pytest.fixture
+def desk(open_workspace):  # type: ignore[no-untyped-def]
+    """A furnished window and the queue that drives it."""
+    return open_workspace()
+
+
+@pytest.fixture
+def workspace(desk):  # type: ignore[no-untyped-def]
+    return desk[0]
+
+
+@pytest.fixture
+def queue(desk):  # type: ignore[no-untyped-def]
+    return desk[1]

@@ -1,0 +1,316 @@
+"""From the prompt to the picture, through the window's own controls."""
+
+from __future__ import annotations
+
+import pytest
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtGui import QGuiApplication, QImage
+from PySide6.QtTest import QTest
+
+from gui.request import ErrorKind, SfumatoError
+from tests.support.pictures import picture
+
+LEFT = Qt.MouseButton.LeftButton
+
+
+def type_prompt(workspace, text="a lighthouse in fog"):
+    workspace.prompt_panel.prompt.edit.clear()
+    QTest.keyClicks(workspace.prompt_panel.prompt.edit, text)
+
+
+def press_generate(workspace):
+    QTest.mouseClick(workspace.prompt_panel.generate, LEFT)
+
+
+def test_generate_sends_what_the_panel_says(workspace, queue):
+    panel = workspace.prompt_panel
+    type_prompt(workspace, "a boat")
+    QTest.keyClicks(panel.negative.edit, "people")
+    panel.steps.spin.setValue(31)
+    panel.guidance.spin.setValue(6.5)
+    panel.count.spin.setValue(3)
+    panel.scheduler.setCurrentText("Euler a")
+    press_generate(workspace)
+    request = queue.last.request
+    assert (request.prompt, request.negative_prompt) == ("a boat", "people")
+    assert (request.steps, request.guidance_scale, request.count) == (31, 6.5, 3)
+    assert request.scheduler == "Euler a"
+    assert request.model == ""
+    assert request.seed == int(panel.seed.field.text())
+
+
+def test_untouched_values_are_left_to_the_model(workspace, queue):
+    panel = workspace.prompt_panel
+    type_prompt(workspace)
+    assert (panel.steps.value(), panel.guidance.value()) == (18, 4.0)
+    assert "Euler" in panel.scheduler.currentText()
+    press_generate(workspace)
+    request = queue.last.request
+    assert (request.steps, request.guidance_scale, request.scheduler) == (None, None, None)
+
+
+def test_reset_returns_to_the_models_defaults(workspace, queue):
+    panel = workspace.prompt_panel
+    type_prompt(workspace)
+    panel.steps.spin.setValue(50)
+    panel.scheduler.setCurrentText("DDIM")
+    QTest.mouseClick(panel.reset, LEFT)
+    press_generate(workspace)
+    assert queue.last.request.steps is None
+    assert queue.last.request.scheduler is None
+    assert panel.steps.value() == 18
+
+
+def test_slider_and_field_hold_one_value(workspace):
+    steps = workspace.prompt_panel.steps
+    steps.slider.setValue(40)
+    assert steps.spin.value() == 40
+    steps.spin.setValue(400)
+    assert steps.slider.value() == steps.slider.maximum()
+    assert steps.value() == 400
+
+
+def test_shortcut_generates_from_the_prompt_field_and_adds_no_line(workspace, queue, qtbot):
+    type_prompt(workspace, "a tree")
+    edit = workspace.prompt_panel.prompt.edit
+    edit.setFocus()
+    QTest.keyClick(edit, Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
+    qtbot.waitUntil(lambda: len(queue.jobs()) == 1)
+    assert edit.toPlainText() == "a tree"
+
+
+def test_an_empty_prompt_is_refused_in_one_sentence(workspace, queue):
+    type_prompt(workspace, "   ")
+    press_generate(workspace)
+    assert queue.jobs() == []
+    assert workspace.canvas.banner.isVisible()
+    assert "prompt" in workspace.canvas.banner.statement.text()
+
+
+def test_an_unlocked_seed_is_new_every_time_and_shown(workspace, queue):
+    type_prompt(workspace)
+    seeds = set()
+    for _ in range(4):
+        press_generate(workspace)
+        seeds.add(queue.last.request.seed)
+        assert workspace.prompt_panel.seed.field.text() == str(queue.last.request.seed)
+    assert len(seeds) == 4
+
+
+def test_a_typed_seed_is_kept(workspace, queue):
+    seed = workspace.prompt_panel.seed
+    type_prompt(workspace)
+    seed.field.selectAll()
+    QTest.keyClicks(seed.field, "4242")
+    press_generate(workspace)
+    press_generate(workspace)
+    assert [job.request.seed for job in queue.jobs()] == [4242, 4242]
+    assert seed.lock.isChecked()
+
+
+def test_a_seed_beyond_the_largest_becomes_the_largest(workspace, queue):
+    seed = workspace.prompt_panel.seed
+    type_prompt(workspace)
+    seed.field.selectAll()
+    QTest.keyClicks(seed.field, "9999999999")
+    press_generate(workspace)
+    assert queue.last.request.seed == 2**32 - 1
+
+
+def test_the_die_draws_another_seed(workspace):
+    seed = workspace.prompt_panel.seed
+    before = seed.field.text()
+    QTest.mouseClick(seed.dice, LEFT)
+    assert seed.field.text() != before
+
+
+def test_steps_speed_time_left_and_preview_are_shown(workspace, queue):
+    type_prompt(workspace)
+    press_generate(workspace)
+    queue.run()
+    queue.step(12, 25, preview=picture(16, 16), seconds_per_step=0.4, seconds_left=5.2)
+    strip, view = workspace.canvas.strip, workspace.canvas.view
+    assert strip.isVisible()
+    assert strip.what.whole_text() == "Step 12 of 25"
+    assert "2.5 steps/s" in strip.figures.text()
+    assert "5 s left" in strip.figures.text()
+    assert view.image() == picture(16, 16)
+    # A preview at the latents' size is shown as large as the picture will be.
+    assert view.surface.size_in_pixels() == QSize(128, 128)
+
+
+def test_progress_of_several_pictures_names_the_picture(workspace, queue):
+    workspace.prompt_panel.count.spin.setValue(3)
+    type_prompt(workspace)
+    press_generate(workspace)
+    queue.run()
+    queue.step(5, 10, picture_index=1)
+    assert workspace.canvas.strip.what.whole_text() == "Picture 2 of 3 · Step 5 of 10"
+    bar = workspace.canvas.strip.bar
+    assert bar.value() / bar.maximum() == pytest.approx(0.5)
+
+
+def test_loading_names_the_component_and_its_time_moves_on(workspace, queue, qtbot):
+    type_prompt(workspace)
+    press_generate(workspace)
+    queue.run()
+    queue.load("vae_decoder", 2, 4, elapsed=61.0)
+    strip = workspace.canvas.strip
+    assert strip.what.whole_text() == "Loading image decoder…"
+    assert "3 of 4 · 1 min 1 s" in strip.figures.text()
+    assert strip.hint.isVisible()
+    qtbot.waitUntil(lambda: "1 min 2 s" in strip.figures.text(), timeout=4000)
+
+
+def test_stop_by_button_and_by_shortcut(workspace, queue, qtbot):
+    type_prompt(workspace)
+    press_generate(workspace)
+    queue.run()
+    queue.step(1, 25)
+    QTest.mouseClick(workspace.canvas.strip.stop, LEFT)
+    assert queue.stops == 1
+    assert workspace.canvas.strip.stop.text() == "Stop Now"
+    QTest.keyClick(
+        workspace.prompt_panel.prompt.edit, Qt.Key.Key_Period, Qt.KeyboardModifier.ControlModifier
+    )
+    qtbot.waitUntil(lambda: queue.stops == 2)
+    queue.cancelled()
+    assert not workspace.canvas.strip.isVisible()
+    assert workspace.canvas.stack.currentWidget() is workspace.canvas.empty
+
+
+def test_a_late_step_after_stop_does_not_undo_it(workspace, queue):
+    type_prompt(workspace)
+    press_generate(workspace)
+    queue.run()
+    queue.step(1, 25)
+    workspace.studio.stop()
+    queue.step(2, 25)
+    assert workspace.canvas.strip.what.whole_text() == "Stopping…"
+
+
+def finish_one(workspace, queue, qtbot, image=None):
+    type_prompt(workspace)
+    press_generate(workspace)
+    queue.run()
+    path = queue.picture(image or picture())
+    queue.finish()
+    qtbot.waitUntil(lambda: workspace.canvas.view.path() == path)
+    return path
+
+
+def test_the_finished_picture_is_shown_as_it_is_on_disk(workspace, queue, qtbot):
+    path = finish_one(workspace, queue, qtbot, picture(96, 64))
+    shown = workspace.canvas.view.image().convertToFormat(QImage.Format.Format_RGB888)
+    assert shown == QImage(path).convertToFormat(QImage.Format.Format_RGB888)
+    assert not workspace.canvas.strip.isVisible()
+    assert f"seed {queue.last.request.seed}" in workspace.canvas.caption.whole_text()
+    assert workspace.actions_.save_as.isEnabled()
+    assert workspace.filmstrip.selected_paths() == [path]
+
+
+def test_cancelling_goes_back_to_the_picture_before(workspace, queue, qtbot):
+    path = finish_one(workspace, queue, qtbot)
+    press_generate(workspace)
+    queue.run()
+    queue.step(3, 25, preview=picture(8, 8, "#00ff00"))
+    assert workspace.canvas.view.path() == ""
+    assert not workspace.actions_.save_as.isEnabled()
+    queue.cancelled()
+    qtbot.waitUntil(lambda: workspace.canvas.view.path() == path)
+    assert workspace.actions_.save_as.isEnabled()
+
+
+def test_jobs_wait_in_line_and_can_be_cleared(workspace, queue):
+    type_prompt(workspace)
+    press_generate(workspace)
+    queue.run()
+    assert "Add to Queue" in workspace.prompt_panel.generate.text()
+    press_generate(workspace)
+    press_generate(workspace)
+    strip = workspace.canvas.strip
+    assert strip.waiting.text() == "2 waiting"
+    QTest.mouseClick(strip.waiting, LEFT)
+    assert [job.status for job in queue.jobs()] == ["running"]
+    assert not strip.waiting.isVisible()
+
+
+def test_the_next_job_takes_over_when_one_ends(workspace, queue):
+    type_prompt(workspace)
+    press_generate(workspace)
+    press_generate(workspace)
+    queue.run()
+    queue.picture(picture())
+    queue.finish()
+    assert workspace.canvas.strip.isVisible()
+    queue.run()
+    queue.step(2, 9)
+    assert workspace.canvas.strip.what.whole_text() == "Step 2 of 9"
+
+
+def test_a_failure_says_what_to_do_and_its_details_can_be_copied(workspace, queue):
+    type_prompt(workspace)
+    press_generate(workspace)
+    queue.run()
+    queue.fail(SfumatoError(ErrorKind.STORAGE, "The disk is full.", "ENOSPC at write()"))
+    banner = workspace.canvas.banner
+    assert banner.statement.text() == "The disk is full."
+    assert "pictures folder" in banner.advice.text()
+    QTest.mouseClick(banner.copy_button, LEFT)
+    copied = QGuiApplication.clipboard().text()
+    assert "The disk is full." in copied
+    assert "storage" in copied
+    assert "ENOSPC at write()" in copied
+    assert not workspace.canvas.strip.isVisible()
+
+
+def test_an_error_stays_until_dismissed_and_a_new_job_clears_it(workspace, queue):
+    workspace.show_error(SfumatoError(ErrorKind.ENGINE, "The engine ended."))
+    workspace.studio.notice.emit("By the way.")
+    assert workspace.canvas.banner.statement.text() == "The engine ended."
+    type_prompt(workspace)
+    press_generate(workspace)
+    queue.run()
+    assert not workspace.canvas.banner.isVisible()
+
+
+def test_a_refused_request_leaves_no_job_and_one_sentence(workspace, queue):
+    queue.refusal = SfumatoError(ErrorKind.STORAGE, "The queue cannot be written.")
+    type_prompt(workspace)
+    press_generate(workspace)
+    assert workspace.canvas.banner.statement.text() == "The queue cannot be written."
+
+
+def test_notes_of_a_picture_are_shown(workspace, queue):
+    type_prompt(workspace)
+    press_generate(workspace)
+    queue.run()
+    queue.picture(picture(), notes=("“at dusk” was not read.",))
+    assert workspace.canvas.banner.statement.text() == "“at dusk” was not read."
+    assert not workspace.canvas.banner.copy_button.isVisible()
+
+
+def test_tokens_are_counted_and_what_is_cut_is_named(workspace, qtbot):
+    field = workspace.prompt_panel.prompt
+    type_prompt(workspace, "a photo of a cat")
+    qtbot.waitUntil(lambda: field.count_label.text() == "5 / 75", timeout=10000)
+    field.edit.setPlainText("cat " * 75 + "zebra")
+    qtbot.waitUntil(lambda: field.count_label.text() == "76 / 75", timeout=5000)
+    assert "zebra" in field.count_label.toolTip()
+    field.edit.clear()
+    assert field.count_label.text() == ""
+
+
+def test_an_example_fills_the_prompt(workspace, queue):
+    chips = workspace.canvas.empty.chips.findChildren(type(workspace.prompt_panel.generate))
+    chip = next(c for c in chips if c.text() == "a blue boat")
+    QTest.mouseClick(chip, LEFT)
+    press_generate(workspace)
+    assert queue.last.request.prompt == "a blue boat"
+
+
+def test_previews_can_be_turned_off(workspace, queue):
+    workspace.studio.settings.previews = False
+    type_prompt(workspace)
+    press_generate(workspace)
+    assert queue.last.request.previews is False
