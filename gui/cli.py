@@ -284,7 +284,11 @@ def _run(request: PictureRequest, progress: Any, options: argparse.Namespace) ->
             for note in event.record.notes:
                 progress.line(note)
 
-    runner = EngineRunner()
+    def on_state(state: str) -> None:
+        if state == "stopping":
+            progress.text("stopping (Ctrl-C again: at once)")
+
+    runner = EngineRunner(on_state=on_state)
     handlers = {s: signal.signal(s, lambda *_: runner.stop("cli")) for s in (signal.SIGINT,)}
     handlers[signal.SIGTERM] = signal.signal(signal.SIGTERM, lambda *_: runner.abandon())
     try:

@@ -79,10 +79,13 @@ class EngineClient:
         ours, theirs = socket.socketpair()
         self._connection = Connection(ours.detach())
         try:
-            shared = (theirs.fileno(), self._flag_file.fileno())
-            arguments = ["--socket-fd", str(shared[0]), "--cancel-fd", str(shared[1])]
             with _open_log(self._log) as log_file:
                 self._log_start = log_file.tell()
+                shared = (theirs.fileno(), self._flag_file.fileno(), log_file.fileno())
+                names = ("--socket-fd", "--cancel-fd", "--log-fd")
+                arguments = [
+                    text for pair in zip(names, map(str, shared), strict=True) for text in pair
+                ]
                 self._process = subprocess.Popen(
                     [*(command or engine_command()), *arguments],
                     pass_fds=shared,

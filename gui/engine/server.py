@@ -225,10 +225,14 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     parser = argparse.ArgumentParser(prog="engine")
     parser.add_argument("--socket-fd", type=int, required=True)
     parser.add_argument("--cancel-fd", type=int, required=True)
+    parser.add_argument("--log-fd", type=int, required=True)
     status = 1
     try:
-        faulthandler.enable()
         options = parser.parse_args(arguments)
+        # Again, although the window gave them to us: a bundle's launcher sends both elsewhere.
+        os.dup2(options.log_fd, 1)
+        os.dup2(options.log_fd, 2)
+        faulthandler.enable()
         connection = Connection(options.socket_fd)
         flag = mmap.mmap(options.cancel_fd, 1)
         Server(connection, flag, make_backend()).serve()

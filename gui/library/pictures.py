@@ -13,6 +13,7 @@ import io
 import json
 import os
 import secrets
+import shutil
 import time
 import unicodedata
 from dataclasses import replace
@@ -45,6 +46,8 @@ _SLUG_BYTES = 96  # with time, seed and a number well below the 143 bytes of the
 _TEMPORARY_PREFIX = ".sfumato-"
 _TEMPORARY_SUFFIX = ".part"
 _STALE_SECONDS = 3600.0
+_LEAST_FREE = 32 * 10**6
+"""Bytes that must be free before the work begins; room for a picture or two of any usual size."""
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
@@ -202,6 +205,8 @@ def check_destination(request: PictureRequest) -> None:
     else:
         folder = paths.pictures_dir()
     check_writable(folder)
+    if shutil.disk_usage(folder).free < _LEAST_FREE:
+        raise storage_error(folder, OSError(errno.ENOSPC, "less than 32 MB are free"))
 
 
 def check_writable(folder: Path) -> None:

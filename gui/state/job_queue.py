@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -104,15 +103,13 @@ class JobQueue(QObject):
         self._next()
 
     def submit(self, request: PictureRequest) -> Job:
-        """Append a request.  Never raises: a request that makes no sense becomes a failed job and
-        a `job_failed` signal."""
+        """Append a request.
+
+        Raises:
+            SfumatoError: BAD_REQUEST for one that makes no sense.
+        """
+        request.validate()
         store = self._ensure_store()
-        try:
-            request.validate()
-        except SfumatoError as error:
-            job = Job(uuid.uuid4().hex, request, JobStatus.FAILED, error)
-            self.job_failed.emit(job, error)
-            return job
         try:
             job = store.add(request)
         except SfumatoError as error:

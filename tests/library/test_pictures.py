@@ -7,11 +7,13 @@ import json
 import os
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -271,6 +273,16 @@ class TestTrouble:
             pictures.save_picture(noise(), record, request)
         assert caught.value.kind is ErrorKind.STORAGE
         assert "not writable" in caught.value.message
+
+    def test_a_full_disk_is_said_before_the_work(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(shutil, "disk_usage", lambda _p: SimpleNamespace(free=1000))
+        request, _ = make(output_dir=str(tmp_path))
+        with pytest.raises(SfumatoError) as caught:
+            pictures.check_destination(request)
+        assert caught.value.kind is ErrorKind.STORAGE
+        assert "disk is full" in caught.value.message
 
     def test_a_name_that_is_no_png(self, tmp_path: Path) -> None:
         request, _ = make(output_file=str(tmp_path / "a.jpg"))
