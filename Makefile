@@ -40,7 +40,7 @@ ifeq ($(SCREEN),yes)
 	$(PY) -m gui
 else
 	@mkdir -p $(RUN_DIR)
-	QT_QPA_PLATFORM=offscreen $(PY) -m gui --offscreen-run $(if $(PROMPT),"$$PROMPT") --out $(RUN_DIR)
+	QT_QPA_PLATFORM=offscreen $(PY) -m gui --offscreen-run --out $(RUN_DIR) $(if $(PROMPT),-- "$$PROMPT")
 endif
 
 lint: setup-test
