@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -51,7 +52,7 @@ DIFFUSERS: dict[str, tuple[str, dict[str, Any]]] = {
     "LCM": ("LCMScheduler", {}),
     "TCD": ("TCDScheduler", {}),
 }
-"""All but DPM++ SDE, whose diffusers class needs an unmaintained library: see `sample_dpmpp_sde`."""
+"""All but DPM++ SDE, whose class needs an unmaintained library: see `sample_dpmpp_sde`."""
 
 # What Stable Diffusion's own scheduler_config.json files say.
 STABLE_DIFFUSION = {
@@ -94,7 +95,7 @@ def sample_dpmpp_sde(
         draw: standard normal noise like x; the two stretches of a step are drawn in order, and the
             whole step's noise is made of both.
     """
-    for sigma, sigma_next in zip(sigmas[:-1], sigmas[1:], strict=True):
+    for sigma, sigma_next in itertools.pairwise(sigmas):
         x0 = denoise(x, sigma)
         if sigma_next == 0:
             x = x + (x - x0) / sigma * (sigma_next - sigma)
