@@ -23,6 +23,7 @@ class Actions:
 
     def __init__(self, window: Workspace) -> None:
         self._window = window
+        self.menus: list[QMenu] = []
         w = window
         self.add_model = self._make(
             "Add Model Folder…", w.choose_model_folder, Key.Open, "folder-plus"
@@ -99,9 +100,9 @@ class Actions:
         return [value for value in vars(self).values() if isinstance(value, QAction)]
 
     def fill_menu_bar(self, bar: QMenuBar) -> None:
-        file, edit = bar.addMenu("&File"), bar.addMenu("&Edit")
-        view, generate = bar.addMenu("&View"), bar.addMenu("&Generate")
-        window, help_ = bar.addMenu("&Window"), bar.addMenu("&Help")
+        names = ("&File", "&Edit", "&View", "&Generate", "&Window", "&Help")
+        self.menus = [bar.addMenu(name) for name in names]
+        file, edit, view, generate, window, help_ = self.menus
         _fill(file, self.add_model, None, self.save_as, self.reveal, None, self.trash)
         _fill(file, None, self.close, self.quit)
         for text, key, method in (

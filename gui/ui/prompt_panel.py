@@ -348,9 +348,10 @@ class PromptPanel(QFrame):
         )
         named = self._default_scheduler
         self.scheduler.setItemText(0, f"{named} – default" if named else "Model’s default")
-        self.size_label.setText(
-            f"{info.image_width} × {info.image_height}, set by the model" if info else "–"
-        )
+        size = "–"
+        if info is not None and info.image_width > 0:
+            size = f"{info.image_width} × {info.image_height}, set by the model"
+        self.size_label.setText(size)
         reason = ""
         if info is not None and not entry.has_encoder:
             reason = "This model has no image encoder."

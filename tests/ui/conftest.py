@@ -87,7 +87,7 @@ BROKEN = "The UNet is missing."
 
 def read_by_name(entry: ModelEntry) -> ModelEntry:
     """Stands where the inspector stands; the folder's name says what kind of model it is."""
-    name = entry.folder.name
+    name = "/".join(entry.folder.parts[-2:])
     if entry.starter:
         info = make_info(entry.folder, size=(128, 128))
         return dataclasses.replace(entry, info=info, sidecar=STARTER_SIDECAR)

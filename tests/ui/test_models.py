@@ -1,0 +1,190 @@
+"""The list of models and what choosing one does to the panel."""
+
+from __future__ import annotations
+
+import pytest
+from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
+from PySide6.QtGui import QDropEvent
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QFileDialog
+
+from gui import paths
+from tests.support.pictures import picture
+from tests.ui.conftest import BROKEN
+
+USER = Qt.ItemDataRole.UserRole
+
+
+@pytest.fixture
+def installed(home):
+    """Three model folders, two of them where a download puts them."""
+    for name in ("maker--fine/split", "maker--broken/original", "no-encoder"):
+        (paths.models_dir() / name / "unet.mlpackage").mkdir(parents=True)
+    return paths.models_dir()
+
+
+def entry_named(workspace, name):
+    return next(e for e in workspace.studio.models.entries() if e.folder.name == name)
+
+
+def choose(workspace, name, qtbot):
+    """Click the model's card."""
+    view = workspace.models_panel.list
+    row = workspace.studio.models.row_of(entry_named(workspace, name).folder)
+    at = view.visualRect(workspace.studio.models.index(row)).center()
+    QTest.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, pos=at)
+
+
+def test_the_starter_comes_first_and_is_chosen(installed, workspace):
+    entries = workspace.studio.models.entries()
+    assert entries[0].starter
+    assert {e.folder.name for e in entries[1:]} == {"split", "original", "no-encoder"}
+    assert workspace.model_title.whole_text() == "Sfumato Starter"
+
+
+def test_cards_say_what_the_model_is(installed, workspace):
+    models = workspace.studio.models
+    index = models.index(models.row_of(entry_named(workspace, "split").folder))
+    text = index.data(Qt.ItemDataRole.AccessibleTextRole)
+    for fact in ("split", "512 × 768", "1.23 GB", "Split einsum", "6-bit palette"):
+        assert fact in text
+
+
+def test_choosing_a_model_moves_untouched_values_only(installed, workspace, queue, qtbot):
+    panel = workspace.prompt_panel
+    panel.prompt.edit.setPlainText("x")
+    panel.guidance.spin.setValue(9.0)
+    choose(workspace, "split", qtbot)
+    assert panel.steps.value() == 30
+    assert panel.guidance.value() == 9.0
+    assert "512 × 768" in panel.size_label.text()
+    QTest.mouseClick(panel.generate, Qt.MouseButton.LeftButton)
+    assert queue.last.request.model == str(entry_named(workspace, "split").folder)
+
+
+def test_a_model_that_cannot_be_used_says_why_everywhere(installed, workspace, queue, qtbot):
+    choose(workspace, "original", qtbot)
+    assert not workspace.prompt_panel.generate.isEnabled()
+    assert workspace.canvas.empty.text.text() == BROKEN
+    assert BROKEN in workspace.models_panel.details.text.text()
+    workspace.prompt_panel.prompt.edit.setPlainText("x")
+    workspace.actions_.generate.trigger()
+    assert workspace.canvas.banner.statement.text() == BROKEN
+    assert queue.jobs() == []
+
+
+def test_without_an_encoder_the_starting_picture_is_not_sent(
+    installed, workspace, queue, qtbot, tmp_path
+):
+    file = tmp_path / "start.png"
+    picture().save(str(file))
+    panel = workspace.prompt_panel
+    panel.start.set_path(str(file))
+    panel.prompt.edit.setPlainText("x")
+    choose(workspace, "no-encoder", qtbot)
+    assert not panel.start.available
+    assert "encoder" in panel.start.accessibleDescription()
+    assert not panel.strength.isVisible()
+    QTest.mouseClick(panel.generate, Qt.MouseButton.LeftButton)
+    assert queue.last.request.start_image is None
+    choose(workspace, "split", qtbot)
+    QTest.mouseClick(panel.generate, Qt.MouseButton.LeftButton)
+    assert queue.last.request.start_image.path == str(file)
+
+
+def test_the_safety_switch_is_there_only_for_models_that_have_a_checker(
+    workspace, queue, qtbot, tmp_path
+):
+    advanced = workspace.prompt_panel.advanced
+    assert advanced.safety.isHidden()
+    folder = tmp_path / "with-safety"
+    (folder / "unet.mlpackage").mkdir(parents=True)
+    workspace.studio.add_model_folder(str(folder))
+    qtbot.waitUntil(lambda: not advanced.safety.isHidden())
+    advanced.safety.setChecked(False)
+    workspace.prompt_panel.prompt.edit.setPlainText("x")
+    QTest.mouseClick(workspace.prompt_panel.generate, Qt.MouseButton.LeftButton)
+    assert queue.last.request.safety_checker is False
+
+
+def drop_on(widget, path):
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(path))])
+    event = QDropEvent(
+        QPointF(5, 5),
+        Qt.DropAction.CopyAction,
+        data,
+        Qt.MouseButton.LeftButton,
+        Qt.KeyboardModifier.NoModifier,
+    )
+    widget.dropEvent(event)
+
+
+def test_a_dropped_folder_is_added_chosen_and_remembered(
+    workspace, open_workspace, tmp_path, qtbot
+):
+    folder = tmp_path / "my-model"
+    (folder / "unet.mlpackage").mkdir(parents=True)
+    drop_on(workspace.models_panel, folder)
+    assert workspace.studio.model.folder == folder
+    qtbot.waitUntil(lambda: workspace.studio.model.usable)
+    workspace.main_window.close()
+    again, _ = open_workspace()
+    assert again.studio.model.folder == folder
+
+
+def test_a_dropped_package_means_its_folder(workspace, tmp_path):
+    package = tmp_path / "my-model" / "unet.mlpackage"
+    package.mkdir(parents=True)
+    drop_on(workspace.models_panel, package)
+    assert workspace.studio.model.folder == package.parent
+
+
+def test_the_add_command_opens_a_dialog_and_adds(workspace, tmp_path, monkeypatch):
+    folder = tmp_path / "chosen"
+    folder.mkdir()
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(folder))
+    workspace.actions_.add_model.trigger()
+    assert workspace.studio.model.folder == folder
+
+
+def test_a_file_is_no_model(workspace, tmp_path):
+    file = tmp_path / "notes.txt"
+    file.write_text("x")
+    workspace.open_path(str(file))
+    assert "notes.txt" in workspace.canvas.banner.statement.text()
+    assert workspace.studio.model.starter
+
+
+def test_removing_an_added_model_leaves_its_files(workspace, tmp_path):
+    folder = tmp_path / "mine"
+    (folder / "unet.mlpackage").mkdir(parents=True)
+    workspace.studio.add_model_folder(str(folder))
+    entry = entry_named(workspace, "mine")
+    menu = workspace.models_panel.menu_for(entry)
+    action = next(a for a in menu.actions() if a.text() == "Remove from List")
+    action.trigger()
+    assert workspace.studio.models.entry(folder) is None
+    assert workspace.studio.model.starter
+    assert folder.is_dir()
+
+
+def test_a_remembered_model_that_is_gone_is_reported(workspace, open_workspace, tmp_path, qtbot):
+    folder = paths.models_dir() / "soon-gone"
+    (folder / "unet.mlpackage").mkdir(parents=True)
+    workspace.studio.settings.selected_model = str(folder)
+    workspace.main_window.close()
+    (folder / "unet.mlpackage").rmdir()
+    folder.rmdir()
+    again, _ = open_workspace()
+    assert again.studio.model.starter
+    assert "soon-gone" in again.canvas.banner.statement.text()
+
+
+def test_details_escape_what_files_say(workspace, tmp_path, qtbot):
+    folder = tmp_path / "<b>bold</b>&"
+    (folder / "unet.mlpackage").mkdir(parents=True)
+    workspace.studio.add_model_folder(str(folder))
+    qtbot.waitUntil(lambda: workspace.studio.model.usable)
+    workspace.models_panel.details_section.set_open(True)
+    assert "<b>bold" not in workspace.models_panel.details.text.text()

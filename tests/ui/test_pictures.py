@@ -1,0 +1,245 @@
+"""Finished pictures: dragging, copying, saving, trashing, using them again."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QFile, QItemSelectionModel, QMimeData, QPointF, Qt, QUrl
+from PySide6.QtGui import QDropEvent, QGuiApplication, QImage
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QFileDialog
+
+from gui.request import RandomSource
+from gui.state.pictures import drag_data
+from tests.support.pictures import picture
+
+COLOURS = ("#a03020", "#30a020", "#2030a0")
+
+
+@pytest.fixture
+def made(workspace, queue, qtbot):
+    """Three finished pictures, oldest first."""
+    workspace.prompt_panel.prompt.edit.setPlainText("three flags")
+    workspace.prompt_panel.count.spin.setValue(3)
+    workspace.prompt_panel.guidance.spin.setValue(3.5)
+    QTest.mouseClick(workspace.prompt_panel.generate, Qt.MouseButton.LeftButton)
+    queue.run()
+    paths = [queue.picture(picture(colour=colour)) for colour in COLOURS]
+    queue.finish()
+    qtbot.waitUntil(lambda: workspace.canvas.view.path() == paths[-1])
+    qtbot.waitUntil(lambda: all(p.thumbnail for p in workspace.studio.pictures.pictures()))
+    return paths
+
+
+def same_pixels(one: QImage, other: QImage) -> bool:
+    form = QImage.Format.Format_RGB888
+    return one.convertToFormat(form) == other.convertToFormat(form)
+
+
+def test_a_drag_offers_the_saved_file_and_its_pixels(made):
+    data = drag_data([made[0]])
+    assert [url.toLocalFile() for url in data.urls()] == [made[0]]
+    assert same_pixels(QImage(data.imageData()), QImage(made[0]))
+
+
+def test_a_drag_of_several_offers_every_file(workspace, made):
+    view = workspace.filmstrip.list
+    view.selectAll()
+    data = workspace.studio.pictures.mimeData(view.selectedIndexes())
+    assert {url.toLocalFile() for url in data.urls()} == set(made)
+    assert view.dragEnabled()
+
+
+def test_choosing_in_the_filmstrip_shows_that_picture(workspace, made, qtbot):
+    strip = workspace.filmstrip
+    index = workspace.studio.pictures.index(2)
+    at = strip.list.visualRect(index).center()
+    QTest.mouseClick(strip.list.viewport(), Qt.MouseButton.LeftButton, pos=at)
+    qtbot.waitUntil(lambda: workspace.canvas.view.path() == made[0])
+    assert same_pixels(workspace.canvas.view.image(), QImage(made[0]))
+
+
+def test_arrow_keys_walk_the_filmstrip(workspace, made, qtbot):
+    workspace.filmstrip.list.setFocus()
+    QTest.keyClick(workspace.filmstrip.list, Qt.Key.Key_Right)
+    qtbot.waitUntil(lambda: workspace.canvas.view.path() == made[1])
+
+
+def test_copy_puts_file_and_pixels_on_the_clipboard(workspace, made):
+    workspace.actions_.copy_picture.trigger()
+    data = QGuiApplication.clipboard().mimeData()
+    assert [url.toLocalFile() for url in data.urls()] == [made[-1]]
+    assert same_pixels(QImage(data.imageData()), QImage(made[-1]))
+
+
+def test_edit_copy_means_text_in_a_text_field_and_the_picture_elsewhere(workspace, made, qtbot):
+    edit = workspace.prompt_panel.prompt.edit
+    edit.setFocus()
+    edit.selectAll()
+    workspace.edit_command("copy")
+    assert QGuiApplication.clipboard().text() == "three flags"
+    workspace.filmstrip.list.setFocus()
+    workspace.edit_command("copy")
+    assert QGuiApplication.clipboard().mimeData().hasImage()
+
+
+def test_save_as_writes_the_same_bytes(workspace, made, tmp_path, monkeypatch):
+    target = tmp_path / "my picture"
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(target), ""))
+    workspace.actions_.save_as.trigger()
+    assert Path(f"{target}.png").read_bytes() == Path(made[-1]).read_bytes()
+    assert [p.name for p in tmp_path.glob("*.part")] == []
+
+
+def test_save_as_into_a_missing_folder_is_one_sentence(workspace, made, tmp_path, monkeypatch):
+    target = tmp_path / "gone" / "x.png"
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(target), ""))
+    workspace.actions_.save_as.trigger()
+    assert "could not be saved" in workspace.canvas.banner.statement.text()
+    assert not target.parent.exists()
+
+
+def use_own_trash(tmp_path, monkeypatch):
+    """Let the freedesktop Trash lie in the test's folder (macOS uses the person's own)."""
+    (tmp_path / "xdg").mkdir()
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "xdg"))
+
+
+def test_move_to_trash_keeps_the_file_there(workspace, made, tmp_path, monkeypatch, qtbot):
+    use_own_trash(tmp_path, monkeypatch)
+    bytes_ = Path(made[-1]).read_bytes()
+    workspace.filmstrip.list.setFocus()
+    QTest.keyClick(workspace.filmstrip.list, Qt.Key.Key_Delete)
+    assert not Path(made[-1]).exists()
+    if sys.platform != "darwin":
+        trashed = [p for p in tmp_path.rglob("*.png") if p.name == Path(made[-1]).name]
+        assert [p.read_bytes() for p in trashed] == [bytes_]
+    qtbot.waitUntil(lambda: workspace.canvas.view.path() == made[1])
+
+
+def test_the_trash_keys_in_a_text_field_move_no_picture(workspace, made):
+    workspace.prompt_panel.prompt.edit.setFocus()
+    workspace.trash_pictures()
+    assert all(Path(path).exists() for path in made)
+
+
+def test_a_file_that_will_not_go_stays_on_the_strip(workspace, made, monkeypatch):
+    class Stuck(QFile):
+        def moveToTrash(self) -> bool:
+            return False
+
+    monkeypatch.setattr("gui.state.desktop.QFile", Stuck)
+    workspace.filmstrip.list.setFocus()
+    workspace.actions_.trash.trigger()
+    assert Path(made[-1]).exists()
+    assert workspace.studio.pictures.rowCount() == 3
+    assert "Trash" in workspace.canvas.banner.statement.text()
+
+
+def test_use_these_settings_makes_the_same_request_again(workspace, queue, made):
+    panel = workspace.prompt_panel
+    record = workspace.canvas.picture.record
+    panel.prompt.edit.setPlainText("something else")
+    panel.guidance.spin.setValue(12)
+    panel.advanced.random_source.select_data(RandomSource.TORCH.value)
+    workspace.actions_.use_settings.trigger()
+    QTest.mouseClick(panel.generate, Qt.MouseButton.LeftButton)
+    again = queue.last.request
+    assert (again.prompt, again.seed, again.guidance_scale) == (
+        "three flags",
+        record.request.seed,
+        3.5,
+    )
+    assert (again.count, again.random_source) == (1, RandomSource.NUMPY)
+
+
+def test_use_as_starting_picture(workspace, queue, made):
+    workspace.actions_.use_as_start.trigger()
+    panel = workspace.prompt_panel
+    panel.strength.spin.setValue(0.35)
+    QTest.mouseClick(panel.generate, Qt.MouseButton.LeftButton)
+    start = queue.last.request.start_image
+    assert (start.path, start.strength) == (made[-1], 0.35)
+    QTest.mouseClick(panel.start.remove_button, Qt.MouseButton.LeftButton)
+    QTest.mouseClick(panel.generate, Qt.MouseButton.LeftButton)
+    assert queue.last.request.start_image is None
+
+
+def drop(widget, data: QMimeData) -> None:
+    event = QDropEvent(
+        QPointF(10, 10),
+        Qt.DropAction.CopyAction,
+        data,
+        Qt.MouseButton.LeftButton,
+        Qt.KeyboardModifier.NoModifier,
+    )
+    widget.dropEvent(event)
+
+
+def test_a_dropped_file_becomes_the_starting_picture(workspace, tmp_path):
+    file = tmp_path / "start.png"
+    picture(40, 30).save(str(file))
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(file))])
+    drop(workspace.prompt_panel.start, data)
+    assert workspace.prompt_panel.start.path() == str(file)
+    assert workspace.prompt_panel.strength.isVisible()
+
+
+def test_dropped_pixels_without_a_file_are_kept_as_one(workspace):
+    data = QMimeData()
+    data.setImageData(picture(40, 30))
+    drop(workspace.prompt_panel.start, data)
+    assert same_pixels(QImage(workspace.prompt_panel.start.path()), picture(40, 30))
+
+
+def test_a_file_that_is_no_picture_is_refused_in_one_sentence(workspace, tmp_path):
+    file = tmp_path / "letter.png"
+    file.write_text("dear reader")
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(file))])
+    drop(workspace.prompt_panel.start, data)
+    assert workspace.prompt_panel.start.path() == ""
+    assert "letter.png" in workspace.canvas.banner.statement.text()
+
+
+def test_the_context_menu_acts_on_the_picture_on_show(workspace, made):
+    texts = [a.text() for a in workspace.picture_menu().actions() if a.text()]
+    assert texts[:2] == ["Copy Picture", "Save Picture As…"]
+    assert "Use as Starting Picture" in texts
+
+
+def test_zoom_true_size_shows_one_pixel_per_pixel(workspace, made):
+    view = workspace.canvas.view
+    assert view.picture_rect().width() > 64
+    workspace.actions_.true_size.trigger()
+    ratio = view.devicePixelRatioF()
+    assert view.picture_rect().width() * ratio == 64
+    workspace.actions_.fit.trigger()
+    assert view.picture_rect().width() > 64
+
+
+def test_fitting_keeps_the_shape_and_stays_inside(workspace, queue, qtbot):
+    workspace.prompt_panel.prompt.edit.setPlainText("wide")
+    QTest.mouseClick(workspace.prompt_panel.generate, Qt.MouseButton.LeftButton)
+    queue.run()
+    path = queue.picture(picture(1536, 512))
+    queue.finish()
+    view = workspace.canvas.view
+    qtbot.waitUntil(lambda: view.path() == path)
+    rect = view.picture_rect()
+    assert rect.width() / rect.height() == pytest.approx(3.0, rel=0.02)
+    assert view.rect().contains(rect.toRect())
+
+
+def test_selecting_several_and_trashing_them(workspace, made, tmp_path, monkeypatch):
+    use_own_trash(tmp_path, monkeypatch)
+    view, pictures = workspace.filmstrip.list, workspace.studio.pictures
+    view.setFocus()
+    for row in (0, 1):
+        view.selectionModel().select(pictures.index(row), QItemSelectionModel.SelectionFlag.Select)
+    workspace.actions_.trash.trigger()
+    assert [Path(path).exists() for path in made] == [True, False, False]
+    assert pictures.rowCount() == 1

@@ -1,0 +1,344 @@
+"""The window as a whole: start, look, layout, settings, menus, reach."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QColor
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QAbstractButton, QApplication, QScrollBar, QWidget
+
+from gui.ui.tones import DARK, LIGHT
+from tests.support.pictures import picture
+
+HEAVY = ("torch", "diffusers", "transformers", "coremltools", "numpy", "PIL", "scipy", "httpx")
+
+_START = """
+import json, os, sys
+from gui import app as application
+app = application.make_application()
+from tests.support.fake_queue import FakeQueue
+from PySide6.QtCore import QTimer
+heavy = json.loads(sys.argv[1])
+def loaded(): return sorted(name for name in heavy if name in sys.modules)
+report = {}
+queue = FakeQueue()
+window = application.open_window(app, queue)
+def first(): report.update(first=loaded(), workspace_at_first=window.workspace is not None,
+                           started_at_first=queue.started)
+window.first_painted.connect(first)
+def after():
+    report.update(after=loaded(), started=queue.started, model=window.workspace.studio.model.name)
+    window.workspace.prompt_panel.prompt.edit.setPlainText("a cat")
+    QTimer.singleShot(1500, end)
+def end():
+    report["end"] = loaded()
+    print(json.dumps(report), flush=True)
+    window.close()
+window.furnished.connect(lambda: QTimer.singleShot(300, after))
+sys.exit(app.exec())
+"""
+
+
+def start_in_own_process(tmp_path, source, *arguments, **extra):
+    env = {**os.environ, "SFUMATO_HOME": str(tmp_path), "QT_QPA_PLATFORM": "offscreen", **extra}
+    return subprocess.run(
+        [sys.executable, "-c", source, *arguments],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_the_window_process_loads_nothing_heavy_and_starts_the_engine_after_the_first_paint(
+    tmp_path,
+):
+    import json
+
+    done = start_in_own_process(tmp_path, _START, json.dumps(HEAVY))
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout.splitlines()[-1])
+    assert report["first"] == report["after"] == report["end"] == []
+    assert report["workspace_at_first"] is False
+    assert (report["started_at_first"], report["started"]) == (0, 1)
+
+
+_OPEN_FILE = """
+import sys
+from gui import app as application
+from tests.support.fake_queue import FakeQueue
+from PySide6.QtGui import QFileOpenEvent
+from PySide6.QtCore import QTimer
+app = application.make_application()
+app.sendEvent(app, QFileOpenEvent(sys.argv[1]))      # Finder may be quicker than the window
+window = application.open_window(app, FakeQueue())
+def look():
+    panel = window.workspace.prompt_panel
+    print(panel.start.path())
+    app.sendEvent(app, QFileOpenEvent(sys.argv[2]))
+    print(window.workspace.studio.model.folder)
+    window.close()
+window.furnished.connect(lambda: QTimer.singleShot(200, look))
+sys.exit(app.exec())
+"""
+
+
+def test_files_from_finder_arrive_early_or_late(tmp_path):
+    file = tmp_path / "start.png"
+    picture().save(str(file))
+    folder = tmp_path / "a-model"
+    folder.mkdir()
+    done = start_in_own_process(tmp_path / "home", _OPEN_FILE, str(file), str(folder))
+    assert done.stdout.split("\n")[:2] == [str(file), str(folder)], done.stderr
+
+
+_SCALED = """
+import sys
+from gui import app as application
+from tests.support.fake_queue import FakeQueue
+app = application.make_application()
+window = application.make_window(app)
+application.furnish(app, window, FakeQueue())
+window.resize(1100, 700); window.show(); app.processEvents()
+shot = window.grab()
+print(shot.width(), shot.height(), shot.devicePixelRatio())
+import os; sys.stdout.flush(); os._exit(0)
+"""
+
+
+@pytest.mark.parametrize("scale", [1, 2])
+def test_the_window_is_drawn_at_the_screens_scale(tmp_path, scale):
+    done = start_in_own_process(tmp_path, _SCALED, QT_SCALE_FACTOR=str(scale))
+    assert done.stdout.split() == [str(1100 * scale), str(700 * scale), f"{scale}.0"], done.stderr
+
+
+# -- look ---------------------------------------------------------------------------------------
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance, WCAG 2.2."""
+    rgb = QColor(colour)
+    parts = [
+        c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4
+        for c in (rgb.redF(), rgb.greenF(), rgb.blueF())
+    ]
+    return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
+
+
+def contrast(one: str, other: str) -> float:
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("tones", [LIGHT, DARK], ids=["light", "dark"])
+def test_text_stands_out_from_every_ground_it_is_on(tones):
+    pairs = [
+        (text, ground)
+        for text in (tones.text, tones.secondary)
+        for ground in (tones.panel, tones.canvas, tones.field, tones.overlay, tones.accent_soft)
+    ]
+    pairs += [
+        (tones.on_accent, tones.accent),
+        (tones.on_accent, tones.accent_hover),
+        (tones.on_accent, tones.accent_pressed),
+        (tones.warning, tones.panel),
+        (tones.warning, tones.accent_soft),
+        (tones.text, tones.error_soft),
+        (tones.accent, tones.panel),
+        (tones.accent, tones.overlay),
+    ]
+    poor = {pair: round(contrast(*pair), 2) for pair in pairs if contrast(*pair) < 4.5}
+    assert poor == {}
+
+
+@pytest.mark.parametrize(("choice", "tones"), [("dark", DARK), ("light", LIGHT)])
+def test_the_appearance_changes_at_once(workspace, choice, tones):
+    workspace.studio.settings.appearance = "light" if choice == "dark" else "dark"
+    workspace.studio.settings.appearance = choice
+    shot = workspace.main_window.grab().toImage()
+    ratio = shot.devicePixelRatio()
+    canvas = workspace.canvas.mapTo(workspace.main_window, workspace.canvas.rect().topLeft())
+    at = (round((canvas.x() + 6) * ratio), round((canvas.y() + 30) * ratio))
+    assert shot.pixelColor(*at).name().upper() == tones.canvas
+    panel = workspace.prompt_panel
+    at = panel.mapTo(workspace.main_window, panel.rect().topLeft())
+    pixel = shot.pixelColor(round((at.x() + 3) * ratio), round((at.y() + 60) * ratio))
+    assert pixel.name().upper() == tones.panel
+
+
+# -- layout -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [(1024, 640), (2560, 1440)])
+def test_everything_has_room_from_small_to_large(workspace, size):
+    window = workspace.main_window
+    window.resize(*size)
+    QApplication.processEvents()
+    assert (window.width(), window.height()) == size
+    button = workspace.prompt_panel.generate
+    assert window.rect().contains(button.mapTo(window, button.rect().center()))
+    for widget in workspace.findChildren(QAbstractButton):
+        if widget.isVisible() and widget.text() and widget.visibleRegion().boundingRect():
+            needed = widget.fontMetrics().horizontalAdvance(widget.text())
+            assert widget.width() >= needed, widget.text()
+
+
+def test_columns_can_be_hidden_and_come_back(workspace):
+    for action, column in (
+        (workspace.actions_.models, workspace.models_panel),
+        (workspace.actions_.options, workspace.prompt_panel),
+    ):
+        action.trigger()
+        assert not column.isVisible()
+        action.trigger()
+        assert column.isVisible()
+
+
+def test_state_comes_back_at_the_next_start(workspace, open_workspace, tmp_path):
+    start = tmp_path / "start.png"
+    picture().save(str(start))
+    panel, window = workspace.prompt_panel, workspace.main_window
+    panel.prompt.edit.setPlainText("two lines\nof prompt")
+    panel.negative.edit.setPlainText("noise")
+    panel.steps.spin.setValue(33)
+    panel.scheduler.setCurrentText("UniPC")
+    panel.seed.set_value(77)
+    panel.seed.lock.setChecked(True)
+    panel.start.set_path(str(start))
+    panel.strength.spin.setValue(0.4)
+    panel.advanced.compute_unit.select_data("CPU_AND_NE")
+    window.resize(1200, 700)
+    workspace.splitter.setSizes([240, 600, 360])
+    sizes = workspace.splitter.sizes()
+    before = panel.draft()
+    workspace.actions_.models.trigger()
+    window.close()
+    again, _ = open_workspace()
+    assert again.prompt_panel.draft() == before
+    assert again.models_panel.isHidden()
+    again.actions_.models.trigger()
+    QApplication.processEvents()
+    assert abs(again.splitter.sizes()[2] - sizes[2]) <= 2
+
+
+def test_a_damaged_settings_file_costs_no_start(home, open_workspace):
+    file = home / "data" / "settings.ini"
+    file.parent.mkdir(parents=True)
+    file.write_text(
+        "[session]\ndraft={not json\n[window]\nappearance=purple\n[models]\nfolders=12\n"
+        "[layout]\n1\\columns=@ByteArray(junk)\n1\\geometry=junk\n"
+    )
+    workspace, _ = open_workspace()
+    assert workspace.prompt_panel.prompt.text() == ""
+    assert workspace.studio.settings.appearance == "system"
+
+
+def test_closing_ends_the_queue(workspace, queue):
+    workspace.main_window.close()
+    assert queue.is_shut_down
+
+
+# -- reach --------------------------------------------------------------------------------------
+
+
+def focusable(root: QWidget) -> list[QWidget]:
+    return [
+        w
+        for w in root.findChildren(QWidget)
+        if w.focusPolicy() & Qt.FocusPolicy.TabFocus
+        and not isinstance(w, QScrollBar)
+        and w.objectName() not in ("qt_scrollarea_viewport", "qt_spinbox_lineedit")
+        and w.isVisibleTo(root)
+    ]
+
+
+def name_of(widget: QWidget) -> str:
+    return widget.accessibleName() or getattr(widget, "text", lambda: "")()
+
+
+def test_every_control_has_a_name_for_assistive_programs(workspace, queue, qtbot):
+    workspace.prompt_panel.advanced_section.set_open(True)
+    workspace.models_panel.details_section.set_open(True)
+    workspace.show_error_of_model()
+    workspace.prompt_panel.prompt.edit.setPlainText("x")
+    QTest.mouseClick(workspace.prompt_panel.generate, Qt.MouseButton.LeftButton)
+    queue.run()
+    queue.picture(picture())
+    controls = focusable(workspace.main_window)
+    nameless = [
+        f"{type(w).__name__} in {type(w.parent()).__name__}" for w in controls if not name_of(w)
+    ]
+    assert len(controls) > 25
+    assert nameless == []
+
+
+def test_tab_reaches_every_control(workspace):
+    window = workspace.main_window
+    workspace.prompt_panel.advanced_section.set_open(True)
+    wanted = {w for w in focusable(window) if w.isEnabled()}
+    window.activateWindow()
+    workspace.prompt_panel.negative.edit.setFocus()
+    reached = set()
+    for _ in range(3 * len(wanted)):
+        reached.add(QApplication.focusWidget())
+        QTest.keyClick(QApplication.focusWidget(), Qt.Key.Key_Tab)
+    missed = [f"{type(w).__name__} {name_of(w)}" for w in wanted - reached]
+    assert missed == []
+
+
+def test_no_two_commands_share_a_shortcut(workspace):
+    actions = [action for menu in workspace.actions_.menus for action in menu.actions()]
+    keys = [a.shortcut().toString() for a in actions if not a.shortcut().isEmpty()]
+    assert len(keys) == len(set(keys))
+    for expected in ("Ctrl+Return", "Ctrl+.", "Ctrl+S", "Ctrl+C", "Ctrl+,", "Ctrl+O", "Ctrl+/"):
+        assert expected in keys
+
+
+def test_settings_count_at_once(workspace, queue, tmp_path):
+    from PySide6.QtWidgets import QFileDialog
+
+    workspace.actions_.settings.trigger()
+    dialog = workspace._dialogs["settings"]
+    dialog.compute_unit.select_data("CPU_ONLY")
+    QTest.mouseClick(dialog.previews, Qt.MouseButton.LeftButton)
+    original = QFileDialog.getExistingDirectory
+    try:
+        QFileDialog.getExistingDirectory = staticmethod(lambda *_: str(tmp_path))  # type: ignore[method-assign]
+        QTest.mouseClick(dialog.change_folder, Qt.MouseButton.LeftButton)
+    finally:
+        QFileDialog.getExistingDirectory = original  # type: ignore[method-assign]
+    workspace.prompt_panel.prompt.edit.setPlainText("x")
+    QTest.mouseClick(workspace.prompt_panel.generate, Qt.MouseButton.LeftButton)
+    request = queue.last.request
+    assert (request.compute_unit, request.previews, request.output_dir) == (
+        "CPU_ONLY",
+        False,
+        str(tmp_path),
+    )
+    assert [name_of(w) for w in focusable(dialog) if not name_of(w)] == []
+
+
+def test_about_names_versions_and_licences(workspace):
+    import gui
+
+    workspace.actions_.about.trigger()
+    dialog = workspace._dialogs["about"]
+    QTest.mouseClick(dialog.copy_button, Qt.MouseButton.LeftButton)
+    text = QApplication.clipboard().text()
+    assert f"Sfumato {gui.__version__}" in text
+    assert "torch 2" in text
+    assert "SIL Open Font License" in dialog.licences.toPlainText()
+
+
+def test_the_shortcut_list_shows_every_shortcut(workspace):
+    from PySide6.QtWidgets import QLabel
+
+    workspace.actions_.shortcuts.trigger()
+    texts = [one.text() for one in workspace._dialogs["shortcuts"].findChildren(QLabel)]
+    assert "Ctrl+Return" in texts
+    assert "Move to Trash" in texts
