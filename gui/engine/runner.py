@@ -226,6 +226,10 @@ class EngineRunner:
         with contextlib.suppress(OSError):  # full: it will wake anyway; closed: too late
             self._wake_write.send(b"w")
 
+    def reset(self) -> None:
+        """End the engine, whatever it is doing; the next job starts another."""
+        self._drop()
+
     def close(self) -> None:
         """End the engine and free everything."""
         if self._client is not None:

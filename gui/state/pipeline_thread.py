@@ -6,8 +6,10 @@ imported: the engine imports torch and Core ML in its own process.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,10 +19,12 @@ from PySide6.QtCore import QObject, QThread, Signal
 from PySide6.QtGui import QImage
 
 from gui.engine import messages
-from gui.request import PictureRequest
+from gui.request import ErrorKind, PictureRequest, SfumatoError
 
 if TYPE_CHECKING:
     from gui.engine.runner import EngineRunner, Outcome
+
+log = logging.getLogger(__name__)
 
 _MAX_IDLE_DEATHS = 3
 _DEATHS_SECONDS = 60.0
@@ -173,7 +177,12 @@ class PipelineThread(QThread):
             elif isinstance(event, messages.Image):
                 self.picture_saved.emit(event)
 
-        outcome = runner.run(work.job_id, work.request, work.first, on_event)
+        try:
+            outcome = runner.run(work.job_id, work.request, work.first, on_event)
+        except Exception as error:
+            # A defect of ours must not leave the window with a job that never ends.
+            outcome = _defect(error)
+            runner.reset()
         self.job_ended.emit(work.job_id, outcome)
         return outcome
 
@@ -210,6 +219,15 @@ def _image(preview: messages.Preview | None) -> QImage | None:
         preview.rgb, preview.width, preview.height, 3 * preview.width, QImage.Format.Format_RGB888
     )
     return view.copy()  # the view does not keep the bytes alive
+
+
+def _defect(error: Exception) -> Outcome:
+    from gui.engine.runner import Outcome, OutcomeStatus
+
+    log.exception("the pipeline thread failed")
+    detail = "".join(traceback.format_exception(error))
+    message = "Something went wrong inside Sfumato; the details say what."
+    return Outcome(OutcomeStatus.FAILED, SfumatoError(ErrorKind.INTERNAL, message, detail))
 
 
 def _default_runner(on_state: Callable[[str], None]) -> EngineRunner:

@@ -240,6 +240,22 @@ def test_a_hung_engine_is_ended_retried_and_set_aside(
     assert "stopped answering" in heard.failures[0][1].message
 
 
+def test_a_defect_in_the_thread_ends_the_job_and_nothing_else(
+    make: Callable[..., Heard], qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard = make()
+    heard.queue.start()
+    with monkeypatch.context() as patch:
+        patch.setattr(PipelineThread, "_keep", lambda *_: 1 / 0)
+        bad = heard.queue.submit(ask("x"))
+        qtbot.waitUntil(ended(bad), timeout=WAIT)
+    assert heard.failures[0][1].kind is ErrorKind.INTERNAL
+    assert "ZeroDivisionError" in heard.failures[0][1].detail
+    good = heard.queue.submit(ask("y"))
+    qtbot.waitUntil(ended(good), timeout=WAIT)
+    assert (bad.status, good.status) == ("failed", "done")
+
+
 class TestClosing:
     def test_closing_while_generating_keeps_the_job_and_its_pictures(
         self, make: Callable[..., Heard], qtbot: QtBot
