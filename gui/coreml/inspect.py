@@ -84,6 +84,11 @@ def _describe(path: Path) -> Description:
         raise SfumatoError(
             ErrorKind.BAD_MODEL, f"{path.name} cannot be read.", f"{path}: {error}"
         ) from error
+    except (ValueError, LookupError, ArithmeticError, TypeError, RecursionError) as error:
+        # A file may parse and yet say what makes no sense (a size of a thousand digits).
+        raise SfumatoError(
+            ErrorKind.BAD_MODEL, f"The description in {path.name} makes no sense.", repr(error)
+        ) from error
 
 
 def _role_by_inputs(description: Description) -> FileRole:
