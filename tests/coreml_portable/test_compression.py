@@ -268,7 +268,8 @@ def test_a_convolution_compressed_by_coremltools_runs(method: str, tmp_path: Pat
         config = optimize.OpMagnitudePrunerConfig(target_sparsity=0.5)
         small = optimize.prune_weights(dense, optimize.OptimizationConfig(config))
     small.save(str(tmp_path / "small.mlpackage"))
-    optimize.decompress_weights(small).save(str(tmp_path / "again.mlpackage"))
+    again: Any = optimize.decompress_weights(small)
+    again.save(str(tmp_path / "again.mlpackage"))
     x = {"x": _random.standard_normal((1, 40, 6, 6)).astype(np.float32)}
     got, want = (
         next(iter(load(tmp_path / f"{name}.mlpackage")(x).values())) for name in ("small", "again")

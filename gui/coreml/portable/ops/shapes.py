@@ -19,7 +19,8 @@ from gui.coreml.portable.ops.context import (
 
 
 def _concatenate(axis: int, *tensors: torch.Tensor) -> torch.Tensor:
-    return torch.cat(tensors, axis)
+    # MIL joins single numbers too (sizes of flexible shapes)
+    return torch.cat([t.reshape(1) if t.ndim == 0 else t for t in tensors], axis)
 
 
 def _stack(axis: int, *tensors: torch.Tensor) -> torch.Tensor:
@@ -77,7 +78,7 @@ def concat(ctx: RuleContext, op: Op) -> Any:
             raise ctx.unsupported(op, "interleaving of flexible shapes")
         axis = normalized_axis(axis, len(shape))
         return ctx.emit(torch.reshape, ctx.emit(_stack, axis + 1, *tensors), shape)
-    return tensors[0] if len(tensors) == 1 else ctx.emit(_concatenate, axis, *tensors)
+    return ctx.emit(_concatenate, axis, *tensors)
 
 
 @rule("stack")

@@ -160,6 +160,7 @@ def _around_groups(graph: Graph, op: Op, core: _Standardised) -> tuple[Ref, int,
         return None
     sizes = [int(d) for d in grouped if d is not None]
     plain = [int(d) for d in whole if d is not None]
+    after = graph.types[out.name].shape
     groups = sizes[1]
     # Everything behind the group axis must be one group's channels and positions
     fits = (
@@ -168,7 +169,9 @@ def _around_groups(graph: Graph, op: Op, core: _Standardised) -> tuple[Ref, int,
         and groups > 0
         and plain[1] % groups == 0
         and math.prod(sizes[2:]) == math.prod(plain[1:]) // groups
-        and graph.types[out.name].shape == whole
+        and after[:2] == whole[:2]  # positions may come out flattened: two reshapes in one
+        and None not in after
+        and len(after) > 2
     )
     return (source, groups, out) if fits else None
 
@@ -226,4 +229,6 @@ def _per_channel(graph: Graph, operand: Operand, channels: int, rank: int) -> np
 def group_norm(ctx: RuleContext, op: Op) -> Any:
     gamma, beta = (torch.from_numpy(op.attributes[name]) for name in ("gamma", "beta"))
     groups, eps = op.attributes["groups"], op.attributes["epsilon"]
-    return ctx.emit(F.group_norm, ctx.tensor(op, "x"), groups, gamma, beta, eps)
+    result = ctx.emit(F.group_norm, ctx.tensor(op, "x"), groups, gamma, beta, eps)
+    shape = op.outputs[0][1].static_shape
+    return result if shape == ctx.shape(op, "x") else ctx.emit(torch.reshape, result, shape)
