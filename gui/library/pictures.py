@@ -93,7 +93,9 @@ def read_record(path: Path) -> PictureRecord | None:
     try:
         with Image.open(path) as image:
             text = image.info.get(RECORD_KEY)
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+    except (
+        UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError,
+    ) as error:  # fmt: skip
         raise SfumatoError(
             ErrorKind.BAD_IMAGE, f"This file is not a picture that can be read: {path}", repr(error)
         ) from error

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import io
 import json
 import os
+import random
 import re
 import resource
 import shutil
 import signal
 import subprocess
 import sys
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -145,6 +149,29 @@ class TestMetadata:
             with pytest.raises(SfumatoError) as caught:
                 pictures.read_record(tmp_path / name)
             assert caught.value.kind is ErrorKind.BAD_IMAGE
+
+    def test_damaged_files_of_any_kind_raise_nothing_else(self, tmp_path: Path) -> None:
+        request, record = make("漢字\nx", output_dir=str(tmp_path))
+        path = pictures.save_picture(noise(), record, request)
+        sources = [path.read_bytes()]
+        with Image.open(path) as image:
+            for form in ("TIFF", "GIF", "WEBP", "JPEG"):
+                buffer = io.BytesIO()
+                image.save(buffer, form)
+                sources.append(buffer.getvalue())
+        chance = random.Random(3)
+        file = tmp_path / "damaged.png"
+        for _ in range(1500):
+            data = bytearray(chance.choice(sources))
+            if chance.random() < 0.3:
+                del data[chance.randrange(len(data)) :]
+            for _ in range(chance.randint(0, 6)):
+                if data:
+                    data[chance.randrange(min(len(data), 500))] = chance.randrange(256)
+            file.write_bytes(data)
+            with warnings.catch_warnings(), contextlib.suppress(SfumatoError):
+                warnings.simplefilter("ignore")
+                assert isinstance(pictures.read_record(file), PictureRecord | None)
 
 
 class TestNames:
