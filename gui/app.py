@@ -85,6 +85,8 @@ def furnish(app: Application, window: MainWindow, queue: object | None = None) -
     Args:
         queue: stands in for the real job queue (tests).
     """
+    from gui.state.desktop import services
+    from gui.state.presence import Presence
     from gui.state.studio import Studio
     from gui.ui.appearance import Appearance
 
@@ -93,7 +95,9 @@ def furnish(app: Application, window: MainWindow, queue: object | None = None) -
 
         queue = JobQueue(app)
     appearance = Appearance(app, window.settings.appearance)
-    return window.furnish(Studio(window.settings, queue, app), appearance)
+    studio = Studio(window.settings, queue, app)
+    Presence(studio, services())
+    return window.furnish(studio, appearance)
 
 
 def open_window(app: Application, queue: object | None = None) -> MainWindow:

@@ -5,24 +5,32 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
+from functools import cache
 from pathlib import Path
 
-from PySide6.QtCore import QFile, QMimeData, QProcess, QUrl
-from PySide6.QtGui import QDesktopServices, QGuiApplication, QImage
+from PySide6.QtCore import QFile, QMimeData
+from PySide6.QtGui import QGuiApplication, QImage
 
 from gui import paths
+from gui.mac import MacServices, mac_services
 from gui.request import ErrorKind, SfumatoError
 
 REVEAL_LABEL = "Reveal in Finder" if sys.platform == "darwin" else "Show in File Manager"
 
 
+@cache
+def services() -> MacServices:
+    """The desktop's services, looked for once."""
+    return mac_services()
+
+
 def reveal(path: str) -> None:
-    """Show a file in Finder, selected; elsewhere open the folder it lies in."""
-    if sys.platform == "darwin":
-        QProcess.startDetached("/usr/bin/open", ["-R", path])
-        return
-    folder = path if Path(path).is_dir() else str(Path(path).parent)
-    QDesktopServices.openUrl(QUrl.fromLocalFile(folder))
+    """Show a file in Finder, selected; elsewhere open the folder it lies in.
+
+    Raises:
+        SfumatoError: STORAGE when it is gone, UNSUPPORTED when there is no file manager.
+    """
+    services().reveal(Path(path))
 
 
 def move_to_trash(path: str) -> SfumatoError | None:

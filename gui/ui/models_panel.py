@@ -22,7 +22,7 @@ from PySide6.QtWidgets import (
 )
 
 from gui.state import describe
-from gui.state.desktop import REVEAL_LABEL, reveal
+from gui.state.desktop import REVEAL_LABEL
 from gui.state.models import ModelEntry, ModelLibrary
 from gui.ui.appearance import current_tones
 from gui.ui.controls import Section, icon_button, label
@@ -35,6 +35,8 @@ DETAILS_HEIGHT = 264
 
 class ModelDetails(QWidget):
     """Every fact of one model, guessed ones marked, and the folder it lies in."""
+
+    reveal_requested = Signal(str)
 
     def __init__(self) -> None:
         super().__init__()
@@ -76,7 +78,7 @@ class ModelDetails(QWidget):
 
     def _on_reveal(self) -> None:
         if self._entry is not None:
-            reveal(str(self._entry.folder))
+            self.reveal_requested.emit(str(self._entry.folder))
 
 
 def details_html(entry: ModelEntry, tones: Tones) -> str:
@@ -104,6 +106,7 @@ class ModelsPanel(QFrame):
     add_requested = Signal()
     folder_dropped = Signal(str)
     remove_requested = Signal(object)
+    reveal_requested = Signal(str)
 
     def __init__(self, models: ModelLibrary) -> None:
         super().__init__()
@@ -128,6 +131,7 @@ class ModelsPanel(QFrame):
         self.list.selectionModel().currentChanged.connect(self._on_current)
         self.list.customContextMenuRequested.connect(self._on_menu)
         self.add_button.clicked.connect(self.add_requested)
+        self.details.reveal_requested.connect(self.reveal_requested)
         models.modelReset.connect(self._mark_current)
 
     def _lay_out(self) -> None:
@@ -182,7 +186,7 @@ class ModelsPanel(QFrame):
         menu = QMenu(self)
         if entry is not None:
             menu.addAction("Use This Model", lambda: self.model_chosen.emit(entry))
-            menu.addAction(REVEAL_LABEL, lambda: reveal(str(entry.folder)))
+            menu.addAction(REVEAL_LABEL, lambda: self.reveal_requested.emit(str(entry.folder)))
             if entry.added:
                 menu.addAction("Remove from List", lambda: self.remove_requested.emit(entry))
             menu.addSeparator()

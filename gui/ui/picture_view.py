@@ -185,7 +185,10 @@ class _Surface(QWidget):
         wanted = (rect.size() * ratio).toSize()
         if self._scaled.size() != wanted:
             smooth = Qt.TransformationMode.SmoothTransformation
-            image = self.image.scaled(wanted, Qt.AspectRatioMode.IgnoreAspectRatio, smooth)
+            image = self.image
+            if not image.hasAlphaChannel():
+                image = image.convertToFormat(QImage.Format.Format_RGB32)  # scales twice as fast
+            image = image.scaled(wanted, Qt.AspectRatioMode.IgnoreAspectRatio, smooth)
             self._scaled = QPixmap.fromImage(image)
             self._scaled.setDevicePixelRatio(ratio)
         return self._scaled

@@ -156,6 +156,7 @@ class Workspace(QWidget):
         self.models_panel.add_requested.connect(self.choose_model_folder)
         self.models_panel.folder_dropped.connect(self.studio.add_model_folder)
         self.models_panel.remove_requested.connect(self.studio.remove_model)
+        self.models_panel.reveal_requested.connect(self.reveal)
         panel.generate_requested.connect(self.generate)
         panel.draft_changed.connect(self._save_draft)
         panel.failed.connect(self.show_error)
@@ -287,7 +288,14 @@ class Workspace(QWidget):
 
     def reveal_picture(self) -> None:
         if self.canvas.picture is not None:
-            desktop.reveal(self.canvas.picture.path)
+            self.reveal(self.canvas.picture.path)
+
+    def reveal(self, path: str) -> None:
+        """Show a file or folder in the file manager."""
+        try:
+            desktop.reveal(path)
+        except SfumatoError as error:
+            self.show_error(error)
 
     def trash_pictures(self) -> None:
         # In a text field the same keys delete text; no picture may go by mistake.

@@ -89,7 +89,8 @@ def test_without_an_encoder_the_starting_picture_is_not_sent(
     assert queue.last.request.start_image is None
     choose(workspace, "split", qtbot)
     QTest.mouseClick(panel.generate, Qt.MouseButton.LeftButton)
-    assert queue.last.request.start_image.path == str(file)
+    start = queue.last.request.start_image
+    assert start is not None and start.path == str(file)
 
 
 def test_the_safety_switch_is_there_only_for_models_that_have_a_checker(

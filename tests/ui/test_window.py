@@ -286,7 +286,9 @@ def test_tab_reaches_every_control(workspace):
     reached = set()
     for _ in range(3 * len(wanted)):
         reached.add(QApplication.focusWidget())
-        QTest.keyClick(QApplication.focusWidget(), Qt.Key.Key_Tab)
+        focus = QApplication.focusWidget()
+        assert focus is not None
+        QTest.keyClick(focus, Qt.Key.Key_Tab)
     missed = [f"{type(w).__name__} {name_of(w)}" for w in wanted - reached]
     assert missed == []
 
