@@ -140,9 +140,20 @@ _OURS = frozenset(
         "tau_func",
     }
 )
+MAX_TRAIN_TIMESTEPS = 10_000
+"""Ten times what any published model was trained with; more can only be damage."""
 # diffusers implements no "sample" prediction for these.
 _NO_SAMPLE_PREDICTION = frozenset(
-    ("PNDM", "DPM++ SDE", "DPM++ SDE Karras", "DPM2", "DPM2 Karras", "DPM2 a", "DPM2 a Karras")
+    (
+        "PNDM",
+        "Euler a",
+        "DPM++ SDE",
+        "DPM++ SDE Karras",
+        "DPM2",
+        "DPM2 Karras",
+        "DPM2 a",
+        "DPM2 a Karras",
+    )
 )
 
 
@@ -178,8 +189,10 @@ def make_scheduler(name: str, sidecar: Sidecar) -> Scheduler:
     settings["prediction_type"] = sidecar.prediction_type
     settings = {key: value for key, value in settings.items() if key in accepted}
     try:
+        if not 0 < settings["num_train_timesteps"] <= MAX_TRAIN_TIMESTEPS:
+            raise ValueError(f"num_train_timesteps is {settings['num_train_timesteps']}")
         return cast(Scheduler, cls(**settings))
-    except (TypeError, ValueError, NotImplementedError) as error:
+    except (TypeError, ValueError, RuntimeError, AttributeError) as error:
         raise SfumatoError(
             ErrorKind.BAD_MODEL,
             f"The model's scheduler settings do not suit {name}.",

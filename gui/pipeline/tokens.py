@@ -63,8 +63,9 @@ class ClipTokenizer:
 
     def __init__(self, folder: Path | None = None, pad_id: int | None = None) -> None:
         self._tokenizer = _build(folder or resource("tokenizer"))
-        self.start_id: int = self._tokenizer.token_to_id(START)
-        self.end_id: int = self._tokenizer.token_to_id(END)
+        start, end = self._tokenizer.encode(START + END, add_special_tokens=False).ids
+        self.start_id = start
+        self.end_id = end
         self.pad_id = self.end_id if pad_id is None else pad_id
         pad = self._tokenizer.id_to_token(self.pad_id)
         if pad is None:

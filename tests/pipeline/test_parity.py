@@ -33,7 +33,8 @@ PROMPT = "a red apple on a blue table, 'studio' light"
 NEGATIVE = "blurry, ugly!!"
 SEED = 1234
 LATENT_TOLERANCE = 1e-5
-"""Relative to the largest latent (measured: 0 beside diffusers, 7e-7 beside the published DPM++ SDE)."""
+"""Relative to the largest latent (measured: 0 beside diffusers, 7e-7 beside the
+published DPM++ SDE)."""
 
 Pipes = Callable[[str], Any]
 

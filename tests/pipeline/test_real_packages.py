@@ -1,0 +1,131 @@
+"""The whole way on real Core ML packages: inspect, sidecar, portable runtime, pipeline, beside
+diffusers on the weights the packages were converted from."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from gui.coreml.inspect import inspect_model, load_sidecar
+from gui.coreml.model import ComponentKind
+from gui.coreml.portable import PortableRuntime
+from gui.pipeline.pipeline import GeneratedPicture, Hooks, Pipeline
+from gui.request import ComputeUnit, PictureRequest, RandomSource, SfumatoError, StartImage
+from tests.pipeline.reference import diffusers_scheduler
+from tests.pipeline.test_image_to_image import image_to_image
+from tests.pipeline.test_parity import NEGATIVE, PROMPT, SEED, settings_of, theirs
+from tests.support.tiny_models import TinyModel
+
+
+def generate(folder: Path, **changes: Any) -> GeneratedPicture:
+    info = inspect_model(folder)
+    assert info.problems == ()
+    pipeline = Pipeline(info, load_sidecar(info), PortableRuntime(), ComputeUnit.CPU_ONLY)
+    base = {
+        "prompt": PROMPT,
+        "model": str(folder),
+        "negative_prompt": NEGATIVE,
+        "steps": 4,
+        "guidance_scale": 5.0,
+        "scheduler": "DPM++ 2M",
+        "seed": SEED,
+        "random_source": RandomSource.TORCH,
+    }
+    (picture,) = pipeline.generate(PictureRequest(**{**base, **changes}), Hooks())
+    pipeline.close()
+    return picture
+
+
+def expected(model: TinyModel, pipe: Any = None, **arguments: Any) -> np.ndarray:
+    scheduler = diffusers_scheduler("DPM++ 2M", **settings_of(model.kind))
+    asked = {
+        "prompt": PROMPT,
+        "negative_prompt": NEGATIVE,
+        "num_inference_steps": 4,
+        "guidance_scale": 5.0,
+    }
+    return theirs(model.kind, pipe or model.pipe, scheduler, SEED, **(asked | arguments))[0]
+
+
+def decibels(pixels: np.ndarray, reference: np.ndarray) -> float:
+    """Peak signal-to-noise ratio of two pictures."""
+    error = ((pixels.astype(float) - reference) ** 2).mean()
+    return float("inf") if error == 0 else 10 * np.log10(255**2 / error)
+
+
+@pytest.mark.parametrize("kind", ["tiny_sd1", "tiny_sd2v", "tiny_sdxl"])
+def test_float32_packages(kind: str, request: pytest.FixtureRequest) -> None:
+    """Within a rounding step of diffusers' picture."""
+    model: TinyModel = request.getfixturevalue(kind)
+    picture = generate(model.folder)
+    reference = expected(model)
+    assert reference.std() > 5
+    assert np.abs(picture.pixels.astype(int) - reference).max() <= 1
+    assert picture.record.model_hash
+    assert picture.record.model_name == f"Tiny {model.kind}"
+
+
+def test_float16_packages_in_apples_layout(tiny_sd1_fp16: TinyModel) -> None:
+    picture = generate(tiny_sd1_fp16.folder)
+    assert decibels(picture.pixels, expected(tiny_sd1_fp16)) > 40
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("sd1_b1_chunked", {"unet_batch": 1, "chunked": True, "precision": "fp32"})],
+)
+def test_chunks_and_a_unet_of_batch_one(
+    tiny_models: Callable[..., TinyModel], name: str, options: dict[str, Any]
+) -> None:
+    model = tiny_models(name, "sd1", **options)
+    picture = generate(model.folder)
+    assert np.abs(picture.pixels.astype(int) - expected(model)).max() <= 1
+
+
+def test_image_to_image_on_packages(tiny_sd1: TinyModel, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(5).integers(0, 256, (8, 8, 3), np.uint8)
+    photo = Image.fromarray(pixels).resize((64, 64), Image.Resampling.BICUBIC)
+    photo.save(tmp_path / "photo.png")
+    picture = generate(tiny_sd1.folder, start_image=StartImage(str(tmp_path / "photo.png"), 0.5))
+    pipe = image_to_image(tiny_sd1.pipe, "sd1")
+    reference = expected(tiny_sd1, pipe, image=photo, strength=0.5)
+    assert np.abs(picture.pixels.astype(int) - reference).max() <= 1
+
+
+def test_the_safety_checker_on_packages(tiny_sd1: TinyModel) -> None:
+    assert ComponentKind.SAFETY_CHECKER in inspect_model(tiny_sd1.folder).components
+    assert generate(tiny_sd1.folder).record.safety == "passed"
+    assert generate(tiny_sd1.folder, safety_checker=False).record.safety == "off"
+
+
+def test_every_part_of_one_family_in_another(
+    tiny_sd1: TinyModel, tiny_sdxl: TinyModel, tmp_path: Path
+) -> None:
+    """An SDXL text encoder beside an SD1 UNet: one sentence, before any picture."""
+    for package in tiny_sd1.folder.iterdir():
+        if "text_encoder" not in package.name:
+            (tmp_path / package.name).symlink_to(package)
+    for package in tiny_sdxl.folder.glob("*text_encoder_2*"):
+        (tmp_path / package.name.replace("text_encoder_2", "text_encoder")).symlink_to(package)
+    info = inspect_model(tmp_path)
+    with pytest.raises(SfumatoError) as caught:
+        pipeline = Pipeline(info, load_sidecar(info), PortableRuntime(), ComputeUnit.ALL)
+        list(pipeline.generate(PictureRequest(PROMPT, str(tmp_path), steps=2), Hooks()))
+    assert caught.value.kind == "bad-model"
+    assert len(caught.value.message.split(". ")) <= 2
+
+
+def test_torch_is_left_as_it_was(tiny_sd1: TinyModel) -> None:
+    """A picture does not disturb torch's own random numbers."""
+    torch.manual_seed(3)
+    before = torch.random.get_rng_state()
+    generate(tiny_sd1.folder, scheduler="Euler a", random_source=RandomSource.NUMPY)
+    assert torch.equal(before, torch.random.get_rng_state())
+    assert importlib.import_module("torch").is_grad_enabled()
