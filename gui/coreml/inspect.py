@@ -169,6 +169,7 @@ def inspect_model(folder: Path) -> ModelInfo:
     A folder such as a repository's root, with the files one or two levels below, is followed to
     them if there is only one such place (`ModelInfo.folder` is then that place).
     """
+    folder = folder.absolute()
     found = _Findings()
     place = _locate(folder, found)
     if place is not None:

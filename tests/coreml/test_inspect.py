@@ -146,6 +146,18 @@ def test_a_folder_is_followed_down_to_its_only_variant(tiny_sd1: TinyModel, tmp_
     assert info.folder == place
 
 
+def test_a_relative_path_will_do(
+    tiny_sd1: TinyModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = copy_of(tiny_sd1.folder, tmp_path / "Inks" / "packages")
+    (folder / "sfumato.json").unlink()
+    for path in folder.glob("*.mlpackage"):  # names without the model's
+        path.rename(folder / path.name.removeprefix("Stable_Diffusion_version_tiny_sd1_"))
+    monkeypatch.chdir(folder)
+    info = inspect_model(Path())
+    assert (info.problems, info.folder, info.name) == ((), folder, "Inks")
+
+
 def test_several_variants_must_be_told_apart(tiny_sd1: TinyModel, tmp_path: Path) -> None:
     copy_of(tiny_sd1.folder, tmp_path / "original" / "packages")
     copy_of(tiny_sd1.folder, tmp_path / "split_einsum" / "packages")
