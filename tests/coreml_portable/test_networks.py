@@ -27,12 +27,14 @@ def package(model: TinyModel, suffix: str) -> Path:
     return path
 
 
-def example_inputs(model: TinyModel, latent: tuple[int, int], step: float) -> dict[str, Tensor]:
+def example_inputs(
+    model: TinyModel, latent: tuple[int, int], step: float, batch: int = 2
+) -> dict[str, Tensor]:
     """Seeded inputs of a UNet, each exact in fp16, so that rounding them plays no part."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(5)
-        examples = unet_examples(model.kind, latent, 2)
-    examples["timestep"] = torch.full((2,), step)
+        examples = unet_examples(model.kind, latent, batch)
+    examples["timestep"] = torch.full((batch,), step)
     return {name: tensor.half().float() for name, tensor in examples.items()}
 
 
@@ -73,25 +75,23 @@ def split_v2(tiny_models: Callable[..., TinyModel]) -> TinyModel:
 
 
 @pytest.fixture(scope="module")
-def control(tiny_models: Callable[..., TinyModel]) -> TinyModel:
-    """A ControlNet, its UNet, and the plain UNet as two chunks; SPLIT_EINSUM, fp32."""
+def plain(tiny_models: Callable[..., TinyModel]) -> TinyModel:
+    """diffusers' own attention as macOS 15's fused op, with a ControlNet and its UNet; fp32."""
     return tiny_models(
-        "sd1_control_chunked",
+        "sd1_plain_control_macos15",
         "sd1",
         precision="fp32",
-        attention="split_einsum",
+        attention="none",
+        target="macOS15",
         controlnet=True,
-        chunked=True,
         encoder=False,
     )
 
 
 @pytest.fixture(scope="module")
-def plain_macos15(tiny_models: Callable[..., TinyModel]) -> TinyModel:
-    """diffusers' own attention, as macOS 15's fused op; fp16."""
-    return tiny_models(
-        "sd1_plain_macos15", "sd1", attention="none", target="macOS15", encoder=False
-    )
+def chunked(tiny_models: Callable[..., TinyModel]) -> TinyModel:
+    """The UNet as two chunks, for one picture at a time; fp32."""
+    return tiny_models("sd1_b1_chunked", "sd1", unet_batch=1, chunked=True, precision="fp32")
 
 
 @pytest.mark.parametrize("kind", ["tiny_sd1", "tiny_sd2v", "tiny_sdxl"])
@@ -125,13 +125,13 @@ def test_fp16_unet_in_split_einsum_layout(step: float, tiny_sd1_fp16: TinyModel)
     }
 
 
-def test_fp16_unet_with_fused_attention_op(plain_macos15: TinyModel) -> None:
-    network = load(package(plain_macos15, "unet"))
-    inputs = example_inputs(plain_macos15, (8, 8), 21.0)
+def test_unet_with_fused_attention_op(plain: TinyModel) -> None:
+    network = load(package(plain, "unet"))
+    inputs = example_inputs(plain, (8, 8), 21.0)
     got = network(arrays(inputs))["noise_pred"]
-    want = by_diffusers(plain_macos15.pipe.unet, inputs)[0].numpy()
-    assert decibels(got, want) >= FP16_WEIGHTS
-    assert network.rewrites == {"group_norm": modules_of(plain_macos15.pipe.unet, nn.GroupNorm)}
+    want = by_diffusers(plain.pipe.unet, inputs)[0].numpy()
+    assert decibels(got, want) >= FP32_WEIGHTS
+    assert network.rewrites == {"group_norm": modules_of(plain.pipe.unet, nn.GroupNorm)}
 
 
 def test_unet_in_split_einsum_v2_layout(split_v2: TinyModel) -> None:
@@ -143,42 +143,40 @@ def test_unet_in_split_einsum_v2_layout(split_v2: TinyModel) -> None:
     assert network.rewrites["split_einsum"] == modules_of(split_v2.pipe.unet, Attention)
 
 
-def test_controlnet_and_its_unet(control: TinyModel) -> None:
-    inputs = example_inputs(control, (8, 8), 401.0)
+def test_controlnet_and_its_unet(plain: TinyModel) -> None:
+    inputs = example_inputs(plain, (8, 8), 401.0)
     condition = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
-    controlnet = load(control.folder / "ControlNet_tiny_edges.mlpackage")
+    controlnet = load(plain.folder / "ControlNet_tiny_edges.mlpackage")
     residuals = controlnet({**arrays(inputs), "controlnet_cond": condition.numpy()})
-    down, middle = by_diffusers(control.controlnet, inputs, controlnet_cond=condition)
+    down, middle = by_diffusers(plain.controlnet, inputs, controlnet_cond=condition)
     names = [f"additional_residual_{n}" for n in range(len(down) + 1)]
     assert list(residuals) == names
     for name, want in zip(names, (*down, middle), strict=True):
         assert decibels(residuals[name], want.numpy()) >= FP32_WEIGHTS
-    assert controlnet.rewrites["split_einsum"] == modules_of(control.controlnet, Attention)
 
-    unet = load(package(control, "control-unet"))
+    unet = load(package(plain, "control-unet"))
     assert [residuals[name].shape for name in names] == residual_shapes((8, 8), 2)
     got = unet({**arrays(inputs), **residuals})["noise_pred"]
     want = by_diffusers(
-        control.pipe.unet,
+        plain.pipe.unet,
         inputs,
         down_block_additional_residuals=down,
         mid_block_additional_residual=middle,
     )[0]
     assert decibels(got, want.numpy()) >= FP32_WEIGHTS
-    assert unet.rewrites["split_einsum"] == modules_of(control.pipe.unet, Attention)
 
 
-def test_chunks_run_as_the_whole_unet(control: TinyModel) -> None:
+def test_chunks_run_as_the_whole_unet(chunked: TinyModel) -> None:
     stages = [
         stage
         for part in ("unet_chunk1", "unet_chunk2")
-        for stage in read_stages(package(control, part))
+        for stage in read_stages(package(chunked, part))
     ]
     network = PortableModel(stages)
     assert list(network.inputs) == ["sample", "timestep", "encoder_hidden_states"]
     assert list(network.outputs) == ["noise_pred"]
-    inputs = example_inputs(control, (8, 8), 401.0)
-    want = by_diffusers(control.pipe.unet, inputs)[0].numpy()
+    inputs = example_inputs(chunked, (8, 8), 401.0, batch=1)
+    want = by_diffusers(chunked.pipe.unet, inputs)[0].numpy()
     assert decibels(network(arrays(inputs))["noise_pred"], want) >= FP32_WEIGHTS
 
 

@@ -148,7 +148,7 @@ class Lowering(RuleContext):
 
     def _translate(self, op: Op) -> None:
         if op.type == "const":
-            self.values[op.name] = constant_value(op)
+            self.values[op.name] = _checked_constant(op)
             return
         self._place = f"{op.type} {op.name}"
         for (name, stated), value in zip(op.outputs, apply_rule(self, op), strict=False):
@@ -306,6 +306,14 @@ def _specialised_op(context: _ShapeInference, op: Op) -> Op:
     if len(results) == 1 and not results[0].is_meta:  # arithmetic with shapes: now a constant
         return Op("const", {}, outputs, {"val": results[0].numpy()})
     return Op(op.type, op.inputs, outputs, op.attributes)
+
+
+def _checked_constant(op: Op) -> Any:
+    """The constant, which must have the shape that the program states for it."""
+    value, stated = constant_value(op), op.outputs[0][1]
+    if isinstance(value, (np.ndarray, Blob)) and stated.is_static and value.shape != stated.shape:
+        raise ProgramError(f"the constant {op.name} of {stated.shape} holds {value.shape}")
+    return value
 
 
 def check_ops(function: Function) -> None:

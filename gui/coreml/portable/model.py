@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,7 +50,7 @@ def read_stages(path: Path, function: str = "") -> list[Stage]:
     if not path.is_dir():
         raise SfumatoError(ErrorKind.BAD_MODEL, f"{path.name} is missing.", str(path))
     read = _read_compiled if path.suffix == ".mlmodelc" else _read_package
-    return translated(path.name, lambda: read(path, function))
+    return _translated(path.name, lambda: read(path, function))
 
 
 def _read_package(path: Path, function: str) -> list[Stage]:
@@ -99,7 +99,7 @@ def _choose(functions: dict[str, Function], wanted: str) -> Function:
     raise ProgramError(f"which function to run is not stated: {', '.join(sorted(functions))}")
 
 
-def translated(name: str, action: Callable[[], _Result]) -> _Result:
+def _translated(name: str, action: Callable[[], _Result]) -> _Result:
     """Do something with a file, its failures told as `SfumatoError`.
 
     Args:
@@ -159,7 +159,7 @@ class PortableModel:
         rewriting: bool = True,
         channels_last: bool = True,
     ) -> None:
-        self._stages: list[Stage] = list(stages)
+        self._stages = [Stage(stage.function, stage.source) for stage in stages]
         self._compute = compute
         self._options: dict[str, bool] = {"rewriting": rewriting, "channels_last": channels_last}
         self._name = stages[0].source
@@ -170,7 +170,8 @@ class PortableModel:
             if all(stated.is_static for _, stated in stage.function.inputs):
                 shapes = tuple(stated.static_shape for _, stated in stage.function.inputs)
                 self._plan(stage, shapes)
-                stage.function.ops.clear()  # lowered for good: lets go of the program
+                # Lowered for good: let go of the program, keep its signature
+                stage.function = dataclasses.replace(stage.function, ops=[])
 
     @property
     def inputs(self) -> Mapping[str, TensorSpec]:
@@ -245,7 +246,7 @@ class PortableModel:
     def _plan(self, stage: Stage, shapes: tuple[tuple[int, ...], ...]) -> Plan:
         plan = stage.plans.get(shapes)
         if plan is None:
-            plan = translated(stage.source, lambda: self._lower(stage, shapes))
+            plan = _translated(stage.source, lambda: self._lower(stage, shapes))
             while len(stage.plans) >= _KEPT_PLANS:
                 stage.plans.pop(next(iter(stage.plans)))
             stage.plans[shapes] = plan
@@ -280,18 +281,18 @@ def _interface(
                 inputs[name] = _spec(name, stated, name in optional)
         for name in stage.function.outputs:
             if name not in types:
-                raise translated_error(stage, f"the output {name} is never computed")
+                raise _damaged(stage, f"the output {name} is never computed")
             results[name] = _spec(name, types[name], False)
             read.discard(name)
     if outputs is None:
         outputs = [name for name in results if name not in read]
     missing = [name for name in outputs if name not in results]
     if missing:
-        raise translated_error(stages[-1], f"no output {missing[0]}")
+        raise _damaged(stages[-1], f"no output {missing[0]}")
     return inputs, {name: results[name] for name in outputs}
 
 
-def translated_error(stage: Stage, detail: str) -> SfumatoError:
+def _damaged(stage: Stage, detail: str) -> SfumatoError:
     return SfumatoError(
         ErrorKind.BAD_MODEL, f"{stage.source} is damaged or no Core ML program.", detail
     )
@@ -310,8 +311,3 @@ def _owned(tensor: torch.Tensor) -> np.ndarray:
     if tensor.is_floating_point():
         tensor = tensor.float()
     return np.array(tensor.numpy(), order="C")
-
-
-def size_of(spec: TensorSpec) -> int:
-    """Elements of a static tensor."""
-    return math.prod(d or 0 for d in spec.shape)

@@ -32,6 +32,9 @@ Value = Symbol | torch.Tensor
 CONVOLUTIONS: tuple[TorchCall, ...] = (F.conv1d, F.conv2d, F.conv3d)
 """By number of spatial axes, less one."""
 
+_MOST_INTEGERS = 1 << 16
+"""More than any list of sizes or axes holds; a damaged file may claim billions."""
+
 _REQUIRED: Any = object()
 
 _TORCH_TYPES = {
@@ -177,7 +180,10 @@ class RuleContext(ABC):
     def integers(self, op: Op, name: str, default: list[int] | None = None) -> list[int]:
         if default is not None and not self.has(op, name):
             return default
-        return [int(v) for v in np.asarray(self.constant(op, name)).reshape(-1)]
+        values = np.asarray(self.constant(op, name))
+        if values.size > _MOST_INTEGERS:
+            raise ProgramError(f"{op.type} at {op.name}: {name} holds {values.size} numbers")
+        return [int(v) for v in values.reshape(-1)]
 
     def number(self, op: Op, name: str, default: float | None = None) -> float:
         if default is not None and not self.has(op, name):
