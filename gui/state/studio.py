@@ -45,6 +45,8 @@ class Activity:
 
     phase: Phase = Phase.IDLE
     prompt: str = ""
+    engine_up: bool = False
+    """While starting: the engine is there, and the job is on its way to it."""
     component: str = ""
     index: int = 0
     total: int = 0
@@ -229,6 +231,8 @@ class Studio(QObject):
     def _on_engine_state(self, state: str) -> None:
         self.engine_state = state
         self.engine_state_changed.emit(state)
+        if self._activity.phase is Phase.STARTING:
+            self._set_activity(replace(self._activity, engine_up=self._engine_is_up()))
 
     def _on_job_changed(self, job: Any) -> None:
         waiting = len(self._waiting_jobs())
@@ -254,7 +258,16 @@ class Studio(QObject):
 
     def _fresh(self, job: Any, waiting: int) -> Activity:
         request = job.request
-        return Activity(Phase.STARTING, request.prompt, count=request.count, waiting=waiting)
+        return Activity(
+            Phase.STARTING,
+            request.prompt,
+            engine_up=self._engine_is_up(),
+            count=request.count,
+            waiting=waiting,
+        )
+
+    def _engine_is_up(self) -> bool:
+        return self.engine_state not in ("off", "starting", "lost")
 
     def _on_loading(self, loading: Any) -> None:
         if self._activity.phase in (Phase.IDLE, Phase.STOPPING):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 from collections.abc import Iterable
 from importlib import metadata
 
@@ -120,4 +121,6 @@ class ShortcutsDialog(QDialog):
 def _licences() -> str:
     own = "Sfumato is free software under the MIT licence.\n\n"
     file = paths.resource("LICENSES.md")
-    return own + (file.read_text(encoding="utf-8") if file.is_file() else "")
+    text = file.read_text(encoding="utf-8") if file.is_file() else ""
+    # One look for headings of every level: the box is small.
+    return own + re.sub(r"^#+ (.*)$", r"**\1**", text, flags=re.MULTILINE)

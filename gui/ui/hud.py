@@ -17,7 +17,7 @@ LONG_LOAD_SECONDS = 8.0
 def activity_text(activity: Activity) -> tuple[str, str]:
     """What is going on, and the figures beside it."""
     if activity.phase is Phase.STARTING:
-        return "Starting the engine…", ""
+        return "Preparing…" if activity.engine_up else "Starting the engine…", ""
     if activity.phase is Phase.LOADING:
         part = COMPONENTS.get(activity.component, activity.component.replace("_", " "))
         place = f"{activity.index + 1} of {activity.total}" if activity.total else ""

@@ -7,6 +7,7 @@ workspace in: what a person sees is a window that is there at once and complete 
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Signal
@@ -27,8 +28,8 @@ MINIMUM = (1024, 640)
 FIRST_SIZE = (1320, 860)
 LEFT_WIDTH = 272
 RIGHT_WIDTH = 324
-HEAD_HEIGHT = 50
-"""Tool bar with its line below."""
+HEAD_HEIGHT = 50 if sys.platform == "darwin" else 77
+"""Tool bar with its line below; the menu bar above it where it is in the window."""
 
 
 class MainWindow(QMainWindow):

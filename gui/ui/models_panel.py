@@ -85,7 +85,9 @@ def details_html(entry: ModelEntry, tones: Tones) -> str:
     """The facts as a small table.  Everything that came from files is escaped."""
     parts: list[str] = []
     if entry.problem:
-        parts.append(f'<p style="color:{tones.warning}">{escape(entry.problem)}</p>')
+        parts.append(
+            f'<p style="color:{tones.warning}; margin-bottom:6px">{escape(entry.problem)}</p>'
+        )
     if entry.info is not None:
         rows = "".join(
             f'<tr><td style="color:{tones.secondary}; padding:0 12px 5px 0">{escape(name)}</td>'

@@ -92,7 +92,7 @@ class FakeQueue(QObject):
         return job
 
     def load(self, component: str, index: int, total: int, elapsed: float = 0.0) -> None:
-        values: dict[str, Any] = dict(component=component, index=index, total=total)
+        values = {"component": component, "index": index, "total": total}
         self.loading_changed.emit(SimpleNamespace(job="", elapsed=elapsed, **values))
 
     def step(

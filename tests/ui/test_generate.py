@@ -162,6 +162,14 @@ def test_loading_names_the_component_and_its_time_moves_on(workspace, queue, qtb
     qtbot.waitUntil(lambda: "1 min 2 s" in strip.figures.text(), timeout=4000)
 
 
+def test_a_job_that_waits_for_the_engine_says_so(workspace, queue):
+    type_prompt(workspace)
+    press_generate(workspace)
+    assert workspace.canvas.strip.what.whole_text() == "Starting the engine…"
+    queue.engine_state_changed.emit("ready")
+    assert workspace.canvas.strip.what.whole_text() == "Preparing…"
+
+
 def test_stop_by_button_and_by_shortcut(workspace, queue, qtbot):
     type_prompt(workspace)
     press_generate(workspace)

@@ -11,6 +11,7 @@ from PySide6.QtGui import QDropEvent, QGuiApplication, QImage
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QFileDialog
 
+from gui.mac import FallbackServices
 from gui.request import RandomSource
 from gui.state.pictures import drag_data
 from tests.support.pictures import picture
@@ -203,6 +204,24 @@ def test_a_file_that_is_no_picture_is_refused_in_one_sentence(workspace, tmp_pat
     drop(workspace.prompt_panel.start, data)
     assert workspace.prompt_panel.start.path() == ""
     assert "letter.png" in workspace.canvas.banner.statement.text()
+
+
+def test_reveal_shows_the_file_and_says_when_it_is_gone(workspace, made, monkeypatch):
+    shown = []
+
+    class Finder(FallbackServices):
+        def reveal(self, path):
+            if not path.exists():
+                super().reveal(path)
+            shown.append(path)
+
+    monkeypatch.setattr("gui.state.desktop.services", Finder)
+    workspace.actions_.reveal.trigger()
+    assert shown == [Path(made[-1])]
+    Path(made[-1]).unlink()
+    workspace.actions_.reveal.trigger()
+    assert "no longer where it was" in workspace.canvas.banner.statement.text()
+    assert len(shown) == 1
 
 
 def test_the_context_menu_acts_on_the_picture_on_show(workspace, made):
