@@ -283,9 +283,12 @@ def _not_yet(components: Components, kind: Family) -> str:
     if kind is Family.SDXL_REFINER:
         return "This is a refiner, which only works after another model and cannot be used yet."
     channels = _dim(unet.input("sample"), 1)
-    if channels == 9:
+    # As many channels as the VAE's latents have leave no room for another picture beside them.
+    decoder = components.get(K.VAE_DECODER)
+    plain = decoder is not None and _dim(decoder.input("z"), 1) == channels
+    if channels == 9 and not plain:
         return "This is an inpainting model, which cannot be used yet."
-    if channels == 8:
+    if channels == 8 and not plain:
         return "This is an instruct-pix2pix model, which cannot be used yet."
     if unet.input("timestep_cond") is not None:
         return (
@@ -295,6 +298,14 @@ def _not_yet(components: Components, kind: Family) -> str:
     if unet.kind is K.CONTROL_UNET:
         return "This model has only a ControlNet-ready UNet, which cannot be used on its own yet."
     return ""
+
+
+def _latent_channels(components: Components, unet: ComponentInfo) -> int:
+    """Channels of the latents themselves: what the decoder takes; 0 where nothing says it."""
+    decoder = components.get(K.VAE_DECODER)
+    if decoder is not None and decoder.inputs:
+        return _dim(decoder.inputs[0], 1)
+    return _dim(unet.output("noise_pred"), 1)
 
 
 def _missing(components: Components, kind: Family) -> list[str]:
