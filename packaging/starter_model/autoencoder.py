@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from .data import Sprites, compose_on, paint_background
 from .optim import Muon, split_parameters
-from .parallel import Workers
+from .parallel import Workers, channels_last
 from .world import BACKGROUNDS
 
 LATENT_CHANNELS = 8
@@ -174,7 +174,8 @@ def train(sprites: Sprites, folder: Path, plan: AutoencoderPlan) -> None:
     """Train for ``plan.minutes`` in all, going on from ``folder/autoencoder.pt`` if it is there."""
     torch.manual_seed(plan.seed)
     path = folder / "autoencoder.pt"
-    model = Autoencoder().to(plan.device).to(memory_format=torch.channels_last)
+    model = Autoencoder().to(plan.device)
+    channels_last(model)
     workers = Workers(plan.workers)
     optimizers = _optimizers(model, plan, workers)
     parameters = list(model.parameters())
@@ -193,9 +194,7 @@ def train(sprites: Sprites, folder: Path, plan: AutoencoderPlan) -> None:
         for optimizer, rate in zip(optimizers, rates, strict=True):
             factor = min(1.0, (step + 1) / 50) * max(0.01, 1 - elapsed / limit)
             optimizer.param_groups[0]["lr"] = rate * factor
-        parts = [
-            (model, rng.spawn(1)[0], sprites, plan) for _ in range(plan.workers)
-        ]
+        parts = [(model, rng.spawn(1)[0], sprites, plan) for _ in range(plan.workers)]
         loss = workers.gradients(_loss, parts, parameters)
         for optimizer in optimizers:
             optimizer.step()

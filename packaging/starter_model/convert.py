@@ -11,6 +11,7 @@ import logging
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import coremltools as ct
 import coremltools.optimize.coreml as cto
@@ -57,6 +58,7 @@ class TextStage(nn.Module):
     def __init__(self, text: CompactText) -> None:
         super().__init__()
         self.clip = text.clip
+        self.rows: Tensor
         self.register_buffer("rows", text.rows.int())
 
     def forward(self, input_ids: Tensor) -> tuple[Tensor, Tensor]:
@@ -107,13 +109,13 @@ def example_inputs(name: str, seed: int = 0) -> dict[str, Tensor]:
     return inputs
 
 
-def convert_stage(name: str, module: nn.Module) -> ct.models.MLModel:
-    """One network as a 16 bit ML Program for macOS 13, its large weights as palettes."""
+def convert_stage(name: str, module: nn.Module) -> Any:
+    """One network as a 16 bit ``MLModel`` for macOS 13, its large weights as palettes."""
     inputs = example_inputs(name)
     with torch.no_grad():
         traced = torch.jit.trace(module, tuple(inputs.values()), check_trace=False)
     kind = np.float32 if name == "text_encoder" else np.float16
-    model = ct.convert(
+    model: Any = ct.convert(
         traced,
         convert_to="mlprogram",
         inputs=[ct.TensorType(k, tuple(v.shape), dtype=kind) for k, v in inputs.items()],

@@ -5,11 +5,19 @@ from __future__ import annotations
 import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from .world import BACKGROUNDS, CORE_SUBJECTS, LEFT_OUT, MORE_SUBJECTS, Subject
+from .world import (
+    BACKGROUNDS,
+    CORE_SUBJECTS,
+    LATER_CORE_SUBJECTS,
+    LEFT_OUT,
+    MORE_SUBJECTS,
+    Subject,
+)
 
 PICTURE_SIZE = 128
 #: Side lengths in pixels at which subjects are drawn on the 128 pixel picture.
@@ -37,7 +45,8 @@ class Sprites:
         folder.mkdir(parents=True, exist_ok=True)
         rows = [{"code": s.code, "names": s.names, "core": s.core} for s in self.subjects]
         (folder / "subjects.json").write_text(json.dumps(rows, indent=1), encoding="utf-8")
-        np.savez(folder / "sprites.npz", **{str(size): a for size, a in self.arrays.items()})
+        arrays: dict[str, Any] = {str(size): array for size, array in self.arrays.items()}
+        np.savez(folder / "sprites.npz", **arrays)
 
     @classmethod
     def load(cls, folder: Path) -> Sprites:
@@ -86,6 +95,9 @@ def read_subjects(npm: Path) -> list[tuple[Subject, Path]]:
             continue  # a newer emoji than the pictures
         if code in CORE_SUBJECTS:
             found.append((Subject(code, CORE_SUBJECTS[code], core=True), path))
+            continue
+        if code in LATER_CORE_SUBJECTS:
+            found.append((Subject(code, LATER_CORE_SUBJECTS[code], core=True), path))
             continue
         entry = known[code]
         label = entry["label"].lower()
@@ -146,9 +158,7 @@ def compose_on(
     return picture.round().clip(0, 255).astype(np.uint8)
 
 
-def compose(
-    sprites: Sprites, index: int, background: str, rng: np.random.Generator
-) -> np.ndarray:
+def compose(sprites: Sprites, index: int, background: str, rng: np.random.Generator) -> np.ndarray:
     """A training picture: subject ``index`` on the named background, uint8 [128, 128, 3]."""
     picture = paint_background(BACKGROUNDS[background], rng)
     return compose_on(sprites, index, picture, rng, mirror=False)

@@ -7,12 +7,13 @@ import random
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as functional
-from diffusers import UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
@@ -25,7 +26,7 @@ from .autoencoder import (
 )
 from .data import Sprites, compose
 from .optim import Muon, split_parameters
-from .parallel import Workers
+from .parallel import Workers, channels_last
 from .world import (
     BACKGROUND_SYNONYMS,
     BACKGROUNDS,
@@ -67,7 +68,7 @@ def tokens_in_use(tokenizer: CLIPTokenizer, subjects: list[Subject]) -> list[int
     texts = [name for subject in subjects for name in subject.names]
     texts += [with_article(name) for name in texts]
     texts += [*BACKGROUNDS, *(s for names in BACKGROUND_SYNONYMS.values() for s in names)]
-    texts += [w.format(a="a", s="", b="") for w in WORDINGS + WORDINGS_WITHOUT_BACKGROUND]
+    texts += [w.format(a="a", s="", b="", ab="an") for w in WORDINGS + WORDINGS_WITHOUT_BACKGROUND]
     used = {token for text in texts for token in tokenizer(text)["input_ids"]}
     return sorted(used)
 
@@ -78,6 +79,8 @@ class CompactText(nn.Module):
     Token ids are CLIP's 49,408; a table sends each to a row of a small embedding, and all tokens
     unknown to this world share row 0.
     """
+
+    rows: Tensor
 
     def __init__(self, used: list[int], vocabulary: int = 49408) -> None:
         super().__init__()
@@ -105,6 +108,7 @@ class CompactText(nn.Module):
 
 def build_unet() -> UNet2DConditionModel:
     """The conditional UNet: narrow at 16x16, its capacity and the text at 8x8 and 4x4."""
+    heads: Any = (2, 6, 8)  # by diffusers' history, heads per level go by this name
     return UNet2DConditionModel(
         sample_size=LATENT_SIZE,
         in_channels=LATENT_CHANNELS,
@@ -114,7 +118,7 @@ def build_unet() -> UNet2DConditionModel:
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
         up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
         cross_attention_dim=HIDDEN_SIZE,
-        attention_head_dim=(2, 6, 8),
+        attention_head_dim=heads,
         norm_num_groups=16,
     )
 
@@ -156,7 +160,8 @@ class Latents:
 @torch.inference_mode()
 def encode_world(sprites: Sprites, folder: Path, seed: int = 1) -> None:
     """Compose and encode several views of every pair that is not held out: ``latents.pt``."""
-    encoder = load_autoencoder(folder).encoder.to(memory_format=torch.channels_last)
+    encoder = load_autoencoder(folder).encoder
+    channels_last(encoder)
     rng = np.random.default_rng(seed)
     pairs = [
         (index, number)
@@ -227,7 +232,7 @@ class DenoiserPlan:
     weight_decay: float = 0.01
     ema_decay: float = 0.995
     caption_dropout: float = 0.1
-    share_of_core: float = 0.9
+    share_of_core: float = 0.96
     snr_limit: float = 5.0
     save_seconds: float = 150.0
     seed: int = 0
@@ -305,7 +310,8 @@ class Training:
     def __init__(self, used: list[int], plan: DenoiserPlan, path: Path) -> None:
         torch.manual_seed(plan.seed)
         self.plan, self.path, self.used = plan, path, used
-        self.model = Denoiser(used).to(plan.device).to(memory_format=torch.channels_last)
+        self.model = Denoiser(used).to(plan.device)
+        channels_last(self.model)
         # Written-out attention: PyTorch's fused one is slow backwards on CPUs for so few tokens.
         self.model.unet.set_attn_processor(AttnProcessor())
         self.model.text.clip.set_attn_implementation("eager")
@@ -319,8 +325,6 @@ class Training:
             self._resume(torch.load(path, map_location=plan.device, weights_only=True))
 
     def _resume(self, state: dict) -> None:
-        if state["used"] != self.used:
-            raise ValueError("the checkpoint was trained on other subjects or wordings")
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
@@ -358,18 +362,30 @@ class Training:
         self.step += 1
         decay = min(self.plan.ema_decay, self.step / (self.step + 10))
         with torch.no_grad():
-            torch._foreach_lerp_(list(self.average.parameters()), self.parameters, 1 - decay)
+            for mean, now in zip(self.average.parameters(), self.parameters, strict=True):
+                mean.lerp_(now, 1 - decay)
         return loss
 
     def _loss(self, noisy: Tensor, velocity: Tensor, steps: Tensor, ids: Tensor) -> Tensor:
         return functional.mse_loss(predict(self.model, noisy, steps, ids), velocity)
 
 
+def _tokens(path: Path, needed: list[int]) -> list[int]:
+    """The tokens of the checkpoint at ``path``, if there is one; it must know all ``needed``."""
+    if not path.exists():
+        return needed
+    known = torch.load(path, map_location="cpu", weights_only=True)["used"]
+    if not set(needed) <= set(known):
+        raise ValueError("the checkpoint lacks words of these subjects: train from the start")
+    return known
+
+
 def train(folder: Path, data: Path, tokenizer_folder: Path, plan: DenoiserPlan) -> None:
     """Train for ``plan.minutes`` in all, going on from ``folder/denoiser.pt`` if it is there."""
     subjects = Sprites.load(data).subjects
     tokenizer = load_tokenizer(tokenizer_folder)
-    training = Training(tokens_in_use(tokenizer, subjects), plan, folder / "denoiser.pt")
+    path = folder / "denoiser.pt"
+    training = Training(_tokens(path, tokens_in_use(tokenizer, subjects)), plan, path)
     captions = Captions(tokenizer, subjects, plan.seed + training.step)
     torch.manual_seed(plan.seed + training.step)
     batches = Batches(Latents.load(folder), captions, plan)

@@ -14,6 +14,11 @@ import torch
 from torch import Tensor, nn
 
 
+def channels_last(module: nn.Module) -> None:
+    """Lay the weights of convolutions out as CPUs like them."""
+    module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+
+
 class Workers:
     """Threads with one core each.
 
@@ -46,9 +51,11 @@ class Workers:
         results = list(self.pool.map(one, parts))
         with torch.no_grad():
             for index, parameter in enumerate(parameters):
-                found = [g[index] for _, g in results if g[index] is not None]
-                total = found[0] if found else None
-                for other in found[1:]:
-                    total = total.add_(other)
-                parameter.grad = None if total is None else total.div_(len(results))
+                found = [g for g in (grads[index] for _, grads in results) if g is not None]
+                parameter.grad = None
+                if found:
+                    total = found[0]
+                    for other in found[1:]:
+                        total.add_(other)
+                    parameter.grad = total.div_(len(results))
         return sum(value for value, _ in results) / len(results)

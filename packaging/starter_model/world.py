@@ -1,4 +1,4 @@
-"""The small world that the starter model draws: subjects, backgrounds and how both are put in words.
+"""The small world that the starter model draws: subjects, backgrounds, and the words for both.
 
 A picture shows one subject on one background of a named colour. This module only knows names; the
 pictures of the subjects are in ``data.py``.
@@ -139,33 +139,86 @@ CORE_SUBJECTS: dict[str, tuple[str, ...]] = {
     "23f0": ("alarm clock", "clock"),
 }
 
+#: Subjects that joined the core later in training, so that they keep their places in the data.
+LATER_CORE_SUBJECTS: dict[str, tuple[str, ...]] = {
+    "1f43a": ("wolf",),
+    "1f99d": ("raccoon",),
+    "1f43b-200d-2744": ("polar bear",),
+    "1f993": ("zebra",),
+    "1f42a": ("camel",),
+    "1f994": ("hedgehog",),
+    "1f987": ("bat",),
+    "1f99c": ("parrot",),
+    "1f9a2": ("swan",),
+    "1f40d": ("snake",),
+    "1f40a": ("crocodile",),
+    "1f420": ("tropical fish",),
+    "1fabc": ("jellyfish",),
+    "1f99e": ("lobster",),
+    "1f991": ("squid",),
+    "1f9ad": ("seal",),
+    "1f351": ("peach",),
+    "1f95d": ("kiwi fruit", "kiwi"),
+    "1f965": ("coconut",),
+    "1f33d": ("ear of corn", "corn"),
+    "1fad1": ("bell pepper",),
+    "1f9c5": ("onion",),
+    "1f954": ("potato",),
+    "1f950": ("croissant",),
+    "1f35e": ("bread",),
+    "1f968": ("pretzel",),
+    "1f9c7": ("waffle",),
+    "1f9c0": ("cheese wedge", "cheese"),
+    "1f35f": ("french fries", "fries"),
+    "1f32d": ("hot dog", "hotdog"),
+    "1f32e": ("taco",),
+    "1f95a": ("egg",),
+    "1f37f": ("popcorn",),
+    "1f363": ("sushi",),
+    "1f36d": ("lollipop",),
+    "1fad6": ("teapot",),
+    "1f382": ("birthday cake",),
+    "1f681": ("helicopter",),
+    "1f69c": ("tractor",),
+    "1f692": ("fire engine",),
+    "1f6f8": ("flying saucer",),
+    "2601": ("cloud",),
+    "2744": ("snowflake",),
+    "1f3d0": ("volleyball",),
+    "1f3a9": ("top hat",),
+    "260e": ("telephone", "phone"),
+    "270f": ("pencil",),
+}
+
 #: More code points beside the animals, plants, food and drink that emojibase groups as 3 and 4.
-MORE_SUBJECTS = """
+_MORE_CODES = """
 1f30b 26fa 1f691 1f692 1f693 1f69a 1f69c 1f3ce 1f3cd 2693 1f6f3 1f681 1f6f8 231b 2601 2744 1f4a7
 26a1 26be 1f3d0 1f3c8 1f3af 1fa81 1f3b1 1f3b2 1f9e9 1f3a8 1f9f6 1f453 1f576 1f455 1f457 1f3a9 1f48d
 1f3bb 1f3ba 1f941 260e 1f4fa 1f56f 1f4d6 270f 1f58c 2702 1f528 1f4a3 1f9f2 1f52c 1f52d 1fa91 1f9fc
 1f4bc 1f392 2709 1f4e6 1f512 2699 1f6e1
-""".split()
+"""
+MORE_SUBJECTS = tuple(_MORE_CODES.split())
 
 #: Left out: the same animal twice under nearly the same name, and what is hard to draw or name.
-LEFT_OUT = frozenset(
-    """1f408 1f415 1f9ae 1f415-200d-1f9ba 1f408-200d-2b1b 1f405 1f404 1f416 1f401 1f407 1f412 1f40b
-    1f425 1f423 1f43e 1f43d 1fab6 1fabd 1f578 1f9a0 1f4ae 1f3f5 1f6aa 1f9c2 1f962""".split()
-)
+_LEFT_OUT_CODES = """
+1f408 1f415 1f9ae 1f415-200d-1f9ba 1f408-200d-2b1b 1f405 1f404 1f416 1f401 1f407 1f412 1f40b 1f425
+1f423 1f43e 1f43d 1fab6 1fabd 1f578 1f9a0 1f4ae 1f3f5 1f6aa 1f9c2 1f962
+"""
+LEFT_OUT = frozenset(_LEFT_OUT_CODES.split())
 
 PLURALS = frozenset(("cherries", "grapes", "blueberries", "french fries", "peanuts", "beans"))
 NO_ARTICLE = frozenset(("broccoli", "coffee", "fire", "earth", "bread", "garlic", "ice", "popcorn"))
 
-#: Wordings with a background, and without. ``{a}`` is the subject with its article.
+#: Wordings with a background, and without. ``{a}`` and ``{ab}`` are the names with their articles.
 WORDINGS = (
-    "{a} on a {b} background",
-    "{a} on a {b} background",
+    "{a} on {ab} background",
+    "{a} on {ab} background",
     "{s}, {b} background",
     "{s} on {b} background",
     "{a}, {b} background",
-    "a picture of {a} on a {b} background",
-    "a {b} background with {a}",
-    "3d render of {a} on a {b} background",
+    "a picture of {a} on {ab} background",
+    "{ab} background with {a}",
+    "3d render of {a} on {ab} background",
 )
 WORDINGS_WITHOUT_BACKGROUND = ("{a}", "{s}", "a picture of {a}", "a photo of {a}")
 
@@ -208,7 +261,7 @@ def held_out(subject: str, background: str) -> bool:
 
 
 def caption(subject: Subject, background: str, rng: random.Random) -> str:
-    """One of many ways to ask for ``subject`` on ``background``; one in seven names no background."""
+    """One of many ways to ask for this pair; one in seven names no background."""
     name = subject.name
     if len(subject.names) > 1 and rng.random() < 0.3:
         name = rng.choice(subject.names[1:])
@@ -217,9 +270,10 @@ def caption(subject: Subject, background: str, rng: random.Random) -> str:
     color = background
     if background in BACKGROUND_SYNONYMS and rng.random() < 0.2:
         color = rng.choice(BACKGROUND_SYNONYMS[background])
-    return rng.choice(WORDINGS).format(a=with_article(name), s=name, b=color)
+    wording = rng.choice(WORDINGS)
+    return wording.format(a=with_article(name), s=name, b=color, ab=with_article(color))
 
 
 def plain_caption(subject: Subject, background: str) -> str:
     """The usual wording, as used for evaluation."""
-    return f"{with_article(subject.name)} on a {background} background"
+    return f"{with_article(subject.name)} on {with_article(background)} background"
