@@ -275,6 +275,12 @@ def _interface(
     for stage in stages:
         types = stage.function.types()
         for name, stated in stage.function.inputs:
+            if stated.dtype not in ELEMENT_TYPES:
+                raise SfumatoError(
+                    ErrorKind.UNSUPPORTED,
+                    f"{stage.source} takes {name} as {stated.dtype}, which this program cannot "
+                    "compute with.",
+                )
             if name in results:
                 read.add(name)
             elif name not in inputs:
