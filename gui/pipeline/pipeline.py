@@ -38,7 +38,7 @@ from gui.request import (
     SfumatoError,
 )
 
-SUPPORTED_FAMILIES = (Family.SD1, Family.SD2, Family.SDXL, Family.UNKNOWN)
+SUPPORTED_FAMILIES = {Family.SD1, Family.SD2, Family.SDXL, Family.UNKNOWN}
 
 
 class Cancelled(Exception):  # noqa: N818 - not an error: the person asked for it
@@ -105,7 +105,7 @@ class Pipeline:
         self.sidecar = sidecar
         self.compute_unit = compute_unit
         self.preview: Preview | None = sidecar.preview or published_preview(
-            model.family, model.latent_channels, sidecar
+            sidecar.family, model.latent_channels, sidecar
         )
         """Map for previews; None until fitted, which happens before the first step that asks."""
         self.preview_was_fitted = False
@@ -239,7 +239,9 @@ class Pipeline:
                 negative = self._text.encode(request.negative_prompt)
             notes.append(self._text.note_of_cut(request.negative_prompt, "negative prompt"))
         elif request.negative_prompt:
-            notes.append("The negative prompt had no effect, because guidance was off.")
+            distilled = is_guidance_distilled(self._loaded[self._unet_kind()])
+            reason = "this model takes none" if distilled else "it needs a guidance scale above 1"
+            notes.append(f"The negative prompt had no effect: {reason}.")
         return positive, negative, tuple(note for note in notes if note)
 
     def _previewer(self, hooks: Hooks) -> Previewer:
@@ -366,14 +368,14 @@ def _check_usable(model: ModelInfo, sidecar: Sidecar) -> None:
         raise SfumatoError(ErrorKind.BAD_MODEL, model.problems[0], "\n".join(model.problems))
     have = model.components
     if (
-        model.family not in SUPPORTED_FAMILIES
+        not {model.family, sidecar.family} <= SUPPORTED_FAMILIES
         or ComponentKind.MMDIT in have
         or sidecar.prediction_type == "flow_prediction"
     ):
         raise SfumatoError(
             ErrorKind.UNSUPPORTED,
             "This kind of model cannot be run yet; Stable Diffusion 1, 2 and XL can.",
-            f"family {model.family.value}, predicts {sidecar.prediction_type}",
+            f"family {model.family.value} / {sidecar.family.value}, predicts {sidecar.prediction_type}",
         )
     if not have.keys() & {ComponentKind.TEXT_ENCODER, ComponentKind.TEXT_ENCODER_2}:
         raise SfumatoError(ErrorKind.BAD_MODEL, "The model has no text encoder.")

@@ -343,4 +343,4 @@ def test_guidance_distilled_models_are_told_the_scale(diffusers_pipe: Pipes) -> 
         pipe, torch.tensor([7.0]), embedding_dim=256
     )
     np.testing.assert_allclose(model.last["timestep_cond"], expected, atol=1e-3)
-    assert picture.record.notes
+    assert picture.record.notes == ("The negative prompt had no effect: this model takes none.",)
