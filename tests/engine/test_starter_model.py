@@ -1,0 +1,103 @@
+"""From a prompt to a recognisable picture: the model that ships with the app, through the real
+engine process, judged by colours that the prompt names."""
+
+from __future__ import annotations
+
+import colorsys
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gui.engine import messages
+from gui.engine.runner import EngineRunner, OutcomeStatus
+from gui.library.pictures import read_record
+from gui.request import PictureRequest
+
+ROOT = Path(__file__).parents[2]
+BORDER = 8
+"""Pixels at the edge where the subject, drawn in the middle, does not reach."""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SFUMATO_HOME", str(folder))
+        patch.delenv("SFUMATO_ENGINE_STANDIN", raising=False)
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def runner(home: Path) -> Iterator[EngineRunner]:
+    runner = EngineRunner()
+    yield runner
+    runner.close()
+
+
+def picture(path: str | Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB")).astype(float) / 255
+
+
+def border_hue(pixels: np.ndarray) -> float:
+    """Hue, in degrees, of the mean colour along the four edges."""
+    edge = np.ones(pixels.shape[:2], bool)
+    edge[BORDER:-BORDER, BORDER:-BORDER] = False
+    return 360 * colorsys.rgb_to_hsv(*pixels[edge].mean(0))[0]
+
+
+def share_in_the_middle(pixels: np.ndarray, low: float, high: float) -> float:
+    """Share of the central half's pixels whose hue lies from `low` to `high` degrees (wrapping)
+    and that are clearly coloured."""
+    height, width = pixels.shape[:2]
+    middle = pixels[height // 4 : -(height // 4), width // 4 : -(width // 4)].reshape(-1, 3)
+    hits = 0
+    for rgb in middle:
+        hue, saturation, _ = colorsys.rgb_to_hsv(*rgb)
+        hits += saturation > 0.35 and (360 * hue - low) % 360 <= (high - low) % 360
+    return hits / len(middle)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "background", "subject"),
+    [
+        ("a red apple on a blue background", (195, 250), (335, 25)),
+        ("a red apple on a green background", (80, 170), (335, 25)),
+        ("a banana on a blue background", (195, 250), (30, 70)),
+    ],
+)
+def test_the_picture_shows_what_the_prompt_names(
+    runner: EngineRunner,
+    prompt: str,
+    background: tuple[float, float],
+    subject: tuple[float, float],
+) -> None:
+    made: list[str] = []
+
+    def keep(event: messages.JobEvent) -> None:
+        if isinstance(event, messages.Image):
+            made.append(event.path)
+
+    outcome = runner.run("j", PictureRequest(prompt, "", seed=1), 0, keep)
+    assert outcome.status is OutcomeStatus.FINISHED, outcome.error
+    pixels = picture(made[0])
+    assert background[0] <= border_hue(pixels) <= background[1]
+    assert share_in_the_middle(pixels, *subject) > 0.15
+
+
+def test_the_command_line_uses_it_by_default(home: Path) -> None:
+    target = home / "apple.png"
+    done = subprocess.run(
+        [sys.executable, "-m", "gui.cli", "generate", "--prompt",
+         "a red apple on a blue background", "--seed", "2", "-o", str(target)],
+        capture_output=True, text=True, cwd=ROOT, timeout=200,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert 195 <= border_hue(picture(target)) <= 250
+    record = read_record(target)
+    assert record is not None and record.request.steps
