@@ -375,7 +375,7 @@ def _check_usable(model: ModelInfo, sidecar: Sidecar) -> None:
         raise SfumatoError(
             ErrorKind.UNSUPPORTED,
             "This kind of model cannot be run yet; Stable Diffusion 1, 2 and XL can.",
-            f"family {model.family.value} / {sidecar.family.value}, predicts {sidecar.prediction_type}",
+            f"families {model.family}, {sidecar.family}; predicts {sidecar.prediction_type}",
         )
     if not have.keys() & {ComponentKind.TEXT_ENCODER, ComponentKind.TEXT_ENCODER_2}:
         raise SfumatoError(ErrorKind.BAD_MODEL, "The model has no text encoder.")
