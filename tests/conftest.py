@@ -16,6 +16,9 @@ import pytest
 if TYPE_CHECKING:
     from tests.support.tiny_models import TinyModel
 
+# As in the engine, and before torch is imported: threads that wait must not spin.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 _SUPPORT = Path(__file__).parent / "support"
 _LIBRARIES = ("torch", "coremltools", "diffusers", "transformers")
 

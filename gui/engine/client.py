@@ -217,6 +217,9 @@ def _outcome(code: int | None) -> str:
 
 def _environment(extra: dict[str, str]) -> dict[str, str]:
     environment = {**os.environ, **extra}
+    # torch's OpenMP threads would spin while they wait for each other: on a machine that also does
+    # other things, a small network then takes ten times as long.  Read when torch is loaded.
+    environment.setdefault("OMP_WAIT_POLICY", "passive")
     if not getattr(sys, "frozen", None):
         # The child runs the very code this process runs, installed or not.
         root = str(Path(__file__).resolve().parents[2])
