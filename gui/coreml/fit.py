@@ -300,14 +300,6 @@ def _not_yet(components: Components, kind: Family) -> str:
     return ""
 
 
-def _latent_channels(components: Components, unet: ComponentInfo) -> int:
-    """Channels of the latents themselves: what the decoder takes; 0 where nothing says it."""
-    decoder = components.get(K.VAE_DECODER)
-    if decoder is not None and decoder.inputs:
-        return _dim(decoder.inputs[0], 1)
-    return _dim(unet.output("noise_pred"), 1)
-
-
 def _missing(components: Components, kind: Family) -> list[str]:
     needed = [K.TEXT_ENCODER, K.UNET, K.VAE_DECODER]
     if kind is Family.SDXL:
