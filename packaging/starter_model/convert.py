@@ -48,8 +48,9 @@ TENSORS: dict[str, tuple[dict[str, tuple[int, ...]], tuple[str, ...]]] = {
     "vae_decoder": ({"z": (1, LATENT_CHANNELS, LATENT_SIZE, LATENT_SIZE)}, ("image",)),
     "vae_encoder": ({"x": (1, 3, PICTURE_SIZE, PICTURE_SIZE)}, ("latent",)),
 }
-#: Bits per weight of the k-means palettes.
-BITS = {"text_encoder": 8, "unet": 6, "vae_decoder": 8, "vae_encoder": 8}
+#: Bits per weight of the k-means palettes; the UNet's largest weights have fewer, since they are
+#: nine tenths of the whole model's size and the least sensitive ones.
+BITS, BITS_OF_LARGE, LARGE = 8, 6, 500_000
 
 
 class TextStage(nn.Module):
@@ -110,7 +111,7 @@ def example_inputs(name: str, seed: int = 0) -> dict[str, Tensor]:
 
 
 def convert_stage(name: str, module: nn.Module) -> Any:
-    """One network as a 16 bit ``MLModel`` for macOS 13, its large weights as palettes."""
+    """One network as a 16 bit ``MLModel`` for macOS 13, its weights as palettes."""
     inputs = example_inputs(name)
     with torch.no_grad():
         traced = torch.jit.trace(module, tuple(inputs.values()), check_trace=False)
@@ -124,14 +125,26 @@ def convert_stage(name: str, module: nn.Module) -> Any:
         compute_precision=ct.precision.FLOAT16,
         skip_model_load=True,
     )
-    # Above 10,000 elements coremltools has an exact solver of its own for 16 bit weights.
-    how = cto.OpPalettizerConfig(mode="kmeans", nbits=BITS[name], weight_threshold=10_000)
-    model = cto.palettize_weights(model, cto.OptimizationConfig(global_config=how))
+    model = palettize(model)
     model.author = "Sfumato"
     model.license = LICENCE
     model.version = VERSION
     model.short_description = f"Sfumato starter model: {name.replace('_', ' ')}"
     return model
+
+
+def palettize(model: Any) -> Any:
+    """Store every weight of 10,000 elements or more as a k-means palette."""
+
+    def palette(bits: int) -> cto.OpPalettizerConfig:
+        # Above 10,000 elements coremltools has an exact solver of its own for 16 bit weights.
+        return cto.OpPalettizerConfig(mode="kmeans", nbits=bits, weight_threshold=10_000)
+
+    found = cto.get_weights_metadata(model, weight_threshold=LARGE)
+    config = cto.OptimizationConfig(global_config=palette(BITS))
+    for weight in found:
+        config.set_op_name(weight, palette(BITS_OF_LARGE))
+    return cto.palettize_weights(model, config)
 
 
 def package_name(name: str) -> str:

@@ -67,9 +67,10 @@ def _picture_path(folder: Path, code: str) -> Path | None:
 
 
 def _unique_words(entry: dict, uses: Counter[str]) -> tuple[str, ...]:
-    """Keywords that no other subject shares: they may stand for the subject in a prompt."""
+    """Short forms of the name ("kiwi" for "kiwi fruit") that no other subject shares."""
+    label = entry["label"].lower()
     words = [tag.lower() for tag in entry.get("tags", []) if uses[tag.lower()] == 1]
-    return tuple(word for word in words if word.isalpha() and word != entry["label"].lower())[:3]
+    return tuple(word for word in words if word.isalpha() and word in label and word != label)
 
 
 def read_subjects(npm: Path) -> list[tuple[Subject, Path]]:
@@ -83,8 +84,9 @@ def read_subjects(npm: Path) -> list[tuple[Subject, Path]]:
     uses = Counter(
         tag.lower() for code in codes if code in known for tag in known[code].get("tags", [])
     )
-    for code in codes:
-        uses.update(word for word in CORE_SUBJECTS.get(code, ()))
+    for code in codes:  # a name of one subject is no keyword of another
+        label = known.get(code, {}).get("label", "").lower()
+        uses.update({label, *CORE_SUBJECTS.get(code, ()), *LATER_CORE_SUBJECTS.get(code, ())})
     taken = {name for names in CORE_SUBJECTS.values() for name in names}
     found = []
     for code in codes:

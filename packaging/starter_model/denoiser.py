@@ -219,7 +219,7 @@ class DenoiserPlan:
 
     Attributes:
         minutes: In all, over every resumption; the learning rate falls to zero at their end.
-        share_of_core: Share of samples that show one of the core subjects.
+        emphasis: How often a subject is drawn, relative to others, by ``Subject.tier``.
         snr_limit: Timesteps with a signal-to-noise ratio above it are drawn more rarely, in
             proportion to limit / ratio, since the latents show there what to draw.
     """
@@ -232,7 +232,7 @@ class DenoiserPlan:
     weight_decay: float = 0.01
     ema_decay: float = 0.995
     caption_dropout: float = 0.1
-    share_of_core: float = 0.96
+    emphasis: tuple[float, float, float] = (1.5, 2.0, 0.8)
     snr_limit: float = 5.0
     save_seconds: float = 150.0
     seed: int = 0
@@ -245,10 +245,9 @@ class Batches:
 
     def __init__(self, latents: Latents, captions: Captions, plan: DenoiserPlan) -> None:
         self.latents, self.captions, self.plan = latents, captions, plan
-        core = torch.tensor([s.core for s in captions.subjects])[latents.subject]
-        self.weights = torch.where(
-            core, plan.share_of_core / core.sum(), (1 - plan.share_of_core) / (~core).sum()
-        )
+        wanted = torch.tensor([plan.emphasis[s.tier] for s in captions.subjects])
+        views = torch.bincount(latents.subject, minlength=len(wanted)).clamp(min=1)
+        self.weights = (wanted / views)[latents.subject]
         self.levels = signal_levels()
         ratio = self.levels / (1 - self.levels)
         density = (plan.snr_limit / ratio).clamp(max=1.0)

@@ -242,6 +242,13 @@ class Subject:
         """The usual name."""
         return self.names[0]
 
+    @property
+    def tier(self) -> int:
+        """0 for the first core subjects, 1 for those that joined later, 2 for all others."""
+        if not self.core:
+            return 2
+        return 0 if self.code in CORE_SUBJECTS else 1
+
 
 def with_article(name: str) -> str:
     """``name`` with "a" or "an" where English wants one."""
