@@ -98,6 +98,7 @@ class _Session:
         self.screenshots: list[Path] = []
         self._wait(lambda: window.workspace is not None, "The window was not furnished.")
         self._work.studio.error_raised.connect(self._on_error)
+        self._work.studio.job_failed.connect(self._on_error)
 
     @property
     def _work(self) -> Workspace:

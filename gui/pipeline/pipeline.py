@@ -26,6 +26,7 @@ from gui.pipeline.defaults import fill_defaults
 from gui.pipeline.denoise import denoise
 from gui.pipeline.noise import NoiseSource, make_noise
 from gui.pipeline.preview import Previewer, fit_preview, published_preview
+from gui.pipeline.preview_store import keep_preview, kept_preview
 from gui.pipeline.schedulers import Scheduler, make_scheduler, set_steps, step_settings
 from gui.pipeline.start_image import read_start_image
 from gui.pipeline.text import Conditioning, TextEncoders, make_tokenizers
@@ -109,7 +110,7 @@ class Pipeline:
         )
         """Map for previews; None until fitted, which happens before the first step that asks."""
         self.preview_was_fitted = False
-        """Whether `preview` was fitted here and is worth keeping in the sidecar."""
+        """Whether `preview` was fitted here; it is then kept for the next start."""
         self._runtime = runtime
         self._loaded: dict[ComponentKind, LoadedModel] = {}
         self._text: TextEncoders | None = None
@@ -171,6 +172,18 @@ class Pipeline:
             loaded.close()
         self._loaded.clear()
         self._text = None
+
+    def _identity(self) -> str:
+        if self._hash is None:
+            from gui.coreml.inspect import model_hash
+
+            self._hash = model_hash(self.model)
+        return self._hash
+
+    def _preview_key(self) -> str:
+        """The map holds for one decoder under one scale and shift."""
+        sidecar = self.sidecar
+        return f"{self._identity()}-{sidecar.scaling_factor:g}-{sidecar.shift_factor:g}"
 
     # What is loaded
 
@@ -245,7 +258,10 @@ class Pipeline:
         return positive, negative, tuple(note for note in notes if note)
 
     def _previewer(self, hooks: Hooks) -> Previewer:
-        if self.preview is None or len(self.preview.matrix) != self.model.latent_channels:
+        channels = self.model.latent_channels
+        if self.preview is None:
+            self.preview = kept_preview(self._preview_key(), channels)
+        if self.preview is None or len(self.preview.matrix) != channels:
 
             def decode(latents: Tensor) -> np.ndarray:
                 _check(hooks)
@@ -253,6 +269,7 @@ class Pipeline:
 
             self.preview = fit_preview(decode, *self._latent_shape[1:])
             self.preview_was_fitted = True
+            keep_preview(self._preview_key(), self.preview)
         return Previewer(self.preview)
 
     # One picture
@@ -339,17 +356,13 @@ class Pipeline:
         notes: tuple[str, ...],
         seconds: float,
     ) -> PictureRecord:
-        if self._hash is None:
-            from gui.coreml.inspect import model_hash
-
-            self._hash = model_hash(self.model)
         request = replace(job.request, count=1, seed=seed, compute_unit=self.compute_unit)
         return PictureRecord(
             request=request,
             width=pixels.shape[1],
             height=pixels.shape[0],
             model_name=self.sidecar.name or self.model.name,
-            model_hash=self._hash,
+            model_hash=self._identity(),
             seconds=round(seconds, 3),
             notes=job.notes + notes,
             safety=verdict,

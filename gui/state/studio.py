@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from gui.state.settings import Settings
 
+_PASSING = (ErrorKind.ENGINE, ErrorKind.MEMORY, ErrorKind.STORAGE, ErrorKind.INTERNAL)
+
 LOADING_TICK_MS = 500
 """How often the elapsed time moves while a network loads."""
 
@@ -82,6 +84,8 @@ class Studio(QObject):
     """The `ModelEntry` to use from now on; also when that entry has been read anew."""
     error_raised = Signal(object)
     """A `SfumatoError` for the person to see."""
+    job_failed = Signal(object, bool)
+    """A job ended with this `SfumatoError`; true where `retry_failed` may bring better luck."""
     notice = Signal(str)
     engine_state_changed = Signal(str)
 
@@ -94,6 +98,7 @@ class Studio(QObject):
         self.engine_state = "off"
         self._activity = Activity()
         self._running: Any = None
+        self._failed = ""
         self._selected = settings.selected_model
         self._loading_since = QElapsedTimer()
         self._loading_base = 0.0
@@ -215,6 +220,12 @@ class Studio(QObject):
             self.queue.remove(job.id)
         self._set_activity(replace(self._activity, waiting=len(self._waiting_jobs())))
 
+    def retry_failed(self) -> None:
+        """Put the job that failed last in line again."""
+        if self._failed:
+            self.queue.retry(self._failed)
+            self._failed = ""
+
     def _waiting_jobs(self) -> list[Any]:
         return [job for job in self.queue.jobs() if job.status == "queued"]
 
@@ -313,5 +324,8 @@ class Studio(QObject):
             self.notice.emit(note)
         self.picture_finished.emit(made)
 
-    def _on_job_failed(self, _job: Any, error: SfumatoError) -> None:
-        self.error_raised.emit(error)
+    def _on_job_failed(self, job: Any, error: SfumatoError) -> None:
+        # a request, model or starting picture that was refused would be refused again
+        can_retry = error.kind in _PASSING
+        self._failed = job.id if can_retry else ""
+        self.job_failed.emit(error, can_retry)

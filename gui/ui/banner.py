@@ -15,10 +15,12 @@ NOTICE_MS = 9000
 
 
 class Banner(QFrame):
-    """An error: one sentence, what to do, “Copy Details”.  Or a notice, which goes by itself."""
+    """An error: one sentence, what to do, “Try Again” where that can help, “Copy Details”.  Or a
+    notice, which goes by itself."""
 
     shown = Signal(str)
     """The sentence, for assistive programs."""
+    retry_asked = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -27,6 +29,8 @@ class Banner(QFrame):
         self._icon.setFixedSize(20, 20)
         self.statement = label("", "statement", wrap=True)
         self.advice = label("", "", wrap=True)
+        self.retry_button = QPushButton("Try Again")
+        self.retry_button.clicked.connect(self._retry)
         self.copy_button = QPushButton("Copy Details")
         self.copy_button.clicked.connect(self._copy)
         self.close_button = icon_button("close", "Dismiss")
@@ -40,6 +44,7 @@ class Banner(QFrame):
         row.setSpacing(10)
         row.addWidget(self._icon, 0, Qt.AlignmentFlag.AlignTop)
         row.addLayout(text, 1)
+        row.addWidget(self.retry_button, 0, Qt.AlignmentFlag.AlignVCenter)
         row.addWidget(self.copy_button, 0, Qt.AlignmentFlag.AlignVCenter)
         row.addWidget(self.close_button, 0, Qt.AlignmentFlag.AlignVCenter)
         self._timer = QTimer(self)
@@ -53,8 +58,9 @@ class Banner(QFrame):
         """The error on show, if any."""
         return self._error
 
-    def show_error(self, error: SfumatoError) -> None:
+    def show_error(self, error: SfumatoError, can_retry: bool = False) -> None:
         self._timer.stop()
+        self.retry_button.setVisible(can_retry)
         self._error = error
         self._present("error", "warning", error.message, describe.advice(error.kind))
         self.copy_button.setVisible(True)
@@ -65,6 +71,7 @@ class Banner(QFrame):
             return
         self._present("notice", "info", text, "")
         self.copy_button.setVisible(False)
+        self.retry_button.setVisible(False)
         self._timer.start()
 
     def dismiss(self) -> None:
@@ -84,6 +91,10 @@ class Banner(QFrame):
         self.setAccessibleName(f"{sentence} {advice}".strip())
         self.show()
         self.shown.emit(sentence)
+
+    def _retry(self) -> None:
+        self.dismiss()
+        self.retry_asked.emit()
 
     def _copy(self) -> None:
         if self._error is not None:

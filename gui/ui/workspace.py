@@ -145,6 +145,8 @@ class Workspace(QWidget):
         studio.picture_finished.connect(self._on_picture)
         studio.model_selected.connect(self._on_model)
         studio.error_raised.connect(self.show_error)
+        studio.job_failed.connect(self.canvas.banner.show_error)
+        self.canvas.banner.retry_asked.connect(studio.retry_failed)
         studio.notice.connect(self.canvas.banner.show_notice)
         studio.engine_state_changed.connect(self._on_engine_state)
         studio.pictures.removed.connect(self._on_picture_removed)

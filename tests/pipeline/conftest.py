@@ -34,3 +34,9 @@ def _quiet_and_narrow() -> Iterator[None]:
     yield
     logger.setLevel(level)
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the pipeline keeps for the next start stays out of the person's folders."""
+    monkeypatch.setenv("SFUMATO_HOME", str(tmp_path_factory.mktemp("home")))

@@ -120,7 +120,12 @@ def test_the_preview_resembles_the_picture(diffusers_pipe: Pipes) -> None:
     fitting = decoder.calls - 1
     list(pipeline.generate(asked(), Hooks()))
     assert decoder.calls == fitting + 2
-    # kept in a sidecar, it is not fitted again
+    # the next start finds it
+    again, runtime = torch_pipeline("sd1", diffusers_pipe("sd1"), scaling_factor=0.9)
+    list(again.generate(asked(), Hooks()))
+    assert again.preview == pipeline.preview
+    assert runtime.loaded[ComponentKind.VAE_DECODER].calls == 1
+    # so does a sidecar's own
     kept, runtime = torch_pipeline("sd1", diffusers_pipe("sd1"), preview=pipeline.preview)
     list(kept.generate(asked(), Hooks()))
     assert not kept.preview_was_fitted

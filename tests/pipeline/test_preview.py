@@ -8,8 +8,10 @@ import torch
 
 from gui.coreml.model import Family
 from gui.coreml.sidecar import Preview, Sidecar
+from gui.paths import cache_dir
 from gui.pipeline.denoise import predicted_x0
 from gui.pipeline.preview import Previewer, fit_preview, published_preview
+from gui.pipeline.preview_store import keep_preview, kept_preview
 from gui.pipeline.schedulers import alphas_at, make_scheduler
 from tests.pipeline.reference import diffusers_scheduler, timestep_of
 
@@ -82,3 +84,13 @@ def test_alpha_between_timesteps() -> None:
     times = torch.tensor([timestep_of(s) for s in sigmas])
     alphas = np.array(alphas_at(scheduler, times))
     np.testing.assert_allclose(((1 - alphas) / alphas) ** 0.5, sigmas, rtol=1e-3)
+
+
+@pytest.mark.parametrize("text", ["", "[", '{"matrix": 1}', "[[1, 2]]", "[[0, 0, 0], [0, 0, 0]]"])
+def test_a_damaged_kept_map_is_fitted_anew(text: str) -> None:
+    kept = Preview(((0.1, 0.2, 0.3),) * 4, (0.0, 0.5, 0.0))
+    keep_preview("model", kept)
+    assert kept_preview("model", 4) == kept
+    (file,) = (cache_dir() / "previews").iterdir()
+    file.write_text(text)
+    assert kept_preview("model", 4) is None

@@ -69,6 +69,11 @@ class FakeQueue(QObject):
     def remove(self, job_id: str) -> None:
         self._jobs = [job for job in self._jobs if job.id != job_id]
 
+    def retry(self, job_id: str) -> None:
+        job = next(job for job in self._jobs if job.id == job_id)
+        job.error = None
+        self._set(job, "queued")
+
     def jobs(self) -> list[FakeJob]:
         return list(self._jobs)
 

@@ -272,6 +272,24 @@ def test_a_failure_says_what_to_do_and_its_details_can_be_copied(workspace, queu
     assert not workspace.canvas.strip.isVisible()
 
 
+def test_what_may_pass_can_be_tried_again(workspace, queue):
+    type_prompt(workspace)
+    press_generate(workspace)
+    queue.run()
+    queue.fail(SfumatoError(ErrorKind.ENGINE, "The engine stopped unexpectedly."))
+    banner = workspace.canvas.banner
+    assert banner.retry_button.isVisible()
+    QTest.mouseClick(banner.retry_button, LEFT)
+    assert not banner.isVisible()
+    assert queue.last.status == "queued"
+    assert len(queue.jobs()) == 1
+    # a damaged model stays damaged
+    queue.run()
+    queue.fail(SfumatoError(ErrorKind.BAD_MODEL, "The model is damaged."))
+    assert banner.isVisible()
+    assert not banner.retry_button.isVisible()
+
+
 def test_an_error_stays_until_dismissed_and_a_new_job_clears_it(workspace, queue):
     workspace.show_error(SfumatoError(ErrorKind.ENGINE, "The engine ended."))
     workspace.studio.notice.emit("By the way.")
