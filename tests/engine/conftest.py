@@ -36,3 +36,21 @@ def engine(home: Path) -> Iterator[Callable[..., Recorder]]:
     yield make
     for recorder in made:
         recorder.runner.close()
+
+
+@pytest.fixture(scope="module")
+def real_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A user's folders, empty, and an engine with the real pipeline."""
+    folder = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SFUMATO_HOME", str(folder))
+        patch.delenv("SFUMATO_ENGINE_STANDIN", raising=False)
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def real_runner(real_home: Path) -> Iterator[EngineRunner]:
+    """One engine for the whole file, as a person's session has."""
+    runner = EngineRunner()
+    yield runner
+    runner.close()

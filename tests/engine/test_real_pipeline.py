@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pytest
 from PIL import Image
 
 from gui.engine import messages
@@ -20,31 +18,14 @@ if TYPE_CHECKING:
     from tests.support.tiny_models import TinyModel
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("home")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SFUMATO_HOME", str(folder))
-        patch.delenv("SFUMATO_ENGINE_STANDIN", raising=False)
-        yield folder
-
-
-@pytest.fixture(scope="module")
-def runner(home: Path) -> Iterator[EngineRunner]:
-    """One engine for the whole file, as a person's session has."""
-    runner = EngineRunner()
-    yield runner
-    runner.close()
-
-
-def images(runner: EngineRunner, request: PictureRequest) -> list[messages.Image]:
+def images(real_runner: EngineRunner, request: PictureRequest) -> list[messages.Image]:
     events: list[messages.JobEvent] = []
-    outcome = runner.run("j", request, 0, events.append)
+    outcome = real_runner.run("j", request, 0, events.append)
     assert outcome.status is OutcomeStatus.FINISHED, outcome.error
     return [e for e in events if isinstance(e, messages.Image)]
 
 
-def test_pictures_are_those_of_diffusers(runner: EngineRunner, tiny_sd1: TinyModel) -> None:
+def test_pictures_are_those_of_diffusers(real_runner: EngineRunner, tiny_sd1: TinyModel) -> None:
     """From the prompt through process, packages and PNG: what diffusers makes of the same weights,
     prompt, seed and scheduler."""
     import torch
@@ -61,7 +42,7 @@ def test_pictures_are_those_of_diffusers(runner: EngineRunner, tiny_sd1: TinyMod
         "a red apple on blue", str(tiny_sd1.folder), "blurry", steps=4, guidance_scale=6.0,
         scheduler="DDIM", seed=7, count=2, random_source=RandomSource.TORCH, safety_checker=False,
     )  # fmt: skip
-    made = images(runner, request)
+    made = images(real_runner, request)
     assert len(made) == 2
     for image, seed in zip(made, (7, 8), strict=True):
         with Image.open(image.path) as file:
@@ -77,14 +58,14 @@ def test_pictures_are_those_of_diffusers(runner: EngineRunner, tiny_sd1: TinyMod
         assert image.record.request.seed == seed and image.record.safety == "off"
 
 
-def test_previews_come_at_every_step(runner: EngineRunner, tiny_sd1: TinyModel) -> None:
+def test_previews_come_at_every_step(real_runner: EngineRunner, tiny_sd1: TinyModel) -> None:
     steps: list[messages.Step] = []
 
     def keep(event: messages.JobEvent) -> None:
         if isinstance(event, messages.Step):
             steps.append(event)
 
-    runner.run("j", PictureRequest("x", str(tiny_sd1.folder), steps=3), 0, keep)
+    real_runner.run("j", PictureRequest("x", str(tiny_sd1.folder), steps=3), 0, keep)
     assert [s.step for s in steps] == [1, 2, 3]
     previews = [s.preview for s in steps]
     assert all(p is not None and p.width == p.height == 8 for p in previews)
@@ -92,14 +73,14 @@ def test_previews_come_at_every_step(runner: EngineRunner, tiny_sd1: TinyModel) 
 
 
 def test_image_to_image_after_text_to_image_loads_only_the_encoder(
-    runner: EngineRunner, tiny_sd1: TinyModel, tmp_path: Path
+    real_runner: EngineRunner, tiny_sd1: TinyModel, tmp_path: Path
 ) -> None:
     Image.new("RGB", (200, 100), "red").save(tmp_path / "start.png")
     request = PictureRequest("x", str(tiny_sd1.folder), steps=4)
-    images(runner, request)
+    images(real_runner, request)
     start = StartImage(str(tmp_path / "start.png"), 0.5)
     events: list[messages.JobEvent] = []
-    runner.run(
+    real_runner.run(
         "second", PictureRequest("x", request.model, steps=4, start_image=start), 0, events.append
     )
     loaded = [(e.job, e.component) for e in events if isinstance(e, messages.Loading)]
@@ -107,37 +88,39 @@ def test_image_to_image_after_text_to_image_loads_only_the_encoder(
     assert sum(isinstance(e, messages.Step) for e in events) == 2
 
 
-def test_stop_lands_within_one_step(runner: EngineRunner, tiny_sd1: TinyModel) -> None:
+def test_stop_lands_within_one_step(real_runner: EngineRunner, tiny_sd1: TinyModel) -> None:
     seen: list[messages.JobEvent] = []
 
     def on_event(event: messages.JobEvent) -> None:
         seen.append(event)
         if isinstance(event, messages.Step) and event.step == 1:
-            runner.stop("j")
+            real_runner.stop("j")
 
-    outcome = runner.run("j", PictureRequest("x", str(tiny_sd1.folder), steps=200), 0, on_event)
+    outcome = real_runner.run(
+        "j", PictureRequest("x", str(tiny_sd1.folder), steps=200), 0, on_event
+    )
     assert outcome.status is OutcomeStatus.CANCELLED
     # Steps of a tiny model take milliseconds, as does the way of the flag.
     assert sum(isinstance(e, messages.Step) for e in seen) < 50
-    assert runner.pid is not None
+    assert real_runner.pid is not None
 
 
 class TestBadInput:
-    def fails(self, runner: EngineRunner, request: PictureRequest, kind: ErrorKind) -> str:
+    def fails(self, real_runner: EngineRunner, request: PictureRequest, kind: ErrorKind) -> str:
         """The sentence; the engine must be the same before and after."""
-        pid = runner.pid
-        outcome = runner.run("j", request)
+        pid = real_runner.pid
+        outcome = real_runner.run("j", request)
         assert outcome.status is OutcomeStatus.FAILED
         assert outcome.error is not None and outcome.error.kind is kind, outcome.error
-        assert runner.pid == pid or pid is None
+        assert real_runner.pid == pid or pid is None
         return outcome.error.message
 
-    def test_no_model(self, runner: EngineRunner, tmp_path: Path) -> None:
+    def test_no_model(self, real_runner: EngineRunner, tmp_path: Path) -> None:
         for folder in (tmp_path, tmp_path / "absent"):
-            self.fails(runner, PictureRequest("x", str(folder)), ErrorKind.BAD_MODEL)
+            self.fails(real_runner, PictureRequest("x", str(folder)), ErrorKind.BAD_MODEL)
 
     def test_a_truncated_model(
-        self, runner: EngineRunner, tiny_sd1: TinyModel, tmp_path: Path
+        self, real_runner: EngineRunner, tiny_sd1: TinyModel, tmp_path: Path
     ) -> None:
         model = tmp_path / "model"
         shutil.copytree(tiny_sd1.folder, model)
@@ -145,22 +128,22 @@ class TestBadInput:
         file = next(iter(weights))
         with file.open("r+b") as handle:
             handle.truncate(file.stat().st_size // 2)
-        self.fails(runner, PictureRequest("x", str(model)), ErrorKind.BAD_MODEL)
+        self.fails(real_runner, PictureRequest("x", str(model)), ErrorKind.BAD_MODEL)
 
     def test_a_starting_picture_that_is_none(
-        self, runner: EngineRunner, tiny_sd1: TinyModel, tmp_path: Path
+        self, real_runner: EngineRunner, tiny_sd1: TinyModel, tmp_path: Path
     ) -> None:
         (tmp_path / "no.png").write_text("no picture")
         start = StartImage(str(tmp_path / "no.png"))
         request = PictureRequest("x", str(tiny_sd1.folder), start_image=start)
-        self.fails(runner, request, ErrorKind.BAD_IMAGE)
+        self.fails(real_runner, request, ErrorKind.BAD_IMAGE)
 
-    def test_an_unknown_scheduler(self, runner: EngineRunner, tiny_sd1: TinyModel) -> None:
+    def test_an_unknown_scheduler(self, real_runner: EngineRunner, tiny_sd1: TinyModel) -> None:
         request = PictureRequest("x", str(tiny_sd1.folder), scheduler="Eular")
-        assert "Euler" in self.fails(runner, request, ErrorKind.BAD_REQUEST)
+        assert "Euler" in self.fails(real_runner, request, ErrorKind.BAD_REQUEST)
 
     def test_five_hundred_words_work_with_a_note(
-        self, runner: EngineRunner, tiny_sd1: TinyModel
+        self, real_runner: EngineRunner, tiny_sd1: TinyModel
     ) -> None:
-        [image] = images(runner, PictureRequest("word " * 500, str(tiny_sd1.folder), steps=1))
+        [image] = images(real_runner, PictureRequest("word " * 500, str(tiny_sd1.folder), steps=1))
         assert any("75" in note for note in image.record.notes)

@@ -6,7 +6,6 @@ from __future__ import annotations
 import colorsys
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,22 +20,6 @@ from gui.request import PictureRequest
 ROOT = Path(__file__).parents[2]
 BORDER = 8
 """Pixels at the edge where the subject, drawn in the middle, does not reach."""
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("home")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SFUMATO_HOME", str(folder))
-        patch.delenv("SFUMATO_ENGINE_STANDIN", raising=False)
-        yield folder
-
-
-@pytest.fixture(scope="module")
-def runner(home: Path) -> Iterator[EngineRunner]:
-    runner = EngineRunner()
-    yield runner
-    runner.close()
 
 
 def picture(path: str | Path) -> np.ndarray:
@@ -72,7 +55,7 @@ def share_in_the_middle(pixels: np.ndarray, low: float, high: float) -> float:
     ],
 )
 def test_the_picture_shows_what_the_prompt_names(
-    runner: EngineRunner,
+    real_runner: EngineRunner,
     prompt: str,
     background: tuple[float, float],
     subject: tuple[float, float],
@@ -83,15 +66,15 @@ def test_the_picture_shows_what_the_prompt_names(
         if isinstance(event, messages.Image):
             made.append(event.path)
 
-    outcome = runner.run("j", PictureRequest(prompt, "", seed=1), 0, keep)
+    outcome = real_runner.run("j", PictureRequest(prompt, "", seed=1), 0, keep)
     assert outcome.status is OutcomeStatus.FINISHED, outcome.error
     pixels = picture(made[0])
     assert background[0] <= border_hue(pixels) <= background[1]
     assert share_in_the_middle(pixels, *subject) > 0.15
 
 
-def test_the_command_line_uses_it_by_default(home: Path) -> None:
-    target = home / "apple.png"
+def test_the_command_line_uses_it_by_default(real_home: Path) -> None:
+    target = real_home / "apple.png"
     done = subprocess.run(
         [sys.executable, "-m", "gui.cli", "generate", "--prompt",
          "a red apple on a blue background", "--seed", "2", "-o", str(target)],
