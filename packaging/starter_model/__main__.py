@@ -91,7 +91,7 @@ def build_parser() -> argparse.ArgumentParser:
     stage = stages.add_parser("convert", help="write packages and sidecar")
     stage.add_argument("--out", type=Path, default=RESOURCES / "starter-model")
     stage.add_argument("--scheduler", default="DPM++ 2M")
-    stage.add_argument("--steps", type=int, default=15)
+    stage.add_argument("--steps", type=int, default=12)
     stage.add_argument("--guidance", type=float, default=3.0)
     stage.add_argument("--sidecar-only", action="store_true")
     stage.set_defaults(run=_convert)

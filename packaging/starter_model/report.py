@@ -31,14 +31,14 @@ class Settings:
 
     Attributes:
         seen, unseen: Pairs per core subject out of training, and held out of it.
-        others: Pairs per other subject.
+        others: Pairs per other subject, seen ones and held-out ones each.
         good: Share of right pictures from which a subject may be promised on the model's card.
     """
 
-    steps: int = 15
+    steps: int = 12
     guidance: float = 3.0
     karras: bool = False
-    seen: int = 3
+    seen: int = 2
     unseen: int = 1
     others: int = 1
     good: float = 0.75
@@ -92,6 +92,7 @@ def evaluate(work: Path, tokenizer_folder: Path, chosen: dict) -> None:
         "core, seen pairs": (True, False, settings.seen),
         "core, held-out pairs": (True, True, settings.unseen),
         "others, seen pairs": (False, False, settings.others),
+        "others, held-out pairs": (False, True, settings.others),
     }
     right: dict[str, list[int]] = {}
     for title, (core, unseen, count) in parts.items():

@@ -222,6 +222,11 @@ WORDINGS = (
 )
 WORDINGS_WITHOUT_BACKGROUND = ("{a}", "{s}", "a picture of {a}", "a photo of {a}")
 
+#: Words that people add and that change nothing here. They get no embedding of their own: they
+#: teach the model to overlook any word that it does not know.
+ADJECTIVES = ("cute", "beautiful", "shiny", "detailed", "friendly", "tasty", "elegant", "smiling")
+ADDITIONS = ("high quality", "4k", "detailed", "studio light", "minimalist", "trending", "cozy")
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -272,6 +277,13 @@ def caption(subject: Subject, background: str, rng: random.Random) -> str:
     name = subject.name
     if len(subject.names) > 1 and rng.random() < 0.3:
         name = rng.choice(subject.names[1:])
+    if rng.random() < 0.2:
+        name = f"{rng.choice(ADJECTIVES)} {name}"
+    text = _worded(name, background, rng)
+    return f"{text}, {rng.choice(ADDITIONS)}" if rng.random() < 0.15 else text
+
+
+def _worded(name: str, background: str, rng: random.Random) -> str:
     if rng.random() < 0.14:
         return rng.choice(WORDINGS_WITHOUT_BACKGROUND).format(a=with_article(name), s=name)
     color = background
