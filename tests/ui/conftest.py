@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from PySide6.QtCore import QEvent
 
 from gui.coreml.model import (
     Attention,
@@ -142,6 +143,8 @@ def open_workspace(qtbot, qapp, home, monkeypatch) -> Iterator[Callable]:  # typ
         if window.isVisible():
             window.close()
         window.deleteLater()
+    # Now, not when the application is torn down and the text fields' cursors can no longer blink.
+    qapp.sendPostedEvents(None, QEvent.Type.DeferredDelete)
 
 
 @pytest.fixture
