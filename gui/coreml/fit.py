@@ -290,13 +290,6 @@ def _not_yet(components: Components, kind: Family) -> str:
         return "This is an inpainting model, which cannot be used yet."
     if channels == 8 and not plain:
         return "This is an instruct-pix2pix model, which cannot be used yet."
-    if unet.input("timestep_cond") is not None:
-        return (
-            "This latent consistency model takes the guidance scale as an input, "
-            "which cannot be used yet."
-        )
-    if unet.kind is K.CONTROL_UNET:
-        return "This model has only a ControlNet-ready UNet, which cannot be used on its own yet."
     return ""
 
 
@@ -304,7 +297,10 @@ def _missing(components: Components, kind: Family) -> list[str]:
     needed = [K.TEXT_ENCODER, K.UNET, K.VAE_DECODER]
     if kind is Family.SDXL:
         needed.insert(1, K.TEXT_ENCODER_2)
-    return [f"The {title(k)} is missing." for k in needed if k not in components]
+    have = set(components)
+    if K.CONTROL_UNET in have:
+        have.add(K.UNET)  # without a ControlNet it is the plain one: its residuals are zero
+    return [f"The {title(k)} is missing." for k in needed if k not in have]
 
 
 def _unet_problems(unet: ComponentInfo, kind: Family, own: Sidecar | None) -> list[str]:
@@ -330,7 +326,10 @@ def _unet_problems(unet: ComponentInfo, kind: Family, own: Sidecar | None) -> li
     extra = [
         t.name
         for t in unet.inputs
-        if t.name not in _UNET_INPUTS and t.name not in _UNET_EXTRAS and not t.optional
+        if t.name not in _UNET_INPUTS
+        and t.name not in _UNET_EXTRAS
+        and not (unet.kind is K.CONTROL_UNET and t.name.startswith(RESIDUAL))
+        and not t.optional
     ]
     if extra:
         found.append(f"The UNet needs an input that cannot be given: {extra[0]}.")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from gui.coreml.model import Family, ModelInfo
+from gui.coreml.model import ComponentKind, Family, ModelInfo
 from gui.coreml.sidecar import Sidecar
 
 V_PREDICTION_LATENT = 96
@@ -27,6 +27,9 @@ _SCHEDULER: dict[str, Any] = {
     "skip_prk_steps": True,
 }
 _SCHEDULER_XL: dict[str, Any] = {**_SCHEDULER, "timestep_spacing": "leading"}
+
+CONSISTENCY_GUIDANCE = 8.5
+"""Guidance scale that diffusers' LatentConsistencyModelPipeline tells a distilled UNet."""
 
 _END = 49407
 """CLIP's end-of-text token; SD1 pads with it, SD2 and SDXL's second encoder with ``!`` (0)."""
@@ -64,8 +67,17 @@ def infer_sidecar(info: ModelInfo) -> Sidecar:
             "scheduler_config": dict(_SCHEDULER),
             "pad_token_ids": (0,) if family is Family.SD2 else (_END,),
         }
+    if _is_consistency_distilled(info):
+        values["scheduler_config"]["_class_name"] = "LCMScheduler"
+        values["default_guidance_scale"] = CONSISTENCY_GUIDANCE
     defaults = {"prediction_type": "epsilon", "force_zeros_for_empty_prompt": False}
     return Sidecar(**{"name": info.name, **defaults, **values}, inferred=_INFERABLE)
+
+
+def _is_consistency_distilled(info: ModelInfo) -> bool:
+    """Whether the UNet takes the guidance scale as an input, as latent consistency models do."""
+    unet = info.components.get(ComponentKind.UNET)
+    return unet is not None and unet.input("timestep_cond") is not None
 
 
 _INFERABLE = (
@@ -92,6 +104,8 @@ def complete(info: ModelInfo, stated: Sidecar | None, fields: frozenset[str]) ->
     empty: tuple[Any, ...] = ((), {})  # "the family's", as if left out
     missing = tuple(n for n in _INFERABLE if n not in fields or getattr(stated, n) in empty)
     values: dict[str, Any] = {name: getattr(guess, name) for name in missing}
+    if not stated.default_guidance_scale:
+        values["default_guidance_scale"] = guess.default_guidance_scale
     if not stated.name:
         values["name"] = info.name
     inferred = tuple(dict.fromkeys((*stated.inferred, *missing)))

@@ -405,14 +405,6 @@ def test_stable_diffusion_3_is_named(sd1: Path) -> None:
     assert problem(sd1) == "This is a Stable Diffusion 3 model, which cannot be used yet."
 
 
-def test_a_model_distilled_for_consistency_is_named(sd1: Path) -> None:
-    with edited(package(sd1, "unet")) as spec:
-        extra = spec.description.input.add()
-        extra.CopyFrom(spec.description.input[1])
-        extra.name = "timestep_cond"
-    assert "latent consistency model" in problem(sd1)
-
-
 def test_an_odd_batch(sd1: Path) -> None:
     set_shapes(
         package(sd1, "unet"),

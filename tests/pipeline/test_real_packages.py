@@ -4,6 +4,8 @@ diffusers on the weights the packages were converted from."""
 from __future__ import annotations
 
 import importlib
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,7 @@ from gui.request import ComputeUnit, PictureRequest, RandomSource, SfumatoError,
 from tests.pipeline.reference import diffusers_scheduler
 from tests.pipeline.test_image_to_image import image_to_image
 from tests.pipeline.test_parity import NEGATIVE, PROMPT, SEED, settings_of, theirs
-from tests.support.tiny_models import TinyModel
+from tests.support.tiny_models import TinyModel, _Writer, unet_examples
 
 
 def generate(folder: Path, **changes: Any) -> GeneratedPicture:
@@ -87,6 +89,73 @@ def test_chunks_and_a_unet_of_batch_one(
     model = tiny_models(name, "sd1", **options)
     picture = generate(model.folder)
     assert np.abs(picture.pixels.astype(int) - expected(model)).max() <= 1
+
+
+def test_a_controlnet_ready_unet_alone_is_the_plain_one(
+    tiny_models: Callable[..., TinyModel], tmp_path: Path
+) -> None:
+    """What a ControlNet would add is zero without one."""
+    model = tiny_models("sd1_controlnet", "sd1", controlnet=True, precision="fp32")
+    folder = tmp_path / "model"
+    shutil.copytree(model.folder, folder)
+    (plain,) = folder.glob("*_unet.mlpackage")
+    shutil.rmtree(plain)
+    assert ComponentKind.UNET not in inspect_model(folder).components
+    picture = generate(folder)
+    assert np.abs(picture.pixels.astype(int) - expected(model)).max() <= 1
+
+
+def test_a_latent_consistency_model(tiny_sd1: TinyModel, tmp_path: Path) -> None:
+    """A UNet that takes the guidance scale brings its own scheduler, steps and scale along."""
+    from diffusers.pipelines.latent_consistency_models.pipeline_latent_consistency_text2img import (
+        LatentConsistencyModelPipeline,
+    )
+
+    pipe = LatentConsistencyModelPipeline(
+        **{**tiny_sd1.pipe.components, "unet": consistency_unet(tiny_sd1.pipe.unet)},
+        requires_safety_checker=False,
+    )
+    pipe.set_progress_bar_config(disable=True)
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_sd1.folder, folder)
+    write_consistency_unet(folder, pipe.unet)
+    sidecar = folder / "sfumato.json"
+    stated = json.loads(sidecar.read_text(encoding="utf-8"))
+    silent = {k: v for k, v in stated.items() if "default_" not in k and "scheduler" not in k}
+    sidecar.write_text(json.dumps(silent), encoding="utf-8")
+    settings = {"scheduler": None, "steps": None, "guidance_scale": None, "negative_prompt": ""}
+    picture = generate(folder, **settings)
+    assert (picture.record.request.scheduler, picture.record.request.steps) == ("LCM", 4)
+    assert picture.record.request.guidance_scale == 8.5
+    scheduler = diffusers_scheduler("LCM", **settings_of("sd1"))
+    asked = {"prompt": PROMPT, "num_inference_steps": 4, "guidance_scale": 8.5}
+    reference = theirs("sd1", pipe, scheduler, SEED, **asked)[0]
+    assert reference.std() > 5
+    assert np.abs(picture.pixels.astype(int) - reference).max() <= 1
+
+
+def consistency_unet(plain: Any) -> Any:
+    """The same weights in a network that also takes an embedding of the guidance scale."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(8)
+        config = {k: v for k, v in plain.config.items() if not k.startswith("_")}
+        unet = type(plain)(**{**config, "time_cond_proj_dim": 256})
+    unet.load_state_dict(plain.state_dict(), strict=False)
+    return unet.eval()
+
+
+def write_consistency_unet(folder: Path, unet: Any) -> None:
+    """Convert it, of batch one as such models are, into the place of the plain UNet."""
+    (path,) = folder.glob("*_unet.mlpackage")
+    shutil.rmtree(path)
+    write = _Writer(folder, "lcm", "fp32", "macOS13")
+
+    def call(network: Any, sample: Any, timestep: Any, context: Any, condition: Any) -> Any:
+        context = context.squeeze(2).transpose(1, 2)
+        return network(sample, timestep, context, timestep_cond=condition, return_dict=False)[0]
+
+    examples = {**unet_examples("sd1", (8, 8), 1), "timestep_cond": torch.randn(1, 256)}
+    write(write.package("unet"), unet, call, examples, ("noise_pred",))
 
 
 def test_image_to_image_on_packages(tiny_sd1: TinyModel, tmp_path: Path) -> None:
