@@ -37,8 +37,18 @@ def main() -> NoReturn:
 
 
 def engine_main() -> NoReturn:
-    """Engine executable."""
+    """Second executable: the engine, or with ``--role`` another of our child processes."""
     prepare_environment()
+    arguments = sys.argv[1:]
+    if arguments[:1] == ["--role"]:
+        role, arguments = arguments[1], arguments[2:]
+        if role == "hub":
+            from gui.hub.service import main as serve
+        elif role == "convert":
+            from gui.convert.service import main as serve
+        else:
+            sys.exit(f"engine: unknown role {role!r}")
+        serve(arguments)
     from gui.engine.server import main as engine
 
-    engine(sys.argv[1:])
+    engine(arguments)

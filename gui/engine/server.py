@@ -7,12 +7,9 @@ ends it while idle, and a watch on the parent's id while it works.
 from __future__ import annotations
 
 import argparse
-import faulthandler
 import mmap
 import os
 import statistics
-import sys
-import threading
 import time
 import traceback
 from collections import deque
@@ -20,6 +17,7 @@ from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, NoReturn
 
+from gui.child import ParentWatch, run_child
 from gui.engine import messages
 from gui.engine.backend import Backend, LoadablePipeline, OpenPipeline, make_backend
 from gui.engine.messages import Generate, JobEvent
@@ -29,7 +27,6 @@ from gui.request import MAX_SEED, ErrorKind, SfumatoError
 if TYPE_CHECKING:
     import numpy as np
 
-_PARENT_WATCH_SECONDS = 1.0
 _RECENT_STEPS = 9
 
 
@@ -111,7 +108,7 @@ class Server:
         return self._flag[0] != 0
 
     def _work(self, command: Generate) -> None:
-        with _ParentWatch():
+        with ParentWatch():
             self.send(self._outcome(command))
 
     def _outcome(self, command: Generate) -> JobEvent:
@@ -182,30 +179,6 @@ class Server:
             pipeline.close()
 
 
-class _ParentWatch:
-    """While a job runs: ends this process soon after its parent has died.
-
-    A step can take minutes, and nobody would read the socket meanwhile.  An idle engine needs no
-    watch, so it does not wake the processor.
-    """
-
-    def __init__(self) -> None:
-        self._parent = os.getppid()
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="parent-watch", daemon=True)
-
-    def _run(self) -> None:
-        while not self._done.wait(_PARENT_WATCH_SECONDS):
-            if os.getppid() != self._parent:
-                os._exit(0)
-
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-
-
 def _as_value(error: Exception) -> SfumatoError:
     """An exception nobody foresaw, as something that can be shown and reported."""
     detail = "".join(traceback.format_exception(error))
@@ -220,28 +193,10 @@ def _as_value(error: Exception) -> SfumatoError:
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
-    """Entry of the engine process.  Never returns and never lets an exception out, which a bundle
-    would answer with a dialog."""
-    parser = argparse.ArgumentParser(prog="engine")
-    parser.add_argument("--socket-fd", type=int, required=True)
-    parser.add_argument("--cancel-fd", type=int, required=True)
-    parser.add_argument("--log-fd", type=int, required=True)
-    status = 1
-    try:
-        options = parser.parse_args(arguments)
-        # Again, although the window gave them to us: a bundle's launcher sends both elsewhere.
-        os.dup2(options.log_fd, 1)
-        os.dup2(options.log_fd, 2)
-        faulthandler.enable()
-        connection = Connection(options.socket_fd)
+    """Entry of the engine process."""
+
+    def work(connection: Connection, options: argparse.Namespace) -> None:
         flag = mmap.mmap(options.cancel_fd, 1)
         Server(connection, flag, make_backend()).serve()
-        status = 0
-    except SystemExit as request:
-        status = request.code if isinstance(request.code, int) else 1
-    except BaseException:
-        traceback.print_exc()
-    # Straight out: torch and Core ML take their time tearing down, and have nothing to save.
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)
+
+    run_child("engine", work, arguments, ("--cancel-fd",))

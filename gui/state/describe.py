@@ -55,6 +55,9 @@ _ADVICE = {
     ErrorKind.BAD_IMAGE: "Choose another starting picture, for example a PNG or JPEG.",
     ErrorKind.STORAGE: "Free some space or choose another pictures folder in Settings.",
     ErrorKind.MEMORY: "Close other programs, or choose a smaller model.",
+    ErrorKind.NETWORK: "Check the connection and try again.",
+    ErrorKind.ACCESS: "Open the model's page on the Hub, accept its terms and sign in here.",
+    ErrorKind.NOT_FOUND: "Look for another model.",
     ErrorKind.ENGINE: "The engine has been started again; try once more.",
     ErrorKind.INTERNAL: "Try again; if it stays, copy the details into a report.",
 }

@@ -1,0 +1,347 @@
+"""What is said of models on the Hub: the vocabulary of search, verdicts and downloads.
+
+Plain frozen dataclasses that cross the process boundary as JSON.  Standard library only: the window
+imports this.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from gui.coreml.model import Attention, Family, FileFormat
+from gui.records import Record
+from gui.request import SfumatoError
+
+
+# Search
+
+
+class Sort(StrEnum):
+    LIKES = "likes"
+    DOWNLOADS = "downloads"
+    TRENDING = "trending"
+    RECENT = "recent"
+
+
+class ModelKind(StrEnum):
+    """What a repository is for, beyond the families that make pictures by themselves."""
+
+    TEXT_TO_IMAGE = "text-to-image"
+    CONTROLNET = "controlnet"
+    UPSCALER = "upscaler"
+    OTHER = "other"
+    """Core ML, but nothing Sfumato knows."""
+
+
+@dataclass(frozen=True)
+class SearchQuery(Record):
+    """What to look for.  Text, author and sort are the Hub's work; the rest is judged here, from
+    each repository's files."""
+
+    text: str = ""
+    author: str = ""
+    """``apple``, ``coreml-community`` …; empty: anyone."""
+    sort: Sort = Sort.LIKES
+    families: tuple[Family, ...] = ()
+    """Empty: every family.  Likewise below."""
+    kinds: tuple[ModelKind, ...] = ()
+    attentions: tuple[Attention, ...] = ()
+    compressions: tuple[str, ...] = ()
+    """``none``, ``palette`` or ``linear``."""
+    max_bytes: int = 0
+    """Largest download; 0: any."""
+    fits: bool = False
+    """Only models with a variant that runs well or passably on this machine."""
+    licence: str = ""
+    """A licence tag such as ``creativeml-openrail-m``; empty: any."""
+
+    @property
+    def needs_details(self) -> bool:
+        """Whether a filter can only be judged from a repository's file list."""
+        return bool(self.attentions or self.compressions or self.max_bytes or self.fits)
+
+
+@dataclass(frozen=True)
+class ModelSummary(Record):
+    """One search result, from the listing alone."""
+
+    id: str
+    """``owner/name``"""
+    revision: str = ""
+    """Commit hash of the main branch."""
+    likes: int = 0
+    downloads: int = 0
+    updated: str = ""
+    """ISO 8601."""
+    gated: str = ""
+    """Empty, ``auto`` or ``manual``."""
+    private: bool = False
+    licence: str = ""
+    tags: tuple[str, ...] = ()
+    family: Family = Family.UNKNOWN
+    family_stated: bool = False
+    """False: a guess from name and tags."""
+    kind: ModelKind = ModelKind.TEXT_TO_IMAGE
+    total_bytes: int = 0
+    """Of the whole repository; 0: not stated."""
+    picture_url: str = ""
+    """Of a picture in the model card or repository; empty: none known yet."""
+
+    @property
+    def author(self) -> str:
+        return self.id.partition("/")[0]
+
+    @property
+    def name(self) -> str:
+        return self.id.partition("/")[2] or self.id
+
+
+@dataclass(frozen=True)
+class SearchPage(Record):
+    """A stretch of results."""
+
+    models: tuple[ModelSummary, ...]
+    cursor: str = ""
+    """Pass it to get the next page; empty: that was all."""
+    stale: str = ""
+    """Set when the Hub could not be reached and these are remembered results: when they were
+    fetched, ISO 8601."""
+    stale_reason: SfumatoError | None = None
+
+
+# Repositories
+
+
+@dataclass(frozen=True)
+class RemoteFile(Record):
+    """One file of a repository, as the Hub's tree lists it."""
+
+    path: str
+    """POSIX, relative to the repository's root."""
+    size: int
+    sha256: str = ""
+    """Of files kept by LFS or Xet; empty for small ones."""
+    blob: str = ""
+    """git's SHA-1 of small files: of ``blob <size>\\0`` and the contents."""
+
+
+@dataclass(frozen=True)
+class RepoTree(Record):
+    """All a repository's files at one commit."""
+
+    id: str
+    revision: str
+    files: tuple[RemoteFile, ...]
+
+
+class Level(StrEnum):
+    """How well a variant will do on this machine."""
+
+    GOOD = "good"
+    FAIR = "fair"
+    """Runs, but slowly or narrowly; the reasons say why."""
+    NO = "no"
+    """Will not run here, or Sfumato cannot run it."""
+
+
+@dataclass(frozen=True)
+class Verdict(Record):
+    level: Level = Level.FAIR
+    reasons: tuple[str, ...] = ()
+    """One short sentence each, the weightiest first; never empty."""
+
+
+@dataclass(frozen=True)
+class Variant(Record):
+    """One way to have a repository's model: files that together make one model folder."""
+
+    id: str
+    """Folder in the repository (``split_einsum/packages``), the zip's path, or ``.`` for the root;
+    with ``#unet`` or ``#chunks`` where one folder offers a whole UNet and a chunked one."""
+    title: str
+    """For people: ``Split einsum v2 · compiled · 6-bit palette``."""
+    files: tuple[RemoteFile, ...]
+    """What has to be fetched; for a zip, the one archive."""
+    folder: str = ""
+    """Prefix that all `files` share and that is dropped on installing; empty: the root."""
+    archive: bool = False
+    format: FileFormat = FileFormat.PACKAGE
+    family: Family = Family.UNKNOWN
+    kind: ModelKind = ModelKind.TEXT_TO_IMAGE
+    attention: Attention = Attention.UNKNOWN
+    attention_known: bool = False
+    """True: read from files.  False: only names suggest it."""
+    compression: str = ""
+    """As `gui.coreml.survey.Survey.compression` words it; empty: none, or not known."""
+    components: tuple[str, ...] = ()
+    """`ComponentKind` values."""
+    chunked: bool = False
+    has_encoder: bool = False
+    has_safety_checker: bool = False
+    controlnet_ready: bool = False
+    controlnets: tuple[str, ...] = ()
+    image_width: int = 0
+    """0: not known before the download."""
+    image_height: int = 0
+    minimum_macos: str = ""
+    download_bytes: int = 0
+    disk_bytes: int = 0
+    """When installed; during unpacking both are needed."""
+    memory_bytes: int = 0
+    """Expected peak while making a picture."""
+    missing: tuple[str, ...] = ()
+    """Components a complete model would need, in words."""
+    verdict: Verdict = Verdict()
+    recommended: bool = False
+
+
+@dataclass(frozen=True)
+class RepoDetails(Record):
+    """What is known of a repository once its file list has been read."""
+
+    summary: ModelSummary
+    revision: str
+    variants: tuple[Variant, ...] = ()
+    description: str = ""
+    """First plain paragraph of the model card."""
+    base_model: str = ""
+    """Repository this was converted from, where the card says it."""
+    examples: tuple[str, ...] = ()
+    """Prompts from the card's widget."""
+    notes: tuple[str, ...] = ()
+    """Why there is nothing to download, what was left aside …"""
+    probed: bool = False
+    """Small files were read too, so that attention, sizes and macOS are facts."""
+
+    @property
+    def recommended(self) -> Variant | None:
+        return next((v for v in self.variants if v.recommended), None)
+
+    def variant(self, variant_id: str) -> Variant | None:
+        return next((v for v in self.variants if v.id == variant_id), None)
+
+
+@dataclass(frozen=True)
+class Machine(Record):
+    """What a verdict is for."""
+
+    system: str
+    """``Darwin`` or ``Linux``."""
+    macos: str = ""
+    """``15.2``; empty elsewhere."""
+    chip: str = ""
+    """``Apple M2 Pro``, or the processor's name."""
+    apple_silicon: bool = False
+    cores: int = 1
+    performance_cores: int = 0
+    memory_bytes: int = 0
+    free_disk_bytes: int = 0
+    """On the disk that holds the models."""
+
+
+# Downloads and installed models
+
+
+class DownloadState(StrEnum):
+    QUEUED = "queued"
+    FETCHING = "fetching"
+    PAUSED = "paused"
+    """By the person, or because the app was closed; goes on from the last byte."""
+    WAITING = "waiting"
+    """Between two attempts, after a network failure."""
+    UNPACKING = "unpacking"
+    VERIFYING = "verifying"
+    DONE = "done"
+    FAILED = "failed"
+    """Needs the person; what was fetched is kept."""
+    CANCELLED = "cancelled"
+    """What was fetched is gone."""
+
+    @property
+    def live(self) -> bool:
+        """Whether it still moves by itself."""
+        return self in (
+            DownloadState.QUEUED,
+            DownloadState.FETCHING,
+            DownloadState.WAITING,
+            DownloadState.UNPACKING,
+            DownloadState.VERIFYING,
+        )
+
+
+@dataclass(frozen=True)
+class DownloadStatus(Record):
+    """Where one download stands."""
+
+    id: str
+    """Stable across restarts; also the name of its folder."""
+    repo: str
+    variant: str
+    title: str
+    revision: str
+    state: DownloadState
+    bytes_total: int
+    bytes_done: int = 0
+    """Fetched and on disk, files already present counted."""
+    bytes_fetched: int = 0
+    """Over the network since this download began, repeated ones counted again."""
+    files_total: int = 0
+    files_done: int = 0
+    bytes_per_second: float = 0.0
+    seconds_left: float = 0.0
+    """0: not known."""
+    retry_in: float = 0.0
+    """Seconds until the next attempt, while waiting."""
+    folder: str = ""
+    """Where the model was installed, once done."""
+    error: SfumatoError | None = None
+    interrupted: bool = False
+    """Paused because the app ended or crashed, not by the person."""
+
+
+@dataclass(frozen=True)
+class FileProblem(Record):
+    """A file of an installed model that is not as the Hub has it."""
+
+    path: str
+    """Relative to the model's folder."""
+    what: str
+    """``missing``, ``size`` or ``hash``."""
+
+
+@dataclass(frozen=True)
+class InstalledModel(Record):
+    """A model in the library's folder that came from the Hub."""
+
+    folder: str
+    repo: str
+    revision: str
+    variant: str
+    bytes: int
+    installed: str = ""
+    """ISO 8601."""
+
+
+@dataclass(frozen=True)
+class Orphan(Record):
+    """Something in the models folder that belongs to no model and no live download."""
+
+    path: str
+    bytes: int
+    repo: str = ""
+    """Repository it was to become, where that can be told."""
+    download: str = ""
+    """Id of a download that can go on from it; empty: only rubbish."""
+
+
+@dataclass(frozen=True)
+class Account(Record):
+    """Who is signed in."""
+
+    signed_in: bool = False
+    name: str = ""
+    source: str = ""
+    """``keychain``, ``environment`` (HF_TOKEN) or ``file`` (huggingface-cli login); empty: none."""
+    problem: str = ""
+    """Why a token that is there does not work; one sentence."""
