@@ -82,7 +82,7 @@ class ConvertRequest(Record):
     control_ready: bool = False
     """Also write a UNet that takes ControlNets' residuals; implied by `controlnets`."""
     compiled: bool = False
-    """Also compile for the Swift apps (``Resources`` with vocab.json and merges.txt); macOS only."""
+    """Also compile for the Swift apps (`Resources`, vocab.json, merges.txt); macOS only."""
     check: bool = True
     """Measure parity with the source network after each component."""
     source_repo: str = ""

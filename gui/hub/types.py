@@ -13,7 +13,6 @@ from gui.coreml.model import Attention, Family, FileFormat
 from gui.records import Record
 from gui.request import SfumatoError
 
-
 # Search
 
 
