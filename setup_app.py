@@ -27,20 +27,23 @@ IDENTIFIER = "app.sfumato.Sfumato"
 PACKAGES = [
     "AppKit", "CoreFoundation", "Foundation", "objc", "PyObjCTools",
     "PIL", "PySide6", "shiboken6",
-    "attrs", "attr", "cattr", "cattrs", "certifi", "charset_normalizer", "coremltools",
-    "diffusers", "functorch", "gui", "hf_xet", "huggingface_hub", "mpmath", "numpy",
-    "packaging", "pydantic", "pydantic_core", "regex", "safetensors", "scipy", "sympy",
-    "tokenizers", "torch", "torchgen", "transformers", "yaml",
+    "accelerate", "attrs", "attr", "cattr", "cattrs", "certifi", "charset_normalizer",
+    "coremltools", "diffusers", "functorch", "gui", "hf_xet", "huggingface_hub", "keyring",
+    "mpmath", "numpy", "packaging", "peft", "psutil", "pydantic", "pydantic_core", "regex",
+    "safetensors", "scipy", "sympy", "tokenizers", "torch", "torchgen", "transformers", "yaml",
 ]  # fmt: skip
 
-# `google` is a namespace without an __init__, which py2app cannot take as a package.
-INCLUDES = ["encodings.idna", "google.protobuf.*", "google.protobuf.internal.*"]
+# `google` and `jaraco` are namespaces without an __init__, which py2app cannot take as packages.
+INCLUDES = [
+    "encodings.idna", "google.protobuf.*", "google.protobuf.internal.*",
+    "jaraco.classes.*", "jaraco.context", "jaraco.functools",
+]  # fmt: skip
 
 EXCLUDES = [
     "_distutils_hack", "_pytest", "_tkinter", "ensurepip", "idlelib", "lib2to3", "pip",
     "pkg_resources", "pytest", "pytestqt", "setuptools", "test", "tkinter", "wheel",
     "Cython", "IPython", "ipykernel", "matplotlib", "pandas", "sklearn", "xgboost",
-    "accelerate", "bitsandbytes", "flax", "jax", "onnx", "onnxruntime", "tensorboard",
+    "bitsandbytes", "flax", "jax", "onnx", "onnxruntime", "tensorboard",
     "tensorflow", "triton", "PyQt5", "PyQt6", "PySide2",
     "coremltools.test", "torch.utils.tensorboard",
 ]  # fmt: skip

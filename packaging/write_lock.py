@@ -22,6 +22,9 @@ NEVER = {"pip", "wheel", "sfumato", "triton"}
 MAC_ONLY = ("pyobjc-core==13.0", "pyobjc-framework-Cocoa==13.0")
 """What a lock written on Linux cannot know."""
 
+LINUX_ONLY = {"secretstorage", "jeepney", "cryptography", "cffi", "pycparser"}
+"""keyring's way to Linux's secret service; macOS has its keychain."""
+
 
 def frozen_lines(freeze: str) -> list[str]:
     """The ``name==version`` lines of ``pip freeze --all`` that belong in the lock, sorted.
@@ -42,7 +45,8 @@ def frozen_lines(freeze: str) -> list[str]:
         name = match[1].lower()
         if name in NEVER or name.startswith(("pyobjc-", "nvidia-", "cuda-")):
             continue
-        lines.append(f"{match[1]}=={match[2]}")
+        marker = '; sys_platform == "linux"' if name in LINUX_ONLY else ""
+        lines.append(f"{match[1]}=={match[2]}{marker}")
     lines += [f'{line}; sys_platform == "darwin"' for line in MAC_ONLY]
     return sorted(lines, key=str.lower)
 
