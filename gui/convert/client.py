@@ -1,0 +1,224 @@
+"""The window's and the command line's end of the converter's process.
+
+No Qt and nothing heavy.  Every call blocks its thread until the answer is there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gui import child
+from gui.child import ChildLost, ChildProcess
+from gui.convert.types import ConvertRequest, Ended, Estimate, Progress, SourceInfo
+from gui.request import ErrorKind, SfumatoError
+
+PARTIAL_SUFFIX = ".partial"
+"""Ending of the work folder beside the model folder that is being made."""
+
+JOURNAL = "journal.json"
+"""File in the work folder that says what is being made and what of it is finished."""
+
+CANCEL_GRACE = 3.0
+"""Seconds a conversion has to stop by itself.  Tracing and converting one network cannot be
+interrupted, so most of the time the process is ended."""
+
+_POLL = 0.1
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What a conversion would take, and why it would be refused."""
+
+    estimate: Estimate
+    refusal: SfumatoError | None = None
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A conversion that was interrupted and can go on."""
+
+    folder: Path
+    """The work folder."""
+    request: ConvertRequest
+
+    @property
+    def title(self) -> str:
+        return self.request.name or Path(self.request.output).name
+
+
+class ConvertClient:
+    """One converter process, started at the first call.  Use it from one thread at a time, except
+    `abandon`.
+
+    Args:
+        command: program and arguments; None: this program's own.
+        environment: variables to add to this process's own.
+    """
+
+    def __init__(
+        self, command: list[str] | None = None, environment: dict[str, str] | None = None
+    ) -> None:
+        self._command = command
+        self._environment = environment
+        self._child: ChildProcess | None = None
+        self._count = 0
+
+    @property
+    def pid(self) -> int | None:
+        return self._child.pid if self._child else None
+
+    def look(self, path: str) -> SourceInfo:
+        """What a source is.  Raises SfumatoError."""
+        return SourceInfo.from_json(self._ask({"do": "look", "path": path}))
+
+    def outlook(self, request: ConvertRequest) -> Outlook:
+        """What a conversion would take.  Raises SfumatoError where not even that can be told."""
+        result = self._ask({"do": "estimate", "request": request.to_json()})
+        refusal = result.get("refusal")
+        return Outlook(
+            Estimate.from_json(result["estimate"]),
+            SfumatoError.from_json(refusal) if refusal else None,
+        )
+
+    def convert(
+        self,
+        request: ConvertRequest,
+        on_progress: Callable[[Progress], None],
+        cancelled: Callable[[], bool],
+        estimate: Estimate | None = None,
+    ) -> Ended:
+        """Convert, waiting for it; the process is used up by it.
+
+        Never raises for what goes wrong with the conversion: that is in the answer.  After a
+        cancel nothing is left of the model; after an error or a crash its work folder is.
+
+        Args:
+            cancelled: asked several times a second.
+            estimate: for the sentence about a process that ran out of memory.
+        """
+        try:
+            ended = self._converted(request, on_progress, cancelled)
+        except ChildLost as lost:
+            ended = Ended(cancelled=True) if cancelled() else Ended(error=_died(lost, estimate))
+        except SfumatoError as error:
+            ended = Ended(error=error)
+        finally:
+            self.close()
+        if ended.cancelled:
+            remove_partial(request)
+        return ended
+
+    def close(self) -> None:
+        """End the process, whatever it is doing."""
+        if self._child is not None:
+            self._child.close(0.0)
+            self._child = None
+
+    def _converted(
+        self,
+        request: ConvertRequest,
+        on_progress: Callable[[Progress], None],
+        cancelled: Callable[[], bool],
+    ) -> Ended:
+        process = self._started()
+        process.send_json({"do": "convert", "request": request.to_json()})
+        deadline: float | None = None
+        while True:
+            if deadline is None and cancelled():
+                process.send_json({"do": "cancel"})
+                deadline = time.monotonic() + CANCEL_GRACE
+            if deadline is not None and time.monotonic() > deadline:
+                return Ended(cancelled=True)
+            if not process.poll(_POLL):
+                continue
+            message = process.receive_json()
+            if message.get("event") == "ended":
+                return _read(Ended, message["ended"])
+            if message.get("event") == "progress" and deadline is None:
+                on_progress(_read(Progress, message["progress"]))
+
+    def _ask(self, question: dict[str, Any]) -> dict[str, Any]:
+        """Raises SfumatoError; a process that died over the question is replaced by the next."""
+        self._count += 1
+        try:
+            process = self._started()
+            process.send_json({**question, "id": self._count})
+            while (answer := process.receive_json()).get("id") != self._count:
+                pass
+        except ChildLost as lost:
+            self.close()
+            raise lost.error from lost
+        if "error" in answer:
+            raise SfumatoError.from_json(answer["error"])
+        return answer["result"]
+
+    def _started(self) -> ChildProcess:
+        if self._child is None:
+            self._child = ChildProcess(
+                "The converter",
+                self._command or child.worker_command("convert"),
+                child.log_file("convert"),
+                self._environment,
+            )
+        return self._child
+
+
+def _read(kind: Any, data: Any) -> Any:
+    try:
+        return kind.from_json(data)
+    except ValueError as error:
+        raise SfumatoError(
+            ErrorKind.INTERNAL, "The converter sent something unreadable.", str(error)
+        ) from error
+
+
+def _died(lost: ChildLost, estimate: Estimate | None) -> SfumatoError:
+    """Why the process ended by itself, with what a person can do about it."""
+    detail = lost.error.detail
+    if signal.SIGKILL.name not in detail:
+        return SfumatoError(
+            ErrorKind.ENGINE,
+            "The converter stopped unexpectedly; finished parts are kept, so it can go on.",
+            detail,
+        )
+    needs = ""
+    if estimate is not None and estimate.memory_bytes:
+        needs = f" (it needs about {estimate.memory_bytes / 1e9:.1f} GB)"
+    return SfumatoError(
+        ErrorKind.MEMORY,
+        f"The converter ran out of memory{needs}; close other programs and go on, "
+        "or choose a smaller picture size.",
+        detail,
+    )
+
+
+def partial_folder(output: str) -> Path:
+    """The work folder of the conversion that makes the model folder `output`."""
+    path = Path(output)
+    return path.with_name(path.name + PARTIAL_SUFFIX)
+
+
+def remove_partial(request: ConvertRequest) -> None:
+    """Take away what an unfinished conversion has left."""
+    shutil.rmtree(partial_folder(request.output), ignore_errors=True)
+
+
+def unfinished(root: Path) -> list[Unfinished]:
+    """Conversions below `root` (its own folders and theirs) that can go on, oldest first."""
+    found: list[tuple[float, Unfinished]] = []
+    for pattern in (f"*{PARTIAL_SUFFIX}/{JOURNAL}", f"*/*{PARTIAL_SUFFIX}/{JOURNAL}"):
+        for journal in root.glob(pattern):
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+                data = json.loads(journal.read_text(encoding="utf-8"))
+                request = ConvertRequest.from_json(data["request"])
+                if partial_folder(request.output) == journal.parent:
+                    found.append((journal.stat().st_mtime, Unfinished(journal.parent, request)))
+    return [each for _, each in sorted(found, key=lambda pair: pair[0])]
