@@ -24,6 +24,25 @@ def paint_icon(painter: QPainter, name: str, rect: QRect | QRectF, colour: str |
     _renderer(name, text).render(painter, QRectF(rect))
 
 
+@lru_cache(maxsize=256)
+def icon_pixmap(name: str, size: int, colour: str, ratio: float) -> QPixmap:
+    """The icon as a square pixmap, kept: lists paint it in every row.
+
+    Args:
+        name: file name without suffix in `resources/icons`.
+        size: side in device-independent pixels.
+        colour: ``#RRGGBB``.
+        ratio: device pixel ratio of what it is painted on.
+    """
+    pixmap = QPixmap(round(size * ratio), round(size * ratio))
+    pixmap.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(pixmap)
+    paint_icon(painter, name, QRectF(0, 0, pixmap.width(), pixmap.height()), colour)
+    painter.end()
+    pixmap.setDevicePixelRatio(ratio)
+    return pixmap
+
+
 class _Engine(QIconEngine):
     """Paints at the moment of use, so one icon serves both appearances and every scale."""
 

@@ -10,8 +10,9 @@ from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPainterPath, QPen, QR
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
 from gui.state.models import ModelEntry
-from gui.ui.appearance import Tones, current_tones, sized_font
+from gui.ui.appearance import current_tones, sized_font
 from gui.ui.icons import paint_icon
+from gui.ui.tones import Tones
 
 TILE = 40
 PADDING = 10
@@ -29,6 +30,41 @@ def tile_hues(name: str) -> tuple[int, int, int]:
     digest = crc32(name.encode()).to_bytes(4, "big")
     base = digest[0] * 360 // 256
     return base, (base + 30 + digest[1] % 50) % 360, (base + 320 - digest[2] % 40) % 360
+
+
+def paint_ground(painter: QPainter, card: QRectF, state: QStyle.StateFlag, tones: Tones) -> None:
+    """The ground of a card that is chosen or under the pointer, and the focus ring."""
+    painter.setPen(Qt.PenStyle.NoPen)
+    if state & QStyle.StateFlag.State_Selected:
+        painter.setBrush(QColor(tones.accent_soft))
+        painter.drawRoundedRect(card, 9, 9)
+    elif state & QStyle.StateFlag.State_MouseOver:
+        painter.setBrush(QColor(tones.hover))
+        painter.drawRoundedRect(card, 9, 9)
+    if state & QStyle.StateFlag.State_HasFocus:
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        painter.setPen(QPen(QColor(tones.accent), 2))
+        painter.drawRoundedRect(card.adjusted(1, 1, -1, -1), 8, 8)
+
+
+def paint_tile(painter: QPainter, tile: QRectF, name: str, opacity: float = 1.0) -> None:
+    """Soft colours in the place of a picture, always the same for the same name."""
+    side = tile.width()
+    clip = QPainterPath()
+    clip.addRoundedRect(tile, 9, 9)
+    painter.save()
+    painter.setClipPath(clip)
+    painter.setOpacity(opacity)
+    hues = tile_hues(name)
+    painter.fillRect(tile, QColor.fromHsl(hues[0], 95, 132))
+    places = ((0.15, 0.2), (0.9, 0.35), (0.4, 1.0))
+    for hue, (x, y), light in zip(hues, places, (176, 150, 96), strict=True):
+        centre = QPointF(tile.left() + x * side, tile.top() + y * side)
+        gradient = QRadialGradient(centre, side * 0.75)
+        gradient.setColorAt(0, QColor.fromHsl(hue, 130, light, 230))
+        gradient.setColorAt(1, QColor.fromHsl(hue, 130, light, 0))
+        painter.fillRect(tile, gradient)
+    painter.restore()
 
 
 class ModelCardDelegate(QStyledItemDelegate):
@@ -53,9 +89,9 @@ class ModelCardDelegate(QStyledItemDelegate):
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         selected = bool(state & QStyle.StateFlag.State_Selected)
-        self._paint_ground(painter, card, state, tones)
+        paint_ground(painter, card, state, tones)
         tile = QRectF(card.left() + PADDING, card.top() + PADDING, TILE, TILE)
-        self._paint_tile(painter, tile, entry)
+        paint_tile(painter, tile, entry.name, 0.45 if entry.problem else 1.0)
         left = round(tile.right()) + PADDING
         column = QRect(left, round(card.top()) + PADDING - 1, round(card.right()) - left - 8, LINE)
         if selected:
@@ -63,38 +99,6 @@ class ModelCardDelegate(QStyledItemDelegate):
             check = QRect(round(card.right()) - 26, column.top() + 1, 16, 16)
             paint_icon(painter, "check", check, tones.accent)
         self._paint_text(painter, column, round(card.right()) - 8, entry, tones)
-        painter.restore()
-
-    def _paint_ground(
-        self, painter: QPainter, card: QRectF, state: QStyle.StateFlag, tones: Tones
-    ) -> None:
-        painter.setPen(Qt.PenStyle.NoPen)
-        if state & QStyle.StateFlag.State_Selected:
-            painter.setBrush(QColor(tones.accent_soft))
-            painter.drawRoundedRect(card, 9, 9)
-        elif state & QStyle.StateFlag.State_MouseOver:
-            painter.setBrush(QColor(tones.hover))
-            painter.drawRoundedRect(card, 9, 9)
-        if state & QStyle.StateFlag.State_HasFocus:
-            painter.setBrush(Qt.BrushStyle.NoBrush)
-            painter.setPen(QPen(QColor(tones.accent), 2))
-            painter.drawRoundedRect(card.adjusted(1, 1, -1, -1), 8, 8)
-
-    def _paint_tile(self, painter: QPainter, tile: QRectF, entry: ModelEntry) -> None:
-        clip = QPainterPath()
-        clip.addRoundedRect(tile, 9, 9)
-        painter.save()
-        painter.setClipPath(clip)
-        painter.setOpacity(0.45 if entry.problem else 1.0)
-        hues = tile_hues(entry.name)
-        painter.fillRect(tile, QColor.fromHsl(hues[0], 95, 132))
-        places = ((0.15, 0.2), (0.9, 0.35), (0.4, 1.0))
-        for hue, (x, y), light in zip(hues, places, (176, 150, 96), strict=True):
-            centre = QPointF(tile.left() + x * TILE, tile.top() + y * TILE)
-            gradient = QRadialGradient(centre, TILE * 0.75)
-            gradient.setColorAt(0, QColor.fromHsl(hue, 130, light, 230))
-            gradient.setColorAt(1, QColor.fromHsl(hue, 130, light, 0))
-            painter.fillRect(tile, gradient)
         painter.restore()
 
     def _paint_text(

@@ -25,6 +25,8 @@ class Tones(NamedTuple):
     on_accent: str
     accent_soft: str
     """Ground of a selected card or chip."""
+    good: str
+    """What goes well: a verdict, a file that was verified."""
     warning: str
     error: str
     error_soft: str
@@ -50,6 +52,7 @@ LIGHT = Tones(
     accent_pressed="#0A5663",
     on_accent="#FFFFFF",
     accent_soft="#DDEDF0",
+    good="#196B3A",
     warning="#8F4A00",
     error="#B3261E",
     error_soft="#FBEAE8",
@@ -74,6 +77,7 @@ DARK = Tones(
     accent_pressed="#45AEBF",
     on_accent="#04262C",
     accent_soft="#1D383E",
+    good="#74CF94",
     warning="#F0AE66",
     error="#FF8A80",
     error_soft="#3A2221",
