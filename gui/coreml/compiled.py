@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,19 +48,41 @@ def describe_compiled(path: Path) -> Description:
     """
     stages = _stages(path)
     metadata = _metadata(path / "metadata.json")
+    programs = [(_read(stage / "model.mil", path), Survey()) for stage in stages]
+    description = _describe(path, programs, metadata)
+    for stage, (_, survey) in zip(stages, programs, strict=True):
+        survey.check_blobs(stage, path)
+    return description
+
+
+def describe_program(path: Path, texts: Sequence[str], metadata: dict[str, Any]) -> Description:
+    """What the programs of a compiled model say, whether or not it is on disk.
+
+    Args:
+        path: the model, for its name.
+        texts: its `model.mil`, or that of each stage of a pipeline in running order.
+        metadata: the object in its `metadata.json`, as `parse_metadata` gives it.
+
+    Raises:
+        SfumatoError: as `describe_compiled`, weights aside.
+    """
+    return _describe(path, [(text, Survey()) for text in texts], metadata)
+
+
+def _describe(
+    path: Path, programs: Sequence[tuple[str, Survey]], metadata: dict[str, Any]
+) -> Description:
+    """Scan each stage's text into its own survey, and add all up."""
     survey = Survey()
     inputs: dict[str, TensorSpec] = {}
     outputs: dict[str, TensorSpec] = {}
     spec_version = 0
     functions: tuple[str, ...] = ()
-    for stage in stages:
-        text = _read(stage / "model.mil", path)
-        stage_survey = Survey()
-        default = str(metadata.get("defaultFunctionName", "main"))
+    default = str(metadata.get("defaultFunctionName", "main"))
+    for text, stage_survey in programs:
         stage_inputs, stage_outputs, opset, functions = _scan(
             text, default, stage_survey, path.name
         )
-        stage_survey.check_blobs(stage, path)
         survey.absorb(stage_survey)
         for tensor in stage_inputs:
             if tensor.name not in outputs:
@@ -231,12 +253,20 @@ def _metadata(file: Path) -> dict[str, Any]:
     try:
         if not file.is_file() or file.stat().st_size > MAX_TEXT_BYTES:
             return {}
-        data = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        return parse_metadata(file.read_bytes())
+    except OSError:
         return {}  # the program alone says enough
-    if isinstance(data, list) and data:
-        data = data[0]
-    return data if isinstance(data, dict) else {}
+
+
+def parse_metadata(data: bytes) -> dict[str, Any]:
+    """The one object in a `metadata.json`; empty where the bytes are something else."""
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        return {}
+    if isinstance(found, list) and found:
+        found = found[0]
+    return found if isinstance(found, dict) else {}
 
 
 def _optional_inputs(metadata: dict[str, Any]) -> set[str]:

@@ -261,7 +261,7 @@ def notes(components: Components, own: Sidecar | None) -> list[str]:
 
 def problems(components: Components, kind: Family, own: Sidecar | None) -> list[str]:
     """Why the model cannot be used; empty if it can."""
-    unusable = _not_yet(components, kind)
+    unusable = not_yet(components, kind)
     if unusable:
         return [unusable]
     found = _missing(components, kind)
@@ -273,7 +273,7 @@ def problems(components: Components, kind: Family, own: Sidecar | None) -> list[
     return found
 
 
-def _not_yet(components: Components, kind: Family) -> str:
+def not_yet(components: Components, kind: Family) -> str:
     """Kinds of model that are known, but cannot be run."""
     unet = denoiser(components)
     if kind is Family.SD3:
@@ -294,13 +294,17 @@ def _not_yet(components: Components, kind: Family) -> str:
 
 
 def _missing(components: Components, kind: Family) -> list[str]:
+    return [f"The {title(k)} is missing." for k in missing_kinds(set(components), kind)]
+
+
+def missing_kinds(have: set[ComponentKind], kind: Family) -> list[ComponentKind]:
+    """The networks that a model of a family cannot do without, and that are not among `have`."""
     needed = [K.TEXT_ENCODER, K.UNET, K.VAE_DECODER]
     if kind is Family.SDXL:
         needed.insert(1, K.TEXT_ENCODER_2)
-    have = set(components)
     if K.CONTROL_UNET in have:
-        have.add(K.UNET)  # without a ControlNet it is the plain one: its residuals are zero
-    return [f"The {title(k)} is missing." for k in needed if k not in have]
+        have = have | {K.UNET}  # without a ControlNet it is the plain one: its residuals are zero
+    return [k for k in needed if k not in have]
 
 
 def _unet_problems(unet: ComponentInfo, kind: Family, own: Sidecar | None) -> list[str]:

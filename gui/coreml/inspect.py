@@ -64,8 +64,8 @@ def inspect_component(path: Path) -> ComponentInfo:
             model that is not an ML Program.
     """
     description = _describe(path)
-    role = role_of(path) or _role_by_inputs(description)
-    return _component(role, (description,))
+    role = role_of(path) or role_by_inputs(description)
+    return component_of(role, (description,))
 
 
 def _describe(path: Path) -> Description:
@@ -91,7 +91,12 @@ def _describe(path: Path) -> Description:
         ) from error
 
 
-def _role_by_inputs(description: Description) -> FileRole:
+def role_by_inputs(description: Description) -> FileRole:
+    """The network that takes a file's inputs.
+
+    Raises:
+        SfumatoError: BAD_MODEL where it is none of Stable Diffusion's.
+    """
     names = {t.name for t in description.inputs}
     kind = fit.kind_by_inputs(names)
     if kind is None:
@@ -104,7 +109,7 @@ def _role_by_inputs(description: Description) -> FileRole:
     return FileRole(kind)
 
 
-def _component(role: FileRole, parts: tuple[Description, ...]) -> ComponentInfo:
+def component_of(role: FileRole, parts: tuple[Description, ...]) -> ComponentInfo:
     """One component from its file, or from its two chunks in running order."""
     inputs: dict[str, TensorSpec] = {}
     produced: dict[str, TensorSpec] = {}
@@ -221,7 +226,7 @@ def _gather(folder: Path, found: _Findings) -> None:
         role = role_of(path)
         if role is None:
             try:
-                role = _role_by_inputs(_describe(path))
+                role = role_by_inputs(_describe(path))
             except SfumatoError as error:
                 found.notes.append(f"Left aside: {error.message}")
                 continue
@@ -239,7 +244,7 @@ def _gather(folder: Path, found: _Findings) -> None:
         if files:
             try:
                 parts = tuple(_describe(f) for f in files)
-                component = _component(roles[files[0]], parts)
+                component = component_of(roles[files[0]], parts)
                 if len(parts) > 1:
                     fit.check_chain(parts)
                 fit.check_contract(component)
@@ -251,7 +256,7 @@ def _gather(folder: Path, found: _Findings) -> None:
 def _add_controlnet(path: Path, role: FileRole, found: _Findings) -> None:
     """A ControlNet that is broken does not spoil the model."""
     try:
-        component = _component(role, (_describe(path),))
+        component = component_of(role, (_describe(path),))
         fit.check_contract(component)
         found.controlnets.append(component)
     except SfumatoError as error:
@@ -329,14 +334,14 @@ def _model(folder: Path, found: _Findings, own: Sidecar | None) -> ModelInfo:
         image_width=size.image_width,
         unet_batch=size.batch,
         context_channels=size.context,
-        minimum_macos=_macos(max((c.spec_version for c in everything), default=0)),
+        minimum_macos=oldest_macos(max((c.spec_version for c in everything), default=0)),
         size_bytes=sum(c.size_bytes for c in everything),
         problems=tuple(dict.fromkeys(found.problems)),
         notes=tuple(dict.fromkeys(found.notes)),
     )
 
 
-def _macos(spec_version: int) -> str:
+def oldest_macos(spec_version: int) -> str:
     """Oldest macOS that knows a specification version; empty where unknown."""
     if 0 < spec_version < min(_MACOS):
         return "12"  # ML Programs began there

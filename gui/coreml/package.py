@@ -30,6 +30,21 @@ def describe_package(path: Path) -> Description:
             that is not an ML Program.
     """
     spec, root = proto.read_package_spec(path)
+    description = describe_spec(spec, path)
+    description.survey.check_blobs(root, path)
+    return description
+
+
+def describe_spec(spec: Any, path: Path) -> Description:
+    """What a specification says, whether or not its package is on disk.
+
+    Args:
+        spec: a ``Model_pb2.Model``.
+        path: the package, for its name.
+
+    Raises:
+        SfumatoError: as `describe_package`, weights aside.
+    """
     programs = list(_programs(spec, path.name))
     survey = Survey()
     description, function, functions = _interface(spec)
@@ -45,7 +60,6 @@ def describe_package(path: Path) -> Description:
                     f"function {name!r} has no block for {body.opset!r}",
                 )
             _survey_block(body.block_specializations[body.opset], survey, types)
-    survey.check_blobs(root, path)
     metadata = spec.description.metadata
     found = dict(metadata.userDefined)
     for key in ("shortDescription", "versionString", "author", "license"):

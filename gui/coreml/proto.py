@@ -122,28 +122,44 @@ def read_spec(file: Path) -> Any:
     Raises:
         SfumatoError: BAD_MODEL where the bytes are no Core ML specification.
     """
-    from google.protobuf.message import DecodeError
-
-    model = module("Model_pb2").Model()
     try:
-        model.ParseFromString(file.read_bytes())
-    except DecodeError as error:
-        raise SfumatoError(
-            ErrorKind.BAD_MODEL,
-            f"The model description in {_package_name(file)} is truncated or damaged.",
-            f"{file}: {error}",
-        ) from error
+        data = file.read_bytes()
     except OSError as error:
         raise SfumatoError(
             ErrorKind.BAD_MODEL,
             f"The model description in {_package_name(file)} cannot be read.",
             f"{file}: {error}",
         ) from error
+    return parse_spec(data, _package_name(file), str(file))
+
+
+def parse_spec(data: bytes, name: str, where: str = "") -> Any:
+    """Parse the bytes of a specification into a ``Model_pb2.Model``.
+
+    Args:
+        data: contents of a `model.mlmodel`.
+        name: the package's name, for messages.
+        where: the file, for reports.
+
+    Raises:
+        SfumatoError: BAD_MODEL where the bytes are no Core ML specification.
+    """
+    from google.protobuf.message import DecodeError
+
+    model = module("Model_pb2").Model()
+    try:
+        model.ParseFromString(data)
+    except DecodeError as error:
+        raise SfumatoError(
+            ErrorKind.BAD_MODEL,
+            f"The model description in {name} is truncated or damaged.",
+            f"{where}: {error}",
+        ) from error
     if model.specificationVersion <= 0 or model.WhichOneof("Type") is None:
         raise SfumatoError(
             ErrorKind.BAD_MODEL,
-            f"{_package_name(file)} is truncated or holds no Core ML model.",
-            f"{file}: specification {model.specificationVersion}, type {model.WhichOneof('Type')}",
+            f"{name} is truncated or holds no Core ML model.",
+            f"{where}: specification {model.specificationVersion}, type {model.WhichOneof('Type')}",
         )
     return model
 

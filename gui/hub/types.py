@@ -191,6 +191,10 @@ class Variant(Record):
     """Expected peak while making a picture."""
     missing: tuple[str, ...] = ()
     """Components a complete model would need, in words."""
+    problems: tuple[str, ...] = ()
+    """Why Sfumato cannot run it on any machine, one sentence each; empty if it can."""
+    notes: tuple[str, ...] = ()
+    """Things worth knowing that do not stop use, one sentence each."""
     verdict: Verdict = Verdict()
     recommended: bool = False
 
