@@ -20,6 +20,7 @@ from gui.ui.main_window import MainWindow
 if TYPE_CHECKING:
     from PySide6.QtCore import QEvent
 
+    from gui.state.hub import Hub
     from gui.ui.workspace import Workspace
 
 
@@ -79,11 +80,14 @@ def make_window(app: Application) -> MainWindow:
     return window
 
 
-def furnish(app: Application, window: MainWindow, queue: object | None = None) -> Workspace:
+def furnish(
+    app: Application, window: MainWindow, queue: object | None = None, hub: Hub | None = None
+) -> Workspace:
     """Everything behind the first paint: appearance, state, controls.
 
     Args:
         queue: stands in for the real job queue (tests).
+        hub: stands in for the Hub process (tests).
     """
     from gui.state.desktop import services
     from gui.state.presence import Presence
@@ -95,8 +99,8 @@ def furnish(app: Application, window: MainWindow, queue: object | None = None) -
 
         queue = JobQueue(app)
     appearance = Appearance(app, window.settings.appearance)
-    studio = Studio(window.settings, queue, app)
-    Presence(studio, services())
+    studio = Studio(window.settings, queue, app, hub)
+    Presence(studio, services(), studio.hub.downloads)
     return window.furnish(studio, appearance)
 
 

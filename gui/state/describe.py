@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from gui.request import ErrorKind
@@ -9,6 +10,8 @@ from gui.request import ErrorKind
 if TYPE_CHECKING:
     from gui.coreml.model import ModelInfo
     from gui.coreml.sidecar import Sidecar
+    from gui.hub.types import DownloadStatus, RepoDetails
+    from gui.state.hub_catalogue import CatalogueRow
 
 FAMILIES = {
     "sd1": "Stable Diffusion 1",
@@ -47,6 +50,17 @@ COMPONENTS = {
     "safety_checker": "Safety checker",
     "controlnet": "ControlNet",
 }
+
+_LEVELS = {
+    "good": "Runs well on this machine",
+    "fair": "Runs on this machine, with limits",
+    "no": "Will not run on this machine",
+}
+
+_MONTHS = (
+    "January", "February", "March", "April", "May", "June", "July", "August", "September",
+    "October", "November", "December",
+)  # fmt: skip
 
 _ADVICE = {
     ErrorKind.BAD_REQUEST: "Change the setting and try again.",
@@ -143,3 +157,71 @@ def detail_rows(info: ModelInfo, sidecar: Sidecar | None) -> list[tuple[str, str
     if sidecar.card.licence:
         rows.append(("Licence", sidecar.card.licence))
     return rows
+
+
+def day_text(iso: str) -> str:
+    """A day to read, ``3 May`` or ``3 May 2024`` when it is another year's; empty for nonsense."""
+    try:
+        then = datetime.fromisoformat(iso).astimezone()
+    except ValueError:
+        return ""
+    day = f"{then.day} {_MONTHS[then.month - 1]}"
+    return day if then.year == datetime.now().astimezone().year else f"{day} {then.year}"
+
+
+def download_text(status: DownloadStatus) -> str:
+    """Where a download stands, as a sentence to be read aloud."""
+    amount = f"{bytes_text(min(status.bytes_done, status.bytes_total))} of"
+    amount += f" {bytes_text(status.bytes_total)}"
+    match status.state.value:
+        case "queued":
+            return "Waiting for its turn."
+        case "fetching":
+            left = status.seconds_left
+            return f"{amount}, {duration_text(left)} left." if left > 0 else f"{amount}."
+        case "waiting":
+            return f"No connection, trying again. {amount}."
+        case "paused":
+            return f"{'Interrupted' if status.interrupted else 'Paused'} at {amount}."
+        case "unpacking":
+            return "Unpacking."
+        case "verifying":
+            return "Checking the files."
+        case "failed":
+            return status.error.message if status.error else "The download failed."
+        case "done":
+            return "Installed."
+    return "Cancelled."
+
+
+def catalogue_sentence(row: CatalogueRow) -> str:
+    """All a result card shows, to be read aloud."""
+    summary = row.summary
+    parts = [f"{summary.name} by {summary.author}"]
+    if summary.family.value != "unknown":
+        parts.append(FAMILIES[summary.family.value])
+    if row.details is not None and (best := row.details.recommended) is not None:
+        parts.append(f"{bytes_text(best.download_bytes)} to download")
+    elif summary.total_bytes:
+        parts.append(f"{bytes_text(summary.total_bytes)} in all")
+    parts.append(f"{summary.likes:,} likes, {summary.downloads:,} downloads")
+    if day := day_text(summary.updated):
+        parts.append(f"Updated {day}")
+    if summary.gated:
+        parts.append("Its terms must be accepted first")
+    if row.installed:
+        parts.append("Installed")
+    if row.details is not None and (level := best_level(row.details)):
+        parts.append(_LEVELS[level])
+    if row.download is not None:
+        parts.append(download_text(row.download).removesuffix("."))
+    if row.problem:
+        parts.append(row.problem.removesuffix("."))
+    return ". ".join(parts) + "."
+
+
+def best_level(details: RepoDetails) -> str:
+    """The best verdict among a repository's variants: ``good``, ``fair`` or ``no``; empty where
+    there is nothing to download."""
+    found = {variant.verdict.level.value for variant in details.variants}
+    return next((level for level in _LEVELS if level in found), "")

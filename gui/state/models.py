@@ -6,6 +6,8 @@ signal belong to the thread that made the library (the window's).
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,6 +48,46 @@ class ModelEntry:
     sidecar: Sidecar | None = None
     problem: str = ""
     """Why it cannot be used, in one sentence; empty when it can, or while it is read."""
+    update: str = ""
+    """Newer revision on the Hub; empty: none is known."""
+
+    @property
+    def repo(self) -> str:
+        """Repository on the Hub it was fetched from; empty: it came another way."""
+        return self.sidecar.source_repo if self.sidecar is not None and self._hub else ""
+
+    @property
+    def revision(self) -> str:
+        """Commit it was fetched at."""
+        return self.sidecar.source_revision if self.sidecar is not None and self._hub else ""
+
+    @property
+    def variant(self) -> str:
+        """`gui.hub.types.Variant.id` of what was fetched."""
+        found = self._hub.get("variant", "")
+        return str(found.get("id", "") if isinstance(found, dict) else found)
+
+    @property
+    def variant_title(self) -> str:
+        """What was fetched, for people."""
+        found = self._hub.get("variant", "")
+        return str(found.get("title", "")) if isinstance(found, dict) else self.variant
+
+    @property
+    def _hub(self) -> dict[str, Any]:
+        """What the download noted in the sidecar."""
+        noted = self.sidecar.extra.get("hub") if self.sidecar is not None else None
+        return noted if isinstance(noted, dict) else {}
+
+    @property
+    def bytes(self) -> int:
+        """Size on disk."""
+        return self.info.size_bytes if self.info is not None else 0
+
+    @property
+    def removable(self) -> bool:
+        """Whether its files may go to the Trash: every model but the starter."""
+        return not self.starter
 
     @property
     def reading(self) -> bool:
@@ -147,6 +189,19 @@ def installed_folders(root: Path) -> list[Path]:
     return found
 
 
+def trash_model(folder: Path) -> SfumatoError | None:
+    """Move a model folder to the Trash, and its repository's folder if nothing is left in it.
+    Blocking.  Returns the error if it would not go."""
+    from gui.state import desktop
+
+    error = desktop.move_to_trash(str(folder))
+    parent = folder.parent
+    if error is None and parent.parent == paths.models_dir():
+        with contextlib.suppress(OSError):  # another variant of the model is in it
+            parent.rmdir()
+    return error
+
+
 def _holds(folder: Path) -> bool:
     try:
         return any(child.suffix in _PACKAGE_SUFFIXES for child in folder.iterdir())
@@ -159,6 +214,7 @@ class _Worker(QObject):
 
     listed = Signal(object)
     read = Signal(object)
+    moved = Signal(object, object)
 
 
 class _Task(QRunnable):
@@ -177,6 +233,10 @@ class ModelLibrary(QAbstractListModel):
     """An entry was read (or read again): ModelEntry."""
     refreshed = Signal()
     """The folders were listed and every one of them has been read."""
+    trashed = Signal(object)
+    """The files of this `ModelEntry` are in the Trash, and it has left the list."""
+    trash_failed = Signal(object, object)
+    """`ModelEntry` and the `SfumatoError` for which its files stay."""
 
     def __init__(self, settings: Settings, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -188,6 +248,7 @@ class ModelLibrary(QAbstractListModel):
         self._worker = _Worker(self)
         self._worker.listed.connect(self._on_listed)
         self._worker.read.connect(self._on_read)
+        self._worker.moved.connect(self._on_moved)
 
     # -- what is there ------------------------------------------------------------------------
 
@@ -202,6 +263,16 @@ class ModelLibrary(QAbstractListModel):
 
     def row_of(self, folder: Path) -> int:
         return next((k for k, e in enumerate(self._entries) if e.folder == folder), -1)
+
+    @property
+    def disk_use(self) -> int:
+        """Bytes of every model in the library's folder; not the starter, nor folders elsewhere."""
+        return sum(e.bytes for e in self._entries if not e.starter and not e.added)
+
+    @property
+    def installed_count(self) -> int:
+        """Models in the library's folder."""
+        return sum(not e.starter and not e.added for e in self._entries)
 
     # -- changing it --------------------------------------------------------------------------
 
@@ -240,6 +311,24 @@ class ModelLibrary(QAbstractListModel):
         del self._entries[row]
         self.endRemoveRows()
 
+    def move_to_trash(self, folder: Path) -> None:
+        """Move a model's files to the Trash, in the background; `trashed` or `trash_failed`
+        follows.  The starter model stays where it is."""
+        entry = self.entry(folder)
+        if entry is None or not entry.removable:
+            return
+        worker = self._worker
+        self._pool.start(_Task(lambda: worker.moved.emit(entry, trash_model(entry.folder))))
+
+    def set_updates(self, revisions: Mapping[str, str]) -> None:
+        """Note which models have a newer revision: revision by folder."""
+        for row, entry in enumerate(self._entries):
+            update = revisions.get(str(entry.folder), "")
+            if update != entry.update:
+                self._entries[row] = replace(entry, update=update)
+                self.dataChanged.emit(self.index(row), self.index(row))
+                self.entry_changed.emit(self._entries[row])
+
     def close(self) -> None:
         """Wait for the inspection under way; no signal comes after this."""
         self._pool.clear()
@@ -264,7 +353,7 @@ class ModelLibrary(QAbstractListModel):
         self.beginResetModel()
         # An entry that was read before keeps its facts until the new reading arrives.
         self._entries = [
-            replace(e, info=old.info, sidecar=old.sidecar, problem=old.problem)
+            replace(e, info=old.info, sidecar=old.sidecar, problem=old.problem, update=old.update)
             if (old := before.get(e.folder))
             else e
             for e in entries
@@ -276,12 +365,27 @@ class ModelLibrary(QAbstractListModel):
     def _on_read(self, entry: ModelEntry) -> None:
         row = self.row_of(entry.folder)
         if row >= 0:
+            known = self._entries[row].update
+            entry = replace(entry, update="" if known == entry.revision else known)
             self._entries[row] = entry
             self.dataChanged.emit(self.index(row), self.index(row))
             self.entry_changed.emit(entry)
         self._waiting.discard(entry.folder)
         if not self._waiting:
             self.refreshed.emit()
+
+    def _on_moved(self, entry: ModelEntry, error: SfumatoError | None) -> None:
+        if error is not None:
+            self.trash_failed.emit(entry, error)
+            return
+        row = self.row_of(entry.folder)
+        if row >= 0:
+            left = [p for p in self._settings.model_folders if p != str(entry.folder)]
+            self._settings.model_folders = left
+            self.beginRemoveRows(QModelIndex(), row, row)
+            del self._entries[row]
+            self.endRemoveRows()
+        self.trashed.emit(entry)
 
     # -- QAbstractListModel -------------------------------------------------------------------
 

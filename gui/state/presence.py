@@ -1,4 +1,5 @@
-"""What the desktop notices of a running job: Dock progress, no sleep, a word when it is done."""
+"""What the desktop notices of a running job or download: Dock progress, no sleep, a word when it
+is done."""
 
 from __future__ import annotations
 
@@ -9,7 +10,9 @@ from PySide6.QtCore import QObject, Qt
 from PySide6.QtGui import QGuiApplication
 
 if TYPE_CHECKING:
+    from gui.hub.types import DownloadStatus
     from gui.mac import MacServices
+    from gui.state.downloads import DownloadList
     from gui.state.studio import Activity, Studio
 
 WORTH_TELLING_SECONDS = 10.0
@@ -19,26 +22,37 @@ WORTH_TELLING_SECONDS = 10.0
 class Presence(QObject):
     """Binds a studio's activity to the desktop's services.
 
+    A picture in the making has the Dock's progress bar to itself; otherwise downloads have it.
+
     Args:
         studio: whose activity is followed.
         services: the desktop; tests give a stand-in.
+        downloads: whose progress is followed too.
     """
 
-    def __init__(self, studio: Studio, services: MacServices) -> None:
+    def __init__(
+        self, studio: Studio, services: MacServices, downloads: DownloadList | None = None
+    ) -> None:
         super().__init__(studio)
         self._services = services
         self._busy_since: float | None = None
+        self._downloaded: float | None = None
+        self._awake = False
         studio.activity_changed.connect(self._on_activity)
         studio.picture_finished.connect(self._on_picture)
+        if downloads is not None:
+            downloads.progress_changed.connect(self._on_downloads)
+            downloads.finished.connect(self._on_downloaded)
+            downloads.failed.connect(self._on_download_failed)
 
     def _on_activity(self, activity: Activity) -> None:
         if activity.busy and self._busy_since is None:
             self._busy_since = time.monotonic()
-            self._services.begin_activity("Making a picture")
+            self._keep_awake("Making a picture")
         elif not activity.busy and self._busy_since is not None:
             self._busy_since = None
-            self._services.end_activity()
-            self._services.set_progress(None)
+            self._let_sleep()
+            self._services.set_progress(self._downloaded)
         if activity.busy and activity.steps:
             done = activity.picture_index * activity.steps + activity.step
             self._services.set_progress(done / (activity.steps * activity.count))
@@ -48,6 +62,35 @@ class Presence(QObject):
             return
         if time.monotonic() - self._busy_since >= WORTH_TELLING_SECONDS:
             self._services.notify("The picture is finished", picture.record.request.prompt)
+
+    def _on_downloads(self, fraction: float | None) -> None:
+        self._downloaded = fraction
+        if fraction is not None:
+            self._keep_awake("Downloading a model")
+        else:
+            self._let_sleep()
+        if self._busy_since is None:
+            self._services.set_progress(fraction)
+
+    def _on_downloaded(self, status: DownloadStatus) -> None:
+        if not _is_in_front():
+            self._services.notify("The model is ready", status.title or status.repo)
+
+    def _on_download_failed(self, status: DownloadStatus) -> None:
+        if not _is_in_front():
+            problem = status.error.message if status.error else status.title or status.repo
+            self._services.notify("The download has stopped", problem)
+
+    def _keep_awake(self, reason: str) -> None:
+        if not self._awake:
+            self._awake = True
+            self._services.begin_activity(reason)
+
+    def _let_sleep(self) -> None:
+        """Unless something else still goes on."""
+        if self._awake and self._busy_since is None and self._downloaded is None:
+            self._awake = False
+            self._services.end_activity()
 
 
 def _is_in_front() -> bool:

@@ -16,12 +16,14 @@ from PySide6.QtCore import QElapsedTimer, QObject, QTimer, Signal
 
 from gui.request import ErrorKind, SfumatoError
 from gui.state.draft import Draft, random_seed
+from gui.state.hub_state import HubState, library_of
 from gui.state.models import ModelEntry, ModelLibrary
 from gui.state.pictures import SessionPictures
 
 if TYPE_CHECKING:
     from PySide6.QtGui import QImage
 
+    from gui.state.hub import Hub
     from gui.state.settings import Settings
 
 _PASSING = (ErrorKind.ENGINE, ErrorKind.MEMORY, ErrorKind.STORAGE, ErrorKind.INTERNAL)
@@ -75,6 +77,7 @@ class Studio(QObject):
     Args:
         settings: the person's settings.
         queue: the `JobQueue`, or anything with its signals and methods.
+        hub: stands in for the Hub process (tests).
     """
 
     activity_changed = Signal(object)
@@ -89,17 +92,26 @@ class Studio(QObject):
     notice = Signal(str)
     engine_state_changed = Signal(str)
 
-    def __init__(self, settings: Settings, queue: Any, parent: QObject | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        queue: Any,
+        parent: QObject | None = None,
+        hub: Hub | None = None,
+    ) -> None:
         super().__init__(parent)
         self.settings = settings
         self.queue = queue
         self.models = ModelLibrary(settings, self)
+        self.hub = HubState(hub, self)
         self.pictures = SessionPictures(self)
         self.engine_state = "off"
         self._activity = Activity()
         self._running: Any = None
         self._failed = ""
         self._selected = settings.selected_model
+        self._new_folder = ""
+        self._new_to_use = False
         self._loading_since = QElapsedTimer()
         self._loading_base = 0.0
         self._loading_tick = QTimer(self)
@@ -107,7 +119,17 @@ class Studio(QObject):
         self._loading_tick.timeout.connect(self._on_loading_tick)
         self.models.entry_changed.connect(self._on_entry_changed)
         self.models.refreshed.connect(self._on_refreshed)
+        self.models.trashed.connect(self._on_trashed)
+        self.models.trash_failed.connect(lambda _entry, error: self.error_raised.emit(error))
+        self._connect_hub()
         self._connect_queue()
+
+    def _connect_hub(self) -> None:
+        hub = self.hub
+        hub.installed.connect(self._on_installed)
+        hub.installed_changed.connect(self.models.refresh)
+        hub.updates_changed.connect(self._on_updates)
+        hub.error_raised.connect(self.error_raised)
 
     def _connect_queue(self) -> None:
         queue = self.queue
@@ -126,8 +148,10 @@ class Studio(QObject):
         """Bring up the engine and read the models; called right after the first paint."""
         self.queue.start()
         self.models.refresh()
+        self.hub.start()
 
     def close(self) -> None:
+        self.hub.close()
         self.models.close()
         self.pictures.close()
         self.queue.shutdown()
@@ -160,12 +184,45 @@ class Studio(QObject):
         if was_selected:
             self.select_model(self.models.entries()[0])
 
+    def _on_trashed(self, entry: ModelEntry) -> None:
+        self.hub.set_library(library_of(self.models.entries()))
+        if entry.request_folder == self._selected:
+            self.select_model(self.models.entries()[0])
+        self.notice.emit(f"“{entry.name}” is in the Trash.")
+
+    def _on_installed(self, folder: str, use: bool) -> None:
+        """A model came from the Hub.  It is selected, once it has been read, if the person asked
+        for that or has only the starter model so far."""
+        self._new_folder = folder
+        self._new_to_use = use or not self._selected
+
+    def _greet_new_model(self) -> None:
+        entry = self.models.entry(self._new_folder)
+        if entry is None or entry.reading:
+            return
+        self._new_folder = ""
+        if not entry.usable:
+            return
+        if self._new_to_use:
+            self.select_model(entry)
+        self.notice.emit(f"“{entry.name}” is ready.")
+
+    def _on_updates(self) -> None:
+        revisions = {str(e.folder): self.hub.update_of(str(e.folder)) for e in self._hub_models()}
+        self.models.set_updates(revisions)
+
+    def _hub_models(self) -> list[ModelEntry]:
+        return [entry for entry in self.models.entries() if entry.repo]
+
     def _on_entry_changed(self, entry: ModelEntry) -> None:
         if entry.folder == self.model.folder:
             self.model_selected.emit(entry)
 
     def _on_refreshed(self) -> None:
         """A remembered model that is no longer there gives way to the starter, and says so."""
+        self.hub.set_library(library_of(self.models.entries()))
+        if self._new_folder:
+            self._greet_new_model()
         if self._selected and self.models.entry(self._selected) is None:
             name = Path(self._selected).name
             self.select_model(self.models.entries()[0])
