@@ -1,0 +1,6 @@
+"""`python -m gui.hub`: the Hub process.  `HubClient` starts it; it is no use by hand."""
+
+from gui.hub.service import main
+
+if __name__ == "__main__":
+    main()
