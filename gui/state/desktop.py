@@ -8,8 +8,8 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-from PySide6.QtCore import QFile, QMimeData
-from PySide6.QtGui import QGuiApplication, QImage
+from PySide6.QtCore import QFile, QMimeData, QUrl
+from PySide6.QtGui import QDesktopServices, QGuiApplication, QImage
 
 from gui import paths
 from gui.mac import MacServices, mac_services
@@ -31,6 +31,16 @@ def reveal(path: str) -> None:
         SfumatoError: STORAGE when it is gone, UNSUPPORTED when there is no file manager.
     """
     services().reveal(Path(path))
+
+
+def open_page(url: str) -> None:
+    """Open a web page in the person's browser.
+
+    Raises:
+        SfumatoError: UNSUPPORTED when there is no browser.
+    """
+    if not QDesktopServices.openUrl(QUrl(url)):
+        raise SfumatoError(ErrorKind.UNSUPPORTED, "There is no browser to open the page with.", url)
 
 
 def move_to_trash(path: str) -> SfumatoError | None:

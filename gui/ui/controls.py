@@ -16,6 +16,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import (
     QAbstractButton,
     QAbstractSpinBox,
+    QApplication,
     QCheckBox,
     QComboBox,
     QDoubleSpinBox,
@@ -322,10 +323,16 @@ class ElidedLabel(QLabel):
 
 
 class FlowLayout(QLayout):
-    """Lays widgets out in centred rows, like words in a paragraph."""
+    """Lays widgets out in rows, like words in a paragraph.
 
-    def __init__(self, spacing: int = 8) -> None:
+    Args:
+        spacing: between widgets and between rows.
+        centred: rows stand in the middle; else where reading begins.
+    """
+
+    def __init__(self, spacing: int = 8, *, centred: bool = True) -> None:
         super().__init__()
+        self._centred = centred
         self._items: list[QLayoutItem] = []
         self.setSpacing(spacing)
         self.setContentsMargins(0, 0, 0, 0)
@@ -364,7 +371,9 @@ class FlowLayout(QLayout):
             sizes = [item.sizeHint() for item in row]
             widths = [min(size.width(), rect.width()) for size in sizes]
             free = rect.width() - sum(widths) - self.spacing() * (len(row) - 1)
-            x = rect.x() + max(0, free // 2)
+            x = rect.x() + (max(0, free // 2) if self._centred else 0)
+            if not self._centred and QApplication.isRightToLeft():
+                x += max(0, free)
             for item, size, width in zip(row, sizes, widths, strict=True):
                 item.setGeometry(QRect(x, y, width, size.height()))
                 x += width + self.spacing()

@@ -1,4 +1,4 @@
-"""What the Hub's figures say in words: counts, dates, verdicts, progress.  Pure functions, no Qt."""
+"""The Hub's figures in words: counts, dates, verdicts, progress.  Pure functions, no Qt."""
 
 from __future__ import annotations
 

@@ -27,6 +27,7 @@ QToolButton { background: transparent; border: none; border-radius: 6px; padding
 QToolButton:hover { background: $hover; }
 QToolButton:pressed { background: $pressed; }
 QToolButton:focus { border: 2px solid $accent; padding: 3px; }
+QToolButton[active="true"] { background: $accent_soft; }
 QToolButton:disabled { color: $disabled; }
 
 QPushButton { background: $field; color: $text; border: 1px solid $border_strong;
@@ -45,6 +46,25 @@ QPushButton#chip { background: $overlay; border: 1px solid $border; border-radiu
   padding: 6px 14px; }
 QPushButton#chip:hover { border-color: $accent; color: $accent; }
 QPushButton#chip:focus { border: 2px solid $accent; padding: 5px 13px; }
+QPushButton#toggle { background: $field; border: 1px solid $border; border-radius: 12px;
+  padding: 3px 10px; font-size: 12px; }
+QPushButton#toggle:hover { background: $hover; }
+QPushButton#toggle:checked { background: $accent_soft; border-color: $accent; color: $accent; }
+QPushButton#toggle:focus { border: 2px solid $accent; padding: 2px 9px; }
+QPushButton#filterChip { background: $accent_soft; border: 1px solid $accent_soft; color: $text;
+  border-radius: 11px; padding: 1px 8px; font-size: 12px; }
+QPushButton#filterChip:hover { border-color: $accent; }
+QPushButton#filterChip:focus { border: 2px solid $accent; padding: 0px 7px; }
+QPushButton#segment { background: transparent; border: 1px solid transparent; border-radius: 6px;
+  padding: 3px 6px; color: $secondary; }
+QPushButton#segment:hover { color: $text; }
+QPushButton#segment:checked { background: $field; border-color: $border; color: $text;
+  font-weight: 600; }
+QPushButton#segment:focus { border: 2px solid $accent; padding: 2px 5px; }
+QFrame#segments { background: $pressed; border: none; border-radius: 8px; }
+QFrame#popover { background: $overlay; border: 1px solid $border_strong; }
+QFrame#card { background: $field; border: 1px solid $border; border-radius: 10px; }
+QFrame#offline { background: $hover; border: none; border-radius: 8px; }
 QPushButton#flat { background: transparent; border: 1px solid transparent; color: $accent;
   padding: 3px 7px; text-align: left; }
 QPushButton#flat:hover { background: $hover; }
@@ -73,6 +93,8 @@ QComboBox { background: $field; color: $text; border: 1px solid $border; border-
 QComboBox:hover { background: $hover; }
 QComboBox:focus { border: 2px solid $accent; padding: 3px 25px 3px 8px; }
 QComboBox:disabled { color: $disabled; }
+QComboBox#compact { padding: 3px 22px 3px 8px; font-size: 12px; }
+QComboBox#compact:focus { padding: 2px 21px 2px 7px; }
 QComboBox::drop-down { border: none; width: 0px; }
 QComboBox::down-arrow { image: none; width: 0px; }
 QComboBox QAbstractItemView { background: $overlay; color: $text; border: 1px solid $border;
@@ -111,6 +133,8 @@ QLabel#heading { font-weight: 600; font-size: 13px; }
 QLabel#title { font-weight: 600; font-size: 22px; }
 QLabel#secondary { color: $secondary; }
 QLabel#small { color: $secondary; font-size: 12px; }
+QLabel#error { color: $error; font-size: 12px; }
+QLabel#good { color: $good; font-size: 12px; }
 QLabel#warning { color: $warning; font-size: 12px; }
 QLabel#statement { font-weight: 600; }
 

@@ -1,0 +1,157 @@
+"""The foot of a repository's sheet: get the chosen variant, watch it come, use it."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
+
+from gui.request import ErrorKind, SfumatoError
+from gui.state import describe
+from gui.state.hub_types import DownloadState, DownloadStatus, Level, Variant
+from gui.ui import hub_words
+from gui.ui.controls import ElidedLabel, label
+
+PROGRESS_STEPS = 1000
+
+
+class GetBar(QWidget):
+    """Shows where the chosen variant stands, with the buttons that fit.
+
+    The buttons emit; whoever owns the bar acts and calls `present` again.
+    """
+
+    get_requested = Signal()
+    pause_requested = Signal()
+    resume_requested = Signal()
+    cancel_requested = Signal()
+    use_requested = Signal()
+    close_requested = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.text = ElidedLabel()
+        self.note = ElidedLabel("", "small")
+        self.error = label("", "error", wrap=True)
+        self.error.hide()
+        self.bar = QProgressBar()
+        self.bar.setRange(0, PROGRESS_STEPS)
+        self.bar.setTextVisible(False)
+        self.bar.setAccessibleName("Download")
+        self.close_button = self._button("Close", self.close_requested)
+        self.cancel = self._button("Cancel Download", self.cancel_requested)
+        self.pause = self._button("Pause", self.pause_requested)
+        self.main = QPushButton("Get")
+        self.main.setObjectName("primary")
+        self.main.setMinimumWidth(104)
+        self.main.clicked.connect(self._on_main)
+        self._main_signal = self.get_requested
+        self._lay_out()
+
+    def _button(self, text: str, signal: object) -> QPushButton:
+        button = QPushButton(text)
+        button.setAutoDefault(False)
+        button.clicked.connect(signal)  # type: ignore[arg-type]
+        return button
+
+    def _lay_out(self) -> None:
+        left = QVBoxLayout()
+        left.setSpacing(4)
+        left.addStretch(1)
+        left.addWidget(self.text)
+        left.addWidget(self.bar)
+        left.addWidget(self.note)
+        left.addStretch(1)
+        row = QHBoxLayout()
+        row.setSpacing(8)
+        row.addLayout(left, 1)
+        row.addSpacing(8)
+        for button in (self.close_button, self.cancel, self.pause, self.main):
+            row.addWidget(button)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(20, 10, 20, 14)
+        column.setSpacing(6)
+        column.addWidget(self.error)
+        column.addLayout(row)
+
+    # -- what it says -------------------------------------------------------------------------
+
+    def present(
+        self,
+        variant: Variant | None,
+        status: DownloadStatus | None,
+        *,
+        installed: bool,
+        starting: bool,
+        free_bytes: int,
+        update: bool = False,
+        error: SfumatoError | None = None,
+    ) -> None:
+        """Show where the variant stands: not here, on its way, stopped, or installed."""
+        if status is not None and status.state is DownloadState.FAILED:
+            error = error or status.error
+        self._show_error(error)
+        moving = status is not None and not installed
+        self.cancel.setVisible(moving)
+        self.bar.setVisible(moving)
+        self.pause.setVisible(
+            moving and status.state.live and status.state is not DownloadState.UNPACKING
+        )
+        if variant is None:
+            self._say("", "", "Get", self.get_requested, enabled=False)
+        elif installed:
+            note = "A newer revision is on the Hub." if update else "It is in your library."
+            self._say("Installed", note, "Use", self.use_requested)
+        elif status is not None:
+            self._present_download(status)
+        else:
+            self._present_offer(variant, starting, free_bytes)
+
+    def _present_offer(self, variant: Variant, starting: bool, free_bytes: int) -> None:
+        text = f"{describe.bytes_text(variant.download_bytes)} to download"
+        note = f"{describe.bytes_text(free_bytes)} free on this disk" if free_bytes else ""
+        unusable = variant.verdict.level is Level.NO
+        word = "Get Anyway" if unusable else "Get"
+        if starting:
+            text, word = "Starting the download…", "Get"
+        self._say(text, note, word, self.get_requested, enabled=not starting)
+
+    def _present_download(self, status: DownloadStatus) -> None:
+        self.bar.setValue(round(hub_words.share(status) * PROGRESS_STEPS))
+        state = status.state
+        words = hub_words.amount_text(status)
+        if state is DownloadState.FAILED:
+            self._say(words, "What was fetched is kept.", "Try Again", self.resume_requested)
+        elif state is DownloadState.PAUSED:
+            note = "Goes on from the last byte."
+            self._say(hub_words.state_text(status), note, "Go On", self.resume_requested)
+        else:
+            whole = hub_words.state_text(status)
+            head, _, rest = whole.partition(" · ")
+            self._say(head, rest or words, "Get", self.get_requested, enabled=False, shown=False)
+
+    def _say(
+        self,
+        text: str,
+        note: str,
+        word: str,
+        signal: object,
+        *,
+        enabled: bool = True,
+        shown: bool = True,
+    ) -> None:
+        self.text.set_text(text)
+        self.note.set_text(note)
+        self.main.setText(word)
+        self.main.setEnabled(enabled)
+        self.main.setVisible(shown)
+        self.main.setDefault(enabled and shown)
+        self._main_signal = signal  # type: ignore[assignment]
+
+    def _show_error(self, error: SfumatoError | None) -> None:
+        self.error.setVisible(error is not None)
+        if error is not None:
+            advice = "" if error.kind is ErrorKind.ACCESS else describe.advice(error.kind)
+            self.error.setText(f"{error.message} {advice}".strip())
+
+    def _on_main(self) -> None:
+        self._main_signal.emit()
