@@ -206,7 +206,8 @@ class HubCatalogue(QAbstractListModel):
             row = self._rows[self._row_of[repo]]
             if row.details is None and not row.problem and repo not in self._asked_details:
                 self._ask_details(repo)
-            if not row.picture and repo not in self._asked_pictures | self._no_picture:
+            tried = repo in self._asked_pictures or repo in self._no_picture
+            if not row.picture and not tried:
                 self._ask_picture(row.summary)
 
     def set_installed(self, repos: Iterable[str]) -> None:
