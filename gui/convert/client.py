@@ -70,6 +70,7 @@ class ConvertClient:
         self._environment = environment
         self._child: ChildProcess | None = None
         self._count = 0
+        self._abandoned = False
 
     @property
     def pid(self) -> int | None:
@@ -116,6 +117,14 @@ class ConvertClient:
             remove_partial(request)
         return ended
 
+    def abandon(self) -> None:
+        """End the process under the call that waits for it, for good.  From any thread.  What a
+        conversion has finished stays in its work folder."""
+        self._abandoned = True
+        process = self._child
+        if process is not None:
+            process.kill(0.2)
+
     def close(self) -> None:
         """End the process, whatever it is doing."""
         if self._child is not None:
@@ -161,6 +170,8 @@ class ConvertClient:
         return answer["result"]
 
     def _started(self) -> ChildProcess:
+        if self._abandoned:
+            raise ChildLost(SfumatoError(ErrorKind.ENGINE, "The converter was stopped."))
         if self._child is None:
             self._child = ChildProcess(
                 "The converter",

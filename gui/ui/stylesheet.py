@@ -42,9 +42,17 @@ QPushButton#primary:hover { background: $accent_hover; border-color: $accent_hov
 QPushButton#primary:pressed { background: $accent_pressed; border-color: $accent_pressed; }
 QPushButton#primary:focus { border: 2px solid $text; padding: 4px 12px; }
 QPushButton#primary:disabled { background: $groove; border-color: $groove; color: $secondary; }
+QPushButton#sheetPrimary { background: $accent; color: $on_accent; border: 1px solid $accent;
+  font-weight: 600; }
+QPushButton#sheetPrimary:hover { background: $accent_hover; border-color: $accent_hover; }
+QPushButton#sheetPrimary:pressed { background: $accent_pressed; border-color: $accent_pressed; }
+QPushButton#sheetPrimary:focus { border: 2px solid $text; }
+QPushButton#sheetPrimary:disabled { background: $groove; border-color: $groove;
+  color: $secondary; }
 QPushButton#chip { background: $overlay; border: 1px solid $border; border-radius: 15px;
   padding: 6px 14px; }
 QPushButton#chip:hover { border-color: $accent; color: $accent; }
+QPushButton#chip:checked { background: $accent_soft; border-color: $accent; color: $accent; }
 QPushButton#chip:focus { border: 2px solid $accent; padding: 5px 13px; }
 QPushButton#toggle { background: $field; border: 1px solid $border; border-radius: 12px;
   padding: 3px 10px; font-size: 12px; }
@@ -145,5 +153,6 @@ QFrame#hud { background: $overlay; border: 1px solid $border; border-radius: 12p
 QFrame#notice { background: $overlay; border: 1px solid $border; border-radius: 10px; }
 QFrame#error { background: $error_soft; border: 1px solid $error; border-radius: 10px; }
 QFrame#error QPushButton { background: transparent; }
+QFrame#convertStrip { background: $panel; border: none; border-top: 1px solid $border; }
 QFrame#filmstrip { background: $panel; border: none; border-top: 1px solid $border; }
 """)

@@ -1,0 +1,84 @@
+"""Fetches checkpoints from the Hub so that they can be converted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, Signal
+
+from gui.hub.types import DownloadState, DownloadStatus
+from gui.request import ErrorKind, SfumatoError
+from gui.state import describe
+
+if TYPE_CHECKING:
+    from gui.state.downloads import DownloadList
+
+
+class SourceFetch(QObject):
+    """One download of a source at a time, watched on the list of downloads."""
+
+    progressed = Signal(str)
+    fetched = Signal(str)
+    """The folder of a checkpoint that is now on this disk."""
+    failed = Signal(object)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.repo = ""
+        """Repository being fetched; empty: none."""
+        self._downloads: DownloadList | None = None
+        self._origins: dict[str, tuple[str, str]] = {}
+
+    @property
+    def available(self) -> bool:
+        return self._downloads is not None
+
+    def use(self, downloads: DownloadList) -> None:
+        """Fetch by this list from now on."""
+        self._downloads = downloads
+        downloads.changed.connect(self._on_changed)
+        downloads.refused.connect(self._on_refused)
+
+    def fetch(self, repo: str) -> None:
+        if self._downloads is not None and not self.repo:
+            self.repo = repo
+            self._downloads.start_source(repo)
+
+    def origin(self, folder: str) -> tuple[str, str]:
+        """Repository and revision a folder was fetched from; empty texts: not by us."""
+        return self._origins.get(folder, ("", ""))
+
+    def _on_changed(self, status: DownloadStatus) -> None:
+        if not self.repo or status.repo != self.repo:
+            return
+        if status.state is DownloadState.DONE:
+            self.repo = ""
+            self._origins[status.folder] = (status.repo, status.revision)
+            self.fetched.emit(status.folder)
+        elif status.state is DownloadState.CANCELLED:
+            self.repo = ""
+            message = "The download was cancelled; choose the model again to begin anew."
+            self.failed.emit(SfumatoError(ErrorKind.BAD_REQUEST, message))
+        elif status.state is DownloadState.FAILED and status.error is not None:
+            self.repo = ""
+            self.failed.emit(status.error)
+        else:
+            self.progressed.emit(fetch_text(status))
+
+    def _on_refused(self, repo: str, _variant: str, error: SfumatoError) -> None:
+        if self.repo and repo == self.repo:
+            self.repo = ""
+            self.failed.emit(error)
+
+
+def fetch_text(status: DownloadStatus) -> str:
+    """Where a download stands: ``Downloading: 1.20 GB of 4.27 GB · 5 min left``."""
+    if status.state is DownloadState.PAUSED:
+        return "The download is paused; go on with it in the list of downloads."
+    if status.state is DownloadState.VERIFYING:
+        return "Checking the download…"
+    done = describe.bytes_text(status.bytes_done)
+    text = f"Downloading: {done} of {describe.bytes_text(status.bytes_total)}"
+    if status.seconds_left:
+        text += f" · {describe.duration_text(status.seconds_left)} left"
+    return text

@@ -1,0 +1,223 @@
+"""What a person can choose in a conversion, in words, and what is best for this machine.
+
+Pure functions, no Qt.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from gui import paths
+from gui.convert.client import partial_folder
+from gui.convert.types import Compression, ConvertRequest, ImageSize, SourceInfo
+from gui.coreml.model import Attention, Family
+from gui.hub.types import Machine
+from gui.state import describe
+
+ATTENTIONS = (
+    (
+        Attention.SPLIT_EINSUM,
+        "Neural Engine (split einsum)",
+        "Fast and thrifty on every Apple chip; the best choice for most Macs.",
+    ),
+    (
+        Attention.SPLIT_EINSUM_V2,
+        "Neural Engine (split einsum v2)",
+        "Quicker on the Neural Engine of newer chips; its first start takes longer.",
+    ),
+    (
+        Attention.ORIGINAL,
+        "GPU (original)",
+        "Best on Macs with many GPU cores (Pro, Max, Ultra), and for Stable Diffusion XL.",
+    ),
+)
+
+COMPRESSIONS = (
+    (Compression.NONE, "None (16-bit)", "Exactly the source's quality."),
+    (Compression.PALETTE_8, "8-bit palette", "Half the size; no difference to be seen."),
+    (Compression.LINEAR_8, "8-bit linear", "Half the size, and the quickest to make."),
+    (Compression.PALETTE_6, "6-bit palette", "Well under half the size; details may differ."),
+    (Compression.PALETTE_MIXED, "Mixed palette", "Bits given to the layers that need them most."),
+    (Compression.PALETTE_4, "4-bit palette", "A quarter of the size; pictures change visibly."),
+    (Compression.PALETTE_2, "2-bit palette", "An eighth of the size; for experiments."),
+    (Compression.PALETTE_1, "1-bit palette", "A sixteenth of the size; for experiments."),
+)
+
+_BITS = {
+    Compression.NONE: 16.0,
+    Compression.PALETTE_8: 8.0,
+    Compression.LINEAR_8: 8.0,
+    Compression.PALETTE_6: 6.0,
+    Compression.PALETTE_MIXED: 4.5,
+    Compression.PALETTE_4: 4.0,
+    Compression.PALETTE_2: 2.0,
+    Compression.PALETTE_1: 1.0,
+}
+"""Bits per weight, for the rough sizes in the menu; the estimate below it is the converter's own.
+Of the mixed palette this is a guess: its recipe decides."""
+
+TARGETS = (
+    ("macOS13", "macOS 13 or later"),
+    ("macOS14", "macOS 14 or later"),
+    ("macOS15", "macOS 15 or later"),
+    ("macOS26", "macOS 26 or later"),
+)
+
+_SHAPES = {
+    512: ((512, 512), (512, 768), (768, 512), (640, 640)),
+    768: ((768, 768), (768, 1024), (1024, 768), (512, 512)),
+    1024: ((1024, 1024), (896, 1152), (1152, 896), (832, 1216), (1216, 832), (768, 768)),
+}
+"""Sizes on offer by the family's own side; those of 1024 are buckets SDXL was trained on."""
+
+MANY_CORES = 8
+"""Performance cores from which the GPU beats the Neural Engine (the rule of the Hugging Face
+Diffusers app for macOS)."""
+
+MEMORY_SHARE = 6
+"""The UNet's weights should fit into this part of the memory, so that pictures leave room for other
+programs.  Our own rule of thumb: 16 GB take Stable Diffusion 1 uncompressed, 8 GB at 6 bits."""
+
+
+@dataclass(frozen=True)
+class Preset:
+    """What is recommended, and the sentence that says why."""
+
+    attention: Attention
+    compression: Compression
+    target: str
+    reason: str
+
+
+def size_presets(info: SourceInfo) -> tuple[ImageSize, ...]:
+    """Picture sizes worth offering for a source, its own first."""
+    side = max(info.size.width, info.size.height)
+    shapes = _SHAPES[min(_SHAPES, key=lambda known: abs(known - side))]
+    sizes = [info.size, *(ImageSize(*shape) for shape in shapes)]
+    return tuple(dict.fromkeys(sizes))
+
+
+def parse_sizes(text: str) -> tuple[ImageSize, ...]:
+    """Sizes typed as ``640x448, 512 × 512``.
+
+    Raises:
+        ValueError: with a sentence, where something is no size or no multiple of 64.
+    """
+    sizes = []
+    for part in re.split(r"[,;]", text):
+        match = re.fullmatch(r"\s*(\d{1,5})\s*[x×X*]\s*(\d{1,5})\s*", part)
+        if match is None:
+            if not part.strip():
+                continue
+            raise ValueError(f"“{part.strip()}” is not a picture size; write it like 512x768.")
+        width, height = int(match[1]), int(match[2])
+        if width % 64 or height % 64 or not width or not height:
+            raise ValueError(f"{width} × {height} will not do: both must be multiples of 64.")
+        sizes.append(ImageSize(width, height))
+    return tuple(dict.fromkeys(sizes))
+
+
+def compressed_bytes(info: SourceInfo, compression: Compression) -> int:
+    """Roughly how many bytes the finished model takes: the UNet compressed, the rest 16-bit."""
+    rest = max(0, info.parameters - info.unet_parameters)
+    return round(info.unet_parameters * _BITS[compression] / 8 + rest * 2)
+
+
+def recommended(info: SourceInfo, machine: Machine) -> Preset:
+    """What suits this source on this machine best."""
+    many = machine.performance_cores >= MANY_CORES
+    large = info.family in (Family.SDXL, Family.SDXL_REFINER)
+    if not machine.apple_silicon:
+        attention = Attention.SPLIT_EINSUM
+        reason = "Runs on the Neural Engine of any Apple chip"
+    elif many or large:
+        attention = Attention.ORIGINAL
+        what = "XL models run best on the GPU" if large and not many else "This Mac’s GPU is strong"
+        reason = what
+    else:
+        attention = Attention.SPLIT_EINSUM
+        reason = "This Mac’s Neural Engine is its quickest part"
+    compression = _compression(info, machine.memory_bytes)
+    if compression is not Compression.NONE:
+        memory = round(machine.memory_bytes / 2**30)
+        reason += f"; with {memory} GB of memory a compressed model leaves room for other programs"
+    return Preset(attention, compression, _target(machine, compression), reason + ".")
+
+
+def _compression(info: SourceInfo, memory: int) -> Compression:
+    if memory <= 0:
+        return Compression.NONE
+    for compression in (Compression.NONE, Compression.PALETTE_6):
+        if info.unet_parameters * _BITS[compression] / 8 <= memory / MEMORY_SHARE:
+            return compression
+    return Compression.PALETTE_4
+
+
+def _target(machine: Machine, compression: Compression) -> str:
+    """From macOS 14 on, palettes are unpacked while running rather than at loading, which is what
+    saves memory (Core ML Tools guide, “Palettization overview”)."""
+    major = int(machine.macos.split(".")[0]) if machine.macos[:1].isdigit() else 0
+    return "macOS14" if compression is not Compression.NONE and major >= 14 else "macOS13"
+
+
+def facts_line(info: SourceInfo) -> str:
+    """What was recognised: ``Stable Diffusion XL · 3.5 billion weights · 6.94 GB``."""
+    family = describe.FAMILIES.get(info.family.value, describe.FAMILIES["unknown"])
+    return f"{family} · {weights_text(info.parameters)} · {describe.bytes_text(info.bytes)}"
+
+
+def weights_text(count: int) -> str:
+    if count >= 1e9:
+        return f"{count / 1e9:.1f} billion weights"
+    if count >= 1e6:
+        return f"{count / 1e6:.0f} million weights"
+    return f"{count:,} weights"
+
+
+def parity_text(psnr: float, threshold: float) -> str:
+    """A component's likeness to its source in plain words."""
+    if psnr >= 900:
+        return "identical to the original"
+    if psnr < threshold:
+        return f"differs from the original: {psnr:.0f} dB"
+    return f"matches the original: {psnr:.0f} dB"
+
+
+def output_folder(name: str) -> Path:
+    """A folder of the library for a model of this name that nothing else uses."""
+    plain = re.sub(r"[^\w.,()+ -]", " ", name).strip(" .")
+    plain = re.sub(r"\s+", " ", plain)[:80] or "Converted model"
+    # A folder named like a package would be taken for one.
+    plain = re.sub(r"\.(mlpackage|mlmodelc|partial)$", "", plain) or "Converted model"
+    root = paths.models_dir()
+    number = 1
+    while True:
+        folder = root / (plain if number == 1 else f"{plain} {number}")
+        if not folder.exists() and not partial_folder(str(folder)).exists():
+            return folder
+        number += 1
+
+
+def hub_reference(text: str) -> str:
+    """``owner/name`` where `text` names a repository on the Hub (or links to one), else empty."""
+    plain = text.strip()
+    link = re.match(
+        r"(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/|hf://", plain, re.IGNORECASE
+    )
+    if link:
+        plain = plain[link.end() :].removeprefix("models/")
+        plain = "/".join(re.split(r"[/?#@]", plain)[:2])
+    name = r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}"
+    return plain if re.fullmatch(f"{name}/{name}", plain) else ""
+
+
+def described(request: ConvertRequest) -> str:
+    """A request's choices in a line: ``Split einsum · 512 × 768 · 6-bit palette``."""
+    sizes = ", ".join(f"{s.width} × {s.height}" for s in request.sizes)
+    compression = "" if request.compression is Compression.NONE else next(
+        text for value, text, _ in COMPRESSIONS if value is request.compression
+    )  # fmt: skip
+    parts = (describe.ATTENTION.get(request.attention.value, ""), sizes, compression)
+    return " · ".join(part for part in parts if part)
