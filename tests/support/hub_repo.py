@@ -11,10 +11,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-_LFS_SUFFIXES = frozenset(
-    ".7z .arrow .bin .bz2 .ckpt .gz .h5 .mlmodel .model .msgpack .npy .npz .onnx .pb .pickle .pkl "
-    ".pt .pth .rar .safetensors .tar .tflite .tgz .xz .zip .zst .png .jpg".split()
-)
+_LFS_SUFFIXES = (
+    ".7z", ".arrow", ".bin", ".bz2", ".ckpt", ".gz", ".h5", ".mlmodel", ".model", ".msgpack",
+    ".npy", ".npz", ".onnx", ".pb", ".pickle", ".pkl", ".pt", ".pth", ".rar", ".safetensors",
+    ".tar", ".tflite", ".tgz", ".xz", ".zip", ".zst", ".png", ".jpg",
+)  # fmt: skip
 """What the Hub's default .gitattributes puts into LFS, and pictures, which most authors add."""
 _LFS_BYTES = 10 * 2**20
 """Above this the Hub takes files into LFS only."""
