@@ -144,11 +144,12 @@ class HubThread(QThread):
         """Pause downloads, end the child and the thread; waits for both.  No callback and no
         signal comes after this."""
         with self._lock:
+            if self._closing:
+                return
             self._closing = True
         self._questions.clear()
         self._wake()
         self.wait()
-        self._arrived.disconnect(self._on_arrived)
         self._wake_read.close()
         self._wake_write.close()
 
@@ -164,6 +165,8 @@ class HubThread(QThread):
     def _on_arrived(self, item: Any) -> None:
         from gui.hub.client import Answer, Event
 
+        if self._closing:
+            return
         if isinstance(item, Event):
             self.event_received.emit(item.name, item.value)
         elif isinstance(item, Answer):

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 _Index = QModelIndex | QPersistentModelIndex
 _PACKAGE_SUFFIXES = (".mlpackage", ".mlmodelc")
+_NO_MODELS = (*_PACKAGE_SUFFIXES, ".partial")
+"""Packages themselves, and the work folders of conversions."""
 
 
 @dataclass(frozen=True)
@@ -64,14 +66,12 @@ class ModelEntry:
     @property
     def variant(self) -> str:
         """`gui.hub.types.Variant.id` of what was fetched."""
-        found = self._hub.get("variant", "")
-        return str(found.get("id", "") if isinstance(found, dict) else found)
+        return str(self._hub.get("variant", ""))
 
     @property
     def variant_title(self) -> str:
         """What was fetched, for people."""
-        found = self._hub.get("variant", "")
-        return str(found.get("title", "")) if isinstance(found, dict) else self.variant
+        return str(self._hub.get("title", "")) or self.variant
 
     @property
     def _hub(self) -> dict[str, Any]:
@@ -180,11 +180,12 @@ def model_folder_of(path: Path) -> Path:
 
 
 def installed_folders(root: Path) -> list[Path]:
-    """Model folders below `root`: every folder, two levels deep, that holds Core ML packages."""
+    """Model folders below `root`: every folder, two levels deep, that holds Core ML packages.
+    What is hidden is not a model yet."""
     found: list[Path] = []
     for level in (root.glob("*"), root.glob("*/*")):
         for folder in sorted(level):
-            if folder.is_dir() and folder.suffix not in _PACKAGE_SUFFIXES and _holds(folder):
+            if folder.is_dir() and folder.suffix not in _NO_MODELS and _holds(folder):
                 found.append(folder)
     return found
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from PySide6.QtCore import QElapsedTimer, QObject, QTimer, Signal
 
 from gui.request import ErrorKind, SfumatoError
+from gui.state.convert import ConvertState
 from gui.state.draft import Draft, random_seed
 from gui.state.hub_state import HubState, library_of
 from gui.state.models import ModelEntry, ModelLibrary
@@ -104,14 +105,14 @@ class Studio(QObject):
         self.queue = queue
         self.models = ModelLibrary(settings, self)
         self.hub = HubState(hub, self)
+        self.convert = ConvertState(self)
         self.pictures = SessionPictures(self)
         self.engine_state = "off"
         self._activity = Activity()
         self._running: Any = None
         self._failed = ""
         self._selected = settings.selected_model
-        self._new_folder = ""
-        self._new_to_use = False
+        self._new: dict[str, bool] = {}  # folder just installed → whether to use it
         self._loading_since = QElapsedTimer()
         self._loading_base = 0.0
         self._loading_tick = QTimer(self)
@@ -130,6 +131,8 @@ class Studio(QObject):
         hub.installed_changed.connect(self.models.refresh)
         hub.updates_changed.connect(self._on_updates)
         hub.error_raised.connect(self.error_raised)
+        self.convert.sources.use(hub.downloads)
+        self.convert.finished.connect(lambda report: self.use_folder(report.folders[0], use=False))
 
     def _connect_queue(self) -> None:
         queue = self.queue
@@ -149,8 +152,10 @@ class Studio(QObject):
         self.queue.start()
         self.models.refresh()
         self.hub.start()
+        self.convert.find_unfinished()
 
     def close(self) -> None:
+        self.convert.close()
         self.hub.close()
         self.models.close()
         self.pictures.close()
@@ -196,6 +201,11 @@ class Studio(QObject):
         self._new_folder = folder
         self._new_to_use = use or not self._selected
 
+    def use_folder(self, folder: str, use: bool = True) -> None:
+        """Greet a model that has just come into the library, and select it if `use`."""
+        self._on_installed(folder, use)
+        self.models.refresh()
+
     def _greet_new_model(self) -> None:
         entry = self.models.entry(self._new_folder)
         if entry is None or entry.reading:
@@ -221,8 +231,7 @@ class Studio(QObject):
     def _on_refreshed(self) -> None:
         """A remembered model that is no longer there gives way to the starter, and says so."""
         self.hub.set_library(library_of(self.models.entries()))
-        if self._new_folder:
-            self._greet_new_model()
+        self._greet_new_models()
         if self._selected and self.models.entry(self._selected) is None:
             name = Path(self._selected).name
             self.select_model(self.models.entries()[0])

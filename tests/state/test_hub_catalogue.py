@@ -1,4 +1,4 @@
-"""The catalogue shows the Hub's results, in its order, filtered, paged, and honest about failure."""
+"""The catalogue shows the Hub's results: in its order, filtered, paged, honest about failure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,15 @@ from PySide6.QtTest import QAbstractItemModelTester
 
 from gui.coreml.model import Attention, Family
 from gui.hub.client import SearchAnswer
-from gui.hub.types import DownloadState, DownloadStatus, Level, SearchPage, SearchQuery, Sort, Verdict
+from gui.hub.types import (
+    DownloadState,
+    DownloadStatus,
+    Level,
+    SearchPage,
+    SearchQuery,
+    Sort,
+    Verdict,
+)
 from gui.request import ErrorKind, SfumatoError
 from gui.state.hub_catalogue import PAGES_AT_ONCE, CatalogueRow, HubCatalogue
 from tests.support.fake_hub import FakeHub, details, summary, variant

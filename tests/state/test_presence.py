@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 from PySide6.QtCore import QObject, Signal
 
+from gui.hub.types import DownloadState, DownloadStatus
+from gui.request import ErrorKind, SfumatoError
 from gui.state import presence
 from gui.state.studio import Activity, Phase
 
@@ -84,3 +86,60 @@ def test_only_a_long_job_in_the_background_is_announced(
 
     studio.picture_finished.emit(Made())
     assert desktop.calls.count(("notify", "a hill")) == told
+
+
+class FakeDownloads(QObject):
+    progress_changed = Signal(object)
+    finished = Signal(object)
+    failed = Signal(object)
+
+
+@pytest.fixture
+def downloading(qapp):
+    studio, desktop, downloads = FakeStudio(), Desktop(), FakeDownloads()
+    presence.Presence(studio, desktop, downloads)  # type: ignore[arg-type]
+    return studio, desktop, downloads
+
+
+def test_downloads_have_the_dock_and_keep_the_machine_awake(downloading):
+    _, desktop, downloads = downloading
+    for fraction in (0.1, 0.9, None):
+        downloads.progress_changed.emit(fraction)
+    assert desktop.calls == [
+        ("begin",),
+        ("progress", 0.1),
+        ("progress", 0.9),
+        ("end",),
+        ("progress", None),
+    ]
+
+
+def test_a_picture_has_the_dock_before_downloads_and_hands_it_back(downloading):
+    studio, desktop, downloads = downloading
+    downloads.progress_changed.emit(0.3)
+    studio.activity_changed.emit(Activity(Phase.DENOISING, step=1, steps=2))
+    downloads.progress_changed.emit(0.4)
+    studio.activity_changed.emit(Activity())
+    downloads.progress_changed.emit(None)
+    assert desktop.calls == [
+        ("begin",),
+        ("progress", 0.3),
+        ("progress", 0.5),
+        ("progress", 0.4),
+        ("end",),
+        ("progress", None),
+    ]
+
+
+@pytest.mark.parametrize(("in_front", "told"), [(True, 0), (False, 2)])
+def test_the_end_of_a_download_is_announced_to_who_looks_elsewhere(
+    downloading, monkeypatch, in_front, told
+):
+    _, desktop, downloads = downloading
+    monkeypatch.setattr(presence, "_is_in_front", lambda: in_front)
+    status = DownloadStatus("d", "a/b", "v", "Fog", "r", DownloadState.DONE, 10)
+    downloads.finished.emit(status)
+    full = SfumatoError(ErrorKind.STORAGE, "The disk is full.")
+    downloads.failed.emit(replace(status, state=DownloadState.FAILED, error=full))
+    notes = [call[1] for call in desktop.calls if call[0] == "notify"]
+    assert notes == ["Fog", "The disk is full."][:told]

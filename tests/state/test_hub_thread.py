@@ -1,0 +1,150 @@
+"""The window's thread for the Hub, with real child processes that crash, babble and dawdle."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from pytestqt.qtbot import QtBot
+
+from gui.hub.client import HubClient
+from gui.hub.types import DownloadState
+from gui.request import ErrorKind, SfumatoError
+from gui.state.hub import MAX_DEATHS, HubThread
+
+COMMAND = [sys.executable, "-m", "tests.state.hub_standin"]
+
+
+@pytest.fixture
+def hub(qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubThread]:
+    monkeypatch.setenv("SFUMATO_HOME", str(tmp_path))
+    thread = HubThread(lambda: HubClient(COMMAND))
+    yield thread
+    thread.close()
+
+
+@pytest.fixture
+def ask(hub: HubThread, qtbot: QtBot) -> Callable:
+    """Ask and wait; an error is raised."""
+
+    def question(do: str, **arguments: object) -> object:
+        answers: list = []
+        hub.ask(do, answers.append, answers.append, **arguments)
+        qtbot.waitUntil(lambda: bool(answers), timeout=10_000)
+        if isinstance(answers[0], SfumatoError):
+            raise answers[0]
+        return answers[0]
+
+    return question
+
+
+def pid_of(ask: Callable) -> int:
+    return int(ask("machine").chip)
+
+
+def test_no_process_is_started_before_the_first_question(hub: HubThread, ask: Callable) -> None:
+    assert not hub.isRunning() and hub.pid == 0
+    assert pid_of(ask) == hub.pid != os.getpid()
+
+
+def test_answers_come_in_any_order_on_the_windows_thread(hub: HubThread, qtbot: QtBot) -> None:
+    got: list[tuple[str, int]] = []
+    for seconds in ("0.4", "0.2", "0"):
+        hub.ask("reference", lambda text: got.append((text, threading.get_ident())), text=seconds)
+    qtbot.waitUntil(lambda: len(got) == 3, timeout=10_000)
+    assert [text for text, _ in got] == ["0", "0.2", "0.4"]
+    assert {thread for _, thread in got} == {threading.get_ident()}
+
+
+def test_errors_and_events_arrive_typed(hub: HubThread, ask: Callable, qtbot: QtBot) -> None:
+    with pytest.raises(SfumatoError) as refusal:
+        ask("raise")
+    assert (refusal.value.kind, refusal.value.detail) == (ErrorKind.ACCESS, "401")
+    events: list = []
+    hub.event_received.connect(lambda name, value: events.append((name, value)))
+    ask("move")
+    [(name, status)] = events
+    assert name == "download" and status.state is DownloadState.FETCHING
+
+
+def test_a_forgotten_question_is_never_answered_and_the_child_is_told(
+    hub: HubThread, ask: Callable
+) -> None:
+    answers: list = []
+    request = hub.ask("reference", answers.append, answers.append, text="0.3")
+    ask("machine")
+    hub.forget(request)
+    ask("reference", text="0.5")
+    assert answers == []
+    assert ask("forgotten") == [request]
+
+
+def test_a_child_that_dies_is_replaced(hub: HubThread, ask: Callable, qtbot: QtBot) -> None:
+    first = pid_of(ask)
+    lost: list = []
+    hub.lost.connect(lambda error, often: lost.append((error, often)))
+    os.kill(first, signal.SIGKILL)
+    qtbot.waitUntil(lambda: bool(lost), timeout=10_000)
+    [(error, often)] = lost
+    assert error.kind is ErrorKind.ENGINE and "SIGKILL" in error.detail and not often
+    assert pid_of(ask) not in (first, 0)
+
+
+def test_a_question_that_changes_nothing_is_asked_again(ask: Callable, tmp_path: Path) -> None:
+    answer = ask("search", query={}, cursor=str(tmp_path / "once"))
+    assert answer.reference == "again"
+
+
+def test_one_that_may_have_done_something_is_not(ask: Callable) -> None:
+    with pytest.raises(SfumatoError, match="stopped unexpectedly"):
+        ask("die")
+
+
+def test_nonsense_ends_the_child_and_not_the_thread(ask: Callable) -> None:
+    with pytest.raises(SfumatoError, match="stopped unexpectedly"):
+        ask("babble")
+    assert pid_of(ask)
+
+
+def test_a_child_that_keeps_dying_is_left_alone_until_it_is_needed(
+    hub: HubThread, ask: Callable
+) -> None:
+    lost: list = []
+    hub.lost.connect(lambda error, often: lost.append(often))
+    for _ in range(MAX_DEATHS):
+        with pytest.raises(SfumatoError) as failure:
+            ask("die")
+    assert lost == [False] * (MAX_DEATHS - 1) + [True]
+    assert "keeps failing" in failure.value.message
+    assert pid_of(ask)
+
+
+def test_a_program_that_cannot_be_started_is_an_error(qtbot: QtBot) -> None:
+    hub = HubThread(lambda: HubClient(["/nowhere/at-all"]))
+    errors: list = []
+    hub.ask("search", None, errors.append, query={}, cursor="")
+    qtbot.waitUntil(lambda: bool(errors), timeout=10_000)
+    hub.close()
+    assert errors[0].kind is ErrorKind.ENGINE
+
+
+def test_closing_lets_the_child_bring_its_work_to_rest(
+    hub: HubThread, ask: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STANDIN_NOTE", str(tmp_path / "note"))
+    pid = pid_of(ask)
+    answers: list = []
+    hub.ask("hang", answers.append, answers.append)
+    started = time.monotonic()
+    hub.close()
+    assert time.monotonic() - started < 5
+    assert (tmp_path / "note").read_text() == "paused"
+    assert not hub.isRunning() and answers == []
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
