@@ -100,7 +100,7 @@ def furnish(
         queue = JobQueue(app)
     appearance = Appearance(app, window.settings.appearance)
     studio = Studio(window.settings, queue, app, hub)
-    Presence(studio, services(), studio.hub.downloads)
+    Presence(studio, services(), studio.hub.downloads, studio.convert)
     return window.furnish(studio, appearance)
 
 

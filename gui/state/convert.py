@@ -295,6 +295,13 @@ class ConvertState(QObject):
         if not self.status.busy:
             self._set(ConvertStatus())
 
+    def dismiss(self) -> None:
+        """Take what has ended, and what is unfinished, out of sight until the next start."""
+        self.forget()
+        if self.unfinished:
+            self.unfinished = []
+            self.unfinished_changed.emit()
+
     def _on_progress(self, progress: Progress) -> None:
         if not self.status.busy:
             return

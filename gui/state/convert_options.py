@@ -200,6 +200,13 @@ def output_folder(name: str) -> Path:
         number += 1
 
 
+def is_checkpoint(path: str) -> bool:
+    """Whether a file or folder is something to convert rather than to use: a safetensors file, or
+    a folder as diffusers saves one."""
+    file = Path(path)
+    return file.suffix.lower() == ".safetensors" or (file / "model_index.json").is_file()
+
+
 def hub_reference(text: str) -> str:
     """``owner/name`` where `text` names a repository on the Hub (or links to one), else empty."""
     plain = text.strip()

@@ -28,6 +28,7 @@ class Actions:
         self.add_model = self._make(
             "Add Model Folder…", w.choose_model_folder, Key.Open, "folder-plus"
         )
+        self.convert = self._make("Convert a Model…", w.show_convert, "Ctrl+Shift+O")
         self.save_as = self._make("Save Picture As…", w.save_picture_as, "Ctrl+S", "save")
         self.reveal = self._make(REVEAL_LABEL, w.reveal_picture, "Ctrl+Shift+R", "reveal")
         self.trash = self._make("Move to Trash", w.trash_pictures, "Ctrl+Backspace", "trash")
@@ -103,7 +104,7 @@ class Actions:
         names = ("&File", "&Edit", "&View", "&Generate", "&Window", "&Help")
         self.menus = [bar.addMenu(name) for name in names]
         file, edit, view, generate, window, help_ = self.menus
-        _fill(file, self.add_model, None, self.save_as, self.reveal, None, self.trash)
+        _fill(file, self.add_model, self.convert, None, self.save_as, self.reveal, None, self.trash)
         _fill(file, None, self.close, self.quit)
         for text, key, method in (
             ("Undo", Key.Undo, "undo"),

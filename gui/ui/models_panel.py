@@ -106,6 +106,7 @@ class ModelsPanel(QFrame):
 
     model_chosen = Signal(object)
     add_requested = Signal()
+    convert_requested = Signal()
     folder_dropped = Signal(str)
     remove_requested = Signal(object)
     reveal_requested = Signal(str)
@@ -193,6 +194,7 @@ class ModelsPanel(QFrame):
                 menu.addAction("Remove from List", lambda: self.remove_requested.emit(entry))
             menu.addSeparator()
         menu.addAction("Add Model Folder…", self.add_requested.emit)
+        menu.addAction("Convert a Model…", self.convert_requested.emit)
         return menu
 
     # -- folders dropped in -------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QByteArray, QPoint, QSize, Qt
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QKeySequence
@@ -23,6 +23,7 @@ from PySide6.QtWidgets import (
 
 from gui.request import SfumatoError
 from gui.state import desktop
+from gui.state.convert_options import is_checkpoint
 from gui.state.draft import Draft, random_seed
 from gui.state.images import PICTURE_SUFFIXES
 from gui.state.models import ModelEntry
@@ -33,10 +34,14 @@ from gui.ui.actions import Actions
 from gui.ui.appearance import Appearance
 from gui.ui.canvas import Canvas
 from gui.ui.controls import ElidedLabel
+from gui.ui.convert_progress import ConvertStrip
 from gui.ui.filmstrip import Filmstrip
 from gui.ui.main_window import LEFT_WIDTH, RIGHT_WIDTH
 from gui.ui.models_panel import ModelsPanel
 from gui.ui.prompt_panel import PromptPanel
+
+if TYPE_CHECKING:
+    from gui.ui.convert_sheet import ConvertSheet
 
 _ENGINE_WORDS = {
     "off": "",
@@ -64,6 +69,7 @@ class Workspace(QWidget):
         self.studio = studio
         self.appearance = appearance
         self._dialogs: dict[str, QWidget] = {}
+        self._convert_sheet: ConvertSheet | None = None
         self.setAcceptDrops(True)
         self.models_panel = ModelsPanel(studio.models)
         self.prompt_panel = PromptPanel(scheduler_names())
@@ -89,6 +95,10 @@ class Workspace(QWidget):
         middle.setMinimumWidth(380)
         self.models_panel.setMinimumWidth(220)
         self.prompt_panel.setMinimumWidth(288)
+        self.convert_strip = ConvertStrip()
+        left = self.models_panel.layout()
+        if left is not None:
+            left.addWidget(self.convert_strip)
         self.splitter = QSplitter(Qt.Orientation.Horizontal)
         self.splitter.setHandleWidth(1)
         self.splitter.setChildrenCollapsible(False)
@@ -151,11 +161,16 @@ class Workspace(QWidget):
         studio.engine_state_changed.connect(self._on_engine_state)
         studio.pictures.removed.connect(self._on_picture_removed)
         studio.settings.changed.connect(self._on_setting)
+        studio.convert.status_changed.connect(self._show_strip)
+        studio.convert.unfinished_changed.connect(self._show_strip)
+        self.convert_strip.opened.connect(self.show_convert)
+        self.convert_strip.dismissed.connect(studio.convert.dismiss)
 
     def _connect_widgets(self) -> None:
         panel, canvas, strip, a = self.prompt_panel, self.canvas, self.filmstrip, self.actions_
         self.models_panel.model_chosen.connect(self.studio.select_model)
         self.models_panel.add_requested.connect(self.choose_model_folder)
+        self.models_panel.convert_requested.connect(self.show_convert)
         self.models_panel.folder_dropped.connect(self.studio.add_model_folder)
         self.models_panel.remove_requested.connect(self.studio.remove_model)
         self.models_panel.reveal_requested.connect(self.reveal)
@@ -250,6 +265,8 @@ class Workspace(QWidget):
         """A file or folder handed over by Finder or dropped on the window."""
         if Path(path).suffix.lower() in PICTURE_SUFFIXES:
             self.prompt_panel.start.set_path(path)
+        elif is_checkpoint(path):
+            self.show_convert(path)
         else:
             self.studio.add_model_folder(path)
 
@@ -335,6 +352,21 @@ class Workspace(QWidget):
         from gui.ui.settings_dialog import SettingsDialog
 
         self._show_dialog("settings", lambda: SettingsDialog(self.studio.settings, self))
+
+    def show_convert(self, path: str = "") -> None:
+        """The Convert sheet, with a source where one was handed over."""
+        from gui.ui.convert_sheet import ConvertSheet
+
+        if self._convert_sheet is None:
+            sheet = ConvertSheet(self.studio.convert, self.main_window)
+            sheet.model_wanted.connect(self.studio.use_folder)
+            sheet.reveal_wanted.connect(self.reveal)
+            self._convert_sheet = sheet
+        self._convert_sheet.open_with(path)
+
+    def _show_strip(self, *_: object) -> None:
+        convert = self.studio.convert
+        self.convert_strip.show_status(convert.status, len(convert.unfinished))
 
     def show_about(self) -> None:
         from gui.ui.about import AboutDialog
