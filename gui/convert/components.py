@@ -96,6 +96,16 @@ class Contract:
         names = (*self.example, *self.outputs)
         self.descriptions = {n: _DESCRIPTIONS.get(n, _residual_text(n)) for n in names}
 
+    def release(self) -> None:
+        """Let go of the network, which then belongs to whoever traced it."""
+        self.source = None
+        self.wrap = _released
+        self.reference = _released
+
+
+def _released(*_: Any) -> Any:
+    raise RuntimeError("the network was released")
+
 
 def _residual_text(name: str) -> str:
     return f"A ControlNet's residual {name.rpartition('_')[2]}, added on the way"

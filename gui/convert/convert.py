@@ -7,9 +7,10 @@ a turn.  They stay float32, whose handful of small operations cost nothing.
 
 from __future__ import annotations
 
+import importlib
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ import torch
 
 from gui.convert.components import Contract
 from gui.request import ErrorKind, SfumatoError
+
+Tick = Callable[[float], None]
 
 TARGETS = ("macOS13", "macOS14", "macOS15", "macOS26")
 """Deployment targets on offer, oldest first; macOS 13 is the first to know palettes."""
@@ -45,8 +48,18 @@ def trace(contract: Contract) -> Any:
         return torch.jit.trace(module, tuple(contract.example.values()), check_trace=False)
 
 
-def convert(contract: Contract, traced: Any, target: str, credits: Credits) -> Any:
+def convert(
+    contract: Contract,
+    traced: Any,
+    target: str,
+    credits: Credits,
+    tick: Tick = lambda fraction: None,
+) -> Any:
     """TorchScript as a coremltools MLModel, its weights float16 (or float32 where stated).
+
+    Args:
+        target: oldest macOS, one of `TARGETS`.
+        tick: called with the fraction done, 0 to 1, many times; may raise to stop.
 
     Raises:
         SfumatoError: BAD_REQUEST for an unknown target.
@@ -62,7 +75,7 @@ def convert(contract: Contract, traced: Any, target: str, credits: Credits) -> A
     precision: Any = ct.precision.FLOAT32
     if not contract.float32:
         precision = ct.transform.FP16ComputePrecision(op_selector=_may_be_half)
-    with _quiet():
+    with _quiet(), _watched(tick):
         model: Any = ct.convert(
             traced,
             convert_to="mlprogram",
@@ -127,3 +140,47 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
+
+
+# Shares of a conversion's time by what coremltools calls its stages, in running order.
+_STAGES = (
+    ("PyTorch Frontend", 0.0, 0.25),
+    ("frontend_pytorch", 0.25, 0.3),
+    ("default", 0.3, 0.9),
+    ("backend_mlprogram", 0.9, 1.0),
+)
+_BARS = (
+    ("coremltools.converters.mil.frontend.torch.ops", "_tqdm"),
+    ("coremltools.converters.mil.mil.passes.pass_pipeline", "tqdm"),
+)
+
+
+@contextmanager
+def _watched(tick: Tick) -> Iterator[None]:
+    """Hear of coremltools' progress, and be able to stop it.
+
+    It has no hook for that but the progress bars it draws in a terminal, which are replaced for
+    the time being.  Should a later version draw none, the conversion goes on unwatched.
+    """
+    replaced = []
+    for name, attribute in _BARS:
+        module = importlib.import_module(name)
+        if hasattr(module, attribute):
+            replaced.append((module, attribute, getattr(module, attribute)))
+            setattr(module, attribute, _bar(tick))
+    try:
+        yield
+    finally:
+        for module, attribute, original in replaced:
+            setattr(module, attribute, original)
+
+
+def _bar(tick: Tick) -> Callable[..., Iterator[Any]]:
+    def bar(items: Iterable[Any], desc: str = "", **_: Any) -> Iterator[Any]:
+        found = list(items)
+        start, end = next(((a, b) for name, a, b in _STAGES if name in desc), (1.0, 1.0))
+        for index, item in enumerate(found):
+            tick(start + (end - start) * index / len(found))
+            yield item
+
+    return bar

@@ -1,0 +1,399 @@
+"""A whole conversion, from a checkpoint to a finished model folder.
+
+Everything is made in a work folder beside the output, ``<output>.partial``: the model in its
+``model`` folder, under the names it will keep, and `journal.json`, which says what is finished.
+At the end one rename puts the model in its place.  Whatever ends the process before that, the next
+run with the same request goes on at the first component that is not finished; a cancel takes the
+work folder away.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import shutil
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+from gui.convert import finish, swift, tasks
+from gui.convert.client import partial_folder
+from gui.convert.components import (
+    Contract,
+    contract_controlnet,
+    contract_safety_checker,
+    contract_text_encoder,
+    contract_unet,
+    contract_vae_decoder,
+    contract_vae_encoder,
+    needs_float32,
+)
+from gui.convert.convert import Credits
+from gui.convert.journal import Done, Journal, locked
+from gui.convert.make import Recipe, free_memory, make, peak_memory
+from gui.convert.tasks import Task
+from gui.convert.types import ConvertReport, ConvertRequest, Progress, SourceInfo, Step
+from gui.coreml.model import ComponentKind
+from gui.request import ErrorKind, SfumatoError
+
+K = ComponentKind
+OnProgress = Callable[[Progress], None]
+
+# Where a step begins and how long it is, as shares of one component's time.
+_SHARES: dict[Step, tuple[float, float]] = {
+    Step.READING: (0.0, 0.2),
+    Step.TRACING: (0.2, 0.1),
+    Step.CONVERTING: (0.3, 0.3),
+    Step.CHUNKING: (0.6, 0.05),
+    Step.COMPRESSING: (0.65, 0.15),
+    Step.CHECKING: (0.8, 0.2),
+}
+
+
+class Cancelled(Exception):  # noqa: N818 - a request, not an error
+    """The person has cancelled the conversion; nothing is left of it."""
+
+
+class Source(Protocol):
+    """An open checkpoint (`gui.convert.source`)."""
+
+    info: SourceInfo
+
+    def component(self, kind: ComponentKind) -> Any: ...
+    def tokenizer_files(self) -> Any: ...
+    def scheduler_config(self) -> dict[str, Any]: ...
+    def close(self) -> None: ...
+
+
+def run(
+    request: ConvertRequest,
+    on_progress: OnProgress,
+    cancelled: Callable[[], bool],
+    source: Source | None = None,
+) -> ConvertReport:
+    """Convert.
+
+    Args:
+        request: what to convert, and how.
+        on_progress: told of every step, in this thread.
+        cancelled: asked between steps and, where coremltools allows, within them.
+        source: an open checkpoint to use instead of `request.source` (tests).
+
+    Raises:
+        SfumatoError: why it is refused, or what went wrong; finished components are kept.
+        Cancelled: `cancelled` said yes; nothing is kept.
+    """
+    began = time.monotonic()
+    opened = source or _open(request)
+    try:
+        _check(request, opened.info, source is None)
+        work = partial_folder(request.output)
+        with _storage_errors():
+            work.mkdir(exist_ok=True)
+        try:
+            with locked(work):
+                job = _Job(request, opened, on_progress, cancelled, work)
+                report = job.run(began)
+        except Cancelled:
+            shutil.rmtree(work, ignore_errors=True)
+            raise
+        shutil.rmtree(work, ignore_errors=True)
+        return report
+    finally:
+        opened.close()
+
+
+def _open(request: ConvertRequest) -> Source:
+    from gui.convert.source import open_source
+
+    return open_source(Path(request.source))
+
+
+def _check(request: ConvertRequest, info: SourceInfo, thorough: bool) -> None:
+    """Refuse what is bound to fail before any long work."""
+    output = Path(request.output)
+    if output.exists():
+        raise SfumatoError(
+            ErrorKind.BAD_REQUEST,
+            f"There is a folder called “{output.name}” already; choose another name.",
+            str(output),
+        )
+    if not output.parent.is_dir():
+        raise SfumatoError(
+            ErrorKind.STORAGE,
+            f"The folder “{output.parent.name}” to put the model in does not exist; make it first.",
+            str(output),
+        )
+    if request.compiled:
+        swift.check_available()
+    if thorough:
+        from gui.convert.estimate import check
+
+        check(request, info)
+
+
+class _Job:
+    """One run, within its locked work folder."""
+
+    def __init__(
+        self,
+        request: ConvertRequest,
+        source: Source,
+        on_progress: OnProgress,
+        cancelled: Callable[[], bool],
+        work: Path,
+    ) -> None:
+        self._request = request
+        self._source = source
+        self._on_progress = on_progress
+        self._cancelled = cancelled
+        self._work = work
+        self._model = work / "model"
+        self._scratch = work / "scratch"
+        self._tasks = tasks.plan(request, source.info)
+        self._version = tasks.version_of(request, source.info)
+        self._spent = 0.0
+        self._fraction = 0.0
+        self._index = 0
+
+    def run(self, began: float) -> ConvertReport:
+        fingerprint = _fingerprint(self._request)
+        with _storage_errors():
+            self._journal = Journal.open(self._work, self._request, fingerprint)
+            self._model.mkdir(exist_ok=True)
+            shutil.rmtree(self._scratch, ignore_errors=True)
+        for task in self._tasks:
+            done = self._journal.done.get(task.key)
+            resumed = done is not None and done.is_there(self._model)
+            if not resumed:
+                self._convert(task)
+            self._index += 1
+            self._spent += task.cost
+            if resumed and done is not None:
+                self._tell(task, Step.READING, 0.0, "was finished earlier", done, resumed=True)
+        return self._finish(began)
+
+    def _convert(self, task: Task) -> None:
+        started = time.monotonic()
+        title = task.title
+
+        def tick(step: Step, fraction: float) -> None:
+            if self._cancelled():
+                raise Cancelled
+            self._tell(task, step, fraction)
+
+        with _errors(title):
+            self._scratch.mkdir(exist_ok=True)
+            name = task.file_name(tasks.plain_name(self._version))
+            label = f"{task.folder}/{name}" if task.folder else name
+            made, measured = make(
+                lambda: self._contract(task), self._scratch / name, self._recipe(task), tick, label
+            )
+            tick(Step.CHECKING, 1.0)
+            folder = self._model / task.folder
+            folder.mkdir(exist_ok=True)
+            files: dict[str, str] = {}
+            sizes: dict[str, int] = {}
+            for package in made:
+                place = folder / package.name
+                shutil.rmtree(place, ignore_errors=True)
+                finish.to_disk(package)
+                package.rename(place)
+                for file in sorted(p for p in place.rglob("*") if p.is_file()):
+                    relative = file.relative_to(self._model).as_posix()
+                    files[relative] = finish.sha256(file)
+                    sizes[relative] = file.stat().st_size
+            shutil.rmtree(self._scratch)
+            finish.link_equal(self._model, self._known(), files)
+            seconds = time.monotonic() - started
+            done = Done(files, sizes, measured, round(seconds, 1))
+            self._journal.note(task.key, done)
+        self._spent += task.cost
+        self._index += 1
+        self._tell(task, Step.CHECKING, 0.0, f"finished in {seconds:.0f} s", done)
+        self._spent -= task.cost
+        self._index -= 1
+
+    def _known(self) -> dict[str, str]:
+        """SHA-256 by path of everything finished."""
+        known: dict[str, str] = {}
+        for done in self._journal.done.values():
+            known |= done.files
+        return known
+
+    def _recipe(self, task: Task) -> Recipe:
+        request = self._request
+        return Recipe(
+            target=request.target,
+            compression=request.compression,
+            chunked=tasks.is_chunked(task, request),
+            check=request.check,
+            credits=Credits(
+                version=self._version,
+                author=str(getattr(self._source, "author", "") or self._version.split("/")[0]),
+                licence=str(getattr(self._source, "licence", "")),
+            ),
+        )
+
+    def _contract(self, task: Task) -> Contract:
+        """Load a network and put it behind Apple's inputs and outputs."""
+        request, info, kind = self._request, self._source.info, task.kind
+        if kind is K.CONTROLNET:
+            from gui.convert.controlnet_source import open_controlnet
+
+            return contract_controlnet(
+                open_controlnet(Path(task.controlnet)),
+                request.attention,
+                task.latent,
+                request.unet_batch,
+                tasks.plain_name(task.controlnet),
+            )
+        network = self._source.component(K.UNET if kind is K.CONTROL_UNET else kind)
+        if request.loras and kind in (*tasks.DENOISERS, K.TEXT_ENCODER, K.TEXT_ENCODER_2):
+            from gui.convert.lora import fuse
+
+            fuse(network, request.loras)
+        if kind in (K.TEXT_ENCODER, K.TEXT_ENCODER_2):
+            return contract_text_encoder(kind, network, info.family, self._pad(kind))
+        if kind in tasks.DENOISERS:
+            return contract_unet(
+                kind,
+                network,
+                request.attention,
+                task.latent,
+                request.unet_batch,
+                residuals=kind is K.CONTROL_UNET,
+            )
+        if kind is K.SAFETY_CHECKER:
+            return contract_safety_checker(network, (task.size.height, task.size.width))
+        make_vae = contract_vae_decoder if kind is K.VAE_DECODER else contract_vae_encoder
+        return make_vae(network, task.latent, needs_float32(network, info.family))
+
+    def _pad(self, kind: ComponentKind) -> int:
+        pads = tuple(getattr(self._source, "pad_token_ids", ())) or (49407,)
+        return pads[-1] if kind is K.TEXT_ENCODER_2 else pads[0]
+
+    def _finish(self, began: float) -> ConvertReport:
+        request = self._request
+        title = tasks.Task(K.UNET, self._tasks[0].size, "")
+        if self._cancelled():
+            raise Cancelled
+        self._tell(title, Step.FINISHING, 0.0, name="Model")
+        with _errors("model"):
+            folders = finish.share(self._model, self._tasks, self._journal)
+            if request.compiled:
+                for folder in folders:
+                    self._tell(title, Step.COMPILING, 0.0, name="Model")
+                    swift.write_resources(folder, self._source.tokenizer_files(), self._scratch)
+            report = finish.write(
+                self._model, folders, request, self._source, self._journal, self._tasks
+            )
+            report = finish.write_report(
+                self._model, report, time.monotonic() - began, peak_memory()
+            )
+            finish.to_disk(self._model, files=False)
+            self._model.rename(request.output)
+        self._tell(title, Step.FINISHING, 1.0, "finished", name="Model")
+        return report
+
+    def _tell(
+        self,
+        task: Task,
+        step: Step,
+        fraction: float,
+        message: str = "",
+        done: Done | None = None,
+        *,
+        resumed: bool = False,
+        name: str = "",
+    ) -> None:
+        total = sum(t.cost for t in self._tasks)
+        start, share = _SHARES.get(step, (0.0, 0.0))
+        spent = self._spent
+        if done is None and step in _SHARES:
+            spent += task.cost * (start + share * fraction)
+        # The last hundredth is for finishing, and it never goes back.
+        self._fraction = max(self._fraction, 0.99 * min(1.0, spent / total))
+        if step is Step.FINISHING and fraction == 1.0:
+            self._fraction = 1.0
+        title = name or task.title
+        self._on_progress(
+            Progress(
+                component=title,
+                step=step,
+                index=self._index,
+                total=len(self._tasks),
+                fraction=self._fraction,
+                message=f"{title}: {message}" if message else "",
+                parity=done.parity if done else None,
+                resumed=resumed,
+            )
+        )
+
+
+def _fingerprint(request: ConvertRequest) -> str:
+    """Changes whenever a file that the conversion reads does: of names, sizes and times."""
+    digest = hashlib.sha256()
+    places = [request.source, *(lora.path for lora in request.loras), *request.controlnets]
+    for place in map(Path, places):
+        files = [place] if place.is_file() else sorted(place.rglob("*"))
+        for file in files:
+            with contextlib.suppress(OSError):
+                if file.is_file():
+                    status = file.stat()
+                    text = f"{file}\0{status.st_size}\0{status.st_mtime_ns}\0"
+                    digest.update(text.encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def _errors(title: str) -> Iterator[None]:
+    """Whatever goes wrong with a component, as a sentence."""
+    try:
+        with _storage_errors():
+            yield
+    except (SfumatoError, Cancelled):
+        raise
+    except Exception as error:
+        free_memory()
+        detail = "".join(traceback.format_exception(error))
+        if isinstance(error, MemoryError) or "alloc" in str(error).lower():
+            raise SfumatoError(
+                ErrorKind.MEMORY,
+                f"There is not enough memory to convert the {title}; close other programs, or "
+                "choose a smaller picture size, and convert again: finished parts are kept.",
+                detail,
+            ) from error
+        raise SfumatoError(
+            ErrorKind.INTERNAL,
+            f"The {title} could not be converted; the details say why.",
+            detail,
+        ) from error
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+@contextlib.contextmanager
+def _storage_errors() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise SfumatoError(
+                ErrorKind.STORAGE,
+                "The disk is full; free some space and convert again: finished parts are kept.",
+                str(error),
+            ) from error
+        if error.errno is None:
+            raise
+        raise SfumatoError(
+            ErrorKind.STORAGE,
+            f"A file could not be read or written ({os.strerror(error.errno)}); check the disk "
+            "and convert again: finished parts are kept.",
+            str(error),
+        ) from error

@@ -1,0 +1,131 @@
+"""What an unfinished conversion has done: `journal.json` in its work folder.
+
+A component is noted once its files lie under their final names and have reached the disk, so that
+a process may be killed at any moment: the next run finds what is noted and does the rest.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gui.convert.client import JOURNAL
+from gui.convert.types import ConvertRequest, Parity
+from gui.records import Record
+from gui.request import ErrorKind, SfumatoError
+
+FORMAT = 1
+LOCK = "lock"
+
+
+@dataclass(frozen=True)
+class Done(Record):
+    """One finished component."""
+
+    files: dict[str, str]
+    """SHA-256 by path relative to the model's folder."""
+    sizes: dict[str, int]
+    """Bytes, likewise."""
+    parity: Parity | None = None
+    seconds: float = 0.0
+
+    def is_there(self, root: Path) -> bool:
+        """Whether every file is still there at its full length."""
+        for name, size in self.sizes.items():
+            try:
+                if (root / name).stat().st_size != size:
+                    return False
+            except OSError:
+                return False
+        return True
+
+
+@dataclass
+class Journal:
+    """The journal of one work folder."""
+
+    path: Path
+    request: ConvertRequest
+    fingerprint: str
+    """Of the source's files: a changed source starts anew."""
+    done: dict[str, Done] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, work: Path, request: ConvertRequest, fingerprint: str) -> Journal:
+        """The journal of an interrupted run, or a new one where there is none (any more).
+
+        Raises:
+            SfumatoError: BAD_REQUEST where the folder holds another conversion's work; STORAGE
+                where it cannot be written.
+        """
+        path = work / JOURNAL
+        journal = cls(path, request, fingerprint)
+        if path.exists():
+            old = _read(path)
+            if old is not None and old.get("request") != request.to_json():
+                raise SfumatoError(
+                    ErrorKind.BAD_REQUEST,
+                    f"{work.name} holds an unfinished conversion with other settings; finish "
+                    "that one, delete its folder, or choose another name.",
+                    str(work),
+                )
+            if old is not None and old.get("fingerprint") == fingerprint:
+                with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
+                    journal.done = {k: Done.from_json(v) for k, v in old["done"].items()}
+        journal.save()
+        return journal
+
+    def note(self, key: str, done: Done) -> None:
+        """Remember a finished component for good."""
+        self.done[key] = done
+        self.save()
+
+    def save(self) -> None:
+        """Write atomically, and wait until the disk has it."""
+        data = {
+            "format": FORMAT,
+            "request": self.request.to_json(),
+            "fingerprint": self.fingerprint,
+            "done": {key: done.to_json() for key, done in self.done.items()},
+        }
+        temporary = self.path.with_name(f".{JOURNAL}.{os.getpid()}")
+        with temporary.open("w", encoding="utf-8") as file:
+            json.dump(data, file, indent=1, ensure_ascii=False)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(self.path)
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """The file's contents; None where they are damaged, which is as good as no journal."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return data if isinstance(data, dict) and data.get("format") == FORMAT else None
+
+
+@contextlib.contextmanager
+def locked(work: Path) -> Iterator[None]:
+    """Hold the work folder for this process alone; the lock goes with the process, even killed.
+
+    Raises:
+        SfumatoError: BAD_REQUEST where another process holds it.
+    """
+    import fcntl
+
+    with (work / LOCK).open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise SfumatoError(
+                ErrorKind.BAD_REQUEST,
+                "This model is being converted already; wait for it, or choose another name.",
+                str(work),
+            ) from error
+        yield
