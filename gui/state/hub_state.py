@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -284,10 +285,11 @@ class HubState(QObject):
         if folder:
             self._on_repaired(folder)
             return
+        if not Path(status.folder).is_relative_to(paths.models_dir()):
+            return  # a checkpoint to convert, which is no model yet
         self._updates.pop(status.folder, None)
+        self.installed.emit(status.folder, self.downloads.is_to_be_used(status))
         self.installed_changed.emit()
-        if status.folder and status.variant:
-            self.installed.emit(status.folder, self.downloads.is_to_be_used(status))
 
     def _on_repaired(self, folder: str) -> None:
         self.repaired.emit(folder)

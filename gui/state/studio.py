@@ -198,24 +198,24 @@ class Studio(QObject):
     def _on_installed(self, folder: str, use: bool) -> None:
         """A model came from the Hub.  It is selected, once it has been read, if the person asked
         for that or has only the starter model so far."""
-        self._new_folder = folder
-        self._new_to_use = use or not self._selected
+        self._new[folder] = use or not self._selected
 
     def use_folder(self, folder: str, use: bool = True) -> None:
         """Greet a model that has just come into the library, and select it if `use`."""
         self._on_installed(folder, use)
         self.models.refresh()
 
-    def _greet_new_model(self) -> None:
-        entry = self.models.entry(self._new_folder)
-        if entry is None or entry.reading:
-            return
-        self._new_folder = ""
-        if not entry.usable:
-            return
-        if self._new_to_use:
-            self.select_model(entry)
-        self.notice.emit(f"“{entry.name}” is ready.")
+    def _greet_new_models(self) -> None:
+        for folder in list(self._new):
+            entry = self.models.entry(folder)
+            if entry is None or entry.reading:
+                continue  # this was an earlier look at the folders
+            use = self._new.pop(folder)
+            if not entry.usable:
+                continue
+            if use:
+                self.select_model(entry)
+            self.notice.emit(f"“{entry.name}” is ready.")
 
     def _on_updates(self) -> None:
         revisions = {str(e.folder): self.hub.update_of(str(e.folder)) for e in self._hub_models()}
