@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -157,8 +158,14 @@ def read_stated(folder: Path) -> tuple[Sidecar, frozenset[str]] | None:
     return Sidecar.from_json(data, str(path)), frozenset(data)
 
 
-def write(folder: Path, sidecar: Sidecar) -> None:
+def write(folder: Path, sidecar: Sidecar, fields: Collection[str] | None = None) -> None:
     """Write atomically.
+
+    Args:
+        folder: the model's folder.
+        sidecar: what to write.
+        fields: names of the fields to state, the others being left to `gui.coreml.infer`; None:
+            all of them.
 
     Raises:
         SfumatoError: STORAGE where the folder cannot be written.
@@ -168,7 +175,10 @@ def write(folder: Path, sidecar: Sidecar) -> None:
     path = folder / FILE_NAME
     temporary = path.with_name(f".{FILE_NAME}.{os.getpid()}")
     try:
-        text = json.dumps(sidecar.to_json(), indent=1, ensure_ascii=False)
+        data = sidecar.to_json()
+        if fields is not None:
+            data = {k: v for k, v in data.items() if k in fields or k == "format"}
+        text = json.dumps(data, indent=1, ensure_ascii=False)
         temporary.write_text(text + "\n", encoding="utf-8")
         temporary.replace(path)
     except OSError as error:

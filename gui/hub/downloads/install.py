@@ -1,0 +1,217 @@
+"""From verified files to something whole: a model in the library, a checkpoint, a mended model."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import errno
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from gui.coreml import sidecar as sidecars
+from gui.coreml.model import Family
+from gui.hub import archive
+from gui.hub.downloads.plan import FOLDER, Plan, WorkFolder
+from gui.request import SfumatoError
+
+MANIFEST = ".sfumato-source.json"
+"""In a fetched checkpoint: where it came from, and every file's size."""
+
+
+def prune(folder: Path, keep: set[str]) -> None:
+    """Remove files that do not belong to the result (an older plan's) and empty folders."""
+    for base, folders, files in os.walk(folder, topdown=False):
+        for name in files:
+            path = Path(base, name)
+            if path.relative_to(folder).as_posix() not in keep:
+                path.unlink()
+        for name in folders:
+            with contextlib.suppress(OSError):
+                Path(base, name).rmdir()
+
+
+def unpack(
+    plan: Plan, work: WorkFolder, on_bytes: Callable[[int], None], stopped: Callable[[], bool]
+) -> dict[str, tuple[int, str]] | None:
+    """Unpack the downloaded archive beside itself.
+
+    Returns:
+        size and SHA-256 by path, or None where `stopped` said so.
+
+    Raises:
+        SfumatoError: BAD_MODEL for an archive that is damaged, hostile or holds no model.
+        OSError: the disk is full …
+    """
+    shutil.rmtree(work.unpacked, ignore_errors=True)
+    source = work.model / plan.local_path(plan.variant.files[0])
+    with archive.translated(source.name):
+        found = archive.unpack(source, work.unpacked, on_bytes=on_bytes, stopped=stopped)
+    if found is None:
+        shutil.rmtree(work.unpacked, ignore_errors=True)
+    return found
+
+
+def write_sidecar(
+    folder: Path, plan: Plan, files: dict[str, tuple[int, str]], settings: dict[str, Any]
+) -> None:
+    """Write `sfumato.json`: where the model comes from and what its files are.
+
+    Fields that are not known (prediction type, scheduler …) are left out, so that they are
+    inferred from the files, unless `settings` has them.  A sidecar that came with the model keeps
+    what it states.
+
+    Args:
+        folder: the model, complete.
+        plan: what was fetched.
+        files: size and SHA-256 by path.
+        settings: sidecar fields learned elsewhere (`gui.hub.downloads.settings`).
+
+    Raises:
+        SfumatoError: STORAGE.
+    """
+    shipped = _shipped(folder)
+    stated: dict[str, Any] = {**settings, **shipped}
+    sidecar = sidecars.Sidecar.from_json(
+        {
+            **stated,
+            "family": stated.get("family") or _family(plan, folder),
+            "name": stated.get("name") or plan.title or plan.repo.partition("/")[2],
+            "source_repo": plan.repo,
+            "source_revision": plan.revision,
+            "card": _card(plan, stated),
+            "hashes": {path: sha256 for path, (_, sha256) in sorted(files.items())},
+            "extra": {**stated.get("extra", {}), "hub": _origin(plan, files)},
+        }
+    )
+    ours = {"family", "name", "source_repo", "source_revision", "card", "hashes", "extra"}
+    sidecars.write(folder, sidecar, fields=ours | set(stated))
+
+
+def _shipped(folder: Path) -> dict[str, Any]:
+    """What a `sfumato.json` from the repository states; nothing where it makes no sense."""
+    try:
+        found = sidecars.read_stated(folder)
+    except SfumatoError:
+        return {}
+    if found is None:
+        return {}
+    sidecar, fields = found
+    data = sidecar.to_json()
+    return {k: v for k, v in data.items() if k in fields and k not in ("hashes", "format")}
+
+
+def _family(plan: Plan, folder: Path) -> str:
+    if plan.variant.family is not Family.UNKNOWN:
+        return plan.variant.family.value
+    from gui.coreml import inspect
+
+    try:
+        return inspect.inspect_model(folder).family.value
+    except SfumatoError:
+        return Family.UNKNOWN.value
+
+
+def _card(plan: Plan, stated: dict[str, Any]) -> dict[str, Any]:
+    card = dict(stated.get("card", {}))
+    card["licence"] = card.get("licence") or plan.about.licence
+    card["description"] = card.get("description") or plan.about.description
+    card["examples"] = list(card.get("examples") or plan.about.examples)
+    return card
+
+
+def _origin(plan: Plan, files: dict[str, tuple[int, str]]) -> dict[str, Any]:
+    """What verifying, repairing and updating need to know."""
+    variant = plan.variant
+    return {
+        "variant": variant.id,
+        "title": variant.title,
+        "folder": variant.folder,
+        "archive": variant.archive,
+        "base_model": plan.about.base_model,
+        "remote": [file.to_json() for file in variant.files],
+        "sizes": {path: size for path, (size, _) in sorted(files.items())},
+        "installed": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+    }
+
+
+def write_manifest(folder: Path, plan: Plan) -> None:
+    """Say in a fetched checkpoint where it came from.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    data = {
+        "repo": plan.repo,
+        "revision": plan.revision,
+        "files": {plan.local_path(file): file.size for file in plan.variant.files},
+    }
+    (folder / MANIFEST).write_text(json.dumps(data, ensure_ascii=False), encoding="utf-8")
+
+
+def flush(folder: Path) -> None:
+    """Have the system put every file of a folder on the disk, so that a power failure after the
+    rename cannot leave a model with holes."""
+    for base, _, names in os.walk(folder):
+        for name in names:
+            fd = os.open(os.path.join(base, name), os.O_RDONLY | os.O_CLOEXEC)  # noqa: PTH118
+            try:
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+
+
+def move_into_place(source: Path, target: Path, root: Path) -> None:
+    """Make the finished folder `source` appear as `target` in one step.
+
+    What `target` was before is set aside first and removed last, so that at every moment either the
+    old or the new folder is whole; if the process is killed between the two renames, the next run
+    finds `source` finished and renames it.
+
+    Raises:
+        OSError: it cannot be moved; the old folder is where it was.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside = root / FOLDER / f"old-{uuid.uuid4().hex[:12]}"
+    had_one = target.exists()
+    if had_one:
+        _rename(target, aside)
+    try:
+        _rename(source, target)
+    except OSError:
+        if had_one:
+            _rename(aside, target)
+        raise
+    if had_one:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _rename(source: Path, target: Path) -> None:
+    try:
+        source.rename(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        # Another disk (checkpoints go to the caches): copy beside, then rename there.
+        beside = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
+        try:
+            shutil.copytree(source, beside)
+            beside.rename(target)
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(source, ignore_errors=True)
+
+
+def swap_files(source: Path, target: Path, paths: list[str]) -> None:
+    """Put mended files in place of bad ones, each in one step.
+
+    Raises:
+        OSError: a file cannot be moved.
+    """
+    for path in paths:
+        (target / path).parent.mkdir(parents=True, exist_ok=True)
+        (source / path).replace(target / path)

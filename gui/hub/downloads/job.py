@@ -1,0 +1,395 @@
+"""One download from its plan to the finished folder: the thread that sees it through."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from gui.hub import archive
+from gui.hub.downloads import install, settings
+from gui.hub.downloads.fetch import Backoff, Fetch
+from gui.hub.downloads.journal import Journal, file_key
+from gui.hub.downloads.plan import Plan, Purpose, WorkFolder, digest_of
+from gui.hub.downloads.reuse import Known, clone_or_copy
+from gui.hub.downloads.storage import check_space, storage_error
+from gui.hub.downloads.transport import Transport
+from gui.hub.downloads.workers import Workers
+from gui.hub.types import DownloadState, DownloadStatus
+from gui.request import ErrorKind, SfumatoError
+
+TICK_SECONDS = 0.1
+"""Between two reports while bytes arrive."""
+_SPEED_SECONDS = 2.0
+"""Time constant of the speed's moving average."""
+_PAUSE_SECONDS = 0.3
+"""How long pausing waits for connections that are still being opened."""
+
+
+class Stop(StrEnum):
+    """Why a download is to end before it is done."""
+
+    PAUSE = "pause"
+    CANCEL = "cancel"
+    CLOSE = "close"
+    """The program ends; the next one offers to go on."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What all downloads share."""
+
+    root: Path
+    endpoint: str | None
+    token: Callable[[], str | None]
+    workers: Workers
+    backoff: Backoff
+    notify: Callable[[DownloadStatus], None]
+    """Called with no lock held."""
+
+
+class Stopped(Exception):  # noqa: N818 - asked for, not a mistake
+    """The download was told to stop."""
+
+
+class Job:
+    """One download.  Made from a plan; runs in a thread of its own when told to."""
+
+    def __init__(self, plan: Plan, around: Surroundings) -> None:
+        self.plan = plan
+        self.work = WorkFolder(around.root, plan.id)
+        self._around = around
+        self._thread: threading.Thread | None = None
+        self._stop: Stop | None = None
+        self._fetch: Fetch | None = None
+        self._unpacking: tuple[int, int] | None = None
+        self.state = DownloadState.PAUSED
+        self.error: SfumatoError | None = None
+        self.interrupted = False
+        self._done_bytes = 0
+        self._done_files = 0
+        self._fetched_before = 0
+        self._speed = 0.0
+        self._folder = ""
+
+    # -- how it stands ------------------------------------------------------------------------
+
+    def recall(self) -> None:
+        """Take over what an earlier process left: how far it got, and why it stopped."""
+        state = self.work.load_state()
+        self._fetched_before = int(state.get("fetched", 0) or 0)
+        self.interrupted = bool(state.get("live", True))
+        error = state.get("error")
+        if isinstance(error, dict):
+            self.error = SfumatoError.from_json(error)
+            self.state = DownloadState.FAILED
+            self.interrupted = False
+        with contextlib.suppress(OSError), contextlib.closing(Journal(self.work.journal)) as found:
+            for file in self.plan.variant.files:
+                key = file_key(self.plan.local_path(file), digest_of(file), file.size)
+                there = min(found.written(key).total, file.size)
+                self._done_bytes += there
+                self._done_files += there == file.size
+
+    def status(self) -> DownloadStatus:
+        plan, fetch = self.plan, self._fetch
+        if fetch is not None:
+            self._done_bytes, self._done_files = fetch.bytes_done, fetch.files_done
+        total, done = plan.bytes_total, self._done_bytes
+        if self._unpacking is not None and self.state is DownloadState.UNPACKING:
+            done, total = self._unpacking
+        fetched = self._fetched_before + (fetch.bytes_fetched if fetch is not None else 0)
+        fetching = self.state is DownloadState.FETCHING
+        speed = self._speed if fetching else 0.0
+        retry_in = 0.0
+        if self.state is DownloadState.WAITING and fetch is not None:
+            retry_in = max(0.0, fetch.resume_at - time.monotonic())
+        error = self.error
+        if self.state is DownloadState.WAITING and fetch is not None:
+            error = fetch.last_problem
+        return DownloadStatus(
+            id=plan.id,
+            repo=plan.repo,
+            variant=plan.variant.id,
+            title=plan.title,
+            revision=plan.revision,
+            state=self.state,
+            bytes_total=total,
+            bytes_done=min(done, total),
+            bytes_fetched=fetched,
+            files_total=len(plan.variant.files),
+            files_done=self._done_files,
+            bytes_per_second=speed,
+            seconds_left=(total - done) / speed if speed > 0 else 0.0,
+            retry_in=retry_in,
+            folder=self._folder,
+            error=error,
+            interrupted=self.interrupted and self.state is DownloadState.PAUSED,
+        )
+
+    def _become(self, state: DownloadState) -> None:
+        if state is not self.state:
+            self.state = state
+            self._around.notify(self.status())
+
+    # -- commands, from any thread ------------------------------------------------------------
+
+    def start(self, ended: Callable[[Job], None]) -> None:
+        """Run in a new thread; `ended` is called as its last act."""
+        self._stop = None
+        self.error = None
+        self.interrupted = False
+
+        def run() -> None:
+            try:
+                self._run()
+            finally:
+                ended(self)
+
+        self._thread = threading.Thread(target=run, name=f"download {self.plan.id}", daemon=True)
+        self._thread.start()
+
+    def stop(self, why: Stop) -> None:
+        """Ask it to stop; `join` waits for it."""
+        with self._around.workers.changed:
+            # Cancelling outweighs pausing.
+            if self._stop is not Stop.CANCEL:
+                self._stop = why
+            self._around.workers.changed.notify_all()
+        if (fetch := self._fetch) is not None:
+            fetch.stop()
+
+    def join(self, seconds: float | None = None) -> bool:
+        """Wait for the thread; False where it is still at it."""
+        thread = self._thread
+        if thread is None or thread is threading.current_thread():
+            return True
+        thread.join(seconds)
+        return not thread.is_alive()
+
+    @property
+    def running(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
+
+    def rest(self, why: Stop) -> None:
+        """Settle a download that has no thread: paused, or cancelled with its files gone."""
+        self._speed = 0.0
+        self._unpacking = None
+        if why is Stop.CANCEL:
+            shutil.rmtree(self.work.path, ignore_errors=True)
+            self._done_bytes = self._done_files = 0
+            self._become(DownloadState.CANCELLED)
+            return
+        self.interrupted = why is Stop.CLOSE
+        self._save_state(live=why is Stop.CLOSE)
+        self._become(DownloadState.PAUSED)
+
+    def _save_state(self, live: bool) -> None:
+        error = self.error.to_json() if self.error is not None else None
+        self.work.save_state(live=live, error=error, fetched=self.status().bytes_fetched)
+
+    # -- the run ------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        lock: int | None = None
+        try:
+            lock = self.work.lock()
+            if lock is None:
+                raise busy(self.plan)
+            self._save_state(live=True)
+            files = self._get()
+            self._finish(files)
+        except Stopped:
+            self.rest(self._stop or Stop.PAUSE)
+        except SfumatoError as error:
+            self._fail(error, keep_state=lock is None)
+        except OSError as error:
+            self._fail(storage_error(error, self.work.path))
+        except Exception as error:
+            sentence = "The download ran into a defect of Sfumato; resume it to try again."
+            self._fail(SfumatoError(ErrorKind.INTERNAL, sentence, repr(error)))
+        finally:
+            if lock is not None:
+                os.close(lock)
+
+    def _fail(self, error: SfumatoError, keep_state: bool = False) -> None:
+        self.error = error
+        self._speed = 0.0
+        if not keep_state:
+            self._save_state(live=False)
+        self._become(DownloadState.FAILED)
+
+    def _check_stop(self) -> None:
+        if self._stop is not None:
+            raise Stopped
+
+    def _is_stopped(self) -> bool:
+        return self._stop is not None
+
+    def _get(self) -> dict[str, tuple[int, str]]:
+        """Fetch and verify every file; returns size and SHA-256 by local path."""
+        around = self._around
+        transport = Transport(self.plan.repo, self.plan.revision, around.endpoint, around.token)
+        self.work.model.mkdir(parents=True, exist_ok=True)
+        with contextlib.closing(Journal(self.work.journal)) as journal:
+            self._reuse(journal)
+            fetch = Fetch(
+                self.plan,
+                self.work.model,
+                journal,
+                transport,
+                around.workers.changed,
+                around.backoff,
+            )
+            check_space(self.work.path, self._space_needed(fetch.bytes_done))
+            fetch.prepare()
+            self._fetch = fetch
+            try:
+                around.workers.add(fetch)
+                self._watch(fetch)
+            finally:
+                around.workers.remove(fetch)
+                fetch.stop()
+                fetch.wait_idle(_PAUSE_SECONDS)
+                self._done_bytes, self._done_files = fetch.bytes_done, fetch.files_done
+                self._fetched_before += fetch.bytes_fetched
+                self._fetch = None
+        return {s.local: (s.file.size, s.hash.sha256) for s in fetch.files}
+
+    def _space_needed(self, there: int) -> int:
+        unpacked = self.plan.variant.disk_bytes if self.plan.variant.archive else 0
+        return self.plan.bytes_total - there + unpacked
+
+    def _reuse(self, journal: Journal) -> None:
+        """Take files that this machine has already, from elsewhere."""
+        known = Known(self.plan.repo, self._around.root)
+        if not known:
+            return
+        for file in self.plan.variant.files:
+            self._check_stop()
+            local = self.plan.local_path(file)
+            key = file_key(local, digest_of(file), file.size)
+            target = self.work.model / local
+            if journal.written(key).total or not file.size:
+                continue
+            found = known.find(file)
+            if found is None:
+                continue
+            try:
+                if clone_or_copy(found, target, self._is_stopped):
+                    journal.claim(key, 0, file.size)
+            except OSError:
+                continue  # fetched instead, which words a full disk properly
+        self._check_stop()
+
+    def _watch(self, fetch: Fetch) -> None:
+        """Report while the workers fetch, until all is there and sound.
+
+        Raises:
+            Stopped, SfumatoError: it ended before.
+        """
+        changed = self._around.workers.changed
+        last_time, last_bytes = time.monotonic(), 0
+        self._speed = 0.0
+        self._become(DownloadState.FETCHING)
+        while True:
+            with changed:
+                if self._stop is None and not fetch.complete and fetch.failure is None:
+                    changed.wait(TICK_SECONDS)
+            self._check_stop()
+            if fetch.failure is not None:
+                raise fetch.failure
+            if fetch.complete:
+                return
+            now = time.monotonic()
+            if now - last_time < TICK_SECONDS:
+                continue
+            self._measure(now - last_time, fetch.bytes_fetched - last_bytes)
+            last_time, last_bytes = now, fetch.bytes_fetched
+            state = _activity(fetch, now)
+            if state is self.state:
+                self._around.notify(self.status())
+            self._become(state)
+
+    def _measure(self, seconds: float, count: int) -> None:
+        speed = count / seconds
+        weight = min(1.0, seconds / _SPEED_SECONDS)
+        self._speed = self._speed + weight * (speed - self._speed) if self._speed else speed
+
+    # -- from files to a model -----------------------------------------------------------------
+
+    def _finish(self, files: dict[str, tuple[int, str]]) -> None:
+        plan, root = self.plan, self._around.root
+        target = plan.target_folder(root)
+        if plan.purpose is Purpose.REPAIR:
+            self._check_stop()
+            install.swap_files(self.work.model, target, list(files))
+        else:
+            result = self.work.model
+            install.prune(result, set(files))
+            if plan.variant.archive:
+                files = self._unpack()
+                result = self.work.unpacked
+            else:
+                self._become(DownloadState.VERIFYING)
+            if plan.purpose is Purpose.MODEL:
+                self._describe(result, files)
+            else:
+                install.write_manifest(result, plan)
+            install.flush(result)
+            self._check_stop()
+            install.move_into_place(result, target, root)
+        self._folder = str(target)
+        shutil.rmtree(self.work.path, ignore_errors=True)
+        self._become(DownloadState.DONE)
+
+    def _unpack(self) -> dict[str, tuple[int, str]]:
+        source = self.work.model / self.plan.local_path(self.plan.variant.files[0])
+        total = archive.declared_bytes(source)
+        self._unpacking = (0, total)
+        self._become(DownloadState.UNPACKING)
+        last = time.monotonic()
+
+        def on_bytes(done: int) -> None:
+            nonlocal last
+            self._unpacking = (done, total)
+            if (now := time.monotonic()) - last >= TICK_SECONDS:
+                last = now
+                self._around.notify(self.status())
+
+        files = install.unpack(self.plan, self.work, on_bytes, self._is_stopped)
+        self._unpacking = None
+        if files is None:
+            raise Stopped
+        return files
+
+    def _describe(self, folder: Path, files: dict[str, tuple[int, str]]) -> None:
+        plan, learned = settings.learn(
+            self.plan, self._around.endpoint, self._around.token, self._is_stopped
+        )
+        self._check_stop()
+        install.write_sidecar(folder, plan, files, learned)
+
+
+def _activity(fetch: Fetch, now: float) -> DownloadState:
+    """What a running fetch is doing just now."""
+    if not fetch.in_flight and now < fetch.resume_at:
+        return DownloadState.WAITING
+    if fetch.all_bytes:
+        return DownloadState.VERIFYING
+    return DownloadState.FETCHING
+
+
+def busy(plan: Plan) -> SfumatoError:
+    """Another process works on this download."""
+    return SfumatoError(
+        ErrorKind.STORAGE,
+        "Another Sfumato is downloading this model at the moment; wait until it is done.",
+        plan.id,
+    )

@@ -1,0 +1,391 @@
+"""All downloads of this process, and those that earlier ones left on the disk."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from gui import paths
+from gui.hub import sources
+from gui.hub.downloads.fetch import Backoff
+from gui.hub.downloads.job import Job, Stop, Surroundings, busy
+from gui.hub.downloads.plan import (
+    FOLDER,
+    About,
+    Plan,
+    Purpose,
+    WorkFolder,
+    download_id,
+    model_target,
+    source_target,
+)
+from gui.hub.downloads.storage import check_space, storage_error
+from gui.hub.downloads.workers import Workers
+from gui.hub.types import (
+    DownloadState,
+    DownloadStatus,
+    RemoteFile,
+    RepoDetails,
+    RepoTree,
+    Variant,
+)
+from gui.request import ErrorKind, SfumatoError
+
+_STOP_SECONDS = 1.0
+
+
+class Downloads:
+    """Downloads that lose nothing: resumable, verified, several at once.
+
+    Every method may be called from any thread.
+
+    Args:
+        root: folder of the installed models; None: `paths.models_dir()`.
+        endpoint: base address of the Hub; None: huggingface_hub's.
+        token: asked before every request; may answer None.
+        on_change: told of every change of state, and of progress at most ten times a second per
+            download; called from one thread at a time, in order.
+        limit: downloads that run at once; the others are queued.
+        connections: over all downloads together.
+        backoff: patience with the network.
+    """
+
+    def __init__(
+        self,
+        root: Path | None = None,
+        *,
+        endpoint: str | None = None,
+        token: Callable[[], str | None] = lambda: None,
+        on_change: Callable[[DownloadStatus], None] = lambda _: None,
+        limit: int = 2,
+        connections: int = 8,
+        backoff: Backoff | None = None,
+    ) -> None:
+        self.root = root or paths.models_dir()
+        self._limit = limit
+        self._on_change = on_change
+        self._notifying = threading.RLock()
+        self._lock = threading.RLock()
+        self._settled = threading.Condition(self._lock)
+        self._jobs: dict[str, Job] = {}
+        self._queue: list[Job] = []
+        self._active: set[Job] = set()
+        self._closed = False
+        workers = Workers(connections)
+        self._around = Surroundings(
+            self.root, endpoint, token, workers, backoff or Backoff(), self._notify
+        )
+
+    # -- starting ------------------------------------------------------------------------------
+
+    def start(
+        self,
+        repo: str,
+        revision: str,
+        variant: Variant,
+        *,
+        title: str = "",
+        about: RepoDetails | None = None,
+    ) -> DownloadStatus:
+        """Download and install a variant; goes on with what an earlier attempt left.
+
+        Args:
+            repo: ``owner/name``.
+            revision: commit hash.
+            variant: what to get.
+            title: name of the model in the library; empty: the repository's.
+            about: where known, gives the sidecar its licence, description and base model, which
+                are asked of the Hub otherwise.
+
+        Raises:
+            SfumatoError: BAD_MODEL for file names that cannot be made; STORAGE where the disk has
+                no room or cannot be written, or another process downloads the same.
+        """
+        return self.start_plan(
+            Plan(
+                id=download_id(repo, variant.id, Purpose.MODEL),
+                repo=repo,
+                revision=revision,
+                title=title or repo.partition("/")[2] or repo,
+                purpose=Purpose.MODEL,
+                variant=variant,
+                target=self._free_target(repo, variant.id),
+                about=About.of(about) if about is not None else About(),
+            )
+        )
+
+    def start_source(self, repo: str, revision: str, tree: RepoTree) -> DownloadStatus:
+        """Download a diffusers checkpoint (or a single-file one) to convert.
+
+        Raises:
+            SfumatoError: as `start`; UNSUPPORTED where it holds nothing that can be converted.
+        """
+        files = sources.pick(tree)
+        size = sum(file.size for file in files)
+        variant = Variant(
+            id="source", title="Checkpoint", files=files, download_bytes=size, disk_bytes=size
+        )
+        return self.start_plan(
+            Plan(
+                id=download_id(repo, variant.id, Purpose.SOURCE),
+                repo=repo,
+                revision=revision,
+                title=repo.partition("/")[2] or repo,
+                purpose=Purpose.SOURCE,
+                variant=variant,
+                target=source_target(repo),
+            )
+        )
+
+    def start_repair(
+        self,
+        folder: Path,
+        repo: str,
+        revision: str,
+        variant: Variant,
+        files: tuple[RemoteFile, ...],
+    ) -> DownloadStatus:
+        """Fetch single files of an installed model again.
+
+        Args:
+            folder: the model.
+            repo: where it came from.
+            revision: the commit it was installed from.
+            variant: the variant, whose `folder` says how remote paths map to local ones.
+            files: the bad ones, as the Hub lists them.
+        """
+        part = dataclasses.replace(
+            variant, files=files, archive=False, download_bytes=sum(f.size for f in files)
+        )
+        return self.start_plan(
+            Plan(
+                id=download_id(repo, f"{variant.id}\0{folder}", Purpose.REPAIR),
+                repo=repo,
+                revision=revision,
+                title=folder.name,
+                purpose=Purpose.REPAIR,
+                variant=part,
+                target=str(folder),
+            )
+        )
+
+    def start_plan(self, plan: Plan) -> DownloadStatus:
+        """Start, or go on with, a download that is planned."""
+        plan.check()
+        self._at_rest(plan.id)
+        with self._lock:
+            self._scan()
+            job = self._jobs.get(plan.id)
+            if job is not None and (job.running or job in self._queue):
+                return job.status()
+            work = WorkFolder(self.root, plan.id)
+            if work.is_locked():
+                raise busy(plan)
+            try:
+                work.save(plan)
+                job = Job(plan, self._around)
+                job.recall()
+                there = job.status().bytes_done
+            except OSError as error:
+                raise storage_error(error, work.path) from error
+            unpacked = plan.variant.disk_bytes if plan.variant.archive else 0
+            try:
+                check_space(self.root, plan.bytes_total - there + unpacked)
+            except SfumatoError:
+                if not there:
+                    job.rest(Stop.CANCEL)
+                raise
+            self._jobs[plan.id] = job
+            self._enqueue(job)
+        self._pump()
+        return job.status()
+
+    # -- steering ------------------------------------------------------------------------------
+
+    def pause(self, download: str) -> DownloadStatus:
+        """Stop it and keep what is there."""
+        return self._halt(download, Stop.PAUSE)
+
+    def cancel(self, download: str) -> DownloadStatus:
+        """Stop it and remove what is there."""
+        return self._halt(download, Stop.CANCEL)
+
+    def resume(self, download: str) -> DownloadStatus:
+        """Go on with a download that is paused, failed or left from an earlier run.
+
+        Raises:
+            SfumatoError: NOT_FOUND where there is none; STORAGE where another process works on it.
+        """
+        self._at_rest(download)
+        with self._lock:
+            self._scan()
+            job = self._job(download)
+            if job.running or job in self._queue or job.state is DownloadState.DONE:
+                return job.status()
+            if job.work.is_locked():
+                raise busy(job.plan)
+            if not job.work.path.is_dir():
+                del self._jobs[download]
+                raise _unknown(download)
+            self._enqueue(job)
+        self._pump()
+        return job.status()
+
+    def _halt(self, download: str, why: Stop) -> DownloadStatus:
+        with self._lock:
+            self._scan()
+            job = self._job(download)
+            queued = job in self._queue
+            if queued:
+                self._queue.remove(job)
+        if job.running:
+            job.stop(why)
+            job.join(_STOP_SECONDS)
+        elif why is Stop.CANCEL and job.state is not DownloadState.DONE:
+            if job.work.is_locked():
+                raise busy(job.plan)
+            job.rest(why)
+        elif queued:
+            job.rest(why)
+        with self._settled:
+            self._settled.notify_all()
+        return job.status()
+
+    def _enqueue(self, job: Job) -> None:
+        job.state = DownloadState.QUEUED
+        job.error = None
+        self._queue.append(job)
+
+    def _pump(self) -> None:
+        """Start queued downloads while there is room."""
+        with self._lock:
+            while self._queue and len(self._active) < self._limit and not self._closed:
+                job = self._queue.pop(0)
+                self._active.add(job)
+                job.start(self._ended)
+            waiting = list(self._queue)
+        for job in waiting:
+            self._notify(job.status())
+
+    def _ended(self, job: Job) -> None:
+        """In a download's thread, as its last act."""
+        with self._settled:
+            self._active.discard(job)
+            self._settled.notify_all()
+        self._pump()
+
+    def _at_rest(self, download: str) -> None:
+        """Let a download that has said it is over be so; steering follows."""
+        job = self._jobs.get(download)
+        if job is not None and not job.state.live:
+            job.join(_STOP_SECONDS)
+
+    # -- looking -------------------------------------------------------------------------------
+
+    def all(self) -> tuple[DownloadStatus, ...]:
+        """Every download there is: of this run, and paused ones of earlier runs."""
+        with self._lock:
+            self._scan()
+            jobs = list(self._jobs.values())
+        return tuple(
+            status for job in jobs if (status := job.status()).state is not DownloadState.CANCELLED
+        )
+
+    def status(self, download: str) -> DownloadStatus:
+        """How one download stands.
+
+        Raises:
+            SfumatoError: NOT_FOUND.
+        """
+        with self._lock:
+            self._scan()
+            return self._job(download).status()
+
+    def wait(self, download: str, timeout: float | None = None) -> DownloadStatus:
+        """Wait until a download does not move by itself any more, or `timeout` seconds passed."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        with self._settled:
+            job = self._job(download)
+            while job.state.live:
+                left = None if deadline is None else deadline - time.monotonic()
+                if left is not None and left <= 0:
+                    break
+                self._settled.wait(0.25 if left is None else min(left, 0.25))
+        self._at_rest(download)
+        return job.status()
+
+    def close(self) -> None:
+        """Pause everything, to be offered again at the next start, and end the threads."""
+        with self._lock:
+            self._closed = True
+            queued, self._queue = self._queue, []
+            running = [job for job in self._jobs.values() if job.running]
+        for job in queued:
+            job.rest(Stop.CLOSE)
+        for job in running:
+            job.stop(Stop.CLOSE)
+        for job in running:
+            job.join(_STOP_SECONDS)
+        self._around.workers.close()
+        self._around.workers.join(_STOP_SECONDS)
+
+    def __enter__(self) -> Downloads:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # -- inside --------------------------------------------------------------------------------
+
+    def _notify(self, status: DownloadStatus) -> None:
+        with self._notifying:
+            self._on_change(status)
+        if not status.state.live:
+            with self._settled:
+                self._settled.notify_all()
+
+    def _job(self, download: str) -> Job:
+        if (job := self._jobs.get(download)) is None:
+            raise _unknown(download)
+        return job
+
+    def _scan(self) -> None:
+        """Take note of downloads that other processes left, and of those that went away."""
+        folder = self.root / FOLDER
+        try:
+            names = {entry.name for entry in folder.iterdir() if entry.is_dir()}
+        except OSError:
+            names = set()
+        for name in sorted(names - set(self._jobs)):
+            work = WorkFolder(self.root, name)
+            plan = work.load()
+            if plan is None or work.is_locked():
+                continue
+            job = Job(plan, self._around)
+            job.recall()
+            self._jobs[name] = job
+        for name, job in list(self._jobs.items()):
+            idle = job.state in (DownloadState.PAUSED, DownloadState.FAILED)
+            if idle and name not in names and not job.running and job not in self._queue:
+                del self._jobs[name]
+
+    def _free_target(self, repo: str, variant: str) -> str:
+        """Folder for a variant; another one's of the same repository is not overwritten."""
+        from gui.hub.installed import origin_of
+
+        target = model_target(repo, variant)
+        origin = origin_of(self.root / target)
+        if origin is not None and (origin.repo, origin.variant) != (repo, variant):
+            target = f"{target}-{download_id(repo, variant, Purpose.MODEL)[-4:]}"
+        return target
+
+
+def _unknown(download: str) -> SfumatoError:
+    return SfumatoError(
+        ErrorKind.NOT_FOUND,
+        "This download is not there any more; start it again from the model's page.",
+        download,
+    )

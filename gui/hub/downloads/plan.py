@@ -1,0 +1,200 @@
+"""What a download is to do, as it lies on disk, and the folder that holds it while it runs.
+
+``<models>/.downloads/<id>/`` has ``plan.json`` (this module's `Plan`), ``state.json`` (who paused
+it), ``journal`` (`gui.hub.downloads.journal`), ``lock`` (held while a process works on it) and
+``model/`` (the files under their final names).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from gui import paths
+from gui.hub.downloads import names
+from gui.hub.types import RemoteFile, RepoDetails, Variant
+from gui.records import Record
+from gui.request import ErrorKind, SfumatoError
+
+FOLDER = ".downloads"
+"""Name, below the models' folder, of what is not a model yet; hidden from the library."""
+
+
+class Purpose(StrEnum):
+    MODEL = "model"
+    """Core ML files, to be installed as a model."""
+    SOURCE = "source"
+    """A diffusers checkpoint, to be converted."""
+    REPAIR = "repair"
+    """Single files of an installed model."""
+
+
+@dataclass(frozen=True)
+class About(Record):
+    """What the model card says, for the sidecar."""
+
+    licence: str = ""
+    description: str = ""
+    base_model: str = ""
+    examples: tuple[str, ...] = ()
+    known: bool = False
+    """False: the card has not been read yet."""
+
+    @classmethod
+    def of(cls, details: RepoDetails) -> About:
+        return cls(
+            details.summary.licence,
+            details.description,
+            details.base_model,
+            details.examples,
+            known=True,
+        )
+
+
+@dataclass(frozen=True)
+class Plan(Record):
+    """One download, complete: nothing else is needed to go on with it in another process."""
+
+    id: str
+    repo: str
+    revision: str
+    """Commit hash, so that all files are of one state of the repository."""
+    title: str
+    purpose: Purpose
+    variant: Variant
+    """Its `files` are what has to be fetched."""
+    target: str
+    """Where the result goes: below the models' folder, or absolute."""
+    about: About = field(default_factory=About)
+
+    def local_path(self, file: RemoteFile) -> str:
+        """Where a file lies in the result, relative to its folder."""
+        prefix = self.variant.folder.strip("/")
+        if prefix in ("", ".") or not file.path.startswith(prefix + "/"):
+            return file.path
+        return file.path[len(prefix) + 1 :]
+
+    @property
+    def bytes_total(self) -> int:
+        return sum(file.size for file in self.variant.files)
+
+    def target_folder(self, root: Path) -> Path:
+        return root / self.target  # an absolute target replaces the root
+
+    def check(self) -> None:
+        """Raise SfumatoError (BAD_MODEL) where the files' names or sizes make no sense."""
+        if not self.variant.files:
+            raise SfumatoError(
+                ErrorKind.BAD_MODEL, "There is nothing to download in this variant.", self.id
+            )
+        names.check_distinct(self.local_path(file) for file in self.variant.files)
+        if any(file.size < 0 for file in self.variant.files):
+            raise SfumatoError(
+                ErrorKind.BAD_MODEL, "The Hub states a file size that makes no sense.", self.id
+            )
+
+
+def digest_of(file: RemoteFile) -> str:
+    """The Hub's hash of a file: SHA-256 where it states one, else git's SHA-1; or empty."""
+    return file.sha256 or file.blob
+
+
+def download_id(repo: str, variant: str, purpose: Purpose) -> str:
+    """A name for a download that is the same in every process, and usable as a folder."""
+    digest = hashlib.sha256(f"{repo}\0{variant}\0{purpose}".encode()).hexdigest()[:10]
+    readable = names.file_name(f"{repo}--{variant}")[:80].strip(". ")
+    return f"{readable}-{digest}"
+
+
+def model_target(repo: str, variant: str) -> str:
+    """Folder of an installed variant, below the models' folder."""
+    name = variant.removesuffix(".zip").strip("/")
+    return f"{names.file_name(repo)}/{names.file_name('model' if name in ('', '.') else name)}"
+
+
+def source_target(repo: str) -> str:
+    return str(paths.cache_dir() / "Sources" / names.file_name(repo))
+
+
+class WorkFolder:
+    """The folder of one download."""
+
+    def __init__(self, root: Path, download: str) -> None:
+        self.path = root / FOLDER / download
+        self.model = self.path / "model"
+        self.unpacked = self.path / "unpacked"
+        self.journal = self.path / "journal"
+
+    def save(self, plan: Plan) -> None:
+        """Write the plan.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        _write_json(self.path / "plan.json", plan.to_json())
+
+    def load(self) -> Plan | None:
+        """The plan, or None where there is none that can be read."""
+        try:
+            plan = Plan.from_json(json.loads((self.path / "plan.json").read_text("utf-8")))
+            plan.check()
+        except (OSError, ValueError, SfumatoError):
+            return None
+        return plan if plan.id == self.path.name else None
+
+    def save_state(self, **state: Any) -> None:
+        # Losing this costs only the knowledge of who paused it.
+        with contextlib.suppress(OSError):
+            _write_json(self.path / "state.json", state)
+
+    def load_state(self) -> dict[str, Any]:
+        try:
+            state = json.loads((self.path / "state.json").read_text("utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return state if isinstance(state, dict) else {}
+
+    def lock(self) -> int | None:
+        """Take the lock that lets one process work here; None where another holds it.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        fd = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            return None
+        except OSError:
+            os.close(fd)
+            raise
+        return fd
+
+    def is_locked(self) -> bool:
+        """Whether some process works here."""
+        try:
+            fd = os.open(self.path / "lock", os.O_RDWR | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return True
+        finally:
+            os.close(fd)
+        return False
+
+
+def _write_json(path: Path, data: Any) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(json.dumps(data, ensure_ascii=False), encoding="utf-8")
+    temporary.replace(path)

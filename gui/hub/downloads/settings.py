@@ -1,0 +1,87 @@
+"""What the model's card and its source model say that the Core ML files do not.
+
+Best effort: a model without any of it works, as `gui.coreml.infer` fills in its family's usual
+settings.  Only small JSON files are read.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Callable
+from typing import Any
+
+import httpx2
+
+from gui.hub.downloads.plan import About, Plan
+from gui.hub.downloads.transport import Transient, Transport
+from gui.hub.types import ModelKind
+from gui.request import SfumatoError
+
+_PREDICTIONS = ("epsilon", "v_prediction", "sample", "flow_prediction")
+_MAX_JSON = 64 << 10
+
+
+def learn(
+    plan: Plan,
+    endpoint: str | None,
+    token: Callable[[], str | None],
+    stopped: Callable[[], bool],
+) -> tuple[Plan, dict[str, Any]]:
+    """Complete the plan's `about`, and find sidecar settings.
+
+    Returns:
+        the plan, and the sidecar's fields by name: none where the Hub cannot be reached, the card
+        names no base model, or that has no scheduler.
+    """
+    if not plan.about.known:
+        plan = dataclasses.replace(plan, about=_about(plan, endpoint, token))
+    base = plan.about.base_model
+    if stopped() or not base or plan.variant.kind is not ModelKind.TEXT_TO_IMAGE:
+        return plan, {}
+    source = Transport(base, "main", endpoint, token)
+    found: dict[str, Any] = {}
+    scheduler = _json(source, "scheduler/scheduler_config.json")
+    if scheduler:
+        found["scheduler_config"] = _plain(scheduler)
+        if scheduler.get("prediction_type") in _PREDICTIONS:
+            found["prediction_type"] = scheduler["prediction_type"]
+    if stopped():
+        return plan, found
+    if scheduler:
+        vae = _json(source, "vae/config.json")
+        scaling = vae.get("scaling_factor")
+        if isinstance(scaling, float) and math.isfinite(scaling) and scaling > 0:
+            found["scaling_factor"] = scaling
+    return plan, found
+
+
+def _about(plan: Plan, endpoint: str | None, token: Callable[[], str | None]) -> About:
+    from gui.hub.catalog import Catalog
+
+    try:
+        card = Catalog(endpoint, token()).card(plan.repo, plan.revision)
+    except SfumatoError:
+        return About()
+    return About(card.licence, card.description, card.base_model, card.examples, known=True)
+
+
+def _json(source: Transport, path: str) -> dict[str, Any]:
+    try:
+        data = json.loads(source.small_file(path, _MAX_JSON))
+    except (SfumatoError, Transient, httpx2.HTTPError, OSError, ValueError, RecursionError):
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+def _plain(config: dict[str, Any]) -> dict[str, Any]:
+    """Settings that diffusers' schedulers take; `_class_name` says whose they are."""
+    kept = {}
+    for key, value in config.items():
+        if key.startswith("_") and key != "_class_name":
+            continue
+        numbers = isinstance(value, list) and all(isinstance(v, (int, float)) for v in value)
+        if value is None or numbers or isinstance(value, (str, int, float, bool)):
+            kept[key] = value
+    return kept

@@ -1,0 +1,275 @@
+"""Reading a stretch of a file from the Hub, with huggingface_hub's own session.
+
+The session gives proxies, certificates and offline mode; `build_hf_headers` the token and the user
+agent; `hf_hub_url` the address.  The Hub answers large files with a redirect to another host;
+httpx drops the token on the way there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx2
+from huggingface_hub import constants, get_session, hf_hub_url
+from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
+
+from gui import __version__
+from gui.hub.types import RemoteFile
+from gui.request import ErrorKind, SfumatoError
+
+CONNECT_SECONDS = 10.0
+READ_SECONDS = 30.0
+MAX_ERROR_BODY = 64 * 1024
+
+
+class Transient(Exception):  # noqa: N818 - a state of the network, not a mistake
+    """Worth another attempt.
+
+    Args:
+        error: what to tell the person when the attempts run out.
+        wait: seconds the server asked us to wait; 0: it did not say.
+    """
+
+    def __init__(self, error: SfumatoError, wait: float = 0.0) -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.wait = wait
+
+
+class RangeIgnored(Exception):  # noqa: N818
+    """The server sends the whole file where a part was asked for."""
+
+
+class Stretch:
+    """An open response: bytes ``start … end`` of a file.  Made by `Transport.open`."""
+
+    def __init__(self, response: httpx2.Response, start: int, end: int) -> None:
+        self._response = response
+        self.start = start
+        self.end = end
+
+    def blocks(self) -> Iterator[bytes]:
+        """The bytes as they arrive, never more than were asked for.
+
+        Raises:
+            httpx2.HTTPError: the connection broke.
+        """
+        left = self.end - self.start
+        # Read to the very end of the answer, or the connection could not be used again.
+        for block in self._response.iter_raw():
+            if len(block) > left:
+                if left:
+                    yield block[:left]
+                return
+            left -= len(block)
+            yield block
+
+    def abort(self) -> None:
+        """End a read that blocks in another thread."""
+        stream = self._response.extensions.get("network_stream")
+        raw = stream.get_extra_info("socket") if stream is not None else None
+        if raw is not None:
+            with contextlib.suppress(OSError):
+                raw.shutdown(socket.SHUT_RDWR)
+
+
+class Transport:
+    """Where one repository's files come from.
+
+    Args:
+        repo: ``owner/name``.
+        revision: commit hash.
+        endpoint: base address of the Hub; None: huggingface_hub's (HF_ENDPOINT).
+        token: asked for before every request; may answer None.
+    """
+
+    def __init__(
+        self, repo: str, revision: str, endpoint: str | None, token: Callable[[], str | None]
+    ) -> None:
+        self._repo = repo
+        self._revision = revision
+        self._endpoint = endpoint
+        self._token = token
+        self._timeout = httpx2.Timeout(READ_SECONDS, connect=CONNECT_SECONDS)
+
+    @contextlib.contextmanager
+    def open(
+        self, file: RemoteFile, start: int, end: int, whole: bool = False
+    ) -> Iterator[Stretch]:
+        """Ask for bytes ``start … end`` of `file`.
+
+        Args:
+            file: file of the repository.
+            start: first byte wanted.
+            end: one past the last byte wanted.
+            whole: do not ask for a range; the stretch then begins at 0.
+
+        Raises:
+            Transient: the server is busy or answers nonsense; try again later.
+            RangeIgnored: the server does not do ranges here; ask for the whole file.
+            SfumatoError: ACCESS, NOT_FOUND … as `gui.hub.errors.translate` words them, and NETWORK
+                where the file is not what it was when the download was planned.
+            httpx2.HTTPError: no connection, or it broke.
+        """
+        url = hf_hub_url(self._repo, file.path, revision=self._revision, endpoint=self._endpoint)
+        headers = self._headers()
+        ranged = not whole and (start, end) != (0, file.size)
+        if ranged:
+            headers["Range"] = f"bytes={start}-{end - 1}"
+        else:
+            start, end = 0, file.size
+        with get_session().stream("GET", url, headers=headers, timeout=self._timeout) as response:
+            self._check(response, file, start, ranged)
+            yield Stretch(response, start, end)
+
+    def _headers(self) -> dict[str, str]:
+        headers = build_hf_headers(
+            token=self._token() or False, library_name="sfumato", library_version=__version__
+        )
+        # Compressed bytes have another length, and cannot be continued.
+        headers["Accept-Encoding"] = "identity"
+        return headers
+
+    def _check(self, response: httpx2.Response, file: RemoteFile, start: int, ranged: bool) -> None:
+        status = response.status_code
+        if status == 429 or status == 408 or status >= 500:
+            raise Transient(_busy(status, str(response.url)), _retry_after(response))
+        if status == 416:
+            raise changed(file, f"416 from {response.url}")
+        if status >= 400:
+            response.read()
+            hf_raise_for_status(response)
+        self._check_identity(response, file)
+        if status == 206:
+            if not ranged or not _is_range(response.headers.get("Content-Range", ""), start, file):
+                raise changed(file, f"Content-Range {response.headers.get('Content-Range')!r}")
+            return
+        if status != 200:
+            raise Transient(_nonsense(f"status {status} from {response.url}"))
+        length = response.headers.get("Content-Length")
+        if length is None or not length.isdigit() or int(length) != file.size:
+            if response.headers.get("Content-Type", "").startswith("text/html"):
+                raise Transient(_portal(str(response.url)))
+            if length is not None:
+                raise changed(file, f"{length} bytes instead of {file.size}")
+        if ranged:
+            raise RangeIgnored
+
+    def _check_identity(self, response: httpx2.Response, file: RemoteFile) -> None:
+        """The Hub itself states commit and hash, in its redirect or in the answer."""
+        for answer in (*response.history, response):
+            etag = answer.headers.get(constants.HUGGINGFACE_HEADER_X_LINKED_ETAG, "")
+            etag = etag.removeprefix("W/").strip('"')
+            if etag and file.sha256 and len(etag) == 64 and etag != file.sha256:
+                raise changed(file, f"ETag {etag} instead of {file.sha256}")
+
+    def small_file(self, path: str, limit: int = 1 << 20) -> bytes:
+        """The contents of a small file of the repository.
+
+        Raises:
+            SfumatoError, Transient, httpx2.HTTPError: it cannot be had.
+        """
+        url = hf_hub_url(self._repo, path, revision=self._revision, endpoint=self._endpoint)
+        found = bytearray()
+        with get_session().stream(
+            "GET", url, headers=self._headers(), timeout=self._timeout
+        ) as response:
+            if response.status_code >= 400:
+                response.read()
+                hf_raise_for_status(response)
+            for block in response.iter_raw():
+                found += block
+                if len(found) > limit:
+                    raise Transient(_nonsense(f"{path} has more than {limit} bytes"))
+        return bytes(found)
+
+
+def changed(file: RemoteFile, detail: str) -> SfumatoError:
+    """The file on the Hub is not the one that was planned."""
+    return SfumatoError(
+        ErrorKind.NETWORK,
+        "The model changed on the Hub while it was downloaded; cancel this download and get the "
+        "model again.",
+        f"{file.path}: {detail}",
+    )
+
+
+def _is_range(value: str, start: int, file: RemoteFile) -> bool:
+    """Whether a Content-Range (RFC 9110, 14.4) begins where it was asked to, of that size."""
+    unit, _, rest = value.strip().partition(" ")
+    span, _, total = rest.partition("/")
+    first = span.partition("-")[0]
+    sizes = (str(file.size), "*")
+    return unit == "bytes" and first.isdigit() and int(first) == start and total in sizes
+
+
+def _retry_after(response: httpx2.Response) -> float:
+    value = response.headers.get("Retry-After", "").strip()
+    return float(value) if value.isdigit() else 0.0
+
+
+def _busy(status: int, url: str) -> SfumatoError:
+    if status == 429:
+        sentence = "The Hub asks us to slow down; wait a while, then resume the download."
+    else:
+        sentence = "The Hub has trouble answering at the moment; resume the download later."
+    return SfumatoError(ErrorKind.NETWORK, sentence, f"status {status} from {url}")
+
+
+def _nonsense(detail: str) -> SfumatoError:
+    return SfumatoError(
+        ErrorKind.NETWORK, "The Hub answered with nonsense; resume the download later.", detail
+    )
+
+
+def _portal(url: str) -> SfumatoError:
+    return SfumatoError(
+        ErrorKind.NETWORK,
+        "The network answers with a web page instead of the model's file; sign in to the network "
+        "in a browser, then resume the download.",
+        url,
+    )
+
+
+def transient(error: BaseException) -> Transient | None:
+    """`error` as something worth another attempt, or None where it is not."""
+    if isinstance(error, Transient):
+        return error
+    if isinstance(error, (httpx2.TransportError, httpx2.StreamError)):
+        sentence = (
+            "The connection to the Hub broke off; check the network, then resume the download."
+        )
+        return Transient(SfumatoError(ErrorKind.NETWORK, sentence, repr(error)))
+    return None
+
+
+class Aborts:
+    """The open stretches of one run, so that pausing can end their reads at once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._open: set[Stretch] = set()
+        self._closed = False
+
+    @contextlib.contextmanager
+    def watch(self, stretch: Stretch) -> Iterator[Any]:
+        with self._lock:
+            self._open.add(stretch)
+            closed = self._closed
+        try:
+            if closed:
+                stretch.abort()
+            yield
+        finally:
+            with self._lock:
+                self._open.discard(stretch)
+
+    def abort_all(self) -> None:
+        with self._lock:
+            self._closed = True
+            for stretch in self._open:
+                stretch.abort()

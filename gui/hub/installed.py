@@ -1,0 +1,415 @@
+"""Models on disk that came from the Hub: what there is, whether it is sound, what is left over.
+
+A model's `sfumato.json` says where it came from (`extra["hub"]`) and the SHA-256 of every file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gui import paths
+from gui.coreml import sidecar as sidecars
+from gui.coreml.sidecar import Sidecar
+from gui.hub.downloads import names
+from gui.hub.downloads.plan import FOLDER, Plan, Purpose, WorkFolder, digest_of, download_id
+from gui.hub.downloads.storage import storage_error
+from gui.hub.types import DownloadStatus, FileProblem, InstalledModel, Orphan, RemoteFile, Variant
+from gui.request import ErrorKind, SfumatoError
+
+if TYPE_CHECKING:
+    from gui.hub.catalog import Catalog
+    from gui.hub.downloads import Downloads
+
+_PACKAGES = (".mlpackage", ".mlmodelc")
+_PIECE = 1 << 20
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where an installed model came from, and what its files should be."""
+
+    repo: str
+    revision: str
+    variant: str
+    title: str
+    prefix: str
+    """Folder in the repository that was dropped on installing."""
+    archive: bool
+    remote: tuple[RemoteFile, ...]
+    hashes: dict[str, str]
+    sizes: dict[str, int]
+    installed: str
+    base_model: str = ""
+
+    def local_path(self, file: RemoteFile) -> str:
+        return _plan_of(self, "").local_path(file)
+
+
+def _plan_of(origin: Origin, target: str) -> Plan:
+    variant = Variant(
+        id=origin.variant,
+        title=origin.title,
+        files=origin.remote,
+        folder=origin.prefix,
+        archive=origin.archive,
+        download_bytes=sum(file.size for file in origin.remote),
+        disk_bytes=sum(origin.sizes.values()),
+    )
+    return Plan(
+        id=download_id(origin.repo, origin.variant, Purpose.MODEL),
+        repo=origin.repo,
+        revision=origin.revision,
+        title=Path(target).name if target else origin.title,
+        purpose=Purpose.MODEL,
+        variant=variant,
+        target=target,
+    )
+
+
+def origin_of(folder: Path) -> Origin | None:
+    """Where the model in `folder` came from; None: not from the Hub, or its record is unreadable."""
+    try:
+        sidecar = sidecars.read(folder)
+    except SfumatoError:
+        return None
+    return _origin(sidecar) if sidecar is not None else None
+
+
+def _origin(sidecar: Sidecar) -> Origin | None:
+    hub = sidecar.extra.get("hub")
+    if not isinstance(hub, dict) or not sidecar.source_repo:
+        return None
+    try:
+        return Origin(
+            repo=sidecar.source_repo,
+            revision=sidecar.source_revision,
+            variant=str(hub["variant"]),
+            title=str(hub.get("title", "")),
+            prefix=str(hub.get("folder", "")),
+            archive=bool(hub.get("archive", False)),
+            remote=tuple(RemoteFile.from_json(file) for file in hub["remote"]),
+            hashes={str(k): str(v) for k, v in sidecar.hashes.items()},
+            sizes={str(k): int(v) for k, v in hub.get("sizes", {}).items()},
+            installed=str(hub.get("installed", "")),
+            base_model=str(hub.get("base_model", "")),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
+
+
+def model_folders(root: Path) -> Iterator[Path]:
+    """Folders that hold a model, at most two levels below `root`; hidden ones are none."""
+    for pattern in ("*", "*/*"):
+        for folder in sorted(root.glob(pattern)):
+            hidden = any(part.startswith(".") for part in folder.relative_to(root).parts)
+            if not hidden and folder.suffix not in _PACKAGES and _holds_model(folder):
+                yield folder
+
+
+def _holds_model(folder: Path) -> bool:
+    try:
+        return any(child.suffix in _PACKAGES for child in folder.iterdir())
+    except OSError:
+        return False
+
+
+def installed(root: Path | None = None) -> tuple[InstalledModel, ...]:
+    """The models below `root` that came from the Hub."""
+    found = []
+    for folder in model_folders(root or paths.models_dir()):
+        origin = origin_of(folder)
+        if origin is not None:
+            found.append(
+                InstalledModel(
+                    folder=str(folder),
+                    repo=origin.repo,
+                    revision=origin.revision,
+                    variant=origin.variant,
+                    bytes=folder_bytes(folder),
+                    installed=origin.installed,
+                )
+            )
+    return tuple(found)
+
+
+def file_hashes(folder: Path) -> dict[str, tuple[str, ...]]:
+    """By path: the hashes under which the Hub may know a file of an installed model."""
+    origin = origin_of(folder)
+    if origin is None:
+        return {}
+    found = {path: (digest,) for path, digest in origin.hashes.items()}
+    if not origin.archive:
+        for file in origin.remote:
+            if file.blob and not file.sha256:
+                path = origin.local_path(file)
+                found[path] = (*found.get(path, ()), file.blob)
+    return found
+
+
+# Verifying and repairing
+
+
+def verify(
+    folder: Path,
+    on_progress: Callable[[float], None] = lambda _: None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> tuple[FileProblem, ...]:
+    """Compare every file of an installed model with what was installed.
+
+    Args:
+        folder: the model.
+        on_progress: told the fraction that is done, 0 … 1.
+        cancelled: asked often; True: give up and return what was found so far.
+
+    Raises:
+        SfumatoError: NOT_FOUND where the model's files are not known; STORAGE where the folder
+            cannot be read.
+    """
+    hashes, sizes = _expected(folder)
+    total = sum(sizes.get(path, 0) for path in hashes) or 1
+    done = 0
+    problems = []
+    for path, expected in sorted(hashes.items()):
+        if cancelled():
+            break
+        size = sizes.get(path)
+        before = done
+
+        def on_bytes(count: int, before: int = before) -> None:
+            on_progress(min(1.0, (before + count) / total))
+
+        what = _problem(folder / path, size, expected, on_bytes, cancelled)
+        if what:
+            problems.append(FileProblem(path, what))
+        done += size or 0
+        on_progress(min(1.0, done / total))
+    return tuple(problems)
+
+
+def _expected(folder: Path) -> tuple[dict[str, str], dict[str, int]]:
+    """SHA-256 and size by path."""
+    try:
+        sidecar = sidecars.read(folder)
+    except SfumatoError:
+        sidecar = None
+    if sidecar is None or not sidecar.hashes:
+        raise SfumatoError(
+            ErrorKind.NOT_FOUND,
+            f"Sfumato does not know what the files of “{folder.name}” should be, as it did not "
+            "download them; get the model from the Hub to have it checked.",
+            str(folder),
+        )
+    hub = sidecar.extra.get("hub")
+    sizes = hub.get("sizes") if isinstance(hub, dict) else None
+    sound: dict[str, str] = {}
+    for path, digest in sidecar.hashes.items():
+        with contextlib.suppress(SfumatoError):
+            names.checked_path(path)
+            sound[path] = str(digest)
+    known = sizes if isinstance(sizes, dict) else {}
+    return sound, {str(k): v for k, v in known.items() if isinstance(v, int)}
+
+
+def _problem(
+    path: Path,
+    size: int | None,
+    expected: str,
+    on_bytes: Callable[[int], None],
+    cancelled: Callable[[], bool],
+) -> str:
+    """What is wrong with a file: `FileProblem.what`, or nothing."""
+    try:
+        if not path.is_file():
+            return "missing"
+        if size is not None and path.stat().st_size != size:
+            return "size"
+        digest = hashlib.sha256()
+        count = 0
+        with path.open("rb") as file:
+            while data := file.read(_PIECE):
+                if cancelled():
+                    return ""
+                digest.update(data)
+                count += len(data)
+                on_bytes(count)
+    except OSError as error:
+        raise storage_error(error, path) from error
+    return "" if digest.hexdigest() == expected else "hash"
+
+
+def repair(
+    downloads: Downloads,
+    catalog: Catalog | None,
+    folder: Path,
+    problems: tuple[FileProblem, ...] | None = None,
+) -> DownloadStatus | None:
+    """Fetch the bad files of an installed model again, from the commit it was installed from.
+
+    Files that came in an archive cannot be had singly: the archive is fetched again then.
+
+    Args:
+        downloads: does the fetching; the returned status's id follows it.
+        catalog: not needed; kept so that callers need not care.
+        folder: the model.
+        problems: what `verify` found; None: verify first.
+
+    Returns:
+        None where nothing is wrong.
+
+    Raises:
+        SfumatoError: NOT_FOUND where the model did not come from the Hub; and as
+            `Downloads.start`.
+    """
+    del catalog
+    found = verify(folder) if problems is None else problems
+    if not found:
+        return None
+    origin = origin_of(folder)
+    if origin is None:
+        raise SfumatoError(
+            ErrorKind.NOT_FOUND,
+            f"“{folder.name}” did not come from the Hub, so its files cannot be fetched again.",
+            str(folder),
+        )
+    plan = _plan_of(origin, str(folder.absolute()))
+    if origin.archive:
+        return downloads.start_plan(plan)
+    bad = {problem.path for problem in found}
+    files = tuple(file for file in origin.remote if origin.local_path(file) in bad)
+    return downloads.start_repair(
+        folder.absolute(), origin.repo, origin.revision, plan.variant, files
+    )
+
+
+# Updates
+
+
+def update_available(catalog: Catalog, model: InstalledModel) -> str:
+    """The revision to which this variant could be updated; empty: it is as the Hub has it.
+
+    A newer commit that leaves the variant's files alone is none.
+
+    Raises:
+        SfumatoError: the Hub cannot be asked.
+    """
+    revision = catalog.summary(model.repo).revision
+    if not revision or revision == model.revision:
+        return ""
+    origin = origin_of(Path(model.folder))
+    if origin is None:
+        return ""
+    there = {file.path: file for file in catalog.tree(model.repo, revision).files}
+    prefix = origin.prefix.strip("/")
+    for file in origin.remote:
+        other = there.get(file.path)
+        if other is None or digest_of(other) != digest_of(file):
+            return revision
+    known = {file.path for file in origin.remote}
+    # A new package beside the old ones is an update too; a new read-me is not.
+    news = {
+        path
+        for path in there
+        if not origin.archive and prefix and path.startswith(prefix + "/") and path not in known
+    }
+    old = {path[len(prefix) + 1 :].split("/")[0] for path in known}
+    return revision if any(p[len(prefix) + 1 :].split("/")[0] in old for p in news) else ""
+
+
+# Leftovers and disk use
+
+
+def orphans(root: Path | None = None) -> tuple[Orphan, ...]:
+    """What lies in the models' folder and belongs to no model and no download under way."""
+    root = root or paths.models_dir()
+    found = []
+    for entry in _children(root / FOLDER):
+        work = WorkFolder(root, entry.name)
+        if entry.is_dir() and work.is_locked():
+            continue
+        plan = work.load() if entry.is_dir() else None
+        found.append(
+            Orphan(
+                path=str(entry),
+                bytes=folder_bytes(entry),
+                repo=plan.repo if plan else "",
+                download=plan.id if plan else "",
+            )
+        )
+    models = set(model_folders(root))
+    for top in _children(root):
+        if top.name.startswith(".") or top in models or not top.is_dir():
+            continue
+        inner = [child for child in _children(top) if child.is_dir()]
+        if not any(child in models for child in inner):
+            found.append(Orphan(path=str(top), bytes=folder_bytes(top)))
+            continue
+        for child in inner:
+            if child not in models and not child.name.startswith("."):
+                found.append(Orphan(path=str(child), bytes=folder_bytes(child)))
+    return tuple(found)
+
+
+def remove_orphan(root: Path, path: Path) -> None:
+    """Delete something that `orphans` listed.
+
+    Raises:
+        SfumatoError: BAD_REQUEST for anything else; STORAGE where it cannot be deleted.
+    """
+    listed = {Path(orphan.path) for orphan in orphans(root)}
+    if path not in listed:
+        raise SfumatoError(
+            ErrorKind.BAD_REQUEST,
+            "This is not a leftover any more; look at the leftovers again.",
+            str(path),
+        )
+    try:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    except OSError as error:
+        raise storage_error(error, path) from error
+
+
+def disk_use(root: Path | None = None) -> int:
+    """Bytes that the models' folder takes, unfinished downloads included."""
+    return folder_bytes(root or paths.models_dir())
+
+
+def folder_bytes(folder: Path) -> int:
+    """Bytes on the disk of a folder or file; parts not fetched yet count nothing."""
+    total = 0
+    with contextlib.suppress(OSError):
+        if not folder.is_dir() or folder.is_symlink():
+            return folder.lstat().st_blocks * 512
+    for base, _, files in os.walk(folder):
+        for name in files:
+            with contextlib.suppress(OSError):
+                total += os.lstat(os.path.join(base, name)).st_blocks * 512  # noqa: PTH118
+    return total
+
+
+def _children(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError:
+        return []
+
+
+def fetched_source(folder: Path) -> tuple[str, str] | None:
+    """Repository and revision of a checkpoint that was fetched to be converted; None: not ours."""
+    from gui.hub.downloads.install import MANIFEST
+
+    try:
+        data = json.loads((folder / MANIFEST).read_text("utf-8"))
+        return str(data["repo"]), str(data["revision"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
