@@ -50,6 +50,9 @@ class Actions:
         )
         self.focus_prompt = self._make("Edit Prompt", w.prompt_panel.focus_prompt, "Ctrl+L")
         self.models = self._toggle("Models", "Ctrl+Alt+1", "sidebar-left")
+        desk = w.hub_desk
+        self.installed = self._make("Installed Models", desk.show_installed, "Ctrl+Shift+1")
+        self.hub = self._make("Find Models on the Hub", desk.show_hub, "Ctrl+Shift+2", "search")
         self.options = self._toggle("Prompt and Options", "Ctrl+Alt+2", "sidebar-right")
         self.filmstrip = self._toggle("Filmstrip", "Ctrl+Alt+3", "")
         self.details = self._toggle("Model Details", "Ctrl+I", "info", checked=False)
@@ -122,6 +125,7 @@ class Actions:
                 self._make(text, lambda name=method: self._window.edit_command(name), key)
             )
         _fill(edit, None, self.copy_picture, None, self.settings)
+        _fill(view, self.installed, self.hub, None)
         _fill(view, self.models, self.options, self.filmstrip, self.details, None)
         _fill(view, self.fit, self.true_size, None, self.full_screen)
         _fill(generate, self.generate, self.stop, self.clear_queue, None, self.focus_prompt)

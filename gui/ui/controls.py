@@ -20,7 +20,9 @@ from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
     QDoubleSpinBox,
+    QFrame,
     QGridLayout,
+    QHBoxLayout,
     QLabel,
     QLayout,
     QLayoutItem,
@@ -271,6 +273,39 @@ class Section(QWidget):
 
     def set_open(self, is_open: bool) -> None:
         self.button.setChecked(is_open)
+
+
+class Segments(QFrame):
+    """A segmented control: one of a few buttons is on; the arrow keys move between them."""
+
+    chosen = Signal(int)
+    """By the person or by `choose`."""
+
+    def __init__(self, name: str, texts: tuple[str, ...]) -> None:
+        super().__init__()
+        self.setObjectName("segments")
+        self.setAccessibleName(name)
+        self.buttons: list[QPushButton] = []
+        row = QHBoxLayout(self)
+        row.setContentsMargins(2, 2, 2, 2)
+        row.setSpacing(2)
+        for number, text in enumerate(texts):
+            button = QPushButton(text)
+            button.setObjectName("segment")
+            button.setCheckable(True)
+            button.setAutoExclusive(True)
+            button.setChecked(number == 0)
+            button.clicked.connect(lambda *_, number=number: self.chosen.emit(number))
+            row.addWidget(button, 1)
+            self.buttons.append(button)
+
+    def current(self) -> int:
+        return next(k for k, button in enumerate(self.buttons) if button.isChecked())
+
+    def choose(self, number: int) -> None:
+        if self.current() != number:
+            self.buttons[number].setChecked(True)
+            self.chosen.emit(number)
 
 
 class PromptEdit(QPlainTextEdit):

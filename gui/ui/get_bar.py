@@ -41,7 +41,7 @@ class GetBar(QWidget):
         self.cancel = self._button("Cancel Download", self.cancel_requested)
         self.pause = self._button("Pause", self.pause_requested)
         self.main = QPushButton("Get")
-        self.main.setObjectName("primary")
+        self.main.setObjectName("sheetPrimary")
         self.main.setMinimumWidth(104)
         self.main.clicked.connect(self._on_main)
         self._main_signal = self.get_requested

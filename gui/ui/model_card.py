@@ -78,6 +78,7 @@ class ModelCardDelegate(QStyledItemDelegate):
             text_lines += self._problem_height(entry.problem, self._text_width(width))
         elif entry.facts():
             text_lines += LINE
+        text_lines += LINE if entry.repo else 0
         return QSize(120, max(TILE, text_lines) + 2 * PADDING + 2 * GAP)
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: _Index) -> None:
@@ -98,6 +99,10 @@ class ModelCardDelegate(QStyledItemDelegate):
             column.setRight(column.right() - 20)
             check = QRect(round(card.right()) - 26, column.top() + 1, 16, 16)
             paint_icon(painter, "check", check, tones.accent)
+        if entry.update:
+            column.setRight(column.right() - 20)
+            mark = QRect(column.right() + 4, column.top() + 1, 16, 16)
+            paint_icon(painter, "update", mark, tones.accent)
         self._paint_text(painter, column, round(card.right()) - 8, entry, tones)
         painter.restore()
 
@@ -108,6 +113,12 @@ class ModelCardDelegate(QStyledItemDelegate):
         dim = bool(entry.problem)
         self._line(painter, line, entry.name, bold, tones.secondary if dim else tones.text)
         line = QRect(line.left(), line.top() + LINE, right - line.left(), LINE)
+        if entry.repo:
+            word = "Update available" if entry.update else entry.repo.partition("/")[0]
+            self._line(
+                painter, line, word, small, tones.accent if entry.update else tones.secondary
+            )
+            line = line.translated(0, LINE)
         self._line(painter, line, entry.subtitle(), small, tones.secondary)
         line = line.translated(0, LINE)
         if entry.problem:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import (
@@ -17,16 +18,25 @@ from PySide6.QtWidgets import (
 
 from gui import paths
 from gui.state.settings import Settings
+from gui.ui.account_section import AccountSection
 from gui.ui.advanced import compute_unit_choice
 from gui.ui.controls import Choice, ElidedLabel, Switch, label
+
+if TYPE_CHECKING:
+    from gui.state.hub_account import HubAccount
 
 APPEARANCES = (("system", "Same as system"), ("light", "Light"), ("dark", "Dark"))
 
 
 class SettingsDialog(QDialog):
-    """Bound to `Settings`."""
+    """Bound to `Settings`, and to the Hub's account where there is one."""
 
-    def __init__(self, settings: Settings, parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        parent: QWidget | None = None,
+        account: HubAccount | None = None,
+    ) -> None:
         super().__init__(parent)
         self._settings = settings
         self.setWindowTitle("Settings")
@@ -42,6 +52,7 @@ class SettingsDialog(QDialog):
         self.reset_folder.setAccessibleName("Use the default pictures folder")
         self.previews = Switch("Show a preview at every step")
         self.safety = Switch("Use safety checkers where models have one")
+        self.account = AccountSection(account) if account is not None else None
         self._lay_out()
         self._load()
         self._connect()
@@ -62,9 +73,12 @@ class SettingsDialog(QDialog):
         form.addRow("Compute unit:", self.compute_unit)
         form.addRow("", self.previews)
         form.addRow("", self.safety)
+        if self.account is not None:
+            heading = label("Hugging Face Hub:")
+            form.addRow(heading, self.account)
         note = label(
             "Prepared models and the queue are kept in Sfumato’s own folders. "
-            "Nothing is sent anywhere: pictures are made on this computer.",
+            "Pictures are made on this computer; only the Hub’s pages ask the network.",
             "small",
             wrap=True,
         )

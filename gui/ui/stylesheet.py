@@ -138,6 +138,7 @@ QScrollBar::add-page, QScrollBar::sub-page { background: transparent; }
 QLabel { background: transparent; color: $text; }
 QLabel:disabled { color: $disabled; }
 QLabel#heading { font-weight: 600; font-size: 13px; }
+QLabel#sheetTitle { font-weight: 600; font-size: 18px; }
 QLabel#title { font-weight: 600; font-size: 22px; }
 QLabel#secondary { color: $secondary; }
 QLabel#small { color: $secondary; font-size: 12px; }

@@ -36,6 +36,7 @@ from gui.ui.canvas import Canvas
 from gui.ui.controls import ElidedLabel
 from gui.ui.convert_progress import ConvertStrip
 from gui.ui.filmstrip import Filmstrip
+from gui.ui.hub_desk import HubDesk
 from gui.ui.main_window import LEFT_WIDTH, RIGHT_WIDTH
 from gui.ui.models_panel import ModelsPanel
 from gui.ui.prompt_panel import PromptPanel
@@ -71,10 +72,11 @@ class Workspace(QWidget):
         self._dialogs: dict[str, QWidget] = {}
         self._convert_sheet: ConvertSheet | None = None
         self.setAcceptDrops(True)
-        self.models_panel = ModelsPanel(studio.models)
+        self.models_panel = ModelsPanel(studio.models, studio.hub)
         self.prompt_panel = PromptPanel(scheduler_names())
         self.canvas = Canvas()
         self.filmstrip = Filmstrip(studio.pictures)
+        self.hub_desk = HubDesk(self)
         self.actions_ = Actions(self)
         self._make_columns()
         self._make_tool_bar()
@@ -239,6 +241,7 @@ class Workspace(QWidget):
         """Save the state and end what runs in the background."""
         self.save_state()
         self.canvas.close_loader()
+        self.models_panel.close_down()
         self.studio.close()
 
     # -- commands -----------------------------------------------------------------------------
@@ -351,7 +354,9 @@ class Workspace(QWidget):
     def show_settings(self) -> None:
         from gui.ui.settings_dialog import SettingsDialog
 
-        self._show_dialog("settings", lambda: SettingsDialog(self.studio.settings, self))
+        self._show_dialog(
+            "settings", lambda: SettingsDialog(self.studio.settings, self, self.studio.hub.account)
+        )
 
     def show_convert(self, path: str = "") -> None:
         """The Convert sheet, with a source where one was handed over."""

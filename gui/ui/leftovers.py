@@ -1,0 +1,163 @@
+"""Leftovers in the models folder: unfinished downloads to go on with, and mere rubbish."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import (
+    QDialog,
+    QFrame,
+    QHBoxLayout,
+    QPushButton,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
+
+from gui.state import describe
+from gui.ui.controls import ElidedLabel, label
+
+if TYPE_CHECKING:
+    from gui.state.hub_state import HubState
+    from gui.state.hub_types import Orphan
+
+
+def leftovers_text(orphans: list[Orphan]) -> str:
+    """``Recover 3.10 GB of unfinished downloads…``; empty where there is nothing."""
+    size = sum(orphan.bytes for orphan in orphans)
+    if not orphans:
+        return ""
+    if any(orphan.download for orphan in orphans):
+        return f"Recover {describe.bytes_text(size)} of unfinished downloads…"
+    return f"Clear {describe.bytes_text(size)} of leftovers…"
+
+
+class OrphanRow(QFrame):
+    """One leftover: what it was to be, its size, and what can be done with it."""
+
+    resume_requested = Signal(object)
+    remove_requested = Signal(object)
+
+    def __init__(self, orphan: Orphan) -> None:
+        super().__init__()
+        self.setObjectName("card")
+        self.orphan = orphan
+        name = orphan.repo or Path(orphan.path).name
+        kind = "Unfinished download" if orphan.download else "Belongs to no model"
+        self.name = ElidedLabel(name, "statement")
+        facts = ElidedLabel(f"{describe.bytes_text(orphan.bytes)} · {kind}", "small")
+        self.resume = QPushButton("Go On")
+        self.resume.setAccessibleName(f"Go on with {name}")
+        self.resume.setVisible(bool(orphan.download))
+        self.remove = QPushButton("Delete")
+        self.remove.setAccessibleName(f"Delete {name}")
+        for button in (self.resume, self.remove):
+            button.setAutoDefault(False)
+        text = QVBoxLayout()
+        text.setSpacing(2)
+        text.addWidget(self.name)
+        text.addWidget(facts)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(12, 8, 10, 8)
+        row.setSpacing(8)
+        row.addLayout(text, 1)
+        row.addWidget(self.resume)
+        row.addWidget(self.remove)
+        self.resume.clicked.connect(lambda: self.resume_requested.emit(orphan))
+        self.remove.clicked.connect(lambda: self.remove_requested.emit(orphan))
+
+
+class LeftoversDialog(QDialog):
+    """Lists what lies in the models folder and belongs to no model.
+
+    Args:
+        hub: knows the leftovers.
+        orphans: those found last.
+        parent: the window it lies over.
+    """
+
+    def __init__(self, hub: HubState, orphans: list[Orphan], parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._hub = hub
+        self.rows: list[OrphanRow] = []
+        self.setWindowTitle("Leftovers")
+        self.setWindowModality(Qt.WindowModality.WindowModal)
+        self.setMinimumSize(520, 320)
+        self.text = label("", "secondary", wrap=True)
+        inner = QWidget()
+        inner.setObjectName("scrolled")
+        self._column = QVBoxLayout(inner)
+        self._column.setContentsMargins(0, 0, 6, 0)
+        self._column.addStretch(1)
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setAccessibleName("Leftovers")
+        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        scroll.setWidget(inner)
+        self.remove_all = QPushButton("Delete All")
+        close = QPushButton("Close")
+        close.setDefault(True)
+        self.remove_all.setAutoDefault(False)
+        foot = QHBoxLayout()
+        foot.addWidget(self.remove_all)
+        foot.addStretch(1)
+        foot.addWidget(close)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(20, 18, 20, 16)
+        column.setSpacing(10)
+        column.addWidget(label("Leftovers in the models folder", "heading"))
+        column.addWidget(self.text)
+        column.addWidget(scroll, 1)
+        column.addLayout(foot)
+        close.clicked.connect(self.accept)
+        self.remove_all.clicked.connect(self._remove_all)
+        hub.orphans_found.connect(self.set_orphans)
+        hub.orphan_removed.connect(self._on_removed)
+        self.set_orphans(orphans)
+
+    def set_orphans(self, orphans: list[Orphan]) -> None:
+        for row in self.rows:
+            self._column.removeWidget(row)
+            row.hide()
+            row.deleteLater()
+        self.rows = []
+        for orphan in orphans:
+            row = OrphanRow(orphan)
+            row.resume_requested.connect(self._resume)
+            row.remove_requested.connect(self._hub.remove_orphan)
+            self._column.insertWidget(self._column.count() - 1, row)
+            self.rows.append(row)
+        self._sum_up()
+
+    def _sum_up(self) -> None:
+        size = describe.bytes_text(sum(row.orphan.bytes for row in self.rows))
+        self.text.setText(
+            f"{size} lie here from downloads that were never finished. What you delete is gone; "
+            "it can be fetched again from the Hub."
+            if self.rows
+            else "There is nothing left over."
+        )
+        self.remove_all.setEnabled(bool(self.rows))
+
+    def _resume(self, orphan: Orphan) -> None:
+        self._hub.downloads.load()
+        self._hub.downloads.resume(orphan.download)
+        self._drop(orphan.path)
+
+    def _remove_all(self) -> None:
+        for row in list(self.rows):
+            self._hub.remove_orphan(row.orphan)
+
+    def _on_removed(self, path: str) -> None:
+        self._drop(path)
+
+    def _drop(self, path: str) -> None:
+        for row in [row for row in self.rows if row.orphan.path == path]:
+            self.rows.remove(row)
+            self._column.removeWidget(row)
+            row.hide()
+            row.deleteLater()
+        self._sum_up()
