@@ -31,6 +31,7 @@ from gui.ui.convert_files import FileList
 
 LABEL_WIDTH = 92
 SIZES_PER_ROW = 4
+CONTROL_HEIGHT = 28
 
 
 class SizeChoice(QWidget):
@@ -299,7 +300,7 @@ def _form() -> QFormLayout:
 def _caption(text: str) -> QWidget:
     made = label(text)
     made.setFixedWidth(LABEL_WIDTH)
-    made.setMinimumHeight(26)
+    made.setFixedHeight(CONTROL_HEIGHT)
     made.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
     return made
 

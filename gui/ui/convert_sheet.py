@@ -36,6 +36,12 @@ from gui.ui.convert_source import SourceField
 SIZE = (640, 590)
 """Fits the smallest main window."""
 
+WHAT_CONVERTS = (
+    "Sfumato converts Stable Diffusion 1, 2 and XL, their fine-tunes, and the XL refiner: "
+    "a .safetensors file, or a folder as the diffusers library saves it.\n\n"
+    "Everything happens on this computer."
+)
+
 
 class UnfinishedNotice(QFrame):
     """Offers to go on with a conversion that was interrupted."""
@@ -92,6 +98,9 @@ class ConvertSheet(QDialog):
         self.source = SourceField()
         self.options = ConvertOptions()
         self.notice = UnfinishedNotice()
+        self.empty = label(WHAT_CONVERTS, "secondary", wrap=True)
+        self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.empty.setContentsMargins(60, 40, 60, 40)
         self.estimate = label("", "small", wrap=True)
         self.warning = label("", "warning", wrap=True)
         self.progress = ConvertProgress()
@@ -118,6 +127,7 @@ class ConvertSheet(QDialog):
         inner.setObjectName("scrolled")
         form = QVBoxLayout(inner)
         form.setContentsMargins(0, 4, 12, 4)
+        form.addWidget(self.empty)
         form.addWidget(self.options)
         self.options_scroll = QScrollArea()
         self.options_scroll.setWidgetResizable(True)
@@ -206,6 +216,8 @@ class ConvertSheet(QDialog):
         self._fetching = ""
         self._refused = True
         self.options.setEnabled(info is not None)
+        self.options.setVisible(info is not None)
+        self.empty.setVisible(info is None)
         self.estimate.setText("")
         self.warning.setText("")
         self.warning.hide()
@@ -322,12 +334,13 @@ class ConvertSheet(QDialog):
             self.hide_button: status.busy,
             self.discard_button: stopped,
             self.resume_button: stopped,
-            self.another_button: done,
+            self.another_button: done or stopped,
             self.reveal_button: done,
             self.use_button: done,
         }
         for button, visible in shown.items():
             button.setVisible(visible)
+        self.another_button.setText("Convert Another" if done else "Change Options")
         self.close_button.setText("Cancel" if choosing else "Close")
         running = phase is ConvertPhase.RUNNING
         self.pause_button.setEnabled(running)
