@@ -192,7 +192,7 @@ def _sidecar(request: ConvertRequest, source: Any, hashes: dict[str, str]) -> Si
         default_guidance_scale=0.0 if distilled else (5.0 if xl else 7.5),
         pad_token_ids=tuple(source.pad_token_ids),
         force_zeros_for_empty_prompt=bool(source.force_zeros_for_empty_prompt),
-        name=request.name or info.name,
+        name=request.name or request.source_repo.rpartition("/")[2] or info.name,
         source_repo=request.source_repo,
         source_revision=request.source_revision,
         hashes=hashes,

@@ -43,6 +43,9 @@ from gui.request import ErrorKind, SfumatoError
 K = ComponentKind
 OnProgress = Callable[[Progress], None]
 
+LICENCE = "As the model it was converted from"
+"""The packages' metadata; a checkpoint's files do not state a licence."""
+
 # Where a step begins and how long it is, as shares of one component's time.
 _SHARES: dict[Step, tuple[float, float]] = {
     Step.READING: (0.0, 0.2),
@@ -61,10 +64,18 @@ class Cancelled(Exception):  # noqa: N818 - a request, not an error
 class Source(Protocol):
     """An open checkpoint (`gui.convert.source`)."""
 
-    info: SourceInfo
-
+    @property
+    def info(self) -> SourceInfo: ...
+    @property
+    def scaling_factor(self) -> float: ...
+    @property
+    def shift_factor(self) -> float: ...
+    @property
+    def force_zeros_for_empty_prompt(self) -> bool: ...
+    @property
+    def pad_token_ids(self) -> tuple[int, ...]: ...
     def component(self, kind: ComponentKind) -> Any: ...
-    def tokenizer_files(self) -> Any: ...
+    def tokenizer_files(self) -> tuple[Path, ...]: ...
     def scheduler_config(self) -> dict[str, Any]: ...
     def close(self) -> None: ...
 
@@ -110,7 +121,7 @@ def run(
 def _open(request: ConvertRequest) -> Source:
     from gui.convert.source import open_source
 
-    return open_source(Path(request.source))
+    return open_source(Path(request.source), request.loras)
 
 
 def _check(request: ConvertRequest, info: SourceInfo, thorough: bool) -> None:
@@ -227,6 +238,7 @@ class _Job:
 
     def _recipe(self, task: Task) -> Recipe:
         request = self._request
+        owner = self._version.split("/")[0]
         return Recipe(
             target=request.target,
             compression=request.compression,
@@ -234,8 +246,8 @@ class _Job:
             check=request.check,
             credits=Credits(
                 version=self._version,
-                author=str(getattr(self._source, "author", "") or self._version.split("/")[0]),
-                licence=str(getattr(self._source, "licence", "")),
+                author=owner if "/" in self._version else "",
+                licence=LICENCE,
             ),
         )
 
@@ -253,10 +265,6 @@ class _Job:
                 tasks.plain_name(task.controlnet),
             )
         network = self._source.component(K.UNET if kind is K.CONTROL_UNET else kind)
-        if request.loras and kind in (*tasks.DENOISERS, K.TEXT_ENCODER, K.TEXT_ENCODER_2):
-            from gui.convert.lora import fuse
-
-            fuse(network, request.loras)
         if kind in (K.TEXT_ENCODER, K.TEXT_ENCODER_2):
             return contract_text_encoder(kind, network, info.family, self._pad(kind))
         if kind in tasks.DENOISERS:
@@ -274,7 +282,7 @@ class _Job:
         return make_vae(network, task.latent, needs_float32(network, info.family))
 
     def _pad(self, kind: ComponentKind) -> int:
-        pads = tuple(getattr(self._source, "pad_token_ids", ())) or (49407,)
+        pads = self._source.pad_token_ids
         return pads[-1] if kind is K.TEXT_ENCODER_2 else pads[0]
 
     def _finish(self, began: float) -> ConvertReport:
