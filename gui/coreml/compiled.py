@@ -101,7 +101,7 @@ def _describe(
         spec_version=_spec_version(metadata) or spec_version,
         function=functions[0] if len(functions) > 1 else "",
         functions=functions if len(functions) > 1 else (),
-        metadata=_text_fields(metadata),
+        metadata=text_fields(metadata),
     )
 
 
@@ -283,7 +283,8 @@ def _spec_version(metadata: dict[str, Any]) -> int:
     return value if isinstance(value, int) and 0 < value < 100 else 0
 
 
-def _text_fields(metadata: dict[str, Any]) -> dict[str, str]:
+def text_fields(metadata: dict[str, Any]) -> dict[str, str]:
+    """User-defined and descriptive metadata, under the names a package's specification uses."""
     user = metadata.get("userDefinedMetadata")
     found = {str(k): str(v) for k, v in user.items()} if isinstance(user, dict) else {}
     names = {

@@ -109,8 +109,13 @@ def role_by_inputs(description: Description) -> FileRole:
     return FileRole(kind)
 
 
-def component_of(role: FileRole, parts: tuple[Description, ...]) -> ComponentInfo:
-    """One component from its file, or from its two chunks in running order."""
+def component_of(
+    role: FileRole, parts: tuple[Description, ...], size_bytes: int | None = None
+) -> ComponentInfo:
+    """One component from its file, or from its two chunks in running order.
+
+    `size_bytes` is given for files that are not on disk.
+    """
     inputs: dict[str, TensorSpec] = {}
     produced: dict[str, TensorSpec] = {}
     for part in parts:
@@ -135,7 +140,7 @@ def component_of(role: FileRole, parts: tuple[Description, ...]) -> ComponentInf
         spec_version=max(p.spec_version for p in parts),
         function=first.function,
         functions=first.functions,
-        size_bytes=sum(_size(p.path) for p in parts),
+        size_bytes=sum(_size(p.path) for p in parts) if size_bytes is None else size_bytes,
         name=role.prefix if role.kind is ComponentKind.CONTROLNET else "",
         metadata=first.metadata,
     )

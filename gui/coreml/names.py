@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from gui.coreml.model import ComponentKind, FileFormat
 
@@ -61,7 +61,7 @@ class FileRole:
     """Text before the suffix: the model's name in Apple's scheme, empty in Swift's."""
 
 
-def role_of(path: Path) -> FileRole | None:
+def role_of(path: PurePath) -> FileRole | None:
     """The network that `path` is named after; None for a name of neither scheme."""
     stem = path.stem
     if stem.lower().startswith("controlnet_"):

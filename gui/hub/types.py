@@ -187,8 +187,12 @@ class Variant(Record):
     download_bytes: int = 0
     disk_bytes: int = 0
     """When installed; during unpacking both are needed."""
+    weight_bytes: int = 0
+    """On disk, of all networks that make a picture (the VAE encoder is not among them)."""
+    unet_bytes: int = 0
+    """The UNet's share of them."""
     memory_bytes: int = 0
-    """Expected peak while making a picture."""
+    """Expected peak while making a picture, on the machine of the verdict; 0: not known."""
     missing: tuple[str, ...] = ()
     """Components a complete model would need, in words."""
     problems: tuple[str, ...] = ()

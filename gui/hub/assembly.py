@@ -1,0 +1,302 @@
+"""Put together what is known of one draft: from descriptions where they were read, then from the
+inventory, then from sizes, then from names."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from gui.coreml import fit
+from gui.coreml.inspect import component_of, oldest_macos
+from gui.coreml.model import Attention, ComponentInfo, ComponentKind, Family, FileFormat
+from gui.coreml.names import FileRole
+from gui.coreml.survey import Description
+from gui.hub import guess
+from gui.hub.descriptions import Reader
+from gui.hub.drafts import Draft
+from gui.hub.inventory import Bundle, clashes
+from gui.hub.probe import Probe
+from gui.hub.types import ModelKind, RemoteFile, Variant
+from gui.request import SfumatoError
+
+K = ComponentKind
+Components = dict[ComponentKind, ComponentInfo]
+
+ATTENTION_TITLES = {
+    Attention.ORIGINAL: "Original",
+    Attention.SPLIT_EINSUM: "Split einsum",
+    Attention.SPLIT_EINSUM_V2: "Split einsum v2",
+}
+FORM_TITLES = {FileFormat.PACKAGE: "packages", FileFormat.COMPILED: "compiled"}
+
+NO_UPSCALERS = "This is an upscaler: it enlarges pictures, and cannot be used yet."
+NO_CONTROLNETS = "This is a ControlNet: it steers another model and makes no pictures alone."
+
+_SAME_WEIGHTS = 0.02
+"""Chunks and the whole network they were cut from differ by less."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A draft, and where its files lie."""
+
+    draft: Draft
+    probe: Probe | None
+    archive: RemoteFile | None = None
+    beside: tuple[Bundle, ...] = ()
+    """All bundles of the same list of files."""
+
+    @property
+    def id(self) -> str:
+        if self.archive is not None:
+            return self.archive.path
+        folder = self.draft.folder or "."
+        return f"{folder}#{self.draft.suffix}" if self.draft.suffix else folder
+
+
+def assemble(
+    repo: str, place: Place, reader: Reader, role: Callable[[Bundle], FileRole | None]
+) -> Variant:
+    """The variant that a draft makes.
+
+    Args:
+        repo: ``owner/name``, for what its words suggest.
+        place: the draft.
+        reader: knows the descriptions that were read.
+        role: what a bundle is.
+    """
+    draft, name = place.draft, f"{repo}/{place.id}"
+    components, wrong = _components(draft, reader)
+    whole = _whole_beside(place, components, reader, role)
+    if whole is not None:
+        components[whole.kind] = whole
+    family = _family(draft, components, name)
+    kind = draft.denoiser.kind if draft.denoiser else K.CONTROLNET
+    unet = components.get(kind)
+    attention = unet.attention if unet else Attention.UNKNOWN
+    problems = [*draft.problems, *wrong, *_problems(draft, components, family)]
+    kinds = {p.kind for p in draft.parts}
+    files = (place.archive,) if place.archive else draft.files
+    sizes = fit.sizes(components)
+    resident = [p for p in draft.parts if p.kind not in (K.VAE_ENCODER, K.CONTROLNET)]
+    variant = Variant(
+        id=place.id,
+        title="",
+        files=files,
+        folder="" if place.archive else draft.folder,
+        archive=place.archive is not None,
+        format=draft.format,
+        family=family,
+        kind=draft.kind,
+        attention=attention if attention is not Attention.UNKNOWN else guess.attention(name),
+        attention_known=attention is not Attention.UNKNOWN,
+        compression=unet.compression if unet else _compression(draft, family, name),
+        components=tuple(dict.fromkeys(p.kind.value for p in draft.parts)),
+        chunked=draft.chunked,
+        has_encoder=K.VAE_ENCODER in kinds,
+        has_safety_checker=K.SAFETY_CHECKER in kinds,
+        controlnet_ready=_takes_controlnets(components, kinds),
+        controlnets=tuple(p.name for p in draft.parts if p.kind is K.CONTROLNET),
+        image_width=sizes.image_width,
+        image_height=sizes.image_height,
+        minimum_macos=oldest_macos(max((c.spec_version for c in components.values()), default=0)),
+        download_bytes=sum(f.size for f in files),
+        disk_bytes=sum(f.size for f in draft.files),
+        weight_bytes=sum(p.weight_bytes for p in resident),
+        unet_bytes=draft.denoiser.weight_bytes if draft.denoiser else 0,
+        missing=_missing(draft, family),
+        problems=tuple(dict.fromkeys(problems)),
+        notes=draft.notes,
+    )
+    return dataclasses.replace(variant, title=_title(variant, draft))
+
+
+def _components(draft: Draft, reader: Reader) -> tuple[Components, list[str]]:
+    """Networks whose descriptions were read, and what is wrong with others."""
+    found: Components = {}
+    wrong: list[str] = []
+    for part in draft.parts:
+        known = [reader.known(b) for b in part.bundles]
+        texts = tuple(k for k in known if isinstance(k, Description))
+        try:
+            for each in known:
+                if isinstance(each, SfumatoError):
+                    raise each
+            if len(texts) != len(known):
+                continue
+            component = component_of(
+                FileRole(part.kind, prefix=part.name), texts, sum(b.size for b in part.bundles)
+            )
+            if len(texts) > 1:
+                fit.check_chain(texts)
+            fit.check_contract(component)
+            found.setdefault(part.kind, component)
+        except SfumatoError as error:
+            if part.kind is not K.CONTROLNET or draft.kind is ModelKind.CONTROLNET:
+                wrong.append(error.message)
+    return found, wrong
+
+
+def _whole_beside(
+    place: Place,
+    components: Components,
+    reader: Reader,
+    role: Callable[[Bundle], FileRole | None],
+) -> ComponentInfo | None:
+    """What a pair of chunks is that was not itself described: the whole network it was cut from.
+
+    That is the one in the same folder with as many bytes of weights.  Chunks may be compressed in
+    another way than the network beside them, and are then not taken for it.
+    """
+    part = place.draft.denoiser
+    if part is None or len(part.bundles) < 2 or part.kind in components:
+        return None
+    for bundle in place.beside:
+        if bundle.parent != part.bundles[0].parent or bundle.format is not part.bundles[0].format:
+            continue
+        its, known = role(bundle), reader.known(bundle)
+        alike = abs(bundle.weight_bytes - part.weight_bytes) < _SAME_WEIGHTS * part.weight_bytes
+        if its is None or its.kind is not part.kind or its.chunk:
+            continue
+        if alike and isinstance(known, Description):
+            return component_of(its, (known,), bundle.size)
+    return None
+
+
+def _family(draft: Draft, components: Components, name: str) -> Family:
+    """What the UNet takes; else what networks there are and how large; else names."""
+    if draft.kind is ModelKind.TEXT_TO_IMAGE:
+        if draft.denoiser is not None and draft.denoiser.kind in components:
+            return fit.family(components, None)[0]
+        weights = {p.kind: p.weight_bytes for p in draft.parts}
+        return guess.family_by_sizes(weights, guess.family(name))
+    net = components.get(K.CONTROLNET)
+    if net is not None:
+        return fit.family({K.UNET: net}, None)[0]
+    return guess.family(name)
+
+
+def _compression(draft: Draft, family: Family, name: str) -> str:
+    """From bytes per weight where the family is known, else from names."""
+    size = draft.denoiser.weight_bytes if draft.denoiser else 0
+    measured = guess.compression_by_size(size, family)
+    return guess.compression(name) if measured is None else measured
+
+
+def _takes_controlnets(components: Components, kinds: set[ComponentKind]) -> bool:
+    if K.CONTROL_UNET in kinds:
+        return True
+    unet = components.get(K.UNET)
+    return unet is not None and any(t.name.startswith(fit.RESIDUAL) for t in unet.inputs)
+
+
+def _problems(draft: Draft, components: Components, family: Family) -> list[str]:
+    """Why it cannot be used whatever the machine: the same sentences that a folder gets."""
+    found = []
+    if pair := clashes(draft.files):
+        found.append(
+            f"{_name(pair[0])} and {_name(pair[1])} differ in upper and lower case only, which a "
+            "Mac's disk cannot keep apart."
+        )
+    if draft.kind is ModelKind.CONTROLNET:
+        return [NO_CONTROLNETS, *found]
+    networks = {k: c for k, c in components.items() if k is not K.CONTROLNET}
+    if not draft.denoiser or draft.denoiser.kind not in networks:
+        # Nothing was read: the family alone can speak, through a stand-in that takes nothing.
+        return _family_problem(family) + found
+    unusable = fit.not_yet(networks, family)
+    if unusable:
+        return [unusable, *found]
+    if set(networks) == {p.kind for p in draft.parts} - {K.CONTROLNET}:
+        missing = {f"The {fit.title(k)} is missing." for k in ComponentKind}
+        found += [p for p in fit.problems(networks, family, None) if p not in missing]
+    return found
+
+
+def _family_problem(family: Family) -> list[str]:
+    """`fit.not_yet` of a model that is known by its family only."""
+    kind = {Family.SD3: K.MMDIT, Family.SDXL_REFINER: K.REFINER}.get(family)
+    if kind is None:
+        return []
+    stand_in = ComponentInfo(kind, (), FileFormat.PACKAGE, (), ())
+    return [fit.not_yet({kind: stand_in}, family)]
+
+
+def _missing(draft: Draft, family: Family) -> tuple[str, ...]:
+    """Networks without which there is no picture; a broken one says what it lacks."""
+    if draft.kind is not ModelKind.TEXT_TO_IMAGE or family in (Family.SD3, Family.SDXL_REFINER):
+        return ()
+    words = {fault.partition(":")[0]: fault for fault in draft.faults}
+    kinds = fit.missing_kinds({p.kind for p in draft.parts}, family)
+    return tuple(words.get(fit.title(k), fit.title(k)) for k in kinds)
+
+
+def _title(variant: Variant, draft: Draft) -> str:
+    """``Split einsum v2 · compiled · 6-bit palette``."""
+    lone = variant.kind is ModelKind.CONTROLNET
+    parts = list(variant.controlnets) if lone else [draft.model]
+    parts.append(ATTENTION_TITLES.get(variant.attention, ""))
+    parts += [FORM_TITLES[variant.format], variant.compression]
+    parts += ["in chunks"] if variant.chunked else []
+    parts += ["zip"] if variant.archive else []
+    return " · ".join(filter(None, parts))
+
+
+# Without a draft
+
+
+def closed_archive(repo: str, archive: RemoteFile, why: str) -> Variant:
+    """A zip that was not looked into: only its name and size speak.
+
+    Args:
+        why: what is wrong with it, one sentence; empty: nothing that is known.
+    """
+    name = f"{repo}/{archive.path}"
+    kind = guess.kind(_name(archive.path)) or ModelKind.TEXT_TO_IMAGE
+    family = guess.family(name)
+    problems = [why] if why else _family_problem(family)
+    if kind is not ModelKind.TEXT_TO_IMAGE and not why:
+        problems = [NO_UPSCALERS if kind is ModelKind.UPSCALER else NO_CONTROLNETS]
+    variant = Variant(
+        id=archive.path,
+        title="",
+        files=(archive,),
+        archive=True,
+        format=guess.file_format(name),
+        family=family,
+        kind=kind,
+        attention=guess.attention(name),
+        compression=guess.compression(name),
+        controlnet_ready=guess.controlnet_ready(_name(archive.path)),
+        download_bytes=archive.size,
+        problems=tuple(problems),
+    )
+    parts = [
+        ATTENTION_TITLES.get(variant.attention, ""),
+        FORM_TITLES[variant.format],
+        variant.compression,
+        "zip",
+    ]
+    return dataclasses.replace(variant, title=" · ".join(filter(None, parts)))
+
+
+def upscaler(path: str, files: tuple[RemoteFile, ...], form: FileFormat) -> Variant:
+    """A network that enlarges pictures; listed so that a person learns why it is of no use."""
+    size = sum(f.size for f in files)
+    return Variant(
+        id=path,
+        title=f"{PurePosixPath(path).stem} · upscaler",
+        files=files,
+        folder=path.rpartition("/")[0],
+        format=form,
+        kind=ModelKind.UPSCALER,
+        download_bytes=size,
+        disk_bytes=size,
+        problems=(NO_UPSCALERS,),
+    )
+
+
+def _name(path: str) -> str:
+    return PurePosixPath(path).name

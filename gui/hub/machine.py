@@ -1,0 +1,116 @@
+"""What this machine is: chip, cores, memory, macOS, free disk.  Never raises."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from gui import paths
+from gui.hub.types import Machine
+
+Ask = Callable[[str], str]
+"""Answers a sysctl name (macOS) or a path under /proc (Linux); empty where there is no answer."""
+
+
+def this_machine(models: Path | None = None) -> Machine:
+    """The machine that runs this.
+
+    Args:
+        models: folder of the models, whose disk counts; None: the usual one.
+    """
+    system = platform.system()
+    ask = _sysctl if system == "Darwin" else _proc
+    return describe_machine(
+        system, platform.machine(), platform.mac_ver()[0], ask, free_disk(models)
+    )
+
+
+def describe_machine(system: str, processor: str, macos: str, ask: Ask, free: int) -> Machine:
+    """A machine from what its system answers.
+
+    Args:
+        system: ``Darwin`` or ``Linux``, as `platform.system` says.
+        processor: ``arm64``, ``x86_64`` …, as `platform.machine` says.
+        macos: as `platform.mac_ver` says; empty elsewhere.
+        ask: see `Ask`.
+        free: bytes.
+
+    >>> answers = {"machdep.cpu.brand_string": "Apple M2 Pro", "hw.memsize": "17179869184",
+    ...            "hw.ncpu": "10", "hw.perflevel0.logicalcpu": "6", "hw.optional.arm64": "1"}
+    >>> m = describe_machine("Darwin", "arm64", "14.5", lambda q: answers.get(q, ""), 10**11)
+    >>> m.chip, m.performance_cores, m.memory_bytes // 2**30, m.apple_silicon
+    ('Apple M2 Pro', 6, 16, True)
+    """
+    if system == "Darwin":
+        # Under Rosetta the processor reads as x86_64; the chip says what it is.
+        silicon = processor == "arm64" or ask("hw.optional.arm64") == "1"
+        return Machine(
+            system=system,
+            macos=_macos(macos, ask),
+            chip=ask("machdep.cpu.brand_string"),
+            apple_silicon=silicon,
+            cores=_number(ask("hw.ncpu")) or _cores(),
+            performance_cores=_number(ask("hw.perflevel0.logicalcpu")) if silicon else 0,
+            memory_bytes=_number(ask("hw.memsize")),
+            free_disk_bytes=free,
+        )
+    cpu = ask("/proc/cpuinfo")
+    model = re.search(r"^(?:model name|Model|Hardware)\s*:\s*(.+)$", cpu, re.MULTILINE)
+    total = re.search(r"^MemTotal:\s*(\d+) kB$", ask("/proc/meminfo"), re.MULTILINE)
+    return Machine(
+        system=system,
+        chip=model.group(1).strip() if model else processor,
+        cores=_cores(),
+        memory_bytes=int(total.group(1)) * 1024 if total else 0,
+        free_disk_bytes=free,
+    )
+
+
+def free_disk(folder: Path | None = None) -> int:
+    """Free bytes of the disk that holds the models' folder, or would; 0 where that is unknown."""
+    place = (folder or paths.models_dir()).absolute()
+    for existing in (place, *place.parents):
+        try:
+            return shutil.disk_usage(existing).free
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return 0
+    return 0
+
+
+def _macos(version: str, ask: Ask) -> str:
+    """The real version: programs built for old systems are told 10.16 for 11 and later."""
+    if version.startswith("10.16") or not version:
+        return ask("kern.osproductversion") or version
+    return version
+
+
+def _sysctl(name: str) -> str:
+    try:
+        done = subprocess.run(
+            ["/usr/sbin/sysctl", "-n", name], capture_output=True, text=True, timeout=5, check=False
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def _proc(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isdecimal() else 0
+
+
+def _cores() -> int:
+    return os.cpu_count() or 1

@@ -1,0 +1,204 @@
+"""Read small stretches of a repository's files, without downloading the rest.
+
+A `Probe` is anything that can: `HttpProbe` asks the Hub by byte ranges, tests read folders.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import threading
+import zlib
+from pathlib import Path
+from typing import Protocol
+
+from gui import paths
+from gui.hub.types import RemoteFile
+from gui.request import ErrorKind, SfumatoError
+
+MAX_READ = 16 * 2**20
+"""Longest stretch that is read at once; a UNet's description is 1 to 10 MB."""
+
+CACHE_BYTES = 128 * 2**20
+"""Disk that remembered reads may take."""
+
+_TIMEOUT = 15.0
+"""Seconds without a byte."""
+
+
+class Probe(Protocol):
+    def read(self, file: RemoteFile, start: int, length: int) -> bytes:
+        """Bytes `start` to `start + length` of a file, fewer only where it ends sooner.
+
+        Raises:
+            SfumatoError: NETWORK, ACCESS or NOT_FOUND where they cannot be had.
+        """
+        ...
+
+
+class ProbeLimit(Exception):  # noqa: N818 - not an error: there is enough already
+    """So much has been read that the rest is judged from names and sizes."""
+
+
+class Budget:
+    """A probe that allows so many reads and bytes, then raises `ProbeLimit`."""
+
+    def __init__(self, probe: Probe, reads: int, size: int = 96 * 2**20) -> None:
+        self._probe = probe
+        self._reads = reads
+        self._bytes = size
+        self._lock = threading.Lock()
+        self.used = 0
+        """Reads so far."""
+
+    def read(self, file: RemoteFile, start: int, length: int) -> bytes:
+        with self._lock:
+            if self.used >= self._reads or length > self._bytes:
+                raise ProbeLimit
+            self.used += 1
+            self._bytes -= length
+        return self._probe.read(file, start, length)
+
+
+class HttpProbe:
+    """Ranged GETs with huggingface_hub's own session and headers, remembered on disk.
+
+    What is remembered is keyed by the file's hash (or by commit and path where the Hub gives
+    none), so it never goes stale.  Safe to use from several threads.
+
+    Args:
+        repo: ``owner/name``.
+        revision: commit hash.
+        endpoint: None: huggingface_hub's (HF_ENDPOINT).
+        token: None: anonymous.
+        cache: folder for what was read; None: the user's cache folder.
+    """
+
+    def __init__(
+        self,
+        repo: str,
+        revision: str,
+        *,
+        endpoint: str | None = None,
+        token: str | None = None,
+        cache: Path | None = None,
+    ) -> None:
+        self.repo = repo
+        self.revision = revision
+        self._endpoint = endpoint
+        self._token = token
+        self._cache = cache if cache is not None else paths.cache_dir() / "Hub" / "Probes"
+        self.requests = 0
+        """Reads that went over the network."""
+
+    def read(self, file: RemoteFile, start: int, length: int) -> bytes:
+        if start < 0 or not 0 < length <= MAX_READ:
+            raise ValueError(f"cannot read {length} bytes from {start}")
+        length = max(0, min(length, file.size - start))
+        if length == 0:
+            return b""
+        entry = self._cache / self._key(file, start, length)
+        known = _recall(entry, length)
+        if known is not None:
+            return known
+        data = self._fetch(file, start, length)
+        _remember(entry, data)
+        return data
+
+    def _key(self, file: RemoteFile, start: int, length: int) -> str:
+        identity = file.sha256 or file.blob or f"{self.repo}@{self.revision}:{file.path}"
+        return hashlib.sha256(f"{identity} {start} {length}".encode()).hexdigest()
+
+    def _fetch(self, file: RemoteFile, start: int, length: int) -> bytes:
+        from huggingface_hub import hf_hub_url
+        from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
+
+        from gui.hub.errors import translate
+
+        url = hf_hub_url(
+            self.repo, file.path, revision=self.revision, endpoint=self._endpoint or None
+        )
+        headers = build_hf_headers(token=self._token or False)
+        # Compressed on the way, a range would count bytes of the wrong thing.
+        headers["Accept-Encoding"] = "identity"
+        headers["Range"] = f"bytes={start}-{start + length - 1}"
+        self.requests += 1
+        try:
+            with get_session().stream(
+                "GET", url, headers=headers, timeout=_TIMEOUT, follow_redirects=True
+            ) as response:
+                hf_raise_for_status(response)
+                return _body(response, file, start, length)
+        except SfumatoError:
+            raise
+        except Exception as error:
+            raise translate(error, self.repo) from error
+
+
+def _body(response: object, file: RemoteFile, start: int, length: int) -> bytes:
+    """The wanted bytes of an answer, which may be the whole file where ranges are ignored."""
+    status = getattr(response, "status_code", 0)
+    skip = 0 if status == 206 else start
+    if skip > MAX_READ:
+        raise _nonsense(file, f"status {status} to a range from {start}")
+    if status == 206:
+        said = response.headers.get("Content-Range", "")  # type: ignore[attr-defined]
+        if not said.startswith(f"bytes {start}-"):
+            raise _nonsense(file, f"Content-Range {said!r}, wanted from {start}")
+    data = bytearray()
+    for chunk in response.iter_bytes():  # type: ignore[attr-defined]
+        data += chunk
+        if len(data) >= skip + length:
+            break
+    if len(data) < skip + length:
+        raise _nonsense(file, f"{len(data)} bytes, {skip + length} wanted")
+    return bytes(data[skip : skip + length])
+
+
+def _nonsense(file: RemoteFile, detail: str) -> SfumatoError:
+    return SfumatoError(
+        ErrorKind.NETWORK,
+        "The Hub sent something else than was asked for; try again later.",
+        f"{file.path}: {detail}",
+    )
+
+
+def _recall(entry: Path, length: int) -> bytes | None:
+    try:
+        data = zlib.decompressobj().decompress(entry.read_bytes(), length + 1)
+        if len(data) != length:
+            return None
+        os.utime(entry)  # the oldest go first
+        return data
+    except (OSError, zlib.error):
+        return None
+
+
+def _remember(entry: Path, data: bytes) -> None:
+    """Keep what was read; a cache that cannot be written is done without."""
+    temporary = entry.with_name(f".{entry.name}.{os.getpid()}.{threading.get_ident()}")
+    try:
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(zlib.compress(data, 1))
+        temporary.replace(entry)
+        _trim(entry.parent)
+    except OSError:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _trim(folder: Path) -> None:
+    """Remove what was longest unused until the rest is within `CACHE_BYTES`."""
+    entries = []
+    for item in os.scandir(folder):
+        with contextlib.suppress(OSError):  # another process was faster
+            status = item.stat()
+            entries.append((status.st_mtime, status.st_size, item.path))
+    total = sum(size for _, size, _ in entries)
+    for _, size, path in sorted(entries):
+        if total <= CACHE_BYTES:
+            return
+        with contextlib.suppress(OSError):
+            Path(path).unlink()
+        total -= size

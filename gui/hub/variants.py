@@ -1,0 +1,234 @@
+"""What a repository offers for download, from its file list and a few small reads.
+
+Nothing is believed of a folder's name while a file can say it: each model that the files make
+(`gui.hub.drafts`) has its UNet's description read where it can be, inside zips too.  Without a
+probe, or past its limit, sizes and names stand in and `Variant.attention_known` is False.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import PurePosixPath
+
+from gui.coreml.inspect import role_by_inputs
+from gui.coreml.model import ComponentKind, FileFormat
+from gui.coreml.names import FileRole
+from gui.coreml.survey import Description
+from gui.hub import assembly, guess
+from gui.hub.assembly import Place
+from gui.hub.descriptions import THREADS, Reader
+from gui.hub.drafts import Draft, Part, find_drafts
+from gui.hub.inventory import Bundle, Inventory, take_inventory
+from gui.hub.probe import Budget, Probe, ProbeLimit
+from gui.hub.types import ModelKind, RemoteFile, RepoTree, Variant
+from gui.hub.zip_directory import ZipProbe
+from gui.request import ErrorKind, SfumatoError
+
+K = ComponentKind
+
+MAX_FILE_READS = 12
+"""Small files read per repository …"""
+MAX_DIRECTORY_READS = 12
+"""… and stretches of zips' directories besides."""
+
+_TORCH = (".safetensors", ".ckpt", ".pt", ".pth")
+
+
+def find_variants(
+    tree: RepoTree, probe: Probe | None = None
+) -> tuple[tuple[Variant, ...], tuple[str, ...]]:
+    """Every model that can be had from a repository, unjudged, and what to know besides.
+
+    Args:
+        tree: all files of the repository.
+        probe: reads small stretches of them; None: names and sizes must do.
+
+    Returns:
+        Variants by folder, and sentences: why there are none, what was left aside.
+    """
+    finder = _Finder(tree, probe)
+    variants = finder.find()
+    return variants, tuple(dict.fromkeys(finder.notes))
+
+
+class _Finder:
+    def __init__(self, tree: RepoTree, probe: Probe | None) -> None:
+        self.tree = tree
+        self.notes: list[str] = []
+        self.reader = Reader()
+        self.small = Budget(probe, MAX_FILE_READS) if probe else None
+        self.directories = Budget(probe, MAX_DIRECTORY_READS) if probe else None
+
+    def find(self) -> tuple[Variant, ...]:
+        inventory = take_inventory(self.tree.files)
+        places = self._folders(inventory)
+        zipped, closed = self._zips(inventory)
+        places += zipped
+        self.reader.read(_reading_order(places))
+        variants = [assembly.assemble(self.tree.id, p, self.reader, self.role) for p in places]
+        variants += [assembly.closed_archive(self.tree.id, a, why) for a, why in closed]
+        if not variants:
+            variants = self._upscalers(inventory)
+        self._explain(inventory, variants)
+        return _distinct(variants)
+
+    def role(self, bundle: Bundle) -> FileRole | None:
+        """What a bundle is: its name says it, or the inputs it takes."""
+        if bundle.role is not None:
+            return bundle.role
+        description = self.reader.known(bundle)
+        if not isinstance(description, Description):
+            return None
+        try:
+            return role_by_inputs(description)
+        except SfumatoError:
+            return None
+
+    def _folders(self, inventory: Inventory) -> list[Place]:
+        self._identify(inventory, self.small)
+        places = []
+        for draft in find_drafts(inventory, self.role):
+            if draft.parts:
+                places.append(Place(draft, self.small, beside=inventory.bundles))
+            else:
+                where = draft.folder or "This repository"
+                self.notes.append(f"{where} holds no whole model ({'; '.join(draft.faults)}).")
+        return places
+
+    def _identify(self, inventory: Inventory, probe: Probe | None) -> None:
+        """Read bundles whose name says nothing, half of what may be read at most."""
+        nameless = [b for b in inventory.bundles if b.role is None and not b.fault]
+        if probe is not None:
+            self.reader.read((b, probe) for b in nameless[: MAX_FILE_READS // 2])
+
+    # Zips
+
+    def _zips(self, inventory: Inventory) -> tuple[list[Place], list[tuple[RemoteFile, str]]]:
+        """Zips that were looked into; the others, with what is wrong where that is known."""
+        places: list[Place] = []
+        closed: list[tuple[RemoteFile, str]] = []
+        with ThreadPoolExecutor(THREADS, "zip") as pool:
+            opened = list(pool.map(self._open, inventory.archives))
+        for archive, result in zip(inventory.archives, opened, strict=True):
+            if isinstance(result, str):
+                closed.append((archive, result))
+                continue
+            inner = take_inventory(result.files)
+            self._identify(inner, result)
+            draft = _archive_draft(inner, [d for d in find_drafts(inner, self.role) if d.parts])
+            if draft is not None:
+                places.append(Place(draft, result, archive, inner.bundles))
+            else:
+                name = PurePosixPath(archive.path).name
+                self.notes.append(f"{name} holds no model that Sfumato knows.")
+        return places, closed
+
+    def _open(self, archive: RemoteFile) -> ZipProbe | str:
+        """A zip's contents, else a sentence on what is wrong with it; empty: not known."""
+        if self.directories is None or self.reader.trouble is not None:
+            return ""
+        try:
+            return ZipProbe(self.directories, archive, self.small)
+        except ProbeLimit:
+            self.reader.limited = True
+        except SfumatoError as error:
+            if error.kind is ErrorKind.BAD_MODEL:
+                return error.message
+            self.reader.trouble = self.reader.trouble or error
+        return ""
+
+    # Words
+
+    def _upscalers(self, inventory: Inventory) -> list[Variant]:
+        """Networks of a repository that is about enlarging pictures."""
+        found = []
+        for bundle in inventory.bundles:
+            if guess.kind(f"{self.tree.id}/{bundle.path}") is ModelKind.UPSCALER:
+                found.append(assembly.upscaler(bundle.path, bundle.files, bundle.format))
+        for file in inventory.single_models:
+            if guess.kind(f"{self.tree.id}/{file.path}") is ModelKind.UPSCALER:
+                found.append(assembly.upscaler(file.path, (file,), FileFormat.PACKAGE))
+        return found
+
+    def _explain(self, inventory: Inventory, variants: Sequence[Variant]) -> None:
+        """Notes on the whole: why there is nothing, and how far to trust what there is."""
+        if not variants and not self.notes:
+            self.notes.append(self._why_nothing(inventory))
+        if inventory.foreign_archives:
+            name = PurePosixPath(inventory.foreign_archives[0].path).name
+            self.notes.append(f"Only zip archives can be unpacked, so {name} was left aside.")
+        if inventory.unsafe:
+            plural = "A file" if inventory.unsafe == 1 else f"{inventory.unsafe} files"
+            self.notes.append(f"{plural} with an unsafe or repeated name was left aside.")
+        if self.reader.trouble is not None:
+            self.notes.append(
+                "The files could not be looked into, so names and sizes had to do. "
+                + self.reader.trouble.message
+            )
+        elif self.reader.limited:
+            self.notes.append(
+                "There is too much here to look into each file; some of this is judged from "
+                "names and sizes."
+            )
+
+    def _why_nothing(self, inventory: Inventory) -> str:
+        if inventory.bundles:
+            return "This repository holds Core ML models, but none that Sfumato knows."
+        if inventory.single_models:
+            return "This repository holds only an older kind of Core ML model (.mlmodel)."
+        if any(f.path.lower().endswith(_TORCH) for f in self.tree.files):
+            return "This repository holds a model for PyTorch, which has to be converted first."
+        return "This repository holds no Core ML model."
+
+
+def _archive_draft(inner: Inventory, drafts: list[Draft]) -> Draft | None:
+    """What an archive becomes.  All of it is downloaded in any case; what will be used of it is
+    what would be of a folder: compiled before packages, whole before chunks."""
+    if not drafts:
+        return None
+    draft = min(drafts, key=lambda d: (d.format is not FileFormat.COMPILED, d.chunked))
+    problems = list(draft.problems)
+    if len({d.folder for d in drafts if d.kind is ModelKind.TEXT_TO_IMAGE}) > 1:
+        problems.append("The archive holds several models, which cannot be kept apart.")
+    if inner.unsafe:
+        problems.append("The archive holds files with unsafe names, so it is not unpacked.")
+    return dataclasses.replace(draft, suffix="", problems=tuple(problems))
+
+
+def _reading_order(places: Sequence[Place]) -> list[tuple[Bundle, Probe]]:
+    """Bundles worth describing, most telling first: every UNet, then what there is besides."""
+    ranked: list[tuple[int, Bundle, Probe]] = []
+    for place in places:
+        if place.probe is not None:
+            for part in place.draft.parts:
+                rank = _rank(place.draft, part)
+                ranked += [(rank, b, place.probe) for b in part.bundles]
+    ranked.sort(key=lambda entry: entry[0])
+    return [(bundle, probe) for _, bundle, probe in ranked]
+
+
+def _rank(draft: Draft, part: Part) -> int:
+    if part is draft.denoiser:
+        return 1 if len(part.bundles) > 1 else 0  # the whole one beside tells what chunks are
+    if draft.kind is ModelKind.CONTROLNET:
+        return 0
+    return 2 if part.kind is K.VAE_DECODER else 3
+
+
+def _distinct(variants: Sequence[Variant]) -> tuple[Variant, ...]:
+    """Titles that tell variants apart: by size where that differs, else by where they lie."""
+    counts = Counter(v.title for v in variants)
+    sizes = {v.title: set[tuple[int, int]]() for v in variants}
+    for v in variants:
+        sizes[v.title].add((v.image_width, v.image_height))
+    found: dict[str, Variant] = {}
+    for v in variants:
+        title = v.title
+        if counts[title] > 1:
+            by_size = len(sizes[title]) == counts[title] and v.image_width
+            title += f" · {v.image_width} × {v.image_height}" if by_size else f" · {v.id}"
+        found.setdefault(v.id, dataclasses.replace(v, title=title))
+    return tuple(found.values())
