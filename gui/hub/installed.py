@@ -75,7 +75,7 @@ def _plan_of(origin: Origin, target: str) -> Plan:
 
 
 def origin_of(folder: Path) -> Origin | None:
-    """Where the model in `folder` came from; None: not from the Hub, or its record is unreadable."""
+    """Where the model in `folder` came from; None: not from the Hub, or nothing says so."""
     try:
         sidecar = sidecars.read(folder)
     except SfumatoError:
@@ -145,7 +145,7 @@ def file_hashes(folder: Path) -> dict[str, tuple[str, ...]]:
     origin = origin_of(folder)
     if origin is None:
         return {}
-    found = {path: (digest,) for path, digest in origin.hashes.items()}
+    found: dict[str, tuple[str, ...]] = {path: (digest,) for path, digest in origin.hashes.items()}
     if not origin.archive:
         for file in origin.remote:
             if file.blob and not file.sha256:

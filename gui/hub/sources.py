@@ -10,9 +10,16 @@ from gui.request import ErrorKind, SfumatoError
 
 _SHARD = re.compile(r"-\d{5}-of-\d{5}$")
 _PICKLES = (".bin", ".ckpt", ".pt", ".pth", ".pkl", ".pickle")
-_COMPONENTS = frozenset(
-    "unet vae text_encoder text_encoder_2 safety_checker tokenizer tokenizer_2 scheduler "
-    "feature_extractor".split()
+_COMPONENTS = (
+    "feature_extractor",
+    "safety_checker",
+    "scheduler",
+    "text_encoder",
+    "text_encoder_2",
+    "tokenizer",
+    "tokenizer_2",
+    "unet",
+    "vae",
 )
 """Folders of a diffusers Stable Diffusion checkpoint, as its `model_index.json` names them.  Others
 (SD3's transformer, IP adapters, ONNX exports …) are not converted."""
@@ -34,7 +41,7 @@ def pick(tree: RepoTree) -> tuple[RemoteFile, ...]:
     if "model_index.json" in by_path:
         chosen = [by_path["model_index.json"]]
         weights = 0
-        for folder in sorted(_COMPONENTS):
+        for folder in _COMPONENTS:
             files = [f for f in tree.files if posixpath.dirname(f.path) == folder]
             picked = _weights(files)
             weights += len(picked)
@@ -112,7 +119,7 @@ def _set_name(stem: str) -> str:
 
 
 def _index_name(name: str) -> str:
-    """Likewise of ``model.safetensors.index.fp16.json`` and ``model.fp16.safetensors.index.json``."""
+    """Likewise of ``model.safetensors.index.fp16.json``, or ``.fp16`` before the suffix."""
     stem, _, rest = name.partition(".safetensors.index")
     return stem + (".fp16" if rest.startswith(".fp16") and not stem.endswith(".fp16") else "")
 

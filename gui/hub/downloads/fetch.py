@@ -15,6 +15,7 @@ from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
+from gui.hub import errors
 from gui.hub.downloads.hashing import FileHash
 from gui.hub.downloads.journal import Journal, Ranges, file_key
 from gui.hub.downloads.plan import Plan, digest_of
@@ -108,6 +109,7 @@ class Fetch:
         changed: threading.Condition,
         backoff: Backoff,
     ) -> None:
+        self._repo = plan.repo
         self._journal = journal
         self._transport = transport
         self._changed = changed
@@ -248,12 +250,10 @@ class Fetch:
             self._pending.appendleft(Piece(state, state.file.size, state.file.size))
 
     def _permanent(self, error: Exception, state: FileState) -> SfumatoError:
-        from gui.hub import errors
-
         # huggingface_hub's errors are OSErrors too, without a number.
         if isinstance(error, OSError) and error.errno is not None:
             return storage_error(error, state.path)
-        return errors.translate(error, state.local)
+        return errors.translate(error, self._repo)
 
     def _fetch(self, piece: Piece) -> None:
         """Fetch, write, record and hash a piece; settle the file when that was its last."""

@@ -12,10 +12,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import httpx2
-
 from gui.hub.downloads.plan import About, Plan
-from gui.hub.downloads.transport import Transient, Transport
+from gui.hub.downloads.transport import Transport
 from gui.hub.types import ModelKind
 from gui.request import SfumatoError
 
@@ -70,7 +68,7 @@ def _about(plan: Plan, endpoint: str | None, token: Callable[[], str | None]) ->
 def _json(source: Transport, path: str) -> dict[str, Any]:
     try:
         data = json.loads(source.small_file(path, _MAX_JSON))
-    except (SfumatoError, Transient, httpx2.HTTPError, OSError, ValueError, RecursionError):
+    except (SfumatoError, ValueError, RecursionError):
         return {}
     return data if isinstance(data, dict) else {}
 

@@ -1,8 +1,8 @@
 """Reading a stretch of a file from the Hub, with huggingface_hub's own session.
 
-The session gives proxies, certificates and offline mode; `build_hf_headers` the token and the user
-agent; `hf_hub_url` the address.  The Hub answers large files with a redirect to another host;
-httpx drops the token on the way there.
+The session gives proxies, certificates, time limits and offline mode; `gui.hub.session` the token
+and the user agent; `hf_hub_url` the address.  The Hub answers large files with a redirect to
+another host; httpx drops the token on the way there.
 """
 
 from __future__ import annotations
@@ -15,15 +15,11 @@ from typing import Any
 
 import httpx2
 from huggingface_hub import constants, get_session, hf_hub_url
-from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
+from huggingface_hub.utils import hf_raise_for_status
 
-from gui import __version__
+from gui.hub import errors, session
 from gui.hub.types import RemoteFile
 from gui.request import ErrorKind, SfumatoError
-
-CONNECT_SECONDS = 10.0
-READ_SECONDS = 30.0
-MAX_ERROR_BODY = 64 * 1024
 
 
 class Transient(Exception):  # noqa: N818 - a state of the network, not a mistake
@@ -92,9 +88,8 @@ class Transport:
     ) -> None:
         self._repo = repo
         self._revision = revision
-        self._endpoint = endpoint
+        self._endpoint = session.endpoint_or_default(endpoint)
         self._token = token
-        self._timeout = httpx2.Timeout(READ_SECONDS, connect=CONNECT_SECONDS)
 
     @contextlib.contextmanager
     def open(
@@ -115,29 +110,28 @@ class Transport:
                 where the file is not what it was when the download was planned.
             httpx2.HTTPError: no connection, or it broke.
         """
-        url = hf_hub_url(self._repo, file.path, revision=self._revision, endpoint=self._endpoint)
-        headers = self._headers()
+        url = self._url(file.path)
+        headers = session.headers_for(url, self._endpoint, self._token())
+        # Compressed bytes have another length, and cannot be continued.
+        headers["Accept-Encoding"] = "identity"
         ranged = not whole and (start, end) != (0, file.size)
         if ranged:
             headers["Range"] = f"bytes={start}-{end - 1}"
         else:
             start, end = 0, file.size
-        with get_session().stream("GET", url, headers=headers, timeout=self._timeout) as response:
+        session.prepare()
+        with get_session().stream("GET", url, headers=headers) as response:
             self._check(response, file, start, ranged)
             yield Stretch(response, start, end)
 
-    def _headers(self) -> dict[str, str]:
-        headers = build_hf_headers(
-            token=self._token() or False, library_name="sfumato", library_version=__version__
-        )
-        # Compressed bytes have another length, and cannot be continued.
-        headers["Accept-Encoding"] = "identity"
-        return headers
+    def _url(self, path: str) -> str:
+        return hf_hub_url(self._repo, path, revision=self._revision, endpoint=self._endpoint)
 
     def _check(self, response: httpx2.Response, file: RemoteFile, start: int, ranged: bool) -> None:
         status = response.status_code
         if status == 429 or status == 408 or status >= 500:
-            raise Transient(_busy(status, str(response.url)), _retry_after(response))
+            seconds = errors.retry_after(response.headers)
+            raise Transient(_busy(status, seconds, str(response.url)), seconds)
         if status == 416:
             raise changed(file, f"416 from {response.url}")
         if status >= 400:
@@ -153,39 +147,36 @@ class Transport:
         length = response.headers.get("Content-Length")
         if length is None or not length.isdigit() or int(length) != file.size:
             if response.headers.get("Content-Type", "").startswith("text/html"):
-                raise Transient(_portal(str(response.url)))
+                raise Transient(errors.captive_portal(str(response.url)))
             if length is not None:
-                raise changed(file, f"{length} bytes instead of {file.size}")
+                raise Transient(_nonsense(f"{length} bytes instead of {file.size}: {file.path}"))
         if ranged:
             raise RangeIgnored
 
     def _check_identity(self, response: httpx2.Response, file: RemoteFile) -> None:
         """The Hub itself states commit and hash, in its redirect or in the answer."""
         for answer in (*response.history, response):
+            size = answer.headers.get(constants.HUGGINGFACE_HEADER_X_LINKED_SIZE, "")
+            if size.isdigit() and int(size) != file.size:
+                raise changed(file, f"{size} bytes instead of {file.size}")
             etag = answer.headers.get(constants.HUGGINGFACE_HEADER_X_LINKED_ETAG, "")
             etag = etag.removeprefix("W/").strip('"')
             if etag and file.sha256 and len(etag) == 64 and etag != file.sha256:
                 raise changed(file, f"ETag {etag} instead of {file.sha256}")
 
-    def small_file(self, path: str, limit: int = 1 << 20) -> bytes:
-        """The contents of a small file of the repository.
+    def small_file(self, path: str, limit: int) -> bytes:
+        """The contents of a small file of the repository; at most `limit` bytes.
 
         Raises:
-            SfumatoError, Transient, httpx2.HTTPError: it cannot be had.
+            SfumatoError: NETWORK, ACCESS, NOT_FOUND.
         """
-        url = hf_hub_url(self._repo, path, revision=self._revision, endpoint=self._endpoint)
-        found = bytearray()
-        with get_session().stream(
-            "GET", url, headers=self._headers(), timeout=self._timeout
-        ) as response:
-            if response.status_code >= 400:
-                response.read()
-                hf_raise_for_status(response)
-            for block in response.iter_raw():
-                found += block
-                if len(found) > limit:
-                    raise Transient(_nonsense(f"{path} has more than {limit} bytes"))
-        return bytes(found)
+        return session.get_bytes(
+            self._url(path),
+            endpoint=self._endpoint,
+            token=self._token(),
+            limit=limit,
+            what=self._repo,
+        )
 
 
 def changed(file: RemoteFile, detail: str) -> SfumatoError:
@@ -207,31 +198,20 @@ def _is_range(value: str, start: int, file: RemoteFile) -> bool:
     return unit == "bytes" and first.isdigit() and int(first) == start and total in sizes
 
 
-def _retry_after(response: httpx2.Response) -> float:
-    value = response.headers.get("Retry-After", "").strip()
-    return float(value) if value.isdigit() else 0.0
-
-
-def _busy(status: int, url: str) -> SfumatoError:
+def _busy(status: int, seconds: float, url: str) -> SfumatoError:
+    detail = f"status {status} from {url}"
     if status == 429:
-        sentence = "The Hub asks us to slow down; wait a while, then resume the download."
-    else:
-        sentence = "The Hub has trouble answering at the moment; resume the download later."
-    return SfumatoError(ErrorKind.NETWORK, sentence, f"status {status} from {url}")
+        return errors.too_many_requests(seconds, detail)
+    return SfumatoError(
+        ErrorKind.NETWORK,
+        "The Hub has trouble answering at the moment; resume the download later.",
+        detail,
+    )
 
 
 def _nonsense(detail: str) -> SfumatoError:
     return SfumatoError(
         ErrorKind.NETWORK, "The Hub answered with nonsense; resume the download later.", detail
-    )
-
-
-def _portal(url: str) -> SfumatoError:
-    return SfumatoError(
-        ErrorKind.NETWORK,
-        "The network answers with a web page instead of the model's file; sign in to the network "
-        "in a browser, then resume the download.",
-        url,
     )
 
 
