@@ -575,12 +575,20 @@ def save_lora(
         if alpha is not None:
             tensors[f"{stem}.alpha"] = torch.tensor(float(alpha))
     if naming == "peft" and alpha is not None:
-        rank = next(iter(factors.values()))[0].shape[0]
-        parts = {name.split(".")[0] for name in factors}
-        config = {f"{p}.{k}": v for p in parts for k, v in (("r", rank), ("lora_alpha", alpha))}
-        extra["lora_adapter_metadata"] = json.dumps(config)
+        extra["lora_adapter_metadata"] = json.dumps(_peft_settings(factors, alpha))
     save_file(_plain(tensors), path, metadata=extra or None)
     return path
+
+
+def _peft_settings(factors: dict[str, Any], alpha: float) -> dict[str, Any]:
+    """What diffusers writes into a LoRA's metadata: peft's configuration of each part."""
+    rank = next(iter(factors.values()))[0].shape[0]
+    settings: dict[str, Any] = {}
+    for name in factors:
+        part, _, module = name.partition(".")
+        settings |= {f"{part}.r": rank, f"{part}.lora_alpha": alpha}
+        settings.setdefault(f"{part}.target_modules", []).append(module)
+    return settings
 
 
 def _kohya_stem(kind: str, name: str) -> str:
