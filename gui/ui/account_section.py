@@ -48,7 +48,7 @@ class AccountSection(QWidget):
         self.sign_in = QPushButton("Sign In")
         self.make_token = QPushButton("Make a token on the Hub…")
         self.make_token.setObjectName("flat")
-        self.problem = label("", "error", wrap=True)
+        self.problem = label("", "problem", wrap=True)
         self.why = label(WHY, "small", wrap=True)
         for button in (self.sign_out, self.sign_in, self.make_token):
             button.setAutoDefault(False)

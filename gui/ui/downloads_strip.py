@@ -19,14 +19,16 @@ from PySide6.QtWidgets import (
 
 from gui.state.hub_types import DownloadState, DownloadStatus
 from gui.ui import hub_words
-from gui.ui.controls import ElidedLabel, icon_button
+from gui.ui.controls import ElidedLabel, icon_button, label
 from gui.ui.get_bar import PROGRESS_STEPS
 
 if TYPE_CHECKING:
     from gui.state.downloads import DownloadList
 
 MAX_ROWS = 3
-"""More than this many scroll."""
+"""More than this many scroll …"""
+MAX_SHARE = 0.28
+"""… and so does what is higher than this part of the window."""
 
 
 class DownloadRow(QWidget):
@@ -40,6 +42,7 @@ class DownloadRow(QWidget):
         self._repo = status.repo
         self.name = ElidedLabel("", "statement")
         self.state = ElidedLabel("", "small")
+        self.problem = label("", "problem", wrap=True)
         self.bar = QProgressBar()
         self.bar.setRange(0, PROGRESS_STEPS)
         self.bar.setTextVisible(False)
@@ -61,6 +64,7 @@ class DownloadRow(QWidget):
         self.set_status(status)
 
     def _lay_out(self) -> None:
+        self.name.setMinimumHeight(28)
         top = QHBoxLayout()
         top.setSpacing(0)
         top.addWidget(self.name, 1)
@@ -74,11 +78,12 @@ class DownloadRow(QWidget):
         row.addWidget(self.discard)
         row.addStretch(1)
         column = QVBoxLayout(self)
-        column.setContentsMargins(14, 4, 8, 6)
-        column.setSpacing(2)
+        column.setContentsMargins(14, 4, 12, 6)
+        column.setSpacing(3)
         column.addLayout(top)
         column.addWidget(self.bar)
         column.addWidget(self.state)
+        column.addWidget(self.problem)
         column.addWidget(self._choices)
 
     def set_status(self, status: DownloadStatus) -> None:
@@ -88,11 +93,10 @@ class DownloadRow(QWidget):
         failed = state is DownloadState.FAILED
         asks = failed or (state is DownloadState.PAUSED and status.interrupted)
         self.name.set_text(title)
-        self.state.setObjectName("error" if failed else "small")
-        self.state.style().unpolish(self.state)
-        self.state.style().polish(self.state)
         text = hub_words.state_text(status)
-        self.state.set_text(text)
+        self.state.set_text(hub_words.amount_text(status) if failed else text)
+        self.problem.setText(text if failed else "")
+        self.problem.setVisible(failed)
         self.bar.setValue(round(hub_words.share(status) * PROGRESS_STEPS))
         self.bar.setAccessibleName(f"Download of {title}")
         self.bar.setAccessibleDescription(text)
@@ -175,17 +179,23 @@ class DownloadsStrip(QFrame):
                 self._rows[download_id] = row
                 self._column.insertWidget(self._column.count() - 1, row)
                 row.show()
-        self._fit()
+        self.fit()
 
     def _on_changed(self, status: DownloadStatus) -> None:
         row = self._rows.get(status.id)
         if row is not None:
             row.set_status(status)
-            self._fit()
+            self.fit()
 
-    def _fit(self) -> None:
-        """As high as its rows, up to a few of them."""
+    def fit(self) -> None:
+        """Become as high as the rows, up to a few of them."""
         rows = self.rows()
         self.setVisible(bool(rows))
-        heights = [row.sizeHint().height() for row in rows[:MAX_ROWS]]
-        self._scroll.setFixedHeight(sum(heights) + 6)
+        width = self.width()
+        heights = [
+            row.heightForWidth(width) if row.hasHeightForWidth() else row.sizeHint().height()
+            for row in rows[:MAX_ROWS]
+        ]
+        self._scroll.setFixedHeight(
+            min(sum(heights) + 6, round(self.window().height() * MAX_SHARE))
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
-from gui.request import ErrorKind, SfumatoError
+from gui.request import SfumatoError
 from gui.state import describe
 from gui.state.hub_types import DownloadState, DownloadStatus, Level, Variant
 from gui.ui import hub_words
@@ -31,7 +31,7 @@ class GetBar(QWidget):
         super().__init__()
         self.text = ElidedLabel()
         self.note = ElidedLabel("", "small")
-        self.error = label("", "error", wrap=True)
+        self.error = label("", "problem", wrap=True)
         self.error.hide()
         self.bar = QProgressBar()
         self.bar.setRange(0, PROGRESS_STEPS)
@@ -54,6 +54,8 @@ class GetBar(QWidget):
         return button
 
     def _lay_out(self) -> None:
+        # Room for a bar between two lines from the start, so that nothing moves when it appears.
+        self.setMinimumHeight(68)
         left = QVBoxLayout()
         left.setSpacing(4)
         left.addStretch(1)
@@ -83,6 +85,7 @@ class GetBar(QWidget):
         installed: bool,
         starting: bool,
         free_bytes: int,
+        arriving: bool = False,
         update: bool = False,
         error: SfumatoError | None = None,
     ) -> None:
@@ -97,10 +100,13 @@ class GetBar(QWidget):
             moving and status.state.live and status.state is not DownloadState.UNPACKING
         )
         if variant is None:
-            self._say("", "", "Get", self.get_requested, enabled=False)
+            self._say("", "", "Get", self.get_requested, enabled=False, shown=False)
         elif installed:
             note = "A newer revision is on the Hub." if update else "It is in your library."
             self._say("Installed", note, "Use", self.use_requested)
+        elif arriving:
+            text = "Adding it to your library…"
+            self._say(text, "", "Use", self.use_requested, enabled=False)
         elif status is not None:
             self._present_download(status)
         else:
@@ -150,8 +156,7 @@ class GetBar(QWidget):
     def _show_error(self, error: SfumatoError | None) -> None:
         self.error.setVisible(error is not None)
         if error is not None:
-            advice = "" if error.kind is ErrorKind.ACCESS else describe.advice(error.kind)
-            self.error.setText(f"{error.message} {advice}".strip())
+            self.error.setText(error.message)
 
     def _on_main(self) -> None:
         self._main_signal.emit()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 from PySide6.QtCore import (
     QModelIndex,
@@ -35,11 +36,13 @@ if TYPE_CHECKING:
     from gui.state.hub_types import DownloadStatus
     from gui.ui.tones import Tones
 
-TILE = 54
+TILE = 52
 LINE = 18
 ROW_HEIGHT = TILE + 2 * PADDING + 2 * GAP
 MARK = 15
 """Side of the small signs: verdict, lock, check."""
+SHADES = 64
+"""Different tiles in the places of pictures; gradients are slow to paint."""
 MAX_PICTURES = 400
 """Pictures kept decoded; at two device pixels a point that is about 19 MB."""
 
@@ -163,13 +166,18 @@ def size_of(row: CatalogueRow) -> int:
     )
 
 
+def short_size(size: int) -> str:
+    """A size to two digits: ``1.6 GB``, ``940 MB``."""
+    return f"{size / 1e9:.1f} GB" if size >= 999_500_000 else describe.bytes_text(size)
+
+
 def facts_of(row: CatalogueRow) -> str:
     """Family, size and age, as far as they are known."""
     size = size_of(row)
     parts = (
         hub_words.kind_text(row.summary),
-        describe.bytes_text(size) if size else "",
-        hub_words.when_text(row.summary.updated),
+        short_size(size) if size else "",
+        hub_words.short_when_text(row.summary.updated),
     )
     return " · ".join(part for part in parts if part)
 
@@ -196,7 +204,7 @@ class HubCardDelegate(QStyledItemDelegate):
         paint_ground(painter, QRectF(card), option.state, tones)  # type: ignore[attr-defined]
         self._paint_picture(painter, card, row)
         left = card.left() + PADDING + TILE + PADDING
-        line = QRect(left, card.top() + PADDING - 1, card.right() - left - 8, LINE)
+        line = QRect(left, card.top() + PADDING - 1, card.right() - left - 6, LINE)
         self._paint_title(painter, line, row, tones)
         line.translate(0, LINE)
         self._paint_author(painter, line, row, tones)
@@ -214,7 +222,8 @@ class HubCardDelegate(QStyledItemDelegate):
             painter.drawPixmap(tile.topLeft(), pixmap)
         else:
             ratio = painter.device().devicePixelRatioF()
-            painter.drawPixmap(tile.topLeft(), _tile_pixmap(row.summary.name, ratio))
+            shade = crc32(row.summary.name.encode()) % SHADES
+            painter.drawPixmap(tile.topLeft(), _tile_pixmap(shade, ratio))
 
     @staticmethod
     def _paint_title(painter: QPainter, line: QRect, row: CatalogueRow, tones: Tones) -> None:
@@ -229,7 +238,8 @@ class HubCardDelegate(QStyledItemDelegate):
             _mark(painter, right + 2, line, name, colour)
         room = QRect(line)
         room.setRight(right - (3 if marks else 0))
-        draw_line(painter, room, row.summary.name, tones.text, pixels=13, bold=True)
+        name = hub_words.short_name(row.summary.name)
+        draw_line(painter, room, name, tones.text, pixels=13, bold=True)
 
     @staticmethod
     def _paint_author(painter: QPainter, line: QRect, row: CatalogueRow, tones: Tones) -> None:
@@ -288,14 +298,14 @@ def paint_progress(painter: QPainter, line: QRect, status: DownloadStatus, tones
     painter.drawRoundedRect(track, 2, 2)
 
 
-@lru_cache(maxsize=256)
-def _tile_pixmap(name: str, ratio: float) -> QPixmap:
+@lru_cache(maxsize=2 * SHADES)
+def _tile_pixmap(shade: int, ratio: float) -> QPixmap:
     pixmap = QPixmap(round(TILE * ratio), round(TILE * ratio))
     pixmap.setDevicePixelRatio(ratio)
     pixmap.fill(Qt.GlobalColor.transparent)
     painter = QPainter(pixmap)
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-    paint_tile(painter, QRectF(0, 0, TILE, TILE), name)
+    paint_tile(painter, QRectF(0, 0, TILE, TILE), str(shade))
     painter.end()
     return pixmap
 

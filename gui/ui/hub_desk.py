@@ -45,6 +45,9 @@ class HubDesk(QObject):
         self._hub.updates_changed.connect(self._on_updates)
         self._hub.downloads.refused.connect(self._on_refused)
         self._told_of_updates = True
+        # The studio listens to the same signals first and tells the Hub what is installed.
+        workspace.studio.models.refreshed.connect(self._on_library_read)
+        workspace.studio.models.trashed.connect(self._on_library_read)
 
     # -- the sides of the panel ---------------------------------------------------------------
 
@@ -88,6 +91,10 @@ class HubDesk(QObject):
         if self.sheet is not None and self.sheet.isVisible():
             self.sheet.reject()
         self._workspace.show_convert()
+
+    def _on_library_read(self, *_: object) -> None:
+        if self.sheet is not None:
+            self.sheet.library_read()
 
     def _on_refused(self, repo: str, _variant: str, error: SfumatoError) -> None:
         """A download that could not begin; the sheet says so itself where it is open."""

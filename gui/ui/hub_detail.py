@@ -20,7 +20,8 @@ from PySide6.QtWidgets import (
 
 from gui import paths
 from gui.request import ErrorKind, SfumatoError
-from gui.state import describe, desktop
+from gui.state import desktop
+from gui.state.hub_types import DownloadState
 from gui.ui.account_section import SignInDialog
 from gui.ui.controls import label
 from gui.ui.get_bar import GetBar
@@ -60,6 +61,7 @@ class HubDetail(QDialog):
         self._details: RepoDetails | None = None
         self._error: SfumatoError | None = None
         self._refused: dict[str, SfumatoError] = {}
+        self._arriving: set[str] = set()
         self.setWindowModality(Qt.WindowModality.WindowModal)
         self.setObjectName("sheet")
         self.header = HubHeader()
@@ -153,7 +155,6 @@ class HubDetail(QDialog):
         hub.catalogue.row_changed.connect(self._on_row)
         hub.downloads.changed.connect(self._on_download)
         hub.downloads.refused.connect(self._on_refused)
-        hub.installed_changed.connect(self._refresh_bar)
         hub.updates_changed.connect(self._refresh_bar)
         hub.account.changed.connect(lambda _: self._show_gate())
 
@@ -164,6 +165,7 @@ class HubDetail(QDialog):
         self.repo = repo
         self._error = None
         self._refused.clear()
+        self._arriving.clear()
         self._details = self._hub.details(repo)
         self.setWindowTitle(repo.partition("/")[2] or repo)
         summary = self._hub.summary(repo)
@@ -190,7 +192,7 @@ class HubDetail(QDialog):
 
     def _say_why_not(self, details: RepoDetails | None) -> None:
         if self._error is not None:
-            text = f"{self._error.message} {describe.advice(self._error.kind)}"
+            text = self._error.message
         elif details is not None:
             notes = " ".join(details.notes)
             text = notes or "There is nothing here that Sfumato can run."
@@ -224,6 +226,11 @@ class HubDetail(QDialog):
         if (gated or denied) and not self._hub.account.known and not self._hub.account.busy:
             self._hub.account.refresh()
 
+    def library_read(self) -> None:
+        """The library knows by now what was installed."""
+        self._arriving.clear()
+        self._refresh_bar()
+
     # -- the chosen variant -------------------------------------------------------------------
 
     @property
@@ -249,6 +256,7 @@ class HubDetail(QDialog):
             installed=bool(folder),
             starting=bool(variant) and downloads.is_starting(self.repo, variant.id),
             free_bytes=free_bytes(),
+            arriving=variant is not None and variant.id in self._arriving,
             update=bool(folder) and bool(self._hub.update_of(folder)),
             error=self._refused.get(variant.id) if variant else None,
         )
@@ -301,6 +309,8 @@ class HubDetail(QDialog):
 
     def _on_download(self, status: DownloadStatus) -> None:
         if status.repo == self.repo:
+            if status.state is DownloadState.DONE:
+                self._arriving.add(status.variant)
             self._refresh_bar()
 
     def _on_refused(self, repo: str, variant_id: str, error: SfumatoError) -> None:

@@ -129,7 +129,7 @@ class FilterPopover(QFrame):
         titles = {
             "kinds": "Kind",
             "families": "Family",
-            "attentions": "Attention – split einsum is for the Neural Engine",
+            "attentions": "Attention (split einsum: Neural Engine)",
             "compressions": "Compression",
         }
         for name, group in self.groups.items():
@@ -171,7 +171,10 @@ class FilterPopover(QFrame):
 
     def open_below(self, button: QWidget) -> None:
         """Show it under the button, moved left where the screen ends."""
-        self.adjustSize()
+        layout = self.layout()
+        assert layout is not None
+        # The wrapped rows make it as high as they need at this width, which adjustSize overlooks.
+        self.setFixedHeight(layout.totalHeightForWidth(POPOVER_WIDTH))
         at = button.mapToGlobal(QPoint(0, button.height() + 4))
         room = button.screen().availableGeometry()
         x = min(at.x(), room.right() - self.width() - 8)

@@ -45,7 +45,8 @@ AHEAD_ROWS = 12
 """The next page is asked for when this few rows are left below what is seen."""
 WANT_DELAY_MS = 60
 """Scrolling must rest this long before details of the visible rows are asked for."""
-PLACEHOLDER = "Search or paste a model’s address"
+PLACEHOLDER = "Search or paste a link"
+SEARCH_TIP = "Search the Hub, or paste the address of a model’s page or its name, owner/name"
 
 
 class Skeleton(QWidget):
@@ -172,7 +173,7 @@ class HubPanel(QWidget):
         self.search = QLineEdit()
         self.search.setPlaceholderText(PLACEHOLDER)
         self.search.setAccessibleName("Search the Hub")
-        self.search.setToolTip(f"{PLACEHOLDER} on the Hub")
+        self.search.setToolTip(SEARCH_TIP)
         self.search.setClearButtonEnabled(True)
         self.search.addAction(
             QAction(icon("search", tone="secondary"), "", self.search),
@@ -268,7 +269,7 @@ class HubPanel(QWidget):
             lambda: self._on_filters(without_filters(self.catalogue.query))
         )
         for button in (self.message.retry, self.offline_retry):
-            button.clicked.connect(self.catalogue.refresh)
+            button.clicked.connect(self.catalogue.retry)
         self.message.convert.clicked.connect(self.convert_requested)
         self.list.opened.connect(self._on_opened)
         self.list.moved.connect(self._want_timer.start)
@@ -281,6 +282,7 @@ class HubPanel(QWidget):
             self.catalogue.modelReset,
         ):
             signal.connect(self._want_timer.start)
+        self.catalogue.rowsInserted.connect(lambda *_: self._on_state(self.catalogue.state))
 
     # -- for the workspace --------------------------------------------------------------------
 
@@ -362,9 +364,10 @@ class HubPanel(QWidget):
     def _on_state(self, state: CatalogueState) -> None:
         query, has_rows = self.catalogue.query, self.catalogue.rowCount() > 0
         filtered = bool(active_filters(query))
-        self.offline.setVisible(state.phase == "offline" and has_rows)
+        self.offline.setVisible(state.phase in ("offline", "error") and has_rows)
         self.offline_text.setText(state.message)
         self.foot.set_text(state.message if state.phase in ("ready", "loading") else "")
+        self.foot.setVisible(bool(self.foot.whole_text()))
         if has_rows:
             self.stack.setCurrentWidget(self.list)
         elif state.phase in ("idle", "loading"):

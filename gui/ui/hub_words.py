@@ -66,6 +66,22 @@ def when_text(moment: str, now: datetime | None = None) -> str:
     return _ago(int(days / 365.25), "year")
 
 
+def short_when_text(moment: str, now: datetime | None = None) -> str:
+    """The same with units cut short, for narrow places: ``3 mo ago``."""
+    text = when_text(moment, now)
+    for unit, short in (("week", "wk"), ("month", "mo"), ("year", "yr")):
+        text = text.replace(f"{unit}s ", f"{short} ").replace(f"{unit} ", f"{short} ")
+    return text
+
+
+def short_name(name: str) -> str:
+    """A repository's name without the “coreml” that nearly all of them begin with."""
+    for start in ("coreml-", "coreml_", "core-ml-"):
+        if name.lower().startswith(start) and len(name) > len(start):
+            return name[len(start) :]
+    return name
+
+
 def _ago(number: int, unit: str) -> str:
     return f"{number} {unit}{'' if number == 1 else 's'} ago"
 

@@ -126,7 +126,7 @@ class VerifyDialog(QDialog):
 
     def _on_failed(self, folder: str, error: SfumatoError) -> None:
         if folder == self._folder:
-            self._say(error.message, describe.advice(error.kind))
+            self._say(error.message, "")
 
     def _on_repaired(self, folder: str) -> None:
         if folder == self._folder:

@@ -60,13 +60,13 @@ QPushButton#toggle:hover { background: $hover; }
 QPushButton#toggle:checked { background: $accent_soft; border-color: $accent; color: $accent; }
 QPushButton#toggle:focus { border: 2px solid $accent; padding: 2px 9px; }
 QPushButton#filterChip { background: $accent_soft; border: 1px solid $accent_soft; color: $text;
-  border-radius: 11px; padding: 1px 8px; font-size: 12px; }
+  border-radius: 9px; padding: 1px 8px; font-size: 12px; }
 QPushButton#filterChip:hover { border-color: $accent; }
 QPushButton#filterChip:focus { border: 2px solid $accent; padding: 0px 7px; }
 QPushButton#segment { background: transparent; border: 1px solid transparent; border-radius: 6px;
   padding: 3px 6px; color: $secondary; }
 QPushButton#segment:hover { color: $text; }
-QPushButton#segment:checked { background: $field; border-color: $border; color: $text;
+QPushButton#segment:checked { background: $raised; border-color: $border; color: $text;
   font-weight: 600; }
 QPushButton#segment:focus { border: 2px solid $accent; padding: 2px 5px; }
 QFrame#segments { background: $pressed; border: none; border-radius: 8px; }
@@ -142,7 +142,7 @@ QLabel#sheetTitle { font-weight: 600; font-size: 18px; }
 QLabel#title { font-weight: 600; font-size: 22px; }
 QLabel#secondary { color: $secondary; }
 QLabel#small { color: $secondary; font-size: 12px; }
-QLabel#error { color: $error; font-size: 12px; }
+QLabel#problem { color: $error; font-size: 12px; }
 QLabel#good { color: $good; font-size: 12px; }
 QLabel#warning { color: $warning; font-size: 12px; }
 QLabel#statement { font-weight: 600; }

@@ -31,6 +31,8 @@ class Tones(NamedTuple):
     error: str
     error_soft: str
     knob: str
+    raised: str
+    """The chosen part of a segmented control."""
     overlay: str
     """Ground of things that float over the canvas."""
 
@@ -57,6 +59,7 @@ LIGHT = Tones(
     error="#B3261E",
     error_soft="#FBEAE8",
     knob="#FFFFFF",
+    raised="#FFFFFF",
     overlay="#FFFFFF",
 )
 
@@ -82,5 +85,6 @@ DARK = Tones(
     error="#FF8A80",
     error_soft="#3A2221",
     knob="#E9E9EC",
+    raised="#56565F",
     overlay="#242428",
 )
