@@ -34,12 +34,19 @@ class Progress:
     def step(self, picture: int, step: int, steps: int, seconds_per_step: float) -> None:
         left = (steps - step + (self._count - 1 - picture) * steps) * seconds_per_step
         which = f"picture {picture + 1} of {self._count}, " if self._count > 1 else ""
-        bar = ""
-        if self._terminal:
-            filled = _BAR * step // steps
-            bar = "▕" + "█" * filled + "·" * (_BAR - filled) + "▏ "
+        bar = self._bar(step / steps)
         speed = _speed(seconds_per_step)
         self.text(f"{bar}{which}step {step} of {steps}, {speed}, {_duration(left)} left")
+
+    def bar(self, fraction: float, text: str) -> None:
+        """Show how much of something is done, 0 to 1."""
+        self.text(f"{self._bar(fraction)}{int(100 * fraction)} %, {text}")
+
+    def _bar(self, fraction: float) -> str:
+        if not self._terminal:
+            return ""
+        filled = int(_BAR * fraction)
+        return "▕" + "█" * filled + "·" * (_BAR - filled) + "▏ "
 
     def text(self, text: str) -> None:
         """Show a passing state."""

@@ -8,7 +8,7 @@ from PySide6.QtCore import QObject, Signal
 
 from gui.hub.types import DownloadState, DownloadStatus
 from gui.request import ErrorKind, SfumatoError
-from gui.state import describe
+from gui.state.convert_options import fetch_text
 
 if TYPE_CHECKING:
     from gui.state.downloads import DownloadList
@@ -69,16 +69,3 @@ class SourceFetch(QObject):
         if self.repo and repo == self.repo:
             self.repo = ""
             self.failed.emit(error)
-
-
-def fetch_text(status: DownloadStatus) -> str:
-    """Where a download stands: ``Downloading: 1.20 GB of 4.27 GB · 5 min left``."""
-    if status.state is DownloadState.PAUSED:
-        return "The download is paused; go on with it in the list of downloads."
-    if status.state is DownloadState.VERIFYING:
-        return "Checking the download…"
-    done = describe.bytes_text(status.bytes_done)
-    text = f"Downloading: {done} of {describe.bytes_text(status.bytes_total)}"
-    if status.seconds_left:
-        text += f" · {describe.duration_text(status.seconds_left)} left"
-    return text

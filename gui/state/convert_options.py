@@ -13,7 +13,7 @@ from gui import paths
 from gui.convert.client import partial_folder
 from gui.convert.types import Compression, ConvertRequest, ImageSize, SourceInfo
 from gui.coreml.model import Attention, Family
-from gui.hub.types import Machine
+from gui.hub.types import DownloadState, DownloadStatus, Machine
 from gui.state import describe
 
 ATTENTIONS = (
@@ -228,3 +228,16 @@ def described(request: ConvertRequest) -> str:
     )  # fmt: skip
     parts = (describe.ATTENTION.get(request.attention.value, ""), sizes, compression)
     return " · ".join(part for part in parts if part)
+
+
+def fetch_text(status: DownloadStatus) -> str:
+    """Where a download stands: ``Downloading: 1.20 GB of 4.27 GB · 5 min left``."""
+    if status.state is DownloadState.PAUSED:
+        return "The download is paused; go on with it in the list of downloads."
+    if status.state is DownloadState.VERIFYING:
+        return "Checking the download…"
+    done = describe.bytes_text(status.bytes_done)
+    text = f"Downloading: {done} of {describe.bytes_text(status.bytes_total)}"
+    if status.seconds_left:
+        text += f" · {describe.duration_text(status.seconds_left)} left"
+    return text

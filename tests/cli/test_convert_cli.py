@@ -1,0 +1,227 @@
+"""`sfumato convert` as a person or a script uses it, as a real process over the real converter
+process with a stand-in inside."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+class Cli:
+    """Runs `sfumato convert` from an empty folder."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.folder = home / "here"
+        self.folder.mkdir()
+        self.environment = {
+            **os.environ,
+            "SFUMATO_HOME": str(home),
+            "SFUMATO_CONVERTER_STANDIN": "tests.support.fake_converter:backend",
+            "PYTHONPATH": str(ROOT),
+        }
+
+    def source(self, text: str = "", name: str = "dream.safetensors") -> str:
+        (self.folder / name).write_text(text)
+        return name
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "gui.cli", "convert", *arguments],
+            text=True, env=self.environment, cwd=self.folder,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+
+    def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        process = self.start(*arguments)
+        out, err = process.communicate(timeout=60)
+        return subprocess.CompletedProcess([], process.returncode, out, err)
+
+    def request(self, *arguments: str) -> dict[str, Any]:
+        """What a command line means, by a dry run."""
+        done = self(*arguments, "--dry-run", "--json")
+        assert done.stdout, done.stderr
+        return json.loads(done.stdout)["request"]
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Cli:
+    return Cli(tmp_path)
+
+
+def one_sentence(text: str) -> bool:
+    lines = text.strip().splitlines()
+    return len(lines) == 1 and lines[0].startswith("sfumato") and "Traceback" not in text
+
+
+def test_a_conversion_prints_its_folder_and_says_how_alike_the_parts_are(cli: Cli) -> None:
+    done = cli(cli.source(), "-o", "out/Dream")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{cli.folder}/out/Dream\n"
+    assert "sfumato: UNet: matches the original: 72 dB." in done.stderr
+    assert [p.name for p in (cli.folder / "out").iterdir()] == ["Dream"]
+
+
+def test_below_an_existing_folder_and_in_the_library(cli: Cli) -> None:
+    source = cli.source()
+    (cli.folder / "out").mkdir()
+    assert cli.request(source, "-o", "out")["output"] == str(cli.folder / "out" / "dream")
+    assert cli.request(source)["output"] == str(cli.home / "data" / "Models" / "dream")
+    named = cli.request(source, "--name", "A/b: c")
+    assert named["name"] == "A/b: c"
+    assert Path(named["output"]).parent == cli.home / "data" / "Models"
+
+
+def test_json_and_quiet(cli: Cli) -> None:
+    done = cli(cli.source(), "-o", "made", "--json", "--quiet")
+    report = json.loads(done.stdout)
+    assert report["folders"] == [str(cli.folder / "made")]
+    assert [p["psnr"] for p in report["parities"]] == [80.0, 72.0, 80.0, 80.0]
+    assert done.stderr == ""
+
+
+def test_a_dry_run_tells_facts_and_estimate_and_makes_nothing(cli: Cli) -> None:
+    done = cli(cli.source(), "-o", "made", "--dry-run")
+    assert done.returncode == 0
+    for fact in ("Stable Diffusion 1", "1.1 billion weights", "512 × 512", "2.60 GB", "7.50 GB",
+                 "7 min"):  # fmt: skip
+        assert fact in done.stdout
+    assert not (cli.folder / "made").exists()
+
+
+def test_a_refusal_is_one_sentence_before_any_work(cli: Cli) -> None:
+    done = cli(cli.source("refuse=There_is_no_room."), "-o", "made", "--quiet")
+    assert (done.returncode, done.stderr) == (1, "sfumato: There is no room.\n")
+    assert list(cli.folder.glob("made*")) == []
+
+
+def test_every_flag_arrives(cli: Cli) -> None:
+    request = cli.request(
+        cli.source(), "--attention", "original", "--size", "512x512", "512x768", "--compression",
+        "linear-8", "--lora", "a.safetensors:0.5", "--lora", "b.safetensors", "--no-check",
+        "--min-deployment-target", "macOS15", "--convert-controlnet", "canny", "--compiled",
+    )  # fmt: skip
+    assert request["attention"] == "original" and request["compression"] == "linear-8"
+    assert request["sizes"] == [{"width": 512, "height": 512}, {"width": 512, "height": 768}]
+    assert request["loras"] == [
+        {"path": str(cli.folder / "a.safetensors"), "scale": 0.5},
+        {"path": str(cli.folder / "b.safetensors"), "scale": 1.0},
+    ]
+    assert request["controlnets"] == [str(cli.folder / "canny")]
+    assert request["check"] is False and request["compiled"] is True
+    assert request["target"] == "macOS15" and request["unet_batch"] == 2
+
+
+def test_the_command_of_apples_readme(cli: Cli) -> None:
+    done = cli(
+        "--convert-unet", "--convert-text-encoder", "--convert-vae-decoder",
+        "--convert-safety-checker", "--model-version", cli.source(), "-o", "made",
+        "--attention-implementation", "SPLIT_EINSUM_V2", "--quantize-nbits", "6", "--chunk-unet",
+        "--unet-batch-one", "--unet-support-controlnet", "--latent-h", "96", "--latent-w", "64",
+        "--compute-unit", "CPU_AND_NE", "--check-output-correctness", "--dry-run", "--json",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == "sfumato: --compute-unit is not needed: the source's own files say it.\n"
+    request = json.loads(done.stdout)["request"]
+    assert request["components"] == ["text_encoder", "unet", "vae_decoder"]
+    assert request["attention"] == "split_einsum_v2" and request["compression"] == "palette-6"
+    assert request["chunked"] and request["control_ready"] and request["unet_batch"] == 1
+    assert request["sizes"] == [{"width": 512, "height": 768}]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "name a source"),
+        (("dream.safetensors", "--model-version", "a/b"), "once"),
+        (("dream.safetensors", "--size", "500x512"), "multiples of 64"),
+        (("dream.safetensors", "--size", "big"), "not a picture size"),
+        (("dream.safetensors", "--latent-h", "64"), "go together"),
+        (("dream.safetensors", "--latent-h", "63", "--latent-w", "64"), "multiples of 8"),
+        (("dream.safetensors", "--quantize-nbits", "3"), "invalid choice"),
+        (("dream.safetensors", "--quantize-nbits", "6", "--compression", "none"), "the same"),
+        (("dream.safetensors", "--refiner-version", "x/y"), "refiner by itself"),
+        (("dream.safetensors", "--sd3-version"), "Stable Diffusion 3"),
+        (("dream.safetensors", "--unknown"), "unrecognized"),
+    ],
+)
+def test_a_wrong_command_line_is_one_sentence(
+    cli: Cli, arguments: tuple[str, ...], words: str
+) -> None:
+    cli.source()
+    done = cli(*arguments)
+    assert done.returncode == 2 and one_sentence(done.stderr) and words in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("source", "words"), [("absent", "no file or folder absent"), ("flux.safetensors", "Flux")]
+)
+def test_a_source_that_will_not_do(cli: Cli, source: str, words: str) -> None:
+    cli.source("foreign", "flux.safetensors")
+    done = cli(source, "-o", "made", "--quiet")
+    assert done.returncode == 1 and one_sentence(done.stderr) and words in done.stderr
+
+
+def begun(cli: Cli, *arguments: str) -> subprocess.Popen[str]:
+    """A conversion that has finished one part and is busy with the next."""
+    process = cli.start(*arguments, "-o", "made")
+    first = cli.folder / "made.partial" / "text_encoder.mlpackage"
+    deadline = time.monotonic() + 20
+    while not first.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return process
+
+
+@pytest.mark.parametrize("text", ["sleep=0.5", "hang_at=2"])
+def test_ctrl_c_leaves_nothing(cli: Cli, text: str) -> None:
+    process = begun(cli, cli.source(text))
+    for _ in range(2 if "hang" in text else 1):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 130 and out == ""
+    assert err.splitlines()[-1] == "sfumato: Cancelled; nothing was kept."
+    assert "Traceback" not in err
+    assert list(cli.folder.glob("made*")) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_after_a_kill_the_same_command_goes_on(cli: Cli, number: signal.Signals) -> None:
+    process = begun(cli, cli.source("hang_at=2"))
+    process.send_signal(number)
+    process.communicate(timeout=20)
+    assert process.returncode != 0
+    time.sleep(0.3)  # the converter follows
+    done = cli(cli.source(""), "-o", "made")
+    assert done.returncode == 0, done.stderr
+    assert "sfumato: Text encoder: already converted." in done.stderr
+    assert [p.name for p in cli.folder.glob("made*")] == ["made"]
+
+
+def test_a_converter_that_dies_says_how_to_go_on(cli: Cli) -> None:
+    done = cli(cli.source("kill_at=2"), "-o", "made", "--quiet")
+    assert done.returncode == 1
+    assert "ran out of memory (it needs about 7.5 GB)" in done.stderr
+    assert "give the same command again" in done.stderr
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys\ntry:\n import gui.cli; gui.cli.main(['convert', '--help'])\n"
+        "except SystemExit as e: assert not e.code\n"
+        "heavy = {'torch','numpy','diffusers','coremltools','PIL','PySide6','subprocess'}\n"
+        "sys.exit(repr(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "--attention-implementation" in done.stdout
