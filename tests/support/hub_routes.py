@@ -128,7 +128,7 @@ class Routes:
         """An answer of the content network: anyone with the address may read."""
         match self.raw.strip("/").split("/"):
             case ["cdn", owner, name, sha, *path]:
-                repo = self.server.repos.get(f"{owner}/{name}")
+                repo = self.server.repos.get(unquote(f"{owner}/{name}"))
                 blob = repo and repo.commits.get(sha, {}).get(unquote("/".join(path)))
                 if repo and blob:
                     return self._contents(repo, sha, blob)
@@ -294,11 +294,11 @@ class Routes:
                 "X-Repo-Commit": sha,
                 "X-Linked-Size": str(blob.size),
                 "X-Linked-Etag": f'"{blob.sha256}"',
-                "Location": f"{self.server.cdn}/cdn/{repo.id}/{sha}/{path}?Signature=ok",
+                "Location": f"{self.server.cdn}/cdn/{quote(repo.id)}/{sha}/{path}?Signature=ok",
             }
             return Answer(302, headers)
         if self.server.resolve_cache:
-            location = f"/api/resolve-cache/models/{repo.id}/{sha}/{path}"
+            location = f"/api/resolve-cache/models/{quote(repo.id)}/{sha}/{path}"
             return Answer(307, {"X-Repo-Commit": sha, "Location": location})
         return self._contents(repo, sha, blob)
 

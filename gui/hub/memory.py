@@ -1,0 +1,165 @@
+"""What the Hub said before, for when it cannot be reached: results, models, file trees, cards.
+
+One SQLite file in the cache folder.  It can be deleted at any time; a damaged one is replaced.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+import threading
+import time
+import zlib
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from gui.hub.types import ModelSummary
+
+MAX_MODELS = 20_000
+MAX_THINGS = 2_000
+"""Remembered pages, and of trees and cards each a quarter as many."""
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS models (id TEXT PRIMARY KEY, json TEXT NOT NULL, seen REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS things (
+    kind TEXT NOT NULL, key TEXT NOT NULL, data BLOB NOT NULL, seen REAL NOT NULL,
+    PRIMARY KEY (kind, key));
+CREATE INDEX IF NOT EXISTS things_seen ON things (kind, seen);
+CREATE INDEX IF NOT EXISTS models_seen ON models (seen);
+"""
+
+
+class Memory:
+    """The store.  Safe to use from several threads and processes; never raises: what cannot be
+    remembered is not, what cannot be recalled is None.
+
+    Args:
+        folder: holds the file; made if missing.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / "memory.sqlite"
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._writes = 0
+
+    def close(self) -> None:
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    # Models
+
+    def see(self, models: Iterable[ModelSummary]) -> None:
+        """Remember results."""
+        now = time.time()
+        rows = [(m.id, json.dumps(m.to_json()), now) for m in models]
+        with self._open() as base:
+            base.executemany("INSERT OR REPLACE INTO models VALUES (?, ?, ?)", rows)
+
+    def model(self, repo: str) -> ModelSummary | None:
+        with self._open() as base:
+            row = base.execute("SELECT json FROM models WHERE id = ?", (repo,)).fetchone()
+            return next(_models([row] if row else []), None)
+        return None
+
+    def models(self) -> tuple[list[ModelSummary], str]:
+        """All of them, and when the newest was seen (ISO 8601; empty: there are none)."""
+        with self._open() as base:
+            rows = base.execute("SELECT json FROM models").fetchall()
+            newest = base.execute("SELECT MAX(seen) FROM models").fetchone()[0]
+            return list(_models(rows)), _iso(newest)
+        return [], ""
+
+    # Anything else
+
+    def put(self, kind: str, key: str, value: Any) -> None:
+        """Remember a JSON value."""
+        data = zlib.compress(json.dumps(value).encode(), 1)
+        with self._open() as base:
+            base.execute(
+                "INSERT OR REPLACE INTO things VALUES (?, ?, ?, ?)", (kind, key, data, time.time())
+            )
+
+    def get(self, kind: str, key: str) -> tuple[Any, str] | None:
+        """A value and when it was put (ISO 8601)."""
+        with self._open() as base:
+            row = base.execute(
+                "SELECT data, seen FROM things WHERE kind = ? AND key = ?", (kind, key)
+            ).fetchone()
+            if row is not None:
+                with contextlib.suppress(ValueError, zlib.error):
+                    return json.loads(zlib.decompress(row[0])), _iso(row[1])
+        return None
+
+    # The file
+
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        """The connection, locked; what SQLite raises inside is the end of this file."""
+        with self._lock:
+            try:
+                yield self._connected()
+                self._commit()
+            except (sqlite3.Error, OSError) as error:
+                self._give_up(error)
+
+    def _connected(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(self._file, timeout=5, check_same_thread=False)
+            self._connection.execute("PRAGMA journal_mode=WAL")
+            self._connection.execute("PRAGMA synchronous=OFF")
+            self._connection.executescript(_SCHEMA)
+        return self._connection
+
+    def _commit(self) -> None:
+        base = self._connected()
+        if base.in_transaction:
+            self._writes += 1
+            if self._writes % 50 == 1:
+                self._forget(base)
+            base.commit()
+
+    def _forget(self, base: sqlite3.Connection) -> None:
+        """Keep the newest of everything."""
+        base.execute(
+            "DELETE FROM models WHERE id IN "
+            "(SELECT id FROM models ORDER BY seen DESC LIMIT -1 OFFSET ?)",
+            (MAX_MODELS,),
+        )
+        for (kind,) in base.execute("SELECT DISTINCT kind FROM things").fetchall():
+            keep = MAX_THINGS if kind == "page" else MAX_THINGS // 4
+            base.execute(
+                "DELETE FROM things WHERE kind = ? AND key IN "
+                "(SELECT key FROM things WHERE kind = ? ORDER BY seen DESC LIMIT -1 OFFSET ?)",
+                (kind, kind, keep),
+            )
+
+    def _give_up(self, error: Exception) -> None:
+        """Let go of the file; a damaged one is set aside, to be made anew."""
+        if self._connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.close()
+            self._connection = None
+        busy = isinstance(error, sqlite3.OperationalError)
+        if isinstance(error, sqlite3.DatabaseError) and not busy:
+            for name in ("", "-wal", "-shm"):
+                with contextlib.suppress(OSError):
+                    self._file.with_name(self._file.name + name).unlink()
+
+
+def _models(rows: Iterable[tuple[str]]) -> Iterator[ModelSummary]:
+    for (text,) in rows:
+        with contextlib.suppress(ValueError):
+            yield ModelSummary.from_json(json.loads(text))
+
+
+def _iso(seconds: float | None) -> str:
+    if not seconds:
+        return ""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
