@@ -60,7 +60,6 @@ class Service:
 
     Args:
         connection: the window's socket.
-        token: the person's token and where it was found.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -292,8 +291,9 @@ class Service:
     def _start(self, message: dict[str, Any]) -> DownloadStatus:
         repo, variant_id = str(message["repo"]), str(message["variant"])
         found, chosen = self._variant(repo, str(message.get("revision", "")), variant_id)
-        title = f"{found.summary.name} · {chosen.title}" if chosen.title else found.summary.name
-        return self._the_downloads().start(repo, found.revision, chosen, title=title)
+        return self._the_downloads().start(
+            repo, found.revision, chosen, title=found.summary.name, about=found
+        )
 
     def _start_source(self, message: dict[str, Any]) -> DownloadStatus:
         repo = str(message["repo"])

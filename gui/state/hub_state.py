@@ -251,12 +251,15 @@ class HubState(QObject):
         self.hub.ask("orphans", self.orphans_found.emit, self.error_raised.emit)
 
     def remove_orphan(self, orphan: Orphan) -> None:
-        """Delete a leftover; `orphan_removed` follows."""
+        """Delete a leftover, or give up the download it is of; `orphan_removed` follows."""
 
         def done(_result: Any) -> None:
             self.orphan_removed.emit(orphan.path)
 
-        self.hub.ask("remove_orphan", done, self.error_raised.emit, path=orphan.path)
+        if orphan.download:
+            self.hub.ask("cancel", done, self.error_raised.emit, download=orphan.download)
+        else:
+            self.hub.ask("remove_orphan", done, self.error_raised.emit, path=orphan.path)
 
     # -- what the Hub process says ------------------------------------------------------------
 

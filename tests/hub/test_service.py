@@ -1,0 +1,326 @@
+"""The Hub process itself, spoken to as the window does, with the real client and a loopback Hub."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gui import paths
+from gui.hub.client import Answer, Event, HubClient
+from gui.hub.types import (
+    DownloadState,
+    DownloadStatus,
+    ModelSummary,
+    SearchQuery,
+    Sort,
+    Variant,
+)
+from gui.request import ErrorKind, SfumatoError
+from tests.support.hub_models import contents, long_model, offered
+from tests.support.hub_repos import (
+    STARTER_REPO,
+    apple_v1_5,
+    controlnets,
+    crowd,
+    gated,
+    junk,
+    starter,
+)
+from tests.support.hub_server import GOOD_TOKEN, HubServer
+
+PATIENCE = 60.0
+
+
+class Talk:
+    """A Hub process and its answers, one question after the other."""
+
+    def __init__(self) -> None:
+        self.client = HubClient()
+        self.events: list[Event] = []
+        self.answers: dict[int, Answer] = {}
+        self._numbers = itertools.count(1)
+
+    def put(self, do: str, **arguments: Any) -> int:
+        request = next(self._numbers)
+        self.client.ask(request, do, arguments)
+        return request
+
+    def take(self, request: int) -> Any:
+        """The answer to a question; an error is raised."""
+        self.until(lambda: request in self.answers)
+        answer = self.answers.pop(request)
+        if answer.error is not None:
+            raise answer.error
+        return answer.result
+
+    def ask(self, do: str, **arguments: Any) -> Any:
+        return self.take(self.put(do, **arguments))
+
+    def search(self, query: SearchQuery | None = None, cursor: str = "") -> Any:
+        return self.ask("search", query=(query or SearchQuery()).to_json(), cursor=cursor)
+
+    def until(self, done: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not done():
+            assert time.monotonic() < deadline, (
+                f"nothing came; log: {self.client._child.log_tail()}"
+            )
+            if self.client._child.poll(0.05):
+                message = self.client.receive()
+                if isinstance(message, Event):
+                    self.events.append(message)
+                elif message is not None:
+                    self.answers[message.request] = message
+
+    def statuses(self, download: str) -> list[DownloadStatus]:
+        found = [e.value for e in self.events if e.name == "download"]
+        return [status for status in found if status.id == download]
+
+    def wait_for(self, download: str, *states: DownloadState) -> DownloadStatus:
+        self.until(lambda: any(s.state in states for s in self.statuses(download)))
+        return next(s for s in self.statuses(download) if s.state in states)
+
+    def get(self, repo: str, variant: str = "") -> DownloadStatus:
+        """Begin a download: of this variant, or of the recommended one."""
+        if not variant:
+            variant = recommended(self.ask("details", repo=repo, probe=False, query=None)).id
+        return self.ask("start", repo=repo, revision="", variant=variant)
+
+
+def recommended(answer: Any) -> Variant:
+    chosen = answer.details.recommended
+    assert chosen is not None
+    return chosen
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[HubServer]:
+    repos = [apple_v1_5(), starter(), gated(), controlnets(), *junk(), *crowd(60)]
+    with HubServer(repos) as running:
+        yield running
+
+
+@pytest.fixture
+def talk(server: HubServer, monkeypatch: pytest.MonkeyPatch, home: Path) -> Iterator[Callable]:
+    """Start Hub processes; each is ended with the test."""
+    server.faults.clear()
+    server.clear_log()
+    monkeypatch.setenv("HF_ENDPOINT", server.endpoint)
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "tests.support.file_keyring.FileKeyring")
+    started: list[Talk] = []
+
+    def start() -> Talk:
+        started.append(Talk())
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.client.close()
+
+
+# -- search and details -----------------------------------------------------------------------
+
+
+def test_pages_of_results_hold_every_model_once_and_in_order(talk, server: HubServer) -> None:
+    hub = talk()
+    found: list[ModelSummary] = []
+    cursor, pages = "", 0
+    while pages == 0 or cursor:
+        answer = hub.search(SearchQuery(sort=Sort.LIKES), cursor)
+        assert len(answer.fits) == len(answer.page.models)
+        found += answer.page.models
+        cursor = answer.page.cursor
+        pages += 1
+    ids = [model.id for model in found]
+    assert len(set(ids)) == len(ids) and pages > 1
+    offered = {id_ for id_, repo in server.repos.items() if repo.pipeline_tag == "text-to-image"}
+    assert offered <= set(ids)
+    tagged = [server.repos[i].likes for i in ids if i in offered]
+    assert tagged == sorted(tagged, reverse=True)
+
+
+def test_a_name_or_an_address_finds_its_repository(talk, server: HubServer) -> None:
+    hub = talk()
+    for text in (STARTER_REPO, f"https://huggingface.co/{STARTER_REPO}/tree/main"):
+        answer = hub.search(SearchQuery(text=text))
+        assert answer.reference == STARTER_REPO
+        assert [model.id for model in answer.page.models] == [STARTER_REPO]
+    with pytest.raises(SfumatoError) as refusal:
+        hub.search(SearchQuery(text="https://huggingface.co/nobody/nothing"))
+    assert refusal.value.kind is ErrorKind.NOT_FOUND
+
+
+def test_details_come_with_verdicts_and_without_file_lists(talk) -> None:
+    hub = talk()
+    query = SearchQuery(fits=True).to_json()
+    repo = "apple/coreml-stable-diffusion-v1-5"
+    answer = hub.ask("details", repo=repo, probe=True, query=query)
+    assert answer.fits is True and answer.details.probed
+    assert sum(v.recommended for v in answer.details.variants) == 1
+    assert all(v.verdict.reasons and not v.files for v in answer.details.variants)
+    too_small = SearchQuery(max_bytes=1).to_json()
+    assert hub.ask("details", repo=repo, probe=False, query=too_small).fits is False
+
+
+def test_a_slow_question_holds_up_no_other(talk, server: HubServer) -> None:
+    hub = talk()
+    hub.ask("machine")  # up and running
+    server.fault("/api/models/apple/*", delay=1.5, times=1)
+    slow = hub.put("details", repo="apple/coreml-stable-diffusion-v1-5", probe=False, query=None)
+    started = time.monotonic()
+    assert hub.ask("details", repo=STARTER_REPO, probe=False, query=None).details.variants
+    hub.ask("machine")
+    assert time.monotonic() - started < 1.2
+    assert hub.take(slow).details.variants
+
+
+def test_a_question_that_is_taken_back_is_not_answered(talk, server: HubServer) -> None:
+    hub = talk()
+    hub.ask("machine")
+    server.fault("/api/models/*", delay=0.4, times=1)
+    taken_back = hub.put("details", repo=STARTER_REPO, probe=False, query=None)
+    hub.client.cancel(taken_back)
+    assert hub.ask("details", repo=STARTER_REPO, probe=False, query=None).details.variants
+    time.sleep(0.5)
+    hub.ask("machine")
+    assert taken_back not in hub.answers
+
+
+def test_nothing_that_is_asked_ends_the_process(talk, server: HubServer) -> None:
+    hub = talk()
+    for do, arguments in (
+        ("no such thing", {}),
+        ("search", {"query": {"sort": "by colour"}, "cursor": ""}),
+        ("search", {}),
+        ("details", {"repo": "../../etc", "probe": True, "query": None}),
+        ("details", {"repo": "nobody/nothing", "probe": True, "query": None}),
+        ("start", {"repo": STARTER_REPO, "revision": "", "variant": "no such variant"}),
+        ("pause", {"download": "no such download"}),
+        ("verify", {"folder": "/nowhere"}),
+        ("remove_orphan", {"path": str(Path.home())}),
+    ):
+        with pytest.raises(SfumatoError) as refusal:
+            hub.ask(do, **arguments)
+        assert refusal.value.message.endswith("."), do
+    unseen = "apple/coreml-stable-diffusion-v1-5"
+    server.fault("/api/models*", html=True)
+    with pytest.raises(SfumatoError) as refusal:
+        hub.ask("details", repo=unseen, probe=False, query=None)
+    assert refusal.value.kind is ErrorKind.NETWORK
+    server.faults.clear()
+    assert hub.ask("details", repo=unseen, probe=False, query=None).details.variants
+
+
+def test_the_last_results_can_be_seen_offline(talk, monkeypatch: pytest.MonkeyPatch) -> None:
+    with HubServer([starter()]) as short_lived:
+        monkeypatch.setenv("HF_ENDPOINT", short_lived.endpoint)
+        hub = talk()
+        online = hub.search()
+        assert online.page.stale == ""
+    offline = talk().search()
+    assert [m.id for m in offline.page.models] == [m.id for m in online.page.models]
+    assert offline.page.stale and offline.page.stale_reason.kind is ErrorKind.NETWORK
+
+
+# -- the account ------------------------------------------------------------------------------
+
+
+def test_a_token_is_tried_kept_and_forgotten(talk) -> None:
+    hub = talk()
+    assert not hub.ask("account").signed_in
+    with pytest.raises(SfumatoError) as refusal:
+        hub.ask("set_token", token="hf_nonsense")
+    assert refusal.value.kind is ErrorKind.ACCESS
+    assert not hub.ask("account").signed_in
+    assert hub.ask("set_token", token=GOOD_TOKEN).name == "ada"
+    again = talk().ask("account")  # another process, another day
+    assert (again.signed_in, again.name, again.source) == (True, "ada", "keychain")
+    assert not hub.ask("set_token", token="").signed_in
+    assert not talk().ask("account").signed_in
+
+
+def test_the_token_is_in_no_log(talk) -> None:
+    hub = talk()
+    hub.ask("set_token", token=GOOD_TOKEN)
+    with pytest.raises(SfumatoError):
+        hub.ask("details", repo="nobody/nothing", probe=True, query=None)
+    log = (paths.logs_dir() / "hub.log").read_text()
+    assert GOOD_TOKEN not in log
+
+
+# -- downloads --------------------------------------------------------------------------------
+
+
+def test_a_download_from_the_button_to_the_verified_and_mended_model(
+    talk, server: HubServer
+) -> None:
+    hub = talk()
+    begun = hub.get(STARTER_REPO)
+    done = hub.wait_for(begun.id, DownloadState.DONE, DownloadState.FAILED)
+    assert done.error is None and done.bytes_done == done.bytes_total > 0
+    folder = Path(done.folder)
+    assert folder.is_relative_to(paths.models_dir())
+    assert hub.ask("downloads") == [] or all(
+        s.state is DownloadState.DONE for s in hub.ask("downloads")
+    )
+    [model] = hub.ask("installed")
+    assert (model.repo, model.folder, model.variant) == (STARTER_REPO, str(folder), begun.variant)
+    assert hub.ask("verify", folder=str(folder)) == []
+    assert hub.ask("repair", folder=str(folder)) is None
+    assert hub.ask("updates") == {str(folder): ""}
+    victim = max(folder.rglob("weight.bin"), key=lambda path: path.stat().st_size)
+    sound = victim.read_bytes()
+    victim.write_bytes(sound[:1000] + bytes([sound[1000] ^ 255]) + sound[1001:])
+    [problem] = hub.ask("verify", folder=str(folder))
+    assert (problem.path, problem.what) == (victim.relative_to(folder).as_posix(), "hash")
+    assert any(e.name == "verify" and e.value.folder == str(folder) for e in hub.events)
+    server.clear_log()
+    mending = hub.ask("repair", folder=str(folder))
+    hub.wait_for(mending.id, DownloadState.DONE, DownloadState.FAILED)
+    assert victim.read_bytes() == sound
+    fetched = {r.file for r in server.log if r.file and r.sent}
+    assert len(fetched) == 1 and fetched.pop().endswith(f"/{problem.path}")
+
+
+def test_hanging_up_pauses_downloads_and_the_next_process_goes_on(talk, server: HubServer) -> None:
+    repo = server.add(long_model())
+    throttle = server.fault("/cdn/slow/model/*", bytes_per_second=2e6)
+    first = talk()
+    begun = first.get("slow/model")
+    first.until(lambda: any(s.bytes_done > 2**20 for s in first.statuses(begun.id)))
+    started = time.monotonic()
+    first.client.close()
+    assert time.monotonic() - started < 2.0
+    assert first.client._child._process.returncode == 0  # by itself, not by force
+    assert not list(paths.models_dir().glob("[!.]*/*/*.mlpackage"))  # no half model is offered
+    server.faults.remove(throttle)
+    second = talk()
+    [left] = second.ask("downloads")
+    assert (left.id, left.state, left.interrupted) == (begun.id, DownloadState.PAUSED, True)
+    assert left.bytes_done >= 2**20
+    second.ask("resume", download=left.id)
+    done = second.wait_for(left.id, DownloadState.DONE, DownloadState.FAILED)
+    assert contents(Path(done.folder)) == offered(repo)
+
+
+def test_the_person_pauses_goes_on_and_gives_up(talk, server: HubServer) -> None:
+    server.add(long_model())
+    server.fault("/cdn/slow/model/*", bytes_per_second=1e6)
+    hub = talk()
+    begun = hub.get("slow/model")
+    hub.until(lambda: any(s.bytes_done for s in hub.statuses(begun.id)))
+    hub.ask("pause", download=begun.id)
+    paused = hub.wait_for(begun.id, DownloadState.PAUSED)
+    assert not paused.interrupted
+    hub.events.clear()
+    hub.ask("resume", download=begun.id)
+    hub.wait_for(begun.id, DownloadState.FETCHING)
+    hub.ask("cancel", download=begun.id)
+    hub.wait_for(begun.id, DownloadState.CANCELLED)
+    assert hub.ask("downloads") == []
+    assert list((paths.models_dir() / ".downloads").iterdir()) == []
