@@ -6,6 +6,7 @@ worker thread and answer by signal.
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from PySide6.QtCore import QObject, QRunnable, QThreadPool, QTimer, Signal
@@ -24,7 +25,9 @@ class _Task(QRunnable):
         # Imported here: the first paint needs no tokenizer.
         from gui.pipeline.tokens import count_tokens
 
-        self._counter.arrived.emit(self._text, count_tokens(self._text))
+        count = count_tokens(self._text)
+        with contextlib.suppress(RuntimeError):  # the field is gone: nobody waits for the answer
+            self._counter.arrived.emit(self._text, count)
 
 
 class TokenCounter(QObject):

@@ -115,22 +115,23 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def open_workspace(qtbot, qapp, home, monkeypatch) -> Iterator[Callable]:  # type: ignore[no-untyped-def]
-    """Opens the window (again) on a fake queue; every window is closed at the end."""
+    """Opens the window (again) on a fake queue and a fake Hub; every window is closed at the end."""
     from gui import app as application
     from gui.state import models
+    from tests.support.fake_hub import FakeHub
     from tests.support.fake_queue import FakeQueue
 
     monkeypatch.setattr(models, "read_entry", read_by_name)
     windows = []
 
-    def open_() -> tuple:
+    def open_(hub: FakeHub | None = None) -> tuple:
         window = application.MainWindow(application.Settings())
         folder = home / "made"
         folder.mkdir(exist_ok=True)
         queue = FakeQueue(folder)
         window.show()
         qtbot.waitExposed(window)
-        workspace = application.furnish(qapp, window, queue)
+        workspace = application.furnish(qapp, window, queue, hub or FakeHub())
         with qtbot.waitSignal(workspace.studio.models.refreshed, timeout=5000):
             workspace.studio.start()
         windows.append(window)
