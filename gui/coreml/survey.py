@@ -121,6 +121,11 @@ class Survey:
             parts.append("8-bit activations")
         return ", ".join(parts)
 
+    @property
+    def weight_files(self) -> dict[str, int]:
+        """Bytes each weight file must have, by its name as the program writes it."""
+        return dict(self._blobs)
+
     def check_blobs(self, root: Path, package: Path) -> None:
         """Check, without opening them, that the weight files exist and are long enough.
 

@@ -19,7 +19,7 @@ from gui.hub.drafts import Draft
 from gui.hub.inventory import Bundle, clashes
 from gui.hub.probe import Probe
 from gui.hub.types import ModelKind, RemoteFile, Variant
-from gui.request import SfumatoError
+from gui.request import ErrorKind, SfumatoError
 
 K = ComponentKind
 Components = dict[ComponentKind, ComponentInfo]
@@ -76,10 +76,10 @@ def assemble(
     kind = draft.denoiser.kind if draft.denoiser else K.CONTROLNET
     unet = components.get(kind)
     attention = unet.attention if unet else Attention.UNKNOWN
-    problems = [*draft.problems, *wrong, *_problems(draft, components, family)]
+    problems = [*draft.problems, *_problems(draft, components, family), *wrong]
     kinds = {p.kind for p in draft.parts}
     files = (place.archive,) if place.archive else draft.files
-    sizes = fit.sizes(components)
+    width, height = _size(components)
     resident = [p for p in draft.parts if p.kind not in (K.VAE_ENCODER, K.CONTROLNET)]
     variant = Variant(
         id=place.id,
@@ -99,8 +99,8 @@ def assemble(
         has_safety_checker=K.SAFETY_CHECKER in kinds,
         controlnet_ready=_takes_controlnets(components, kinds),
         controlnets=tuple(p.name for p in draft.parts if p.kind is K.CONTROLNET),
-        image_width=sizes.image_width,
-        image_height=sizes.image_height,
+        image_width=width,
+        image_height=height,
         minimum_macos=oldest_macos(max((c.spec_version for c in components.values()), default=0)),
         download_bytes=sum(f.size for f in files),
         disk_bytes=sum(f.size for f in draft.files),
@@ -129,6 +129,8 @@ def _components(draft: Draft, reader: Reader) -> tuple[Components, list[str]]:
             component = component_of(
                 FileRole(part.kind, prefix=part.name), texts, sum(b.size for b in part.bundles)
             )
+            for bundle, text in zip(part.bundles, texts, strict=True):
+                _check_weights(bundle, text)
             if len(texts) > 1:
                 fit.check_chain(texts)
             fit.check_contract(component)
@@ -137,6 +139,31 @@ def _components(draft: Draft, reader: Reader) -> tuple[Components, list[str]]:
             if part.kind is not K.CONTROLNET or draft.kind is ModelKind.CONTROLNET:
                 wrong.append(error.message)
     return found, wrong
+
+
+def _check_weights(bundle: Bundle, description: Description) -> None:
+    """Check that the weight files a package's program speaks of are in the list, and long enough.
+
+    Raises:
+        SfumatoError: BAD_MODEL, as `Survey.check_blobs` does for files on disk.
+    """
+    if bundle.specification is None:
+        return
+    folder = bundle.specification.path.rpartition("/")[0]
+    sizes = {file.path: file.size for file in bundle.files}
+    for name, needed in description.survey.weight_files.items():
+        relative = name.removeprefix("@model_path/")
+        size = sizes.get(f"{folder}/{relative}")
+        if size is None:
+            raise SfumatoError(
+                ErrorKind.BAD_MODEL, f"{bundle.name} lacks its weights ({_name(relative)}).", name
+            )
+        if size < needed:
+            raise SfumatoError(
+                ErrorKind.BAD_MODEL,
+                f"The weights of {bundle.name} are cut short.",
+                f"{name}: {size} bytes, at least {needed} needed",
+            )
 
 
 def _whole_beside(
@@ -183,6 +210,16 @@ def _compression(draft: Draft, family: Family, name: str) -> str:
     size = draft.denoiser.weight_bytes if draft.denoiser else 0
     measured = guess.compression_by_size(size, family)
     return guess.compression(name) if measured is None else measured
+
+
+def _size(components: Components) -> tuple[int, int]:
+    """Width and height of pictures; of a lone ControlNet, those of the picture it is shown."""
+    net = components.get(K.CONTROLNET)
+    condition = net.input("controlnet_cond") if net else None
+    if fit.denoiser(components) is None and condition is not None and len(condition.shape) == 4:
+        return condition.shape[3] or 0, condition.shape[2] or 0
+    sizes = fit.sizes(components)
+    return sizes.image_width, sizes.image_height
 
 
 def _takes_controlnets(components: Components, kinds: set[ComponentKind]) -> bool:
@@ -241,7 +278,12 @@ def _title(variant: Variant, draft: Draft) -> str:
     parts += [FORM_TITLES[variant.format], variant.compression]
     parts += ["in chunks"] if variant.chunked else []
     parts += ["zip"] if variant.archive else []
-    return " · ".join(filter(None, parts))
+    return _joined(parts)
+
+
+def looked_into(variant: Variant) -> bool:
+    """Whether a variant's facts come from its files rather than from names and sizes."""
+    return variant.attention_known or variant.image_width > 0 or bool(variant.minimum_macos)
 
 
 # Without a draft
@@ -279,7 +321,7 @@ def closed_archive(repo: str, archive: RemoteFile, why: str) -> Variant:
         variant.compression,
         "zip",
     ]
-    return dataclasses.replace(variant, title=" · ".join(filter(None, parts)))
+    return dataclasses.replace(variant, title=_joined(parts))
 
 
 def upscaler(path: str, files: tuple[RemoteFile, ...], form: FileFormat) -> Variant:
@@ -296,6 +338,11 @@ def upscaler(path: str, files: tuple[RemoteFile, ...], form: FileFormat) -> Vari
         disk_bytes=size,
         problems=(NO_UPSCALERS,),
     )
+
+
+def _joined(parts: list[str]) -> str:
+    title = " · ".join(filter(None, parts))
+    return title[:1].upper() + title[1:]
 
 
 def _name(path: str) -> str:

@@ -11,20 +11,20 @@ import os
 import threading
 import zlib
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from gui import paths
 from gui.hub.types import RemoteFile
 from gui.request import ErrorKind, SfumatoError
+
+if TYPE_CHECKING:
+    import httpx2
 
 MAX_READ = 16 * 2**20
 """Longest stretch that is read at once; a UNet's description is 1 to 10 MB."""
 
 CACHE_BYTES = 128 * 2**20
 """Disk that remembered reads may take."""
-
-_TIMEOUT = 15.0
-"""Seconds without a byte."""
 
 
 class Probe(Protocol):
@@ -112,42 +112,39 @@ class HttpProbe:
 
     def _fetch(self, file: RemoteFile, start: int, length: int) -> bytes:
         from huggingface_hub import hf_hub_url
-        from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
 
+        from gui.hub import session
         from gui.hub.errors import translate
 
-        url = hf_hub_url(
-            self.repo, file.path, revision=self.revision, endpoint=self._endpoint or None
-        )
-        headers = build_hf_headers(token=self._token or False)
-        # Compressed on the way, a range would count bytes of the wrong thing.
-        headers["Accept-Encoding"] = "identity"
-        headers["Range"] = f"bytes={start}-{start + length - 1}"
+        endpoint = session.endpoint_or_default(self._endpoint)
+        headers = {
+            "Range": f"bytes={start}-{start + length - 1}",
+            # Compressed on the way, a range would count bytes of the wrong thing.
+            "Accept-Encoding": "identity",
+        }
         self.requests += 1
         try:
-            with get_session().stream(
-                "GET", url, headers=headers, timeout=_TIMEOUT, follow_redirects=True
+            url = hf_hub_url(self.repo, file.path, revision=self.revision, endpoint=endpoint)
+            with session.stream(
+                url, endpoint=endpoint, token=self._token, headers=headers
             ) as response:
-                hf_raise_for_status(response)
                 return _body(response, file, start, length)
-        except SfumatoError:
-            raise
         except Exception as error:
             raise translate(error, self.repo) from error
 
 
-def _body(response: object, file: RemoteFile, start: int, length: int) -> bytes:
+def _body(response: httpx2.Response, file: RemoteFile, start: int, length: int) -> bytes:
     """The wanted bytes of an answer, which may be the whole file where ranges are ignored."""
-    status = getattr(response, "status_code", 0)
+    status = response.status_code
     skip = 0 if status == 206 else start
     if skip > MAX_READ:
         raise _nonsense(file, f"status {status} to a range from {start}")
     if status == 206:
-        said = response.headers.get("Content-Range", "")  # type: ignore[attr-defined]
+        said = response.headers.get("Content-Range", "")
         if not said.startswith(f"bytes {start}-"):
             raise _nonsense(file, f"Content-Range {said!r}, wanted from {start}")
     data = bytearray()
-    for chunk in response.iter_bytes():  # type: ignore[attr-defined]
+    for chunk in response.iter_bytes():
         data += chunk
         if len(data) >= skip + length:
             break

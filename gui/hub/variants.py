@@ -8,7 +8,6 @@ probe, or past its limit, sizes and names stand in and `Variant.attention_known`
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import PurePosixPath
@@ -66,6 +65,8 @@ class _Finder:
         inventory = take_inventory(self.tree.files)
         places = self._folders(inventory)
         zipped, closed = self._zips(inventory)
+        if zipped or closed:  # a text encoder beside an archive is a part of what is in it
+            places = [p for p in places if p.draft.denoiser or not _is_model(p.draft)]
         places += zipped
         self.reader.read(_reading_order(places))
         variants = [assembly.assemble(self.tree.id, p, self.reader, self.role) for p in places]
@@ -161,14 +162,15 @@ class _Finder:
             name = PurePosixPath(inventory.foreign_archives[0].path).name
             self.notes.append(f"Only zip archives can be unpacked, so {name} was left aside.")
         if inventory.unsafe:
-            plural = "A file" if inventory.unsafe == 1 else f"{inventory.unsafe} files"
-            self.notes.append(f"{plural} with an unsafe or repeated name was left aside.")
+            several = f"{inventory.unsafe} files with unsafe or repeated names were left aside."
+            one = "A file with an unsafe or repeated name was left aside."
+            self.notes.append(one if inventory.unsafe == 1 else several)
         if self.reader.trouble is not None:
             self.notes.append(
                 "The files could not be looked into, so names and sizes had to do. "
                 + self.reader.trouble.message
             )
-        elif self.reader.limited:
+        elif self.reader.limited and not all(assembly.looked_into(v) for v in variants):
             self.notes.append(
                 "There is too much here to look into each file; some of this is judged from "
                 "names and sizes."
@@ -191,7 +193,7 @@ def _archive_draft(inner: Inventory, drafts: list[Draft]) -> Draft | None:
         return None
     draft = min(drafts, key=lambda d: (d.format is not FileFormat.COMPILED, d.chunked))
     problems = list(draft.problems)
-    if len({d.folder for d in drafts if d.kind is ModelKind.TEXT_TO_IMAGE}) > 1:
+    if len({d.folder for d in drafts if _is_model(d)}) > 1:
         problems.append("The archive holds several models, which cannot be kept apart.")
     if inner.unsafe:
         problems.append("The archive holds files with unsafe names, so it is not unpacked.")
@@ -218,17 +220,28 @@ def _rank(draft: Draft, part: Part) -> int:
     return 2 if part.kind is K.VAE_DECODER else 3
 
 
+def _is_model(draft: Draft) -> bool:
+    return draft.kind is ModelKind.TEXT_TO_IMAGE
+
+
 def _distinct(variants: Sequence[Variant]) -> tuple[Variant, ...]:
     """Titles that tell variants apart: by size where that differs, else by where they lie."""
-    counts = Counter(v.title for v in variants)
-    sizes = {v.title: set[tuple[int, int]]() for v in variants}
+    alike: dict[str, list[Variant]] = {}
     for v in variants:
-        sizes[v.title].add((v.image_width, v.image_height))
+        alike.setdefault(v.title, []).append(v)
     found: dict[str, Variant] = {}
     for v in variants:
         title = v.title
-        if counts[title] > 1:
-            by_size = len(sizes[title]) == counts[title] and v.image_width
-            title += f" · {v.image_width} × {v.image_height}" if by_size else f" · {v.id}"
+        sizes = {(o.image_width, o.image_height) for o in alike[title]}
+        if len(alike[title]) > 1:
+            by_size = len(sizes) == len(alike[title]) and v.image_width
+            title += f" · {v.image_width} × {v.image_height}" if by_size else f" · {_place(v)}"
         found.setdefault(v.id, dataclasses.replace(v, title=title))
     return tuple(found.values())
+
+
+def _place(variant: Variant) -> str:
+    """Where a variant lies, for people."""
+    if variant.archive:
+        return PurePosixPath(variant.id).stem
+    return variant.id.partition("#")[0]

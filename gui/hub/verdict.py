@@ -177,7 +177,7 @@ def _hindrances(variant: Variant, machine: Machine) -> list[str]:
         and machine.apple_silicon
     ):
         found.append(f"Stable Diffusion 2 at {large} pixels was seen to turn black on the GPU.")
-    if variant.archive and not variant.components:
+    if variant.archive and not variant.components and not variant.problems:
         found.append("What the archive holds is known only after the download.")
     return found
 
