@@ -22,6 +22,8 @@ from gui.request import SfumatoError
 MANIFEST = ".sfumato-source.json"
 """In a fetched checkpoint: where it came from, and every file's size."""
 
+_SMALL = 1 << 20
+
 
 def prune(folder: Path, keep: set[str]) -> None:
     """Remove files that do not belong to the result (an older plan's) and empty folders."""
@@ -155,14 +157,24 @@ def write_manifest(folder: Path, plan: Plan) -> None:
 
 def flush(folder: Path) -> None:
     """Have the system put every file of a folder on the disk, so that a power failure after the
-    rename cannot leave a model with holes."""
+    rename cannot leave a model with holes.
+
+    Large files one by one; the small ones together, as asking for each costs milliseconds.
+    """
+    small = False
     for base, _, names in os.walk(folder):
         for name in names:
-            fd = os.open(os.path.join(base, name), os.O_RDONLY | os.O_CLOEXEC)  # noqa: PTH118
+            path = os.path.join(base, name)  # noqa: PTH118 - there may be thousands
+            if os.lstat(path).st_size < _SMALL:
+                small = True
+                continue
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             try:
                 os.fsync(fd)
             finally:
                 os.close(fd)
+    if small:
+        os.sync()
 
 
 def move_into_place(source: Path, target: Path, root: Path) -> None:
