@@ -1,0 +1,332 @@
+"""What a conversion will take, and every refusal that can be made before it starts.
+
+Estimates are sums over the components to be made.  The constants were taken from a conversion of
+Stable Diffusion 1.5's networks (860 million parameters in the UNet); they are meant to be right
+within a third, and on the safe side for memory.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+
+from gui.convert import controlnet_source, lora, tasks
+from gui.convert.checkpoint import Checkpoint
+from gui.convert.compress import compression_of
+from gui.convert.source import PART_OF, Source, read_checkpoint
+from gui.convert.tasks import Task
+from gui.convert.types import Compression, ConvertRequest, Estimate, ImageSize, SourceInfo
+from gui.coreml.model import Attention, ComponentKind, Family
+from gui.request import ErrorKind, SfumatoError
+
+K = ComponentKind
+
+TARGETS = ("macOS13", "macOS14", "macOS15", "macOS26")
+"""Oldest macOS a package may be made for."""
+
+SIZE_STEP = 64
+MIN_SIZE, MAX_SIZE = 64, 2048
+"""Sides of a picture, pixels."""
+MAX_SIZES = 16
+
+BITS = {
+    Compression.NONE: 16.0,
+    Compression.PALETTE_8: 8.0,
+    Compression.PALETTE_6: 6.0,
+    Compression.PALETTE_4: 4.0,
+    Compression.PALETTE_2: 2.0,
+    Compression.PALETTE_1: 1.0,
+    Compression.PALETTE_MIXED: 5.0,
+    Compression.LINEAR_8: 8.0,
+}
+"""Per weight on disk; mixed palettes come to about five on Stable Diffusion's UNets."""
+
+PACKAGE_BYTES = 1_500_000
+"""A package's program and manifest, besides its weights."""
+
+WORK_BYTES_PER_PARAMETER = 12.0
+"""Peak while converting: the float32 network (4), coremltools' constants in float32 (4) and float16
+(2), and the package being written (2)."""
+PROCESS_BYTES = 900_000_000
+"""torch, diffusers and coremltools, loaded."""
+CHECK_BYTES_PER_PIXEL = {K.VAE_DECODER: 6_000, K.VAE_ENCODER: 5_000}
+"""Activations while a network is compared at full size; of the UNet see `_activations`."""
+
+CONVERT_SECONDS = 1.5e-7
+"""Per parameter: reading, tracing, converting, writing."""
+COMPRESS_SECONDS = {"palette": 3.0e-7, "linear": 0.3e-7}
+"""Per parameter."""
+CHUNK_SECONDS = 0.4e-7
+"""Per parameter."""
+CHECK_SECONDS = 0.8e-7
+"""Per parameter at 512 pixels and two pictures a call; grows with the picture."""
+START_SECONDS = 10.0
+
+_MARGIN = 1.05
+"""Free space asked for, over the estimate."""
+
+
+def estimate(request: ConvertRequest, info: SourceInfo) -> Estimate:
+    """Disk, memory and time that the conversion will take.
+
+    Raises:
+        SfumatoError: where the source or a ControlNet cannot be read any more.
+    """
+    checkpoint = read_checkpoint(info.path)
+    plan = tasks.plan(request, info)
+    counts = _parameters(plan, request, checkpoint)
+    sizes = {task.key: _stored_bytes(task, counts[task.key], request, info) for task in plan}
+    once = {_shared_key(task): sizes[task.key] for task in plan}
+    disk = sum(once.values())
+    # equal files of several sizes are linked only at the end, and the largest exists twice while
+    # it is compressed or cut in two
+    scratch = sum(sizes.values()) - disk + max((2 * counts[t.key] for t in plan), default=0)
+    if request.compiled:
+        disk *= 2
+    memory = PROCESS_BYTES + max((_memory(t, counts[t.key], request) for t in plan), default=0)
+    return Estimate(
+        disk_bytes=disk,
+        scratch_bytes=scratch,
+        memory_bytes=memory,
+        seconds=START_SECONDS + sum(_seconds(t, counts[t.key], request) for t in plan),
+        free_disk_bytes=_free_disk(Path(request.output)),
+        machine_memory_bytes=machine_memory(),
+        warnings=_warnings(disk + scratch, memory, Path(request.output)),
+    )
+
+
+def check(request: ConvertRequest, info: SourceInfo) -> None:
+    """Refuse what is bound to fail, before any long work.
+
+    Raises:
+        SfumatoError: one sentence on what is wrong and what to do.
+    """
+    _check_output(request)
+    _check_options(request)
+    _check_components(request, info)
+    for size in tasks.sizes_of(request, info):
+        _check_size(size)
+    checkpoint = read_checkpoint(info.path)
+    for entry in request.loras:
+        lora.check_fit(entry.path, checkpoint, entry.scale)
+    _check_controlnets(request, info, checkpoint)
+    _check_weights(info.path, _stamp(checkpoint))
+    needed = estimate(request, info)
+    space = int(_MARGIN * (needed.disk_bytes + needed.scratch_bytes))
+    if needed.free_disk_bytes < space:
+        raise SfumatoError(
+            ErrorKind.STORAGE,
+            f"The conversion needs {_gigabytes(space)} of disk space, but only "
+            f"{_gigabytes(needed.free_disk_bytes)} are free; make room or choose another disk.",
+            str(request.output),
+        )
+
+
+# --- refusals -------------------------------------------------------------------------------------
+
+
+def _check_output(request: ConvertRequest) -> None:
+    output = Path(request.output)
+    if not request.output or not output.name:
+        raise _bad("Choose a folder for the converted model.")
+    if output.exists():
+        raise _bad(f"There is something called “{output.name}” already; choose another name.")
+    parent = output.parent
+    if not parent.is_dir():
+        raise SfumatoError(
+            ErrorKind.STORAGE,
+            f"The folder “{parent.name}” to put the model in does not exist; make it first.",
+            str(output),
+        )
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise SfumatoError(
+            ErrorKind.STORAGE,
+            f"The folder “{parent.name}” cannot be written to; choose another.",
+            str(output),
+        )
+
+
+def _check_options(request: ConvertRequest) -> None:
+    if request.target not in TARGETS:
+        raise _bad(f"There is no target “{request.target}”; choose one of {', '.join(TARGETS)}.")
+    if request.unet_batch not in (1, 2):
+        raise _bad(f"The UNet takes 1 or 2 pictures per call, not {request.unet_batch}.")
+    if request.attention is Attention.UNKNOWN:
+        raise _bad("Choose how attention is written: original, split_einsum or split_einsum_v2.")
+    if len(request.sizes) > MAX_SIZES:
+        raise _bad(f"At most {MAX_SIZES} sizes can be made at once, not {len(request.sizes)}.")
+    if request.compiled:
+        from gui.convert.swift import check_available
+
+        check_available()
+
+
+def _check_components(request: ConvertRequest, info: SourceInfo) -> None:
+    possible = {*info.components, *((K.CONTROL_UNET,) if K.UNET in info.components else ())}
+    for kind in request.components:
+        if kind not in possible:
+            what = tasks.TITLES.get(kind, str(kind)).lower().replace("unet", "UNet")
+            raise _bad(f"“{info.name}” has no {what}; leave it out of the conversion.")
+    control = request.control_ready or request.controlnets
+    if control and info.family is Family.SDXL_REFINER:
+        raise _bad("A refiner takes no ControlNets; convert it without them.")
+
+
+def _check_size(size: ImageSize) -> None:
+    for side in (size.width, size.height):
+        if not MIN_SIZE <= side <= MAX_SIZE:
+            raise _bad(
+                f"Pictures can be from {MIN_SIZE} to {MAX_SIZE} pixels wide and high, not {size}."
+            )
+        if side % SIZE_STEP:
+            near = max(MIN_SIZE, round(side / SIZE_STEP) * SIZE_STEP)
+            raise _bad(
+                f"A picture's sides must be multiples of {SIZE_STEP} pixels, which {side} is not; "
+                f"choose {near}."
+            )
+
+
+def _check_controlnets(request: ConvertRequest, info: SourceInfo, checkpoint: Checkpoint) -> None:
+    names: dict[str, str] = {}
+    for path in request.controlnets:
+        controlnet_source.check_fit(path, info, checkpoint.parts["unet"].config)
+        name = tasks.plain_name(path)
+        if name in names:
+            raise _bad(f"Two ControlNets are called “{name}”; rename one of them.")
+        names[name] = path
+
+
+@lru_cache(maxsize=4)
+def _check_weights(path: str, stamp: tuple[tuple[str, int, int], ...]) -> None:
+    """Every weight there, in the right shape; remembered while no file changes."""
+    Source(read_checkpoint(path)).check()
+
+
+def _stamp(checkpoint: Checkpoint) -> tuple[tuple[str, int, int], ...]:
+    files = {t.file for part in checkpoint.parts.values() for t in part.tensors.values()}
+    found = ((file, file.stat()) for file in sorted(files))
+    return tuple((str(file), stat.st_size, stat.st_mtime_ns) for file, stat in found)
+
+
+def _bad(sentence: str) -> SfumatoError:
+    return SfumatoError(ErrorKind.BAD_REQUEST, sentence)
+
+
+# --- estimates ------------------------------------------------------------------------------------
+
+
+def _parameters(
+    plan: list[Task], request: ConvertRequest, checkpoint: Checkpoint
+) -> Mapping[str, int]:
+    """Parameters of each task's network, by its key."""
+    controls = {
+        path: controlnet_source.look_controlnet(path).parameters for path in request.controlnets
+    }
+    return {
+        task.key: controls[task.controlnet]
+        if task.controlnet
+        else component_parameters(checkpoint, task.kind)
+        for task in plan
+    }
+
+
+def component_parameters(checkpoint: Checkpoint, kind: ComponentKind) -> int:
+    """Number of weights that a component holds; each half of the VAE has its own."""
+    part = checkpoint.parts.get(PART_OF.get(kind, ""))
+    if part is None:
+        return 0
+    halves = {
+        K.VAE_DECODER: ("decoder.", "post_quant_conv."),
+        K.VAE_ENCODER: ("encoder.", "quant_conv."),
+    }
+    if kind not in halves:
+        return part.parameters
+    return sum(t.count for name, t in part.tensors.items() if name.startswith(halves[kind]))
+
+
+def _stored_bytes(task: Task, count: int, request: ConvertRequest, info: SourceInfo) -> int:
+    bits = BITS[compression_of(task.kind, request.compression)]
+    xl = info.family in (Family.SDXL, Family.SDXL_REFINER)
+    if xl and task.kind in (K.VAE_DECODER, K.VAE_ENCODER):
+        bits = 32.0  # its numbers leave float16's range
+    return int(count * bits / 8) + PACKAGE_BYTES
+
+
+def _shared_key(task: Task) -> str:
+    """The same for the same component at several sizes, whose weights are stored once."""
+    return f"{task.kind}/{task.controlnet}"
+
+
+def _memory(task: Task, count: int, request: ConvertRequest) -> int:
+    convert = WORK_BYTES_PER_PARAMETER * count
+    check = 4.0 * count + 4.0 * count + _activations(task, request) if request.check else 0.0
+    return int(max(convert, check))
+
+
+def _activations(task: Task, request: ConvertRequest) -> float:
+    """Bytes of activations while a network runs.
+
+    A UNet's largest are the scores of self-attention at its first level: tokens² for each of about
+    eight heads, float32, twice over.
+    """
+    pixels = task.size.width * task.size.height
+    if task.kind in (*tasks.DENOISERS, K.CONTROLNET):
+        return 2 * 4.0 * 8 * (pixels / 64) ** 2 * request.unet_batch
+    return pixels * CHECK_BYTES_PER_PIXEL.get(task.kind, 0)
+
+
+def _seconds(task: Task, count: int, request: ConvertRequest) -> float:
+    form = compression_of(task.kind, request.compression)
+    seconds = CONVERT_SECONDS * count
+    if form is not Compression.NONE:
+        kind = "linear" if form is Compression.LINEAR_8 else "palette"
+        seconds += COMPRESS_SECONDS[kind] * count
+    if tasks.is_chunked(task, request):
+        seconds += CHUNK_SECONDS * count
+    if request.check:
+        area = task.size.width * task.size.height / 512**2
+        batch = request.unet_batch / 2 if task.kind in tasks.DENOISERS else 1.0
+        vae = task.kind in (K.VAE_DECODER, K.VAE_ENCODER)  # few weights, used at every pixel
+        seconds += CHECK_SECONDS * max(count, 860e6 / 8 if vae else 0) * area * batch
+    return seconds
+
+
+def _warnings(disk: int, memory: int, output: Path) -> tuple[str, ...]:
+    found = []
+    free, machine = _free_disk(output), machine_memory()
+    if free < _MARGIN * disk:
+        found.append(
+            f"The conversion needs {_gigabytes(disk)} of disk space, but only {_gigabytes(free)} "
+            "are free."
+        )
+    if 0 < machine < memory:
+        found.append(
+            f"The conversion needs about {_gigabytes(memory)} of memory, and this machine has "
+            f"{_gigabytes(machine)}: it may be slow, or fail."
+        )
+    return tuple(found)
+
+
+def _free_disk(output: Path) -> int:
+    for folder in (output, *output.parents):
+        if folder.is_dir():
+            return shutil.disk_usage(folder).free
+    return 0
+
+
+def machine_memory() -> int:
+    """Bytes of memory in this machine; 0 where the system does not tell."""
+    if sys.platform == "win32":
+        return 0
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (OSError, ValueError):
+        return 0
+
+
+def _gigabytes(count: int) -> str:
+    return f"{count / 1e9:.1f} GB"
