@@ -1,0 +1,407 @@
+"""Downloads against the loopback Hub with the real client: what arrives, and what is asked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gui.hub.downloads import Downloads, fetch
+from gui.hub.types import DownloadState, DownloadStatus, ModelSummary, RepoDetails
+from gui.request import ErrorKind, SfumatoError
+from gui.state.models import installed_folders
+from tests.support.hub_downloads import (
+    HASTY,
+    contents,
+    expected,
+    random_bytes,
+    tree_of,
+    variant_of,
+)
+from tests.support.hub_repo import Repo
+from tests.support.hub_server import GOOD_TOKEN, HubServer
+
+ABOUT = RepoDetails(ModelSummary("ada/fog", licence="openrail"), "", description="Mist.")
+WEIGHT = "packages/Unet.mlpackage/Data/weights/weight.bin"
+
+
+def fog(size: int = 3_000_000, **more: bytes | str) -> Repo:
+    files: dict[str, bytes | str] = {
+        "README.md": "# Fog",
+        "packages/Unet.mlpackage/Manifest.json": '{"fileFormatVersion": "1.0.0"}',
+        "packages/Unet.mlpackage/Data/model.mlmodel": random_bytes(70_000, 1),
+        WEIGHT: random_bytes(size, 2),
+        "packages/VAE décodeur.mlpackage/Manifest.json": "{}",
+        "packages/VAE décodeur.mlpackage/leer.bin": b"",
+    }
+    return Repo("ada/fog", files | more)
+
+
+@pytest.fixture
+def downloads(home: Path) -> Callable[..., Downloads]:
+    """Make `Downloads` that are closed at the end; they keep every event in `.events`."""
+    made: list[Downloads] = []
+
+    def make(server: HubServer, **options: object) -> Downloads:
+        events: list[DownloadStatus] = []
+        options = {"backoff": HASTY, "on_change": events.append} | options
+        found = Downloads(endpoint=server.endpoint, **options)  # type: ignore[arg-type]
+        found.events = events  # type: ignore[attr-defined]
+        made.append(found)
+        return found
+
+    yield make  # type: ignore[misc]
+    for one in made:
+        one.close()
+
+
+def get(downloads: Downloads, repo: Repo, folder: str = "packages") -> DownloadStatus:
+    variant = variant_of(repo, folder)
+    status = downloads.start(repo.id, repo.sha, variant, about=ABOUT)
+    return downloads.wait(status.id, 60)
+
+
+def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.005)
+
+
+# What arrives
+
+
+def test_a_model_arrives_whole_and_is_described(hub_server, downloads, home):
+    repo = fog()
+    server = hub_server([repo])
+    status = get(downloads(server), repo)
+
+    assert status.state is DownloadState.DONE, status
+    folder = Path(status.folder)
+    assert folder == home / "data" / "Models" / "ada--fog" / "packages"
+    assert contents(folder) == expected(repo, "packages")
+    sidecar = json.loads((folder / "sfumato.json").read_text("utf-8"))
+    assert sidecar["source_repo"] == "ada/fog"
+    assert sidecar["source_revision"] == repo.sha
+    assert sidecar["card"]["licence"] == "openrail"
+    assert sidecar["hashes"] == expected(repo, "packages")
+    assert "prediction_type" not in sidecar, "left for inference"
+    assert installed_folders(home / "data" / "Models") == [folder]
+    assert not list((home / "data" / "Models" / ".downloads").iterdir())
+    assert status.bytes_done == status.bytes_total == status.bytes_fetched
+    assert status.files_done == status.files_total == 5
+
+
+def test_every_byte_is_asked_for_once_and_pinned_to_the_commit(hub_server, downloads):
+    repo = fog()
+    server = hub_server([repo])
+    get(downloads(server), repo)
+
+    assert server.sent() == sum(b.size for p, b in repo.blobs.items() if p.startswith("packages/"))
+    assert all(f"/{repo.sha}/" in request.path for request in server.log)
+
+
+def test_a_large_file_comes_over_several_connections(hub_server, downloads, monkeypatch):
+    monkeypatch.setattr(fetch, "LARGE", 1 << 20)
+    monkeypatch.setattr(fetch, "PIECE", 1 << 20)
+    repo = fog(8_000_001)
+    server = hub_server([repo])
+    server.fault("/cdn/*", delay=0.1)
+    status = get(downloads(server), repo)
+
+    assert contents(Path(status.folder)) == expected(repo, "packages")
+    asked = [r.range for r in server.log if r.cdn and r.path.endswith("weight.bin")]
+    assert len(set(asked)) == 8
+    assert server.sent(f"ada/fog/{WEIGHT}") == 8_000_001
+
+
+def test_the_token_goes_to_the_hub_and_never_to_the_content_network(hub_server, downloads):
+    repo = fog()
+    repo.gated, repo.granted = "auto", ("ada",)
+    server = hub_server([repo])
+    status = get(downloads(server, token=lambda: GOOD_TOKEN), repo)
+
+    assert status.state is DownloadState.DONE
+    assert {r.authorization for r in server.log if not r.cdn} == {f"Bearer {GOOD_TOKEN}"}
+    assert {r.authorization for r in server.log if r.cdn} == {""}
+
+
+def test_a_newer_revision_replaces_the_model_and_fetches_only_what_changed(
+    hub_server, downloads, home
+):
+    repo = fog()
+    server = hub_server([repo])
+    one = downloads(server)
+    first = get(one, repo)
+    files = {path: blob.content for path, blob in repo.blobs.items()}
+    del files["packages/VAE décodeur.mlpackage/leer.bin"]
+    files["packages/Unet.mlpackage/Data/model.mlmodel"] = random_bytes(80_000, 9)
+    repo.commit(files)
+    server.clear_log()
+    second = get(one, repo)
+
+    assert second.folder == first.folder
+    assert contents(Path(second.folder)) == expected(repo, "packages")
+    assert server.sent() == 80_000
+    assert not list((home / "data" / "Models" / ".downloads").iterdir())
+
+
+def test_files_in_the_hugging_face_cache_are_not_fetched(hub_server, downloads, home):
+    from huggingface_hub import hf_hub_download
+
+    repo = fog()
+    server = hub_server([repo])
+    kept = hf_hub_download(
+        repo.id, WEIGHT, revision=repo.sha, endpoint=server.endpoint,
+        cache_dir=home / "huggingface" / "hub",
+    )  # fmt: skip
+    server.clear_log()
+    status = get(downloads(server), repo)
+
+    assert server.sent(f"ada/fog/{WEIGHT}") == 0
+    assert contents(Path(status.folder)) == expected(repo, "packages")
+    Path(status.folder, WEIGHT.removeprefix("packages/")).write_bytes(b"changed")
+    assert hashlib.sha256(Path(kept).read_bytes()).hexdigest() == repo.blobs[WEIGHT].sha256
+
+
+def test_a_damaged_file_in_the_cache_is_fetched_after_all(hub_server, downloads, home):
+    repo = fog()
+    server = hub_server([repo])
+    blobs = home / "huggingface" / "hub" / "models--ada--fog" / "blobs"
+    blobs.mkdir(parents=True)
+    (blobs / repo.blobs[WEIGHT].sha256).write_bytes(bytes(3_000_000))
+    status = get(downloads(server), repo)
+
+    assert contents(Path(status.folder)) == expected(repo, "packages")
+    assert server.sent(f"ada/fog/{WEIGHT}") == 3_000_000
+
+
+def test_a_file_shared_with_an_installed_variant_is_not_fetched(hub_server, downloads):
+    shared = random_bytes(400_000, 5)
+    repo = Repo(
+        "ada/fog",
+        {
+            "a/Text.mlpackage/weights/weight.bin": shared,
+            "b/Text.mlpackage/weights/weight.bin": shared,
+            "b/Unet.mlpackage/weights/weight.bin": random_bytes(300_000, 6),
+        },
+    )
+    server = hub_server([repo])
+    one = downloads(server)
+    get(one, repo, "a")
+    server.clear_log()
+    status = get(one, repo, "b")
+
+    assert contents(Path(status.folder)) == expected(repo, "b")
+    assert server.sent() == 300_000
+
+
+def test_ten_thousand_small_files(hub_server, downloads):
+    files = {f"packages/U.mlpackage/{k % 100:02}/{k:05}.json": f"[{k}]" for k in range(10_000)}
+    repo = Repo("ada/many", files)
+    server = hub_server([repo])
+    status = get(downloads(server), repo)
+
+    assert status.state is DownloadState.DONE, status
+    assert contents(Path(status.folder)) == expected(repo, "packages")
+    assert server.count("resolve") == 10_000
+
+
+def test_a_checkpoint_for_conversion_lands_in_the_caches(hub_server, downloads, home):
+    repo = Repo(
+        "ada/source",
+        {
+            "model_index.json": "{}",
+            "unet/config.json": "{}",
+            "unet/diffusion_pytorch_model.safetensors": random_bytes(50_000),
+            "unet/diffusion_pytorch_model.bin": b"pickle",
+            "scheduler/scheduler_config.json": "{}",
+        },
+    )
+    server = hub_server([repo])
+    one = downloads(server)
+    status = one.wait(one.start_source(repo.id, repo.sha, tree_of(repo)).id, 30)
+
+    folder = Path(status.folder)
+    assert folder == home / "cache" / "Sources" / "ada--source"
+    found = contents(folder)
+    found.pop(".sfumato-source.json")
+    want = expected(repo)
+    del want["unet/diffusion_pytorch_model.bin"]
+    assert found == want
+
+
+# Pausing, resuming, cancelling, queueing
+
+
+def slow(server: HubServer, speed: float = 2e6) -> None:
+    server.fault("*", bytes_per_second=speed)
+
+
+def begin(downloads: Downloads, repo: Repo) -> str:
+    return downloads.start(repo.id, repo.sha, variant_of(repo, "packages"), about=ABOUT).id
+
+
+def test_pausing_is_quick_and_resuming_goes_on_where_it_was(hub_server, downloads, home):
+    repo = fog(4_000_000)
+    server = hub_server([repo], send_buffer=65536)
+    slow(server)
+    one = downloads(server)
+    name = begin(one, repo)
+    until(lambda: one.status(name).bytes_done > 500_000)
+    started = time.monotonic()
+    status = one.pause(name)
+
+    assert time.monotonic() - started < 0.5
+    assert status.state is DownloadState.PAUSED
+    assert not status.interrupted
+    kept = status.bytes_done
+    assert kept > 500_000
+    assert installed_folders(home / "data" / "Models") == []
+    server.faults.clear()
+    server.clear_log()
+    one.resume(name)
+    status = one.wait(name, 30)
+
+    assert contents(Path(status.folder)) == expected(repo, "packages")
+    again = [r.range for r in server.log if r.path.endswith("weight.bin") and r.cdn]
+    assert len(again) == 1
+    assert again[0].startswith("bytes=") and not again[0].startswith("bytes=0-")
+    assert status.bytes_fetched == status.bytes_total, "nothing came twice"
+
+
+def test_a_paused_download_says_so_in_the_next_process(hub_server, downloads):
+    repo = fog()
+    server = hub_server([repo])
+    slow(server, 1e6)
+    one = downloads(server)
+    name = begin(one, repo)
+    until(lambda: one.status(name).bytes_done > 100_000)
+    one.pause(name)
+    (found,) = downloads(server).all()
+
+    assert (found.id, found.state, found.interrupted) == (name, DownloadState.PAUSED, False)
+    assert found.bytes_done == one.status(name).bytes_done > 0
+
+
+def test_quitting_pauses_and_the_next_start_offers_to_go_on(hub_server, downloads):
+    repo = fog()
+    server = hub_server([repo])
+    slow(server, 1e6)
+    one = downloads(server)
+    name = begin(one, repo)
+    until(lambda: one.status(name).bytes_done > 100_000)
+    one.close()
+    server.faults.clear()
+    two = downloads(server)
+    (found,) = two.all()
+
+    assert (found.state, found.interrupted) == (DownloadState.PAUSED, True)
+    two.resume(name)
+    assert contents(Path(two.wait(name, 30).folder)) == expected(repo, "packages")
+
+
+def test_cancelling_removes_the_partial_files(hub_server, downloads, home):
+    repo = fog()
+    server = hub_server([repo])
+    slow(server, 1e6)
+    one = downloads(server)
+    name = begin(one, repo)
+    until(lambda: one.status(name).bytes_done > 100_000)
+    assert one.cancel(name).state is DownloadState.CANCELLED
+    assert not list((home / "data" / "Models" / ".downloads").iterdir())
+    assert one.all() == ()
+    with pytest.raises(SfumatoError) as caught:
+        downloads(server).resume(name)
+    assert caught.value.kind is ErrorKind.NOT_FOUND
+
+
+def test_downloads_beyond_the_limit_wait_their_turn(hub_server, downloads):
+    repos = [Repo(f"ada/fog{k}", {WEIGHT: random_bytes(400_000, k)}) for k in range(3)]
+    server = hub_server(repos)
+    slow(server, 1e6)
+    one = downloads(server, limit=2)
+    names = [begin(one, repo) for repo in repos]
+    states = [one.status(name).state for name in names]
+
+    assert states[2] is DownloadState.QUEUED
+    for name, repo in zip(names, repos, strict=True):
+        assert contents(Path(one.wait(name, 30).folder)) == expected(repo, "packages")
+    running: set[str] = set()
+    for event in one.events:  # type: ignore[attr-defined]
+        moves = event.state.live and event.state is not DownloadState.QUEUED
+        running = running | {event.id} if moves else running - {event.id}
+        assert len(running) <= 2
+
+
+def test_a_queued_download_can_be_paused_and_cancelled(hub_server, downloads):
+    repos = [Repo(f"ada/fog{k}", {WEIGHT: random_bytes(300_000, k)}) for k in range(3)]
+    server = hub_server(repos)
+    slow(server, 5e5)
+    one = downloads(server, limit=1)
+    first, second, third = (begin(one, repo) for repo in repos)
+    assert one.pause(second).state is DownloadState.PAUSED
+    assert one.cancel(third).state is DownloadState.CANCELLED
+    assert one.wait(first, 30).state is DownloadState.DONE
+    assert one.status(second).state is DownloadState.PAUSED
+    assert server.count("fog1") == server.count("fog2") == 0
+
+
+def test_starting_what_is_already_there_goes_on_with_it(hub_server, downloads):
+    repo = fog()
+    server = hub_server([repo])
+    slow(server, 1e6)
+    one = downloads(server)
+    name = begin(one, repo)
+    until(lambda: one.status(name).bytes_done > 100_000)
+    assert begin(one, repo) == name, "still running"
+    one.pause(name)
+    server.faults.clear()
+    assert begin(one, repo) == name
+    assert one.wait(name, 30).state is DownloadState.DONE
+    assert one.status(name).bytes_fetched == one.status(name).bytes_total
+
+
+def test_two_processes_never_work_on_the_same_download(hub_server, downloads):
+    repo = fog()
+    server = hub_server([repo])
+    slow(server, 1e6)
+    one, two = downloads(server), downloads(server)
+    name = begin(one, repo)
+    until(lambda: one.status(name).bytes_done > 0)
+    with pytest.raises(SfumatoError) as caught:
+        begin(two, repo)
+    assert "Another Sfumato" in caught.value.message
+
+
+def test_progress_is_told_in_order_and_at_most_ten_times_a_second(hub_server, downloads):
+    repo = fog(2_000_000)
+    server = hub_server([repo], send_buffer=65536)
+    slow(server, 2e6)
+    times: list[float] = []
+    seen: list[DownloadStatus] = []
+    inside = threading.Lock()
+
+    def note(status: DownloadStatus) -> None:
+        assert inside.acquire(blocking=False), "one at a time"
+        times.append(time.monotonic())
+        seen.append(status)
+        inside.release()
+
+    one = downloads(server, on_change=note)
+    started = time.monotonic()
+    get(one, repo)
+    seconds = time.monotonic() - started
+    moving = [s for s in seen if s.state is DownloadState.FETCHING]
+
+    assert len(moving) <= 10 * seconds + 2
+    assert len(moving) >= 4
+    assert [s.bytes_done for s in seen] == sorted(s.bytes_done for s in seen)
+    late = moving[-1]
+    assert 5e5 < late.bytes_per_second < 8e6
+    assert late.seconds_left > 0
