@@ -276,10 +276,10 @@ class Section(QWidget):
 
 
 class Segments(QFrame):
-    """A segmented control: one of a few buttons is on; the arrow keys move between them."""
+    """A segmented control: exactly one of a few buttons is on."""
 
     chosen = Signal(int)
-    """By the person or by `choose`."""
+    """By the person or by `choose`; also when that one was on already."""
 
     def __init__(self, name: str, texts: tuple[str, ...]) -> None:
         super().__init__()
@@ -293,9 +293,9 @@ class Segments(QFrame):
             button = QPushButton(text)
             button.setObjectName("segment")
             button.setCheckable(True)
-            button.setAutoExclusive(True)
             button.setChecked(number == 0)
-            button.clicked.connect(lambda *_, number=number: self.chosen.emit(number))
+            # Not an exclusive group of Qt's: there Tab would reach the chosen one alone.
+            button.clicked.connect(lambda *_, number=number: self.choose(number))
             row.addWidget(button, 1)
             self.buttons.append(button)
 
@@ -303,9 +303,9 @@ class Segments(QFrame):
         return next(k for k, button in enumerate(self.buttons) if button.isChecked())
 
     def choose(self, number: int) -> None:
-        if self.current() != number:
-            self.buttons[number].setChecked(True)
-            self.chosen.emit(number)
+        for k, button in enumerate(self.buttons):
+            button.setChecked(k == number)
+        self.chosen.emit(number)
 
 
 class PromptEdit(QPlainTextEdit):

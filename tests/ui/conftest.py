@@ -115,7 +115,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def open_workspace(qtbot, qapp, home, monkeypatch) -> Iterator[Callable]:  # type: ignore[no-untyped-def]
-    """Opens the window (again) on a fake queue and a fake Hub; every window is closed at the end."""
+    """Opens the window (again) on a fake queue and Hub; every window is closed at the end."""
     from gui import app as application
     from gui.state import models
     from tests.support.fake_hub import FakeHub
