@@ -89,9 +89,14 @@ _EVENTS: dict[str, Callable[[Any], Any]] = {
 
 REPEATABLE = frozenset(
     {"search", "details", "picture", "downloads", "installed", "orphans", "account", "machine",
-     "updates", "verify"}
+     "updates", "verify", "start", "start_source", "resume"}
 )  # fmt: skip
-"""Questions that change nothing, so that one lost with the child may be asked again."""
+"""Questions of which a second one does no more than the first, so that one lost with the child may
+be asked again."""
+
+PATIENCE = {"search": 90.0, "details": 90.0, "picture": 60.0, "account": 120.0}
+"""Seconds after which a question counts as lost in the child, which has shorter limits itself for
+everything the network does.  Others may take as long as they need."""
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,9 @@ fetched again another time."""
 _REMEMBERED_DETAILS = 64
 _MACHINE_SECONDS = 30.0
 _PROGRESS_SECONDS = 0.1
+_TOKEN_SECONDS = 3.0
+"""How long questions wait for the keychain, which may be asking the person; then they go without a
+token until there is one."""
 
 Answer = Callable[[dict[str, Any]], Any]
 
@@ -119,7 +122,7 @@ class Service:
             from gui.hub import catalog, downloads  # noqa: F401
             from gui.hub.account import load_token
 
-            self._token, self._token_source = load_token()
+            self._use_token(*load_token())
         except SfumatoError as error:  # a locked keychain: the account says so when it is asked
             print(error.detail or error.message, flush=True)
         except Exception:
@@ -151,7 +154,7 @@ class Service:
             self._cancelled.add(request)
 
     def _work(self, request: int, answer: Answer, message: dict[str, Any]) -> None:
-        self._ready.wait()
+        self._ready.wait(_TOKEN_SECONDS)
         try:
             reply: dict[str, Any] = {"id": request, "result": _plain(answer(message))}
         except Given:
@@ -397,7 +400,8 @@ class Service:
 
     def _use_token(self, token: str | None, source: str) -> None:
         self._token, self._token_source = token or None, source
-        self._the_catalog().token = self._token
+        if self._catalog is not None:
+            self._catalog.token = self._token
 
 
 def _light(found: RepoDetails) -> RepoDetails:

@@ -213,7 +213,6 @@ class DownloadList(QAbstractListModel):
 
     def _on_lost(self, error: SfumatoError, often: bool) -> None:
         """The Hub process died under its downloads: they go on from disk in a new one."""
-        self._starting.clear()
         for status in [s for s in self._rows if s.state.live]:
             if often:
                 self._take(_stopped(status, error))

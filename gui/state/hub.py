@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any, Protocol
 
-from PySide6.QtCore import QObject, QThread, Signal, SignalInstance
+from PySide6.QtCore import QObject, QThread, QTimer, Signal, SignalInstance
 
 from gui.request import ErrorKind, SfumatoError
 
@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 MAX_DEATHS = 3
 DEATHS_SECONDS = 60.0
+LOOK_MS = 5000
+"""How often questions are looked through for those that have waited too long."""
 
 OnResult = Callable[[Any], None]
 OnError = Callable[[SfumatoError], None]
@@ -60,6 +62,7 @@ class _Question:
     arguments: dict[str, Any]
     on_result: OnResult | None
     on_error: OnError | None
+    since: float
 
 
 class HubThread(QThread):
@@ -100,6 +103,9 @@ class HubThread(QThread):
         self._wake_read.setblocking(False)
         self._wake_write.setblocking(False)
         self._arrived.connect(self._on_arrived)
+        self._look = QTimer(self)
+        self._look.setInterval(LOOK_MS)
+        self._look.timeout.connect(self._give_up_on_lost)
 
     # -- from the window's thread -------------------------------------------------------------
 
@@ -129,7 +135,9 @@ class HubThread(QThread):
         request = next(self._numbers)
         if self._closing:
             return request
-        self._questions[request] = _Question(do, rest, on_result, on_error)
+        self._questions[request] = _Question(do, rest, on_result, on_error, time.monotonic())
+        if not self._look.isActive():
+            self._look.start()
         self._put((request, do, rest))
         if not self.isRunning():
             self.start()
@@ -147,6 +155,7 @@ class HubThread(QThread):
             if self._closing:
                 return
             self._closing = True
+        self._look.stop()
         self._questions.clear()
         self._wake()
         self.wait()
@@ -179,6 +188,24 @@ class HubThread(QThread):
                 question.on_error(item.error)
         else:
             self._on_death(*item)
+
+    def _give_up_on_lost(self) -> None:
+        """Nobody waits for ever for a child that has tied itself in a knot."""
+        from gui.hub.client import PATIENCE
+
+        now = time.monotonic()
+        for request, question in list(self._questions.items()):
+            if now - question.since > PATIENCE.get(question.do, float("inf")):
+                self.forget(request)
+                log.warning("the question %r was not answered", question.do)
+                if question.on_error is not None:
+                    question.on_error(
+                        SfumatoError(
+                            ErrorKind.NETWORK, "The Hub does not answer; try again.", question.do
+                        )
+                    )
+        if not self._questions:
+            self._look.stop()
 
     def _on_death(self, error: SfumatoError, often: bool, again: list[int]) -> None:
         """Ask once more what was under way and changes nothing; give up on the rest."""

@@ -41,6 +41,8 @@ PAGES_AT_ONCE = 8
 CHECKS_AT_ONCE = 6
 """Repositories whose files are read at a time to settle a filter."""
 
+_REMEMBERED = 1000
+
 
 @dataclass(frozen=True)
 class CatalogueRow:
@@ -121,7 +123,10 @@ class HubCatalogue(QAbstractListModel):
         self._seen: set[str] = set()
         self._asked_details: dict[str, int] = {}
         self._asked_pictures: dict[str, int] = {}
-        self._no_picture: set[str] = set()
+        self._wanted: list[str] = []
+        # Of rows that a new search took away, and another may bring back.
+        self._known: dict[str, RepoDetails] = {}
+        self._pictures: dict[str, str] = {}
         self._installed: frozenset[str] = frozenset()
         self._downloads: dict[str, DownloadStatus] = {}
         self._typing = QTimer(self)
@@ -196,7 +201,7 @@ class HubCatalogue(QAbstractListModel):
     def want(self, repos: Iterable[str]) -> None:
         """Say which rows are visible.  Their details and pictures are fetched, newest wish first;
         what was wished for before and is not visible any more is let go."""
-        wanted = [repo for repo in repos if repo in self._row_of]
+        self._wanted = wanted = [repo for repo in repos if repo in self._row_of]
         keep = set(wanted)
         for asked in (self._asked_details, self._asked_pictures):
             for repo in [repo for repo in asked if repo not in keep]:
@@ -206,9 +211,14 @@ class HubCatalogue(QAbstractListModel):
             row = self._rows[self._row_of[repo]]
             if row.details is None and not row.problem and repo not in self._asked_details:
                 self._ask_details(repo)
-            tried = repo in self._asked_pictures or repo in self._no_picture
-            if not row.picture and not tried:
+            if repo not in self._pictures and repo not in self._asked_pictures:
                 self._ask_picture(row.summary)
+
+    def forget_problems(self) -> None:
+        """Ask again for what was refused, of the visible rows."""
+        for repo in [row.summary.id for row in self._rows if row.problem]:
+            self._change(repo, problem="")
+        self.want(self._wanted)
 
     def set_installed(self, repos: Iterable[str]) -> None:
         """Repositories of which the library has a variant."""
@@ -228,7 +238,9 @@ class HubCatalogue(QAbstractListModel):
 
     def set_details(self, details: RepoDetails) -> None:
         """Show details that were asked for elsewhere."""
-        self._change(details.summary.id, details=details, problem="")
+        repo = details.summary.id
+        _remember(self._known, repo, details)
+        self._change(repo, details=details, problem="")
 
     # -- searching ----------------------------------------------------------------------------
 
@@ -323,6 +335,7 @@ class HubCatalogue(QAbstractListModel):
         def judged(answer: Any) -> None:
             held.request = 0
             held.details = answer.details
+            _remember(self._known, held.summary.id, answer.details)
             held.fits = bool(answer.fits)
             self.details_arrived.emit(held.summary.id, answer.details)
             self._go_on()
@@ -345,9 +358,13 @@ class HubCatalogue(QAbstractListModel):
 
     def _new_row(self, held: _Held) -> CatalogueRow:
         repo = held.summary.id
+        known = self._known.get(repo)
+        if known is not None and known.revision != held.summary.revision:
+            known = None
         return CatalogueRow(
             held.summary,
-            held.details,
+            held.details or known,
+            self._pictures.get(repo, ""),
             installed=repo in self._installed,
             download=self._downloads.get(repo),
         )
@@ -418,7 +435,7 @@ class HubCatalogue(QAbstractListModel):
     def _ask_details(self, repo: str) -> None:
         def arrived(answer: Any) -> None:
             self._asked_details.pop(repo, None)
-            self._change(repo, details=answer.details, problem="")
+            self.set_details(answer.details)
             self.details_arrived.emit(repo, answer.details)
 
         def failed(error: SfumatoError) -> None:
@@ -435,15 +452,11 @@ class HubCatalogue(QAbstractListModel):
 
         def arrived(path: str) -> None:
             self._asked_pictures.pop(repo, None)
-            if path:
-                self._change(repo, picture=path)
-            else:
-                self._no_picture.add(repo)
+            _remember(self._pictures, repo, path)
+            self._change(repo, picture=path)
 
         def failed(_error: SfumatoError) -> None:
-            # A card without a picture is a card all the same.
-            self._asked_pictures.pop(repo, None)
-            self._no_picture.add(repo)
+            arrived("")  # a card without a picture is a card all the same
 
         self._asked_pictures[repo] = self._hub.ask(
             "picture", arrived, failed, summary=summary.to_json()
@@ -478,6 +491,14 @@ class HubCatalogue(QAbstractListModel):
         if role == Qt.ItemDataRole.ToolTipRole:
             return row.problem or row.summary.id
         return None
+
+
+def _remember(kept: dict[str, Any], repo: str, value: Any) -> None:
+    """Keep the newest of many."""
+    kept.pop(repo, None)
+    kept[repo] = value
+    while len(kept) > _REMEMBERED:
+        del kept[next(iter(kept))]
 
 
 def _stale_text(fetched: str) -> str:

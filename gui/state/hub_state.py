@@ -15,6 +15,7 @@ from PySide6.QtCore import QObject, Signal
 
 from gui import paths
 from gui.hub.types import (
+    Account,
     DownloadState,
     DownloadStatus,
     FileProblem,
@@ -84,11 +85,13 @@ class HubState(QObject):
         self._updates: dict[str, str] = {}
         self._folders: dict[tuple[str, str], str] = {}
         self._machine: Machine | None = None
+        self._signed_in: str | None = None
         self._closed = False
         self.catalogue.details_arrived.connect(self._on_listed_details)
         self.downloads.changed.connect(self._on_download)
         self.downloads.finished.connect(self._on_finished)
         self.downloads.error_raised.connect(self.error_raised)
+        self.account.changed.connect(self._on_account)
         self.hub.event_received.connect(self._on_event)
         self.hub.lost.connect(self._on_lost)
 
@@ -263,6 +266,13 @@ class HubState(QObject):
 
     # -- what the Hub process says ------------------------------------------------------------
 
+    def _on_account(self, account: Account) -> None:
+        """Someone else may see other things: what was refused is asked for again."""
+        name = account.name if account.signed_in else ""
+        if self._signed_in is not None and name != self._signed_in:
+            self.catalogue.forget_problems()
+        self._signed_in = name
+
     def _on_listed_details(self, repo: str, details: RepoDetails) -> None:
         known = self._details.get(repo)
         if known is None or details.probed or not known.probed:
@@ -291,7 +301,9 @@ class HubState(QObject):
         if not Path(status.folder).is_relative_to(paths.models_dir()):
             return  # a checkpoint to convert, which is no model yet
         self._updates.pop(status.folder, None)
-        self.installed.emit(status.folder, self.downloads.is_to_be_used(status))
+        use = self.downloads.is_to_be_used(status)
+        if use or status.folder not in self._folders.values():
+            self.installed.emit(status.folder, use)
         self.installed_changed.emit()
 
     def _on_repaired(self, folder: str) -> None:

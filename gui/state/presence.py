@@ -111,7 +111,7 @@ class Presence(QObject):
 
     def _on_downloaded(self, status: DownloadStatus) -> None:
         if not _is_in_front():
-            self._services.notify("The model is ready", status.title or status.repo)
+            self._services.notify("The download is finished", status.title or status.repo)
 
     def _on_download_failed(self, status: DownloadStatus) -> None:
         if not _is_in_front():

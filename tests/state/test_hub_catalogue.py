@@ -315,6 +315,36 @@ def test_a_row_says_why_its_details_cannot_be_had(make):
     assert hub.count("details") == 1  # asking again would not help
 
 
+def test_what_was_found_out_survives_another_search(make):
+    catalogue, hub = make()
+    hub.pictures["ada/model-0"] = "/pictures/0.jpg"
+    catalogue.refresh()
+    settle(catalogue, hub)
+    catalogue.want(["ada/model-0"])
+    settle(catalogue, hub)
+    catalogue.set_query(SearchQuery(author="ada"))
+    settle(catalogue, hub)
+    assert rows(catalogue, 0).details is not None and rows(catalogue, 0).picture
+    hub.models[0] = replace(hub.models[0], revision="b" * 40)  # the author has changed it
+    catalogue.refresh()
+    settle(catalogue, hub)
+    assert rows(catalogue, 0).details is None
+
+
+def test_what_was_refused_is_asked_for_again_on_request(make):
+    catalogue, hub = make()
+    catalogue.refresh()
+    settle(catalogue, hub)
+    hub.errors["details"] = SfumatoError(ErrorKind.ACCESS, "Sign in first.")
+    catalogue.want(["ada/model-0"])
+    settle(catalogue, hub)
+    assert rows(catalogue, 0).problem
+    hub.errors.clear()
+    catalogue.forget_problems()
+    settle(catalogue, hub)
+    assert not rows(catalogue, 0).problem and rows(catalogue, 0).details is not None
+
+
 def test_installed_and_downloading_models_are_marked(make):
     catalogue, hub = make()
     catalogue.set_installed({"ada/model-2", "ada/model-40"})

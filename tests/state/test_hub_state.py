@@ -171,6 +171,23 @@ def test_signing_in_and_out(state: HubState, hub: FakeHub) -> None:
     assert not state.account.account.signed_in
 
 
+def test_signing_in_asks_again_for_what_was_refused(state: HubState, hub: FakeHub) -> None:
+    hub.accounts["hf_good"] = Account(True, "ada", "keychain")
+    state.account.refresh()
+    state.catalogue.refresh()
+    turn()
+    hub.errors["details"] = SfumatoError(ErrorKind.ACCESS, "Sign in first.")
+    state.catalogue.want(["ada/fog"])
+    turn()
+    assert state.catalogue.row("ada/fog").problem  # type: ignore[union-attr]
+    hub.errors.clear()
+    state.account.sign_in("hf_good")
+    turn()
+    turn()
+    row = state.catalogue.row("ada/fog")
+    assert row is not None and row.details is not None and not row.problem
+
+
 # -- installed models -------------------------------------------------------------------------
 
 
@@ -267,6 +284,27 @@ def test_a_second_model_is_used_only_if_that_was_asked_for(
     hub.models.append(summary("ada/haze"))
     third = fetch(studio, hub, qtbot, "ada/haze", use=True)
     assert studio.model.folder == third != second
+
+
+def test_an_update_is_no_new_model(open_studio, hub: FakeHub, qtbot: QtBot) -> None:
+    folder = install("ada/fog")
+    studio = open_studio()
+    notices = Heard(studio.notice)
+    studio.hub.downloads.start("ada/fog", VARIANT)
+    turn()
+    [download] = [s.id for s in studio.hub.downloads.statuses()]
+    with qtbot.waitSignal(studio.models.refreshed, timeout=5000):
+        hub.finish(download, str(folder))
+    assert notices.all == [] and studio.model.starter
+
+
+def test_a_checkpoint_to_convert_is_no_model(state: HubState, hub: FakeHub) -> None:
+    installed, changed = Heard(state.installed), Heard(state.installed_changed)
+    state.downloads.start_source("ada/fog")
+    turn()
+    [download] = [s.id for s in state.downloads.statuses()]
+    hub.finish(download, str(paths.cache_dir() / "Sources" / "ada--fog"))
+    assert installed.all == changed.all == []
 
 
 def test_updates_are_marked_and_fetched_at_their_revision(

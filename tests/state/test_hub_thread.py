@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from pytestqt.qtbot import QtBot
 
+from gui.hub import client
 from gui.hub.client import HubClient
 from gui.hub.types import DownloadState
 from gui.request import ErrorKind, SfumatoError
@@ -99,6 +100,16 @@ def test_a_child_that_dies_is_replaced(hub: HubThread, ask: Callable, qtbot: QtB
 def test_a_question_that_changes_nothing_is_asked_again(ask: Callable, tmp_path: Path) -> None:
     answer = ask("search", query={}, cursor=str(tmp_path / "once"))
     assert answer.reference == "again"
+
+
+def test_nobody_waits_for_ever(
+    hub: HubThread, ask: Callable, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "PATIENCE", {"hang": 0.2})
+    hub._look.setInterval(50)
+    with pytest.raises(SfumatoError, match="does not answer"):
+        ask("hang")
+    assert len(ask("forgotten")) == 1
 
 
 def test_one_that_may_have_done_something_is_not(ask: Callable) -> None:
