@@ -109,7 +109,9 @@ def model_folders(root: Path) -> Iterator[Path]:
     """Folders that hold a model, at most two levels below `root`; hidden ones are none."""
     for pattern in ("*", "*/*"):
         for folder in sorted(root.glob(pattern)):
-            hidden = any(part.startswith(".") for part in folder.relative_to(root).parts)
+            # A folder that ends in .partial is a conversion under way.
+            parts = folder.relative_to(root).parts
+            hidden = any(part.startswith(".") or part.endswith(".partial") for part in parts)
             if not hidden and folder.suffix not in _PACKAGES and _holds_model(folder):
                 yield folder
 
@@ -345,7 +347,9 @@ def orphans(root: Path | None = None) -> tuple[Orphan, ...]:
         )
     models = set(model_folders(root))
     for top in _children(root):
-        if top.name.startswith(".") or top in models or not top.is_dir():
+        if top.name.startswith(".") or top.suffix == ".partial":
+            continue
+        if top in models or not top.is_dir():
             continue
         inner = [child for child in _children(top) if child.is_dir()]
         if not any(child in models for child in inner):

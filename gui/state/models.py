@@ -185,7 +185,10 @@ def installed_folders(root: Path) -> list[Path]:
     found: list[Path] = []
     for level in (root.glob("*"), root.glob("*/*")):
         for folder in sorted(level):
-            if folder.is_dir() and folder.suffix not in _NO_MODELS and _holds(folder):
+            below = (folder.name, folder.parent.name) if folder.parent != root else (folder.name,)
+            if any(Path(name).suffix in _NO_MODELS for name in below):
+                continue
+            if folder.is_dir() and _holds(folder):
                 found.append(folder)
     return found
 

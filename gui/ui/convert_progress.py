@@ -28,6 +28,9 @@ BAR_STEPS = 1000
 DOT = 18
 LOG_HEIGHT = 150
 
+KEPT = "Finished parts are kept; “Go On” starts with the next one."
+NOTHING_YET = "“Go On” tries again; “Change Options” goes back to the choices."
+
 HEADINGS = {
     ConvertPhase.RUNNING: "Converting “{}”",
     ConvertPhase.STOPPING: "Stopping “{}”",
@@ -146,7 +149,8 @@ class ErrorBox(QFrame):
         self.setVisible(error is not None)
         if error is not None:
             self.statement.setText(error.message)
-            self.advice.setText("Finished parts are kept; “Go On” starts with the next one.")
+            kept = any(row.done for row in status.rows)
+            self.advice.setText(KEPT if kept else NOTHING_YET)
             self._report = f"{error.message}\n[{error.kind.value}]\n{error.detail}".strip() + "\n"
 
 

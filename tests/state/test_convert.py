@@ -185,6 +185,7 @@ def test_the_model_list_shows_no_half_made_models(home, make):
 
     work = partial_folder(make().output)
     (work / "unet.mlpackage").mkdir(parents=True)
+    (work / "model" / "unet.mlpackage").mkdir(parents=True)
     assert installed_folders(paths.models_dir()) == []
 
 
