@@ -19,7 +19,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from gui import __version__, cli_convert
+from gui import __version__, cli_convert, cli_models
 from gui.pipeline.scheduler_names import scheduler_name
 from gui.request import (
     MAX_SEED,
@@ -97,6 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _generate_parser(commands)
     cli_convert.add_parser(commands)
+    cli_models.add_parser(commands)
     inspect = commands.add_parser(
         "inspect", help="say what a model folder holds, and whether it can be used"
     )

@@ -1,0 +1,312 @@
+"""What `sfumato models` does with the Hub and with the models' folder."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gui import cli_models_text as words
+from gui import paths
+from gui.hub.catalog import Catalog, parse_reference, passes
+from gui.hub.details import details
+from gui.hub.downloads import Downloads
+from gui.hub.installed import (
+    folder_bytes,
+    installed,
+    model_folders,
+    repair,
+    update_available,
+    verify,
+)
+from gui.hub.machine import this_machine
+from gui.hub.types import (
+    DownloadState,
+    DownloadStatus,
+    FileProblem,
+    InstalledModel,
+    ModelSummary,
+    RepoDetails,
+    SearchQuery,
+)
+from gui.request import ErrorKind, SfumatoError
+
+if TYPE_CHECKING:
+    from gui.cli_progress import Progress
+
+_TICK = 0.2
+_READERS = 4
+"""File lists that are read at a time where a filter needs them."""
+_MAX_EXAMINED = 1000
+
+
+# Search
+
+
+def results(catalog: Catalog, query: SearchQuery, limit: int) -> Iterator[tuple[ModelSummary, str]]:
+    """Results that pass the filters, and when they are from (empty: now).
+
+    Raises:
+        SfumatoError: NETWORK, ACCESS.
+    """
+    if repo := parse_reference(query.text):  # found even where nothing tags it as a model
+        try:
+            yield catalog.summary(repo), ""
+            return
+        except SfumatoError as error:
+            if error.kind is not ErrorKind.NOT_FOUND or "://" in query.text:
+                raise
+    cursor, given, examined = "", 0, 0
+    while given < limit and examined < _MAX_EXAMINED:
+        page = catalog.search(query, cursor)
+        for model in _passing(catalog, query, page.models):
+            yield model, page.stale
+            given += 1
+            if given == limit:
+                return
+        examined += len(page.models)
+        cursor = page.cursor
+        if not cursor:
+            return
+
+
+def _passing(
+    catalog: Catalog, query: SearchQuery, models: tuple[ModelSummary, ...]
+) -> Iterator[ModelSummary]:
+    machine = this_machine()
+
+    def judge(model: ModelSummary) -> bool:
+        verdict = passes(query, model, None)
+        if verdict is None:
+            try:
+                verdict = passes(query, model, details(catalog, model.id, machine))
+            except SfumatoError:  # gated, or gone since: it cannot be shown to fit
+                verdict = False
+        return bool(verdict)
+
+    with ThreadPoolExecutor(_READERS) as pool:
+        for model, good in zip(models, pool.map(judge, models), strict=True):
+            if good:
+                yield model
+
+
+class _Pinned(Catalog):
+    """A catalogue in which one repository stands at another commit than its newest."""
+
+    def __init__(self, catalog: Catalog, commit: str) -> None:
+        super().__init__(catalog.endpoint, catalog.token)
+        self._pinned = commit
+
+    def summary(self, repo: str) -> ModelSummary:
+        return replace(super().summary(repo), revision=self._pinned)
+
+
+def details_at(
+    catalog: Catalog, reference: str, revision: str = "", *, probe: bool = True
+) -> RepoDetails:
+    """What can be had of a repository.
+
+    Args:
+        reference: ``owner/name`` or an address.
+        revision: branch, tag or commit; empty: the newest.
+
+    Raises:
+        SfumatoError: BAD_REQUEST, NOT_FOUND, ACCESS, NETWORK.
+    """
+    repo = parse_reference(reference)
+    if repo is None:
+        raise SfumatoError(
+            ErrorKind.BAD_REQUEST,
+            f"“{reference}” does not name a model on the Hub; names look like owner/name.",
+        )
+    if revision:
+        catalog = _Pinned(catalog, catalog.tree(repo, revision).revision)
+    return details(catalog, repo, this_machine(), probe)
+
+
+# Downloads
+
+
+def fetch(
+    start: Callable[[Downloads], DownloadStatus],
+    catalog: Catalog,
+    progress: Progress,
+    again: str,
+) -> DownloadStatus | None:
+    """Run one download to its end; None: stopped with Ctrl-C, and kept.
+
+    Args:
+        start: starts it.
+        again: the command that goes on with it.
+
+    Raises:
+        SfumatoError: what it failed with; what was fetched is kept.
+    """
+    try:
+        with Downloads(endpoint=catalog.endpoint, token=lambda: catalog.token) as downloads:
+            status = start(downloads)
+            while status.state.live:
+                part = status.bytes_done / status.bytes_total if status.bytes_total else 0.0
+                progress.bar(min(part, 1.0), words.download_text(status))
+                status = downloads.wait(status.id, _TICK)
+    except KeyboardInterrupt:
+        progress.line(f"Stopped; what was fetched is kept.  `{again}` goes on from there.")
+        return None
+    finally:
+        progress.clear()
+    if status.state is DownloadState.DONE:
+        return status
+    raise status.error or SfumatoError(
+        ErrorKind.NETWORK, f"The download has stopped; `{again}` goes on with it."
+    )
+
+
+def unfinished() -> tuple[DownloadStatus, ...]:
+    with Downloads() as downloads:
+        return downloads.all()
+
+
+# The library
+
+
+def library() -> tuple[list[InstalledModel], tuple[DownloadStatus, ...]]:
+    """Every model in the models' folder (without a repository where it came from elsewhere), and
+    downloads that can go on."""
+    known = {model.folder: model for model in installed(paths.models_dir())}
+    found = [
+        known.get(str(folder)) or InstalledModel(str(folder), "", "", "", folder_bytes(folder))
+        for folder in model_folders(paths.models_dir())
+    ]
+    return found, unfinished()
+
+
+def updates(catalog: Catalog, models: list[InstalledModel]) -> dict[str, str]:
+    """New revisions by folder.
+
+    Raises:
+        SfumatoError: NETWORK.
+    """
+    newer = {}
+    for model in models:
+        if not model.repo:
+            continue
+        try:
+            revision = update_available(catalog, model)
+        except SfumatoError as error:
+            if error.kind is ErrorKind.NETWORK:
+                raise
+            continue  # gone from the Hub, or closed to us: nothing to update to
+        if revision:
+            newer[model.folder] = revision
+    return newer
+
+
+def chosen_models(model: str, variant: str = "", *, or_all: bool = False) -> list[InstalledModel]:
+    """The installed model that was named, or all that came from the Hub.
+
+    Raises:
+        SfumatoError: NOT_FOUND; BAD_REQUEST where several are meant.
+    """
+    models, _ = library()
+    if not model and or_all:
+        return [m for m in models if m.repo]
+    return [_named(model, variant, models)]
+
+
+def _named(text: str, variant: str, models: list[InstalledModel]) -> InstalledModel:
+    folder = Path(text).expanduser().absolute()
+    repo = parse_reference(text)
+    for model in models:
+        if Path(model.folder) == folder or (folder.exists() and folder.samefile(model.folder)):
+            return model
+    found = [m for m in models if m.repo == repo and variant in ("", m.variant)]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise SfumatoError(
+            ErrorKind.NOT_FOUND,
+            f"There is no installed model {text}; `sfumato models list` says what there is.",
+        )
+    names = ", ".join(m.variant for m in found)
+    raise SfumatoError(
+        ErrorKind.BAD_REQUEST, f"Several variants of {text} are installed; add --variant: {names}."
+    )
+
+
+def verify_model(model: InstalledModel, progress: Progress) -> tuple[FileProblem, ...]:
+    """Raises SfumatoError (NOT_FOUND) where nothing says what the files should be."""
+    name = Path(model.folder).name
+    try:
+        return verify(Path(model.folder), lambda part: progress.bar(part, f"checking {name}"))
+    finally:
+        progress.clear()
+
+
+def repair_model(
+    model: InstalledModel,
+    problems: tuple[FileProblem, ...],
+    catalog: Catalog,
+    progress: Progress,
+) -> DownloadStatus | None:
+    """Fetch bad files again; None: stopped with Ctrl-C.
+
+    Raises:
+        SfumatoError: NETWORK, ACCESS, NOT_FOUND, STORAGE.
+    """
+
+    def start(downloads: Downloads) -> DownloadStatus:
+        status = repair(downloads, catalog, Path(model.folder), problems)
+        assert status is not None  # there are problems
+        return status
+
+    return fetch(start, catalog, progress, f"sfumato models verify --repair {model.repo}")
+
+
+def to_remove(text: str, variant: str) -> tuple[Path, str, int]:
+    """Folder, name and size of what was named: a model, or an unfinished download.
+
+    Raises:
+        SfumatoError: NOT_FOUND, BAD_REQUEST.
+    """
+    models, downloads = library()
+    try:
+        model = _named(text, variant, models)
+    except SfumatoError as error:
+        repo = parse_reference(text)
+        left = [d for d in downloads if d.repo == repo and variant in ("", d.variant)]
+        if error.kind is not ErrorKind.NOT_FOUND or len(left) != 1:
+            raise
+        folder = paths.models_dir() / ".downloads" / left[0].id
+        return folder, f"the unfinished download of {repo}", left[0].bytes_done
+    folder = Path(model.folder)
+    return folder, model.repo or folder.name, model.bytes
+
+
+def delete(folder: Path) -> None:
+    """Delete a model or a download's folder: all of it, or it stays as it was.
+
+    Raises:
+        SfumatoError: STORAGE.
+    """
+    try:
+        if folder.is_symlink():
+            folder.unlink()
+            return
+        # Under a hidden name first: what is deleted half-way must not look like a model.
+        doomed = folder.with_name(f".removed-{uuid.uuid4().hex[:8]}")
+        folder.rename(doomed)
+        shutil.rmtree(doomed)
+        if folder.parent != paths.models_dir():
+            with contextlib.suppress(OSError):  # other variants are still in it
+                folder.parent.rmdir()
+    except OSError as error:
+        raise SfumatoError(
+            ErrorKind.STORAGE,
+            f"{folder} could not be deleted; check that you may write to it.",
+            repr(error),
+        ) from error
