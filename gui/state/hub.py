@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any, Protocol
 
-from PySide6.QtCore import QObject, QThread, QTimer, Signal, SignalInstance
+from PySide6.QtCore import QObject, QThread, QTimer, Signal
 
 from gui.request import ErrorKind, SfumatoError
 
@@ -39,9 +39,10 @@ OnError = Callable[[SfumatoError], None]
 class Hub(Protocol):
     """What the rest of `gui.state` needs of the Hub: `HubThread`, or a stand-in in tests."""
 
-    event_received: SignalInstance
-    lost: SignalInstance
-    started_up: SignalInstance
+    # Signals, which PySide's stubs describe as one thing and make another.
+    event_received: Any
+    lost: Any
+    started_up: Any
 
     def ask(
         self,

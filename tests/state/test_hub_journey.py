@@ -117,7 +117,8 @@ def test_a_killed_hub_process_loses_no_download(
         pass
     assert studio.hub.hub.pid not in (0, first)
     assert errors == []  # nothing a person has to know
-    folder = Path(finished.args[0].folder)
+    [status] = finished.args or []
+    folder = Path(status.folder)
     assert contents(folder) == offered(server.repos["slow/model"])
 
 
@@ -141,7 +142,8 @@ def test_quitting_pauses_and_the_next_start_offers_to_go_on(
     server.clear_log()
     with qtbot.waitSignal(second.hub.downloads.finished, timeout=PATIENCE) as finished:
         second.hub.downloads.resume(download)
-    assert contents(Path(finished.args[0].folder)) == offered(server.repos["slow/model"])
+    [status] = finished.args or []
+    assert contents(Path(status.folder)) == offered(server.repos["slow/model"])
     # What was there was not fetched again, up to the last block of each connection.
     assert server.sent("slow/model") < left.bytes_total - left.bytes_done + 8 * 2**20
 
