@@ -103,6 +103,8 @@ class HttpProbe:
         if known is not None:
             return known
         data = self._fetch(file, start, length)
+        if length == file.size and not _is_genuine(file, data):
+            raise _nonsense(file, "its hash is another")
         _remember(entry, data)
         return data
 
@@ -139,6 +141,8 @@ def _body(response: httpx2.Response, file: RemoteFile, start: int, length: int) 
     skip = 0 if status == 206 else start
     if skip > MAX_READ:
         raise _nonsense(file, f"status {status} to a range from {start}")
+    if status != 206 and "html" in response.headers.get("Content-Type", ""):
+        raise _nonsense(file, "a web page")
     if status == 206:
         said = response.headers.get("Content-Range", "")
         if not said.startswith(f"bytes {start}-"):
@@ -151,6 +155,16 @@ def _body(response: httpx2.Response, file: RemoteFile, start: int, length: int) 
     if len(data) < skip + length:
         raise _nonsense(file, f"{len(data)} bytes, {skip + length} wanted")
     return bytes(data[skip : skip + length])
+
+
+def _is_genuine(file: RemoteFile, data: bytes) -> bool:
+    """Whether a whole file has the hash that the Hub lists; true where it lists none."""
+    if file.sha256:
+        return hashlib.sha256(data).hexdigest() == file.sha256
+    if file.blob:  # git's name: the hash of a header and the contents
+        header = f"blob {len(data)}\0".encode()
+        return hashlib.sha1(header + data, usedforsecurity=False).hexdigest() == file.blob
+    return True
 
 
 def _nonsense(file: RemoteFile, detail: str) -> SfumatoError:

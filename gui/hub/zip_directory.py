@@ -90,15 +90,14 @@ def _locate(
     else:
         raise _bad(archive, "is no zip or is cut short", "no end record")
     _, disk, first, here, count, length, offset, _ = record
-    if count != 0xFFFF and length != 0xFFFFFFFF and offset != 0xFFFFFFFF:
+    has_64 = at >= _LOCATOR.size and tail[at - _LOCATOR.size :].startswith(b"PK\x06\x07")
+    if not has_64:
+        if count == 0xFFFF or length == 0xFFFFFFFF or offset == 0xFFFFFFFF:
+            raise _bad(archive, "is damaged", "no 64-bit end record")
         if disk or first or here != count:
             raise _bad(archive, "is one part of several", f"disk {disk}")
         return count, length, offset, start + at
-    if at < _LOCATOR.size:
-        raise _bad(archive, "is damaged", "no room for a 64-bit end record")
-    mark, _, place, disks = _LOCATOR.unpack_from(tail, at - _LOCATOR.size)
-    if mark != b"PK\x06\x07":
-        raise _bad(archive, "is damaged", "no 64-bit end record")
+    _, _, place, disks = _LOCATOR.unpack_from(tail, at - _LOCATOR.size)
     if disks > 1:
         raise _bad(archive, "is one part of several", f"{disks} disks")
     if not 0 <= place <= start + at - _LOCATOR.size - _END64.size:
