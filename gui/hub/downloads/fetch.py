@@ -15,6 +15,13 @@ from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    GatedRepoError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
 from gui.hub import errors
 from gui.hub.downloads.hashing import FileHash
 from gui.hub.downloads.journal import Journal, Ranges, file_key
@@ -67,6 +74,8 @@ class FileState:
         """The server does not do ranges for it: one connection fetches it from its front."""
         self.refetched = False
         """It came damaged once already."""
+        self.damaged = False
+        """To be fetched again, once nobody is at it any more."""
         self.done = False
 
     def pieces(self) -> list[Piece]:
@@ -128,6 +137,7 @@ class Fetch:
             _file_state(file, folder, plan.local_path(file), journal) for file in plan.variant.files
         ]
         self._left = len(self.files)
+        self._bytes_total = plan.bytes_total
         self.bytes_done = sum(state.ranges.total for state in self.files)
 
     # -- for the thread that runs the download -----------------------------------------------
@@ -159,7 +169,7 @@ class Fetch:
     @property
     def all_bytes(self) -> bool:
         """Whether every byte is there, and only checking is left."""
-        return all(s.ranges.total >= s.file.size for s in self.files)
+        return self.bytes_done >= self._bytes_total
 
     def stop(self) -> None:
         """Hand out nothing more and end what is under way."""
@@ -232,10 +242,11 @@ class Fetch:
         state = piece.state
         if state.done:
             return
-        if state.whole:
-            # One connection only, and none beside it that still writes.
+        if state.whole or state.damaged:
+            # From the beginning, or over one connection only; not beside one that still writes.
             self._pending = deque(p for p in self._pending if p.state is not state)
             if not state.in_flight:
+                state.damaged = False
                 size = state.file.size
                 self._pending.extendleft(state.pieces() or [Piece(state, size, size)])
             return
@@ -253,7 +264,20 @@ class Fetch:
         # huggingface_hub's errors are OSErrors too, without a number.
         if isinstance(error, OSError) and error.errno is not None:
             return storage_error(error, state.path)
-        return errors.translate(error, self._repo)
+        found = errors.translate(error, self._repo)
+        # To those not signed in the Hub says "unauthorized" of what it does not have; of something
+        # that could be read a moment ago we know better.
+        gone = isinstance(error, RepositoryNotFoundError) or self._transport.anonymous
+        unheard = found.kind in (ErrorKind.ACCESS, ErrorKind.NOT_FOUND) and gone
+        known = isinstance(error, (GatedRepoError, EntryNotFoundError, RevisionNotFoundError))
+        if unheard and self.bytes_done and not known:
+            return SfumatoError(
+                ErrorKind.NOT_FOUND,
+                f"“{self._repo}” has been taken off the Hub, or made private; what was fetched is "
+                "kept, in case it comes back.",
+                found.detail,
+            )
+        return found
 
     def _fetch(self, piece: Piece) -> None:
         """Fetch, write, record and hash a piece; settle the file when that was its last."""
@@ -355,8 +379,7 @@ class Fetch:
                 f"{state.local}: hash differs from {digest_of(state.file)}",
             )
             return
-        state.refetched = True
-        self._pending.extend(state.pieces())
+        state.refetched = state.damaged = True
 
 
 def _file_state(file: RemoteFile, folder: Path, local: str, journal: Journal) -> FileState:

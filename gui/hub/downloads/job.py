@@ -308,14 +308,11 @@ class Job:
             if fetch.complete:
                 return
             now = time.monotonic()
-            if now - last_time < TICK_SECONDS:
-                continue
-            self._measure(now - last_time, fetch.bytes_fetched - last_bytes)
-            last_time, last_bytes = now, fetch.bytes_fetched
-            state = _activity(fetch, now)
-            if state is self.state:
+            self._become(_activity(fetch, now))
+            if now - last_time >= TICK_SECONDS:
+                self._measure(now - last_time, fetch.bytes_fetched - last_bytes)
+                last_time, last_bytes = now, fetch.bytes_fetched
                 self._around.notify(self.status())
-            self._become(state)
 
     def _measure(self, seconds: float, count: int) -> None:
         speed = count / seconds

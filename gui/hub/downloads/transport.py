@@ -91,6 +91,11 @@ class Transport:
         self._endpoint = session.endpoint_or_default(endpoint)
         self._token = token
 
+    @property
+    def anonymous(self) -> bool:
+        """Whether nobody is signed in."""
+        return not self._token()
+
     @contextlib.contextmanager
     def open(
         self, file: RemoteFile, start: int, end: int, whole: bool = False
