@@ -77,6 +77,9 @@ class CatalogueState:
     checking: int = 0
     """Results held back until their files have been read."""
     loading_more: bool = False
+    resting: bool = False
+    """So many results were looked through for so few that fit, that going on is left to the person
+    (`HubCatalogue.look_further`)."""
     reference: str = ""
     """``owner/name`` where the text named one repository, the only row."""
 
@@ -188,12 +191,19 @@ class HubCatalogue(QAbstractListModel):
             self.refresh()
 
     def canFetchMore(self, parent: _Index = QModelIndex()) -> bool:  # noqa: B008
-        resting = not self._searching and not self._line and self._state.phase != "error"
-        return not parent.isValid() and bool(self._cursor) and resting
+        idle = not self._searching and not self._line and self._state.phase != "error"
+        wanted = bool(self._cursor) and not self._state.resting
+        return not parent.isValid() and idle and wanted
 
     def fetchMore(self, parent: _Index = QModelIndex()) -> None:  # noqa: B008
         """Get the next page, or as many as give the next screenful of fitting rows."""
         if self.canFetchMore(parent):
+            self._begin_round()
+
+    def look_further(self) -> None:
+        """Go on looking where the search has come to rest for want of results that fit."""
+        if self._state.resting and self._cursor:
+            self._set(replace(self._state, resting=False))
             self._begin_round()
 
     # -- what the view shows ------------------------------------------------------------------
@@ -321,12 +331,12 @@ class HubCatalogue(QAbstractListModel):
         if self._line or self._searching:
             self._settle(loading=True)
             return
-        gained = len(self._rows) - self._rows_before
-        if self._cursor and gained < SCREENFUL and self._pages_in_a_row < PAGES_AT_ONCE:
+        few = len(self._rows) - self._rows_before < SCREENFUL and bool(self._cursor)
+        if few and self._pages_in_a_row < PAGES_AT_ONCE:
             self._settle(loading=True)
             self._fetch()
         else:
-            self._settle(loading=False)
+            self._settle(loading=False, resting=few)
 
     def _check(self, held: _Held) -> None:
         """Read a repository's files to see whether it passes the filters."""
@@ -379,7 +389,7 @@ class HubCatalogue(QAbstractListModel):
             self._rows.append(row)
         self.endInsertRows()
 
-    def _settle(self, loading: bool) -> None:
+    def _settle(self, loading: bool, resting: bool = False) -> None:
         """Say where the search stands, now that rows may have come."""
         state = self._state
         phase = state.phase
@@ -397,6 +407,7 @@ class HubCatalogue(QAbstractListModel):
                 more=bool(self._cursor),
                 checking=checking,
                 loading_more=loading and bool(self._rows),
+                resting=resting,
             )
         )
 

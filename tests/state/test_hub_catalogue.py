@@ -220,7 +220,9 @@ def test_a_hopeless_filter_stops_looking_after_a_while(make):
     assert hub.count("search") == PAGES_AT_ONCE
     assert catalogue.state.phase == "empty" and catalogue.state.more
     assert catalogue.state.message == f"Looked through {30 * PAGES_AT_ONCE} models, none fits."
-    catalogue.fetchMore()  # the person wants to look further
+    assert catalogue.state.resting and not catalogue.canFetchMore()  # whatever the view asks for
+    catalogue.look_further()
+    assert not catalogue.state.resting
     settle(catalogue, hub)
     assert catalogue.state.examined == len(hub.models) and not catalogue.state.more
 
