@@ -105,8 +105,9 @@ def family_by_sizes(weights: Mapping[ComponentKind, int], hinted: Family) -> Fam
     """From bytes of weights per network.
 
     A second text encoder means XL, a transformer SD3.  SD1 and SD2 differ in the text encoder
-    only, and only as far as its compression is known: every pair of published storage widths is
-    tried, and the family is believed if all that fit agree, or if the name agrees with one.
+    only, and only as far as its compression is known: every published storage width is tried that
+    compresses it no more than the UNet (converters compress the UNet, or both).  The family is
+    believed if all that fit agree, or if the name agrees with one.
     """
     if K.MMDIT in weights or K.TEXT_ENCODER_T5 in weights:
         return Family.SD3
@@ -123,6 +124,7 @@ def family_by_sizes(weights: Mapping[ComponentKind, int], hinted: Family) -> Fam
         for width in _WIDTHS
         if _near(encoder, (parameters - embeddings) * width + embeddings * max(width, 2.0))
         and _plausible(unet, family)
+        and width > (1 - CLOSE) * unet / UNET_PARAMETERS[family]
     }
     if len(fitting) == 1:
         return fitting.pop()
