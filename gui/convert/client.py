@@ -39,6 +39,8 @@ class Outlook:
 
     estimate: Estimate
     refusal: SfumatoError | None = None
+    checked: bool = True
+    """False: whether it would be refused is still being looked at."""
 
 
 @dataclass(frozen=True)
@@ -80,14 +82,19 @@ class ConvertClient:
         """What a source is.  Raises SfumatoError."""
         return SourceInfo.from_json(self._ask({"do": "look", "path": path}))
 
-    def outlook(self, request: ConvertRequest) -> Outlook:
+    def estimate(self, request: ConvertRequest) -> Estimate:
         """What a conversion would take.  Raises SfumatoError where not even that can be told."""
-        result = self._ask({"do": "estimate", "request": request.to_json()})
-        refusal = result.get("refusal")
-        return Outlook(
-            Estimate.from_json(result["estimate"]),
-            SfumatoError.from_json(refusal) if refusal else None,
-        )
+        return Estimate.from_json(self._ask({"do": "estimate", "request": request.to_json()}))
+
+    def refusal(self, request: ConvertRequest) -> SfumatoError | None:
+        """Why a conversion would be refused.  The first time this takes seconds, for it holds the
+        source's weights against the networks they belong to."""
+        refusal = self._ask({"do": "check", "request": request.to_json()}).get("refusal")
+        return SfumatoError.from_json(refusal) if refusal else None
+
+    def outlook(self, request: ConvertRequest) -> Outlook:
+        """Both."""
+        return Outlook(self.estimate(request), self.refusal(request))
 
     def convert(
         self,

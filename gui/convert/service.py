@@ -5,9 +5,9 @@ conversion and the end of the window ends this process at once.  What a conversi
 then lies in its work folder, and the next one goes on from there.
 
 Messages, one JSON object each.  To here: ``{"do": "look", "id", "path"}``, ``{"do": "estimate",
-"id", "request"}``, ``{"do": "convert", "request"}`` (once), ``{"do": "cancel"}``.  From here:
-``{"id", "result"}`` or ``{"id", "error"}``; ``{"event": "progress", "progress"}``; ``{"event":
-"ended", "ended"}``, after which the process ends.
+"id", "request"}``, likewise ``check``; ``{"do": "convert", "request"}`` once; ``{"do": "cancel"}``.
+From here: ``{"id", "result"}`` or ``{"id", "error"}``; ``{"event": "progress", "progress"}``;
+``{"event": "ended", "ended"}``, after which the process ends.
 """
 
 from __future__ import annotations
@@ -154,23 +154,24 @@ class Service:
         self._send(answer)
 
     def _result(self, message: dict[str, Any]) -> dict[str, Any]:
-        """What a question is answered with.  An estimate carries the refusal, if there is one, so
-        that the person sees both."""
-        if message.get("do") == "look":
+        """What a question is answered with."""
+        what = message.get("do")
+        if what == "look":
             return self._backend.look(Path(message["path"])).to_json()
-        if message.get("do") != "estimate":
-            raise ValueError(f"unknown message: {message!r}")
         request = ConvertRequest.from_json(message["request"])
         info = self._backend.look(Path(request.source))
-        refusal = None
+        if what == "estimate":
+            return self._backend.estimate(request, info).to_json()
+        if what == "check":
+            return {"refusal": self._refusal(request, info)}
+        raise ValueError(f"unknown message: {message!r}")
+
+    def _refusal(self, request: ConvertRequest, info: SourceInfo) -> dict[str, str] | None:
         try:
             self._backend.check(request, info)
         except SfumatoError as error:
-            refusal = error.to_json()
-        return {
-            "estimate": self._backend.estimate(request, info).to_json(),
-            "refusal": refusal,
-        }
+            return error.to_json()
+        return None
 
     def _convert(self, message: dict[str, Any]) -> None:
         with contextlib.suppress(OSError):

@@ -6,6 +6,7 @@ method of `ConvertState` belongs to the thread that made it (the window's).
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import shutil
 import threading
@@ -96,7 +97,9 @@ class _Look(QThread):
             if what == "look":
                 answer: object = self._client.look(subject)
             else:
-                answer = self._client.outlook(subject)
+                estimate = self._client.estimate(subject)
+                self.estimated.emit(ticket, Outlook(estimate, checked=False))
+                answer = Outlook(estimate, self._client.refusal(subject))
         except SfumatoError as error:
             answer = error
         if not self._closing:
@@ -107,6 +110,12 @@ def _this_machine() -> Machine:
     from gui.hub.machine import this_machine
 
     return this_machine()
+
+
+def _make_models_folder() -> None:
+    # Where it cannot be made, the converter's check says so in a sentence.
+    with contextlib.suppress(OSError):
+        paths.models_dir().mkdir(parents=True, exist_ok=True)
 
 
 class _Work(QThread):
@@ -143,7 +152,7 @@ class ConvertState(QObject):
     """The `SourceInfo` of the path asked for last."""
     look_failed = Signal(object)
     estimated = Signal(object)
-    """The `Outlook` of the request asked for last."""
+    """The `Outlook` of the request asked for last; often twice, unchecked and checked."""
     estimate_failed = Signal(object)
     machine_known = Signal(object)
     status_changed = Signal(object)
@@ -217,6 +226,7 @@ class ConvertState(QObject):
 
     def estimate(self, request: ConvertRequest) -> None:
         """Find out what a conversion would take, once nothing has changed for a moment."""
+        _make_models_folder()
         self._to_estimate = request
         self._delay.start()
 
@@ -262,7 +272,8 @@ class ConvertState(QObject):
         self._pausing = False
         self._measured_from = None
         self._begun = time.monotonic()
-        paths.models_dir().mkdir(parents=True, exist_ok=True)
+        _make_models_folder()
+        self.rest()
         self._work = _Work(request, self._estimate if same else None, self)
         self._work.progressed.connect(self._on_progress)
         self._work.ended.connect(self._on_ended)

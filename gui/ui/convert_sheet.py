@@ -261,8 +261,9 @@ class ConvertSheet(QDialog):
     def _on_estimated(self, outlook: Outlook) -> None:
         if not self.options.isEnabled():
             return
-        self._refused = outlook.refusal is not None
-        self.estimate.setText(estimate_text(outlook.estimate))
+        self._refused = outlook.refusal is not None or not outlook.checked
+        checking = "" if outlook.checked else " · checking the weights…"
+        self.estimate.setText(estimate_text(outlook.estimate) + checking)
         texts = [outlook.refusal.message] if outlook.refusal else list(outlook.estimate.warnings)
         self.warning.setText("\n".join(texts))
         self.warning.setVisible(bool(texts))

@@ -100,8 +100,8 @@ def test_an_estimate_waits_until_the_person_has_stopped_changing_things(qtbot, s
         state.estimate(replace(request, compression=compression))
     qtbot.waitUntil(lambda: bool(seen), timeout=10000)
     qtbot.wait(300)
-    (outlook,) = seen
-    assert outlook.estimate.disk_bytes == 1_040_000_000
+    assert [outlook.estimate.disk_bytes for outlook in seen] == [1_040_000_000] * 2
+    assert [outlook.checked for outlook in seen] == [False, True]
 
 
 def test_a_conversion_from_start_to_finish(qtbot, state, make):
