@@ -1,0 +1,56 @@
+"""Shared by the tests of conversion: a home of their own, and tiny checkpoints written once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from safetensors import safe_open
+
+from gui.request import SfumatoError
+from tests.support import tiny_checkpoints
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SFUMATO_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The diffusers folder of a kind; shared, so only to be read."""
+    root = tmp_path_factory.mktemp("folders")
+
+    def folder(kind: str) -> Path:
+        path = root / kind
+        return path if path.exists() else tiny_checkpoints.save_folder(kind, path)
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_single(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The single file of a kind, in the original layout; shared, so only to be read."""
+    root = tmp_path_factory.mktemp("singles")
+
+    def single(kind: str) -> Path:
+        path = root / f"{kind}.safetensors"
+        return path if path.exists() else tiny_checkpoints.save_single(kind, path)
+
+    return single
+
+
+def refusal(error: pytest.ExceptionInfo[SfumatoError]) -> str:
+    """The sentence a person reads; checked to be one."""
+    text = error.value.message
+    assert text.endswith(".")
+    assert "\n" not in text
+    assert "Traceback" not in text
+    return text
+
+
+def file_keys(path: Path) -> set[str]:
+    with safe_open(str(path), "pt") as file:
+        return set(file.keys())
