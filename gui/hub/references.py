@@ -32,7 +32,7 @@ def parse_reference(text: str) -> str | None:
     if "://" not in text:
         if text.split("/")[0].lower() not in (*_HOSTS, *_own_hosts()):
             parts = text.split("/")
-            return _repository(parts) if len(parts) == 2 else None
+            return _good(*parts) if len(parts) == 2 else None
         text = f"https://{text}"
     try:
         split = urlsplit(text)
@@ -59,6 +59,10 @@ def _repository(parts: list[str]) -> str | None:
         parts = parts[1:]
     if len(parts) < 2 or parts[0].lower() in _NOT_OWNERS:
         return None
-    owner, name = parts[0], parts[1].removesuffix(".git")
+    return _good(parts[0], parts[1])
+
+
+def _good(owner: str, name: str) -> str | None:
+    name = name.removesuffix(".git")
     good = all(_PART.fullmatch(p) and "--" not in p and ".." not in p for p in (owner, name))
     return f"{owner}/{name}" if good else None

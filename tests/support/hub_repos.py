@@ -250,7 +250,7 @@ def junk() -> list[Repo]:
     return [
         Repo("speech/whisper-base-coreml", whisper, likes=400, downloads=99000, trending=50,
              tags=("coreml", "whisper"), pipeline_tag="automatic-speech-recognition"),
-        Repo("chat/coreml-Llama-3-8B", llama, likes=350, downloads=80000, trending=40,
+        Repo("talk/coreml-Llama-3-8B", llama, likes=350, downloads=80000, trending=40,
              tags=("coreml", "llama"), pipeline_tag="text-generation"),
         Repo("vision/yolov8-coreml", yolo, likes=120, downloads=900, tags=("coreml",)),
         Repo("enlarge/coreml-RealESRGAN-x4", upscaler, likes=18, downloads=77,

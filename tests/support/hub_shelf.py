@@ -55,7 +55,7 @@ def packages(kind: str, prefix: str = "") -> dict[str, Content]:
 
     Args:
         kind: ``original``, ``split_einsum``, ``split_einsum_v2``, ``xl``, ``control``, ``chunks``
-            or ``palettized`` (split_einsum, the UNet in a 6-bit palette).
+            or ``palettized`` (split_einsum_v2, the UNet in a 6-bit palette).
     """
     return {
         prefix + path: content
@@ -91,7 +91,7 @@ def package_folder(kind: str) -> Path:
 def _palettize(folder: Path) -> None:
     import coremltools as ct
 
-    shutil.copytree(package_folder("split_einsum"), folder)
+    shutil.copytree(package_folder("split_einsum_v2"), folder)
     (folder / "sfumato.json").unlink()
     (unet,) = folder.glob("*_unet.mlpackage")
     optimize: Any = ct.optimize.coreml  # type: ignore[attr-defined]

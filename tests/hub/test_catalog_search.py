@@ -1,0 +1,248 @@
+"""Search against a Hub with layouts like the real one's, through the real client library."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+
+from gui.coreml.model import Attention, Family
+from gui.hub.catalog import Catalog, passes
+from gui.hub.types import (
+    Level,
+    ModelKind,
+    ModelSummary,
+    RepoDetails,
+    SearchQuery,
+    Sort,
+    Variant,
+    Verdict,
+)
+from gui.request import ErrorKind, SfumatoError
+from tests.support.hub_repo import Repo
+from tests.support.hub_repos import crowd, standard_repos
+from tests.support.hub_server import HubServer
+
+Start = Callable[..., HubServer]
+
+
+@pytest.fixture(scope="module")
+def standard() -> Iterator[HubServer]:
+    with HubServer(standard_repos()) as server:
+        yield server
+
+
+def everything(catalog: Catalog, query: SearchQuery) -> list[ModelSummary]:
+    """All pages."""
+    found: list[ModelSummary] = []
+    cursor = ""
+    for _ in range(100):
+        page = catalog.search(query, cursor)
+        assert not page.stale
+        found += page.models
+        cursor = page.cursor
+        if not cursor:
+            return found
+    raise AssertionError("the cursor never ends")
+
+
+def ids(models: list[ModelSummary]) -> list[str]:
+    return [m.id for m in models]
+
+
+def test_what_the_tag_misses_is_found_and_what_makes_no_pictures_is_not(
+    standard: HubServer,
+) -> None:
+    found = {m.id: m for m in everything(Catalog(standard.endpoint), SearchQuery())}
+    for repo, kind in {
+        "apple/coreml-stable-diffusion-v1-5": ModelKind.TEXT_TO_IMAGE,
+        "apple/coreml-stable-diffusion-mixed-bit-palettization": ModelKind.TEXT_TO_IMAGE,
+        "pcuenq/coreml-stable-diffusion-1-5": ModelKind.TEXT_TO_IMAGE,
+        "coreml-community/ControlNet-Models-For-Core-ML": ModelKind.CONTROLNET,
+        "enlarge/coreml-RealESRGAN-x4": ModelKind.UPSCALER,
+    }.items():
+        assert found[repo].kind is kind
+    for junk in ("speech/whisper", "talk/", "vision/"):
+        assert not [repo for repo in found if repo.startswith(junk)]
+
+
+def test_text_to_image_comes_first_in_the_hubs_order(standard: HubServer) -> None:
+    found = everything(Catalog(standard.endpoint), SearchQuery(sort=Sort.DOWNLOADS))
+    tagged = [m for m in found if "text-to-image" in m.tags]
+    assert found[: len(tagged)] == tagged
+    downloads = [m.downloads for m in tagged]
+    assert downloads == sorted(downloads, reverse=True)
+
+
+def test_a_summary_says_what_the_hub_knows(standard: HubServer) -> None:
+    from huggingface_hub import HfApi
+
+    found = {m.id: m for m in everything(Catalog(standard.endpoint), SearchQuery())}
+    api = HfApi(endpoint=standard.endpoint, token=False)
+    for repo in ("apple/coreml-stable-diffusion-xl-base", "ada-lab/coreml-gated-diffusion"):
+        info, ours = api.model_info(repo), found[repo]
+        assert (ours.likes, ours.downloads) == (info.likes, info.downloads)
+        assert ours.revision == info.sha
+        assert ours.updated[:10] == str(info.last_modified)[:10]
+        assert ours.gated == (info.gated or "")
+        assert ours.tags == tuple(info.tags or ())
+        assert ours.total_bytes == info.used_storage
+        assert ours.licence == next(t[8:] for t in info.tags or () if t.startswith("license:"))
+
+
+@pytest.mark.parametrize(
+    ("repo", "family"),
+    [
+        ("apple/coreml-stable-diffusion-v1-5", Family.SD1),
+        ("apple/coreml-stable-diffusion-xl-base", Family.SDXL),
+        ("argmaxinc/coreml-stable-diffusion-3-medium", Family.SD3),
+        ("mallory/coreml-hostile", Family.UNKNOWN),
+    ],
+)
+def test_the_family_is_guessed_and_said_to_be_a_guess(
+    standard: HubServer, repo: str, family: Family
+) -> None:
+    found = Catalog(standard.endpoint).summary(repo)
+    assert (found.family, found.family_stated) == (family, False)
+
+
+def test_an_authors_untagged_models_are_found_when_the_author_is_asked_for(
+    standard: HubServer,
+) -> None:
+    found = ids(everything(Catalog(standard.endpoint), SearchQuery(author="pcuenq")))
+    assert found == ["pcuenq/coreml-stable-diffusion-1-5", "pcuenq/coreml-dreamlike-2"]
+
+
+def test_words_find_anything_with_the_core_ml_tag(standard: HubServer) -> None:
+    catalog = Catalog(standard.endpoint)
+    assert ids(everything(catalog, SearchQuery(text="llama"))) == ["talk/coreml-Llama-3-8B"]
+    other = everything(catalog, SearchQuery(kinds=(ModelKind.OTHER,)))
+    assert "speech/whisper-base-coreml" in ids(other)
+
+
+def test_a_licence_is_asked_of_the_hub(standard: HubServer) -> None:
+    standard.clear_log()
+    found = everything(Catalog(standard.endpoint), SearchQuery(licence="openrail++"))
+    assert sorted(ids(found)) == [
+        "apple/coreml-stable-diffusion-mixed-bit-palettization",
+        "apple/coreml-stable-diffusion-xl-base",
+    ]
+    assert all("license:openrail++" in r.query["filter"] for r in standard.log)
+
+
+@pytest.mark.parametrize("sort", list(Sort))
+def test_pages_give_every_model_once_in_order(hub_server: Start, sort: Sort) -> None:
+    repos = crowd(95)
+    for n, repo in enumerate(repos):
+        repo.modified = f"2025-01-01T00:{n // 60:02d}:{n % 60:02d}.000Z"
+    untagged = [
+        Repo(f"z/stable-diffusion-{n}", tags=("coreml",), likes=500 + n) for n in range(130)
+    ]
+    junk = [Repo(f"j/whisper-{n}", tags=("coreml",), likes=900 + n) for n in range(250)]
+    server = hub_server([*junk, *untagged, *repos])
+    found = everything(Catalog(server.endpoint), SearchQuery(sort=sort))
+    tagged = ids(found[:95])
+    keys = {
+        Sort.LIKES: lambda r: r.likes,
+        Sort.DOWNLOADS: lambda r: r.downloads,
+        Sort.TRENDING: lambda r: r.trending,
+        Sort.RECENT: lambda r: r.modified,
+    }
+    assert [keys[sort](server.repos[i]) for i in tagged] == sorted(
+        (keys[sort](r) for r in repos), reverse=True
+    )
+    assert sorted(ids(found)) == sorted(r.id for r in [*untagged, *repos])
+    assert len(set(ids(found))) == len(found) == 225
+
+
+def test_a_first_page_takes_one_request(hub_server: Start) -> None:
+    server = hub_server(crowd(95))
+    assert len(Catalog(server.endpoint).search(SearchQuery()).models) == 30
+    assert server.count("/api/models") == 1
+
+
+def test_a_page_never_takes_many_requests_even_where_all_is_junk(hub_server: Start) -> None:
+    junk = [Repo(f"j/whisper-{n}", tags=("coreml",), likes=n) for n in range(1500)]
+    server = hub_server([*junk, Repo("a/sdxl-coreml", tags=("coreml",), likes=-1)])
+    catalog = Catalog(server.endpoint)
+    first = catalog.search(SearchQuery())
+    assert first.cursor
+    assert server.count("/api/models") <= 4
+    assert ids(everything(catalog, SearchQuery())) == ["a/sdxl-coreml"]
+
+
+@pytest.mark.parametrize(
+    "cursor", ["nonsense", '[0, "http://evil.example/api/models"]', "{}", "[1"]
+)
+def test_a_foreign_cursor_is_refused(standard: HubServer, cursor: str) -> None:
+    with pytest.raises(SfumatoError) as caught:
+        Catalog(standard.endpoint).search(SearchQuery(), cursor)
+    assert caught.value.kind is ErrorKind.BAD_REQUEST
+
+
+def test_entries_that_make_no_sense_are_passed_over(hub_server: Start) -> None:
+    server = hub_server()
+    server.fault(
+        "/api/models",
+        body=b'[null, 3, {"id": 7}, {"id": "noslash"}, {"id": "a/sdxl", "likes": "many",'
+        b' "tags": [1, null, "coreml"], "siblings": [{}, 4, {"rfilename": null}], "sha": "x",'
+        b' "gated": "maybe", "downloads": -4, "usedStorage": 1e99, "cardData": []}]',
+    )
+    (found, *more) = Catalog(server.endpoint).search(SearchQuery(text="a")).models
+    assert not more
+    assert found.id == "a/sdxl"
+    assert (found.likes, found.downloads, found.total_bytes, found.gated) == (0, 0, 0, "")
+    assert found.tags == ("coreml",)
+
+
+# Filters
+
+
+MODEL = ModelSummary("a/b", family=Family.SD1, licence="mit")
+
+
+def variant(name: str, **facts: object) -> Variant:
+    return replace(Variant(name, name, ()), family=Family.SD1, **facts)  # type: ignore[arg-type]
+
+
+PALETTE = variant("p", attention=Attention.SPLIT_EINSUM, compression="6-bit palette",
+                  download_bytes=900, verdict=Verdict(Level.NO, ("Too large.",)))  # fmt: skip
+PLAIN = variant("o", attention=Attention.ORIGINAL, download_bytes=3000,
+                verdict=Verdict(Level.GOOD, ("Fine.",)))  # fmt: skip
+DETAILS = RepoDetails(MODEL, "r", (PALETTE, PLAIN))
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        (SearchQuery(), True),
+        (SearchQuery(attentions=(Attention.SPLIT_EINSUM,)), True),
+        (SearchQuery(attentions=(Attention.SPLIT_EINSUM_V2,)), False),
+        (SearchQuery(compressions=("none",)), True),
+        (SearchQuery(compressions=("linear",)), False),
+        (SearchQuery(max_bytes=1000), True),
+        (SearchQuery(max_bytes=100), False),
+        (SearchQuery(fits=True), True),
+        # Each holds for one of the variants, but not both for the same.
+        (SearchQuery(fits=True, max_bytes=1000), False),
+        (SearchQuery(fits=True, compressions=("palette",)), False),
+        (SearchQuery(families=(Family.SD1, Family.SD2)), True),
+        (SearchQuery(families=(Family.SDXL,)), False),
+        (SearchQuery(licence="MIT"), True),
+        (SearchQuery(licence="openrail"), False),
+        (SearchQuery(kinds=(ModelKind.CONTROLNET,)), False),
+    ],
+)
+def test_filters_hold_for_one_variant_together(query: SearchQuery, expected: bool) -> None:
+    assert passes(query, MODEL, DETAILS) is expected
+
+
+def test_filters_ask_for_files_only_where_they_must() -> None:
+    unknown = replace(MODEL, family=Family.UNKNOWN)
+    assert passes(SearchQuery(families=(Family.SD1,)), MODEL, None) is True
+    assert passes(SearchQuery(families=(Family.SDXL,)), MODEL, None) is False
+    assert passes(SearchQuery(families=(Family.SDXL,)), unknown, None) is None
+    assert passes(SearchQuery(fits=True), MODEL, None) is None
+    assert passes(SearchQuery(fits=True, licence="other"), MODEL, None) is False
+    assert passes(SearchQuery(fits=True), MODEL, RepoDetails(MODEL, "r")) is False
