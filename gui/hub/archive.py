@@ -9,8 +9,11 @@ checked.  Standard library only.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
+import lzma
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -30,7 +33,6 @@ RATIO_FROM = 16 << 20
 """Entries smaller than this may compress as they like."""
 
 _PIECE = 1 << 20
-_MADE_BY_UNIX = 3
 _JUNK = frozenset((".DS_Store", "Thumbs.db", "desktop.ini"))
 _PACKAGES = (".mlpackage", ".mlmodelc")
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
@@ -113,13 +115,25 @@ def translated(name: str) -> Iterator[None]:
         NotImplementedError,
         RuntimeError,
         ValueError,
+        OverflowError,
+        struct.error,
+        lzma.LZMAError,
     ) as error:
-        raise SfumatoError(
-            ErrorKind.BAD_MODEL,
-            f"The archive “{name}” is damaged and cannot be unpacked; tell its author, or choose "
-            "another variant.",
-            repr(error),
-        ) from error
+        raise _damaged(name, error) from error
+    except OSError as error:
+        # bzip2's complaints have no number; a nonsensical offset is an invalid argument.
+        if error.errno not in (None, errno.EINVAL):
+            raise
+        raise _damaged(name, error) from error
+
+
+def _damaged(name: str, error: Exception) -> SfumatoError:
+    return SfumatoError(
+        ErrorKind.BAD_MODEL,
+        f"The archive “{name}” is damaged and cannot be unpacked; tell its author, or choose "
+        "another variant.",
+        repr(error),
+    )
 
 
 def _refuse(what: str, detail: str) -> SfumatoError:
@@ -163,8 +177,7 @@ def _is_junk(name: str) -> bool:
 
 def _check_kind(info: zipfile.ZipInfo) -> None:
     """Only plain files and folders, not encrypted, by a method that is known."""
-    mode = info.external_attr >> 16 if info.create_system == _MADE_BY_UNIX else 0
-    kind = stat.S_IFMT(mode)
+    kind = stat.S_IFMT(info.external_attr >> 16)  # 0 where it was not made by a Unix
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         raise _refuse("holds a link or a device", info.orig_filename)
     if info.flag_bits & 0x1:

@@ -17,12 +17,13 @@ from gui.coreml import sidecar as sidecars
 from gui.coreml.model import Family
 from gui.hub import archive
 from gui.hub.downloads.plan import FOLDER, Plan, WorkFolder
-from gui.request import SfumatoError
+from gui.request import ErrorKind, SfumatoError
 
 MANIFEST = ".sfumato-source.json"
 """In a fetched checkpoint: where it came from, and every file's size."""
 
 _SMALL = 1 << 20
+_PACKAGES = (".mlpackage", ".mlmodelc")
 
 
 def prune(folder: Path, keep: set[str]) -> None:
@@ -55,6 +56,13 @@ def unpack(
         found = archive.unpack(source, work.unpacked, on_bytes=on_bytes, stopped=stopped)
     if found is None:
         shutil.rmtree(work.unpacked, ignore_errors=True)
+    elif not any(path.split("/")[0].endswith(_PACKAGES) for path in found):
+        raise SfumatoError(
+            ErrorKind.BAD_MODEL,
+            f"The archive “{source.name}” does not hold one Core ML model, so it cannot be "
+            "installed; choose another variant.",
+            ", ".join(sorted({path.split("/")[0] for path in found})[:10]),
+        )
     return found
 
 
