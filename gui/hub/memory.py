@@ -11,7 +11,7 @@ import sqlite3
 import threading
 import time
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -58,55 +58,54 @@ class Memory:
         """Remember results."""
         now = time.time()
         rows = [(m.id, json.dumps(m.to_json()), now) for m in models]
-        with self._open() as base:
-            base.executemany("INSERT OR REPLACE INTO models VALUES (?, ?, ?)", rows)
+        self._with(
+            lambda base: base.executemany("INSERT OR REPLACE INTO models VALUES (?, ?, ?)", rows)
+        )
 
     def model(self, repo: str) -> ModelSummary | None:
-        with self._open() as base:
-            row = base.execute("SELECT json FROM models WHERE id = ?", (repo,)).fetchone()
-            return next(_models([row] if row else []), None)
-        return None
+        rows = self._rows("SELECT json FROM models WHERE id = ?", repo)
+        return next(_models(rows), None)
 
     def models(self) -> tuple[list[ModelSummary], str]:
         """All of them, and when the newest was seen (ISO 8601; empty: there are none)."""
-        with self._open() as base:
-            rows = base.execute("SELECT json FROM models").fetchall()
-            newest = base.execute("SELECT MAX(seen) FROM models").fetchone()[0]
-            return list(_models(rows)), _iso(newest)
-        return [], ""
+        rows = self._rows("SELECT json, seen FROM models")
+        return list(_models(rows)), _iso(max((row[1] for row in rows), default=0))
 
     # Anything else
 
     def put(self, kind: str, key: str, value: Any) -> None:
         """Remember a JSON value."""
-        data = zlib.compress(json.dumps(value).encode(), 1)
-        with self._open() as base:
-            base.execute(
-                "INSERT OR REPLACE INTO things VALUES (?, ?, ?, ?)", (kind, key, data, time.time())
-            )
+        row = (kind, key, zlib.compress(json.dumps(value).encode(), 1), time.time())
+        self._with(
+            lambda base: base.execute("INSERT OR REPLACE INTO things VALUES (?, ?, ?, ?)", row)
+        )
 
     def get(self, kind: str, key: str) -> tuple[Any, str] | None:
         """A value and when it was put (ISO 8601)."""
-        with self._open() as base:
-            row = base.execute(
-                "SELECT data, seen FROM things WHERE kind = ? AND key = ?", (kind, key)
-            ).fetchone()
-            if row is not None:
-                with contextlib.suppress(ValueError, zlib.error):
-                    return json.loads(zlib.decompress(row[0])), _iso(row[1])
+        rows = self._rows("SELECT data, seen FROM things WHERE kind = ? AND key = ?", kind, key)
+        for data, seen in rows:
+            with contextlib.suppress(ValueError, zlib.error):
+                return json.loads(zlib.decompress(data)), _iso(seen)
         return None
 
     # The file
 
-    @contextlib.contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        """The connection, locked; what SQLite raises inside is the end of this file."""
+    def _rows(self, statement: str, *values: str) -> list[Any]:
+        found: list[Any] = []
+        self._with(lambda base: found.extend(base.execute(statement, values).fetchall()))
+        return found
+
+    def _with(self, work: Callable[[sqlite3.Connection], object]) -> None:
+        """Do something with the file.  Where it is damaged: once more, with a new one."""
         with self._lock:
-            try:
-                yield self._connected()
-                self._commit()
-            except (sqlite3.Error, OSError) as error:
-                self._give_up(error)
+            for _ in range(2):
+                try:
+                    work(self._connected())
+                    self._commit()
+                    return
+                except (sqlite3.Error, OSError) as error:
+                    if not self._give_up(error):
+                        return
 
     def _connected(self) -> sqlite3.Connection:
         if self._connection is None:
@@ -140,23 +139,25 @@ class Memory:
                 (kind, kind, keep),
             )
 
-    def _give_up(self, error: Exception) -> None:
-        """Let go of the file; a damaged one is set aside, to be made anew."""
+    def _give_up(self, error: Exception) -> bool:
+        """Let go of the file, and delete a damaged one; whether it is worth trying again."""
         if self._connection is not None:
             with contextlib.suppress(sqlite3.Error):
                 self._connection.close()
             self._connection = None
         busy = isinstance(error, sqlite3.OperationalError)
-        if isinstance(error, sqlite3.DatabaseError) and not busy:
-            for name in ("", "-wal", "-shm"):
-                with contextlib.suppress(OSError):
-                    self._file.with_name(self._file.name + name).unlink()
+        if busy or not isinstance(error, sqlite3.DatabaseError):
+            return False
+        for name in ("", "-wal", "-shm"):
+            with contextlib.suppress(OSError):
+                self._file.with_name(self._file.name + name).unlink()
+        return True
 
 
-def _models(rows: Iterable[tuple[str]]) -> Iterator[ModelSummary]:
-    for (text,) in rows:
+def _models(rows: Iterable[Any]) -> Iterator[ModelSummary]:
+    for row in rows:
         with contextlib.suppress(ValueError):
-            yield ModelSummary.from_json(json.loads(text))
+            yield ModelSummary.from_json(json.loads(row[0]))
 
 
 def _iso(seconds: float | None) -> str:

@@ -15,7 +15,7 @@ _NOT_OWNERS = frozenset(
     ]
 )  # fmt: skip
 """First parts of the Hub's own pages."""
-_PART = re.compile(r"[\w](?:[\w.-]{0,94}[\w])?")
+_PART = re.compile(r"\w(?:[\w.-]{0,94}\w)?", re.ASCII)
 
 
 def parse_reference(text: str) -> str | None:

@@ -154,7 +154,7 @@ def pcuenq_zips(real: bool = False) -> list[Repo]:
 
 def community(real: bool = False) -> Repo:
     """Free-form folders and names, as people make them."""
-    name = "coreml-rêve-paisible-v2"
+    name = "coreml-reve-paisible-v2"
     files: dict[str, Content] = {
         "README.md": card(
             "Rêve paisible", "Un modèle pour rêver.\n\nTake the _cn file for ControlNet.",
@@ -168,7 +168,7 @@ def community(real: bool = False) -> Repo:
         shelved = f"community-{len(files)}"
         files[path] = Phantom(2_000_000_000, path) if real else zipped(shelved, stem, kind)
 
-    archive(f"split-einsum/{name}_split-einsum_compiled.zip", "split_einsum")
+    archive(f"split-einsum/rêve {name}_split-einsum_compiled.zip", "split_einsum")
     archive(f"original/512x512/{name}_original_512x512_compiled.zip", "original")
     archive(f"original/512x768/{name}_original_512x768 (vae moelleux)_compiled.zip", "original")
     archive(f"original/512x512/{name}_original_512x512_cn.zip", "control")

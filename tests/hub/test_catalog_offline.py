@@ -1,0 +1,244 @@
+"""The Hub away, slow, busy, or replaced by a hotel's sign-in page."""
+
+from __future__ import annotations
+
+import socket
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gui.hub import session
+from gui.hub.catalog import Catalog
+from gui.hub.types import SearchQuery, Sort
+from gui.request import ErrorKind, SfumatoError
+from tests.support.hub_repo import Repo
+from tests.support.hub_repos import apple_v1_5, crowd
+from tests.support.hub_server import HubServer
+
+Start = Callable[..., HubServer]
+
+
+def failure(act: Callable[[], object]) -> SfumatoError:
+    with pytest.raises(SfumatoError) as caught:
+        act()
+    assert caught.value.message.endswith(".") and "\n" not in caught.value.message
+    return caught.value
+
+
+def test_the_last_results_remain_without_a_connection(hub_server: Start) -> None:
+    server = hub_server(crowd(70))
+    catalog = Catalog(server.endpoint)
+    live = catalog.search(SearchQuery())
+    second = catalog.search(SearchQuery(), live.cursor)
+    server.close()
+    # Another start of the app.
+    later = Catalog(server.endpoint)
+    page = later.search(SearchQuery())
+    assert page.models == live.models
+    assert page.stale and page.stale_reason is not None
+    assert page.stale_reason.kind is ErrorKind.NETWORK
+    assert later.search(SearchQuery(), page.cursor).models == second.models
+    # The third page was never seen: the second says there is no more, rather than fail.
+    assert later.search(SearchQuery(), page.cursor).cursor == ""
+
+
+def test_words_are_searched_among_everything_seen_before(hub_server: Start) -> None:
+    server = hub_server([*crowd(40), apple_v1_5()])
+    catalog = Catalog(server.endpoint)
+    page = catalog.search(SearchQuery())
+    while page.cursor:
+        page = catalog.search(SearchQuery(), page.cursor)
+    server.close()
+    page = catalog.search(SearchQuery(text="Diffusion APPLE"))
+    assert [m.id for m in page.models] == ["apple/coreml-stable-diffusion-v1-5"]
+    assert page.stale
+    page = catalog.search(SearchQuery(text="model-0001", sort=Sort.DOWNLOADS))
+    downloads = [m.downloads for m in page.models]
+    assert downloads == sorted(range(10, 20), reverse=True)
+    assert catalog.search(SearchQuery(text="no such thing")).models == ()
+
+
+def test_models_trees_and_cards_seen_before_can_be_looked_at_again(hub_server: Start) -> None:
+    server = hub_server([apple_v1_5()])
+    repo = "apple/coreml-stable-diffusion-v1-5"
+    catalog = Catalog(server.endpoint)
+    seen = (catalog.summary(repo), catalog.tree(repo), catalog.card(repo, server.repos[repo].sha))
+    server.close()
+    later = Catalog(server.endpoint)
+    assert (later.summary(repo), later.tree(repo), later.card(repo, seen[1].revision)) == seen
+
+
+def test_with_nothing_remembered_the_reason_is_said(hub_server: Start) -> None:
+    server = hub_server(crowd(3))
+    server.close()
+    error = failure(lambda: Catalog(server.endpoint).search(SearchQuery()))
+    assert error.kind is ErrorKind.NETWORK and "connection" in error.message
+    assert failure(lambda: Catalog(server.endpoint).tree("a/b")).kind is ErrorKind.NETWORK
+
+
+def test_a_damaged_memory_is_replaced(hub_server: Start, tmp_path: Path) -> None:
+    server = hub_server(crowd(5))
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    (cache / "memory.sqlite").write_bytes(b"not a database at all" * 500)
+    catalog = Catalog(server.endpoint, cache=cache)
+    assert len(catalog.search(SearchQuery()).models) == 5
+    assert len(catalog.search(SearchQuery()).models) == 5
+    server.close()
+    assert len(catalog.search(SearchQuery()).models) == 5
+
+
+def test_a_cache_that_cannot_be_written_is_no_obstacle(hub_server: Start, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("where a folder should be")
+    catalog = Catalog(hub_server(crowd(5)).endpoint, cache=tmp_path / "file" / "Hub")
+    assert len(catalog.search(SearchQuery()).models) == 5
+    assert catalog.tree("author0/coreml-model-00000").files
+
+
+def test_what_was_remembered_holds_no_token(hub_server: Start, tmp_path: Path) -> None:
+    catalog = Catalog(hub_server(crowd(5)).endpoint, "hf_goodtoken", tmp_path)
+    catalog.search(SearchQuery())
+    catalog.whoami()
+    catalog.close()
+    for file in tmp_path.rglob("*"):
+        assert b"hf_goodtoken" not in file.read_bytes()
+    with sqlite3.connect(tmp_path / "memory.sqlite") as base:
+        assert base.execute("SELECT COUNT(*) FROM models").fetchone() == (5,)
+
+
+# The network's moods
+
+
+def test_a_captive_portal_is_named(hub_server: Start) -> None:
+    server = hub_server(crowd(5))
+    server.fault(html=True)
+    error = failure(lambda: Catalog(server.endpoint).search(SearchQuery()))
+    assert error.kind is ErrorKind.NETWORK and "sign-in page" in error.message
+    server.faults.clear()
+    # Pages that say they are JSON but are not, and JSON that is not the Hub's.
+    for body in (b"<html>", b"", b"[1, 2", b'{"error": "x"}', b"\xff\xfe"):
+        server.faults.clear()
+        server.fault(body=body)
+        assert failure(lambda: Catalog(server.endpoint).search(SearchQuery())).kind in (
+            ErrorKind.NETWORK,
+        )
+        assert failure(lambda: Catalog(server.endpoint).tree("a/b")).kind is ErrorKind.NETWORK
+
+
+def test_a_redirect_to_nowhere(hub_server: Start) -> None:
+    server = hub_server(crowd(5))
+    server.fault(redirect="http://127.0.0.1:9/login")
+    assert failure(lambda: Catalog(server.endpoint).summary("a/b")).kind is ErrorKind.NETWORK
+    server.faults.clear()
+    server.fault(redirect=f"{server.endpoint}/api/models/a/b")
+    assert failure(lambda: Catalog(server.endpoint).summary("a/b")).kind is ErrorKind.NETWORK
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+def test_a_hiccup_of_the_hub_is_not_noticed(hub_server: Start, status: int) -> None:
+    server = hub_server(crowd(5))
+    server.fault("/api/models", status=status, times=1)
+    assert not Catalog(server.endpoint).search(SearchQuery()).stale
+
+
+def test_a_broken_connection_is_tried_again(hub_server: Start) -> None:
+    server = hub_server(crowd(5))
+    server.fault("/api/models", hang_up=True, times=1)
+    server.fault("/api/models", drop_after=20, times=1, skip=1)
+    assert not Catalog(server.endpoint).search(SearchQuery()).stale
+
+
+def test_a_hub_that_stays_ill_is_said_to_be(hub_server: Start) -> None:
+    server = hub_server(crowd(5))
+    server.fault("/api/models", status=503)
+    start = time.monotonic()
+    error = failure(lambda: Catalog(server.endpoint).search(SearchQuery()))
+    assert error.kind is ErrorKind.NETWORK and "503" in error.message
+    assert server.count("/api/models") == 3
+    assert time.monotonic() - start < 10
+
+
+def test_too_many_requests(hub_server: Start) -> None:
+    server = hub_server(crowd(5))
+    server.fault("/api/models", status=429, retry_after=1, times=1)
+    assert len(Catalog(server.endpoint).search(SearchQuery()).models) == 5
+    server.fault("/api/models*", status=429, retry_after=240)
+    asked = server.count("/api/models")
+    error = failure(lambda: Catalog(server.endpoint).summary("a/b"))
+    assert error.kind is ErrorKind.NETWORK and "4 minutes" in error.message
+    assert server.count("/api/models") == asked + 1
+
+
+def test_a_hub_that_never_answers_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Accepts the connection, then says nothing.  By itself the client library waits for ever."""
+    monkeypatch.setattr(session, "READ_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        start = time.monotonic()
+        error = failure(lambda: Catalog(endpoint, cache=tmp_path).search(SearchQuery()))
+    assert error.kind is ErrorKind.NETWORK and "in time" in error.message
+    assert time.monotonic() - start < 10
+
+
+def test_names_that_cannot_be_looked_up(tmp_path: Path) -> None:
+    catalog = Catalog("http://hub.invalid", cache=tmp_path)
+    error = failure(lambda: catalog.search(SearchQuery()))
+    assert error.kind is ErrorKind.NETWORK and "cannot be reached" in error.message
+
+
+@pytest.mark.parametrize("endpoint", ["nonsense", "file:///etc"])
+def test_an_address_that_is_none(tmp_path: Path, endpoint: str) -> None:
+    error = failure(lambda: Catalog(endpoint, cache=tmp_path).search(SearchQuery()))
+    assert error.kind is ErrorKind.NETWORK and "HF_ENDPOINT" in error.message
+
+
+def test_a_proxy_is_used(
+    hub_server: Start, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Requests to a host that does not exist arrive at the proxy named in the environment."""
+    proxy = hub_server(crowd(5))
+    monkeypatch.setenv("http_proxy", proxy.endpoint)
+    from huggingface_hub.utils import close_session
+
+    close_session()
+    try:
+        catalog = Catalog("http://hub.invalid", cache=tmp_path)
+        assert catalog.summary("author0/coreml-model-00000").likes == 5
+        assert [r.headers["host"] for r in proxy.log] == ["hub.invalid"]
+    finally:
+        close_session()
+
+
+def test_a_model_that_goes_away_between_two_pages(hub_server: Start) -> None:
+    server = hub_server([Repo("a/b", {f"{n}.txt": "x" for n in range(50)})], tree_page=10)
+    server.delete_after("a/b", 0)
+    error = failure(lambda: Catalog(server.endpoint).tree("a/b"))
+    assert error.kind is ErrorKind.NOT_FOUND and "“a/b”" in error.message
+
+
+def test_many_threads_at_once(hub_server: Start) -> None:
+    server = hub_server(crowd(100))
+    catalog = Catalog(server.endpoint)
+    problems: list[BaseException] = []
+
+    def look(n: int) -> None:
+        try:
+            for k in range(n, 100, 8):
+                repo = f"author{k % 37}/coreml-model-{k:05d}"
+                assert catalog.summary(repo).id == repo
+                assert catalog.tree(repo).files
+        except BaseException as error:
+            problems.append(error)
+
+    threads = [threading.Thread(target=look, args=(n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not problems
