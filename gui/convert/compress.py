@@ -20,13 +20,13 @@ outliers) gets the next number of bits.
 
 from __future__ import annotations
 
-import logging
 import re
 from typing import Any
 
 import numpy as np
 
 from gui.convert.types import Compression
+from gui.convert.watch import COMPRESSING, Tick, quiet, watched
 from gui.coreml.model import ComponentKind
 
 K = ComponentKind
@@ -45,10 +45,12 @@ _BITS = {
     Compression.PALETTE_2: 2,
     Compression.PALETTE_1: 1,
 }
-_GENTLE_BITS = 6
 _NORMAL_SNR = {4: 20.2, 6: 31.9}
 """Decibels of the best palette for a normal distribution (measured with the exact solver)."""
 _SAMPLE = 65_536
+_BINS = 1024
+_KEPT: dict[str, Any] = {"gather": None}
+"""Operations whose weights stay as they are: tables of words."""
 
 _DENOISERS = (K.UNET, K.CONTROL_UNET, K.REFINER)
 _GENTLE = (K.TEXT_ENCODER, K.TEXT_ENCODER_2, K.CONTROLNET)
@@ -68,39 +70,38 @@ def compression_of(kind: ComponentKind, asked: Compression) -> Compression:
     return Compression.PALETTE_6
 
 
-def compress(model: Any, form: Compression) -> Any:
+def compress(model: Any, form: Compression, tick: Tick = lambda fraction: None) -> Any:
     """The coremltools MLModel with its weights stored in `form`; float32 models are left alone.
 
-    Metadata is lost or kept as coremltools has it; write it afterwards.
+    Args:
+        tick: called with the fraction done, 0 to 1, many times; may raise to stop.
     """
     if form is Compression.NONE:
         return model
     import coremltools.optimize.coreml as cto
 
-    logger = logging.getLogger("coremltools")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    keep: dict[str, Any] = {"gather": None}
-    try:
+    with quiet(), watched(tick, COMPRESSING):
         if form is Compression.LINEAR_8:
             linear = cto.OpLinearQuantizerConfig(
                 mode="linear_symmetric", weight_threshold=THRESHOLD
             )
-            config = cto.OptimizationConfig(global_config=linear, op_type_configs=keep)
+            config = cto.OptimizationConfig(global_config=linear, op_type_configs=_KEPT)
             return cto.linear_quantize_weights(model, config)
         if form is Compression.PALETTE_MIXED:
             found = cto.get_weights_metadata(model, weight_threshold=THRESHOLD)
-            by_name = {name: _palette(mixed_bits(name, w.val)) for name, w in found.items()}
+            by_name = {
+                name: _palette(mixed_bits(name, weight.val))
+                for name, weight in found.items()
+                if not any(op.op_type in _KEPT for op in weight.child_ops)
+            }
             config = cto.OptimizationConfig(
-                global_config=_palette(8), op_type_configs=keep, op_name_configs=by_name
+                global_config=_palette(8), op_type_configs=_KEPT, op_name_configs=by_name
             )
         else:
             config = cto.OptimizationConfig(
-                global_config=_palette(_BITS[form]), op_type_configs=keep
+                global_config=_palette(_BITS[form]), op_type_configs=_KEPT
             )
         return cto.palettize_weights(model, config)
-    finally:
-        logger.setLevel(level)
 
 
 def _palette(bits: int) -> Any:
@@ -127,8 +128,9 @@ def mixed_bits(name: str, weight: np.ndarray) -> int:
 def palette_snr(weight: np.ndarray, bits: int) -> float:
     """Signal-to-noise ratio in decibels of a palette for `weight`.
 
-    Judged on an even sample, with Lloyd's algorithm started at quantiles: within half a decibel
-    of the best palette, at a hundredth of the cost.
+    Judged on an even sample, with Lloyd's algorithm started where values lie as densely as the
+    cube root of the weights' density (the best spacing of many levels: Panter and Dite, 1951):
+    within half a decibel of the best palette, at a hundredth of the cost.
     """
     flat = weight.reshape(-1)
     values = np.sort(flat[:: max(1, flat.size // _SAMPLE)].astype(np.float64))
@@ -136,8 +138,11 @@ def palette_snr(weight: np.ndarray, bits: int) -> float:
     if power == 0.0:
         return float("inf")
     sums = np.concatenate([[0.0], np.cumsum(values)])
-    centres = np.quantile(values, (np.arange(2**bits) + 0.5) / 2**bits)
-    edges = np.zeros(0)
+    density, marks = np.histogram(values, bins=_BINS)
+    spacing = np.concatenate([[0.0], np.cumsum(np.cbrt(density))])
+    levels = (np.arange(2**bits) + 0.5) / 2**bits * spacing[-1]
+    centres = np.interp(levels, spacing, marks)
+    edges = np.zeros(0, np.int64)
     for _ in range(60):
         edges = np.searchsorted(values, (centres[1:] + centres[:-1]) / 2)
         bounds = np.concatenate([[0], edges, [values.size]])

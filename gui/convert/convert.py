@@ -7,11 +7,6 @@ a turn.  They stay float32, whose handful of small operations cost nothing.
 
 from __future__ import annotations
 
-import importlib
-import logging
-import warnings
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,9 +15,8 @@ import numpy as np
 import torch
 
 from gui.convert.components import Contract
+from gui.convert.watch import CONVERTING, Tick, quiet, watched
 from gui.request import ErrorKind, SfumatoError
-
-Tick = Callable[[float], None]
 
 TARGETS = ("macOS13", "macOS14", "macOS15", "macOS26")
 """Deployment targets on offer, oldest first; macOS 13 is the first to know palettes."""
@@ -44,7 +38,7 @@ class Credits:
 def trace(contract: Contract) -> Any:
     """The network as TorchScript.  Rewrites it in place where it is a UNet or ControlNet."""
     module = contract.wrap().eval().requires_grad_(False)
-    with _quiet(), torch.no_grad():
+    with quiet(), torch.no_grad():
         return torch.jit.trace(module, tuple(contract.example.values()), check_trace=False)
 
 
@@ -75,7 +69,7 @@ def convert(
     precision: Any = ct.precision.FLOAT32
     if not contract.float32:
         precision = ct.transform.FP16ComputePrecision(op_selector=_may_be_half)
-    with _quiet(), _watched(tick):
+    with quiet(), watched(tick, CONVERTING):
         model: Any = ct.convert(
             traced,
             convert_to="mlprogram",
@@ -110,7 +104,7 @@ def describe(model: Any, contract: Contract, credits: Credits) -> None:
 
 def save(model: Any, path: Path) -> None:
     """Write an MLModel to a path that does not exist yet."""
-    with _quiet():
+    with quiet():
         model.save(str(path))
 
 
@@ -126,61 +120,3 @@ def _leads_to_sinusoid(op: Any, depth: int) -> bool:
         return False
     readers = [reader for output in op.outputs for reader in output.child_ops]
     return any(_leads_to_sinusoid(reader, depth - 1) for reader in readers)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """coremltools and torch's tracer say a good deal that is of no use to a person."""
-    logger = logging.getLogger("coremltools")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
-
-
-# Shares of a conversion's time by what coremltools calls its stages, in running order.
-_STAGES = (
-    ("PyTorch Frontend", 0.0, 0.25),
-    ("frontend_pytorch", 0.25, 0.3),
-    ("default", 0.3, 0.9),
-    ("backend_mlprogram", 0.9, 1.0),
-)
-_BARS = (
-    ("coremltools.converters.mil.frontend.torch.ops", "_tqdm"),
-    ("coremltools.converters.mil.mil.passes.pass_pipeline", "tqdm"),
-)
-
-
-@contextmanager
-def _watched(tick: Tick) -> Iterator[None]:
-    """Hear of coremltools' progress, and be able to stop it.
-
-    It has no hook for that but the progress bars it draws in a terminal, which are replaced for
-    the time being.  Should a later version draw none, the conversion goes on unwatched.
-    """
-    replaced = []
-    for name, attribute in _BARS:
-        module = importlib.import_module(name)
-        if hasattr(module, attribute):
-            replaced.append((module, attribute, getattr(module, attribute)))
-            setattr(module, attribute, _bar(tick))
-    try:
-        yield
-    finally:
-        for module, attribute, original in replaced:
-            setattr(module, attribute, original)
-
-
-def _bar(tick: Tick) -> Callable[..., Iterator[Any]]:
-    def bar(items: Iterable[Any], desc: str = "", **_: Any) -> Iterator[Any]:
-        found = list(items)
-        start, end = next(((a, b) for name, a, b in _STAGES if name in desc), (1.0, 1.0))
-        for index, item in enumerate(found):
-            tick(start + (end - start) * index / len(found))
-            yield item
-
-    return bar

@@ -14,6 +14,7 @@ import errno
 import hashlib
 import os
 import shutil
+import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -106,7 +107,7 @@ def run(
         with _storage_errors():
             work.mkdir(exist_ok=True)
         try:
-            with locked(work):
+            with locked(work), _temporary_files_in(work / "temporary"):
                 job = _Job(request, opened, on_progress, cancelled, work)
                 report = job.run(began)
         except Cancelled:
@@ -341,6 +342,19 @@ class _Job:
                 resumed=resumed,
             )
         )
+
+
+@contextlib.contextmanager
+def _temporary_files_in(folder: Path) -> Iterator[None]:
+    """Let coremltools keep its gigabytes of temporary files in the work folder: the system's own
+    place may be small, or memory, and nobody would clear it after a crash."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    before, tempfile.tempdir = tempfile.tempdir, str(folder)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
 
 
 def _fingerprint(request: ConvertRequest) -> str:

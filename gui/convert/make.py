@@ -112,8 +112,7 @@ def _finish(
 ) -> None:
     """Compress, describe and save."""
     if form is not Compression.NONE and not contract.float32:
-        tick(Step.COMPRESSING, 0.0)
-        model = compress(model, form)
+        model = compress(model, form, lambda f: tick(Step.COMPRESSING, f))
         free_memory()
     describe(model, contract, recipe.credits)
     tick(Step.COMPRESSING, 1.0)

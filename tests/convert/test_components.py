@@ -1,4 +1,4 @@
-"""Packages have the names, tensors, shapes and types of Apple's, and compute what their source does.
+"""Packages have the names, tensors, shapes and types of Apple's, and agree with their source.
 
 Shapes and types are those of Apple's converter (ml-stable-diffusion, `torch2coreml`).
 """
@@ -20,11 +20,11 @@ from gui.convert.components import (
 )
 from gui.convert.types import Compression
 from gui.coreml.inspect import inspect_component
-from gui.coreml.model import Attention, ComponentKind, Family
+from gui.coreml.model import ComponentKind, Family
 from gui.coreml.portable import PortableRuntime
 from gui.request import ComputeUnit
 from tests.support import tiny_checkpoints
-from tests.support.converted import Converted, converted
+from tests.support.converted import Converted, converted, everything, xl
 
 FP16, FP32 = 65552, 65568
 """Core ML's codes of array types."""
@@ -112,17 +112,12 @@ REFINER: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 @pytest.fixture(scope="module")
 def sd1() -> Converted:
     """Everything a Stable Diffusion 1 model can have."""
-    return converted("sd1", "sd1-safety", controlnet=True)
+    return everything()
 
 
 @pytest.fixture(scope="module")
 def sdxl() -> Converted:
-    return converted(
-        "sdxl",
-        "sdxl",
-        attention=Attention.ORIGINAL,
-        components=tuple(ComponentKind(name) for name in SDXL),
-    )
+    return xl()
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import gui.convert
-from gui.convert.types import ConvertReport, ConvertRequest, ImageSize, Progress
+from gui.convert.types import Compression, ConvertReport, ConvertRequest, ImageSize, Progress
+from gui.coreml.model import Attention
+from gui.coreml.model import ComponentKind as K
 from tests.support.tiny_checkpoints import save_controlnet, save_folder
 
 _PRODUCT = Path(gui.convert.__file__).parent
@@ -107,3 +109,24 @@ def converted(
     text = (place / "model" / "conversion.json").read_text(encoding="utf-8")
     report = ConvertReport.from_json(json.loads(text))
     return Converted(place / "model", kind, report, tuple(events))
+
+
+# Conversions that more than one module looks at.
+
+
+def everything() -> Converted:
+    """A Stable Diffusion 1 model with all it can have, SPLIT_EINSUM."""
+    return converted("sd1", "sd1-safety", controlnet=True)
+
+
+def xl() -> Converted:
+    """An XL model without its VAE encoder, ORIGINAL."""
+    kinds = (K.TEXT_ENCODER, K.TEXT_ENCODER_2, K.UNET, K.VAE_DECODER)
+    return converted("sdxl", "sdxl", attention=Attention.ORIGINAL, components=kinds)
+
+
+def chunks() -> Converted:
+    """A UNet in two chunks with palettes of 6 bits."""
+    return converted(
+        "chunks", "sd1", chunked=True, compression=Compression.PALETTE_6, components=(K.UNET,)
+    )
