@@ -55,10 +55,11 @@ _KINDS = {
     ".oft_": "OFT",
     ".lora_mid.": "LoCon with a core tensor",
     ".on_input": "IA3",
-    ".diff": "full weight difference",
+    ".diff$": "full weight difference",
+    ".diff_b$": "full weight difference",
     ".lora_B.bias": "LoRA with biases",
 }
-"""Parts of names that other kinds of files have, and what these are called."""
+"""Parts of names that other kinds of files have, and what these are called; $ is the end."""
 
 _FLAT_PREFIXES = {
     "lora_unet_": ("unet",),
@@ -209,7 +210,7 @@ def _changes(header: Header) -> dict[str, Change]:
     """The file's pairs of matrices by layer, as the file names it."""
     for name in header.tensors:
         for mark, kind in _KINDS.items():
-            if mark in name:
+            if mark in f"{name}$":
                 raise SfumatoError(
                     ErrorKind.UNSUPPORTED,
                     f"“{header.path.name}” is of the kind {kind}, which cannot be fused; choose a "

@@ -133,7 +133,7 @@ def _text_encoders(every: Mapping[str, Stored], family: Family, path: Path) -> d
         for prefix, name in _OPEN_CLIP_PREFIXES.items():
             if tensors := _under(every, prefix):
                 parts[name] = _open_clip(name, tensors, family, path)
-    except (KeyError, IndexError, ZeroDivisionError) as error:
+    except (KeyError, IndexError, ValueError) as error:
         raise SfumatoError(
             ErrorKind.BAD_MODEL,
             f"The text encoder in “{path.name}” lacks some of its weights or has wrong shapes; "

@@ -91,7 +91,7 @@ class Part:
 
     @property
     def parameters(self) -> int:
-        return sum(t.count for t in self.tensors.values() if t.dtype in FLOATS)
+        return sum(t.count for name, t in self.tensors.items() if not _OPTIONAL.search(name))
 
     @property
     def title(self) -> str:
@@ -158,6 +158,8 @@ def build(part: Part) -> nn.Module:
     Raises:
         SfumatoError: BAD_MODEL where weights are missing, misshapen or unreadable; MEMORY.
     """
+    from safetensors import SafetensorError
+
     network = empty_network(part)
     places = _matched(part, network.state_dict())
     try:
@@ -171,7 +173,7 @@ def build(part: Part) -> nn.Module:
         raise SfumatoError(
             ErrorKind.MEMORY, f"There is too little memory to read the {part.title}.", repr(error)
         ) from error
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise SfumatoError(
             ErrorKind.BAD_MODEL,
             f"The weights of the {part.title} cannot be read; download the model again.",
