@@ -43,6 +43,8 @@ class ConvertStatus:
     rows: tuple[ComponentRow, ...] = ()
     index: int = 0
     total: int = 0
+    closing: Step | None = None
+    """Work on the whole model, after its components."""
     fraction: float = 0.0
     elapsed: float = 0.0
     left: float = 0.0
@@ -63,7 +65,9 @@ class ConvertStatus:
     def step(self) -> str:
         """What is being done now, in words."""
         current = next((row for row in reversed(self.rows) if not row.done), None)
-        return f"{STEP_WORDS[current.step]} {current.name}" if current else ""
+        if current is not None:
+            return f"{STEP_WORDS[current.step]} {current.name}"
+        return STEP_WORDS[self.closing] if self.closing else ""
 
 
 STEP_WORDS = {
@@ -80,6 +84,15 @@ STEP_WORDS = {
 
 def with_progress(status: ConvertStatus, progress: Progress) -> ConvertStatus:
     """The status after an event."""
+    if progress.step in (Step.COMPILING, Step.FINISHING):
+        return replace(
+            status,
+            rows=tuple(replace(row, done=True) for row in status.rows),
+            index=progress.total,
+            total=progress.total,
+            closing=progress.step,
+            fraction=max(status.fraction, min(1.0, progress.fraction)),
+        )
     rows = list(status.rows)
     place = next((k for k, r in enumerate(rows) if r.name == progress.component), len(rows))
     row = rows[place] if place < len(rows) else ComponentRow(progress.component, progress.step)

@@ -225,3 +225,53 @@ def test_help_imports_nothing_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "--attention-implementation" in done.stdout
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tests.support.tiny_checkpoints import save_single
+
+    return save_single("sd1", tmp_path_factory.mktemp("source") / "tiny.safetensors")
+
+
+@pytest.mark.timeout(600)
+class TestForReal:
+    """With the converter itself, on a tiny checkpoint."""
+
+    @pytest.fixture
+    def real(self, cli: Cli, checkpoint: Path) -> Cli:
+        del cli.environment["SFUMATO_CONVERTER_STANDIN"]
+        (cli.folder / "tiny.safetensors").symlink_to(checkpoint)
+        return cli
+
+    COMMAND = ("tiny.safetensors", "-o", "made", "--size", "64x64", "--no-check")
+
+    def test_killed_half_way_the_same_command_goes_on(self, real: Cli) -> None:
+        command = (*self.COMMAND, "--convert-vae-encoder", "--convert-vae-decoder")
+        process = self.until_first_part(real, *command)
+        process.kill()
+        process.communicate(timeout=20)
+        done = real(*command)
+        assert done.returncode == 0, done.stderr
+        assert done.stderr.count("already converted") == 1
+        assert [p.name for p in real.folder.glob("made*")] == ["made"]
+        parts = {p.stem.partition("_tiny_")[2] for p in (real.folder / "made").glob("*.mlpackage")}
+        assert parts == {"vae_encoder", "vae_decoder"}
+
+    def test_cancelled_half_way_nothing_is_left(self, real: Cli) -> None:
+        process = self.until_first_part(real, *self.COMMAND)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+        assert process.returncode == 130, err
+        assert err.splitlines()[-1] == "sfumato: Cancelled; nothing was kept."
+        assert list(real.folder.glob("made*")) == []
+
+    def until_first_part(self, cli: Cli, *command: str) -> subprocess.Popen[str]:
+        process = cli.start(*command)
+        journal = cli.folder / "made.partial" / "journal.json"
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and process.poll() is None:
+            if journal.exists() and json.loads(journal.read_text())["done"]:
+                return process
+            time.sleep(0.02)
+        raise AssertionError(process.communicate(timeout=10))

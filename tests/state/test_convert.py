@@ -204,6 +204,14 @@ class TestProgress:
         assert [row.done for row in status.rows] == [True, False]
         assert status.step == "Reading UNet" and status.total == 3
 
+    def test_what_is_done_with_the_whole_model_is_no_component(self) -> None:
+        status = self.feed(
+            Progress("UNet", Step.CHECKING, 0, 1, 0.9),
+            Progress("Model", Step.FINISHING, 1, 1, 0.95),
+        )
+        assert [(row.name, row.done) for row in status.rows] == [("UNet", True)]
+        assert status.step == "Finishing"
+
     def test_the_bar_never_falls(self) -> None:
         status = self.feed(
             Progress("UNet", Step.READING, 0, 1, 0.6), Progress("UNet", Step.TRACING, 0, 1, 0.5)
