@@ -229,15 +229,18 @@ class HubState(QObject):
             "repair", started, lambda error: self._on_verify_failed(folder, error), folder=folder
         )
 
-    def look_for_updates(self) -> None:
-        """Ask whether installed models have newer revisions; `updates_changed` follows."""
+    def look_for_updates(self, quietly: bool = True) -> None:
+        """Ask whether installed models have newer revisions; `updates_changed` follows.
+
+        Args:
+            quietly: a failure is no reason for a message, as nobody asked.
+        """
 
         def arrived(updates: dict[str, str]) -> None:
             self._updates = {folder: revision for folder, revision in updates.items() if revision}
             self.updates_changed.emit()
 
-        # Being offline is no reason for a message that nobody asked for.
-        self.hub.ask("updates", arrived, None)
+        self.hub.ask("updates", arrived, None if quietly else self.error_raised.emit)
 
     def update_of(self, folder: str) -> str:
         """Newer revision of an installed model; empty: none is known."""
@@ -250,8 +253,15 @@ class HubState(QObject):
                 self.downloads.start(repo, variant, self.update_of(folder))
 
     def want_orphans(self) -> None:
-        """Look for leftovers in the models folder; `orphans_found` follows."""
-        self.hub.ask("orphans", self.orphans_found.emit, self.error_raised.emit)
+        """Look for leftovers in the models folder; `orphans_found` follows.  Downloads of the
+        list are none: they are shown there."""
+
+        def arrived(orphans: list[Orphan]) -> None:
+            self.orphans_found.emit(
+                [one for one in orphans if self.downloads.status(one.download) is None]
+            )
+
+        self.hub.ask("orphans", arrived, self.error_raised.emit)
 
     def remove_orphan(self, orphan: Orphan) -> None:
         """Delete a leftover, or give up the download it is of; `orphan_removed` follows."""
