@@ -12,6 +12,7 @@ from gui.coreml import fit
 from gui.coreml.inspect import component_of, oldest_macos
 from gui.coreml.model import Attention, ComponentInfo, ComponentKind, Family, FileFormat
 from gui.coreml.names import FileRole
+from gui.coreml.sidecar import Sidecar
 from gui.coreml.survey import Description
 from gui.hub import guess
 from gui.hub.descriptions import Reader
@@ -72,11 +73,15 @@ def assemble(
     whole = _whole_beside(place, components, reader, role)
     if whole is not None:
         components[whole.kind] = whole
-    family = _family(draft, components, name)
+    own = reader.sidecar(draft.sidecar)
+    if isinstance(own, SfumatoError):
+        wrong.append(own.message)
+        own = None
+    family = _family(draft, components, name, own)
     kind = draft.denoiser.kind if draft.denoiser else K.CONTROLNET
     unet = components.get(kind)
     attention = unet.attention if unet else Attention.UNKNOWN
-    problems = [*draft.problems, *_problems(draft, components, family), *wrong]
+    problems = [*draft.problems, *_problems(draft, components, family, own), *wrong]
     kinds = {p.kind for p in draft.parts}
     files = (place.archive,) if place.archive else draft.files
     width, height = _size(components)
@@ -192,11 +197,14 @@ def _whole_beside(
     return None
 
 
-def _family(draft: Draft, components: Components, name: str) -> Family:
-    """What the UNet takes; else what networks there are and how large; else names."""
+def _family(draft: Draft, components: Components, name: str, own: Sidecar | None) -> Family:
+    """What the UNet takes; else what its sidecar says, what networks there are and how large;
+    else names."""
     if draft.kind is ModelKind.TEXT_TO_IMAGE:
         if draft.denoiser is not None and draft.denoiser.kind in components:
-            return fit.family(components, None)[0]
+            return fit.family(components, own)[0]
+        if own is not None:
+            return own.family
         weights = {p.kind: p.weight_bytes for p in draft.parts}
         return guess.family_by_sizes(weights, guess.family(name))
     net = components.get(K.CONTROLNET)
@@ -229,7 +237,9 @@ def _takes_controlnets(components: Components, kinds: set[ComponentKind]) -> boo
     return unet is not None and any(t.name.startswith(fit.RESIDUAL) for t in unet.inputs)
 
 
-def _problems(draft: Draft, components: Components, family: Family) -> list[str]:
+def _problems(
+    draft: Draft, components: Components, family: Family, own: Sidecar | None
+) -> list[str]:
     """Why it cannot be used whatever the machine: the same sentences that a folder gets."""
     found = []
     if pair := clashes(draft.files):
@@ -248,7 +258,7 @@ def _problems(draft: Draft, components: Components, family: Family) -> list[str]
         return [unusable, *found]
     if set(networks) == {p.kind for p in draft.parts} - {K.CONTROLNET}:
         missing = {f"The {fit.title(k)} is missing." for k in ComponentKind}
-        found += [p for p in fit.problems(networks, family, None) if p not in missing]
+        found += [p for p in fit.problems(networks, family, own) if p not in missing]
     return found
 
 
@@ -272,8 +282,10 @@ def _missing(draft: Draft, family: Family) -> tuple[str, ...]:
 
 def _title(variant: Variant, draft: Draft) -> str:
     """``Split einsum v2 · compiled · 6-bit palette``."""
-    lone = variant.kind is ModelKind.CONTROLNET
-    parts = list(variant.controlnets) if lone else [draft.model]
+    parts = [draft.model]
+    if variant.kind is ModelKind.CONTROLNET:
+        count = len(variant.controlnets)
+        parts = list(variant.controlnets) if count < 3 else [f"{count} ControlNets"]
     parts.append(ATTENTION_TITLES.get(variant.attention, ""))
     parts += [FORM_TITLES[variant.format], variant.compression]
     parts += ["in chunks"] if variant.chunked else []

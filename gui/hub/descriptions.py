@@ -18,6 +18,7 @@ from typing import Any
 
 from gui.coreml import compiled, package, proto
 from gui.coreml.model import Attention, FileFormat, TensorSpec
+from gui.coreml.sidecar import FILE_NAME, Sidecar
 from gui.coreml.survey import Description, Survey
 from gui.hub.inventory import Bundle
 from gui.hub.probe import MAX_READ, Probe, ProbeLimit
@@ -216,7 +217,33 @@ class Reader:
         self.limited = False
         """Some bundles were left undescribed because enough had been read."""
         self._known: dict[tuple[str, ...], Description | SfumatoError] = {}
+        self._sidecars: dict[str, Sidecar | SfumatoError] = {}
         self._lock = threading.Lock()
+
+    def sidecar(self, file: RemoteFile | None) -> Sidecar | SfumatoError | None:
+        """A `sfumato.json`, why it cannot be used, or None if it was not read."""
+        return self._sidecars.get(file.blob or file.path) if file is not None else None
+
+    def read_sidecars(self, wanted: Iterable[tuple[RemoteFile, Probe]]) -> None:
+        """Read the few that there are."""
+        for file, probe in wanted:
+            key = file.blob or file.path
+            if key in self._sidecars or self.trouble is not None or file.size > MAX_METADATA:
+                continue
+            try:
+                data = json.loads(_whole(file, probe))
+                self._sidecars[key] = Sidecar.from_json(data, file.path)
+            except ProbeLimit:
+                self.limited = True
+            except SfumatoError as error:
+                if error.kind is ErrorKind.BAD_MODEL:
+                    self._sidecars[key] = error
+                else:
+                    self.trouble = error
+            except (ValueError, RecursionError) as error:
+                self._sidecars[key] = SfumatoError(
+                    ErrorKind.BAD_MODEL, f"The model's {FILE_NAME} cannot be read.", repr(error)
+                )
 
     def known(self, bundle: Bundle) -> Description | SfumatoError | None:
         """A bundle's description, why it has none, or None if it was not read."""

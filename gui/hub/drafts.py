@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from gui.coreml.fit import title
 from gui.coreml.model import ComponentKind, FileFormat
 from gui.coreml.names import CONTROLNET_FOLDER, FileRole
+from gui.coreml.sidecar import FILE_NAME as SIDECAR
 from gui.hub.inventory import Bundle, Inventory
 from gui.hub.types import ModelKind, RemoteFile
 
@@ -67,6 +68,12 @@ class Draft:
     @property
     def denoiser(self) -> Part | None:
         return next((p for kind in DENOISERS if (p := self.part(kind))), None)
+
+    @property
+    def sidecar(self) -> RemoteFile | None:
+        """Its `sfumato.json`, which models that Sfumato converted have."""
+        path = f"{self.folder}/{SIDECAR}" if self.folder else SIDECAR
+        return next((f for f in self.companions if f.path == path), None)
 
     @property
     def chunked(self) -> bool:

@@ -17,6 +17,7 @@ from pathlib import PurePosixPath
 
 from gui.coreml.model import FileFormat
 from gui.coreml.names import EXTENSIONS, FileRole, role_of
+from gui.coreml.sidecar import FILE_NAME as SIDECAR
 from gui.hub.types import RemoteFile
 
 MAX_PATH = 1024
@@ -28,9 +29,10 @@ MAX_NAME = 255
 COMPANIONS = frozenset(
     {"vocab.json", "merges.txt", "tokenizer.json", "tokenizer_config.json",
      "special_tokens_map.json", "added_tokens.json", "scheduler_config.json",
-     "multilingual_vocab.json"}
+     "multilingual_vocab.json", SIDECAR}
 )  # fmt: skip
-"""Small files that belong to a model: Swift's tokenizer and diffusers' settings."""
+"""Small files that belong to a model: Swift's tokenizer, diffusers' settings, and what Sfumato
+notes of a model it converted."""
 
 MAX_COMPANION = 16 * 2**20
 """Bytes; a tokenizer of 50,000 words is 2 MB, a multilingual one 9 MB."""

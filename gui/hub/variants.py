@@ -68,6 +68,9 @@ class _Finder:
         if zipped or closed:  # a text encoder beside an archive is a part of what is in it
             places = [p for p in places if p.draft.denoiser or not _is_model(p.draft)]
         places += zipped
+        self.reader.read_sidecars(
+            (p.draft.sidecar, p.probe) for p in places if p.draft.sidecar and p.probe
+        )
         self.reader.read(_reading_order(places))
         variants = [assembly.assemble(self.tree.id, p, self.reader, self.role) for p in places]
         variants += [assembly.closed_archive(self.tree.id, a, why) for a, why in closed]
@@ -197,7 +200,10 @@ def _archive_draft(inner: Inventory, drafts: list[Draft]) -> Draft | None:
         problems.append("The archive holds several models, which cannot be kept apart.")
     if inner.unsafe:
         problems.append("The archive holds files with unsafe names, so it is not unpacked.")
-    return dataclasses.replace(draft, suffix="", problems=tuple(problems))
+    parts = draft.parts
+    if draft.kind is ModelKind.CONTROLNET:  # often the same at several sizes
+        parts = tuple(part for d in drafts for part in d.parts)
+    return dataclasses.replace(draft, parts=parts, suffix="", problems=tuple(problems))
 
 
 def _reading_order(places: Sequence[Place]) -> list[tuple[Bundle, Probe]]:

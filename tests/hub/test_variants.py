@@ -7,6 +7,7 @@ put on disk as a download would, and `gui.coreml.inspect` judges it anew.
 from __future__ import annotations
 
 import dataclasses
+import io
 import shutil
 import zipfile
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from gui.coreml.inspect import inspect_model
-from gui.coreml.model import Attention, ComponentKind, FileFormat, ModelInfo
+from gui.coreml.model import Attention, ComponentKind, Family, FileFormat, ModelInfo
 from gui.hub.probe import HttpProbe
 from gui.hub.types import ModelKind, RepoTree, Variant
 from gui.hub.variants import MAX_DIRECTORY_READS, MAX_FILE_READS, find_variants
@@ -23,7 +24,7 @@ from tests.hub.trees import tree_of
 from tests.support import hub_repos
 from tests.support.hub_repo import Repo
 from tests.support.hub_server import HubServer
-from tests.support.hub_shelf import compiled, packages
+from tests.support.hub_shelf import compiled, package_folder, packages
 
 
 def _community() -> Repo:
@@ -162,6 +163,35 @@ def test_controlnets_alone_are_offered_one_by_one(hub: HubServer, tmp_path: Path
         assert "ControlNet" in variant.problems[0]
         assert all(f.path.startswith(f"CN/original/512x512/{variant.controlnets[0]}.mlmodelc/")
                    for f in variant.files)  # fmt: skip
+
+
+def test_a_zip_of_controlnets_is_one_download(hub: HubServer, tmp_path: Path) -> None:
+    """As the community ships them: one ControlNet at several sizes in each archive."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path, blob in hub_repos.controlnets().blobs.items():
+            archive.writestr(path.replace("Canny-5x5", "Canny-6x4"), blob.read())
+    repo = hub.add(Repo("someone/nets", {"CN/Canny.zip": stream.getvalue()}))
+    (variant,), _ = find_variants(tree_of(repo), _probe(hub, repo, tmp_path))
+    assert variant.kind is ModelKind.CONTROLNET
+    assert variant.controlnets == ("Canny-6x4", "Depth-5x5")
+    assert variant.problems
+
+
+def test_a_sidecar_in_the_repository_is_believed_and_fetched(
+    hub: HubServer, tmp_path: Path
+) -> None:
+    """A model that Sfumato converted: its own file tells the family that no width tells."""
+    files = packages("original", "m/")
+    source = package_folder("original") / "sfumato.json"
+    repo = hub.add(Repo("someone/converted", {**files, "m/sfumato.json": source.read_bytes()}))
+    (variant,), _ = find_variants(tree_of(repo), _probe(hub, repo, tmp_path))
+    assert variant.family is Family.SD1
+    assert "m/sfumato.json" in {f.path for f in variant.files}
+    bad = hub.add(Repo("someone/spoiled", {**files, "m/sfumato.json": b'{"family": "sd9"}'}))
+    (variant,), _ = find_variants(tree_of(bad), _probe(hub, bad, tmp_path))
+    folder = _install(bad, variant, tmp_path / "spoiled")
+    assert variant.problems == inspect_model(folder).problems
 
 
 def test_names_must_do_without_a_probe() -> None:
