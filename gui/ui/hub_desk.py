@@ -36,7 +36,6 @@ class HubDesk(QObject):
         panel = workspace.models_panel
         panel.actions_of = self.library.of
         panel.repo_opened.connect(self.show_repo)
-        panel.convert_requested.connect(self._convert)
         panel.updates_requested.connect(self._check_for_updates)
         panel.leftovers_requested.connect(self.show_leftovers)
         panel.hub_made.connect(self._on_hub_made)

@@ -122,6 +122,8 @@ class ResultList(QListView):
     opened = Signal(QModelIndex)
     moved = Signal()
     """Other rows have come into view."""
+    pasted = Signal()
+    """Paste was chosen while the cards had the focus."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -146,6 +148,10 @@ class ResultList(QListView):
             self.opened.emit(self.currentIndex())
             return
         super().keyPressEvent(event)
+
+    def paste(self) -> None:
+        """The Edit menu asks the widget with the focus to paste."""
+        self.pasted.emit()
 
     def visible_rows(self) -> range:
         """Rows of which at least a part is in view."""
@@ -300,6 +306,7 @@ class HubPanel(QWidget):
         self.search.setText(text.strip())
         self._open_when_found = text.strip()
         self._change(text=text.strip())
+        self.catalogue.refresh()  # now, not when typing has come to rest
 
     def close_down(self) -> None:
         self._want_timer.stop()

@@ -274,6 +274,7 @@ class ModelsPanel(QFrame):
             self.hub = HubPanel(self._hub_state.catalogue)
             self.hub.opened.connect(self.repo_opened)
             self.hub.convert_requested.connect(self.convert_requested)
+            self.hub.list.pasted.connect(self.paste)
             self.stack.addWidget(self.hub)
             self.hub_made.emit()
         return self.hub

@@ -1,0 +1,469 @@
+"""The Hub's side of the left column and the sheet of one model, by clicks and keys."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
+from PySide6.QtGui import QDropEvent, QGuiApplication
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QScrollBar, QToolButton, QWidget
+
+from gui.coreml.model import Attention, Family
+from gui.hub.types import Account, Level, ModelKind, Sort, Verdict
+from gui.request import ErrorKind, SfumatoError
+from gui.state import desktop
+from tests.support import fake_hub
+from tests.support.fake_hub import FakeHub
+from tests.support.hub_window import click, click_row, install, reading_from_the_hub, some_models
+from tests.ui.conftest import read_by_name
+
+FIRST = "apple/coreml-model-0"
+NO_NETWORK = SfumatoError(ErrorKind.NETWORK, "The Hub cannot be reached; check the connection.")
+USER = Qt.ItemDataRole.UserRole
+
+
+@pytest.fixture
+def hub():
+    return FakeHub(some_models())
+
+
+@pytest.fixture
+def workspace(open_workspace, hub, monkeypatch):
+    from gui.state import models
+
+    monkeypatch.setattr(models, "read_entry", reading_from_the_hub(read_by_name))
+    return open_workspace(hub)[0]
+
+
+@pytest.fixture
+def panel(workspace, qtbot):
+    """The Hub's side, its first results there."""
+    click(workspace.models_panel.segments.buttons[1])
+    found = workspace.models_panel.hub
+    qtbot.waitUntil(lambda: found.catalogue.rowCount() == 30)
+    return found
+
+
+def ids(panel):
+    model = panel.catalogue
+    return [model.index(k).data(USER).summary.id for k in range(model.rowCount())]
+
+
+def open_sheet(workspace, panel, qtbot, row=0):
+    click_row(panel.list, row)
+    sheet = workspace.hub_desk.sheet
+    qtbot.waitUntil(lambda: sheet.isVisible() and sheet.chosen is not None)
+    return sheet
+
+
+# -- the journey --------------------------------------------------------------------------------
+
+
+def test_a_newcomer_searches_gets_and_uses_a_model(workspace, panel, hub, qtbot):
+    QTest.keyClicks(panel.search, "model-7")
+    qtbot.waitUntil(lambda: "apple/coreml-model-0" not in ids(panel) and bool(ids(panel)))
+    assert all("model-7" in repo for repo in ids(panel))
+    row = ids(panel).index("coreml-community/coreml-model-7")
+    sheet = open_sheet(workspace, panel, qtbot, row)
+    assert sheet.header.name.whole_text() == "coreml-model-7"
+    assert sheet.chosen.recommended
+    assert sheet.bar.text.whole_text() == "1.60 GB to download"
+    assert "free on this disk" in sheet.bar.note.whole_text()
+    click(sheet.bar.main)
+    qtbot.waitUntil(lambda: bool(hub.downloads))
+    download = next(iter(hub.downloads))
+    hub.progress(download, 0.25)
+    assert sheet.bar.text.whole_text() == "400 MB of 1.60 GB"
+    assert sheet.bar.note.whole_text() == "24.0 MB/s · 50 s left"
+    assert sheet.bar.bar.value() == 250
+    assert panel.catalogue.index(row).data(USER).download.bytes_done == 400_000_000
+    folder = install("coreml-community/coreml-model-7", "split_einsum/compiled")
+    hub.finish(download, str(folder))
+    qtbot.waitUntil(lambda: sheet.bar.main.text() == "Use" and sheet.bar.main.isEnabled())
+    assert panel.catalogue.index(row).data(USER).installed
+    click(sheet.bar.main)
+    assert not sheet.isVisible()
+    assert workspace.studio.model.folder == folder
+    assert workspace.models_panel.segments.current() == 0
+    assert workspace.model_title.whole_text() == "coreml-model-7"
+
+
+def test_the_journey_by_keys_alone(workspace, hub, qtbot):
+    workspace.actions_.hub.trigger()
+    panel = workspace.models_panel.hub
+    qtbot.waitUntil(lambda: panel.catalogue.rowCount() == 30)
+    assert panel.search.hasFocus() or workspace.main_window.focusWidget() is panel.search
+    QTest.keyClick(panel.search, Qt.Key.Key_Return)
+    QTest.keyClick(panel.list, Qt.Key.Key_Down)
+    assert workspace.hub_desk.sheet is None, "arrow keys only move"
+    QTest.keyClick(panel.list, Qt.Key.Key_Return)
+    sheet = workspace.hub_desk.sheet
+    qtbot.waitUntil(lambda: sheet.chosen is not None)
+    assert sheet.repo == "coreml-community/coreml-model-1"
+    QTest.keyClick(sheet.variants, Qt.Key.Key_Down)
+    assert sheet.chosen.id == "original/packages"
+    QTest.keyClick(sheet, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: bool(hub.downloads))
+    assert next(iter(hub.downloads.values())).variant == "original/packages"
+    QTest.keyClick(sheet, Qt.Key.Key_Escape)
+    assert not sheet.isVisible()
+
+
+def test_pause_go_on_and_cancel(workspace, panel, hub, qtbot):
+    sheet = open_sheet(workspace, panel, qtbot)
+    click(sheet.bar.main)
+    qtbot.waitUntil(lambda: bool(hub.downloads))
+    hub.progress(next(iter(hub.downloads)), 0.5)
+    click(sheet.bar.pause)
+    qtbot.waitUntil(lambda: sheet.bar.main.text() == "Go On")
+    assert sheet.bar.text.whole_text() == "Paused · 800 MB of 1.60 GB"
+    click(sheet.bar.main)
+    qtbot.waitUntil(lambda: sheet.bar.pause.isVisible())
+    click(sheet.bar.cancel)
+    qtbot.waitUntil(lambda: not sheet.bar.bar.isVisible())
+    assert hub.downloads == {}
+    assert sheet.bar.main.isVisible() and sheet.bar.main.text() == "Get"
+
+
+# -- searching ----------------------------------------------------------------------------------
+
+
+def test_the_hub_is_left_alone_until_it_is_looked_at(workspace, hub):
+    assert hub.asked == []
+    assert workspace.models_panel.hub is None
+
+
+def test_scrolling_fetches_the_next_page_and_details_of_what_is_seen_only(panel, hub, qtbot):
+    qtbot.waitUntil(lambda: hub.count("details") > 0)
+    asked = {a.arguments["repo"] for a in hub.asked if a.do == "details"}
+    assert FIRST in asked
+    assert ids(panel)[29] not in asked
+    bar = panel.list.verticalScrollBar()
+    while panel.catalogue.rowCount() < 75:
+        before = panel.catalogue.rowCount()
+        bar.setValue(bar.maximum())
+        qtbot.waitUntil(lambda before=before: panel.catalogue.rowCount() > before)
+    assert ids(panel) == [m.id for m in hub.models]
+
+
+def test_order_and_maker_go_to_the_hub(panel, hub, qtbot):
+    panel.sort.setCurrentIndex(panel.sort.findData(Sort.RECENT))
+    panel.sort.activated.emit(panel.sort.currentIndex())
+    panel.author.setCurrentIndex(panel.author.findData("apple"))
+    panel.author.activated.emit(panel.author.currentIndex())
+    qtbot.waitUntil(lambda: bool(ids(panel)) and all(i.startswith("apple/") for i in ids(panel)))
+    query = [a for a in hub.asked if a.do == "search"][-1].arguments["query"]
+    assert (query["sort"], query["author"]) == ("recent", "apple")
+
+
+def test_filters_show_as_chips_that_take_them_away(panel, hub, qtbot):
+    hub.models[4] = replace(hub.models[4], family=Family.SDXL)
+    click(panel.filters.button)
+    popover = panel.filters.popover
+    qtbot.waitUntil(popover.isVisible)
+    click(popover.groups["families"].buttons[Family.SDXL])
+    qtbot.waitUntil(lambda: ids(panel) == [hub.models[4].id])
+    assert [chip.text() for chip in panel.chips.chips()] == ["SDXL"]
+    assert "1 in force" in panel.filters.button.accessibleName()
+    qtbot.waitUntil(lambda: panel.foot.whole_text() == "Looked through 75 models, 1 fits.")
+    QTest.keyClick(popover, Qt.Key.Key_Escape)
+    assert not popover.isVisible()
+    click(panel.chips.chips()[0])
+    qtbot.waitUntil(lambda: panel.catalogue.rowCount() == 30)
+    assert not panel.chips.isVisible()
+
+
+def test_every_filter_reaches_the_query(panel, qtbot):
+    popover = panel.filters.popover
+    panel.filters.button.click()
+    for group, value in (
+        ("families", Family.SD2),
+        ("kinds", ModelKind.TEXT_TO_IMAGE),
+        ("attentions", Attention.ORIGINAL),
+        ("compressions", "palette"),
+    ):
+        click(popover.groups[group].buttons[value])
+    QTest.mouseClick(popover.fits, Qt.MouseButton.LeftButton)
+    for choice, number in ((popover.size_choice, 2), (popover.licence, 1)):
+        choice.setCurrentIndex(number)
+        choice.activated.emit(number)
+    query = panel.catalogue.query
+    assert query.families == (Family.SD2,)
+    assert query.kinds == (ModelKind.TEXT_TO_IMAGE,)
+    assert query.attentions == (Attention.ORIGINAL,)
+    assert query.compressions == ("palette",)
+    assert query.fits
+    assert query.max_bytes == 2_000_000_000
+    assert query.licence == "creativeml-openrail-m"
+    assert len(panel.chips.chips()) == 8, "seven filters and Clear"
+    click(popover.clear)
+    assert panel.catalogue.query == replace(query.__class__(), sort=query.sort)
+
+
+def test_the_clear_button_of_the_search_field_searches_for_everything(panel, qtbot):
+    QTest.keyClicks(panel.search, "model-70")
+    qtbot.waitUntil(lambda: len(ids(panel)) == 1)
+    clear = max(panel.search.findChildren(QToolButton), key=lambda button: button.x())
+    QTest.mouseClick(clear, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: panel.catalogue.rowCount() == 30)
+
+
+# -- states -------------------------------------------------------------------------------------
+
+
+def test_shapes_stand_in_for_cards_until_the_first_results(workspace, hub, qtbot):
+    hub.silent.add("search")
+    click(workspace.models_panel.segments.buttons[1])
+    panel = workspace.models_panel.hub
+    assert panel.stack.currentWidget() is panel.skeleton
+    asked = hub.open_questions("search")[0]
+    hub.answer("search", hub._search(**asked.arguments))
+    assert panel.stack.currentWidget() is panel.list
+
+
+def test_nothing_found_says_what_to_do_next(panel, qtbot, workspace, monkeypatch):
+    QTest.keyClicks(panel.search, "no such thing")
+    qtbot.waitUntil(panel.message.isVisible)
+    assert "No model" in panel.message.title.text()
+    assert not panel.message.retry.isVisible()
+    assert not panel.message.clear.isVisible()
+    shown = []
+    monkeypatch.setattr(workspace, "show_convert", lambda *_: shown.append(True))
+    click(panel.message.convert)
+    assert shown == [True]
+
+
+def test_filters_that_leave_nothing_can_be_cleared(panel, qtbot):
+    panel.filters.popover.groups["families"].buttons[Family.SD3].click()
+    qtbot.waitUntil(panel.message.isVisible)
+    click(panel.message.clear)
+    qtbot.waitUntil(lambda: panel.catalogue.rowCount() == 30)
+
+
+def test_without_a_network_trying_again_helps(workspace, hub, qtbot):
+    hub.errors["search"] = NO_NETWORK
+    click(workspace.models_panel.segments.buttons[1])
+    panel = workspace.models_panel.hub
+    qtbot.waitUntil(panel.message.isVisible)
+    assert panel.message.title.text() == NO_NETWORK.message
+    hub.errors.clear()
+    click(panel.message.retry)
+    qtbot.waitUntil(lambda: panel.catalogue.rowCount() == 30)
+    assert panel.stack.currentWidget() is panel.list
+
+
+def test_remembered_results_stay_usable_offline(workspace, hub, qtbot):
+    hub.stale = "2024-05-03T10:00:00+00:00"
+    click(workspace.models_panel.segments.buttons[1])
+    panel = workspace.models_panel.hub
+    qtbot.waitUntil(panel.offline.isVisible)
+    assert "3 May 2024" in panel.offline_text.text()
+    assert panel.list.isVisible()
+    open_sheet(workspace, panel, qtbot).reject()
+    hub.stale = ""
+    click(panel.offline_retry)
+    qtbot.waitUntil(lambda: not panel.offline.isVisible() and panel.catalogue.rowCount() == 30)
+
+
+def test_a_page_that_fails_keeps_the_rows_and_can_be_asked_for_again(panel, hub, qtbot):
+    hub.errors["search"] = NO_NETWORK
+    bar = panel.list.verticalScrollBar()
+    bar.setValue(bar.maximum())
+    qtbot.waitUntil(panel.offline.isVisible)
+    assert panel.offline_text.text() == NO_NETWORK.message
+    assert panel.catalogue.rowCount() == 30
+    hub.errors.clear()
+    click(panel.offline_retry)
+    qtbot.waitUntil(lambda: panel.catalogue.rowCount() == 60)
+
+
+# -- addresses ----------------------------------------------------------------------------------
+
+
+def drop_text(widget, text):
+    data = QMimeData()
+    data.setText(text)
+    data.setUrls([QUrl(text)] if "://" in text else [])
+    where, none = QPointF(5, 5), Qt.KeyboardModifier.NoModifier
+    copy, left = Qt.DropAction.CopyAction, Qt.MouseButton.LeftButton
+    widget.dropEvent(QDropEvent(where, copy, data, left, none))
+
+
+@pytest.mark.parametrize("text", [f"https://huggingface.co/{FIRST}", FIRST])
+def test_a_dropped_address_opens_the_model(workspace, qtbot, text):
+    drop_text(workspace.models_panel, text)
+    qtbot.waitUntil(lambda: workspace.hub_desk.sheet is not None)
+    assert workspace.hub_desk.sheet.repo == FIRST
+
+
+def test_an_address_pasted_onto_the_cards_opens_the_model(workspace, panel, qtbot):
+    QGuiApplication.clipboard().setText(f"https://huggingface.co/{FIRST}")
+    panel.list.setFocus()
+    paste = next(a for a in workspace.actions_.menus[1].actions() if a.text() == "Paste")
+    paste.trigger()
+    qtbot.waitUntil(lambda: workspace.hub_desk.sheet is not None)
+    assert workspace.hub_desk.sheet.repo == FIRST
+
+
+def test_an_address_that_leads_nowhere_says_so(workspace, qtbot):
+    drop_text(workspace.models_panel, "https://huggingface.co/nobody/nothing")
+    panel = workspace.models_panel.hub
+    qtbot.waitUntil(panel.message.isVisible)
+    assert "nobody/nothing" in panel.message.title.text()
+    assert workspace.hub_desk.sheet is None
+
+
+# -- the sheet ----------------------------------------------------------------------------------
+
+
+def test_the_sheet_judges_each_variant(workspace, panel, qtbot):
+    sheet = open_sheet(workspace, panel, qtbot)
+    model = sheet.variants.variants
+    text = [model.index(k).data(Qt.ItemDataRole.AccessibleTextRole) for k in range(3)]
+    assert "Recommended" in text[0] and "Runs well" in text[0]
+    assert "Won’t run" in text[2] and "Needs macOS 15" in text[2]
+    click_row(sheet.variants, 2)
+    assert "Needs macOS 15; this Mac has 14.5." in sheet.facts.text.text()
+    assert sheet.bar.main.text() == "Get Anyway"
+
+
+def test_the_sheet_escapes_what_the_hub_says(workspace, panel, hub, qtbot):
+    bad = fake_hub.variant("x", title="<b>x</b>", missing=("<i>all</i>",), recommended=True)
+    hub.details[FIRST] = fake_hub.details(hub.models[0], variants=(bad,), description="<b>hi</b>")
+    sheet = open_sheet(workspace, panel, qtbot)
+    assert "<i>all" not in sheet.facts.text.text()
+    assert sheet.header.description.textFormat() == Qt.TextFormat.PlainText
+
+
+def test_details_that_fail_can_be_tried_again(workspace, panel, hub, qtbot):
+    hub.silent.add("details")
+    for asked in hub.open_questions("details"):
+        asked.open = False
+    panel.catalogue.refresh()
+    qtbot.waitUntil(lambda: panel.catalogue.rowCount() == 30)
+    click_row(panel.list, 0)
+    sheet = workspace.hub_desk.sheet
+    assert sheet.message_text.text() == "Reading the list of files…"
+    asked = next(a for a in hub.open_questions("details") if a.arguments["probe"])
+    asked.open = False
+    asked.on_error(NO_NETWORK)
+    assert sheet.message_text.text() == NO_NETWORK.message
+    hub.silent.clear()
+    click(sheet.retry)
+    qtbot.waitUntil(lambda: sheet.chosen is not None)
+
+
+def test_a_repository_without_anything_to_run_says_why(workspace, panel, hub, qtbot):
+    note = "These are ControlNets; they cannot draw alone."
+    hub.details[FIRST] = fake_hub.details(hub.models[0], variants=(), notes=(note,))
+    panel.catalogue.refresh()
+    qtbot.waitUntil(lambda: panel.catalogue.rowCount() == 30)
+    click_row(panel.list, 0)
+    sheet = workspace.hub_desk.sheet
+    qtbot.waitUntil(lambda: sheet.message_text.text() == note)
+    assert not sheet.bar.main.isVisible()
+    assert sheet.convert.isVisible()
+
+
+def test_a_download_that_is_refused_says_why_in_the_sheet(workspace, panel, hub, qtbot):
+    sheet = open_sheet(workspace, panel, qtbot)
+    full = SfumatoError(ErrorKind.STORAGE, "1.60 GB are needed, 300 MB are free.")
+    hub.errors["start"] = full
+    click(sheet.bar.main)
+    qtbot.waitUntil(sheet.bar.error.isVisible)
+    assert sheet.bar.error.text() == full.message
+    assert workspace.canvas.banner.error is None
+    hub.errors.clear()
+    click(sheet.bar.main)
+    qtbot.waitUntil(lambda: bool(hub.downloads))
+    assert not sheet.bar.error.isVisible()
+
+
+def test_a_gated_model_explains_itself_and_lets_one_sign_in(
+    workspace, panel, hub, qtbot, monkeypatch
+):
+    hub.models[0] = replace(hub.models[0], gated="auto")
+    hub.accounts["hf_good"] = Account(True, "ada", "keychain")
+    panel.catalogue.refresh()
+    qtbot.waitUntil(lambda: panel.catalogue.rowCount() == 30)
+    sheet = open_sheet(workspace, panel, qtbot)
+    assert sheet.gate.isVisible()
+    opened = []
+    monkeypatch.setattr(desktop, "open_page", opened.append)
+    click(sheet.accept_terms)
+    assert opened == [f"https://huggingface.co/{FIRST}"]
+    qtbot.waitUntil(lambda: workspace.studio.hub.account.known)
+    click(sheet.sign_in)
+    from gui.ui.account_section import SignInDialog
+
+    dialog = sheet.findChild(SignInDialog)
+    QTest.keyClicks(dialog.section.token, "hf_wrong")
+    click(dialog.section.sign_in)
+    qtbot.waitUntil(dialog.section.problem.isVisible)
+    assert "token" in dialog.section.problem.text()
+    dialog.section.token.selectAll()
+    QTest.keyClicks(dialog.section.token, "hf_good")
+    QTest.keyClick(dialog.section.token, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: not sheet.sign_in.isVisible())
+    assert workspace.studio.hub.account.account.name == "ada"
+
+
+def test_open_on_the_hub(workspace, panel, qtbot, monkeypatch):
+    opened = []
+    monkeypatch.setattr(desktop, "open_page", opened.append)
+    sheet = open_sheet(workspace, panel, qtbot)
+    click(sheet.header.open_page)
+    assert opened == [f"https://huggingface.co/{FIRST}"]
+
+
+# -- reach --------------------------------------------------------------------------------------
+
+
+def focusable(root: QWidget) -> list[QWidget]:
+    return [
+        w
+        for w in root.findChildren(QWidget)
+        if w.focusPolicy() & Qt.FocusPolicy.TabFocus
+        and not isinstance(w, QScrollBar)
+        and w.objectName() not in ("qt_scrollarea_viewport", "qt_spinbox_lineedit")
+        and w.isVisibleTo(root)
+    ]
+
+
+def nameless(root: QWidget) -> list[str]:
+    named = [w for w in focusable(root) if not (w.accessibleName() or getattr(w, "text", str)())]
+    return [f"{type(w).__name__} in {type(w.parent()).__name__}" for w in named]
+
+
+def test_every_control_of_the_hub_has_a_name(workspace, panel, hub, qtbot):
+    hub.models[0] = replace(hub.models[0], gated="auto")
+    sheet = open_sheet(workspace, panel, qtbot)
+    click(sheet.bar.main)
+    qtbot.waitUntil(lambda: bool(hub.downloads))
+    hub.progress(next(iter(hub.downloads)), 0.5)
+    assert len(focusable(sheet)) >= 5
+    assert nameless(sheet) == []
+    assert nameless(workspace.models_panel) == []
+    assert len(focusable(panel.filters.popover)) > 12
+    assert nameless(panel.filters.popover) == []
+
+
+def test_cards_are_read_as_sentences(panel, hub, qtbot):
+    qtbot.waitUntil(lambda: panel.catalogue.index(0).data(USER).details is not None)
+    text = panel.catalogue.index(0).data(Qt.ItemDataRole.AccessibleTextRole)
+    for part in ("coreml-model-0 by apple", "Stable Diffusion 1", "1.60 GB", "1,000 likes"):
+        assert part in text
+
+
+def test_a_verdict_is_more_than_a_colour(panel, hub, qtbot):
+    from gui.ui.hub_card import verdict_mark
+
+    bad = fake_hub.variant("a", verdict=Verdict(Level.NO, ("Needs macOS 15.",)))
+    row = panel.catalogue.index(0).data(USER)
+    marks = {
+        verdict_mark(replace(row, details=fake_hub.details(row.summary, variants=variants)))[0]
+        for variants in ((bad,), (fake_hub.variant("b", recommended=True),))
+    }
+    assert marks == {"no", "good"}
