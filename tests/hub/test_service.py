@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from gui import paths
+from gui.child import encode_json
 from gui.hub.client import Answer, Event, HubClient
 from gui.hub.types import (
     DownloadState,
@@ -29,6 +30,7 @@ from tests.support.hub_repos import (
     crowd,
     gated,
     junk,
+    many_files,
     starter,
 )
 from tests.support.hub_server import GOOD_TOKEN, HubServer
@@ -324,3 +326,48 @@ def test_the_person_pauses_goes_on_and_gives_up(talk, server: HubServer) -> None
     hub.wait_for(begun.id, DownloadState.CANCELLED)
     assert hub.ask("downloads") == []
     assert list((paths.models_dir() / ".downloads").iterdir()) == []
+
+
+def test_a_gated_model_is_fetched_once_someone_with_access_has_signed_in(
+    talk, server: HubServer
+) -> None:
+    repo = "ada-lab/coreml-gated-diffusion"
+    hub = talk()
+    found = hub.ask("details", repo=repo, probe=True, query=None).details
+    assert found.summary.gated == "auto" and found.variants  # what is in it, anyone may see
+    begun = hub.ask("start", repo=repo, revision="", variant=found.variants[0].id)
+    failed = hub.wait_for(begun.id, DownloadState.FAILED, DownloadState.DONE)
+    assert failed.error is not None and failed.error.kind is ErrorKind.ACCESS
+    hub.ask("set_token", token=GOOD_TOKEN)
+    hub.events.clear()
+    hub.ask("resume", download=begun.id)
+    assert hub.wait_for(begun.id, DownloadState.DONE, DownloadState.FAILED).error is None
+
+
+def test_a_new_revision_is_found_and_takes_the_old_ones_place(talk, server: HubServer) -> None:
+    repo = server.add(long_model("moving/model", 1))
+    hub = talk()
+    begun = hub.get("moving/model")
+    folder = Path(hub.wait_for(begun.id, DownloadState.DONE).folder)
+    before = repo.sha
+    files = {path: blob.content for path, blob in repo.blobs.items()}
+    largest = max(repo.blobs, key=lambda path: repo.blobs[path].size)
+    repo.commit({**files, largest: repo.blobs[largest].read() + b"better"})
+    assert hub.ask("updates") == {str(folder): repo.sha} and repo.sha != before
+    hub.events.clear()
+    again = hub.ask("start", repo="moving/model", revision=repo.sha, variant=begun.variant)
+    assert hub.wait_for(again.id, DownloadState.DONE, DownloadState.FAILED).folder == str(folder)
+    assert contents(folder) == offered(repo)
+    assert [model.revision for model in hub.ask("installed")] == [repo.sha]
+    assert hub.ask("updates") == {str(folder): ""}
+
+
+def test_ten_thousand_files_are_listed_without_being_sent(talk, server: HubServer) -> None:
+    repo = server.add(many_files())
+    hub = talk()
+    hub.ask("machine")
+    started = time.monotonic()
+    found = hub.ask("details", repo=repo.id, probe=True, query=None).details
+    assert time.monotonic() - started < 15  # ten pages of the tree and all; a second when idle
+    assert found.summary.id == repo.id
+    assert len(encode_json(found.to_json())) < 100_000
