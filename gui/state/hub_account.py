@@ -27,7 +27,7 @@ class HubAccount(QObject):
         self._hub = hub
         self._account = Account()
         self._known = False
-        self._busy = False
+        self._request = 0
 
     @property
     def account(self) -> Account:
@@ -40,11 +40,12 @@ class HubAccount(QObject):
 
     @property
     def busy(self) -> bool:
-        return self._busy
+        return bool(self._request)
 
     def refresh(self) -> None:
         """Ask who is signed in."""
-        self._ask("account")
+        if not self.busy:
+            self._ask("account")
 
     def sign_in(self, token: str) -> None:
         """Keep a token in the keychain and use it, if the Hub accepts it."""
@@ -55,21 +56,22 @@ class HubAccount(QObject):
         self._ask("set_token", token="")
 
     def _ask(self, do: str, **arguments: str) -> None:
-        if self._busy:
-            return
-        self._set_busy(True)
-        self._hub.ask(do, self._on_account, self._on_error, **arguments)
+        """The newest wish counts."""
+        if self._request:
+            self._hub.forget(self._request)
+        self._request = self._hub.ask(do, self._on_account, self._on_error, **arguments)
+        self.busy_changed.emit(True)
 
     def _on_account(self, account: Account) -> None:
         self._account = account
         self._known = True
-        self._set_busy(False)
+        self._end()
         self.changed.emit(account)
 
     def _on_error(self, error: SfumatoError) -> None:
-        self._set_busy(False)
+        self._end()
         self.failed.emit(error)
 
-    def _set_busy(self, busy: bool) -> None:
-        self._busy = busy
-        self.busy_changed.emit(busy)
+    def _end(self) -> None:
+        self._request = 0
+        self.busy_changed.emit(False)

@@ -171,6 +171,20 @@ def test_signing_in_and_out(state: HubState, hub: FakeHub) -> None:
     assert not state.account.account.signed_in
 
 
+def test_signing_in_does_not_wait_for_the_question_who_is_signed_in(
+    state: HubState, hub: FakeHub
+) -> None:
+    hub.accounts["hf_good"] = Account(True, "ada", "keychain")
+    hub.silent.add("account")
+    state.account.refresh()
+    state.account.refresh()
+    assert hub.count("account") == 1
+    state.account.sign_in("hf_good")
+    turn()
+    assert state.account.account.name == "ada" and not state.account.busy
+    assert hub.open_questions("account") == []
+
+
 def test_signing_in_asks_again_for_what_was_refused(state: HubState, hub: FakeHub) -> None:
     hub.accounts["hf_good"] = Account(True, "ada", "keychain")
     state.account.refresh()
