@@ -7,50 +7,26 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gui import paths
 from gui.coreml import sidecar as sidecars
-from gui.coreml.sidecar import Sidecar
 from gui.hub.downloads import names
+from gui.hub.downloads.origin import Origin, model_folders, origin_of
 from gui.hub.downloads.plan import FOLDER, Plan, Purpose, WorkFolder, digest_of, download_id
 from gui.hub.downloads.storage import storage_error
-from gui.hub.types import DownloadStatus, FileProblem, InstalledModel, Orphan, RemoteFile, Variant
+from gui.hub.types import DownloadStatus, FileProblem, InstalledModel, Orphan, Variant
 from gui.request import ErrorKind, SfumatoError
 
 if TYPE_CHECKING:
     from gui.hub.catalog import Catalog
     from gui.hub.downloads import Downloads
 
-_PACKAGES = (".mlpackage", ".mlmodelc")
 _PIECE = 1 << 20
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where an installed model came from, and what its files should be."""
-
-    repo: str
-    revision: str
-    variant: str
-    title: str
-    prefix: str
-    """Folder in the repository that was dropped on installing."""
-    archive: bool
-    remote: tuple[RemoteFile, ...]
-    hashes: dict[str, str]
-    sizes: dict[str, int]
-    installed: str
-    base_model: str = ""
-
-    def local_path(self, file: RemoteFile) -> str:
-        return _plan_of(self, "").local_path(file)
 
 
 def _plan_of(origin: Origin, target: str) -> Plan:
@@ -74,55 +50,6 @@ def _plan_of(origin: Origin, target: str) -> Plan:
     )
 
 
-def origin_of(folder: Path) -> Origin | None:
-    """Where the model in `folder` came from; None: not from the Hub, or nothing says so."""
-    try:
-        sidecar = sidecars.read(folder)
-    except SfumatoError:
-        return None
-    return _origin(sidecar) if sidecar is not None else None
-
-
-def _origin(sidecar: Sidecar) -> Origin | None:
-    hub = sidecar.extra.get("hub")
-    if not isinstance(hub, dict) or not sidecar.source_repo:
-        return None
-    try:
-        return Origin(
-            repo=sidecar.source_repo,
-            revision=sidecar.source_revision,
-            variant=str(hub["variant"]),
-            title=str(hub.get("title", "")),
-            prefix=str(hub.get("folder", "")),
-            archive=bool(hub.get("archive", False)),
-            remote=tuple(RemoteFile.from_json(file) for file in hub["remote"]),
-            hashes={str(k): str(v) for k, v in sidecar.hashes.items()},
-            sizes={str(k): int(v) for k, v in hub.get("sizes", {}).items()},
-            installed=str(hub.get("installed", "")),
-            base_model=str(hub.get("base_model", "")),
-        )
-    except (KeyError, TypeError, ValueError, AttributeError):
-        return None
-
-
-def model_folders(root: Path) -> Iterator[Path]:
-    """Folders that hold a model, at most two levels below `root`; hidden ones are none."""
-    for pattern in ("*", "*/*"):
-        for folder in sorted(root.glob(pattern)):
-            # A folder that ends in .partial is a conversion under way.
-            parts = folder.relative_to(root).parts
-            hidden = any(part.startswith(".") or part.endswith(".partial") for part in parts)
-            if not hidden and folder.suffix not in _PACKAGES and _holds_model(folder):
-                yield folder
-
-
-def _holds_model(folder: Path) -> bool:
-    try:
-        return any(child.suffix in _PACKAGES for child in folder.iterdir())
-    except OSError:
-        return False
-
-
 def installed(root: Path | None = None) -> tuple[InstalledModel, ...]:
     """The models below `root` that came from the Hub."""
     found = []
@@ -140,20 +67,6 @@ def installed(root: Path | None = None) -> tuple[InstalledModel, ...]:
                 )
             )
     return tuple(found)
-
-
-def file_hashes(folder: Path) -> dict[str, tuple[str, ...]]:
-    """By path: the hashes under which the Hub may know a file of an installed model."""
-    origin = origin_of(folder)
-    if origin is None:
-        return {}
-    found: dict[str, tuple[str, ...]] = {path: (digest,) for path, digest in origin.hashes.items()}
-    if not origin.archive:
-        for file in origin.remote:
-            if file.blob and not file.sha256:
-                path = origin.local_path(file)
-                found[path] = (*found.get(path, ()), file.blob)
-    return found
 
 
 # Verifying and repairing
@@ -406,14 +319,3 @@ def _children(folder: Path) -> list[Path]:
         return sorted(folder.iterdir())
     except OSError:
         return []
-
-
-def fetched_source(folder: Path) -> tuple[str, str] | None:
-    """Repository and revision of a checkpoint that was fetched to be converted; None: not ours."""
-    from gui.hub.downloads.install import MANIFEST
-
-    try:
-        data = json.loads((folder / MANIFEST).read_text("utf-8"))
-        return str(data["repo"]), str(data["revision"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None

@@ -151,6 +151,23 @@ def test_a_newer_revision_replaces_the_model_and_fetches_only_what_changed(
     assert not list((home / "data" / "Models" / ".downloads").iterdir())
 
 
+def test_an_unfinished_download_goes_on_at_a_newer_revision(hub_server, downloads):
+    """Files that did not change in between are kept."""
+    repo = fog()
+    server = hub_server([repo])
+    fault = server.fault("*Manifest.json", status=404, error_code="EntryNotFound")
+    one = downloads(server, connections=1)
+    assert get(one, repo).state is DownloadState.FAILED
+    server.faults.remove(fault)
+    assert one.all()[0].bytes_done >= 3_000_000
+    files = {path: blob.content for path, blob in repo.blobs.items()}
+    repo.commit(files | {"packages/Unet.mlpackage/Data/model.mlmodel": random_bytes(90_000, 9)})
+    server.clear_log()
+    status = get(one, repo)
+    assert contents(Path(status.folder)) == expected(repo, "packages")
+    assert server.sent(f"ada/fog/{WEIGHT}") == 0
+
+
 def test_files_in_the_hugging_face_cache_are_not_fetched(hub_server, downloads, home):
     from huggingface_hub import hf_hub_download
 
@@ -273,6 +290,40 @@ def test_pausing_is_quick_and_resuming_goes_on_where_it_was(hub_server, download
     assert len(again) == 1
     assert again[0].startswith("bytes=") and not again[0].startswith("bytes=0-")
     assert status.bytes_fetched == status.bytes_total, "nothing came twice"
+
+
+def test_pausing_does_not_wait_for_a_server_that_does_not_answer(hub_server, downloads):
+    repo = fog()
+    server = hub_server([repo])
+    fault = server.fault("*", delay=2.0)
+    one = downloads(server)
+    name = begin(one, repo)
+    until(lambda: server.count("resolve") > 0)
+    started = time.monotonic()
+    assert one.pause(name).state is DownloadState.PAUSED
+    assert time.monotonic() - started < 0.5
+    server.faults.remove(fault)
+    one.resume(name)  # while the old connections still hang
+    assert contents(Path(one.wait(name, 30).folder)) == expected(repo, "packages")
+
+
+def test_a_download_is_given_up_and_taken_up_many_times(hub_server, downloads, monkeypatch):
+    """Large-file pieces, pauses at odd moments: still every byte once."""
+    monkeypatch.setattr(fetch, "LARGE", 1 << 19)
+    monkeypatch.setattr(fetch, "PIECE", 1 << 19)
+    repo = fog(6_000_000)
+    server = hub_server([repo], send_buffer=65536)
+    slow(server, 1e6)
+    one = downloads(server)
+    name = begin(one, repo)
+    for k in range(12):
+        time.sleep(0.01 + 0.013 * k)
+        assert one.pause(name).state is DownloadState.PAUSED
+        one.resume(name)
+    server.faults.clear()
+    status = one.wait(name, 30)
+    assert contents(Path(status.folder)) == expected(repo, "packages")
+    assert status.bytes_fetched == status.bytes_total
 
 
 def test_a_paused_download_says_so_in_the_next_process(hub_server, downloads):

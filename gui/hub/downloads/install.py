@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import datetime
 import errno
 import json
 import os
 import shutil
+import sys
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -16,11 +18,9 @@ from typing import Any
 from gui.coreml import sidecar as sidecars
 from gui.coreml.model import Family
 from gui.hub import archive
+from gui.hub.downloads.origin import MANIFEST
 from gui.hub.downloads.plan import FOLDER, Plan, WorkFolder
 from gui.request import ErrorKind, SfumatoError
-
-MANIFEST = ".sfumato-source.json"
-"""In a fetched checkpoint: where it came from, and every file's size."""
 
 _SMALL = 1 << 20
 _PACKAGES = (".mlpackage", ".mlmodelc")
@@ -85,6 +85,8 @@ def write_sidecar(
         SfumatoError: STORAGE.
     """
     shipped = _shipped(folder)
+    # A note that came along is about to be rewritten, so its hash means nothing later.
+    files = {path: facts for path, facts in files.items() if path != sidecars.FILE_NAME}
     stated: dict[str, Any] = {**settings, **shipped}
     sidecar = sidecars.Sidecar.from_json(
         {
@@ -188,26 +190,47 @@ def flush(folder: Path) -> None:
 def move_into_place(source: Path, target: Path, root: Path) -> None:
     """Make the finished folder `source` appear as `target` in one step.
 
-    What `target` was before is set aside first and removed last, so that at every moment either the
-    old or the new folder is whole; if the process is killed between the two renames, the next run
-    finds `source` finished and renames it.
+    Where there was one before, the two change places, if the disk can do that; else the old one is
+    set aside first.  What remains of the old one is removed.
 
     Raises:
         OSError: it cannot be moved; the old folder is where it was.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
+    if not target.exists():
+        _rename(source, target)
+        return
+    if exchange(source, target):
+        shutil.rmtree(source, ignore_errors=True)
+        return
     aside = root / FOLDER / f"old-{uuid.uuid4().hex[:12]}"
-    had_one = target.exists()
-    if had_one:
-        _rename(target, aside)
+    _rename(target, aside)
     try:
         _rename(source, target)
     except OSError:
-        if had_one:
-            _rename(aside, target)
+        _rename(aside, target)
         raise
-    if had_one:
-        shutil.rmtree(aside, ignore_errors=True)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+_EXCHANGE = 2
+"""``RENAME_SWAP`` of macOS's ``renamex_np(2)``, ``RENAME_EXCHANGE`` of Linux's ``renameat2(2)``."""
+_AT_FDCWD = -100
+"""Linux's number for the current folder."""
+
+
+def exchange(one: Path, other: Path) -> bool:
+    """Let two folders change places in one step; False where the system or the disk cannot."""
+    library = ctypes.CDLL(None, use_errno=True)
+    first, second = os.fsencode(one), os.fsencode(other)
+    if sys.platform == "darwin" and hasattr(library, "renamex_np"):
+        library.renamex_np.argtypes = (ctypes.c_char_p, ctypes.c_char_p, ctypes.c_uint)
+        return library.renamex_np(first, second, _EXCHANGE) == 0
+    if sys.platform == "linux" and hasattr(library, "renameat2"):
+        text = ctypes.c_char_p
+        library.renameat2.argtypes = (ctypes.c_int, text, ctypes.c_int, text, ctypes.c_uint)
+        return library.renameat2(_AT_FDCWD, first, _AT_FDCWD, second, _EXCHANGE) == 0
+    return False
 
 
 def _rename(source: Path, target: Path) -> None:

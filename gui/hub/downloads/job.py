@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from gui.hub import archive
 from gui.hub.downloads import install, settings
 from gui.hub.downloads.fetch import Backoff, Fetch
 from gui.hub.downloads.journal import Journal, file_key
+from gui.hub.downloads.origin import fetched_source, origin_of
 from gui.hub.downloads.plan import Plan, Purpose, WorkFolder, digest_of
 from gui.hub.downloads.reuse import Known, clone_or_copy
 from gui.hub.downloads.storage import check_space, storage_error
@@ -182,7 +182,7 @@ class Job:
         self._speed = 0.0
         self._unpacking = None
         if why is Stop.CANCEL:
-            shutil.rmtree(self.work.path, ignore_errors=True)
+            self.work.remove()
             self._done_bytes = self._done_files = 0
             self._become(DownloadState.CANCELLED)
             return
@@ -190,9 +190,25 @@ class Job:
         self._save_state(live=why is Stop.CLOSE)
         self._become(DownloadState.PAUSED)
 
-    def _save_state(self, live: bool) -> None:
+    def _save_state(self, live: bool, placing: bool = False) -> None:
         error = self.error.to_json() if self.error is not None else None
-        self.work.save_state(live=live, error=error, fetched=self.status().bytes_fetched)
+        fetched = self.status().bytes_fetched
+        self.work.save_state(live=live, error=error, fetched=fetched, placing=placing)
+
+    def was_finished(self) -> bool:
+        """Whether an earlier process got as far as putting the result in its place, and was ended
+        before it could tidy up."""
+        plan = self.plan
+        if not self.work.load_state().get("placing"):
+            return False
+        target = plan.target_folder(self._around.root)
+        if plan.purpose is Purpose.SOURCE:
+            return fetched_source(target) == (plan.repo, plan.revision)
+        origin = origin_of(target)
+        return origin is not None and (
+            (origin.repo, origin.variant, origin.revision)
+            == (plan.repo, plan.variant.id, plan.revision)
+        )
 
     # -- the run ------------------------------------------------------------------------------
 
@@ -341,9 +357,10 @@ class Job:
                 install.write_manifest(result, plan)
             install.flush(result)
             self._check_stop()
+            self._save_state(live=True, placing=True)
             install.move_into_place(result, target, root)
         self._folder = str(target)
-        shutil.rmtree(self.work.path, ignore_errors=True)
+        self.work.remove()
         self._become(DownloadState.DONE)
 
     def _unpack(self) -> dict[str, tuple[int, str]]:

@@ -12,6 +12,7 @@ from gui import paths
 from gui.hub import sources
 from gui.hub.downloads.fetch import Backoff
 from gui.hub.downloads.job import Job, Stop, Surroundings, busy
+from gui.hub.downloads.origin import origin_of
 from gui.hub.downloads.plan import (
     FOLDER,
     About,
@@ -365,6 +366,9 @@ class Downloads:
             if plan is None or work.is_locked():
                 continue
             job = Job(plan, self._around)
+            if job.was_finished():
+                job.work.remove()
+                continue
             job.recall()
             self._jobs[name] = job
         for name, job in list(self._jobs.items()):
@@ -374,8 +378,6 @@ class Downloads:
 
     def _free_target(self, repo: str, variant: str) -> str:
         """Folder for a variant; another one's of the same repository is not overwritten."""
-        from gui.hub.installed import origin_of
-
         target = model_target(repo, variant)
         origin = origin_of(self.root / target)
         if origin is not None and (origin.repo, origin.variant) != (repo, variant):

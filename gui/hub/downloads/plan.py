@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -76,10 +77,7 @@ class Plan(Record):
 
     def local_path(self, file: RemoteFile) -> str:
         """Where a file lies in the result, relative to its folder."""
-        prefix = self.variant.folder.strip("/")
-        if prefix in ("", ".") or not file.path.startswith(prefix + "/"):
-            return file.path
-        return file.path[len(prefix) + 1 :]
+        return local_path(self.variant.folder, file.path)
 
     @property
     def bytes_total(self) -> int:
@@ -99,6 +97,14 @@ class Plan(Record):
             raise SfumatoError(
                 ErrorKind.BAD_MODEL, "The Hub states a file size that makes no sense.", self.id
             )
+
+
+def local_path(folder: str, path: str) -> str:
+    """A path in the repository, less the folder that all of a variant's files share."""
+    prefix = folder.strip("/")
+    if prefix in ("", ".") or not path.startswith(prefix + "/"):
+        return path
+    return path[len(prefix) + 1 :]
 
 
 def digest_of(file: RemoteFile) -> str:
@@ -149,6 +155,9 @@ class WorkFolder:
         except (OSError, ValueError, SfumatoError):
             return None
         return plan if plan.id == self.path.name else None
+
+    def remove(self) -> None:
+        shutil.rmtree(self.path, ignore_errors=True)
 
     def save_state(self, **state: Any) -> None:
         # Losing this costs only the knowledge of who paused it.

@@ -17,6 +17,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from gui.hub.downloads.origin import file_hashes, model_folders
 from gui.hub.downloads.plan import digest_of
 from gui.hub.types import RemoteFile
 
@@ -64,8 +65,6 @@ class Known:
 
 
 def _installed_files(models: Path) -> dict[str, list[Path]]:
-    from gui.hub.installed import file_hashes, model_folders
-
     found: dict[str, list[Path]] = {}
     for folder in model_folders(models):
         for path, digests in file_hashes(folder).items():

@@ -6,6 +6,7 @@ settings.  Only small JSON files are read.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import math
@@ -59,7 +60,8 @@ def _about(plan: Plan, endpoint: str | None, token: Callable[[], str | None]) ->
     from gui.hub.catalog import Catalog
 
     try:
-        card = Catalog(endpoint, token()).card(plan.repo, plan.revision)
+        with contextlib.closing(Catalog(endpoint, token())) as catalog:
+            card = catalog.card(plan.repo, plan.revision)
     except SfumatoError:
         return About()
     return About(card.licence, card.description, card.base_model, card.examples, known=True)
