@@ -50,6 +50,8 @@ class SettingsDialog(QDialog):
         self.change_folder.setAccessibleName("Choose the pictures folder")
         self.reset_folder = QPushButton("Default")
         self.reset_folder.setAccessibleName("Use the default pictures folder")
+        for button in (self.change_folder, self.reset_folder):
+            button.setAutoDefault(False)  # Return in a field is the field's
         self.previews = Switch("Show a preview at every step")
         self.safety = Switch("Use safety checkers where models have one")
         self.account = AccountSection(account) if account is not None else None
