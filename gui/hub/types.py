@@ -156,8 +156,9 @@ class Variant(Record):
     """One way to have a repository's model: files that together make one model folder."""
 
     id: str
-    """Folder in the repository (``split_einsum/packages``), the zip's path, or ``.`` for the root;
-    with ``#unet`` or ``#chunks`` where one folder offers a whole UNet and a chunked one."""
+    """Folder in the repository (``split_einsum/packages``), the zip's path, or ``.`` for the root.
+    What follows a ``#`` tells the variants of one folder apart: ``unet`` or ``chunks``,
+    ``packages`` or ``compiled``, a model's or ControlNet's name, several joined by ``+``."""
     title: str
     """For people: ``Split einsum v2 · compiled · 6-bit palette``."""
     files: tuple[RemoteFile, ...]

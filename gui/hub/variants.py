@@ -33,6 +33,9 @@ MAX_FILE_READS = 12
 MAX_DIRECTORY_READS = 12
 """… and stretches of zips' directories besides."""
 
+MAX_VARIANTS = 200
+"""More than any honest repository has."""
+
 _TORCH = (".safetensors", ".ckpt", ".pt", ".pth")
 
 
@@ -77,7 +80,9 @@ class _Finder:
         if not variants:
             variants = self._upscalers(inventory)
         self._explain(inventory, variants)
-        return _distinct(variants)
+        if len(variants) > MAX_VARIANTS:
+            self.notes.append(f"Only the first {MAX_VARIANTS} of {len(variants)} are listed.")
+        return _distinct(variants[:MAX_VARIANTS])
 
     def role(self, bundle: Bundle) -> FileRole | None:
         """What a bundle is: its name says it, or the inputs it takes."""

@@ -26,6 +26,9 @@ TIGHT = 0.7
 SMALL_MEMORY = 8 * 2**30
 """Bytes of memory that call for compressed weights and chunks."""
 
+SMALL_UNET = 200 * 10**6
+"""Bytes of a UNet (an eighth of Stable Diffusion 1.5's) below which a processor is quick enough."""
+
 PROGRAM_BYTES = 600 * 2**20
 """The window and an engine with its libraries loaded, no model yet."""
 
@@ -163,21 +166,22 @@ def _hindrances(variant: Variant, machine: Machine) -> list[str]:
         found.append(f"{_memory_text(variant, machine)[:-1]}, so other programs may slow down.")
     if variant.kind is not ModelKind.TEXT_TO_IMAGE:
         return found
-    if machine.system != "Darwin":
+    large = not 0 < variant.unet_bytes < SMALL_UNET
+    if machine.system != "Darwin" and large:
         found.append("Everything runs on this machine's CPU here, which takes its time.")
-    elif not machine.apple_silicon:
+    if machine.system == "Darwin" and not machine.apple_silicon and large:
         found.append("This Mac has no Neural Engine, so expect it to be slow.")
     v2 = variant.attention is Attention.SPLIT_EINSUM_V2
     if v2 and variant.family is Family.SDXL and machine.apple_silicon:
         found.append("Split einsum v2 takes very long to prepare for Stable Diffusion XL.")
-    large = 8 * V_PREDICTION_LATENT
+    side = 8 * V_PREDICTION_LATENT
     if (
         variant.family is Family.SD2
         and variant.attention is Attention.ORIGINAL
-        and variant.image_width == variant.image_height == large
+        and variant.image_width == variant.image_height == side
         and machine.apple_silicon
     ):
-        found.append(f"Stable Diffusion 2 at {large} pixels was seen to turn black on the GPU.")
+        found.append(f"Stable Diffusion 2 at {side} pixels was seen to turn black on the GPU.")
     if variant.archive and not variant.components and not variant.problems:
         found.append("What the archive holds is known only after the download.")
     return found
@@ -215,17 +219,22 @@ def _praise(variant: Variant, machine: Machine) -> str:
         where = "Runs here"
     if not variant.memory_bytes or not machine.memory_bytes:
         return f"{where}."
-    text = _memory_text(variant, machine)
-    return f"{where}. {text}"
+    needed, has = _memory_figures(variant, machine)
+    return f"{where} with {needed} of memory; {has}."
 
 
 def _memory_text(variant: Variant, machine: Machine) -> str:
-    """With the figures; memory is counted in 2³⁰ bytes, as Macs are sold."""
+    needed, has = _memory_figures(variant, machine)
+    return f"About {needed.removeprefix('about ')} of memory while it works; {has}."
+
+
+def _memory_figures(variant: Variant, machine: Machine) -> tuple[str, str]:
+    """``about 2.5 GB`` and ``this Mac has 16 GB``; memory is counted in 2³⁰ bytes, as Macs are
+    sold."""
     mac = "this Mac" if machine.system == "Darwin" else "this machine"
-    has = machine.memory_bytes / 2**30
     return (
-        f"About {variant.memory_bytes / 2**30:.1f} GB of memory while it works; "
-        f"{mac} has {has:.0f} GB."
+        f"about {variant.memory_bytes / 2**30:.1f} GB",
+        f"{mac} has {machine.memory_bytes / 2**30:.0f} GB",
     )
 
 

@@ -334,6 +334,13 @@ def test_negative_sizes_are_left_aside() -> None:
     assert _one(_compiled("p", SD1), bad).download_bytes > 0
 
 
+def test_a_flood_of_models_is_cut_short() -> None:
+    flood = (compiled(f"f{n}/Unet.mlmodelc", 10**9) for n in range(1000))
+    variants, notes = find_variants(tree(*flood))
+    assert len(variants) == 200
+    assert "Only the first 200 of 1000 are listed." in notes
+
+
 def test_ids_and_titles_never_repeat() -> None:
     folders = [f"{a}/{b}" for a in ("a", "b", "original") for b in ("x", "y", "512x512")]
     found = find_variants(tree(*(_compiled(f, SD1) for f in folders)))[0]

@@ -236,5 +236,13 @@ def test_memory_by_machine() -> None:
     assert memory(unet, MACHINES["Linux"]) == pytest.approx(3.5 * GB, rel=0.15)
 
 
+def test_a_small_model_is_no_burden_for_a_processor() -> None:
+    small = _variant("small", unet_bytes=10**8, weight_bytes=3 * 10**8)
+    for machine in ("Linux", "Intel"):
+        (judged,) = judge([small], MACHINES[machine])
+        assert judged.verdict.level is G
+        assert judged.verdict.reasons[0].startswith("Runs on the CPU with about ")
+
+
 def test_nothing_to_judge() -> None:
     assert judge([], MACHINES["M2"]) == ()
