@@ -302,7 +302,8 @@ def _output(text: str, name: str) -> Path:
         folder = paths.models_dir() / plain
     else:
         folder = _absolute(text)
-        if folder.is_dir():
+        # One that holds a model already is that model's, and the converter refuses it.
+        if folder.is_dir() and not any(folder.glob("*.ml*")):
             folder = folder / plain
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)

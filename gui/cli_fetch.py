@@ -23,7 +23,7 @@ def fetch_source(repo: str, revision: str, line: Progress) -> tuple[str, str]:
         line: where progress shows.
 
     Returns:
-        The folder and the commit.
+        The folder (or the one file in it) to convert, and the commit.
 
     Raises:
         SfumatoError: NETWORK, ACCESS, NOT_FOUND, UNSUPPORTED, STORAGE.
@@ -32,7 +32,7 @@ def fetch_source(repo: str, revision: str, line: Progress) -> tuple[str, str]:
     from gui.hub.account import load_token
     from gui.hub.catalog import Catalog
     from gui.hub.downloads import Downloads
-    from gui.state.convert_options import fetch_text
+    from gui.state.convert_options import checkpoint_in, fetch_text
 
     line.text(f"asking the Hub for {repo}")
     try:
@@ -49,7 +49,7 @@ def fetch_source(repo: str, revision: str, line: Progress) -> tuple[str, str]:
             status = downloads.wait(status.id, _TICK)
     line.clear()
     if status.state is DownloadState.DONE:
-        return status.folder, status.revision
+        return checkpoint_in(status.folder), status.revision
     raise status.error or SfumatoError(
         ErrorKind.NETWORK, "The download has stopped; give the same command again to go on."
     )

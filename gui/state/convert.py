@@ -176,6 +176,7 @@ class ConvertState(QObject):
         self.log: list[str] = []
         self.unfinished: list[Unfinished] = []
         self._estimate: Estimate | None = None
+        self._expected: Estimate | None = None
         self._ticket = 0
         self._look_ticket = 0
         self._pausing = False
@@ -267,14 +268,16 @@ class ConvertState(QObject):
         """Convert; does nothing while another conversion runs."""
         if self.status.busy:
             return
-        same = self._to_estimate == request
+        # Of this request, or of one that differs by where its source came from.
+        known = self._to_estimate is not None and self._to_estimate.output == request.output
+        self._expected = self._estimate if known else None
         self.log.clear()
         self._pausing = False
         self._measured_from = None
         self._begun = time.monotonic()
         _make_models_folder()
         self.rest()
-        self._work = _Work(request, self._estimate if same else None, self)
+        self._work = _Work(request, self._expected, self)
         self._work.progressed.connect(self._on_progress)
         self._work.ended.connect(self._on_ended)
         self._set(ConvertStatus(ConvertPhase.RUNNING, request))
@@ -328,8 +331,8 @@ class ConvertState(QObject):
     def _timed(self, status: ConvertStatus) -> ConvertStatus:
         now = time.monotonic()
         left = 0.0
-        if self._estimate is not None and self._work is not None:
-            left = self._estimate.seconds * (1 - status.fraction)
+        if self._expected is not None:
+            left = self._expected.seconds * (1 - status.fraction)
         if self._measured_from is not None:
             began, before = self._measured_from
             done = status.fraction - before

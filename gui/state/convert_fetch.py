@@ -8,10 +8,14 @@ from PySide6.QtCore import QObject, Signal
 
 from gui.hub.types import DownloadState, DownloadStatus
 from gui.request import ErrorKind, SfumatoError
-from gui.state.convert_options import fetch_text
+from gui.state.convert_options import checkpoint_in, fetch_text
 
 if TYPE_CHECKING:
     from gui.state.downloads import DownloadList
+
+
+SOURCE = "source"
+"""`DownloadStatus.variant` of a checkpoint to convert."""
 
 
 class SourceFetch(QObject):
@@ -19,7 +23,7 @@ class SourceFetch(QObject):
 
     progressed = Signal(str)
     fetched = Signal(str)
-    """The folder of a checkpoint that is now on this disk."""
+    """Folder or file of a checkpoint that is now on this disk."""
     failed = Signal(object)
 
     def __init__(self, parent: QObject | None = None) -> None:
@@ -49,12 +53,14 @@ class SourceFetch(QObject):
         return self._origins.get(folder, ("", ""))
 
     def _on_changed(self, status: DownloadStatus) -> None:
-        if not self.repo or status.repo != self.repo:
+        # The repository may offer converted models as well, and one of them be on its way.
+        if not self.repo or (status.repo, status.variant) != (self.repo, SOURCE):
             return
         if status.state is DownloadState.DONE:
             self.repo = ""
-            self._origins[status.folder] = (status.repo, status.revision)
-            self.fetched.emit(status.folder)
+            checkpoint = checkpoint_in(status.folder)
+            self._origins[checkpoint] = (status.repo, status.revision)
+            self.fetched.emit(checkpoint)
         elif status.state is DownloadState.CANCELLED:
             self.repo = ""
             message = "The download was cancelled; choose the model again to begin anew."

@@ -207,6 +207,16 @@ def is_checkpoint(path: str) -> bool:
     return file.suffix.lower() == ".safetensors" or (file / "model_index.json").is_file()
 
 
+def checkpoint_in(folder: str) -> str:
+    """What to convert in a folder fetched from the Hub: the folder itself, or the one checkpoint
+    file in it."""
+    if not (Path(folder) / "model_index.json").is_file():
+        files = list(Path(folder).glob("*.safetensors"))
+        if len(files) == 1 and not (Path(folder) / "config.json").is_file():
+            return str(files[0])
+    return folder
+
+
 def hub_reference(text: str) -> str:
     """``owner/name`` where `text` names a repository on the Hub (or links to one), else empty."""
     plain = text.strip()

@@ -9,10 +9,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.support.hub_repo import Repo
+from tests.support.hub_server import HubServer
 
 ROOT = Path(__file__).parents[2]
 
@@ -80,6 +84,11 @@ def test_below_an_existing_folder_and_in_the_library(cli: Cli) -> None:
     named = cli.request(source, "--name", "A/b: c")
     assert named["name"] == "A/b: c"
     assert Path(named["output"]).parent == cli.home / "data" / "Models"
+
+
+def test_a_finished_model_is_not_converted_into(cli: Cli) -> None:
+    (cli.folder / "made" / "x_unet.mlpackage").mkdir(parents=True)
+    assert cli.request(cli.source(), "-o", "made")["output"] == str(cli.folder / "made")
 
 
 def test_json_and_quiet(cli: Cli) -> None:
@@ -213,6 +222,53 @@ def test_a_converter_that_dies_says_how_to_go_on(cli: Cli) -> None:
     assert done.returncode == 1
     assert "ran out of memory (it needs about 7.5 GB)" in done.stderr
     assert "give the same command again" in done.stderr
+
+
+class TestFromTheHub:
+    """Names on the Hub, with a Hub on the loopback interface."""
+
+    @pytest.fixture
+    def online(self, cli: Cli) -> Iterator[Cli]:
+        folder = {
+            "model_index.json": "{}",
+            "unet/config.json": "{}",
+            "unet/diffusion_pytorch_model.safetensors": bytes(5000),
+            "unet/diffusion_pytorch_model.bin": bytes(6000),
+        }
+        single = {"README.md": "# Dreams", "dreams.safetensors": b"psnr=50"}
+        repos = [Repo("maker/folder", folder), Repo("maker/single", single)]
+        with HubServer([*repos, Repo("maker/pickles", {"weights.ckpt": bytes(10)})]) as server:
+            cli.environment |= {
+                "HF_ENDPOINT": server.endpoint,
+                "HF_HOME": str(cli.home / "hf"),
+                "HF_HUB_DISABLE_XET": "1",
+                "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring",
+            }
+            yield cli
+
+    @pytest.mark.parametrize(
+        ("name", "source"), [("maker/folder", "maker--folder"), ("https://hf.co/maker/single",
+                                                                 "dreams.safetensors")]
+    )  # fmt: skip
+    def test_a_model_on_the_hub_is_fetched_and_converted(
+        self, online: Cli, name: str, source: str
+    ) -> None:
+        done = online(name, "--json", "--quiet")
+        assert done.returncode == 0, done.stderr
+        request = json.loads(done.stdout)["request"]
+        repo = name.removeprefix("https://hf.co/")
+        assert request["source_repo"] == repo and len(request["source_revision"]) == 40
+        assert Path(request["source"]).name == source
+        assert request["name"] == repo.partition("/")[2]
+        pickles = list(online.home.rglob("*.bin"))
+        assert pickles == [], "what cannot be used is not fetched"
+
+    @pytest.mark.parametrize(
+        ("name", "words"), [("maker/absent", "maker/absent"), ("maker/pickles", "pickle")]
+    )
+    def test_what_is_not_there_is_one_sentence(self, online: Cli, name: str, words: str) -> None:
+        done = online(name, "--quiet")
+        assert done.returncode == 1 and one_sentence(done.stderr) and words in done.stderr
 
 
 def test_help_imports_nothing_heavy() -> None:

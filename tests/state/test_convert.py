@@ -14,6 +14,7 @@ from gui.hub.types import Machine
 from gui.request import ErrorKind
 from gui.state import convert as convert_module
 from gui.state import convert_options as words
+from gui.state import presence
 from gui.state.convert import (
     Attention,
     ComponentKind,
@@ -24,6 +25,7 @@ from gui.state.convert import (
     ConvertStatus,
     Family,
     ImageSize,
+    Outlook,
     Progress,
     SourceInfo,
     Step,
@@ -94,7 +96,7 @@ def test_only_the_last_of_several_sources_is_announced(qtbot, state, make, tmp_p
 
 def test_an_estimate_waits_until_the_person_has_stopped_changing_things(qtbot, state, make):
     request = make()
-    seen: list[object] = []
+    seen: list[Outlook] = []
     state.estimated.connect(seen.append)
     for compression in (Compression.NONE, Compression.PALETTE_8, Compression.PALETTE_6):
         state.estimate(replace(request, compression=compression))
@@ -285,3 +287,18 @@ class TestWords:
     def test_facts(self) -> None:
         text = words.facts_line(info(Family.SDXL, 1024, 2_567_000_000))
         assert text == "Stable Diffusion XL · 2.8 billion weights · 2.00 GB"
+
+
+def test_the_desktop_follows_a_conversion(qtbot, state, make):
+    from tests.state.test_presence import Desktop, FakeStudio
+
+    studio, desktop = FakeStudio(), Desktop()
+    bound = presence.Presence(studio, desktop, convert=state)  # type: ignore[arg-type]
+    with qtbot.waitSignal(state.finished, timeout=15000):
+        state.start(make("sleep=0.05"))
+    assert desktop.calls[0] == ("begin",)
+    assert desktop.calls.count(("begin",)) == desktop.calls.count(("end",)) == 1
+    fractions = [call[1] for call in desktop.calls if call[0] == "progress"]
+    assert 0.5 in fractions and fractions[-1] is None
+    assert ("notify", "Made") in desktop.calls
+    del bound

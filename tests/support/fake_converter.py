@@ -53,15 +53,17 @@ class FakeCancelled(Exception):  # noqa: N818 - a request, not an error
 
 
 def options(path: str) -> dict[str, str]:
-    words = Path(path).read_text().split()
-    return dict(word.split("=", 1) if "=" in word else (word, "") for word in words)
+    if Path(path).is_dir():
+        return {}
+    pairs = (word.partition("=") for word in Path(path).read_text().split())
+    return {name: value for name, _, value in pairs}
 
 
 class FakeConverter:
     cancelled_error = FakeCancelled
 
     def look(self, path: Path) -> SourceInfo:
-        if not path.is_file():
+        if not path.exists():
             raise SfumatoError(ErrorKind.STORAGE, f"“{path.name}” is not there; choose another.")
         if "foreign" in options(str(path)):
             message = "This is a Flux model, which Sfumato cannot convert; choose another."
