@@ -14,6 +14,7 @@ from gui.coreml.model import Attention, Family
 from gui.hub.types import Account, Level, ModelKind, Sort, Verdict
 from gui.request import ErrorKind, SfumatoError
 from gui.state import desktop
+from gui.state.hub_catalogue import PAGES_AT_ONCE
 from tests.support import fake_hub
 from tests.support.fake_hub import FakeHub
 from tests.support.hub_window import click, click_row, install, reading_from_the_hub, some_models
@@ -467,3 +468,17 @@ def test_a_verdict_is_more_than_a_colour(panel, hub, qtbot):
         for variants in ((bad,), (fake_hub.variant("b", recommended=True),))
     }
     assert marks == {"no", "good"}
+
+
+def test_a_search_that_finds_little_asks_before_it_goes_on(workspace, panel, hub, qtbot):
+    """However empty the list is, the view may not page through the whole Hub by itself."""
+    hub.models = [fake_hub.summary(f"ada/model-{k}") for k in range(30 * PAGES_AT_ONCE + 45)]
+    before = hub.count("search")
+    panel._on_filters(replace(panel.catalogue.query, licence="nobody's"))
+    qtbot.waitUntil(lambda: panel.catalogue.state.resting)
+    qtbot.wait(300)  # time for the view to ask for more, if it could
+    assert hub.count("search") == before + PAGES_AT_ONCE
+    assert panel.further.isVisible()
+    click(panel.further)
+    qtbot.waitUntil(lambda: not panel.catalogue.state.more)
+    assert panel.catalogue.state.examined == len(hub.models) and not panel.further.isVisible()
