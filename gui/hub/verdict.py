@@ -67,15 +67,15 @@ def judge(variants: Iterable[Variant], machine: Machine) -> tuple[Variant, ...]:
 
 
 def unit(attention: Attention, machine: Machine) -> Unit:
-    """Where a UNet with an attention kind runs best on a machine.
+    """What Core ML, free to choose, runs a UNet on.
 
-    The Neural Engine cannot take ORIGINAL attention.
+    SPLIT_EINSUM was made for the Neural Engine, which cannot take ORIGINAL attention.
     """
     if machine.system != "Darwin" or not machine.apple_silicon:
         return Unit.CPU
-    if machine.performance_cores >= FAST_GPU_CORES or attention is Attention.ORIGINAL:
+    if attention is Attention.UNKNOWN and machine.performance_cores >= FAST_GPU_CORES:
         return Unit.GPU
-    return Unit.NEURAL_ENGINE
+    return Unit.GPU if attention is Attention.ORIGINAL else Unit.NEURAL_ENGINE
 
 
 def memory(variant: Variant, machine: Machine) -> int:
