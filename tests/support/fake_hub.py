@@ -318,6 +318,7 @@ class FakeHub(QObject):
         self.move(replace(status, state=DownloadState.FETCHING, interrupted=False, error=None))
 
     def _cancel(self, download: str) -> None:
+        self.orphans = [orphan for orphan in self.orphans if orphan.download != download]
         status = self.downloads.pop(download)
         self.event_received.emit("download", replace(status, state=DownloadState.CANCELLED))
 

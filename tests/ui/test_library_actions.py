@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication, QMessageBox
 
 from gui import paths
-from gui.hub.types import FileProblem, Orphan
+from gui.hub.types import DownloadState, FileProblem, Orphan
 from gui.request import ErrorKind, SfumatoError
 from gui.state import desktop
 from gui.ui.library_actions import VerifyDialog, problems_text
@@ -230,8 +231,11 @@ def test_open_on_the_hub(workspace, entry, monkeypatch):
 
 
 @pytest.fixture
-def leftovers(hub):
+def leftovers(home, hub):
+    """Half of a download that nobody knows of in this run yet, and something useless."""
     root = paths.models_dir()
+    status = hub._start(REPO, "", "original/packages")
+    hub.downloads = {"x": replace(status, id="x", state=DownloadState.PAUSED, interrupted=True)}
     hub.orphans = [
         Orphan(str(root / ".downloads/x"), 3_100_000_000, "apple/half", "x"),
         Orphan(str(root / "rubbish"), 20_000_000),
@@ -255,10 +259,6 @@ def test_leftovers_are_offered_once_the_hub_is_looked_at(leftovers, workspace, q
 
 
 def test_leftovers_can_be_gone_on_with_or_deleted(leftovers, workspace, hub, qtbot):
-    status = hub._start(REPO, "", "original/packages")
-    hub.downloads["x"] = hub.downloads.pop(status.id).__class__(
-        **{**status.__dict__, "id": "x", "interrupted": True}
-    )
     dialog = open_leftovers(workspace, qtbot)
     assert [row.name.whole_text() for row in dialog.rows] == ["apple/half", "rubbish"]
     half, rubbish = dialog.rows
