@@ -154,6 +154,8 @@ def fetch(
                 part = status.bytes_done / status.bytes_total if status.bytes_total else 0.0
                 progress.bar(min(part, 1.0), words.download_text(status))
                 status = downloads.wait(status.id, _TICK)
+            if status.state is DownloadState.FAILED and not status.bytes_done:
+                downloads.cancel(status.id)  # there is nothing to go on from
     except KeyboardInterrupt:
         progress.line(f"Stopped; what was fetched is kept.  `{again}` goes on from there.")
         return None

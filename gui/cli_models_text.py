@@ -24,18 +24,22 @@ def result_line(model: ModelSummary) -> str:
     kind = "" if model.kind == "text-to-image" else f"{model.kind}  "
     family = describe.SHORT_FAMILIES[model.family] if model.family != "unknown" else "–"
     gated = "  terms to accept" if model.gated else ""
-    return (
-        f"{_clean(model.id):<58} {family:<8} {model.likes:>6} likes {model.downloads:>8} downloads"
+    return _clean(
+        f"{model.id:<58} {family:<8} {model.likes:>6} likes {model.downloads:>8} downloads"
         f"  {model.updated[:10]}  {kind}{model.licence}{gated}".rstrip()
     )
 
 
 def details_lines(found: RepoDetails) -> Iterator[str]:
     """A repository with its variants."""
+    return map(_clean, _details_lines(found))
+
+
+def _details_lines(found: RepoDetails) -> Iterator[str]:
     summary = found.summary
-    yield f"{_clean(summary.id)}  ({found.revision[:12]})"
+    yield f"{summary.id}  ({found.revision[:12]})"
     if found.description:
-        yield f"  {_clean(found.description)}"
+        yield f"  {found.description}"
     facts = [
         f"{summary.likes} likes",
         f"{summary.downloads} downloads",
@@ -43,22 +47,22 @@ def details_lines(found: RepoDetails) -> Iterator[str]:
         f"licence {summary.licence}" if summary.licence else "",
         f"made from {found.base_model}" if found.base_model else "",
     ]
-    yield "  " + ", ".join(_clean(f) for f in facts if f)
+    yield "  " + ", ".join(f for f in facts if f)
     if summary.gated:
-        yield f"  terms to accept at https://huggingface.co/{_clean(summary.id)}"
+        yield f"  terms to accept at https://huggingface.co/{summary.id}"
     for variant in found.variants:
         yield ""
         yield from _variant_lines(variant)
     if not found.variants:
         yield "  nothing to download"
     for note in found.notes:
-        yield f"  note: {_clean(note)}"
+        yield f"  note: {note}"
 
 
 def _variant_lines(variant: Variant) -> Iterator[str]:
     star = "★" if variant.recommended else " "
-    yield f"{star} {_clean(variant.id)}"
-    yield f"    {_clean(variant.title)}"
+    yield f"{star} {variant.id}"
+    yield f"    {variant.title}"
     size = f"{describe.bytes_text(variant.download_bytes)} to download"
     if variant.disk_bytes and variant.disk_bytes != variant.download_bytes:
         size += f", {describe.bytes_text(variant.disk_bytes)} on disk"
@@ -103,14 +107,14 @@ def installed_line(model: InstalledModel, update: str) -> str:
     name = f"{model.repo}  {model.variant}" if model.repo else Path(model.folder).name
     newer = f"  update available ({update[:12]})" if update else ""
     size = describe.bytes_text(model.bytes)
-    return f"{_clean(name):<70} {size:>9}  {_clean(model.folder)}{newer}"
+    return _clean(f"{name:<70} {size:>9}  {model.folder}{newer}")
 
 
 def unfinished_line(status: DownloadStatus) -> str:
     """One download that can go on."""
     done, total = describe.bytes_text(status.bytes_done), describe.bytes_text(status.bytes_total)
     name = f"{status.repo}  {status.variant}"
-    return f"{_clean(name):<70} unfinished: {done} of {total}"
+    return _clean(f"{name:<70} unfinished: {done} of {total}")
 
 
 def _clean(text: str) -> str:

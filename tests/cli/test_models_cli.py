@@ -1,0 +1,345 @@
+"""`sfumato models` as a person or a script uses it: real processes against the loopback Hub."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from tests.support import hub_repos
+from tests.support.hub_repo import Repo
+from tests.support.hub_server import GOOD_TOKEN, HubServer
+from tests.support.hub_shelf import STARTER
+
+ROOT = Path(__file__).parents[2]
+STARTER_REPO = hub_repos.STARTER_REPO
+PALETTIZED = "apple/coreml-stable-diffusion-v1-5-palettized"
+
+
+class Cli:
+    """Runs `sfumato models` with an empty home."""
+
+    def __init__(self, home: Path, endpoint: str) -> None:
+        self.home = home
+        self.models = home / "data" / "Models"
+        kept = {k: v for k, v in os.environ.items()
+                if not k.lower().endswith("_proxy") and k != "HF_TOKEN"}  # fmt: skip
+        self.environment = {
+            **kept,
+            "SFUMATO_HOME": str(home),
+            "HF_HOME": str(home / "huggingface"),
+            "HF_ENDPOINT": endpoint,
+            "PYTHON_KEYRING_BACKEND": "tests.support.file_keyring.FileKeyring",
+            "SFUMATO_TEST_KEYRING": str(home / "keychain.json"),
+            "PYTHONPATH": str(ROOT),
+            "OMP_WAIT_POLICY": "passive",
+        }
+
+    def start(self, *arguments: str, **more: Any) -> subprocess.Popen[str]:
+        options: dict[str, Any] = {
+            "stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE,
+            "env": self.environment, "cwd": self.home, "text": True,
+        }  # fmt: skip
+        command = [sys.executable, "-m", "gui.cli", *arguments]
+        return subprocess.Popen(command, **{**options, **more})
+
+    def run(
+        self, *arguments: str, answer: str = "", **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        """`answer` goes to its stdin."""
+        process = self.start(
+            *arguments, stdin=subprocess.PIPE, env={**self.environment, **environment}
+        )
+        out, err = process.communicate(answer, timeout=120)
+        assert "Traceback" not in err, err
+        return subprocess.CompletedProcess([], process.returncode, out, err)
+
+    def __call__(self, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+        return self.run("models", *arguments, **more)
+
+    def good(self, *arguments: str, **more: str) -> str:
+        """Stdout of a command that must succeed."""
+        done = self(*arguments, **more)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def data(self, *arguments: str, **more: str) -> Any:
+        return json.loads(self.good(*arguments, "--json", **more))
+
+
+@pytest.fixture
+def server() -> Iterator[HubServer]:
+    repos = [
+        hub_repos.apple_v1_5_palettized(),
+        hub_repos.apple_mixed_bits(),
+        hub_repos.starter(),
+        hub_repos.gated(),
+        *hub_repos.pcuenq_zips(),
+        *hub_repos.junk(),
+    ]
+    with HubServer(repos) as server:
+        yield server
+
+
+@pytest.fixture
+def cli(tmp_path: Path, server: HubServer) -> Cli:
+    return Cli(tmp_path, server.endpoint)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        f.relative_to(folder).as_posix(): f.read_bytes()
+        for f in folder.rglob("*")
+        if f.is_file() and f.name != "sfumato.json"
+    }
+
+
+STARTER_FILES = contents(STARTER)
+
+
+# Search and show
+
+
+def test_search(cli: Cli, server: HubServer) -> None:
+    lines = cli.good("search").splitlines()
+    assert lines[0].startswith(f"{PALETTIZED} ") and "72 likes" in lines[0]
+    assert not [line for line in lines if "whisper" in line]
+    found = cli.data("search", "--sort", "downloads", "--author", "apple", "--limit", "1")
+    assert [m["id"] for m in found] == [PALETTIZED]
+    # An untagged repository is found by its name or address.
+    for text in ("pcuenq/coreml-dreamlike-2", f"{server.endpoint}/pcuenq/coreml-dreamlike-2"):
+        assert cli.data("search", text)[0]["id"] == "pcuenq/coreml-dreamlike-2"
+    assert "No model was found" in cli("search", "no such words").stderr
+
+
+def test_search_filters_by_what_the_files_are(cli: Cli) -> None:
+    found = cli.data("search", "--attention", "split_einsum_v2", "--compression", "palette")
+    assert [m["id"] for m in found] == [PALETTIZED]
+    small = cli.data("search", "--family", "sd1", "--max-size", "0.5MB")
+    assert small == []
+
+
+def test_search_without_a_connection(cli: Cli, server: HubServer) -> None:
+    online = cli.data("search")
+    server.close()
+    done = cli("search", "--json")
+    assert done.returncode == 0 and json.loads(done.stdout) == online
+    assert "cannot be reached" in done.stderr
+    done = cli("show", "no/body")
+    assert done.returncode == 1 and "check the internet connection" in done.stderr
+
+
+def test_show(cli: Cli, server: HubServer) -> None:
+    text = cli.good("show", PALETTIZED)
+    assert text.count("★") == 1
+    for part in ("split_einsum_v2/packages", "6-bit palette", "to download", "licence creative"):
+        assert part in text
+    data = cli.data("show", f"https://huggingface.co/{PALETTIZED}/tree/main")
+    assert data["revision"] == server.repos[PALETTIZED].sha
+    paths = {f["path"] for v in data["variants"] for f in v["files"]}
+    assert paths <= set(server.repos[PALETTIZED].blobs) and len(paths) > 40
+    assert sum(v["recommended"] for v in data["variants"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "part"),
+    [
+        (["show", "no/nope"], 1, "“no/nope” is not on the Hub"),
+        (["show", "two words"], 1, "owner/name"),
+        (["show", STARTER_REPO, "--revision", "v9"], 1, "This version"),
+        (["get", STARTER_REPO, "--variant", "nope"], 1, "it has: packages"),
+        (["get", "talk/coreml-Llama-3-8B"], 1, "no variant for this machine"),
+        (["get", "ada-lab/coreml-gated-diffusion"], 1, "accepted its terms"),
+        (["verify", "no/nope"], 1, "no installed model"),
+        (["remove", "no/nope", "--yes"], 1, "no installed model"),
+        (["search", "--limit", "0"], 2, "whole number"),
+        (["search", "--max-size", "big"], 2, "2.5GB"),
+        (["search", "--sort", "beauty"], 2, "invalid choice"),
+        ([], 2, "COMMAND"),
+    ],
+)
+def test_what_is_refused(cli: Cli, arguments: list[str], code: int, part: str) -> None:
+    done = cli(*arguments)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert part in done.stderr
+    assert not list(cli.models.rglob("*.mlpackage"))
+
+
+# Get
+
+
+def test_from_search_to_a_picture(cli: Cli) -> None:
+    """Find, get, list, generate: every step takes what the one before printed."""
+    (found,) = cli.data("search", "fog")
+    folder = Path(cli.good("get", found["id"]).strip())
+    assert contents(folder) == STARTER_FILES
+    (listed,) = cli.data("list")["models"]
+    assert (listed["folder"], listed["repo"]) == (str(folder), STARTER_REPO)
+    done = cli.run(
+        "generate", "--prompt", "a red circle", "--model", listed["folder"], "--steps", "2",
+        "--seed", "7", "-o", str(cli.home / "out.png"),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    with Image.open(cli.home / "out.png") as image:
+        assert image.size == (128, 128)
+        assert image.convert("L").getextrema()[1] - image.convert("L").getextrema()[0] > 20
+
+
+def test_getting_what_is_there_fetches_nothing(cli: Cli, server: HubServer) -> None:
+    first = cli.data("get", STARTER_REPO)
+    assert first["state"] == "done" and first["revision"] == server.repos[STARTER_REPO].sha
+    weights = server.sent(f"{STARTER_REPO}/packages")
+    assert cli.data("get", STARTER_REPO)["folder"] == first["folder"]
+    assert server.sent(f"{STARTER_REPO}/packages") - weights < 1_000_000
+
+
+def test_variants_archives_and_revisions(cli: Cli, server: HubServer) -> None:
+    repo = server.repos[STARTER_REPO]
+    old = repo.sha
+    repo.commit({"README.md": "gone"})
+    folder = Path(cli.good("get", STARTER_REPO, "--revision", old).strip())
+    assert contents(folder) == STARTER_FILES
+    archive = "coreml-stable-diffusion-v1-5-palettized_split_einsum_v2_compiled.zip"
+    unpacked = Path(cli.good("get", PALETTIZED, "--variant", archive).strip())
+    assert (unpacked / "Unet.mlmodelc" / "metadata.json").is_file()
+    assert not list(unpacked.rglob("*.zip")) and not list(unpacked.rglob("__MACOSX"))
+
+
+def test_ctrl_c_keeps_what_was_fetched_and_says_how_to_go_on(cli: Cli, server: HubServer) -> None:
+    slow = server.fault("/cdn/*", bytes_per_second=400_000)
+    process = cli.start("models", "get", STARTER_REPO)
+    deadline = time.monotonic() + 60
+    while server.sent(f"{STARTER_REPO}/packages") < 3_000_000 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out) == (130, ""), err
+    assert f"`sfumato models get {STARTER_REPO}` goes on from there" in err
+    (left,) = cli.data("list")["downloads"]
+    assert left["repo"] == STARTER_REPO and 0 < left["bytes_done"] < left["bytes_total"]
+    server.faults.remove(slow)
+    folder = Path(cli.good("get", STARTER_REPO).strip())
+    assert contents(folder) == STARTER_FILES
+    total = sum(map(len, STARTER_FILES.values()))
+    # Each connection may lose what was under way, and probing reads a little of some files.
+    assert server.sent(f"{STARTER_REPO}/packages") < total + 5_000_000
+    assert cli.data("list")["downloads"] == []
+
+
+def test_progress_on_a_terminal(cli: Cli, server: HubServer) -> None:
+    server.fault("/cdn/*", bytes_per_second=4_000_000)
+    ours, theirs = pty.openpty()
+    process = cli.start("models", "get", STARTER_REPO, stderr=theirs)
+    os.close(theirs)
+    heard = b""
+    while process.poll() is None or select.select([ours], [], [], 0)[0]:
+        if select.select([ours], [], [], 0.05)[0]:
+            try:
+                data = os.read(ours, 65536)
+            except OSError:  # Linux's way of saying the other end is closed
+                break
+            heard += data
+    process.communicate(timeout=30)
+    os.close(ours)
+    text = heard.decode()
+    assert re.search(r"▕█*·*▏ \d+ %, [\d.]+ MB of 18\.\d MB, [\d.]+ MB/s, \d+ s left", text), text
+    assert text.endswith("\r")  # the bar goes away
+
+
+# The library
+
+
+def test_verify_repair_remove(cli: Cli, server: HubServer) -> None:
+    folder = Path(cli.good("get", STARTER_REPO).strip())
+    assert cli.good("verify").startswith("whole")
+    (weight,) = folder.glob("*vae_encoder*/Data/*/weights/weight.bin")
+    data = bytearray(weight.read_bytes())
+    data[1000] ^= 1
+    weight.write_bytes(data)
+    (manifest,) = folder.glob("*unet*/Manifest.json")
+    manifest.unlink()
+    done = cli("verify", STARTER_REPO, "--json")
+    assert done.returncode == 1
+    problems = {p["path"]: p["what"] for p in json.loads(done.stdout)[0]["problems"]}
+    assert problems == {
+        weight.relative_to(folder).as_posix(): "hash",
+        manifest.relative_to(folder).as_posix(): "missing",
+    }
+    sent = server.sent(f"{STARTER_REPO}/packages")
+    assert cli.good("verify", str(folder), "--repair").startswith("repaired")
+    assert contents(folder) == STARTER_FILES
+    assert server.sent(f"{STARTER_REPO}/packages") - sent < 2 * len(data)
+
+    done = cli("remove", STARTER_REPO)
+    assert done.returncode == 1 and "--yes" in done.stderr and folder.is_dir()
+    assert cli.good("remove", STARTER_REPO, "--yes").strip() == str(folder)
+    assert not folder.exists() and not folder.parent.exists()
+    assert cli.data("list") == {"models": [], "downloads": []}
+
+
+def test_only_what_was_named_is_removed(cli: Cli, server: HubServer) -> None:
+    outside = cli.home / "precious" / "model.mlpackage"
+    outside.mkdir(parents=True)
+    assert cli("remove", str(outside.parent), "--yes").returncode == 1
+    assert outside.is_dir()
+    one = Path(cli.good("get", PALETTIZED, "--variant", "original/packages").strip())
+    two = Path(cli.good("get", PALETTIZED, "--variant", "split_einsum_v2/packages").strip())
+    done = cli("remove", PALETTIZED, "--yes")
+    assert done.returncode == 1 and "--variant" in done.stderr
+    cli.good("remove", PALETTIZED, "--variant", "original/packages", "--yes")
+    assert not one.exists() and two.is_dir()
+
+
+def test_updates(cli: Cli, server: HubServer) -> None:
+    cli.good("get", STARTER_REPO)
+    assert "update" not in cli.data("list", "--updates")["models"][0]
+    repo = server.repos[STARTER_REPO]
+    (name,) = [p for p in repo.files if "vae_encoder" in p and p.endswith("Manifest.json")]
+    newer = repo.commit({**repo.files, name: '{"new": true}'})
+    assert cli.data("list", "--updates")["models"][0]["update"] == newer
+    assert "update available" in cli.good("list", "--updates")
+
+
+# The account
+
+
+def test_sign_in_and_out(cli: Cli, server: HubServer) -> None:
+    assert cli("whoami").returncode == 1
+    done = cli("login", answer="hf_wrong\n")
+    assert done.returncode == 1 and "does not accept this token" in done.stderr
+    assert not (cli.home / "keychain.json").exists()
+    assert "ada" in cli.good("login", answer=f"{GOOD_TOKEN}\n")
+    assert cli.data("whoami") == {
+        "signed_in": True, "name": "ada", "source": "keychain", "problem": "",
+    }  # fmt: skip
+    folder = Path(cli.good("get", "ada-lab/coreml-gated-diffusion").strip())
+    assert list(folder.glob("*.mlpackage"))
+    assert not [r for r in server.log if r.cdn and r.authorization]
+    cli.good("logout")
+    assert cli("whoami").returncode == 1
+    # A token in the environment counts as well, and is told apart.
+    assert "environment" in cli.good("whoami", HF_TOKEN=GOOD_TOKEN)
+
+
+def test_names_cannot_steer_the_terminal(cli: Cli, server: HubServer) -> None:
+    server.add(
+        Repo(
+            "evil/coreml-sd", {"README.md": "A text \x1b[2J that clears the screen."},
+            tags=("coreml", "text-to-image"), pipeline_tag="text-to-image",
+            licence="\x1b[31mred", likes=10_000,
+        )
+    )  # fmt: skip
+    for command in (["search"], ["show", "evil/coreml-sd"]):
+        assert "\x1b" not in cli.good(*command)
