@@ -72,7 +72,13 @@ def read_folder(folder: Path) -> Checkpoint:
     _check_vocabulary(folder, parts)
     return Checkpoint(
         info=base.make_info(
-            folder, folder.name, parts, family, prediction, _size(unet, family, prediction), notes
+            folder,
+            name_of(folder),
+            parts,
+            family,
+            prediction,
+            _size(unet, family, prediction),
+            notes,
         ),
         parts=parts,
         scheduler_config=scheduler,
@@ -81,6 +87,16 @@ def read_folder(folder: Path) -> Checkpoint:
             index.get("force_zeros_for_empty_prompt", family is Family.SDXL)
         ),
     )
+
+
+def name_of(folder: Path) -> str:
+    """A model's name for people, also from the folders that downloads are kept in.
+
+    The Hub's cache has ``models--owner--name/snapshots/<commit>``, the app's ``owner--name``.
+    """
+    if folder.parent.name == "snapshots":
+        folder = folder.parent.parent
+    return folder.name.split("--")[-1] or folder.name
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """What a conversion will take, and every refusal that can be made before it starts.
 
-Estimates are sums over the components to be made.  The constants were taken from a conversion of
-Stable Diffusion 1.5's networks (860 million parameters in the UNet); they are meant to be right
-within a third, and on the safe side for memory.
+Estimates are sums over the components to be made.  The constants were measured on a conversion of
+networks of Stable Diffusion 1.5's size (860 million parameters in the UNet) on two cores of a
+server, where it took 5.3 minutes and at most 7.0 GB; Macs differ, and a Mac with more cores is
+faster.
 """
 
 from __future__ import annotations
@@ -48,9 +49,11 @@ BITS = {
 PACKAGE_BYTES = 1_500_000
 """A package's program and manifest, besides its weights."""
 
-WORK_BYTES_PER_PARAMETER = 12.0
-"""Peak while converting: the float32 network (4), coremltools' constants in float32 (4) and float16
-(2), and the package being written (2)."""
+WORK_BYTES_PER_PARAMETER = 8.0
+"""Peak while converting: the float32 network, and coremltools' constants on their way to float16
+(7.1 measured for the UNet)."""
+RUN_BYTES_PER_PARAMETER = 4.0
+"""While a network runs to be compared."""
 PROCESS_BYTES = 900_000_000
 """torch, diffusers and coremltools, loaded."""
 CHECK_BYTES_PER_PIXEL = {K.VAE_DECODER: 6_000, K.VAE_ENCODER: 5_000}
@@ -58,12 +61,15 @@ CHECK_BYTES_PER_PIXEL = {K.VAE_DECODER: 6_000, K.VAE_ENCODER: 5_000}
 
 CONVERT_SECONDS = 1.5e-7
 """Per parameter: reading, tracing, converting, writing."""
-COMPRESS_SECONDS = {"palette": 3.0e-7, "linear": 0.3e-7}
+COMPRESS_SECONDS = {"palette": 4.0e-7, "linear": 0.3e-7}
 """Per parameter."""
 CHUNK_SECONDS = 0.4e-7
 """Per parameter."""
-CHECK_SECONDS = 0.8e-7
-"""Per parameter at 512 pixels and two pictures a call; grows with the picture."""
+CHECK_SECONDS = 1.1e-7
+"""Per parameter, for the source network and the package, at 512 pixels and two pictures a call;
+grows with the picture."""
+VAE_SECONDS = {K.VAE_DECODER: 50.0, K.VAE_ENCODER: 20.0}
+"""Few weights, used at every pixel: at 512 pixels, tracing and comparing."""
 START_SECONDS = 10.0
 
 _MARGIN = 1.05
@@ -263,7 +269,7 @@ def _shared_key(task: Task) -> str:
 
 def _memory(task: Task, count: int, request: ConvertRequest) -> int:
     convert = WORK_BYTES_PER_PARAMETER * count
-    check = 4.0 * count + 4.0 * count + _activations(task, request) if request.check else 0.0
+    check = RUN_BYTES_PER_PARAMETER * count + _activations(task, request) if request.check else 0.0
     return int(max(convert, check))
 
 
@@ -287,11 +293,11 @@ def _seconds(task: Task, count: int, request: ConvertRequest) -> float:
         seconds += COMPRESS_SECONDS[kind] * count
     if tasks.is_chunked(task, request):
         seconds += CHUNK_SECONDS * count
-    if request.check:
-        area = task.size.width * task.size.height / 512**2
+    area = task.size.width * task.size.height / 512**2
+    seconds += VAE_SECONDS.get(task.kind, 0.0) * area
+    if request.check and task.kind not in VAE_SECONDS:
         batch = request.unet_batch / 2 if task.kind in tasks.DENOISERS else 1.0
-        vae = task.kind in (K.VAE_DECODER, K.VAE_ENCODER)  # few weights, used at every pixel
-        seconds += CHECK_SECONDS * max(count, 860e6 / 8 if vae else 0) * area * batch
+        seconds += CHECK_SECONDS * count * batch * (1.0 if task.shared else area)
     return seconds
 
 

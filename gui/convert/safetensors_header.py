@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import math
+import stat
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,7 +92,10 @@ def read_header(path: Path) -> Header:
             NOT_FOUND or STORAGE where it cannot be opened.
     """
     try:
-        size = path.stat().st_size
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
+            raise _no_safetensors(path, "no regular file")
+        size = status.st_size
         with path.open("rb") as file:
             start = file.read(512)
             refuse_foreign(path, start, size)

@@ -6,6 +6,7 @@ float32 torch modules.  Nothing is ever downloaded, unpickled or executed.
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from gui.convert import weights
-from gui.convert.checkpoint import Checkpoint
+from gui.convert.checkpoint import PREDICTIONS, Checkpoint
 from gui.convert.diffusers_folder import read_folder
 from gui.convert.single_file import read_single_file
 from gui.convert.types import Lora, SourceInfo
@@ -54,9 +55,14 @@ def look(path: Path | str) -> SourceInfo:
 def read_checkpoint(path: Path | str) -> Checkpoint:
     """`look`, with everything that was read on the way."""
     path = Path(path)
-    if path.is_dir():
-        return read_folder(path)
-    return read_single_file(path)
+    try:
+        return read_folder(path) if path.is_dir() else read_single_file(path)
+    except OSError as error:
+        raise SfumatoError(
+            ErrorKind.STORAGE,
+            f"“{path.name}” cannot be read; see that you may open it, and that its disk is there.",
+            f"{path}: {error}",
+        ) from error
 
 
 class Source:
@@ -158,13 +164,37 @@ class Source:
         gc.collect()
 
 
-def open_source(path: Path | str, loras: Sequence[Lora] = ()) -> Source:
+def open_source(path: Path | str, loras: Sequence[Lora] = (), prediction_type: str = "") -> Source:
     """Open a source.
 
     Args:
         loras: fused into every network they change.
+        prediction_type: what the UNet predicts, where a person knows better than the source's
+            files; empty: as these say.
 
     Raises:
-        SfumatoError: as `look`.
+        SfumatoError: as `look`; BAD_REQUEST for an unknown prediction type.
     """
-    return Source(read_checkpoint(path), loras)
+    checkpoint = read_checkpoint(path)
+    if prediction_type:
+        checkpoint = with_prediction_type(checkpoint, prediction_type)
+    return Source(checkpoint, loras)
+
+
+def with_prediction_type(checkpoint: Checkpoint, prediction_type: str) -> Checkpoint:
+    """The same checkpoint, predicting something else.
+
+    Raises:
+        SfumatoError: BAD_REQUEST for an unknown prediction type.
+    """
+    if prediction_type not in PREDICTIONS:
+        raise SfumatoError(
+            ErrorKind.BAD_REQUEST,
+            f"There is no prediction type “{prediction_type}”; choose one of "
+            f"{', '.join(PREDICTIONS)}.",
+        )
+    return dataclasses.replace(
+        checkpoint,
+        info=dataclasses.replace(checkpoint.info, prediction_type=prediction_type),
+        scheduler_config={**checkpoint.scheduler_config, "prediction_type": prediction_type},
+    )

@@ -282,9 +282,16 @@ def test_velocity_is_assumed_for_768_pixels(copied: Callable[[str], Path]) -> No
 # --- safety ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(("kind", "form"), [("sd1-safety", "folder"), ("sdxl", "single")])
 def test_nothing_is_unpickled_or_fetched(
-    kind: str, path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str,
+    form: str,
+    tiny_folder: Make,
+    tiny_single: Make,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    path = tiny_folder(kind) if form == "folder" else tiny_single(kind)
+
     def never(*_: object, **__: object) -> Any:
         raise AssertionError("not allowed")
 
@@ -505,3 +512,37 @@ def test_a_component_that_is_not_there(tiny_single: Make) -> None:
 def test_nothing_there(tmp_path: Path) -> None:
     error = refused(tmp_path / "gone.safetensors")
     assert error.kind is ErrorKind.NOT_FOUND
+
+
+def test_a_pipe_and_a_locked_folder(
+    tmp_path: Path, copied: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo(tmp_path / "pipe.safetensors")
+    assert "not a safetensors file" in refused(tmp_path / "pipe.safetensors").message
+
+    def locked(_: Path) -> Any:
+        raise PermissionError("locked")
+
+    folder = copied("sd1")
+    monkeypatch.setattr(Path, "iterdir", locked)
+    assert refused(folder).kind is ErrorKind.STORAGE
+
+
+def test_names_for_people(tiny_folder: Make, tmp_path: Path) -> None:
+    for place, name in (
+        ("models--stabilityai--sd-turbo/snapshots/0123abcd", "sd-turbo"),
+        ("stabilityai--sd-turbo", "sd-turbo"),
+        ("My model", "My model"),
+    ):
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / place).symlink_to(tiny_folder("sd2"))
+        assert look(tmp_path / place).name == name
+
+
+def test_a_person_may_know_better_what_is_predicted(tiny_single: Make) -> None:
+    source = open_source(tiny_single("sd2"), prediction_type="epsilon")
+    assert source.info.prediction_type == "epsilon"
+    assert source.scheduler_config()["prediction_type"] == "epsilon"
+    with pytest.raises(SfumatoError) as error:
+        open_source(tiny_single("sd2"), prediction_type="magic")
+    assert "v_prediction" in refusal(error)
