@@ -8,6 +8,7 @@ import stat
 import struct
 import subprocess
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,9 @@ MODEL = {
 }
 
 
-def zipped(path: Path, files: dict[str, bytes | str], method: int = zipfile.ZIP_DEFLATED) -> Path:
+def zipped(
+    path: Path, files: Mapping[str, bytes | str], method: int = zipfile.ZIP_DEFLATED
+) -> Path:
     with zipfile.ZipFile(path, "w", method) as file:
         for name, data in files.items():
             file.writestr(name, data)

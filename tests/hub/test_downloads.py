@@ -6,7 +6,7 @@ import hashlib
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -43,7 +43,7 @@ def fog(size: int = 3_000_000, **more: bytes | str) -> Repo:
 
 
 @pytest.fixture
-def downloads(home: Path) -> Callable[..., Downloads]:
+def downloads(home: Path) -> Iterator[Callable[..., Downloads]]:
     """Make `Downloads` that are closed at the end; they keep every event in `.events`."""
     made: list[Downloads] = []
 
@@ -55,7 +55,7 @@ def downloads(home: Path) -> Callable[..., Downloads]:
         made.append(found)
         return found
 
-    yield make  # type: ignore[misc]
+    yield make
     for one in made:
         one.close()
 

@@ -138,6 +138,47 @@ def test_retry_after_is_obeyed(one, server, repo):
     assert 0.5 < waiting[0].retry_in <= 1.0
 
 
+def test_one_pause_asked_of_many_connections_counts_once(hub_server):
+    """Eight connections are turned away at the same moment: that is one failure, not eight."""
+    files = {f"packages/U.mlpackage/{k}.bin": random_bytes(1000, k) for k in range(16)}
+    repo = Repo("ada/fog", files)
+    server = hub_server([repo])
+    server.fault("*/resolve/*", times=8, status=429, retry_after=1, delay=0.05)
+    with Downloads(endpoint=server.endpoint, backoff=HASTY, connections=8) as one:
+        assert whole(get(one, repo), repo)
+
+
+def test_compression_that_was_not_asked_for_is_undone(hub_server, monkeypatch):
+    """A proxy that compresses text whatever the client says."""
+    from gui.hub.downloads import transport
+
+    real = transport.session.headers_for
+
+    def headers_for(*arguments: object) -> dict[str, str]:
+        class Deaf(dict[str, str]):
+            def __setitem__(self, name: str, value: str) -> None:
+                super().__setitem__(name, "gzip" if name == "Accept-Encoding" else value)
+
+        return Deaf(real(*arguments))  # type: ignore[arg-type]
+
+    monkeypatch.setattr(transport.session, "headers_for", headers_for)
+    repo = Repo("ada/fog", {SMALL: '{"a": 1}' * 500, WEIGHT: random_bytes(1000)})
+    server = hub_server([repo], gzip_text=True)
+    with Downloads(endpoint=server.endpoint, backoff=HASTY) as one:
+        assert whole(get(one, repo), repo)
+    assert server.sent(f"ada/fog/{SMALL}") < 4000, "it was not compressed"
+
+
+def test_a_damaged_copy_on_this_machine_does_not_count_as_damage_on_the_way(
+    one, server, repo, home
+):
+    blobs = home / "huggingface" / "hub" / "models--ada--fog" / "blobs"
+    blobs.mkdir(parents=True)
+    (blobs / repo.blobs[WEIGHT].sha256).write_bytes(bytes(SIZE))
+    server.fault("/cdn/*", times=1, corrupt_at=10)
+    assert whole(get(one, repo), repo)
+
+
 def test_too_many_requests_for_good_is_worded(one, server, repo):
     server.fault("*/weight.bin", status=429)
     failed(get(one, repo), ErrorKind.NETWORK, "asks for a pause")
@@ -186,6 +227,7 @@ def test_wrong_bytes_twice_are_an_error_and_no_model(one, server, repo, models):
     fault = server.fault("/cdn/*", corrupt_at=-1)
     status = get(one, repo)
     failed(status, ErrorKind.NETWORK, "damaged twice")
+    assert status.error is not None
     assert "weight.bin" in status.error.message
     assert installed_folders(models) == []
     server.faults.remove(fault)

@@ -433,6 +433,7 @@ def test_an_update_that_cannot_be_moved_leaves_the_old_model(
     def rename(self: Path, target: Path) -> Path:
         calls.append(self)
         if len(calls) == 2:
+            assert installed_folders(models) == [], "what was set aside is not offered"
             raise OSError(5, "pulled out")
         return real(self, target)
 

@@ -72,8 +72,10 @@ class FileState:
         self.in_flight = 0
         self.whole = False
         """The server does not do ranges for it: one connection fetches it from its front."""
-        self.refetched = False
-        """It came damaged once already."""
+        self.arrived = False
+        """Some of it came over the network in this run, rather than from the disk."""
+        self.strikes = 0
+        """How often it came damaged."""
         self.damaged = False
         """To be fetched again, once nobody is at it any more."""
         self.done = False
@@ -228,8 +230,9 @@ class Fetch:
 
     def _postpone(self, retry: Transient) -> None:
         now = time.monotonic()
-        if now < self.resume_at and not retry.wait:
-            return  # another connection of the same outage
+        if now < self.resume_at:  # another connection of the same outage
+            self.resume_at = max(self.resume_at, now + retry.wait)
+            return
         self._failures += 1
         self.last_problem = retry.error
         if self._failures > self._backoff.attempts:
@@ -342,6 +345,7 @@ class Fetch:
             self.bytes_done += state.ranges.add(position, end)
             self.bytes_fetched += len(data)
             self._failures = 0
+            state.arrived = True
         state.hash.feed(position, data)
         if state.hash.position < position:
             state.hash.catch_up(fd, state.ranges.prefix, self._is_stopped)
@@ -371,15 +375,16 @@ class Fetch:
         state.ranges.clear()
         state.hash.reset()
         os.ftruncate(fd, 0)
-        if state.refetched:
+        state.strikes += state.arrived
+        state.damaged = True
+        state.arrived = False
+        if state.strikes > 1:
             self.failure = SfumatoError(
                 ErrorKind.NETWORK,
                 f"“{Path(state.local).name}” arrived damaged twice; resume the download to try "
                 "again, perhaps over another network.",
                 f"{state.local}: hash differs from {digest_of(state.file)}",
             )
-            return
-        state.refetched = state.damaged = True
 
 
 def _file_state(file: RemoteFile, folder: Path, local: str, journal: Journal) -> FileState:

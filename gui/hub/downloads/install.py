@@ -203,14 +203,22 @@ def move_into_place(source: Path, target: Path, root: Path) -> None:
     if exchange(source, target):
         shutil.rmtree(source, ignore_errors=True)
         return
-    aside = root / FOLDER / f"old-{uuid.uuid4().hex[:12]}"
+    name = f"old-{uuid.uuid4().hex[:12]}"
+    if root in target.parents:
+        # Three levels down, where the library does not look for models.
+        litter = root / FOLDER / name
+        aside = litter / "model"
+    else:
+        litter = aside = target.with_name(f".{target.name}.{name}")
+    aside.parent.mkdir(parents=True, exist_ok=True)
     _rename(target, aside)
     try:
         _rename(source, target)
     except OSError:
         _rename(aside, target)
+        shutil.rmtree(litter, ignore_errors=True)
         raise
-    shutil.rmtree(aside, ignore_errors=True)
+    shutil.rmtree(litter, ignore_errors=True)
 
 
 _EXCHANGE = 2

@@ -253,6 +253,7 @@ class Job:
         around = self._around
         transport = Transport(self.plan.repo, self.plan.revision, around.endpoint, around.token)
         self.work.model.mkdir(parents=True, exist_ok=True)
+        self._become(DownloadState.FETCHING)
         with contextlib.closing(Journal(self.work.journal)) as journal:
             self._reuse(journal)
             fetch = Fetch(
@@ -300,6 +301,7 @@ class Job:
             try:
                 if clone_or_copy(found, target, self._is_stopped):
                     journal.claim(key, 0, file.size)
+                    self._done_bytes += file.size
             except OSError:
                 continue  # fetched instead, which words a full disk properly
         self._check_stop()

@@ -309,6 +309,7 @@ class Downloads:
         """Wait until a download does not move by itself any more, or `timeout` seconds passed."""
         deadline = None if timeout is None else time.monotonic() + timeout
         with self._settled:
+            self._scan()
             job = self._job(download)
             while job.state.live:
                 left = None if deadline is None else deadline - time.monotonic()

@@ -41,6 +41,7 @@ class Known:
         cache = Path(constants.HF_HUB_CACHE)
         own = cache / f"models--{repo.replace('/', '--')}" / "blobs"
         self._caches = [own] if own.is_dir() else []
+        self._own = len(self._caches)
         with contextlib.suppress(OSError):
             self._caches += [
                 blobs
@@ -57,6 +58,13 @@ class Known:
         digest = digest_of(file)
         if not _HEX.fullmatch(digest):
             return None
+        # Other repositories are looked at for the large files only: there may be many of both.
+        caches = self._caches if file.sha256 else self._caches[: self._own]
+        for candidate in (*self._installed.get(digest, ()), *(c / digest for c in caches)):
+            with contextlib.suppress(OSError):
+                if candidate.stat().st_size == file.size:
+                    return candidate
+        return None
         for candidate in (*self._installed.get(digest, ()), *(c / digest for c in self._caches)):
             with contextlib.suppress(OSError):
                 if candidate.stat().st_size == file.size:

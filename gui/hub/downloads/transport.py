@@ -55,8 +55,10 @@ class Stretch:
             httpx2.HTTPError: the connection broke.
         """
         left = self.end - self.start
+        encoded = _is_encoded(self._response)
+        blocks = self._response.iter_bytes() if encoded else self._response.iter_raw()
         # Read to the very end of the answer, or the connection could not be used again.
-        for block in self._response.iter_raw():
+        for block in blocks:
             if len(block) > left:
                 if left:
                     yield block[:left]
@@ -144,12 +146,16 @@ class Transport:
             hf_raise_for_status(response)
         self._check_identity(response, file)
         if status == 206:
+            if _is_encoded(response):
+                raise Transient(_nonsense(f"an encoded part of {response.url}"))
             if not ranged or not _is_range(response.headers.get("Content-Range", ""), start, file):
                 raise changed(file, f"Content-Range {response.headers.get('Content-Range')!r}")
             return
         if status != 200:
             raise Transient(_nonsense(f"status {status} from {response.url}"))
         length = response.headers.get("Content-Length")
+        if _is_encoded(response):
+            length = None  # of the encoded bytes
         if length is None or not length.isdigit() or int(length) != file.size:
             if response.headers.get("Content-Type", "").startswith("text/html"):
                 raise Transient(errors.captive_portal(str(response.url)))
@@ -192,6 +198,11 @@ def changed(file: RemoteFile, detail: str) -> SfumatoError:
         "model again.",
         f"{file.path}: {detail}",
     )
+
+
+def _is_encoded(response: httpx2.Response) -> bool:
+    """Whether a proxy compressed the answer although we asked it not to."""
+    return response.headers.get("Content-Encoding", "identity").strip().lower() != "identity"
 
 
 def _is_range(value: str, start: int, file: RemoteFile) -> bool:
