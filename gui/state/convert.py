@@ -47,6 +47,8 @@ ESTIMATE_DELAY_MS = 200
 """An estimate is asked for when the person has stopped changing things for this long."""
 
 TICK_MS = 1000
+MIN_INTERVAL = 0.1
+"""Seconds between two reports of how far a step is."""
 LOG_LINES = 2000
 
 _TRUSTED = 0.05
@@ -131,6 +133,8 @@ class _Work(QThread):
         self._estimate = estimate
         self._client = ConvertClient()
         self._cancel = threading.Event()
+        self._stage: tuple[str, Step, int] | None = None
+        self._said = 0.0
 
     def cancel(self) -> None:
         self._cancel.set()
@@ -140,9 +144,19 @@ class _Work(QThread):
 
     def run(self) -> None:
         ended = self._client.convert(
-            self._request, self.progressed.emit, self._cancel.is_set, self._estimate
+            self._request, self._on_progress, self._cancel.is_set, self._estimate
         )
         self.ended.emit(ended)
+
+    def _on_progress(self, progress: Progress) -> None:
+        """Pass it on, unless it says only how far a step is and comes too soon after the last."""
+        now = time.monotonic()
+        stage = (progress.component, progress.step, progress.index)
+        plain = not (progress.message or progress.parity or progress.resumed)
+        if plain and stage == self._stage and now - self._said < MIN_INTERVAL:
+            return
+        self._stage, self._said = stage, now
+        self.progressed.emit(progress)
 
 
 class ConvertState(QObject):

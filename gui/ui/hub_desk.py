@@ -74,7 +74,7 @@ class HubDesk(QObject):
 
             self.sheet = HubDetail(self._hub, self._workspace)
             self.sheet.use_requested.connect(self._use)
-            self.sheet.convert_requested.connect(lambda _repo: self._convert())
+            self.sheet.convert_requested.connect(self._convert)
             self.sheet.failed.connect(self._workspace.show_error)
         self.sheet.show_repo(repo)
 
@@ -85,11 +85,11 @@ class HubDesk(QObject):
             studio.select_model(entry)
             self.show_installed()
 
-    def _convert(self) -> None:
-        """Hand over to the conversion sheet."""
+    def _convert(self, repo: str) -> None:
+        """Hand over to the conversion sheet, which fetches the repository's checkpoint."""
         if self.sheet is not None and self.sheet.isVisible():
             self.sheet.reject()
-        self._workspace.show_convert()
+        self._workspace.show_convert(repo)
 
     def _on_library_read(self, *_: object) -> None:
         if self.sheet is not None:

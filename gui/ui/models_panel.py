@@ -180,7 +180,7 @@ class ModelsPanel(QFrame):
         self.list.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.segments = Segments("Models", ("Installed", "Hub"))
         self.segments.buttons[HUB].setToolTip("Find models on the Hugging Face Hub")
-        self.add_button = icon_button("folder-plus", "Add a model folder")
+        self.add_button = icon_button("plus", "Add or convert a model")
         self.library_text = ElidedLabel("", "small")
         self.library_menu = icon_button("more", "More for the library")
         self.leftovers = QPushButton()
@@ -197,7 +197,7 @@ class ModelsPanel(QFrame):
         models = self._models
         self.list.selectionModel().currentChanged.connect(self._on_current)
         self.list.customContextMenuRequested.connect(self._on_menu)
-        self.add_button.clicked.connect(self.add_requested)
+        self.add_button.clicked.connect(self._show_add_menu)
         self.segments.chosen.connect(self._on_segment)
         self.library_menu.clicked.connect(self._on_library_menu)
         self.leftovers.clicked.connect(self.leftovers_requested)
@@ -335,6 +335,18 @@ class ModelsPanel(QFrame):
         menu = self.menu_for(entry)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         menu.popup(at)
+
+    def _show_add_menu(self) -> None:
+        menu = self.add_menu()
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.popup(self.add_button.mapToGlobal(self.add_button.rect().bottomLeft()))
+
+    def add_menu(self) -> QMenu:
+        """What the button with the plus offers."""
+        menu = QMenu(self)
+        menu.addAction("Add Model Folder…", self.add_requested.emit)
+        menu.addAction("Convert a Model…", self.convert_requested.emit)
+        return menu
 
     def menu_for(self, entry: ModelEntry | None) -> QMenu:
         """The menu of a card, or of the free ground below the cards."""

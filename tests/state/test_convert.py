@@ -31,6 +31,9 @@ from gui.state.convert import (
     Step,
     with_progress,
 )
+from gui.state.hub_state import HubState
+from tests.support.hub_repo import Repo
+from tests.support.hub_server import HubServer
 
 GB = 2**30
 AIR = Machine("Darwin", "15.2", "Apple M2", True, 8, 4, 8 * GB, 10**11)
@@ -302,3 +305,29 @@ def test_the_desktop_follows_a_conversion(qtbot, state, make):
     assert 0.5 in fractions and fractions[-1] is None
     assert ("notify", "Made") in desktop.calls
     del bound
+
+
+def test_a_model_named_on_the_hub_is_fetched_by_the_hub_process(
+    qtbot, state, monkeypatch, tmp_path
+):
+    for name in ("HF_TOKEN", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.setenv("HF_HUB_DISABLE_XET", "1")
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")
+    looked: list[SourceInfo] = []
+    state.looked.connect(looked.append)
+    state.source_failed.connect(lambda error: pytest.fail(f"{error} {error.detail}"))
+    repo = Repo("maker/dreams", {"dreams.safetensors": b"psnr=50", "dreams.ckpt": bytes(9)})
+    with HubServer([repo]) as server:
+        monkeypatch.setenv("HF_ENDPOINT", server.endpoint)
+        hub = HubState()
+        try:
+            state.sources.use(hub.downloads)
+            state.fetch("maker/dreams")
+            qtbot.waitUntil(lambda: bool(looked), timeout=30000)
+        finally:
+            hub.close()
+    request = state.with_origin(ConvertRequest(looked[0].path, str(tmp_path / "made")))
+    assert (request.source_repo, len(request.source_revision)) == ("maker/dreams", 40)
+    assert looked[0].name == "dreams" and not state.fetching

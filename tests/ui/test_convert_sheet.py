@@ -157,6 +157,14 @@ def test_a_checkpoint_opened_with_the_window_opens_the_sheet(workspace, qtbot, s
     qtbot.waitUntil(sheet.convert_button.isEnabled, timeout=WAIT)
 
 
+def test_the_plus_button_offers_to_add_and_to_convert(workspace, source):
+    panel = workspace.models_panel
+    offers = {action.text(): action for action in panel.add_menu().actions()}
+    assert list(offers) == ["Add Model Folder…", "Convert a Model…"]
+    offers["Convert a Model…"].trigger()
+    assert workspace._convert_sheet.isVisible()
+
+
 def test_from_source_to_a_model_in_use(sheet, workspace, qtbot, source):
     ready(sheet, qtbot, source("sleep=0.05 psnr=31"))
     click(sheet.convert_button)
@@ -290,6 +298,12 @@ class TestFromTheHub:
         assert sheet.state.status.request.source_repo == "maker/dreams"
         assert sheet.state.status.request.source_revision == "abc"
         until(sheet, qtbot, ConvertPhase.DONE)
+
+    def test_a_repository_without_core_ml_is_handed_over_by_its_sheet(self, workspace, source):
+        workspace.hub_desk.show_repo("maker/dreams")
+        workspace.hub_desk.sheet.convert_requested.emit("maker/dreams")
+        sheet = workspace._convert_sheet
+        assert sheet.source.text() == "maker/dreams" and sheet.convert_button.text() == "Download"
 
     def test_a_download_that_fails_says_why(self, sheet, workspace, asked):
         self.name(sheet, "https://huggingface.co/maker/dreams")
