@@ -13,7 +13,7 @@ from gui.hub.types import RemoteFile
 from gui.request import ErrorKind, SfumatoError
 from tests.hub.trees import tree_of
 from tests.support.hub_repo import Repo
-from tests.support.hub_server import HubServer
+from tests.support.hub_server import GOOD_TOKEN, HubServer
 
 LARGE = bytes(range(256)) * 40_000
 SMALL = b'[{"name": "value"}]' * 20
@@ -150,6 +150,16 @@ def test_a_hub_that_ignores_ranges(hub_server: Start, tmp_path: Path) -> None:
     far = RemoteFile(file.path, 2 * MAX_READ, file.sha256)
     with pytest.raises(SfumatoError):
         probe.read(far, MAX_READ + 1, 10)
+
+
+def test_the_token_goes_to_the_hub_alone(hub_server: Start, tmp_path: Path) -> None:
+    """Large files come from another host after a redirect; it must not see the token."""
+    repo = Repo("ada/gated", {"weights/w.bin": LARGE}, gated="auto", granted=("ada",))
+    server = hub_server([repo])
+    probe = HttpProbe(repo.id, repo.sha, endpoint=server.endpoint, token=GOOD_TOKEN, cache=tmp_path)
+    assert probe.read(_files(repo)["weights/w.bin"], 5, 10) == LARGE[5:15]
+    shown = {r.path.startswith("/cdn/"): r.authorization for r in server.log}
+    assert shown == {False: f"Bearer {GOOD_TOKEN}", True: ""}
 
 
 def test_budget_ends_reading() -> None:
