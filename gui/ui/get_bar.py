@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Signal, SignalInstance
 from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from gui.request import SfumatoError
@@ -25,6 +25,7 @@ class GetBar(QWidget):
     resume_requested = Signal()
     cancel_requested = Signal()
     use_requested = Signal()
+    update_requested = Signal()
     close_requested = Signal()
 
     def __init__(self) -> None:
@@ -40,17 +41,18 @@ class GetBar(QWidget):
         self.close_button = self._button("Close", self.close_requested)
         self.cancel = self._button("Cancel Download", self.cancel_requested)
         self.pause = self._button("Pause", self.pause_requested)
+        self.update_button = self._button("Update", self.update_requested)
         self.main = QPushButton("Get")
         self.main.setObjectName("sheetPrimary")
         self.main.setMinimumWidth(104)
         self.main.clicked.connect(self._on_main)
-        self._main_signal = self.get_requested
+        self._main_signal: SignalInstance = self.get_requested
         self._lay_out()
 
-    def _button(self, text: str, signal: object) -> QPushButton:
+    def _button(self, text: str, signal: SignalInstance) -> QPushButton:
         button = QPushButton(text)
         button.setAutoDefault(False)
-        button.clicked.connect(signal)  # type: ignore[arg-type]
+        button.clicked.connect(signal)
         return button
 
     def _lay_out(self) -> None:
@@ -67,7 +69,7 @@ class GetBar(QWidget):
         row.setSpacing(8)
         row.addLayout(left, 1)
         row.addSpacing(8)
-        for button in (self.close_button, self.cancel, self.pause, self.main):
+        for button in (self.close_button, self.cancel, self.pause, self.update_button, self.main):
             row.addWidget(button)
         column = QVBoxLayout(self)
         column.setContentsMargins(20, 10, 20, 14)
@@ -93,12 +95,14 @@ class GetBar(QWidget):
         if status is not None and status.state is DownloadState.FAILED:
             error = error or status.error
         self._show_error(error)
-        moving = status is not None and not installed
-        self.cancel.setVisible(moving)
-        self.bar.setVisible(moving)
-        self.pause.setVisible(
-            moving and status.state.live and status.state is not DownloadState.UNPACKING
-        )
+        # An update of an installed model is shown as the download it is.
+        installed = installed and status is None
+        state = status.state if status is not None else None
+        self.cancel.setVisible(state is not None)
+        self.bar.setVisible(state is not None)
+        pausable = state is not None and state.live and state is not DownloadState.UNPACKING
+        self.pause.setVisible(pausable)
+        self.update_button.setVisible(installed and update)
         if variant is None:
             self._say("", "", "Get", self.get_requested, enabled=False, shown=False)
         elif installed:
@@ -140,7 +144,7 @@ class GetBar(QWidget):
         text: str,
         note: str,
         word: str,
-        signal: object,
+        signal: SignalInstance,
         *,
         enabled: bool = True,
         shown: bool = True,
@@ -151,7 +155,7 @@ class GetBar(QWidget):
         self.main.setEnabled(enabled)
         self.main.setVisible(shown)
         self.main.setDefault(enabled and shown)
-        self._main_signal = signal  # type: ignore[assignment]
+        self._main_signal = signal
 
     def _show_error(self, error: SfumatoError | None) -> None:
         self.error.setVisible(error is not None)

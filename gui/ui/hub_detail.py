@@ -148,6 +148,7 @@ class HubDetail(QDialog):
         bar.resume_requested.connect(lambda: self._with_download(hub.downloads.resume))
         bar.cancel_requested.connect(lambda: self._with_download(hub.downloads.cancel))
         bar.use_requested.connect(self._use)
+        bar.update_requested.connect(self._update)
         bar.close_button.clicked.connect(self.reject)
         hub.details_changed.connect(self._on_details)
         hub.details_failed.connect(self._on_failed)
@@ -273,6 +274,11 @@ class HubDetail(QDialog):
         status = self._hub.downloads.of(self.repo, variant.id) if variant is not None else None
         if status is not None:
             act(status.id)
+
+    def _update(self) -> None:
+        variant = self.chosen
+        if variant is not None:
+            self._hub.update(self._hub.installed_folder(self.repo, variant.id))
 
     def _use(self) -> None:
         variant = self.chosen

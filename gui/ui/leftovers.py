@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 
 def leftovers_text(orphans: list[Orphan]) -> str:
-    """``Recover 3.10 GB of unfinished downloads…``; empty where there is nothing."""
+    """``Recover 3.10 GB of downloads…``; empty where there is nothing."""
     size = sum(orphan.bytes for orphan in orphans)
     if not orphans:
         return ""
     if any(orphan.download for orphan in orphans):
-        return f"Recover {describe.bytes_text(size)} of unfinished downloads…"
+        return f"Recover {describe.bytes_text(size)} of downloads…"
     return f"Clear {describe.bytes_text(size)} of leftovers…"
 
 

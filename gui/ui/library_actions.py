@@ -65,7 +65,7 @@ class VerifyDialog(QDialog):
         self._repair_at_once = repair_at_once
         self.setWindowTitle("Verify Files")
         self.setWindowModality(Qt.WindowModality.WindowModal)
-        self.setMinimumWidth(440)
+        self.setFixedWidth(440)
         self.title = ElidedLabel(f"Checking “{entry.name}”", "heading")
         self.text = label("Every byte is compared with what the Hub has.", "secondary", wrap=True)
         self.text.setTextFormat(Qt.TextFormat.PlainText)
@@ -74,9 +74,12 @@ class VerifyDialog(QDialog):
         self.bar.setTextVisible(False)
         self.bar.setAccessibleName("Files checked")
         self.repair_button = QPushButton("Repair")
+        self.repair_button.setObjectName("sheetPrimary")
         self.repair_button.hide()
         self.close_button = QPushButton("Stop")
+        self.close_button.setAutoDefault(False)
         self._lay_out()
+        self._fit()
         self.repair_button.clicked.connect(self._repair)
         self.close_button.clicked.connect(self.reject)
         hub.verify_progress.connect(self._on_progress)
@@ -123,6 +126,7 @@ class VerifyDialog(QDialog):
             self._say(f"{number} not as the Hub has them.", problems_text(problems))
             self.repair_button.show()
             self.repair_button.setDefault(True)
+            self.repair_button.setFocus()
 
     def _on_failed(self, folder: str, error: SfumatoError) -> None:
         if folder == self._folder:
@@ -139,7 +143,13 @@ class VerifyDialog(QDialog):
         self.bar.setVisible(busy)
         self.bar.setRange(0, 0 if busy else PROGRESS_STEPS)
         self.close_button.setText("Close")
-        self.adjustSize()
+        self._fit()
+
+    def _fit(self) -> None:
+        """As high as the text needs at this width."""
+        layout = self.layout()
+        assert layout is not None
+        self.setFixedHeight(layout.totalHeightForWidth(self.width()))
 
 
 class LibraryActions(QObject):

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
 from gui.state.models import ModelEntry
 from gui.ui.appearance import current_tones, sized_font
+from gui.ui.hub_words import short_name
 from gui.ui.icons import paint_icon
 from gui.ui.tones import Tones
 
@@ -111,7 +112,8 @@ class ModelCardDelegate(QStyledItemDelegate):
     ) -> None:
         bold, small = sized_font(13, bold=True), sized_font(12)
         dim = bool(entry.problem)
-        self._line(painter, line, entry.name, bold, tones.secondary if dim else tones.text)
+        name = short_name(entry.name) if entry.repo else entry.name
+        self._line(painter, line, name, bold, tones.secondary if dim else tones.text)
         line = QRect(line.left(), line.top() + LINE, right - line.left(), LINE)
         if entry.repo:
             word = "Update available" if entry.update else entry.repo.partition("/")[0]

@@ -52,6 +52,10 @@ def ids(panel):
     return [model.index(k).data(USER).summary.id for k in range(model.rowCount())]
 
 
+def shown_sheet(workspace):
+    return workspace.hub_desk.sheet
+
+
 def open_sheet(workspace, panel, qtbot, row=0):
     click_row(panel.list, row)
     sheet = workspace.hub_desk.sheet
@@ -98,9 +102,9 @@ def test_the_journey_by_keys_alone(workspace, hub, qtbot):
     assert panel.search.hasFocus() or workspace.main_window.focusWidget() is panel.search
     QTest.keyClick(panel.search, Qt.Key.Key_Return)
     QTest.keyClick(panel.list, Qt.Key.Key_Down)
-    assert workspace.hub_desk.sheet is None, "arrow keys only move"
+    assert not workspace.hub_desk.sheet, "arrow keys only move"
     QTest.keyClick(panel.list, Qt.Key.Key_Return)
-    sheet = workspace.hub_desk.sheet
+    sheet = shown_sheet(workspace)
     qtbot.waitUntil(lambda: sheet.chosen is not None)
     assert sheet.repo == "coreml-community/coreml-model-1"
     QTest.keyClick(sheet.variants, Qt.Key.Key_Down)

@@ -178,6 +178,18 @@ def test_an_update_is_offered_and_fetched_after_asking(workspace, entry, hub, qt
     assert (status.repo, status.variant, status.revision) == (REPO, VARIANT, "b" * 40)
 
 
+def test_an_update_can_be_fetched_from_the_sheet(workspace, entry, hub, qtbot):
+    hub.updates[str(entry.folder)] = "b" * 40
+    workspace.studio.hub.look_for_updates()
+    workspace.hub_desk.show_repo(REPO)
+    bar = workspace.hub_desk.sheet.bar
+    qtbot.waitUntil(bar.update_button.isVisible)
+    assert bar.main.text() == "Use"
+    click(bar.update_button)
+    qtbot.waitUntil(bar.cancel.isVisible)
+    assert next(iter(hub.downloads.values())).revision == "b" * 40
+
+
 def test_without_an_update_that_is_said_too(workspace, hub, qtbot):
     workspace.models_panel.updates_requested.emit()
     banner = workspace.canvas.banner
@@ -255,7 +267,7 @@ def test_leftovers_are_offered_once_the_hub_is_looked_at(leftovers, workspace, q
     click(panel.segments.buttons[1])
     click(panel.segments.buttons[0])
     qtbot.waitUntil(panel.leftovers.isVisible)
-    assert panel.leftovers.text() == "Recover 3.12 GB of unfinished downloads…"
+    assert panel.leftovers.text() == "Recover 3.12 GB of downloads…"
 
 
 def test_leftovers_can_be_gone_on_with_or_deleted(leftovers, workspace, hub, qtbot):
