@@ -6,6 +6,7 @@ No Qt and nothing heavy.  Every call blocks its thread until the answer is there
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import shutil
 import signal
@@ -25,6 +26,9 @@ PARTIAL_SUFFIX = ".partial"
 
 JOURNAL = "journal.json"
 """File in the work folder that says what is being made and what of it is finished."""
+
+LOCK = "lock"
+"""File in it that the process at work holds a lock on (`flock`)."""
 
 CANCEL_GRACE = 3.0
 """Seconds a conversion has to stop by itself.  Tracing and converting one network cannot be
@@ -225,8 +229,16 @@ def partial_folder(output: str) -> Path:
 
 
 def remove_partial(request: ConvertRequest) -> None:
-    """Take away what an unfinished conversion has left."""
-    shutil.rmtree(partial_folder(request.output), ignore_errors=True)
+    """Take away what an unfinished conversion has left, unless another process is at it."""
+    work = partial_folder(request.output)
+    try:
+        with (work / LOCK).open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(work, ignore_errors=True)
+    except FileNotFoundError:
+        shutil.rmtree(work, ignore_errors=True)
+    except OSError:
+        return
 
 
 def unfinished(root: Path) -> list[Unfinished]:

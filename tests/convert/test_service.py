@@ -3,6 +3,7 @@ is stopped, fails, dies or goes on."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -14,7 +15,13 @@ from pathlib import Path
 import pytest
 
 from gui.convert import client as client_module
-from gui.convert.client import ConvertClient, partial_folder, unfinished
+from gui.convert.client import (
+    LOCK,
+    ConvertClient,
+    partial_folder,
+    remove_partial,
+    unfinished,
+)
 from gui.convert.types import ConvertRequest, Ended, Family, ImageSize, Progress
 from gui.request import ErrorKind, SfumatoError
 
@@ -160,6 +167,18 @@ def test_a_dead_converter_keeps_what_is_finished_and_the_next_goes_on(
     assert again.report is not None
     assert [p.component for p in seen if p.resumed] == ["Text encoder"]
     assert left(request) == ["Made"] and unfinished(Path(request.output).parent) == []
+
+
+def test_cancelling_spares_what_another_process_is_at(make: Callable) -> None:
+    request = make()
+    work = partial_folder(request.output)
+    work.mkdir()
+    with (work / LOCK).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        remove_partial(request)
+        assert work.is_dir()
+    remove_partial(request)
+    assert not work.exists()
 
 
 def test_an_error_on_the_way_keeps_its_detail(converter: ConvertClient, make: Callable) -> None:
