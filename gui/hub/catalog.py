@@ -6,14 +6,15 @@ Answers are remembered, so that what was seen once can be looked at again withou
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from gui import paths
 from gui.hub import listing, pictures
 from gui.hub.card import MAX_CARD, Card, read_card
-from gui.hub.errors import translate
+from gui.hub.errors import BadTokenError, translate
 from gui.hub.listing import passes
 from gui.hub.memory import Memory
 from gui.hub.references import parse_reference
@@ -34,6 +35,8 @@ __all__ = ["Card", "Catalog", "parse_reference", "passes"]
 MAX_FILES = 200_000
 """Files of a repository that are listed; no model has nearly as many."""
 
+T = TypeVar("T")
+
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -51,6 +54,7 @@ class Catalog:
     ) -> None:
         self.endpoint = endpoint_or_default(endpoint)
         self.token = token
+        self._refused: str | None = None
         self._memory = Memory(cache if cache is not None else paths.cache_dir() / "Hub")
 
     def close(self) -> None:
@@ -58,9 +62,30 @@ class Catalog:
 
     def _get(self, path: str, what: str, **params: str | list[str]) -> tuple[Any, str]:
         url = path if "://" in path else f"{self.endpoint}{path}"
-        return get_json(
-            url, endpoint=self.endpoint, token=self.token, what=what, params=params or None
+        return self._with_token(
+            lambda token: get_json(
+                url, endpoint=self.endpoint, token=token, what=what, params=params or None
+            )
         )
+
+    def _bytes(self, url: str, limit: int, what: str) -> bytes:
+        return self._with_token(
+            lambda token: get_bytes(
+                url, endpoint=self.endpoint, token=token, limit=limit, what=what
+            )
+        )
+
+    def _with_token(self, ask: Callable[[str | None], T]) -> T:
+        """Ask with the token; without it where the Hub does not accept it (any more): nearly all
+        there is to see is public, and an old token must not hide it."""
+        token = self.token if self.token != self._refused else None
+        try:
+            return ask(token)
+        except BadTokenError:
+            if token is None:
+                raise
+            self._refused = token
+            return ask(None)
 
     # Search
 
@@ -75,7 +100,9 @@ class Catalog:
         """
         place = Place.parse(cursor, self.endpoint)
         try:
-            models, following = search_page(query, place, self.endpoint, self.token)
+            models, following = self._with_token(
+                lambda token: search_page(query, place, self.endpoint, token)
+            )
         except SfumatoError as error:
             if error.kind is not ErrorKind.NETWORK:
                 raise
@@ -186,10 +213,7 @@ class Catalog:
             return Card.from_json(known[0])
         url = f"{self.endpoint}/{_quoted(repo)}/resolve/{quote(revision or 'main', safe='')}"
         try:
-            data = get_bytes(
-                f"{url}/README.md", endpoint=self.endpoint, token=self.token, limit=MAX_CARD,
-                what=repo,
-            )  # fmt: skip
+            data = self._bytes(f"{url}/README.md", MAX_CARD, repo)
         except SfumatoError as error:
             if error.kind is not ErrorKind.NOT_FOUND:
                 raise
@@ -217,10 +241,7 @@ class Catalog:
         if self._memory.get("no-picture", stem.name) is not None:
             return None
         try:
-            data = get_bytes(
-                url, endpoint=self.endpoint, token=self.token, limit=pictures.MAX_BYTES + 1,
-                what=summary.id,
-            )  # fmt: skip
+            data = self._bytes(url, pictures.MAX_BYTES + 1, summary.id)
             scaled = None
             if len(data) <= pictures.MAX_BYTES:
                 scaled = pictures.scale(data, stem, longest)
@@ -245,18 +266,17 @@ class Catalog:
         if not self.token:
             return Account()
         try:
-            data, _ = self._get("/api/whoami-v2", "")
+            data, _ = get_json(
+                f"{self.endpoint}/api/whoami-v2", endpoint=self.endpoint, token=self.token, what=""
+            )
         except SfumatoError as error:
             if error.kind in (ErrorKind.ACCESS, ErrorKind.NOT_FOUND):
-                return Account(problem=_BAD_TOKEN)
+                return Account(problem=BadTokenError().message)
             raise
         name = data.get("name") if isinstance(data, dict) else None
         if not isinstance(name, str) or not name:
             raise _nonsense("", data)
         return Account(signed_in=True, name=name)
-
-
-_BAD_TOKEN = "The Hub does not accept this token; it may have expired: sign in again."
 
 
 def _quoted(repo: str) -> str:

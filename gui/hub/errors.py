@@ -22,6 +22,17 @@ _LONG_WAIT = 120
 """Seconds above which a wait is worded in minutes."""
 
 
+class BadTokenError(SfumatoError):
+    """The Hub does not know the token; what is public can be had without it."""
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__(
+            ErrorKind.ACCESS,
+            "The Hub does not accept your token; it may have expired: sign in again.",
+            detail,
+        )
+
+
 def translate(error: BaseException, what: str) -> SfumatoError:
     """`error` as a kind, a sentence and a detail.  Never raises.
 
@@ -35,6 +46,8 @@ def translate(error: BaseException, what: str) -> SfumatoError:
     for one in _chain(error):
         if isinstance(one, SfumatoError):
             return one
+        if _is_bad_token(one):
+            return BadTokenError(_detail(error))
         for judge in (_about_repositories, _about_status, _about_connections, _about_disk):
             found = judge(one, name)
             if found is not None:
@@ -171,6 +184,17 @@ def _gated(error: BaseException, name: str) -> str:
     )
 
 
+def _is_bad_token(error: BaseException) -> bool:
+    """Whether the Hub's 401 is about the token, and not about what was asked for."""
+    response = getattr(error, "response", None)
+    if isinstance(error, hub.RepositoryNotFoundError) or not isinstance(response, httpx2.Response):
+        return False
+    return response.status_code == 401 and (
+        "authorization" in response.request.headers
+        or "credentials" in response.headers.get("X-Error-Message", "").lower()
+    )
+
+
 def _about_status(error: BaseException, name: str) -> _Found:
     """By HTTP status, where huggingface_hub has no exception of its own for it."""
     response = getattr(error, "response", None)
@@ -178,12 +202,6 @@ def _about_status(error: BaseException, name: str) -> _Found:
         return None
     status = response.status_code
     if status == 401:
-        authorized = "authorization" in response.request.headers
-        if authorized or "credentials" in response.headers.get("X-Error-Message", "").lower():
-            return (
-                ErrorKind.ACCESS,
-                "The Hub does not accept your token; it may have expired: sign in again.",
-            )
         return _missing(name)
     if status == 403 and "authorization" not in response.request.headers:
         return ErrorKind.ACCESS, f"{name} is not open to everyone; sign in, and try again."

@@ -140,12 +140,13 @@ def test_front_matter_cannot_run_anything(hub_server: Start, tmp_path: Path) -> 
 
 def test_no_card_and_a_huge_one(hub_server: Start) -> None:
     server = hub_server(
-        [Repo("a/none", {"x.txt": "x"}), Repo("a/huge", {"README.md": "word " * 500_000})]
+        [Repo("a/none", {"x.txt": "x"}), Repo("a/huge", {"README.md": "word " * 4_000_000})],
+        send_buffer=2**16,
     )
     assert card(server, "a/none") == Card()
     text = card(server, "a/huge").description
     assert text.startswith("word word") and text.endswith("…") and len(text) < 700
-    assert server.sent("a/huge") < 2_500_000
+    assert server.sent("a/huge") < 10_000_000
 
 
 # Pictures
@@ -257,6 +258,27 @@ def test_the_token_goes_to_the_hub_alone(hub_server: Start, tmp_path: Path) -> N
     assert from_cdn and other.log
     assert not [r for r in (*from_cdn, *other.log) if r.authorization]
     assert [r for r in server.log if r.authorization]
+
+
+def test_an_expired_token_hides_nothing_public(hub_server: Start, tmp_path: Path) -> None:
+    server = hub_server([hub_repos.apple_v1_5_palettized(), hub_repos.gated()])
+    catalog = Catalog(server.endpoint, "hf_expired")
+    (first, *_) = catalog.search(SearchQuery(author="apple")).models
+    assert catalog.tree(first.id).files
+    assert catalog.card(first.id, first.revision).description
+    assert catalog.picture(first, tmp_path) is not None
+    assert sum(r.status == 401 for r in server.log) == 1  # it is not tried again and again
+    with pytest.raises(SfumatoError) as caught:
+        catalog.card("ada-lab/coreml-gated-diffusion", "main")
+    assert caught.value.kind is ErrorKind.ACCESS and "sign in" in caught.value.message
+    catalog.token = GOOD_TOKEN
+    assert catalog.card("ada-lab/coreml-gated-diffusion", "main").description
+
+
+def test_cards_as_the_hubs_front_sends_them(hub_server: Start) -> None:
+    """Compressed, and by way of a relative redirect."""
+    server = hub_server([hub_repos.apple_v1_5_palettized()], gzip_text=True, resolve_cache=True)
+    assert card(server, "apple/coreml-stable-diffusion-v1-5-palettized").description
 
 
 def test_nothing_but_the_request_is_told(hub_server: Start) -> None:

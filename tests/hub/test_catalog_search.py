@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 
@@ -154,6 +155,17 @@ def test_pages_give_every_model_once_in_order(hub_server: Start, sort: Sort) -> 
     )
     assert sorted(ids(found)) == sorted(r.id for r in [*untagged, *repos])
     assert len(set(ids(found))) == len(found) == 225
+
+
+def test_fields_asked_for_are_ones_the_hub_knows(hub_server: Start) -> None:
+    """By the client library's own list of what `expand` takes."""
+    from huggingface_hub.hf_api import ExpandModelProperty_T
+
+    server = hub_server(crowd(1))
+    Catalog(server.endpoint).search(SearchQuery(sort=Sort.RECENT))
+    known = set(get_args(ExpandModelProperty_T))
+    assert set(server.log[0].query["expand"]) <= known
+    assert server.log[0].query["sort"] == ["lastModified"]
 
 
 def test_a_first_page_takes_one_request(hub_server: Start) -> None:

@@ -21,10 +21,13 @@ if TYPE_CHECKING:
 
 TREE_PAGE = 1000
 _LIST_PAGE = 1000
-_SORTS = {
-    "likes": "likes", "downloads": "downloads", "lastModified": "lastModified",
-    "createdAt": "createdAt", "trendingScore": "trendingScore",
-}  # fmt: skip
+_SORTS: dict[str, Callable[[Repo], Any]] = {
+    "likes": lambda r: r.likes,
+    "downloads": lambda r: r.downloads,
+    "lastModified": lambda r: r.modified,
+    "createdAt": lambda r: r.created,
+    "trendingScore": lambda r: r.trending,
+}
 _LISTED = ("_id", "id", "modelId", "likes", "private", "downloads", "tags", "pipeline_tag",
            "library_name", "createdAt", "trendingScore")  # fmt: skip
 _TEXT = (".json", ".md", ".txt", ".mil")
@@ -200,9 +203,8 @@ class Routes:
 
     def _list(self) -> Answer:
         found = [r for r in list(self.server.repos.values()) if self._listed(r)]
-        key = _SORTS.get(self._one("sort"), "trendingScore")
-        rows = [(r.describe(r.sha), r) for r in found]
-        rows.sort(key=lambda row: row[0][key], reverse=self._one("direction", "-1") == "-1")
+        key = _SORTS.get(self._one("sort"), _SORTS["trendingScore"])
+        found.sort(key=key, reverse=self._one("direction", "-1") == "-1")
         start = 0
         if cursor := self._one("cursor"):
             start = int(base64.urlsafe_b64decode(cursor))
@@ -215,10 +217,11 @@ class Routes:
         else:
             keys = {*_LISTED, *(["cardData"] if self._flag("cardData") else [])}
         page = [
-            {k: v for k, v in data.items() if k in keys} for data, _ in rows[start : start + limit]
+            {k: v for k, v in repo.describe(repo.sha).items() if k in keys}
+            for repo in found[start : start + limit]
         ]
         headers = {}
-        if start + limit < len(rows):
+        if start + limit < len(found):
             headers["Link"] = self._next(base64.urlsafe_b64encode(b"%d" % (start + limit)).decode())
         return _json(page, **headers)
 
