@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from gui.coreml.model import ModelInfo
     from gui.coreml.sidecar import Sidecar
     from gui.hub.types import DownloadStatus, RepoDetails
-    from gui.state.hub_catalogue import CatalogueRow
+    from gui.state.catalogue_rows import CatalogueRow
 
 FAMILIES = {
     "sd1": "Stable Diffusion 1",

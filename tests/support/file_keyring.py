@@ -11,16 +11,21 @@ from keyring.errors import PasswordDeleteError
 
 
 class FileKeyring(KeyringBackend):
-    """Entries in the file that SFUMATO_TEST_KEYRING names."""
+    """Entries in the file that SFUMATO_TEST_KEYRING names, else in one below SFUMATO_HOME."""
 
     priority = 1  # type: ignore[assignment]
 
+    @property
+    def _file(self) -> Path:
+        named = os.environ.get("SFUMATO_TEST_KEYRING")
+        return Path(named) if named else Path(os.environ["SFUMATO_HOME"]) / "keychain.json"
+
     def _read(self) -> dict[str, str]:
-        file = Path(os.environ["SFUMATO_TEST_KEYRING"])
-        return json.loads(file.read_text()) if file.is_file() else {}
+        return json.loads(self._file.read_text()) if self._file.is_file() else {}
 
     def _write(self, entries: dict[str, str]) -> None:
-        Path(os.environ["SFUMATO_TEST_KEYRING"]).write_text(json.dumps(entries))
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        self._file.write_text(json.dumps(entries))
 
     def get_password(self, service: str, username: str) -> str | None:
         return self._read().get(f"{service} {username}")

@@ -78,14 +78,16 @@ def test_from_the_search_to_a_picture(
     QTest.keyClicks(panel.search, "fog")
     catalogue = studio.hub.catalogue
     qtbot.waitUntil(lambda: catalogue.row_of(STARTER_REPO) >= 0, timeout=PATIENCE)
-    qtbot.waitUntil(lambda: catalogue.row(STARTER_REPO).details is not None, timeout=PATIENCE)
+    qtbot.waitUntil(lambda: studio.hub.details(STARTER_REPO) is not None, timeout=PATIENCE)
     card = panel.list.visualRect(catalogue.index(catalogue.row_of(STARTER_REPO)))
     QTest.mouseClick(panel.list.viewport(), Qt.MouseButton.LeftButton, pos=card.center())
     qtbot.waitUntil(lambda: workspace.hub_desk.sheet is not None, timeout=PATIENCE)
     sheet = workspace.hub_desk.sheet
+    assert sheet is not None
     qtbot.waitUntil(lambda: sheet.chosen is not None and bool(sheet.chosen.image_width))
     chosen = sheet.chosen
-    assert chosen.recommended and chosen.verdict.level is not Level.NO and chosen.verdict.reasons
+    assert chosen is not None and chosen.recommended
+    assert chosen.verdict.level is not Level.NO and chosen.verdict.reasons
     shares: list[float | None] = []
     studio.hub.downloads.progress_changed.connect(shares.append)
     QTest.mouseClick(sheet.bar.main, Qt.MouseButton.LeftButton)
