@@ -18,6 +18,9 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 COLUMNS = ("what", "value", "budget", "", "note")
 
+SLOW = frozenset({"convert"})
+"""Benches of many minutes: they run only when named."""
+
 # Runs in the child.  The rows come back in a file, so that a bench may print what it likes.
 _CHILD = """
 import importlib, json, sys
@@ -118,7 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"no bench named {', '.join(sorted(unknown))}; there are {', '.join(known)}")
     about = machine()
     results = []
-    for name in options.names or known:
+    for name in options.names or [n for n in known if n not in SLOW]:
         print(f"measuring {name} …", file=sys.stderr, flush=True)
         results.append(measure(name))
     print(table(results))

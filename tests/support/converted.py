@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,9 @@ class Converted:
         return {p.name.rpartition("_version_")[2]: p.psnr for p in self.report.parities}
 
 
+@cache
 def cache_root() -> Path:
+    """Folder of finished conversions; its name changes with whatever they depend on."""
     digest = hashlib.sha256()
     support = [_SUPPORT / name for name in ("tiny_checkpoints.py", "tiny_networks.py")]
     for file in (*sorted(_PRODUCT.glob("*.py")), *support, Path(__file__)):
@@ -128,5 +131,9 @@ def xl() -> Converted:
 def chunks() -> Converted:
     """A UNet in two chunks with palettes of 6 bits."""
     return converted(
-        "chunks", "sd1", chunked=True, compression=Compression.PALETTE_6, components=(K.UNET,)
+        "chunks",
+        "sd1-safety",
+        chunked=True,
+        compression=Compression.PALETTE_6,
+        components=(K.UNET,),
     )
