@@ -123,7 +123,7 @@ class GetBar(QWidget):
         word = "Get Anyway" if unusable else "Get"
         if starting:
             text, word = "Starting the download…", "Get"
-        self._say(text, note, word, self.get_requested, enabled=not starting)
+        self._say(text, note, word, self.get_requested, enabled=not starting, urged=not unusable)
 
     def _present_download(self, status: DownloadStatus) -> None:
         self.bar.setValue(round(hub_words.share(status) * PROGRESS_STEPS))
@@ -148,7 +148,12 @@ class GetBar(QWidget):
         *,
         enabled: bool = True,
         shown: bool = True,
+        urged: bool = True,
     ) -> None:
+        if (self.main.objectName() == "sheetPrimary") != urged:
+            self.main.setObjectName("sheetPrimary" if urged else "")
+            self.main.style().unpolish(self.main)
+            self.main.style().polish(self.main)
         self.text.set_text(text)
         self.note.set_text(note)
         self.main.setText(word)

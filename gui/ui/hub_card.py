@@ -166,6 +166,11 @@ def size_of(row: CatalogueRow) -> int:
     )
 
 
+def shade_of(name: str) -> int:
+    """Which of the tiles a repository has while it has no picture."""
+    return crc32(name.encode()) % SHADES
+
+
 def short_size(size: int) -> str:
     """A size to two digits: ``1.6 GB``, ``940 MB``."""
     return f"{size / 1e9:.1f} GB" if size >= 999_500_000 else describe.bytes_text(size)
@@ -222,7 +227,7 @@ class HubCardDelegate(QStyledItemDelegate):
             painter.drawPixmap(tile.topLeft(), pixmap)
         else:
             ratio = painter.device().devicePixelRatioF()
-            shade = crc32(row.summary.name.encode()) % SHADES
+            shade = shade_of(row.summary.name)
             painter.drawPixmap(tile.topLeft(), _tile_pixmap(shade, ratio))
 
     @staticmethod

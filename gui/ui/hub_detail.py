@@ -62,6 +62,8 @@ class HubDetail(QDialog):
         self._error: SfumatoError | None = None
         self._refused: dict[str, SfumatoError] = {}
         self._arriving: set[str] = set()
+        self._filling = False
+        self._chosen_by_hand = False
         self.setWindowModality(Qt.WindowModality.WindowModal)
         self.setObjectName("sheet")
         self.header = HubHeader()
@@ -167,6 +169,7 @@ class HubDetail(QDialog):
         self._error = None
         self._refused.clear()
         self._arriving.clear()
+        self._chosen_by_hand = False
         self._details = self._hub.details(repo)
         self.setWindowTitle(repo.partition("/")[2] or repo)
         summary = self._hub.summary(repo)
@@ -175,7 +178,9 @@ class HubDetail(QDialog):
         self.header.set_summary(summary, repo, picture)
         if summary is not None and not picture:
             self._hub.want_picture(summary)
+        self._filling = True
         self.variants.variants.set_variants(())
+        self._filling = False
         self._show_details()
         self._hub.want_details(repo)
         self.open()
@@ -205,9 +210,11 @@ class HubDetail(QDialog):
         self.stack.setCurrentWidget(self.message)
 
     def _fill(self, details: RepoDetails) -> None:
-        """List the variants; what was chosen stays chosen, else the recommended one is."""
-        before = self.variants.chosen()
+        """List the variants; what the person chose stays chosen, else the recommended one is:
+        reading the files may have changed which that is."""
+        before = self.variants.chosen() if self._chosen_by_hand else None
         model = self.variants.variants
+        self._filling = True
         model.set_variants(details.variants)
         row = model.row_of(before.id) if before is not None else -1
         if row < 0 and (known := self._hub.downloads.of(self.repo)) is not None:
@@ -215,6 +222,7 @@ class HubDetail(QDialog):
         if row < 0 and details.recommended is not None:
             row = model.row_of(details.recommended.id)
         self.variants.setCurrentIndex(model.index(max(0, row)))
+        self._filling = False
         self.variants.setFocus()
 
     def _show_gate(self) -> None:
@@ -239,6 +247,8 @@ class HubDetail(QDialog):
         return self.variants.chosen()
 
     def _on_chosen(self, _index: QModelIndex) -> None:
+        if not self._filling and self.chosen is not None:
+            self._chosen_by_hand = True
         self.facts.set_variant(self.chosen)
         self._refresh_bar()
 

@@ -13,7 +13,7 @@ from gui.request import SfumatoError
 from gui.state.images import read_image
 from gui.ui import hub_words
 from gui.ui.controls import ElidedLabel, label
-from gui.ui.hub_card import square_pixmap
+from gui.ui.hub_card import shade_of, square_pixmap
 from gui.ui.icons import icon
 from gui.ui.model_card import paint_tile
 
@@ -50,7 +50,7 @@ class Picture(QWidget):
         if self._pixmap is not None:
             painter.drawPixmap(0, 0, self._pixmap)
         else:
-            paint_tile(painter, QRectF(self.rect()), self._name)
+            paint_tile(painter, QRectF(self.rect()), str(shade_of(self._name)))
 
 
 class HubHeader(QWidget):

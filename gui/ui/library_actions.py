@@ -149,7 +149,10 @@ class VerifyDialog(QDialog):
         """As high as the text needs at this width."""
         layout = self.layout()
         assert layout is not None
-        self.setFixedHeight(layout.totalHeightForWidth(self.width()))
+        layout.activate()
+        height = layout.totalHeightForWidth(self.width())
+        # Without a wrapped text on show nothing depends on the width.
+        self.setFixedHeight(height if height > 0 else layout.totalSizeHint().height())
 
 
 class LibraryActions(QObject):

@@ -334,6 +334,36 @@ def test_the_sheet_judges_each_variant(workspace, panel, qtbot):
     assert sheet.bar.main.text() == "Get Anyway"
 
 
+def recommending(hub, variant_id):
+    """Details of the first model with this variant recommended."""
+    variants = [
+        fake_hub.variant(one, recommended=one == variant_id)
+        for one in ("split_einsum/compiled", "original/packages", "another")
+    ]
+    return fake_hub.details(hub.models[0], variants=tuple(variants))
+
+
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_facts_from_files_may_change_the_recommendation_but_not_a_choice(
+    workspace, panel, hub, qtbot, by_hand
+):
+    hub.details[FIRST] = recommending(hub, "split_einsum/compiled")
+    panel.catalogue.refresh()
+    qtbot.waitUntil(lambda: bool(ids(panel)))
+    qtbot.waitUntil(lambda: panel.catalogue.index(0).data(USER).details is not None)
+    hub.silent.add("details")
+    click_row(panel.list, 0)
+    sheet = shown_sheet(workspace)
+    assert sheet.chosen.id == "split_einsum/compiled"
+    if by_hand:
+        click_row(sheet.variants, 2)
+    asked = next(a for a in hub.open_questions("details") if a.arguments["probe"])
+    hub.details[FIRST] = recommending(hub, "original/packages")
+    asked.open = False
+    asked.on_result(hub._details(**asked.arguments))
+    assert sheet.chosen.id == ("another" if by_hand else "original/packages")
+
+
 def test_the_sheet_escapes_what_the_hub_says(workspace, panel, hub, qtbot):
     bad = fake_hub.variant("x", title="<b>x</b>", missing=("<i>all</i>",), recommended=True)
     hub.details[FIRST] = fake_hub.details(hub.models[0], variants=(bad,), description="<b>hi</b>")
