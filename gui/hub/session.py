@@ -35,15 +35,6 @@ _SHORT_PAUSE = 3.0
 """Seconds of a Retry-After that we wait ourselves; above, the person is told."""
 _BUSY = (500, 502, 503, 504)
 _BROKEN = (httpx2.RemoteProtocolError, httpx2.ReadError)
-_prepared = threading.Lock()
-
-
-def prepare() -> None:
-    """Give huggingface_hub's shared client time limits: by itself it waits for ever."""
-    with _prepared:
-        if not getattr(prepare, "done", False):
-            set_client_factory(_client)
-            prepare.done = True  # type: ignore[attr-defined]
 
 
 def _client() -> httpx2.Client:
@@ -61,6 +52,25 @@ def _limit(request: httpx2.Request) -> None:
     limits |= {"read": READ_SECONDS, "write": READ_SECONDS}
     merged = {**given, **{k: v for k, v in limits.items() if given.get(k) is None}}
     request.extensions = {**request.extensions, "timeout": merged}
+
+
+_prepared = threading.Lock()
+_is_prepared = False
+
+
+def prepare() -> None:
+    """Give huggingface_hub's shared client time limits: by itself it waits for ever.
+
+    Done once, when this module is imported; to do it later would break connections in use.
+    """
+    global _is_prepared
+    with _prepared:
+        if not _is_prepared:
+            set_client_factory(_client)
+            _is_prepared = True
+
+
+prepare()
 
 
 def endpoint_or_default(endpoint: str | None) -> str:
@@ -96,7 +106,6 @@ def get_json(
     Raises:
         SfumatoError: NETWORK, ACCESS, NOT_FOUND.
     """
-    prepare()
     try:
         response = _get(url, headers_for(url, endpoint, token), params)
         if len(response.content) > MAX_JSON:
@@ -171,7 +180,6 @@ def stream(
     Raises:
         huggingface_hub.errors.HfHubHTTPError, httpx2.HTTPError: see `gui.hub.errors.translate`.
     """
-    prepare()
     wanted = {**headers_for(url, endpoint, token), **(headers or {})}
     with get_session().stream("GET", url, headers=wanted) as response:
         if response.status_code >= 400:

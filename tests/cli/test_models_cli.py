@@ -318,7 +318,7 @@ def test_updates(cli: Cli, server: HubServer) -> None:
 def test_sign_in_and_out(cli: Cli, server: HubServer) -> None:
     assert cli("whoami").returncode == 1
     done = cli("login", answer="hf_wrong\n")
-    assert done.returncode == 1 and "does not accept this token" in done.stderr
+    assert done.returncode == 1 and "does not accept your token" in done.stderr
     assert not (cli.home / "keychain.json").exists()
     assert "ada" in cli.good("login", answer=f"{GOOD_TOKEN}\n")
     assert cli.data("whoami") == {

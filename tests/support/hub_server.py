@@ -11,6 +11,8 @@ By hand, with the standard repositories (`--real-sizes`: the large ones as empty
     python -m tests.support.hub_server --port 8123
     HF_ENDPOINT=http://127.0.0.1:8123 sfumato
 
+The token ``hf_goodtoken`` signs in ada, who accepted the terms of the gated one.
+
 Sources: the client's own requests (huggingface_hub 2.4), and the headers it reads in answers.
 """
 
