@@ -17,7 +17,15 @@ from gui import paths
 from gui.coreml import sidecar as sidecars
 from gui.hub.downloads import names
 from gui.hub.downloads.origin import Origin, model_folders, origin_of
-from gui.hub.downloads.plan import FOLDER, Plan, Purpose, WorkFolder, digest_of, download_id
+from gui.hub.downloads.plan import (
+    FOLDER,
+    Plan,
+    Purpose,
+    WorkFolder,
+    digest_of,
+    download_id,
+    local_path,
+)
 from gui.hub.downloads.storage import storage_error
 from gui.hub.types import DownloadStatus, FileProblem, InstalledModel, Orphan, Variant
 from gui.request import ErrorKind, SfumatoError
@@ -222,20 +230,24 @@ def update_available(catalog: Catalog, model: InstalledModel) -> str:
     if origin is None:
         return ""
     there = {file.path: file for file in catalog.tree(model.repo, revision).files}
-    prefix = origin.prefix.strip("/")
     for file in origin.remote:
         other = there.get(file.path)
         if other is None or digest_of(other) != digest_of(file):
             return revision
+    if origin.archive:
+        return ""
+    # A new file inside a package is an update too; a new read-me beside the packages is not.
     known = {file.path for file in origin.remote}
-    # A new package beside the old ones is an update too; a new read-me is not.
-    news = {
-        path
-        for path in there
-        if not origin.archive and prefix and path.startswith(prefix + "/") and path not in known
-    }
-    old = {path[len(prefix) + 1 :].split("/")[0] for path in known}
-    return revision if any(p[len(prefix) + 1 :].split("/")[0] in old for p in news) else ""
+    tops = {_top(origin, path) for path in known}
+    return revision if any(_top(origin, p) in tops for p in set(there) - known) else ""
+
+
+def _top(origin: Origin, path: str) -> str:
+    """The package (or file) of the model that a path in the repository belongs to; empty: none."""
+    prefix = origin.prefix.strip("/")
+    if prefix not in ("", ".") and not path.startswith(prefix + "/"):
+        return ""
+    return local_path(prefix, path).partition("/")[0]
 
 
 # Leftovers and disk use

@@ -430,6 +430,35 @@ def test_two_processes_never_work_on_the_same_download(hub_server, downloads):
     assert "Another Sfumato" in caught.value.message
 
 
+def test_a_listener_that_fails_does_not_stop_the_download(hub_server, downloads, caplog):
+    def fail(_: DownloadStatus) -> None:
+        raise ValueError("a defect in the window")
+
+    repo = fog()
+    status = get(downloads(hub_server([repo]), on_change=fail), repo)
+    assert status.state is DownloadState.DONE
+    assert "a defect in the window" in caplog.text
+
+
+def test_a_listener_may_ask_and_steer(hub_server, downloads):
+    """Calls from inside `on_change`, while another thread starts downloads."""
+    repos = [Repo(f"ada/fog{k}", {WEIGHT: random_bytes(200_000, k)}) for k in range(6)]
+    server = hub_server(repos)
+    paused: list[str] = []
+
+    def act(status: DownloadStatus) -> None:
+        one.all()
+        if status.repo == "ada/fog3" and status.state is DownloadState.FETCHING and not paused:
+            paused.append(status.id)
+            one.pause(status.id)
+
+    one = downloads(server, on_change=act)
+    names = [begin(one, repo) for repo in repos]
+    states = [one.wait(name, 30).state for name in names]
+    assert states.count(DownloadState.DONE) == 5
+    assert states[3] is DownloadState.PAUSED
+
+
 def test_progress_is_told_in_order_and_at_most_ten_times_a_second(hub_server, downloads):
     repo = fog(2_000_000)
     server = hub_server([repo], send_buffer=65536)

@@ -378,6 +378,8 @@ def test_an_update_is_offered_only_when_the_variant_changed(fog_installed, model
     files = {path: blob.content for path, blob in repo.blobs.items()}
     repo.commit(files | {"README.md": "# New words", "packages/notes.txt": "hello"})
     assert library.update_available(catalog, model) == ""
+    newer = repo.commit(files | {"packages/Unet.mlpackage/Data/more.bin": b"x"})
+    assert library.update_available(catalog, model) == newer
     newer = repo.commit(files | {f"packages/{WEIGHT}": random_bytes(2_500_000, 7)})
     assert library.update_available(catalog, model) == newer
     catalog.close()
@@ -392,8 +394,12 @@ def test_leftovers_are_listed_and_removed_and_models_are_not(fog_installed, mode
     other = Repo("ada/mist", {"m/U.mlpackage/weight.bin": random_bytes(900_000)})
     server.add(other)
     name = downloads.start(other.id, other.sha, variant_of(other, "m")).id
-    assert library.orphans(models) == (), "a download under way is none"
+    queued = [Repo(f"ada/q{k}", {"m/U.mlpackage/x": random_bytes(9000, k)}) for k in range(3)]
+    names = [downloads.start(q.id, q.sha, variant_of(q, "m")).id for q in queued]
+    assert library.orphans(models) == (), "downloads under way and queued ones are none"
     downloads.pause(name)
+    for one in names:
+        downloads.cancel(one)
     (models / ".downloads" / "old-123").mkdir()
     (models / ".downloads" / "old-123" / "weight.bin").write_bytes(bytes(10_000))
     (models / "ada--gone" / "packages").mkdir(parents=True)

@@ -77,6 +77,7 @@ class Job:
         self._fetched_before = 0
         self._speed = 0.0
         self._folder = ""
+        self._lock: int | None = None
 
     # -- how it stands ------------------------------------------------------------------------
 
@@ -140,6 +141,25 @@ class Job:
 
     # -- commands, from any thread ------------------------------------------------------------
 
+    def claim(self) -> None:
+        """Take the download's lock, until it comes to rest: queued ones are ours too.
+
+        Raises:
+            SfumatoError: STORAGE where another process has it, or the folder cannot be written.
+        """
+        try:
+            lock = self.work.lock()
+        except OSError as error:
+            raise storage_error(error, self.work.path) from error
+        if lock is None:
+            raise busy(self.plan)
+        self._lock = lock
+
+    def _release(self) -> None:
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            os.close(lock)
+
     def start(self, ended: Callable[[Job], None]) -> None:
         """Run in a new thread; `ended` is called as its last act."""
         self._stop = None
@@ -184,10 +204,12 @@ class Job:
         if why is Stop.CANCEL:
             self.work.remove()
             self._done_bytes = self._done_files = 0
+            self._release()
             self._become(DownloadState.CANCELLED)
             return
         self.interrupted = why is Stop.CLOSE
         self._save_state(live=why is Stop.CLOSE)
+        self._release()
         self._become(DownloadState.PAUSED)
 
     def _save_state(self, live: bool, placing: bool = False) -> None:
@@ -213,32 +235,26 @@ class Job:
     # -- the run ------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        lock: int | None = None
         try:
-            lock = self.work.lock()
-            if lock is None:
-                raise busy(self.plan)
             self._save_state(live=True)
             files = self._get()
             self._finish(files)
         except Stopped:
             self.rest(self._stop or Stop.PAUSE)
         except SfumatoError as error:
-            self._fail(error, keep_state=lock is None)
+            self._fail(error)
         except OSError as error:
             self._fail(storage_error(error, self.work.path))
         except Exception as error:
             sentence = "The download ran into a defect of Sfumato; resume it to try again."
             self._fail(SfumatoError(ErrorKind.INTERNAL, sentence, repr(error)))
         finally:
-            if lock is not None:
-                os.close(lock)
+            self._release()
 
-    def _fail(self, error: SfumatoError, keep_state: bool = False) -> None:
+    def _fail(self, error: SfumatoError) -> None:
         self.error = error
         self._speed = 0.0
-        if not keep_state:
-            self._save_state(live=False)
+        self._save_state(live=False)
         self._become(DownloadState.FAILED)
 
     def _check_stop(self) -> None:

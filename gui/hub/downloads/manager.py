@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -197,10 +198,10 @@ class Downloads:
                 check_space(self.root, plan.bytes_total - there + unpacked)
             except SfumatoError:
                 if not there:
-                    job.rest(Stop.CANCEL)
+                    work.remove()
                 raise
-            self._jobs[plan.id] = job
             self._enqueue(job)
+            self._jobs[plan.id] = job
         self._pump()
         return job.status()
 
@@ -226,8 +227,6 @@ class Downloads:
             job = self._job(download)
             if job.running or job in self._queue or job.state is DownloadState.DONE:
                 return job.status()
-            if job.work.is_locked():
-                raise busy(job.plan)
             if not job.work.path.is_dir():
                 del self._jobs[download]
                 raise _unknown(download)
@@ -245,17 +244,18 @@ class Downloads:
         if job.running:
             job.stop(why)
             job.join(_STOP_SECONDS)
+        elif queued:
+            job.rest(why)
         elif why is Stop.CANCEL and job.state is not DownloadState.DONE:
             if job.work.is_locked():
                 raise busy(job.plan)
-            job.rest(why)
-        elif queued:
             job.rest(why)
         with self._settled:
             self._settled.notify_all()
         return job.status()
 
     def _enqueue(self, job: Job) -> None:
+        job.claim()
         job.state = DownloadState.QUEUED
         job.error = None
         self._queue.append(job)
@@ -344,7 +344,11 @@ class Downloads:
 
     def _notify(self, status: DownloadStatus) -> None:
         with self._notifying:
-            self._on_change(status)
+            try:
+                self._on_change(status)
+            except Exception:
+                # Whoever listens must not be able to stop a download.
+                logging.getLogger(__name__).exception("a listener failed on %s", status.state)
         if not status.state.live:
             with self._settled:
                 self._settled.notify_all()
