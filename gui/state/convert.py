@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import queue
-import shutil
 import threading
 import time
 from dataclasses import replace
@@ -17,7 +16,7 @@ from typing import Any
 from PySide6.QtCore import QObject, QThread, QTimer, Signal
 
 from gui import paths
-from gui.convert.client import ConvertClient, Outlook, Unfinished, unfinished
+from gui.convert.client import ConvertClient, Outlook, Unfinished, remove_partial, unfinished
 from gui.convert.types import (
     Compression,
     ConvertReport,
@@ -402,7 +401,7 @@ class ConvertState(QObject):
 
     def discard(self, each: Unfinished) -> None:
         """Throw away what an unfinished conversion has made."""
-        shutil.rmtree(each.folder, ignore_errors=True)
+        remove_partial(each.request)
         if self.status.request == each.request and not self.status.busy:
             self._set(ConvertStatus())
         self.find_unfinished()
