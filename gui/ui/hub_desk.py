@@ -105,7 +105,7 @@ class HubDesk(QObject):
 
     def _check_for_updates(self) -> None:
         self._told_of_updates = False
-        self._hub.look_for_updates()
+        self._hub.look_for_updates(quietly=False)
 
     def _on_updates(self) -> None:
         if self._told_of_updates:
