@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,13 @@ def _keychain() -> Any:
         from keyring.backends import fail, null
 
         backend = keyring.get_keyring()
+        if isinstance(backend, fail.Keyring) and sys.platform == "darwin":
+            # Inside a bundle keyring cannot find its own backends: it asks the metadata of
+            # installed packages for them, and there are none.
+            from keyring.backends import macOS
+
+            backend = macOS.Keyring()
+            keyring.set_keyring(backend)
     except Exception as error:
         raise _missing(error) from None
     if isinstance(backend, (fail.Keyring, null.Keyring)):

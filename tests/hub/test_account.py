@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import types
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -140,6 +141,20 @@ def test_no_keychain_on_this_system(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SfumatoError) as caught:
         account.save_token("hf_secret")
     assert caught.value.kind is ErrorKind.UNSUPPORTED and "HF_TOKEN" in caught.value.message
+
+
+def test_inside_a_bundle_the_mac_keychain_is_found_by_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """keyring looks for its backends in package metadata, which a bundle does not carry."""
+    module = types.ModuleType("keyring.backends.macOS")
+    module.Keyring = MemoryKeyring  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "keyring.backends.macOS", module)
+    monkeypatch.setattr(keyring.backends, "macOS", module, raising=False)
+    monkeypatch.setattr(sys, "platform", "darwin")
+    keyring.set_keyring(fail.Keyring())
+    account.save_token("hf_mine")
+    assert account.load_token() == ("hf_mine", "keychain")
 
 
 def test_no_keyring_package(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import io
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx2
 import pytest
 from huggingface_hub import HfApi
 from huggingface_hub.hf_api import RepoFile
@@ -289,3 +290,31 @@ def test_nothing_but_the_request_is_told(hub_server: Start) -> None:
     assert "cookie" not in request.headers
     agent = request.headers["user-agent"]
     assert agent.startswith("sfumato/") and "agent/" not in agent and "torch" not in agent
+
+
+@pytest.mark.parametrize(
+    ("link", "shown"),
+    [
+        ("cover.png", True),
+        ("./pictures/cover.webp", True),
+        ("https://huggingface.co/datasets/someone/pictures/resolve/main/cover.png", True),
+        ("https://huggingface.co/a/b/blob/main/cover.png", True),
+        ("https://cdn-uploads.huggingface.co/production/cover.jpeg", True),
+        ("http://huggingface.co/a/b/resolve/main/cover.png", False),
+        ("https://huggingface.co@evil.example/cover.png", False),
+        ("https://evil.example/huggingface.co/cover.png", False),
+        ("https://nothuggingface.co/cover.png", False),
+        ("//evil.example/cover.png", True),  # taken for a path, as it lies in the repository
+        ("file:///etc/cover.png", False),
+        ("data:image/png;base64,AAAA", False),
+        ("badge.svg", False),
+        ("https://[bad/cover.png", False),
+    ],
+)
+def test_pictures_are_taken_from_the_hub_alone(link: str, shown: bool) -> None:
+    from gui.hub.card import read_card
+
+    url = read_card(f"![x]({link})", "a/b", "main", "https://huggingface.co").picture_url
+    assert bool(url) is shown
+    host = httpx2.URL(url).host if url else ""
+    assert host in ("", "huggingface.co", "cdn-uploads.huggingface.co")
