@@ -63,7 +63,7 @@ def when_text(moment: str, now: datetime | None = None) -> str:
     for unit, length, until in (("day", 1, 14), ("week", 7, 61), ("month", 30.44, 700)):
         if days < until:
             return _ago(int(days / length), unit)
-    return _ago(int(days / 365.25), "year")
+    return _ago(round(days / 365.25), "year")
 
 
 def short_when_text(moment: str, now: datetime | None = None) -> str:

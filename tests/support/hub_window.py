@@ -9,6 +9,8 @@ from typing import Any
 
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QScrollBar, QWidget
+from pytestqt.qtbot import QtBot
 
 from gui import paths
 from gui.coreml.sidecar import Sidecar
@@ -71,3 +73,41 @@ def click_row(view: Any, row: int) -> None:
     """Click the middle of a row of a list."""
     rect = view.visualRect(view.model().index(row))
     QTest.mouseClick(view.viewport(), LEFT, pos=QPoint(rect.center()))
+
+
+def ids(panel: Any) -> list[str]:
+    """The repositories on show, in order."""
+    model = panel.catalogue
+    return [
+        model.index(k).data(Qt.ItemDataRole.UserRole).summary.id for k in range(model.rowCount())
+    ]
+
+
+def shown_sheet(workspace: Any) -> Any:
+    return workspace.hub_desk.sheet
+
+
+def open_sheet(workspace: Any, panel: Any, qtbot: QtBot, row: int = 0) -> Any:
+    """Click a card; its sheet, once there is something to choose from."""
+    click_row(panel.list, row)
+    sheet = workspace.hub_desk.sheet
+    qtbot.waitUntil(lambda: sheet.isVisible() and sheet.chosen is not None)
+    return sheet
+
+
+def focusable(root: QWidget) -> list[QWidget]:
+    """Everything that Tab reaches."""
+    return [
+        w
+        for w in root.findChildren(QWidget)
+        if w.focusPolicy() & Qt.FocusPolicy.TabFocus
+        and not isinstance(w, QScrollBar)
+        and w.objectName() not in ("qt_scrollarea_viewport", "qt_spinbox_lineedit")
+        and w.isVisibleTo(root)
+    ]
+
+
+def nameless(root: QWidget) -> list[str]:
+    """Controls that say nothing to assistive programs."""
+    named = [w for w in focusable(root) if not (w.accessibleName() or getattr(w, "text", str)())]
+    return [f"{type(w).__name__} in {type(w.parent()).__name__}" for w in named]

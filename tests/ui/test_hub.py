@@ -8,16 +8,25 @@ import pytest
 from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDropEvent, QGuiApplication
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QScrollBar, QToolButton, QWidget
+from PySide6.QtWidgets import QToolButton
 
 from gui.coreml.model import Attention, Family
-from gui.hub.types import Account, Level, ModelKind, Sort, Verdict
+from gui.hub.types import Level, ModelKind, Sort, Verdict
 from gui.request import ErrorKind, SfumatoError
-from gui.state import desktop
 from gui.state.hub_catalogue import PAGES_AT_ONCE
 from tests.support import fake_hub
 from tests.support.fake_hub import FakeHub
-from tests.support.hub_window import click, click_row, install, reading_from_the_hub, some_models
+from tests.support.hub_window import (
+    click,
+    focusable,
+    ids,
+    install,
+    nameless,
+    open_sheet,
+    reading_from_the_hub,
+    shown_sheet,
+    some_models,
+)
 from tests.ui.conftest import read_by_name
 
 FIRST = "apple/coreml-model-0"
@@ -45,22 +54,6 @@ def panel(workspace, qtbot):
     found = workspace.models_panel.hub
     qtbot.waitUntil(lambda: found.catalogue.rowCount() == 30)
     return found
-
-
-def ids(panel):
-    model = panel.catalogue
-    return [model.index(k).data(USER).summary.id for k in range(model.rowCount())]
-
-
-def shown_sheet(workspace):
-    return workspace.hub_desk.sheet
-
-
-def open_sheet(workspace, panel, qtbot, row=0):
-    click_row(panel.list, row)
-    sheet = workspace.hub_desk.sheet
-    qtbot.waitUntil(lambda: sheet.isVisible() and sheet.chosen is not None)
-    return sheet
 
 
 # -- the journey --------------------------------------------------------------------------------
@@ -320,156 +313,7 @@ def test_an_address_that_leads_nowhere_says_so(workspace, qtbot):
     assert workspace.hub_desk.sheet is None
 
 
-# -- the sheet ----------------------------------------------------------------------------------
-
-
-def test_the_sheet_judges_each_variant(workspace, panel, qtbot):
-    sheet = open_sheet(workspace, panel, qtbot)
-    model = sheet.variants.variants
-    text = [model.index(k).data(Qt.ItemDataRole.AccessibleTextRole) for k in range(3)]
-    assert "Recommended" in text[0] and "Runs well" in text[0]
-    assert "Won’t run" in text[2] and "Needs macOS 15" in text[2]
-    click_row(sheet.variants, 2)
-    assert "Needs macOS 15; this Mac has 14.5." in sheet.facts.text.text()
-    assert sheet.bar.main.text() == "Get Anyway"
-
-
-def recommending(hub, variant_id):
-    """Details of the first model with this variant recommended."""
-    variants = [
-        fake_hub.variant(one, recommended=one == variant_id)
-        for one in ("split_einsum/compiled", "original/packages", "another")
-    ]
-    return fake_hub.details(hub.models[0], variants=tuple(variants))
-
-
-@pytest.mark.parametrize("by_hand", [False, True])
-def test_facts_from_files_may_change_the_recommendation_but_not_a_choice(
-    workspace, panel, hub, qtbot, by_hand
-):
-    hub.details[FIRST] = recommending(hub, "split_einsum/compiled")
-    panel.catalogue.refresh()
-    qtbot.waitUntil(lambda: bool(ids(panel)))
-    qtbot.waitUntil(lambda: panel.catalogue.index(0).data(USER).details is not None)
-    hub.silent.add("details")
-    click_row(panel.list, 0)
-    sheet = shown_sheet(workspace)
-    assert sheet.chosen.id == "split_einsum/compiled"
-    if by_hand:
-        click_row(sheet.variants, 2)
-    asked = next(a for a in hub.open_questions("details") if a.arguments["probe"])
-    hub.details[FIRST] = recommending(hub, "original/packages")
-    asked.open = False
-    asked.on_result(hub._details(**asked.arguments))
-    assert sheet.chosen.id == ("another" if by_hand else "original/packages")
-
-
-def test_the_sheet_escapes_what_the_hub_says(workspace, panel, hub, qtbot):
-    bad = fake_hub.variant("x", title="<b>x</b>", missing=("<i>all</i>",), recommended=True)
-    hub.details[FIRST] = fake_hub.details(hub.models[0], variants=(bad,), description="<b>hi</b>")
-    sheet = open_sheet(workspace, panel, qtbot)
-    assert "<i>all" not in sheet.facts.text.text()
-    assert sheet.header.description.textFormat() == Qt.TextFormat.PlainText
-
-
-def test_details_that_fail_can_be_tried_again(workspace, panel, hub, qtbot):
-    hub.silent.add("details")
-    for asked in hub.open_questions("details"):
-        asked.open = False
-    panel.catalogue.refresh()
-    qtbot.waitUntil(lambda: panel.catalogue.rowCount() == 30)
-    click_row(panel.list, 0)
-    sheet = workspace.hub_desk.sheet
-    assert sheet.message_text.text() == "Reading the list of files…"
-    asked = next(a for a in hub.open_questions("details") if a.arguments["probe"])
-    asked.open = False
-    asked.on_error(NO_NETWORK)
-    assert sheet.message_text.text() == NO_NETWORK.message
-    hub.silent.clear()
-    click(sheet.retry)
-    qtbot.waitUntil(lambda: sheet.chosen is not None)
-
-
-def test_a_repository_without_anything_to_run_says_why(workspace, panel, hub, qtbot):
-    note = "These are ControlNets; they cannot draw alone."
-    hub.details[FIRST] = fake_hub.details(hub.models[0], variants=(), notes=(note,))
-    panel.catalogue.refresh()
-    qtbot.waitUntil(lambda: panel.catalogue.rowCount() == 30)
-    click_row(panel.list, 0)
-    sheet = workspace.hub_desk.sheet
-    qtbot.waitUntil(lambda: sheet.message_text.text() == note)
-    assert not sheet.bar.main.isVisible()
-    assert sheet.convert.isVisible()
-
-
-def test_a_download_that_is_refused_says_why_in_the_sheet(workspace, panel, hub, qtbot):
-    sheet = open_sheet(workspace, panel, qtbot)
-    full = SfumatoError(ErrorKind.STORAGE, "1.60 GB are needed, 300 MB are free.")
-    hub.errors["start"] = full
-    click(sheet.bar.main)
-    qtbot.waitUntil(sheet.bar.error.isVisible)
-    assert sheet.bar.error.text() == full.message
-    assert workspace.canvas.banner.error is None
-    hub.errors.clear()
-    click(sheet.bar.main)
-    qtbot.waitUntil(lambda: bool(hub.downloads))
-    assert not sheet.bar.error.isVisible()
-
-
-def test_a_gated_model_explains_itself_and_lets_one_sign_in(
-    workspace, panel, hub, qtbot, monkeypatch
-):
-    hub.models[0] = replace(hub.models[0], gated="auto")
-    hub.accounts["hf_good"] = Account(True, "ada", "keychain")
-    panel.catalogue.refresh()
-    qtbot.waitUntil(lambda: panel.catalogue.rowCount() == 30)
-    sheet = open_sheet(workspace, panel, qtbot)
-    assert sheet.gate.isVisible()
-    opened = []
-    monkeypatch.setattr(desktop, "open_page", opened.append)
-    click(sheet.accept_terms)
-    assert opened == [f"https://huggingface.co/{FIRST}"]
-    qtbot.waitUntil(lambda: workspace.studio.hub.account.known)
-    click(sheet.sign_in)
-    from gui.ui.account_section import SignInDialog
-
-    dialog = sheet.findChild(SignInDialog)
-    QTest.keyClicks(dialog.section.token, "hf_wrong")
-    click(dialog.section.sign_in)
-    qtbot.waitUntil(dialog.section.problem.isVisible)
-    assert "token" in dialog.section.problem.text()
-    dialog.section.token.selectAll()
-    QTest.keyClicks(dialog.section.token, "hf_good")
-    QTest.keyClick(dialog.section.token, Qt.Key.Key_Return)
-    qtbot.waitUntil(lambda: not sheet.sign_in.isVisible())
-    assert workspace.studio.hub.account.account.name == "ada"
-
-
-def test_open_on_the_hub(workspace, panel, qtbot, monkeypatch):
-    opened = []
-    monkeypatch.setattr(desktop, "open_page", opened.append)
-    sheet = open_sheet(workspace, panel, qtbot)
-    click(sheet.header.open_page)
-    assert opened == [f"https://huggingface.co/{FIRST}"]
-
-
 # -- reach --------------------------------------------------------------------------------------
-
-
-def focusable(root: QWidget) -> list[QWidget]:
-    return [
-        w
-        for w in root.findChildren(QWidget)
-        if w.focusPolicy() & Qt.FocusPolicy.TabFocus
-        and not isinstance(w, QScrollBar)
-        and w.objectName() not in ("qt_scrollarea_viewport", "qt_spinbox_lineedit")
-        and w.isVisibleTo(root)
-    ]
-
-
-def nameless(root: QWidget) -> list[str]:
-    named = [w for w in focusable(root) if not (w.accessibleName() or getattr(w, "text", str)())]
-    return [f"{type(w).__name__} in {type(w.parent()).__name__}" for w in named]
 
 
 def test_every_control_of_the_hub_has_a_name(workspace, panel, hub, qtbot):
