@@ -81,27 +81,22 @@ def compress(model: Any, form: Compression, tick: Tick = lambda fraction: None) 
     import coremltools.optimize.coreml as cto
 
     with quiet(), watched(tick, COMPRESSING):
+        # coremltools declares these arguments more narrowly than it takes them
+        options: dict[str, Any] = {"op_type_configs": _KEPT}
         if form is Compression.LINEAR_8:
-            linear = cto.OpLinearQuantizerConfig(
+            options["global_config"] = cto.OpLinearQuantizerConfig(
                 mode="linear_symmetric", weight_threshold=THRESHOLD
             )
-            config = cto.OptimizationConfig(global_config=linear, op_type_configs=_KEPT)
-            return cto.linear_quantize_weights(model, config)
+            return cto.linear_quantize_weights(model, cto.OptimizationConfig(**options))
         if form is Compression.PALETTE_MIXED:
             found = cto.get_weights_metadata(model, weight_threshold=THRESHOLD)
-            by_name = {
+            options["op_name_configs"] = {
                 name: _palette(mixed_bits(name, weight.val))
                 for name, weight in found.items()
                 if not any(op.op_type in _KEPT for op in weight.child_ops)
             }
-            config = cto.OptimizationConfig(
-                global_config=_palette(8), op_type_configs=_KEPT, op_name_configs=by_name
-            )
-        else:
-            config = cto.OptimizationConfig(
-                global_config=_palette(_BITS[form]), op_type_configs=_KEPT
-            )
-        return cto.palettize_weights(model, config)
+        options["global_config"] = _palette(_BITS.get(form, 8))
+        return cto.palettize_weights(model, cto.OptimizationConfig(**options))
 
 
 def _palette(bits: int) -> Any:

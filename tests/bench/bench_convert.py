@@ -21,8 +21,8 @@ MEMORY_BUDGET = 16.0
 """GB that a conversion of this size may take at most."""
 PSNR_FLOOR = 35.0
 
-_UNET = {"sample_size": 64, "cross_attention_dim": 768, "attention_head_dim": 8}
-_VAE = {
+_UNET: dict[str, Any] = {"sample_size": 64, "cross_attention_dim": 768, "attention_head_dim": 8}
+_VAE: dict[str, Any] = {
     "block_out_channels": (128, 256, 512, 512),
     "down_block_types": ("DownEncoderBlock2D",) * 4,
     "up_block_types": ("UpDecoderBlock2D",) * 4,
@@ -30,7 +30,7 @@ _VAE = {
     "latent_channels": 4,
     "sample_size": 512,
 }
-_TEXT = {
+_TEXT: dict[str, Any] = {
     "vocab_size": 49408,
     "hidden_size": 768,
     "intermediate_size": 3072,

@@ -141,7 +141,7 @@ def assert_contract(path: Path, expected: tuple[dict[str, Any], dict[str, Any]])
     """Read by coremltools, not by us."""
     import coremltools as ct
 
-    spec = ct.utils.load_spec(str(path))
+    spec: Any = ct.utils.load_spec(str(path))
     assert described(spec.description.input) == expected[0]
     assert described(spec.description.output) == expected[1]
     assert spec.specificationVersion == 7  # macOS 13
@@ -182,7 +182,7 @@ def test_float16_packages_agree_with_their_source(
 def test_sinusoids_are_computed_in_float32(sd1: Converted) -> None:
     import coremltools as ct
 
-    spec = ct.utils.load_spec(str(package(sd1, "unet")))
+    spec: Any = ct.utils.load_spec(str(package(sd1, "unet")))
     (block,) = spec.mlProgram.functions["main"].block_specializations.values()
     kinds = [
         op.outputs[0].type.tensorType.dataType
@@ -219,7 +219,7 @@ def test_metadata_credit_the_source_and_hold_no_path(sd1: Converted) -> None:
 def test_inputs_and_outputs_are_described(sd1: Converted) -> None:
     import coremltools as ct
 
-    spec = ct.utils.load_spec(str(package(sd1, "unet")))
+    spec: Any = ct.utils.load_spec(str(package(sd1, "unet")))
     for feature in (*spec.description.input, *spec.description.output):
         assert feature.shortDescription
 

@@ -22,6 +22,7 @@ from gui.convert.types import Compression
 from gui.coreml.inspect import inspect_component
 from gui.coreml.model import ComponentKind
 from tests.support.converted import Converted, chunks
+from tests.support.tiny_networks import _library
 
 # coremltools leaves its temporary folders to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:Implicitly cleaning up:ResourceWarning")
@@ -44,8 +45,8 @@ WEIGHT, SMALL_WEIGHT, WORDS = normal(128, 96, 1, 1), normal(16, 128, 1, 1), norm
 @cache
 def program() -> Any:
     """Words looked up in a table, then a large and a small convolution."""
-    import coremltools as ct
-    from coremltools.converters.mil import Builder as mb  # noqa: N813
+    ct = _library("coremltools")
+    mb = _library("coremltools.converters.mil").Builder
 
     @mb.program(
         input_specs=[mb.TensorSpec(shape=(8,), dtype=ct.converters.mil.mil.types.int32)],
@@ -67,7 +68,7 @@ def stored(model: Any) -> dict[tuple[int, ...], np.ndarray]:
     """The weights as coremltools unpacks them, by shape."""
     import coremltools.optimize.coreml as cto
 
-    unpacked = cto.decompress_weights(model)
+    unpacked: Any = cto.decompress_weights(model)
     found = cto.get_weights_metadata(unpacked, weight_threshold=1000)
     return {tuple(w.val.shape): np.asarray(w.val, np.float32) for w in found.values()}
 
@@ -157,7 +158,7 @@ def test_the_recipe_knows_the_names_in_a_package() -> None:
     import coremltools as ct
 
     unet = _whole_unet()
-    spec = ct.utils.load_spec(str(unet))
+    spec: Any = ct.utils.load_spec(str(unet))
     (block,) = spec.mlProgram.functions["main"].block_specializations.values()
     names = " ".join(o.name for op in block.operations for o in op.outputs)
     for part in ("attn1_to_q_weight", "attn2_to_k_weight", "ff_proj_in_weight", "conv_in_weight",
