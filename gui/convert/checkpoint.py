@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gui.convert.types import ImageSize, SourceInfo
-from gui.convert.weights import Part
+from gui.convert.weights import TITLES, Part
 from gui.coreml.model import ComponentKind, Family
 from gui.request import ErrorKind, SfumatoError
 
@@ -140,7 +140,7 @@ def check_parts(parts: Mapping[str, Part], family: Family, name: str, context: i
     Raises:
         SfumatoError: BAD_MODEL or UNSUPPORTED.
     """
-    missing = [parts_title(p) for p in NEEDED[family] if p not in parts]
+    missing = [TITLES[p] for p in NEEDED[family] if p not in parts]
     if missing:
         raise SfumatoError(
             ErrorKind.BAD_MODEL,
@@ -173,12 +173,6 @@ def check_parts(parts: Mapping[str, Part], family: Family, name: str, context: i
             "does, and cannot be converted.",
             f"{levels} levels",
         )
-
-
-def parts_title(part: str) -> str:
-    from gui.convert.weights import TITLES
-
-    return TITLES[part]
 
 
 def make_info(

@@ -14,7 +14,7 @@ from gui.convert import checkpoint as base
 from gui.convert import unsupported
 from gui.convert.checkpoint import Checkpoint
 from gui.convert.safetensors_header import pickle_refusal, read_header
-from gui.convert.weights import Part, Stored, stored
+from gui.convert.weights import TITLES, Part, Stored, stored
 from gui.coreml.model import Family
 from gui.paths import resource
 from gui.request import ErrorKind, SfumatoError
@@ -162,7 +162,7 @@ def _parts(folder: Path, index: Mapping[str, Any], class_name: str) -> dict[str,
             continue
         if entry[1] not in classes:
             raise unsupported.unsupported(
-                f"a model whose {base.parts_title(name)} is of the kind “{entry[1]}”", str(folder)
+                f"a model whose {TITLES[name]} is of the kind “{entry[1]}”", str(folder)
             )
         parts[name] = read_part(name, str(entry[1]), folder / name)
     if "unet" not in parts:

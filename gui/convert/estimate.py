@@ -61,7 +61,7 @@ CHECK_BYTES_PER_PIXEL = {K.VAE_DECODER: 6_000, K.VAE_ENCODER: 5_000}
 
 CONVERT_SECONDS = 1.5e-7
 """Per parameter: reading, tracing, converting, writing."""
-COMPRESS_SECONDS = {"palette": 4.0e-7, "linear": 0.3e-7}
+COMPRESS_SECONDS = {"palette": 4.5e-7, "linear": 0.3e-7}
 """Per parameter."""
 CHUNK_SECONDS = 0.4e-7
 """Per parameter."""

@@ -199,8 +199,10 @@ def _add(
             rank = down.shape[0]
             ratio = 1.0 if alpha is None else alpha / _rank_divisor(header, change, rank)
             weight: Any = modules[layer].weight
-            delta = (up.flatten(1) @ down.flatten(1)).reshape(weight.shape)
-            weight.data = weight.data + (scale * ratio) * delta
+            delta = (scale * ratio) * (up.flatten(1) @ down.flatten(1)).reshape(weight.shape)
+            if not torch.isfinite(delta).all():
+                raise _damaged(header, f"{change.down}: not finite")
+            weight.data = weight.data + delta
 
 
 # --- reading the file ---------------------------------------------------------------------------

@@ -168,7 +168,10 @@ def build(part: Part) -> nn.Module:
             for name, place in places.items():
                 if place.file not in opened:
                     opened[place.file] = files.enter_context(_open(place.file))
-                _set(network, name, _read(opened[place.file], place))
+                value = _read(opened[place.file], place)
+                if not value.isfinite().all():
+                    raise _bad(part, "has weights that are no numbers", f"{name}: NaN or infinite")
+                _set(network, name, value)
     except MemoryError as error:
         raise SfumatoError(
             ErrorKind.MEMORY, f"There is too little memory to read the {part.title}.", repr(error)

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from safetensors import safe_open
 
 from gui.request import SfumatoError
 from tests.support import tiny_checkpoints
@@ -49,8 +48,3 @@ def refusal(error: pytest.ExceptionInfo[SfumatoError]) -> str:
     assert "\n" not in text
     assert "Traceback" not in text
     return text
-
-
-def file_keys(path: Path) -> set[str]:
-    with safe_open(str(path), "pt") as file:
-        return set(file.keys())

@@ -291,3 +291,13 @@ def test_metadata_that_makes_no_sense(tiny_folder: Make, tmp_path: Path) -> None
             assert "is damaged" in refusal(error)
         else:
             source.component(K.UNET)
+
+
+def test_numbers_that_are_none(tiny_folder: Make, tmp_path: Path) -> None:
+    factors = lora_factors("sd1")
+    for down, _ in factors.values():
+        down[0] = float("nan")
+    path = save_lora("sd1", tmp_path / "a.safetensors", factors=factors)
+    with pytest.raises(SfumatoError) as error:
+        open_source(tiny_folder("sd1"), [Lora(str(path))]).component(K.UNET)
+    assert "is damaged" in refusal(error)

@@ -93,11 +93,9 @@ def test_published_networks_at_full_size(kind: str, tmp_path: Path) -> None:
 
 def assert_config(network: Any, got: Any, wanted: Any) -> None:
     """Equal in all that decides the computation (numbers may be spelt out per level)."""
-    made = network.load_config  # the libraries' own defaults fill the gaps
-    assert made is not None
     accelerate: Any = importlib.import_module("accelerate")
     with accelerate.init_empty_weights():
-        config = network.from_config(dict(got)).config
+        config = network.from_config(dict(got)).config  # with the library's own defaults
     loose = {"sample_size", "scaling_factor", "transformer_layers_per_block"}
     for key, value in wanted.items():
         if key.startswith("_") or key in loose:
@@ -354,6 +352,17 @@ def test_quantised_weights_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SfumatoError) as error:
         open_source(path).check()
     assert "float16 or float32" in refusal(error)
+
+
+def test_weights_that_are_no_numbers(tmp_path: Path) -> None:
+    """A merge gone wrong: it would make black pictures."""
+    name = "model.diffusion_model.input_blocks.1.0.in_layers.2.bias"
+    path = save_single(
+        "sd1", tmp_path / "a.safetensors", edit=add(name, torch.full((32,), float("nan")))
+    )
+    with pytest.raises(SfumatoError) as error:
+        open_source(path).component(K.UNET)
+    assert "no numbers" in refusal(error)
 
 
 # --- damaged and hostile files --------------------------------------------------------------------
