@@ -150,7 +150,7 @@ def test_inside_a_bundle_the_mac_keychain_is_found_by_name(
     module = types.ModuleType("keyring.backends.macOS")
     module.Keyring = MemoryKeyring  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "keyring.backends.macOS", module)
-    monkeypatch.setattr(keyring.backends, "macOS", module, raising=False)
+    monkeypatch.setattr("keyring.backends.macOS", module, raising=False)
     monkeypatch.setattr(sys, "platform", "darwin")
     keyring.set_keyring(fail.Keyring())
     account.save_token("hf_mine")
