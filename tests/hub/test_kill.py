@@ -22,7 +22,7 @@ from tests.support.hub_repo import Repo
 
 KILLS = 25
 CONNECTIONS = 4
-SPEED = 400_000
+SPEED = 250_000
 """Bytes per second and connection; the server sends a twentieth of it at a time."""
 
 
@@ -73,7 +73,7 @@ def test_killed_at_random_points_every_byte_arrives_and_few_come_twice(
     hub_server, zygote, home: Path
 ):
     files = {
-        "packages/Unet.mlpackage/weights/weight.bin": random_bytes(6_500_003, 1),
+        "packages/Unet.mlpackage/weights/weight.bin": random_bytes(9_500_003, 1),
         "packages/Unet.mlpackage/model.mlmodel": random_bytes(300_000, 2),
         "packages/VAE.mlpackage/weights/weight.bin": random_bytes(900_000, 3),
     }
