@@ -71,6 +71,8 @@ def click(widget: Any) -> None:
 
 def click_row(view: Any, row: int) -> None:
     """Click the middle of a row of a list."""
+    QTest.qWaitForWindowExposed(view.window())
+    view.scrollTo(view.model().index(row))
     rect = view.visualRect(view.model().index(row))
     QTest.mouseClick(view.viewport(), LEFT, pos=QPoint(rect.center()))
 
