@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,3 +51,17 @@ def refusal(error: pytest.ExceptionInfo[SfumatoError]) -> str:
     assert "\n" not in text
     assert "Traceback" not in text
     return text
+
+
+@pytest.fixture
+def copied(tiny_folder: Callable[[str], Path], tmp_path: Path) -> Callable[[str], Path]:
+    """A folder of one's own, to change."""
+
+    def copy(kind: str) -> Path:
+        return Path(shutil.copytree(tiny_folder(kind), tmp_path / kind))
+
+    return copy
+
+
+def edit_json(path: Path, **changes: Any) -> None:
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
