@@ -7,8 +7,8 @@ Engine.  SPLIT_EINSUM_V2 also cuts the queries into slices, so that no intermedi
 the Neural Engine's fast memory; slices are `QUERY_SLICE` wide and the last one is as wide as what
 is left, so that no query is lost whatever the picture's size.
 
-The queries are scaled before the product with the keys: scaled afterwards, the scores of some
-networks (Stable Diffusion 2.1) leave the range of float16.
+The queries come scaled by 1/√(width of a head) already: scaled after the product with the keys,
+the scores of some networks (Stable Diffusion 2.1) would leave the range of float16 first.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ QUERY_SLICE = 512
 """Queries per slice in SPLIT_EINSUM_V2, as in Apple's converter."""
 
 Attend = Callable[[Tensor, Tensor, Tensor, int], Tensor]
-"""(queries [B, C, 1, Q], keys and values [B, C, 1, K], heads) → [B, C, 1, Q]."""
+"""(scaled queries [B, C, 1, Q], keys and values [B, C, 1, K], heads) → [B, C, 1, Q]."""
 
 
 def attend(kind: Attention) -> Attend:
@@ -48,7 +48,6 @@ def attend_original(query: Tensor, key: Tensor, value: Tensor, heads: int) -> Te
     """Every head in one batched matrix product."""
     batch, channels, _, _ = query.shape
     width = channels // heads
-    query = query * width**-0.5
     q, k, v = (x.reshape(batch, heads, width, x.shape[3]) for x in (query, key, value))
     weights = torch.matmul(q.transpose(2, 3), k).softmax(dim=3)  # [B, heads, Q, K]
     mixed = torch.matmul(v, weights.transpose(2, 3))  # [B, heads, width, Q]
@@ -80,7 +79,6 @@ def _by_head(
     mix: Callable[[Tensor, Tensor, Tensor], Tensor],
 ) -> Tensor:
     width = query.shape[1] // heads
-    query = query * width**-0.5
     key = key.transpose(1, 3)  # [B, K, 1, C]: the einsum's contraction runs along the last axis
     parts = (slice(head * width, (head + 1) * width) for head in range(heads))
     mixed = [mix(query[:, part], key[:, :, :, part], value[:, part]) for part in parts]

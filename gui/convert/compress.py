@@ -5,10 +5,10 @@ A palette stores a tensor as indices into a table of 2ᵇⁱᵗˢ values.  The t
 more; smaller ones stay as they are).  For normally distributed weights the noise so added lies
 4.4, 9.3, 20.2, 31.9 and 43.9 dB below the weights at 1, 2, 4, 6 and 8 bits.
 
-What is compressed: the UNet (or refiner) as asked; text encoders and ControlNets with the same
-form, but never below 6 bits, and not their tables of words, which are looked up and not multiplied;
-the autoencoder and the safety checker never: they are small, and the picture's own quality hangs
-on them.
+What is compressed: the UNet (or refiner) as asked; text encoders and ControlNets with 8 bits (6
+cost a text encoder of CLIP-L's size with random weights all but 33 dB), and not their tables of
+words, which are looked up and not multiplied; the autoencoder and the safety checker never: they
+are small, and the picture's own quality hangs on them.
 
 The recipe of mixed palettes, `mixed_bits`, gives 8 bits to what every later layer depends on (first
 and last convolution, embeddings of time and sizes, all tensors below `SMALL` elements); 4 bits to
@@ -65,9 +65,7 @@ def compression_of(kind: ComponentKind, asked: Compression) -> Compression:
         return asked
     if kind not in _GENTLE or asked is Compression.NONE:
         return Compression.NONE
-    if asked in (Compression.LINEAR_8, Compression.PALETTE_8):
-        return asked
-    return Compression.PALETTE_6
+    return asked if asked is Compression.LINEAR_8 else Compression.PALETTE_8
 
 
 def compress(model: Any, form: Compression, tick: Tick = lambda fraction: None) -> Any:

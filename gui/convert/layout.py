@@ -63,18 +63,26 @@ def _frozen(tensor: Tensor) -> nn.Parameter:
 
 
 class Pointwise(nn.Module):
-    """A linear layer (or 1×1 convolution) over the channels of [B, C, H, W]."""
+    """A linear layer (or 1×1 convolution) over the channels of [B, C, H, W].
 
-    def __init__(self, layer: nn.Module) -> None:
+    Args:
+        layer: whose weights to use.
+        scale: factor of the result.
+    """
+
+    def __init__(self, layer: nn.Module, scale: float = 1.0) -> None:
         super().__init__()
         weight: Tensor = layer.weight  # type: ignore[assignment]
         if weight.dim() == 2:
             weight = weight.detach()[:, :, None, None]
         if weight.shape[2:] != (1, 1):
             raise _unsupported(f"{type(layer).__name__} with a kernel of {tuple(weight.shape)}")
-        self.weight = _frozen(weight.detach())
         bias: Tensor | None = layer.bias  # type: ignore[assignment]
-        self.bias = None if bias is None else _frozen(bias.detach())
+        weight, bias = weight.detach(), None if bias is None else bias.detach()
+        if scale != 1.0:
+            weight, bias = weight * scale, None if bias is None else bias * scale
+        self.weight = _frozen(weight)
+        self.bias = None if bias is None else _frozen(bias)
 
     def forward(self, x: Tensor) -> Tensor:
         return functional.conv2d(x, self.weight, self.bias)
@@ -127,7 +135,10 @@ class SplitAttention(nn.Module):
         if any(getattr(layer, name, None) is not None for name in extras):
             raise _unsupported("attention with norms or projections of its own")
         self.heads = int(layer.heads)
-        self.to_q = Pointwise(layer.to_q)
+        # Scaled here and not in the graph, where coremltools would fold the factor into the weight
+        # and forget the weight's name, by which recipes of compression know it.
+        width = layer.to_q.weight.shape[0] // self.heads
+        self.to_q = Pointwise(layer.to_q, scale=width**-0.5)
         self.to_k = Pointwise(layer.to_k)
         self.to_v = Pointwise(layer.to_v)
         self.to_out = Pointwise(layer.to_out[0])
