@@ -26,16 +26,18 @@ from gui.convert.client import partial_folder
 from gui.convert.components import (
     Contract,
     contract_controlnet,
-    contract_safety_checker,
     contract_text_encoder,
     contract_unet,
-    contract_vae_decoder,
-    contract_vae_encoder,
-    needs_float32,
 )
 from gui.convert.convert import Credits
 from gui.convert.journal import Done, Journal, locked
 from gui.convert.make import Recipe, free_memory, make, peak_memory
+from gui.convert.picture_components import (
+    contract_safety_checker,
+    contract_vae_decoder,
+    contract_vae_encoder,
+    needs_float32,
+)
 from gui.convert.tasks import Task
 from gui.convert.types import ConvertReport, ConvertRequest, Progress, SourceInfo, Step
 from gui.coreml.model import ComponentKind

@@ -14,10 +14,10 @@ import pytest
 import torch
 
 from gui.convert.components import (
-    contract_safety_checker,
     contract_text_encoder,
     residual_shapes,
 )
+from gui.convert.picture_components import contract_safety_checker
 from gui.convert.types import Compression
 from gui.coreml.inspect import inspect_component
 from gui.coreml.model import ComponentKind, Family
