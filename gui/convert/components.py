@@ -6,8 +6,10 @@ except where a comment says why not, text states laid out [B, C, 1, 77].
 
 `Contract` holds one network so prepared; `contract_*` make them from diffusers' and transformers'
 own modules.  `Contract.reference` calls the untouched source network by its own public interface:
-it is what the finished package is compared with, and knows nothing of the wrappers here.  Text encoders, denoisers and ControlNets are here; the
-networks that handle pictures are in `gui.convert.picture_components`.
+it is what the finished package is compared with, and knows nothing of the wrappers here.
+
+Text encoders, denoisers and ControlNets are here; the networks that handle pictures are in
+`gui.convert.picture_components`.
 """
 
 from __future__ import annotations
