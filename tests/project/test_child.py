@@ -170,9 +170,8 @@ def test_the_second_executable_plays_each_role(role: str, monkeypatch: pytest.Mo
         return main
 
     import gui.convert.service
-    import gui.hub.service
-
     import gui.engine.server
+    import gui.hub.service
 
     monkeypatch.setattr(gui.engine.server, "main", stand_in("engine"))
     monkeypatch.setattr(gui.hub.service, "main", stand_in("hub"))

@@ -256,7 +256,7 @@ class TestWords:
             (" https://huggingface.co/a/b/tree/main/unet ", "a/b"),
             ("https://hf.co/a/b?x=1", "a/b"),
             ("hf://a/b", "a/b"),
-            ("/home/me/model", ""),
+            ("/Users/me/model", ""),
             ("model.safetensors", ""),
             ("a/b/c", ""),
             ("https://example.org/a/b", ""),
