@@ -59,7 +59,8 @@ _is_prepared = False
 
 
 def prepare() -> None:
-    """Give huggingface_hub's shared client time limits: by itself it waits for ever.
+    """Give huggingface_hub's shared client time limits: by itself it waits for ever.  And let it
+    say nothing of this machine, also where it was imported before `gui.hub` set its variable.
 
     Done once, when this module is imported; to do it later would break connections in use.
     """
@@ -67,6 +68,7 @@ def prepare() -> None:
     with _prepared:
         if not _is_prepared:
             set_client_factory(_client)
+            constants.HF_HUB_DISABLE_TELEMETRY = True
             _is_prepared = True
 
 
