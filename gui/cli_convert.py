@@ -106,9 +106,14 @@ def add_parser(commands: Any) -> None:
     add("--unet-support-controlnet", action="store_true", help="also a UNet for ControlNets")
     add("--convert-controlnet", nargs="+", action="extend", default=[], metavar="PATH",
         help="ControlNets to convert along")  # fmt: skip
+    parts = parser.add_argument_group(
+        "parts",
+        "By default all that the source has is converted; name parts, and only these are.",
+    )
     for name in _COMPONENTS:
-        add(f"--convert-{name.replace('_', '-')}", dest=name, action="store_true",
-            help="convert this and what else is named so; default: everything")  # fmt: skip
+        parts.add_argument(f"--convert-{name.replace('_', '-')}", dest=name, action="store_true")
+    add("--prediction-type", choices=("epsilon", "v_prediction", "sample"), default="",
+        help="what the UNet predicts; default: as the source's files say")  # fmt: skip
     add("--lora", action="append", default=[], metavar="FILE[:SCALE]", help="fuse a LoRA in first")
     add("--min-deployment-target", choices=_TARGETS, default="macOS13", metavar="MACOS",
         help="oldest macOS that shall run it: macOS13 (default), macOS14, macOS15, macOS26",
@@ -208,6 +213,7 @@ def _request(options: argparse.Namespace) -> ConvertRequest:
         loras=tuple(_lora(text) for text in options.lora),
         controlnets=tuple(str(_absolute(path)) for path in options.convert_controlnet),
         control_ready=options.unet_support_controlnet,
+        prediction_type=options.prediction_type,
         compiled=options.compiled,
         check=not options.no_check,
     )

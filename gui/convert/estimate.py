@@ -8,15 +8,18 @@ faster.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import stat
 import sys
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
 from gui.convert import controlnet_source, lora, tasks
-from gui.convert.checkpoint import Checkpoint
+from gui.convert.checkpoint import PREDICTIONS, Checkpoint
+from gui.convert.client import partial_folder
 from gui.convert.compress import compression_of
 from gui.convert.source import PART_OF, Source, read_checkpoint
 from gui.convert.tasks import Task
@@ -101,7 +104,7 @@ def estimate(request: ConvertRequest, info: SourceInfo) -> Estimate:
         seconds=START_SECONDS + sum(_seconds(t, counts[t.key], request) for t in plan),
         free_disk_bytes=_free_disk(Path(request.output)),
         machine_memory_bytes=machine_memory(),
-        warnings=_warnings(disk + scratch, memory, Path(request.output)),
+        warnings=_warnings(max(0, disk + scratch - _finished_bytes(request)), memory, request),
     )
 
 
@@ -123,6 +126,7 @@ def check(request: ConvertRequest, info: SourceInfo) -> None:
     _check_weights(info.path, _stamp(checkpoint))
     needed = estimate(request, info)
     space = int(_MARGIN * (needed.disk_bytes + needed.scratch_bytes))
+    space = max(0, space - _finished_bytes(request))
     if needed.free_disk_bytes < space:
         raise SfumatoError(
             ErrorKind.STORAGE,
@@ -165,6 +169,11 @@ def _check_options(request: ConvertRequest) -> None:
         raise _bad("Choose how attention is written: original, split_einsum or split_einsum_v2.")
     if len(request.sizes) > MAX_SIZES:
         raise _bad(f"At most {MAX_SIZES} sizes can be made at once, not {len(request.sizes)}.")
+    if request.prediction_type and request.prediction_type not in PREDICTIONS:
+        raise _bad(
+            f"There is no prediction type “{request.prediction_type}”; choose one of "
+            f"{', '.join(PREDICTIONS)}."
+        )
     if request.compiled:
         from gui.convert.swift import check_available
 
@@ -215,7 +224,7 @@ def _check_weights(path: str, stamp: tuple[tuple[str, int, int], ...]) -> None:
 def _stamp(checkpoint: Checkpoint) -> tuple[tuple[str, int, int], ...]:
     files = {t.file for part in checkpoint.parts.values() for t in part.tensors.values()}
     found = ((file, file.stat()) for file in sorted(files))
-    return tuple((str(file), stat.st_size, stat.st_mtime_ns) for file, stat in found)
+    return tuple((str(file), status.st_size, status.st_mtime_ns) for file, status in found)
 
 
 def _bad(sentence: str) -> SfumatoError:
@@ -301,9 +310,9 @@ def _seconds(task: Task, count: int, request: ConvertRequest) -> float:
     return seconds
 
 
-def _warnings(disk: int, memory: int, output: Path) -> tuple[str, ...]:
+def _warnings(disk: int, memory: int, request: ConvertRequest) -> tuple[str, ...]:
     found = []
-    free, machine = _free_disk(output), machine_memory()
+    free, machine = _free_disk(Path(request.output)), machine_memory()
     if free < _MARGIN * disk:
         found.append(
             f"The conversion needs {_gigabytes(disk)} of disk space, but only {_gigabytes(free)} "
@@ -322,6 +331,18 @@ def _free_disk(output: Path) -> int:
         if folder.is_dir():
             return shutil.disk_usage(folder).free
     return 0
+
+
+def _finished_bytes(request: ConvertRequest) -> int:
+    """What an interrupted run has made, which takes no more room; linked files count once."""
+    folder = partial_folder(request.output) / "model"
+    sizes: dict[int, int] = {}
+    for path in folder.rglob("*"):
+        with contextlib.suppress(OSError):
+            status = path.stat()
+            if stat.S_ISREG(status.st_mode):
+                sizes[status.st_ino] = status.st_size
+    return sum(sizes.values())
 
 
 def machine_memory() -> int:

@@ -124,7 +124,7 @@ def run(
 def _open(request: ConvertRequest) -> Source:
     from gui.convert.source import open_source
 
-    return open_source(Path(request.source), request.loras)
+    return open_source(Path(request.source), request.loras, request.prediction_type)
 
 
 def _check(request: ConvertRequest, info: SourceInfo, thorough: bool) -> None:

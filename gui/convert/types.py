@@ -81,6 +81,9 @@ class ConvertRequest(Record):
     """Local diffusers folders or `.safetensors` files of ControlNets to convert along."""
     control_ready: bool = False
     """Also write a UNet that takes ControlNets' residuals; implied by `controlnets`."""
+    prediction_type: str = ""
+    """What the UNet predicts, by diffusers' names, where a person knows better than the source's
+    files (single files of Stable Diffusion 2 often do not say); empty: as these say."""
     compiled: bool = False
     """Also compile for the Swift apps (`Resources`, vocab.json, merges.txt); macOS only."""
     check: bool = True

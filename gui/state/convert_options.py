@@ -65,6 +65,20 @@ TARGETS = (
     ("macOS26", "macOS 26 or later"),
 )
 
+PREDICTIONS = (
+    ("", "As the source says"),
+    ("epsilon", "Noise (epsilon)"),
+    ("v_prediction", "Velocity (v-prediction)"),
+)
+"""What a UNet may predict, and how it is called; the first is the source's own statement."""
+
+
+def stated_prediction(info: SourceInfo) -> str:
+    """The first of `PREDICTIONS`, with what the source says in words."""
+    known = {value: text.partition(" ")[0].lower() for value, text in PREDICTIONS}
+    return f"As the source says: {known.get(info.prediction_type, info.prediction_type)}"
+
+
 _SHAPES = {
     512: ((512, 512), (512, 768), (768, 512), (640, 640)),
     768: ((768, 768), (768, 1024), (1024, 768), (512, 512)),

@@ -131,6 +131,10 @@ class ConvertOptions(QWidget):
         self.target = Choice("Needs macOS")
         for value, text in words.TARGETS:
             self.target.addItem(text, value)
+        self.prediction = Choice("What the model predicts")
+        for value, text in words.PREDICTIONS:
+            self.prediction.addItem(text, value)
+        self.prediction.setToolTip("Change it only if pictures come out as noise or washed out.")
         self.chunked = Switch("Split the UNet into two files")
         self.chunked.setToolTip("For devices with little memory, such as iPhones and iPads.")
         self.batch_one = Switch("Less memory: guidance in two calls per step")
@@ -160,6 +164,7 @@ class ConvertOptions(QWidget):
         inner = _form()
         inner.setContentsMargins(0, 4, 0, 0)
         inner.addRow(_caption("Runs on:"), self.target)
+        inner.addRow(_caption("Predicts:"), self.prediction)
         inner.addRow(_caption("LoRAs:"), self.loras)
         inner.addRow(_caption("ControlNets:"), self.controlnets)
         for switch in (self.control_ready, self.batch_one, self.chunked, self.compiled, self.check):
@@ -176,7 +181,7 @@ class ConvertOptions(QWidget):
 
     def _connect(self) -> None:
         self.name.textChanged.connect(lambda _: self._on_change())
-        for choice in (self.attention, self.compression, self.target):
+        for choice in (self.attention, self.compression, self.target, self.prediction):
             choice.currentIndexChanged.connect(lambda _: self._on_change())
         for switch in (
             self.chunked,
@@ -199,6 +204,8 @@ class ConvertOptions(QWidget):
         self.name.setText(info.name)
         self.sizes.offer(words.size_presets(info))
         self._fill_compressions()
+        self.prediction.setItemText(0, words.stated_prediction(info))
+        self.prediction.setCurrentIndex(0)
         self._loading = False
         self.use_recommended()
 
@@ -282,6 +289,7 @@ class ConvertOptions(QWidget):
             loras=tuple(Lora(path, scale) for path, scale in self.loras.scaled()),
             controlnets=tuple(self.controlnets.paths()),
             control_ready=self.control_ready.isChecked(),
+            prediction_type=str(self.prediction.currentData()),
             compiled=self.compiled.isChecked(),
             check=self.check.isChecked(),
         )

@@ -119,6 +119,7 @@ def test_every_flag_arrives(cli: Cli) -> None:
         cli.source(), "--attention", "original", "--size", "512x512", "512x768", "--compression",
         "linear-8", "--lora", "a.safetensors:0.5", "--lora", "b.safetensors", "--no-check",
         "--min-deployment-target", "macOS15", "--convert-controlnet", "canny", "--compiled",
+        "--prediction-type", "v_prediction",
     )  # fmt: skip
     assert request["attention"] == "original" and request["compression"] == "linear-8"
     assert request["sizes"] == [{"width": 512, "height": 512}, {"width": 512, "height": 768}]
@@ -129,6 +130,7 @@ def test_every_flag_arrives(cli: Cli) -> None:
     assert request["controlnets"] == [str(cli.folder / "canny")]
     assert request["check"] is False and request["compiled"] is True
     assert request["target"] == "macOS15" and request["unet_batch"] == 2
+    assert request["prediction_type"] == "v_prediction"
 
 
 def test_the_command_of_apples_readme(cli: Cli) -> None:

@@ -58,8 +58,8 @@ def test_compression_shrinks_what_it_applies_to(full_size: SourceInfo, tmp_path:
     assert sorted(sizes, key=lambda form: sizes[form], reverse=True)[0] is C.NONE
     assert sizes[C.PALETTE_1] < sizes[C.PALETTE_2] < sizes[C.PALETTE_4] < sizes[C.PALETTE_MIXED]
     assert sizes[C.PALETTE_MIXED] < sizes[C.PALETTE_6] < sizes[C.PALETTE_8] == sizes[C.LINEAR_8]
-    # 860 million weights at 6 bits, text at 6, VAE at 16
-    assert sizes[C.PALETTE_6] == pytest.approx((0.86 + 0.123) * 0.75e9 + 0.167e9, rel=0.02)
+    # 860 million weights at 6 bits, the text encoder's at 8, the VAE's at 16
+    assert sizes[C.PALETTE_6] == pytest.approx(0.86e9 * 0.75 + 0.123e9 + 0.167e9, rel=0.02)
 
 
 def test_only_the_components_asked_for_count(full_size: SourceInfo, tmp_path: Path) -> None:
@@ -178,6 +178,27 @@ def test_a_full_disk(
     error = refused(request_for(full_size, tmp_path), full_size)
     assert error.kind is ErrorKind.STORAGE
     assert "3.0 GB are free" in error.message
+
+
+def test_what_is_finished_is_not_charged_again(
+    full_size: SourceInfo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a crash, with just enough room for what is left to make."""
+    asked = request_for(full_size, tmp_path)
+    needed = estimate.estimate(asked, full_size)
+    made = 10_000_000
+    free = int(1.05 * (needed.disk_bytes + needed.scratch_bytes)) - made
+    monkeypatch.setattr(estimate, "_free_disk", lambda _: free)
+    assert "make room" in refused(asked, full_size).message
+    package = tmp_path / "out.partial" / "model" / "a.mlpackage"
+    package.mkdir(parents=True)
+    (package / "weight.bin").write_bytes(bytes(made))
+    estimate.check(asked, full_size)
+
+
+def test_an_unknown_prediction_type(tiny: SourceInfo, tmp_path: Path) -> None:
+    error = refused(request_for(tiny, tmp_path, prediction_type="noise"), tiny)
+    assert "epsilon" in error.message
 
 
 def test_compiling_needs_a_mac(

@@ -117,7 +117,11 @@ def test_more_options_arrive_in_the_request(sheet, qtbot, source, home, monkeypa
     options.chunked.setChecked(True)
     options.check.setChecked(False)
     options.target.select_data("macOS15")
+    assert options.prediction.currentText() == "As the source says: noise"
+    assert options.request().prediction_type == ""
+    options.prediction.select_data("v_prediction")
     request = options.request()
+    assert request.prediction_type == "v_prediction"
     assert [(lora.path, lora.scale) for lora in request.loras] == [(loras[0], 0.6)]
     assert request.controlnets == (str(home / "canny"),)
     assert request.control_ready and not options.control_ready.isEnabled()
