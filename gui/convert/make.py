@@ -111,11 +111,12 @@ def _finish(
     tick: StepTick,
 ) -> None:
     """Compress, describe and save."""
-    if form is not Compression.NONE and not contract.float32:
+    compressed = form is not Compression.NONE and not contract.float32
+    if compressed:
         model = compress(model, form, lambda f: tick(Step.COMPRESSING, f))
         free_memory()
     describe(model, contract, recipe.credits)
-    tick(Step.COMPRESSING, 1.0)
+    tick(Step.COMPRESSING if compressed else Step.CONVERTING, 1.0)
     save(model, path)
 
 
