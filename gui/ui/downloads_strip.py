@@ -25,6 +25,8 @@ from gui.ui.get_bar import PROGRESS_STEPS
 if TYPE_CHECKING:
     from gui.state.downloads import DownloadList
 
+FLAT_PADDING = 8
+"""Of a button without a frame, whose words begin where the text above them begins."""
 MAX_ROWS = 3
 """More than this many scroll …"""
 MAX_SHARE = 0.28
@@ -72,7 +74,7 @@ class DownloadRow(QWidget):
             top.addWidget(button)
         self._choices = QWidget()
         row = QHBoxLayout(self._choices)
-        row.setContentsMargins(0, 0, 0, 0)
+        row.setContentsMargins(-FLAT_PADDING, 0, 0, 0)
         row.setSpacing(2)
         row.addWidget(self.go_on)
         row.addWidget(self.discard)
@@ -100,6 +102,7 @@ class DownloadRow(QWidget):
         self.bar.setValue(round(hub_words.share(status) * PROGRESS_STEPS))
         self.bar.setAccessibleName(f"Download of {title}")
         self.bar.setAccessibleDescription(text)
+        pressed = any(b.hasFocus() for b in (self.pause, self.resume, self.go_on))
         self.pause.setVisible(state.live)
         self.pause.setEnabled(state is not DownloadState.UNPACKING)
         self.resume.setVisible(state is DownloadState.PAUSED and not asks)
@@ -114,6 +117,10 @@ class DownloadRow(QWidget):
             (self.discard, "Discard"),
         ):
             button.setAccessibleName(f"{word} {title}")
+        if pressed:
+            # Left alone the focus would go on to the button that cancels.
+            present = self.go_on if asks else self.pause if state.live else self.resume
+            present.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         super().mouseReleaseEvent(event)

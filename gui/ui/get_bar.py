@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Signal, SignalInstance
+from PySide6.QtCore import Qt, Signal, SignalInstance
 from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from gui.request import SfumatoError
@@ -95,6 +95,7 @@ class GetBar(QWidget):
         if status is not None and status.state is DownloadState.FAILED:
             error = error or status.error
         self._show_error(error)
+        pressed = self.main.hasFocus() or self.pause.hasFocus()
         # An update of an installed model is shown as the download it is.
         installed = installed and status is None
         state = status.state if status is not None else None
@@ -115,6 +116,16 @@ class GetBar(QWidget):
             self._present_download(status)
         else:
             self._present_offer(variant, starting, free_bytes)
+        if pressed:
+            self._keep_focus()
+
+    def _keep_focus(self) -> None:
+        """The focus stays on the button in the place of the one that was pressed: left alone it
+        would go to another, and the next Space press that one."""
+        for button in (self.main, self.pause, self.close_button):
+            if button.isVisibleTo(self) and button.isEnabled():
+                button.setFocus(Qt.FocusReason.OtherFocusReason)
+                return
 
     def _present_offer(self, variant: Variant, starting: bool, free_bytes: int) -> None:
         text = f"{describe.bytes_text(variant.download_bytes)} to download"
@@ -130,7 +141,8 @@ class GetBar(QWidget):
         state = status.state
         words = hub_words.amount_text(status)
         if state is DownloadState.FAILED:
-            self._say(words, "What was fetched is kept.", "Try Again", self.resume_requested)
+            note = "What was fetched is kept." if status.bytes_done else ""
+            self._say(words, note, "Try Again", self.resume_requested)
         elif state is DownloadState.PAUSED:
             note = "Goes on from the last byte."
             self._say(hub_words.state_text(status), note, "Go On", self.resume_requested)

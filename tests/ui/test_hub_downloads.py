@@ -49,6 +49,17 @@ def begin(workspace, hub, qtbot, repo=REPO, variant="split_einsum/compiled"):
     return row, row.download_id
 
 
+def test_the_focus_stays_where_the_pressed_button_was(workspace, hub, qtbot):
+    row, download = begin(workspace, hub, qtbot)
+    hub.progress(download, 0.5)
+    row.pause.setFocus()
+    for following in (row.resume, row.pause):
+        QTest.keyClick(workspace.focusWidget(), Qt.Key.Key_Space)
+        qtbot.waitUntil(following.isVisible)
+        assert following.hasFocus()
+    assert download in hub.downloads, "a press too many has cancelled it"
+
+
 def test_the_strip_is_there_only_while_something_is_on_its_way(workspace, strip, hub, qtbot):
     assert not strip.isVisible()
     row, download = begin(workspace, hub, qtbot)
