@@ -52,6 +52,8 @@ class ModelEntry:
     """Why it cannot be used, in one sentence; empty when it can, or while it is read."""
     update: str = ""
     """Newer revision on the Hub; empty: none is known."""
+    mark: str = ""
+    """What tells it from others in the list that look the same; empty: nothing needs to."""
 
     @property
     def repo(self) -> str:
@@ -123,6 +125,16 @@ class ModelEntry:
         parts = self.info.components if self.info is not None else {}
         return any(kind.value == "safety_checker" for kind in parts)
 
+    @property
+    def origin(self) -> str:
+        """Whose it is on the Hub, with the repository's name where the model has another one."""
+        owner, _, name = self.repo.partition("/")
+        return owner if self.name in (name, self.repo) else self.repo
+
+    def source_line(self) -> str:
+        """Where it is from, and what tells it apart; empty: neither is worth a line."""
+        return " · ".join(part for part in (self.origin, self.mark) if part)
+
     def subtitle(self) -> str:
         """The card's second line: family, picture size, size on disk."""
         if self.info is None:
@@ -162,6 +174,32 @@ def read_entry(entry: ModelEntry) -> ModelEntry:
     return replace(entry, info=info, sidecar=sidecar, problem=problem)
 
 
+def marks_of(entries: list[ModelEntry]) -> list[str]:
+    """`ModelEntry.mark` of each: where several would look the same, the words of its variant that
+    the card does not say already, else its place on the disk."""
+    looks = [(e.name, e.origin, e.subtitle(), e.facts()) for e in entries]
+    marks = [""] * len(entries)
+    for look in {look for look in looks if looks.count(look) > 1}:
+        alike = [k for k, one in enumerate(looks) if one == look and not entries[k].starter]
+        for words in (_own_words, lambda e: e.folder.name, _place):
+            found = [words(entries[k]) for k in alike]
+            if all(found) and len(set(found)) == len(found):
+                for k, text in zip(alike, found, strict=True):
+                    marks[k] = text
+                break
+    return marks
+
+
+def _own_words(entry: ModelEntry) -> str:
+    said = entry.facts().lower()
+    parts = [part for part in entry.variant_title.split(" · ") if part.lower() not in said]
+    return " · ".join(parts)
+
+
+def _place(entry: ModelEntry) -> str:
+    return f"{entry.folder.parent.name}/{entry.folder.name}"
+
+
 def model_folder_of(path: Path) -> Path:
     """The model folder a dropped or opened path means: a package stands for its folder.
 
@@ -170,7 +208,7 @@ def model_folder_of(path: Path) -> Path:
     """
     if path.suffix in _PACKAGE_SUFFIXES:
         return path.parent
-    if not path.is_dir():
+    if not _is_folder(path):
         raise SfumatoError(
             ErrorKind.BAD_MODEL,
             f"“{path.name}” is not a folder, so it cannot be a model.",
@@ -186,9 +224,9 @@ def installed_folders(root: Path) -> list[Path]:
     for level in (root.glob("*"), root.glob("*/*")):
         for folder in sorted(level):
             below = (folder.name, folder.parent.name) if folder.parent != root else (folder.name,)
-            if any(Path(name).suffix in _NO_MODELS for name in below):
+            if any(n.startswith(".") or Path(n).suffix in _NO_MODELS for n in below):
                 continue
-            if folder.is_dir() and _holds(folder):
+            if _is_folder(folder) and _holds(folder):
                 found.append(folder)
     return found
 
@@ -204,6 +242,13 @@ def trash_model(folder: Path) -> SfumatoError | None:
         with contextlib.suppress(OSError):  # another variant of the model is in it
             parent.rmdir()
     return error
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # in a folder that is closed to us, or no name at all
+        return False
 
 
 def _holds(folder: Path) -> bool:
@@ -314,6 +359,7 @@ class ModelLibrary(QAbstractListModel):
         self.beginRemoveRows(QModelIndex(), row, row)
         del self._entries[row]
         self.endRemoveRows()
+        self._tell_apart()
 
     def move_to_trash(self, folder: Path) -> None:
         """Move a model's files to the Trash, in the background; `trashed` or `trash_failed`
@@ -357,7 +403,14 @@ class ModelLibrary(QAbstractListModel):
         self.beginResetModel()
         # An entry that was read before keeps its facts until the new reading arrives.
         self._entries = [
-            replace(e, info=old.info, sidecar=old.sidecar, problem=old.problem, update=old.update)
+            replace(
+                e,
+                info=old.info,
+                sidecar=old.sidecar,
+                problem=old.problem,
+                update=old.update,
+                mark=old.mark,
+            )
             if (old := before.get(e.folder))
             else e
             for e in entries
@@ -370,10 +423,12 @@ class ModelLibrary(QAbstractListModel):
         row = self.row_of(entry.folder)
         if row >= 0:
             known = self._entries[row].update
-            entry = replace(entry, update="" if known == entry.revision else known)
+            mark = self._entries[row].mark
+            entry = replace(entry, update="" if known == entry.revision else known, mark=mark)
             self._entries[row] = entry
             self.dataChanged.emit(self.index(row), self.index(row))
             self.entry_changed.emit(entry)
+            self._tell_apart()
         self._waiting.discard(entry.folder)
         if not self._waiting:
             self.refreshed.emit()
@@ -389,7 +444,14 @@ class ModelLibrary(QAbstractListModel):
             self.beginRemoveRows(QModelIndex(), row, row)
             del self._entries[row]
             self.endRemoveRows()
+            self._tell_apart()
         self.trashed.emit(entry)
+
+    def _tell_apart(self) -> None:
+        for row, mark in enumerate(marks_of(self._entries)):
+            if self._entries[row].mark != mark:
+                self._entries[row] = replace(self._entries[row], mark=mark)
+                self.dataChanged.emit(self.index(row), self.index(row))
 
     # -- QAbstractListModel -------------------------------------------------------------------
 
@@ -406,7 +468,8 @@ class ModelLibrary(QAbstractListModel):
             return entry
         if role == Qt.ItemDataRole.AccessibleTextRole:
             state = entry.problem or entry.facts()
-            return f"{entry.name}. {entry.subtitle()}. {state}"
+            parts = (entry.name, entry.source_line(), entry.subtitle(), state)
+            return ". ".join(part for part in parts if part)
         if role == Qt.ItemDataRole.ToolTipRole:
             return entry.problem or str(entry.folder)
         return None

@@ -79,7 +79,7 @@ class ModelCardDelegate(QStyledItemDelegate):
             text_lines += self._problem_height(entry.problem, self._text_width(width))
         elif entry.facts():
             text_lines += LINE
-        text_lines += LINE if entry.repo else 0
+        text_lines += LINE if entry.update or entry.source_line() else 0
         return QSize(120, max(TILE, text_lines) + 2 * PADDING + 2 * GAP)
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: _Index) -> None:
@@ -93,7 +93,7 @@ class ModelCardDelegate(QStyledItemDelegate):
         selected = bool(state & QStyle.StateFlag.State_Selected)
         paint_ground(painter, card, state, tones)
         tile = QRectF(card.left() + PADDING, card.top() + PADDING, TILE, TILE)
-        paint_tile(painter, tile, entry.name, 0.45 if entry.problem else 1.0)
+        paint_tile(painter, tile, entry.repo or entry.name, 0.45 if entry.problem else 1.0)
         left = round(tile.right()) + PADDING
         column = QRect(left, round(card.top()) + PADDING - 1, round(card.right()) - left - 8, LINE)
         if selected:
@@ -115,8 +115,8 @@ class ModelCardDelegate(QStyledItemDelegate):
         name = short_name(entry.name) if entry.repo else entry.name
         self._line(painter, line, name, bold, tones.secondary if dim else tones.text)
         line = QRect(line.left(), line.top() + LINE, right - line.left(), LINE)
-        if entry.repo:
-            word = "Update available" if entry.update else entry.repo.partition("/")[0]
+        word = "Update available" if entry.update else entry.source_line()
+        if word:
             self._line(
                 painter, line, word, small, tones.accent if entry.update else tones.secondary
             )

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDropEvent
@@ -9,8 +13,11 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QFileDialog
 
 from gui import paths
+from gui.coreml.model import Family
+from gui.coreml.sidecar import Sidecar
+from gui.state.models import ModelEntry, installed_folders, marks_of
 from tests.support.pictures import picture
-from tests.ui.conftest import BROKEN
+from tests.ui.conftest import BROKEN, make_info
 
 USER = Qt.ItemDataRole.UserRole
 
@@ -189,3 +196,46 @@ def test_details_escape_what_files_say(workspace, tmp_path, qtbot):
     qtbot.waitUntil(lambda: workspace.studio.model.usable)
     workspace.models_panel.details_section.set_open(True)
     assert "<b>bold" not in workspace.models_panel.details.text.text()
+
+
+def test_models_that_look_the_same_can_be_told_apart(home, workspace, qtbot):
+    for name in ("maker--fine/split", "other--fine/split"):
+        (paths.models_dir() / name / "unet.mlpackage").mkdir(parents=True)
+    models = workspace.studio.models
+    with qtbot.waitSignal(models.refreshed):
+        models.refresh()
+    said = [
+        models.index(k).data(Qt.ItemDataRole.AccessibleTextRole) for k in range(models.rowCount())
+    ]
+    assert len(set(said)) == 3
+    assert "maker--fine/split" in said[1] and "other--fine/split" in said[2]
+    shutil.rmtree(paths.models_dir() / "other--fine")
+    with qtbot.waitSignal(models.refreshed):
+        models.refresh()
+    assert models.entries()[1].source_line() == ""
+
+
+def test_variants_of_one_model_say_how_they_differ():
+    def entry(title):
+        hub = {"variant": title, "title": title}
+        note = Sidecar(Family.SD1, name="fine", source_repo="maker/fine", extra={"hub": hub})
+        folder = Path("/models") / title
+        return ModelEntry(folder, info=make_info(folder), sidecar=note)
+
+    alike = [entry(f"Split einsum · {word} · 6-bit palette") for word in ("packages", "compiled")]
+    assert marks_of(alike) == ["packages", "compiled"]
+    assert marks_of(alike[:1]) == [""]
+    assert replace(alike[0], mark="packages").source_line() == "maker · packages"
+
+
+def test_the_name_on_the_hub_is_said_where_the_model_has_another():
+    note = Sidecar(Family.SD1, name="Fine Art", source_repo="maker/fine", extra={"hub": {"x": 1}})
+    entry = ModelEntry(Path("/m"), info=make_info(Path("/m")), sidecar=note)
+    assert entry.source_line() == "maker/fine"
+
+
+def test_hidden_folders_hold_no_models(home):
+    root = paths.models_dir()
+    for name in (".downloads/half", "maker--fine/.old", "maker--fine/split"):
+        (root / name / "unet.mlpackage").mkdir(parents=True)
+    assert installed_folders(root) == [root / "maker--fine/split"]
