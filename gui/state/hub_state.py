@@ -24,7 +24,7 @@ from gui.hub.types import (
     Orphan,
     RepoDetails,
 )
-from gui.request import SfumatoError
+from gui.request import ErrorKind, SfumatoError
 from gui.state.downloads import DownloadList
 from gui.state.hub import Hub, HubThread
 from gui.state.hub_account import HubAccount
@@ -82,6 +82,8 @@ class HubState(QObject):
         self._probing: dict[str, int] = {}
         self._verifying: dict[str, int] = {}
         self._repairing: dict[str, str] = {}  # download id → folder
+        self._repairs_asked = 0
+        self._ended: dict[str, DownloadStatus] = {}  # while a repair is asked for
         self._updates: dict[str, str] = {}
         self._folders: dict[tuple[str, str], str] = {}
         self._machine: Machine | None = None
@@ -90,6 +92,7 @@ class HubState(QObject):
         self.catalogue.details_arrived.connect(self._on_listed_details)
         self.downloads.changed.connect(self._on_download)
         self.downloads.finished.connect(self._on_finished)
+        self.downloads.failed.connect(self._on_download_failed)
         self.downloads.error_raised.connect(self.error_raised)
         self.account.changed.connect(self._on_account)
         self.hub.event_received.connect(self._on_event)
@@ -215,19 +218,32 @@ class HubState(QObject):
 
     def repair(self, folder: str) -> None:
         """Fetch the bad files of an installed model again, as a download of the list;
-        `repaired` follows."""
+        `repaired` follows, or `verify_failed`."""
+
+        def answered() -> None:
+            self._repairs_asked -= 1
+            if not self._repairs_asked:
+                self._ended.clear()
 
         def started(status: DownloadStatus | None) -> None:
-            if status is None or status.state is DownloadState.DONE:
+            # A small repair may be over before the answer that it has begun.
+            now = self._ended.get(status.id, status) if status is not None else None
+            answered()
+            if now is None or now.state is DownloadState.DONE:
                 self._on_repaired(folder)
-            elif self.downloads.status(status.id) is None and status.state in _OVER:
                 return
-            else:
-                self._repairing[status.id] = folder
+            self._repairing[now.id] = folder
+            if now.state is DownloadState.CANCELLED:
+                self._on_repair_cancelled(now)
+            elif now.state is DownloadState.FAILED:
+                self._on_download_failed(now)
 
-        self.hub.ask(
-            "repair", started, lambda error: self._on_verify_failed(folder, error), folder=folder
-        )
+        def failed(error: SfumatoError) -> None:
+            answered()
+            self._on_verify_failed(folder, error)
+
+        self._repairs_asked += 1
+        self.hub.ask("repair", started, failed, folder=folder)
 
     def look_for_updates(self, quietly: bool = True) -> None:
         """Ask whether installed models have newer revisions; `updates_changed` follows.
@@ -298,6 +314,10 @@ class HubState(QObject):
     def _on_download(self, status: DownloadStatus) -> None:
         self.catalogue.set_download(status, status.state in _OVER)
         if status.state in _OVER:
+            if self._repairs_asked:
+                self._ended[status.id] = status
+            if status.state is DownloadState.CANCELLED:
+                self._on_repair_cancelled(status)
             # Another variant of the same repository may still be under way.
             other = self.downloads.of(status.repo)
             if other is not None:
@@ -315,6 +335,18 @@ class HubState(QObject):
         if use or status.folder not in self._folders.values():
             self.installed.emit(status.folder, use)
         self.installed_changed.emit()
+
+    def _on_download_failed(self, status: DownloadStatus) -> None:
+        """A repair that has stopped says so where it was asked for; it may still go on."""
+        folder = self._repairing.get(status.id, "")
+        if folder and status.error is not None:
+            self._on_verify_failed(folder, status.error)
+
+    def _on_repair_cancelled(self, status: DownloadStatus) -> None:
+        folder = self._repairing.pop(status.id, "")
+        if folder:
+            message = "The repair was cancelled; the bad files are as they were."
+            self._on_verify_failed(folder, SfumatoError(ErrorKind.BAD_MODEL, message))
 
     def _on_repaired(self, folder: str) -> None:
         self.repaired.emit(folder)

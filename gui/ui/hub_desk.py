@@ -42,6 +42,7 @@ class HubDesk(QObject):
         self._hub.orphans_found.connect(self._on_orphans)
         self._hub.orphan_removed.connect(lambda _: self._hub.want_orphans())
         self._hub.updates_changed.connect(self._on_updates)
+        self._hub.error_raised.connect(self._on_hub_error)
         self._hub.downloads.refused.connect(self._on_refused)
         self._told_of_updates = True
         # The studio listens to the same signals first and tells the Hub what is installed.
@@ -117,6 +118,12 @@ class HubDesk(QObject):
         self._workspace.canvas.banner.show_notice(
             text.get(number, f"{number} models have updates.")
         )
+
+    def _on_hub_error(self, _error: SfumatoError) -> None:
+        """The person has been told of the failure; a later answer, to a question of our own, must
+        not come up as theirs."""
+        self._told_of_updates = True
+        self._asked_for_leftovers = False
 
     def show_leftovers(self) -> None:
         """List what lies about in the models folder."""

@@ -127,6 +127,20 @@ def test_bad_files_are_named_and_repaired(workspace, entry, hub, qtbot):
     assert hub.count("repair") == 1
 
 
+def test_a_repair_that_stops_says_why(workspace, entry, hub, qtbot):
+    hub.problems[str(entry.folder)] = [FileProblem("a", "missing")]
+    hub.silent.add("repair")
+    choose(workspace, entry, "Repair…")
+    sheet = sheet_of(workspace, VerifyDialog, qtbot)
+    qtbot.waitUntil(lambda: bool(hub.open_questions("repair")))
+    status = hub.move(hub._start(REPO, "", VARIANT))
+    hub.answer("repair", status)
+    assert sheet.bar.isVisible()
+    gone = SfumatoError(ErrorKind.NOT_FOUND, "“a” is no longer on the Hub; get the model anew.")
+    hub.fail_download(status.id, gone)
+    assert sheet.title.whole_text() == gone.message and not sheet.bar.isVisible()
+
+
 def test_repair_checks_and_repairs_without_asking(workspace, entry, hub, qtbot):
     hub.problems[str(entry.folder)] = [FileProblem("a", "missing")]
     choose(workspace, entry, "Repair…")
@@ -194,6 +208,22 @@ def test_without_an_update_that_is_said_too(workspace, hub, qtbot):
     workspace.models_panel.updates_requested.emit()
     banner = workspace.canvas.banner
     qtbot.waitUntil(lambda: banner.statement.text() == "All models are up to date.")
+
+
+def test_a_failed_question_does_not_come_up_as_the_answer_to_a_later_one(workspace, hub, qtbot):
+    down = SfumatoError(ErrorKind.NETWORK, "The Hub cannot be reached.")
+    hub.errors |= {"orphans": down, "updates": down}
+    workspace.models_panel.leftovers_requested.emit()
+    workspace.models_panel.updates_requested.emit()
+    banner = workspace.canvas.banner
+    qtbot.waitUntil(lambda: banner.statement.text() == down.message)
+    hub.errors.clear()
+    asked = hub.count("orphans"), hub.count("updates")
+    workspace.hub_desk.show_hub()  # which looks for both of its own accord
+    qtbot.waitUntil(lambda: (hub.count("orphans"), hub.count("updates")) > asked)
+    qtbot.wait(50)
+    assert workspace.hub_desk.leftovers is None
+    assert banner.statement.text() == down.message
 
 
 # -- Trash --------------------------------------------------------------------------------------
