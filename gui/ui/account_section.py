@@ -34,6 +34,8 @@ class AccountSection(QWidget):
     """Bound to a `HubAccount`."""
 
     signed_in = Signal()
+    grown = Signal()
+    """It may need another height now."""
 
     def __init__(self, account: HubAccount) -> None:
         super().__init__()
@@ -102,6 +104,7 @@ class AccountSection(QWidget):
     def _show_problem(self, text: str) -> None:
         self.problem.setText(text)
         self.problem.setVisible(bool(text))
+        self.grown.emit()
 
     def _enable(self) -> None:
         busy = self._account.busy
@@ -160,4 +163,21 @@ class SignInDialog(QDialog):
         column.addWidget(label("Sign in to the Hugging Face Hub", "heading"))
         column.addWidget(self.section)
         column.addLayout(foot)
-        self.section.token.setFocus()
+        self.section.grown.connect(self._fit)
+        account.busy_changed.connect(self._on_busy)
+        self._on_busy(account.busy)
+        self._fit()
+
+    def _on_busy(self, busy: bool) -> None:
+        if not busy:  # until then the field takes no focus
+            self.section.token.setFocus()
+
+    def _fit(self) -> None:
+        """As high as the wrapped texts need at this width, which a layout alone overlooks."""
+        layout = self.layout()
+        assert layout is not None
+        layout.activate()
+        width = max(self.width(), self.minimumWidth())
+        self.resize(
+            width, max(layout.totalHeightForWidth(width), layout.totalMinimumSize().height())
+        )

@@ -31,7 +31,7 @@ from gui.ui.variant_list import VariantFacts, VariantList
 
 if TYPE_CHECKING:
     from gui.state.hub_state import HubState
-    from gui.state.hub_types import DownloadStatus, RepoDetails, Variant
+    from gui.state.hub_types import DownloadStatus, ModelSummary, RepoDetails, Variant
 
 SIZE = QSize(760, 580)
 GATED = (
@@ -59,11 +59,13 @@ class HubDetail(QDialog):
         self._hub = hub
         self.repo = ""
         self._details: RepoDetails | None = None
+        self._picture = ""
         self._error: SfumatoError | None = None
         self._refused: dict[str, SfumatoError] = {}
         self._arriving: set[str] = set()
         self._filling = False
         self._chosen_by_hand = False
+        self._picture_asked = False
         self.setWindowModality(Qt.WindowModality.WindowModal)
         self.setObjectName("sheet")
         self.header = HubHeader()
@@ -174,16 +176,22 @@ class HubDetail(QDialog):
         self.setWindowTitle(repo.partition("/")[2] or repo)
         summary = self._hub.summary(repo)
         row = self._hub.catalogue.row(repo)
-        picture = row.picture if row is not None else ""
-        self.header.set_summary(summary, repo, picture)
-        if summary is not None and not picture:
-            self._hub.want_picture(summary)
+        self._picture = row.picture if row is not None else ""
+        self.header.set_summary(summary, repo, self._picture)
+        self._picture_asked = False
+        self._want_picture(summary)
         self._filling = True
         self.variants.variants.set_variants(())
         self._filling = False
         self._show_details()
         self._hub.want_details(repo)
         self.open()
+
+    def _want_picture(self, summary: ModelSummary | None) -> None:
+        """Ask for the picture once, as soon as it is known what to ask for."""
+        if summary is not None and not self._picture and not self._picture_asked:
+            self._picture_asked = True
+            self._hub.want_picture(summary)
 
     def _show_details(self) -> None:
         details = self._details
@@ -214,6 +222,7 @@ class HubDetail(QDialog):
         reading the files may have changed which that is."""
         before = self.variants.chosen() if self._chosen_by_hand else None
         model = self.variants.variants
+        first = model.rowCount() == 0
         self._filling = True
         model.set_variants(details.variants)
         row = model.row_of(before.id) if before is not None else -1
@@ -223,12 +232,14 @@ class HubDetail(QDialog):
             row = model.row_of(details.recommended.id)
         self.variants.setCurrentIndex(model.index(max(0, row)))
         self._filling = False
-        self.variants.setFocus()
+        if first:  # later, the person may be elsewhere
+            self.variants.setFocus()
 
     def _show_gate(self) -> None:
         summary = self._details.summary if self._details else self._hub.summary(self.repo)
         gated = summary is not None and bool(summary.gated)
-        errors = (*self._refused.values(), self._error)
+        failed = self._hub.downloads.of(self.repo)
+        errors = (*self._refused.values(), self._error, failed.error if failed else None)
         denied = any(e is not None and e.kind is ErrorKind.ACCESS for e in errors)
         self.gate.setVisible(gated or denied)
         self.sign_in.setVisible(not self._hub.account.account.signed_in)
@@ -304,8 +315,8 @@ class HubDetail(QDialog):
         if repo != self.repo or details is None:
             return
         self._details, self._error = details, None
-        row = self._hub.catalogue.row(repo)
-        self.header.set_summary(details.summary, repo, row.picture if row is not None else "")
+        self.header.set_summary(details.summary, repo, self._picture)
+        self._want_picture(details.summary)
         self._show_details()
 
     def _on_failed(self, repo: str, error: SfumatoError) -> None:
@@ -316,17 +327,20 @@ class HubDetail(QDialog):
 
     def _on_picture(self, repo: str, path: str) -> None:
         if repo == self.repo:
+            self._picture = path
             self.header.picture.set_picture(self.header.name.whole_text(), path)
 
     def _on_row(self, repo: str) -> None:
         row = self._hub.catalogue.row(repo)
-        if repo == self.repo and row is not None and row.picture:
+        if repo == self.repo and row is not None and row.picture not in ("", self._picture):
             self._on_picture(repo, row.picture)
 
     def _on_download(self, status: DownloadStatus) -> None:
         if status.repo == self.repo:
             if status.state is DownloadState.DONE:
                 self._arriving.add(status.variant)
+            if status.state is DownloadState.FAILED:
+                self._show_gate()
             self._refresh_bar()
 
     def _on_refused(self, repo: str, variant_id: str, error: SfumatoError) -> None:
@@ -334,6 +348,8 @@ class HubDetail(QDialog):
             self._refused[variant_id] = error
             self._show_gate()
             self._refresh_bar()
+            if error.kind is ErrorKind.NOT_FOUND:  # the repository has changed: show what it is now
+                self._hub.want_details(repo, fresh=True)
 
     # -- ways out -----------------------------------------------------------------------------
 
@@ -357,6 +373,10 @@ class HubDetail(QDialog):
     def _after_sign_in(self) -> None:
         """With an account, what was refused may be allowed."""
         self._refused.clear()
+        for status in self._hub.downloads.statuses():
+            denied = status.error is not None and status.error.kind is ErrorKind.ACCESS
+            if status.repo == self.repo and status.state is DownloadState.FAILED and denied:
+                self._hub.downloads.resume(status.id)
         if self._details is None:
             self._retry()
         else:

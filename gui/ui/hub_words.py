@@ -101,7 +101,7 @@ def kind_text(summary: ModelSummary) -> str:
 
 
 def licence_text(tag: str) -> str:
-    return _LICENCE_NAMES.get(tag, tag)
+    return _LICENCE_NAMES.get(tag, "Other licence" if tag in ("other", "unknown") else tag)
 
 
 def attention_text(variant: Variant) -> str:

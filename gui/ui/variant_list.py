@@ -209,7 +209,8 @@ def fact_rows(variant: Variant) -> list[tuple[str, str]]:
     if variant.image_width:
         rows.append(("Picture size", f"{variant.image_width} × {variant.image_height} px"))
     rows.append(("Attention", hub_words.attention_text(variant)))
-    rows.append(("Compression", variant.compression or "None known"))
+    compression = variant.compression
+    rows.append(("Compression", compression[:1].upper() + compression[1:] or "None known"))
     rows.append(("Format", _format_text(variant)))
     macos = f"{variant.minimum_macos} or later" if variant.minimum_macos else "Not stated"
     rows.append(("Needs macOS", macos))

@@ -8,7 +8,7 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 
-from gui.hub.types import Account
+from gui.hub.types import Account, DownloadState
 from gui.request import ErrorKind, SfumatoError
 from gui.state import desktop
 from tests.support import fake_hub
@@ -22,6 +22,7 @@ from tests.support.hub_window import (
     shown_sheet,
     some_models,
 )
+from tests.support.pictures import picture
 from tests.ui.conftest import read_by_name
 
 FIRST = "apple/coreml-model-0"
@@ -171,6 +172,81 @@ def test_a_gated_model_explains_itself_and_lets_one_sign_in(
     QTest.keyClick(dialog.section.token, Qt.Key.Key_Return)
     qtbot.waitUntil(lambda: not sheet.sign_in.isVisible())
     assert workspace.studio.hub.account.account.name == "ada"
+
+
+def test_signing_in_goes_on_with_what_was_refused(workspace, panel, hub, qtbot):
+    hub.accounts["hf_good"] = Account(True, "ada", "keychain")
+    sheet = open_sheet(workspace, panel, qtbot)
+    click(sheet.bar.main)
+    qtbot.waitUntil(lambda: bool(hub.downloads))
+    [download] = hub.downloads
+    terms = SfumatoError(ErrorKind.ACCESS, "It is only for people who accepted its terms.")
+    hub.fail_download(download, terms)
+    assert sheet.bar.error.text() == terms.message
+    click(sheet.sign_in)
+    from gui.ui.account_section import SignInDialog
+
+    dialog = sheet.findChild(SignInDialog)
+    qtbot.waitUntil(dialog.section.token.hasFocus)
+    QTest.keyClicks(dialog.section.token, "hf_good")
+    QTest.keyClick(dialog.section.token, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: hub.downloads[download].state is DownloadState.FETCHING)
+    assert not sheet.bar.error.isVisible()
+
+
+def test_a_refused_token_leaves_the_words_room(workspace, panel, hub, qtbot):
+    sheet = open_sheet(workspace, panel, qtbot)
+    hub.errors["set_token"] = SfumatoError(ErrorKind.ACCESS, "The Hub says no to this. " * 6)
+    sheet._sign_in()
+    from gui.ui.account_section import SignInDialog
+
+    dialog = sheet.findChild(SignInDialog)
+    qtbot.waitUntil(dialog.section.token.hasFocus)
+    QTest.keyClicks(dialog.section.token, "hf_wrong")
+    click(dialog.section.sign_in)
+    qtbot.waitUntil(dialog.section.problem.isVisible)
+    for text in (dialog.section.problem, dialog.section.why):
+        assert text.height() >= text.heightForWidth(text.width())
+
+
+def test_the_focus_stays_where_the_pressed_button_was(workspace, panel, hub, qtbot):
+    sheet = open_sheet(workspace, panel, qtbot)
+    bar = sheet.bar
+    bar.main.setFocus()
+    QTest.keyClick(bar.main, Qt.Key.Key_Space)
+    qtbot.waitUntil(lambda: bool(hub.downloads))
+    assert not sheet.header.open_page.hasFocus()
+    [download] = hub.downloads
+    hub.progress(download, 0.5)
+    bar.pause.setFocus()
+    QTest.keyClick(bar.pause, Qt.Key.Key_Space)
+    qtbot.waitUntil(lambda: bar.main.isVisible() and bar.main.text() == "Go On")
+    assert bar.main.hasFocus()
+
+
+def test_a_model_that_is_no_search_result_has_its_picture_too(workspace, panel, hub, qtbot, home):
+    file = home / "picture.png"
+    picture().save(str(file))
+    elsewhere = fake_hub.summary("far/away")
+    hub.models.append(elsewhere)
+    hub.pictures[elsewhere.id] = str(file)
+    panel.opened.emit(elsewhere.id)
+    sheet = shown_sheet(workspace)
+    qtbot.waitUntil(lambda: sheet.chosen is not None)
+    qtbot.waitUntil(lambda: sheet.header.picture._pixmap is not None)
+    workspace.studio.hub.want_details(elsewhere.id, fresh=True)
+    qtbot.waitUntil(lambda: not hub.open_questions("details"))
+    assert sheet.header.picture._pixmap is not None
+
+
+def test_a_repository_that_has_changed_is_read_again(workspace, panel, hub, qtbot):
+    sheet = open_sheet(workspace, panel, qtbot)
+    now = fake_hub.variant("renamed/packages", recommended=True)
+    hub.details[FIRST] = fake_hub.details(hub.models[0], variants=(now,))
+    gone = SfumatoError(ErrorKind.NOT_FOUND, "It no longer offers this; look at it again.")
+    hub.errors["start"] = gone
+    click(sheet.bar.main)
+    qtbot.waitUntil(lambda: sheet.chosen.id == "renamed/packages")
 
 
 def test_open_on_the_hub(workspace, panel, qtbot, monkeypatch):
