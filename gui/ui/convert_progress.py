@@ -314,6 +314,8 @@ class ConvertStrip(QFrame):
             self.title.set_text(HEADINGS[phase].format(status.title))
             left = f" · {describe.duration_text(status.left)} left" if status.left else ""
             done = f"{round(100 * status.fraction)} %{left}" if status.busy else state_text(status)
+            if phase is ConvertPhase.DONE:
+                done = "Click to use it."
             self.text.set_text(status.error.message if status.error else done)
             self.bar.setValue(round(status.fraction * BAR_STEPS))
         elif waiting:

@@ -317,9 +317,12 @@ class ConvertSheet(QDialog):
 
     def _on_status(self, status: ConvertStatus) -> None:
         choosing = status.phase in (ConvertPhase.IDLE, ConvertPhase.CANCELLED)
+        came_back = choosing and self.pages.currentIndex() == 1
         self.pages.setCurrentIndex(0 if choosing else 1)
         if not choosing:
             self.progress.show_status(status)
+        elif came_back:
+            self._on_options()  # what it takes may have changed, and the folder it goes to has
         self._show_buttons(status)
 
     def _show_buttons(self, status: ConvertStatus) -> None:
@@ -328,7 +331,7 @@ class ConvertSheet(QDialog):
         stopped = phase in (ConvertPhase.FAILED, ConvertPhase.PAUSED)
         done = phase is ConvertPhase.DONE
         shown = {
-            self.close_button: not status.busy and not done,
+            self.close_button: not status.busy,
             self.convert_button: choosing,
             self.pause_button: status.busy,
             self.stop_button: status.busy,
@@ -365,6 +368,7 @@ class ConvertSheet(QDialog):
             self.source.set_path(path)
         elif self.pages.currentIndex() == 0:
             self.source.edit.setFocus()
+            self._on_options()  # an estimate under way ended when the sheet was closed
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         in_field = self.source.edit.hasFocus()

@@ -120,12 +120,12 @@ class SourceField(QFrame):
         if text == self._announced:
             return
         self._announced = text
-        path = Path(text).expanduser()
+        path = existing_path(text)
         if not text:
             self.say_hint()
             self.cleared.emit()
-        elif path.exists():
-            self.path_chosen.emit(str(path.absolute()))
+        elif path:
+            self.path_chosen.emit(path)
         elif repo := hub_reference(text):
             self.hub_chosen.emit(repo)
         else:
@@ -177,6 +177,16 @@ class SourceField(QFrame):
     def _hover(self, on: bool) -> None:
         self._hovering = on
         self.update()
+
+
+def existing_path(text: str) -> str:
+    """The absolute path of a file or folder that was typed, ``~`` allowed; empty: there is none,
+    or none that may be looked at."""
+    try:
+        path = Path(text).expanduser()
+        return str(path.absolute()) if text and path.exists() else ""
+    except (OSError, RuntimeError):  # too long for a name, closed to us; ~ of nobody
+        return ""
 
 
 def dropped_path(data: QMimeData) -> str:
