@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from PySide6.QtCore import (
@@ -148,7 +149,7 @@ class HubCatalogue(QAbstractListModel):
     def retry(self) -> None:
         """Try again what failed: the next page, or the whole search."""
         if self._rows and self._cursor and self._state.phase == "error":
-            self._set(replace(self._state, phase="ready", error=None))
+            self._set(replace(self._state, phase="ready", message="", error=None))
             self._begin_round()
         else:
             self.refresh()
@@ -429,8 +430,11 @@ class HubCatalogue(QAbstractListModel):
             _remember(self._pictures, repo, path)
             self._change(repo, picture=path)
 
-        def failed(_error: SfumatoError) -> None:
-            arrived("")  # a card without a picture is a card all the same
+        def failed(error: SfumatoError) -> None:
+            if error.kind is ErrorKind.NETWORK:  # which may pass: asked again when next seen
+                self._asked_pictures.pop(repo, None)
+            else:
+                arrived("")  # a card without a picture is a card all the same
 
         self._asked_pictures[repo] = self._hub.ask(
             "picture", arrived, failed, summary=summary.to_json()
@@ -477,4 +481,6 @@ def _remember(kept: dict[str, Any], repo: str, value: Any) -> None:
 
 def _stale_text(fetched: str) -> str:
     day = describe.day_text(fetched)
+    if day and day == describe.day_text(datetime.now(UTC).isoformat()):
+        day = "earlier today"
     return f"No connection. These are the results of {day}." if day else "No connection."

@@ -215,7 +215,8 @@ class Studio(QObject):
                 continue
             if use:
                 self.select_model(entry)
-            self.notice.emit(f"“{entry.name}” is ready.")
+            then = "type a prompt to try it" if use else "choose it among your models to use it"
+            self.notice.emit(f"“{entry.name}” is ready; {then}.")
 
     def _on_updates(self) -> None:
         revisions = {str(e.folder): self.hub.update_of(str(e.folder)) for e in self._hub_models()}

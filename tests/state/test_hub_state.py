@@ -241,6 +241,57 @@ def test_a_repair_is_a_download_that_installs_nothing_new(state: HubState, hub: 
     assert repaired.all == [("/m",)] and installed.all == []
 
 
+def asked_to_repair(state: HubState, hub: FakeHub) -> DownloadStatus:
+    hub.silent.add("repair")
+    state.repair("/m")
+    status = DownloadStatus("r1", "ada/fog", VARIANT, "Fog", "a", DownloadState.QUEUED, 10)
+    return hub.move(status)
+
+
+def test_a_repair_that_is_over_before_the_answer_comes_is_a_repair(
+    state: HubState, hub: FakeHub
+) -> None:
+    repaired = Heard(state.repaired)
+    status = asked_to_repair(state, hub)
+    hub.finish("r1", "/m")
+    hub.answer("repair", status)
+    assert repaired.all == [("/m",)]
+
+
+@pytest.mark.parametrize("answered_first", [True, False])
+def test_a_repair_that_stops_says_so_and_may_still_go_on(
+    state: HubState, hub: FakeHub, answered_first: bool
+) -> None:
+    repaired, failed = Heard(state.repaired), Heard(state.verify_failed)
+    status = asked_to_repair(state, hub)
+    full = SfumatoError(ErrorKind.STORAGE, "The disk is full.")
+    if answered_first:
+        hub.answer("repair", status)
+        hub.fail_download("r1", full)
+    else:
+        hub.answer("repair", hub.fail_download("r1", full))
+    assert failed.all == [("/m", full)]
+    hub.progress("r1", 0.5)
+    hub.finish("r1", "/m")
+    assert repaired.all == [("/m",)]
+
+
+@pytest.mark.parametrize("answered_first", [True, False])
+def test_a_repair_that_is_cancelled_is_no_repair(
+    state: HubState, hub: FakeHub, answered_first: bool
+) -> None:
+    repaired, failed = Heard(state.repaired), Heard(state.verify_failed)
+    status = asked_to_repair(state, hub)
+    if answered_first:
+        hub.answer("repair", status)
+    hub._cancel("r1")
+    if not answered_first:
+        hub.answer("repair", status)
+    assert repaired.all == []
+    [(folder, error)] = failed.all
+    assert folder == "/m" and "cancelled" in error.message
+
+
 def test_nothing_to_repair_is_repaired_at_once(state: HubState) -> None:
     repaired = Heard(state.repaired)
     state.repair("/m")
@@ -280,7 +331,9 @@ def test_a_newcomers_first_model_is_used_at_once(open_studio, hub: FakeHub, qtbo
     studio.hub.catalogue.set_query(SearchQuery())
     turn()
     folder = fetch(studio, hub, qtbot, "ada/fog")
-    assert studio.model.folder == folder and notices.all == [("“ada/fog” is ready.",)]
+    assert studio.model.folder == folder and notices.all == [
+        ("“ada/fog” is ready; type a prompt to try it.",)
+    ]
     entry = studio.model
     assert (entry.repo, entry.variant, entry.revision) == ("ada/fog", VARIANT, "a" * 40)
     assert studio.hub.catalogue.row("ada/fog").installed
