@@ -16,18 +16,27 @@ MAX_CARD = 512 * 1024
 """Bytes of a README that are read."""
 
 _MAX_FRONT = 64 * 1024
+_MAX_BODY = 64 * 1024
+"""Characters after the front matter that are looked at: what is shown stands at the top."""
+_MAX_BLOCK = 4000
+"""Characters of one paragraph that are looked at."""
 _MAX_TEXT = 600
+_NULLS = ("null", "Null", "NULL", "~")
 _TRUSTED = (".huggingface.co", ".hf.co")
 _TRUSTED_HOSTS = ("huggingface.co", "hf.co")
 _NOT_PICTURES = (".svg", ".gif", ".mp4", ".webm", ".mov")
 _FRONT = re.compile(r"\A\ufeff?\s*---[ \t]*\r?\n(.*?)\r?\n---[ \t]*(?:\r?\n|\Z)", re.DOTALL)
 _FENCE = re.compile(r"^(```|~~~).*?^\1[^\n]*$", re.DOTALL | re.MULTILINE)
+# None of these may take long on any text: no part that repeats can match what follows it, or run
+# on for more than some hundred characters.
 _IMAGE = re.compile(
-    r"!\[[^\]]*\]\(\s*<?([^)>]+?)>?(?:\s+[\"'][^)]*)?\)|<img\b[^>]*?\bsrc\s*=\s*[\"']([^\"']+)",
+    r"!\[[^\[\]]{0,500}\]\([ \t]{0,9}(?:<([^<>\n]{1,1000})>|([^\s()<>]{1,1000}))"
+    r"(?:[ \t][^()\n]{0,300})?\)"
+    r"|<img\b[^<>]{0,500}?\bsrc[ \t]{0,9}=[ \t]{0,9}[\"']([^\"'<>\n]{1,1000})",
     re.IGNORECASE,
 )
-_LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
-_TAG = re.compile(r"<[^>]*>")
+_LINK = re.compile(r"\[([^\[\]]{0,500})\]\([^()]{0,1000}\)")
+_TAG = re.compile(r"<[^<>]{0,1000}>")
 
 
 @dataclass(frozen=True)
@@ -54,7 +63,7 @@ def read_card(text: str, repo: str, revision: str, endpoint: str) -> Card:
         front = _yaml(match.group(1))
     if not isinstance(front, dict):
         front = {}
-    body = _FENCE.sub("", text)
+    body = _FENCE.sub("", text[:_MAX_BODY])
     return Card(
         description=_paragraph(body),
         base_model=_first(front.get("base_model")),
@@ -65,10 +74,12 @@ def read_card(text: str, repo: str, revision: str, endpoint: str) -> Card:
 
 
 def _yaml(text: str) -> Any:
+    """Lists, mappings and strings only: a value of any other type is of no use here, and what
+    makes them in yaml can be led to fail, or to merge mappings until the memory is full."""
     import yaml
 
     try:
-        return yaml.safe_load(text)
+        return yaml.load(text, Loader=yaml.BaseLoader)
     except (yaml.YAMLError, ValueError, RecursionError):
         return {}
 
@@ -76,7 +87,7 @@ def _yaml(text: str) -> Any:
 def _first(value: Any) -> str:
     if isinstance(value, list):
         value = value[0] if value else ""
-    return value.strip()[:200] if isinstance(value, str) else ""
+    return value.strip()[:200] if isinstance(value, str) and value not in _NULLS else ""
 
 
 def _examples(front: dict[str, Any]) -> tuple[str, ...]:
@@ -96,7 +107,7 @@ def _paragraph(body: str) -> str:
         lines = [line for line in lines if not line.startswith("#")]
         if not lines or re.match(r"[-*+>|]\s|\d+\.\s|\||---|===|<!--", lines[0]):
             continue
-        plain = _plain(" ".join(lines))
+        plain = _plain(" ".join(lines)[:_MAX_BLOCK])
         if len(plain) >= 10 and re.search(r"\w", plain):
             return _cut(plain)
     return ""
@@ -123,7 +134,7 @@ def _cut(text: str) -> str:
 
 
 def _picture(body: str, front: dict[str, Any], repo: str, revision: str, endpoint: str) -> str:
-    candidates = [a or b for a, b in _IMAGE.findall(body)]
+    candidates = ["".join(found) for found in _IMAGE.findall(body)]
     candidates.insert(0, _first(front.get("thumbnail")))
     widget = front.get("widget")
     for item in widget if isinstance(widget, list) else []:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from huggingface_hub import HfApi
 from huggingface_hub.hf_api import RepoFile
 from PIL import Image
 
+from gui.hub.card import read_card
 from gui.hub.catalog import Card, Catalog
 from gui.hub.listing import is_safe
 from gui.hub.types import Account, ModelSummary, SearchQuery
@@ -312,9 +314,43 @@ def test_nothing_but_the_request_is_told(hub_server: Start) -> None:
     ],
 )
 def test_pictures_are_taken_from_the_hub_alone(link: str, shown: bool) -> None:
-    from gui.hub.card import read_card
-
     url = read_card(f"![x]({link})", "a/b", "main", "https://huggingface.co").picture_url
     assert bool(url) is shown
     host = httpx2.URL(url).host if url else ""
     assert host in ("", "huggingface.co", "cdn-uploads.huggingface.co")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["![" * 100_000, "![](" + " " * 100_000, "<img " * 80_000, "<" * 400_000, "*a " * 100_000,
+     "[](" * 100_000, "[" * 400_000, "~~~\n```\n" * 40_000],
+    ids=["picture", "spaces", "tag", "angle", "star", "link", "bracket", "fence"],
+)  # fmt: skip
+def test_no_card_keeps_the_reader_busy(text: str) -> None:
+    start = time.perf_counter()
+    read_card(text, "a/b", "main", "https://huggingface.co")
+    assert time.perf_counter() - start < 2  # quadratic patterns take minutes
+
+
+def test_front_matter_can_neither_fail_nor_fill_the_memory() -> None:
+    for value in ("!!int ''", "!!bool maybe", "!!timestamp soon", "!!python/object:os.system x"):
+        card = read_card(f"---\nx: {value}\nlicense: mit\n---\n", "a/b", "main", "https://h")
+        assert card.licence == "mit"
+    levels = "".join(
+        f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 10)}]}}\n" for n in range(1, 9)
+    )
+    bomb = f"---\na0: &a0 {{x: 1}}\n{levels}license: mit\n---\n"
+    assert read_card(bomb, "a/b", "main", "https://h").licence == "mit"
+    nothing = read_card("---\nlicense: null\nbase_model: ~\n---\n", "a/b", "main", "https://h")
+    assert nothing == Card()
+
+
+def test_pictures_in_all_of_markdowns_ways() -> None:
+    for link in (
+        '![](a.png "title")',
+        "![](<a.png>)",
+        "![alt]( a.png )",
+        "<img alt=x src='a.png'>",
+    ):
+        url = read_card(f"text\n\n{link}", "a/b", "main", "https://h").picture_url
+        assert url == "https://h/a/b/resolve/main/a.png", link
