@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-import lzma
+import os
 import stat
 import struct
 import zipfile
@@ -30,12 +30,19 @@ MAX_RATIO = 200
 """Unpacked size ÷ packed size of one entry, beyond `RATIO_FROM`.  Deflate reaches about 1000 on
 zeros; weights compress by a few per cent and model text by about ten."""
 RATIO_FROM = 16 << 20
-"""Entries smaller than this may compress as they like."""
+"""Less than this, in one entry or in all of them, may compress as it likes."""
+MAX_DIRECTORY = 8 << 20
+"""Bytes of the archive's directory: room for `MAX_ENTRIES` with long names."""
 
 _PIECE = 1 << 20
 _JUNK = frozenset((".DS_Store", "Thumbs.db", "desktop.ini"))
 _PACKAGES = (".mlpackage", ".mlmodelc")
-_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""Of others (bzip2, LZMA) the library unpacks whatever it has read at one stroke: a megabyte may
+become gigabytes in memory, whatever size is declared."""
+_END = struct.Struct("<4s4H2LH")
+_LOCATOR = struct.Struct("<4sLQL")
+_END64 = struct.Struct("<4sQ2H2L4Q")
 
 
 def unpack(
@@ -65,6 +72,7 @@ def unpack(
         OSError: a file cannot be written.
         zipfile.BadZipFile, zlib.error, EOFError: damaged; `translated` words it.
     """
+    _check_directory(source)
     with zipfile.ZipFile(source) as archive:
         entries = _entries(archive)
         wrapper = _wrapper([name for name, _ in entries])
@@ -92,9 +100,10 @@ def unpack(
 def declared_bytes(source: Path) -> int:
     """What the archive says its files will take; 0 where it cannot be read."""
     try:
+        _check_directory(source)
         with zipfile.ZipFile(source) as archive:
             return sum(info.file_size for info in archive.infolist())
-    except (OSError, zipfile.BadZipFile, ValueError):
+    except (OSError, zipfile.BadZipFile, ValueError, SfumatoError):
         return 0
 
 
@@ -117,12 +126,10 @@ def translated(name: str) -> Iterator[None]:
         ValueError,
         OverflowError,
         struct.error,
-        lzma.LZMAError,
     ) as error:
         raise _damaged(name, error) from error
     except OSError as error:
-        # bzip2's complaints have no number; a nonsensical offset is an invalid argument.
-        if error.errno not in (None, errno.EINVAL):
+        if error.errno != errno.EINVAL:  # a nonsensical offset
             raise
         raise _damaged(name, error) from error
 
@@ -144,13 +151,37 @@ def _refuse(what: str, detail: str) -> SfumatoError:
     )
 
 
+def _check_directory(source: Path) -> None:
+    """Refuse a directory that would fill the memory, before the library makes objects of it.
+
+    Looks for the end record where the library does: PKWARE's APPNOTE 6.3, 4.3.14 to 4.3.16.
+    """
+    with source.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        start = max(0, size - _END.size - 0xFFFF - _LOCATOR.size - _END64.size)
+        file.seek(start)
+        tail = file.read()
+    place = len(tail) - _END.size
+    if place < 0 or tail[place : place + 4] != b"PK\5\6" or tail[-2:] != b"\0\0":
+        place = tail.rfind(b"PK\5\6")  # it has a comment
+    if place < 0 or place + _END.size > len(tail):
+        return  # no archive; the library says so
+    length = _END.unpack_from(tail, place)[5]
+    # The library takes the 64-bit record to stand right before its locator.
+    place -= _LOCATOR.size + _END64.size
+    if place >= 0 and tail[place : place + 4] == b"PK\6\6":
+        length = max(length if length < 0xFFFFFFFF else 0, _END64.unpack_from(tail, place)[8])
+    if length > MAX_DIRECTORY:
+        raise _refuse(f"holds more than {MAX_ENTRIES:,} files", f"a directory of {length} bytes")
+
+
 def _entries(archive: zipfile.ZipFile) -> list[tuple[str, zipfile.ZipInfo]]:
     """Every file worth having, its name checked; folders are made as files need them."""
     infos = archive.infolist()
     if len(infos) > MAX_ENTRIES:
         raise _refuse(f"holds more than {MAX_ENTRIES:,} files", f"{len(infos)} entries")
     files: list[tuple[str, zipfile.ZipInfo]] = []
-    total = 0
+    total = packed = 0
     for info in infos:
         # The library cuts a name at NUL and turns the system's separator; judge what is stated.
         name = info.orig_filename
@@ -162,8 +193,10 @@ def _entries(archive: zipfile.ZipFile) -> list[tuple[str, zipfile.ZipInfo]]:
             continue
         names.checked_path(name)
         total += info.file_size
+        packed += info.compress_size
         _check_size(info, total)
         files.append((name, info))
+    _check_ratio("in all", packed, total)
     names.check_distinct(name for name, _ in files)
     if not files:
         raise _refuse("is empty", archive.filename or "")
@@ -191,12 +224,12 @@ def _check_kind(info: zipfile.ZipInfo) -> None:
 def _check_size(info: zipfile.ZipInfo, total: int) -> None:
     if total > MAX_BYTES:
         raise _refuse("would unpack to an absurd size", f"{total} bytes")
-    large = info.file_size > RATIO_FROM
-    if large and info.file_size > MAX_RATIO * max(1, info.compress_size):
-        raise _refuse(
-            "would unpack to an absurd size",
-            f"{info.orig_filename}: {info.compress_size} to {info.file_size} bytes",
-        )
+    _check_ratio(info.orig_filename, info.compress_size, info.file_size)
+
+
+def _check_ratio(what: str, packed: int, size: int) -> None:
+    if size > RATIO_FROM and size > MAX_RATIO * max(1, packed):
+        raise _refuse("would unpack to an absurd size", f"{what}: {packed} to {size} bytes")
 
 
 def _contents(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:

@@ -251,3 +251,32 @@ def test_64_bit_sizes_are_understood(tmp_path):
     found = unpack(tmp_path / "m.zip", tmp_path / "out")
     assert found is not None
     assert found["Unet.mlmodelc/weights/weight.bin"][0] == 5000
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_compression_that_unpacks_without_bound_is_refused(tmp_path, method):
+    """A megabyte of bzip2 makes gigabytes at one stroke, whatever size it declares."""
+    source = zipped(tmp_path / "m.zip", MODEL, method)
+    refused(source, tmp_path / "out", "compression that is not known")
+
+
+def test_a_bomb_in_many_small_parts_is_refused(tmp_path):
+    """Each file is small enough to compress as it likes; together they are absurd."""
+    parts = {f"Unet.mlmodelc/{k}.bin": bytes(12 << 20) for k in range(6)}
+    refused(zipped(tmp_path / "m.zip", parts), tmp_path / "out", "absurd size")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_directory_of_millions_is_refused_before_it_is_read(tmp_path, monkeypatch):
+    """The library makes an object of every entry; a long comment hides none of them."""
+    source = zipped(tmp_path / "m.zip", {f"{k}.json": b"" for k in range(1000)})
+    with zipfile.ZipFile(source, "a") as file:
+        file.comment = bytes(60_000)
+    monkeypatch.setattr(archive, "MAX_DIRECTORY", 50_000)
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("the directory was read")
+
+    monkeypatch.setattr(archive.zipfile, "ZipFile", never)
+    refused(source, tmp_path / "out", "more than 50,000 files")
+    assert archive.declared_bytes(source) == 0
