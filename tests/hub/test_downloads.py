@@ -372,6 +372,30 @@ def test_cancelling_removes_the_partial_files(hub_server, downloads, home):
     assert caught.value.kind is ErrorKind.NOT_FOUND
 
 
+@pytest.mark.parametrize("state", [DownloadState.FAILED, DownloadState.PAUSED])
+def test_cancelling_what_is_just_coming_to_rest_removes_it_too(hub_server, home, state):
+    """Its thread has not ended yet."""
+    server = hub_server([repo := fog()], send_buffer=65536)
+    server.fault("/cdn/*", bytes_per_second=5e5)
+    if state is DownloadState.FAILED:
+        server.fault("/cdn/*", status=404, skip=1)
+    told: list[DownloadState] = []
+
+    def listen(status: DownloadStatus) -> None:
+        told.append(status.state)
+        if status.state is state and DownloadState.CANCELLED not in told:
+            downloads.cancel(status.id)
+
+    with Downloads(endpoint=server.endpoint, backoff=HASTY, on_change=listen) as downloads:
+        name = begin(downloads, repo)
+        if state is DownloadState.PAUSED:
+            downloads.pause(name)
+        downloads.wait(name, 30)
+        assert told[-1] is DownloadState.CANCELLED, told
+        assert downloads.all() == ()
+    assert list((home / "data" / "Models" / ".downloads").iterdir()) == []
+
+
 def test_downloads_beyond_the_limit_wait_their_turn(hub_server, downloads):
     repos = [Repo(f"ada/fog{k}", {WEIGHT: random_bytes(400_000, k)}) for k in range(3)]
     server = hub_server(repos)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from gui.hub import session
 from gui.hub.downloads import Backoff, Downloads, storage
 from gui.hub.types import DownloadState, DownloadStatus, ModelSummary, RemoteFile, RepoDetails
 from gui.request import ErrorKind, SfumatoError
@@ -20,6 +21,7 @@ from gui.state.models import installed_folders
 from tests.support.hub_downloads import HASTY, contents, expected, random_bytes, variant_of
 from tests.support.hub_repo import Repo
 from tests.support.hub_server import GOOD_TOKEN, STRANGER_TOKEN, HubServer
+from tests.support.proxy import Proxy
 
 ABOUT = RepoDetails(ModelSummary("ada/fog"), "")
 WEIGHT = "packages/Unet.mlpackage/weights/weight.bin"
@@ -72,6 +74,41 @@ def failed(status: DownloadStatus, kind: ErrorKind, words: str) -> None:
 
 
 # The network
+
+
+@pytest.mark.parametrize("silence", [{"delay": 2.0}, {"bytes_per_second": 1000}])
+def test_a_server_that_falls_silent_is_given_up_and_asked_again(
+    one, server, repo, monkeypatch, silence
+):
+    """Before its answer or in mid-file, it neither sends nor closes: no byte for too long."""
+    monkeypatch.setattr(session, "READ_SECONDS", 0.3)
+    server.fault(f"/cdn/*{WEIGHT}", times=2, **silence)
+    started = time.monotonic()
+    assert whole(get(one, repo), repo)
+    assert time.monotonic() - started < 10
+    assert server.count(f"/cdn/{repo.id}") > 1
+
+
+def test_downloads_go_through_the_proxy(server, repo, models, monkeypatch):
+    """Requests for a host that does not exist, the content network's too, arrive by the proxy."""
+    from huggingface_hub.utils import close_session
+
+    with Proxy({"hub.invalid:80": server.endpoint}) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.address)
+        monkeypatch.setenv("https_proxy", proxy.address)
+        close_session()
+        try:
+            with Downloads(endpoint="http://hub.invalid", backoff=HASTY) as downloads:
+                assert whole(get(downloads, repo), repo)
+            asked = {(method, host) for method, host, _ in proxy.log}
+            assert asked == {("GET", "hub.invalid:80"), ("GET", server.cdn.split("//")[1])}
+            proxy.log.clear()
+            with Downloads(models / "other", endpoint="https://hub.invalid", backoff=HASTY) as d:
+                failed(get(d, repo), ErrorKind.NETWORK, "connection")
+            assert {(m, h) for m, h, _ in proxy.log} == {("CONNECT", "hub.invalid:443")}
+            assert not any("authorization" in headers for _, _, headers in proxy.log)
+        finally:
+            close_session()
 
 
 @pytest.mark.parametrize(
@@ -351,6 +388,25 @@ def test_the_disk_fails_in_mid_file(one, server, repo, models, monkeypatch, numb
     one.resume(status.id)
     assert whole(one.wait(status.id, 30), repo)
     assert server.sent() <= SIZE + 8 - kept
+
+
+def test_room_that_other_downloads_still_need_is_not_given_away(
+    one, server, repo, models, monkeypatch
+):
+    other = Repo("ada/mist", {"packages/U.mlpackage/weight.bin": random_bytes(SIZE, 5)})
+    server.add(other)
+    server.fault("/cdn/*", bytes_per_second=3e5)
+    free = storage.SPARE_BYTES + SIZE * 3 // 2
+    monkeypatch.setattr(storage, "free_bytes", lambda _: free)
+    name = begin(one, repo)
+    with pytest.raises(SfumatoError) as caught:
+        begin(one, other)
+    assert caught.value.kind is ErrorKind.STORAGE
+    assert "other downloads" in caught.value.message
+    assert [status.id for status in one.all()] == [name]
+    one.cancel(name)
+    server.faults.clear()
+    assert get(one, other).state is DownloadState.DONE
 
 
 def test_a_write_cut_short_by_the_disk_is_completed(one, server, repo, monkeypatch):

@@ -155,7 +155,8 @@ class Job:
             raise busy(self.plan)
         self._lock = lock
 
-    def _release(self) -> None:
+    def release(self) -> None:
+        """Give the lock back, if it is held."""
         lock, self._lock = self._lock, None
         if lock is not None:
             os.close(lock)
@@ -204,12 +205,12 @@ class Job:
         if why is Stop.CANCEL:
             self.work.remove()
             self._done_bytes = self._done_files = 0
-            self._release()
+            self.release()
             self._become(DownloadState.CANCELLED)
             return
         self.interrupted = why is Stop.CLOSE
         self._save_state(live=why is Stop.CLOSE)
-        self._release()
+        self.release()
         self._become(DownloadState.PAUSED)
 
     def _save_state(self, live: bool, placing: bool = False) -> None:
@@ -249,9 +250,12 @@ class Job:
             sentence = "The download ran into a defect of Sfumato; resume it to try again."
             self._fail(SfumatoError(ErrorKind.INTERNAL, sentence, repr(error)))
         finally:
-            self._release()
+            self.release()
 
     def _fail(self, error: SfumatoError) -> None:
+        if self._stop is Stop.CANCEL:
+            self.rest(Stop.CANCEL)
+            return
         self.error = error
         self._speed = 0.0
         self._save_state(live=False)
@@ -294,6 +298,15 @@ class Job:
                 self._fetched_before += fetch.bytes_fetched
                 self._fetch = None
         return {s.local: (s.file.size, s.hash.sha256) for s in fetch.files}
+
+    @property
+    def outstanding_bytes(self) -> int:
+        """Room on the disk that it still has to take."""
+        if self._unpacking is not None:
+            done, total = self._unpacking
+            return max(0, total - done)
+        fetch = self._fetch
+        return self._space_needed(fetch.bytes_done if fetch is not None else self._done_bytes)
 
     def _space_needed(self, there: int) -> int:
         unpacked = self.plan.variant.disk_bytes if self.plan.variant.archive else 0
@@ -360,6 +373,7 @@ class Job:
         target = plan.target_folder(root)
         if plan.purpose is Purpose.REPAIR:
             self._check_stop()
+            self._check_target(target)
             install.swap_files(self.work.model, target, list(files))
         else:
             result = self.work.model
@@ -380,6 +394,17 @@ class Job:
         self._folder = str(target)
         self.work.remove()
         self._become(DownloadState.DONE)
+
+    def _check_target(self, target: Path) -> None:
+        """Make sure that what is to be repaired is still there, and the same version."""
+        plan, origin = self.plan, origin_of(target)
+        if origin is None or (origin.repo, origin.revision) != (plan.repo, plan.revision):
+            raise SfumatoError(
+                ErrorKind.NOT_FOUND,
+                f"“{plan.title}” was deleted or replaced while it was being repaired; cancel this "
+                "download.",
+                f"{target}: {origin and origin.revision}",
+            )
 
     def _unpack(self) -> dict[str, tuple[int, str]]:
         source = self.work.model / self.plan.local_path(self.plan.variant.files[0])

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from gui import paths
 from gui.hub import sources
+from gui.hub.downloads import names
 from gui.hub.downloads.fetch import Backoff
 from gui.hub.downloads.job import Job, Stop, Surroundings, busy
 from gui.hub.downloads.origin import origin_of
@@ -183,27 +184,33 @@ class Downloads:
             job = self._jobs.get(plan.id)
             if job is not None and (job.running or job in self._queue):
                 return job.status()
-            work = WorkFolder(self.root, plan.id)
-            if work.is_locked():
-                raise busy(plan)
-            try:
-                work.save(plan)
-                job = Job(plan, self._around)
-                job.recall()
-                there = job.status().bytes_done
-            except OSError as error:
-                raise storage_error(error, work.path) from error
-            unpacked = plan.variant.disk_bytes if plan.variant.archive else 0
-            try:
-                check_space(self.root, plan.bytes_total - there + unpacked)
-            except SfumatoError:
-                if not there:
-                    work.remove()
-                raise
+            job = Job(plan, self._around)
+            self._prepare(job)
             self._enqueue(job)
             self._jobs[plan.id] = job
         self._pump()
         return job.status()
+
+    def _prepare(self, job: Job) -> None:
+        """Take the lock of a download, write its plan, and see whether there is room for it."""
+        work = job.work
+        try:
+            work.path.mkdir(parents=True, exist_ok=True)
+            job.claim()
+        except OSError as error:
+            raise storage_error(error, work.path) from error
+        try:
+            work.save(job.plan)
+            job.recall()
+            others = sum(other.outstanding_bytes for other in (*self._active, *self._queue))
+            check_space(self.root, job.outstanding_bytes, others)
+        except BaseException as error:
+            if not job.status().bytes_done:
+                work.remove()
+            job.release()
+            if isinstance(error, OSError):
+                raise storage_error(error, work.path) from error
+            raise
 
     # -- steering ------------------------------------------------------------------------------
 
@@ -230,6 +237,7 @@ class Downloads:
             if not job.work.path.is_dir():
                 del self._jobs[download]
                 raise _unknown(download)
+            job.claim()
             self._enqueue(job)
         self._pump()
         return job.status()
@@ -243,7 +251,10 @@ class Downloads:
                 self._queue.remove(job)
         if job.running:
             job.stop(why)
-            job.join(_STOP_SECONDS)
+            ended = job.join(_STOP_SECONDS)
+            over = job.state in (DownloadState.PAUSED, DownloadState.FAILED)
+            if why is Stop.CANCEL and ended and over:
+                job.rest(why)  # it was failing, or being paused, just then
         elif queued:
             job.rest(why)
         elif why is Stop.CANCEL and job.state is not DownloadState.DONE:
@@ -255,7 +266,6 @@ class Downloads:
         return job.status()
 
     def _enqueue(self, job: Job) -> None:
-        job.claim()
         job.state = DownloadState.QUEUED
         job.error = None
         self._queue.append(job)
@@ -362,10 +372,10 @@ class Downloads:
         """Take note of downloads that other processes left, and of those that went away."""
         folder = self.root / FOLDER
         try:
-            names = {entry.name for entry in folder.iterdir() if entry.is_dir()}
+            there = {entry.name for entry in folder.iterdir() if entry.is_dir()}
         except OSError:
-            names = set()
-        for name in sorted(names - set(self._jobs)):
+            there = set()
+        for name in sorted(there - set(self._jobs)):
             work = WorkFolder(self.root, name)
             plan = work.load()
             if plan is None or work.is_locked():
@@ -378,15 +388,24 @@ class Downloads:
             self._jobs[name] = job
         for name, job in list(self._jobs.items()):
             idle = job.state in (DownloadState.PAUSED, DownloadState.FAILED)
-            if idle and name not in names and not job.running and job not in self._queue:
+            if idle and name not in there and not job.running and job not in self._queue:
                 del self._jobs[name]
 
     def _free_target(self, repo: str, variant: str) -> str:
-        """Folder for a variant; another one's of the same repository is not overwritten."""
-        target = model_target(repo, variant)
+        """Folder for a variant; one that another has, or is to have, is not overwritten."""
+        target, own = model_target(repo, variant), download_id(repo, variant, Purpose.MODEL)
         origin = origin_of(self.root / target)
-        if origin is not None and (origin.repo, origin.variant) != (repo, variant):
-            target = f"{target}-{download_id(repo, variant, Purpose.MODEL)[-4:]}"
+        with self._lock:
+            self._scan()
+            promised = {
+                names.folded(job.plan.target)
+                for job in self._jobs.values()
+                if job.plan.id != own
+                and job.state not in (DownloadState.CANCELLED, DownloadState.DONE)
+            }
+        installed = origin is not None and (origin.repo, origin.variant) != (repo, variant)
+        if installed or names.folded(target) in promised:
+            target = f"{target}-{own[-4:]}"
         return target
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,6 +89,13 @@ def _holds_model(folder: Path) -> bool:
         return any(child.suffix in _PACKAGES for child in folder.iterdir())
     except OSError:
         return False
+
+
+def holds_packages(folder: Path) -> bool:
+    """Whether there is a Core ML package in a folder, however deep, or it is one itself."""
+    return folder.suffix in _PACKAGES or any(
+        name.endswith(_PACKAGES) for _, names, _ in os.walk(folder) for name in names
+    )
 
 
 def file_hashes(folder: Path) -> dict[str, tuple[str, ...]]:

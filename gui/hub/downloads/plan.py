@@ -186,6 +186,10 @@ class WorkFolder:
         except OSError:
             os.close(fd)
             raise
+        # Whoever had it may have removed the folder in the meantime: that lock guards nothing.
+        if os.fstat(fd).st_nlink == 0:
+            os.close(fd)
+            return None
         return fd
 
     def is_locked(self) -> bool:

@@ -65,11 +65,6 @@ class Known:
                 if candidate.stat().st_size == file.size:
                     return candidate
         return None
-        for candidate in (*self._installed.get(digest, ()), *(c / digest for c in self._caches)):
-            with contextlib.suppress(OSError):
-                if candidate.stat().st_size == file.size:
-                    return candidate
-        return None
 
 
 def _installed_files(models: Path) -> dict[str, list[Path]]:

@@ -52,8 +52,23 @@ def free_bytes(folder: Path) -> int:
     return 0
 
 
-def check_space(folder: Path, needed: int) -> None:
+def reading_error(error: OSError, path: Path) -> SfumatoError:
+    """A file that is there cannot be read."""
+    return SfumatoError(
+        ErrorKind.STORAGE,
+        f"“{path.name}” cannot be read; check the permissions of the models' folder, and that its "
+        "disk is connected.",
+        f"{path}: {error!r}",
+    )
+
+
+def check_space(folder: Path, needed: int, promised: int = 0) -> None:
     """Refuse work for which the disk has no room.
+
+    Args:
+        folder: on the disk in question; it need not exist.
+        needed: bytes that the work takes.
+        promised: bytes that other work under way will still take.
 
     Raises:
         SfumatoError: STORAGE, saying how much is needed and how much there is.
@@ -61,12 +76,14 @@ def check_space(folder: Path, needed: int) -> None:
     if needed <= 0:
         return
     free = free_bytes(folder)
-    if free < needed + SPARE_BYTES:
+    if free < needed + promised + SPARE_BYTES:
+        others = f" besides the {size_text(promised)} that other downloads still need"
+        room = f"{size_text(max(0, free - promised))} is free{others if promised else ''}"
         raise SfumatoError(
             ErrorKind.STORAGE,
-            f"This needs {size_text(needed)} of disk space, and {size_text(max(0, free))} is free; "
-            "free some space, then try again.",
-            f"{folder}: {needed} bytes needed, {free} free",
+            f"This needs {size_text(needed)} of disk space, and {room}; free some space, then try "
+            "again.",
+            f"{folder}: {needed} bytes needed, {promised} promised, {free} free",
         )
 
 
