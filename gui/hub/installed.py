@@ -6,8 +6,10 @@ A model's `sfumato.json` says where it came from (`extra["hub"]`) and the SHA-25
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +18,7 @@ from typing import TYPE_CHECKING
 from gui import paths
 from gui.coreml import sidecar as sidecars
 from gui.hub.downloads import names
-from gui.hub.downloads.origin import Origin, model_folders, origin_of
+from gui.hub.downloads.origin import Origin, holds_packages, model_folders, origin_of
 from gui.hub.downloads.plan import (
     FOLDER,
     Plan,
@@ -26,7 +28,7 @@ from gui.hub.downloads.plan import (
     download_id,
     local_path,
 )
-from gui.hub.downloads.storage import storage_error
+from gui.hub.downloads.storage import reading_error
 from gui.hub.types import DownloadStatus, FileProblem, InstalledModel, Orphan, Variant
 from gui.request import ErrorKind, SfumatoError
 
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from gui.hub.downloads import Downloads
 
 _PIECE = 1 << 20
+_LITTER = re.compile(r"\.removed-|\..*\.old-")
+"""What a model is called while it is deleted, or has made room for its successor."""
 
 
 def _plan_of(origin: Origin, target: str) -> Plan:
@@ -163,8 +167,12 @@ def _problem(
                 digest.update(data)
                 count += len(data)
                 on_bytes(count)
+    except FileNotFoundError:
+        return "missing"
     except OSError as error:
-        raise storage_error(error, path) from error
+        if error.errno == errno.EIO:
+            return "hash"  # a worn-out place of the disk: of no more use than wrong bytes
+        raise reading_error(error, path) from error
     return "" if digest.hexdigest() == expected else "hash"
 
 
@@ -272,18 +280,29 @@ def orphans(root: Path | None = None) -> tuple[Orphan, ...]:
         )
     models = set(model_folders(root))
     for top in _children(root):
-        if top.name.startswith(".") or top.suffix == ".partial":
-            continue
         if top in models or not top.is_dir():
             continue
         inner = [child for child in _children(top) if child.is_dir()]
-        if not any(child in models for child in inner):
-            found.append(Orphan(path=str(top), bytes=folder_bytes(top)))
-            continue
-        for child in inner:
-            if child not in models and not child.name.startswith("."):
-                found.append(Orphan(path=str(child), bytes=folder_bytes(child)))
+        owner = any(child in models or _is_litter(child) for child in inner)
+        found += [
+            Orphan(path=str(folder), bytes=folder_bytes(folder))
+            for folder in (inner if owner else [top])
+            if folder not in models and _is_leftover(folder)
+        ]
     return tuple(found)
+
+
+def _is_litter(folder: Path) -> bool:
+    """Whether a deletion or an exchange of folders was ended before it could tidy up."""
+    return bool(_LITTER.match(folder.name))
+
+
+def _is_leftover(folder: Path) -> bool:
+    """Not what a person may have put there: other hidden folders, models deeper down than the
+    library looks, or a conversion under way."""
+    if folder.name.startswith("."):
+        return _is_litter(folder)
+    return not folder.name.endswith(".partial") and not holds_packages(folder)
 
 
 def remove_orphan(root: Path, path: Path) -> None:
@@ -299,13 +318,26 @@ def remove_orphan(root: Path, path: Path) -> None:
             "This is not a leftover any more; look at the leftovers again.",
             str(path),
         )
+    delete(path)
+
+
+def delete(path: Path) -> None:
+    """Delete a leftover.
+
+    Raises:
+        SfumatoError: STORAGE where it cannot be deleted.
+    """
     try:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
             path.unlink()
     except OSError as error:
-        raise storage_error(error, path) from error
+        raise SfumatoError(
+            ErrorKind.STORAGE,
+            f"“{path.name}” cannot be deleted; check the permissions of its folder.",
+            f"{path}: {error!r}",
+        ) from error
 
 
 def disk_use(root: Path | None = None) -> int:

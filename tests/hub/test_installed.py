@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import errno
 import json
 import os
 import shutil
@@ -250,6 +252,20 @@ def test_variants_whose_names_fold_to_one_get_folders_of_their_own(start, models
     assert contents(second) == expected(repo, "a--b")
 
 
+def test_two_variants_under_way_at_once_never_take_the_same_folder(start, models):
+    repo = Repo("ada/fog", {"a/b/U.mlpackage/x": b"1" * 9000, "a--b/U.mlpackage/x": b"2" * 9000})
+    server, downloads, _ = start(repo)
+    server.fault("*", delay=0.3)
+    names = [
+        downloads.start(repo.id, repo.sha, variant_of(repo, variant)).id
+        for variant in ("a/b", "a--b")
+    ]
+    first, second = (Path(downloads.wait(name, 30).folder) for name in names)
+    assert contents(first) == expected(repo, "a/b")
+    assert contents(second) == expected(repo, "a--b")
+    assert sorted(installed_folders(models)) == sorted([first, second])
+
+
 # Verifying and repairing
 
 
@@ -336,6 +352,28 @@ def test_a_repair_that_fails_leaves_the_model_as_it_was(fog_installed):
     assert contents(folder) == before
 
 
+@pytest.mark.parametrize("fate", ["deleted", "updated"])
+def test_a_repair_puts_nothing_where_its_model_is_not_any_more(fog_installed, models, fate):
+    """While the files were fetched, the model was deleted, or another version took its place."""
+    server, downloads, _, folder = fog_installed
+    damage(folder)
+    server.fault("/cdn/*", bytes_per_second=2e6)
+    status = library.repair(downloads, None, folder)
+    assert status is not None
+    if fate == "deleted":
+        shutil.rmtree(folder.parent)
+    else:
+        sidecar = sidecars.read(folder)
+        assert sidecar is not None
+        sidecars.write(folder, dataclasses.replace(sidecar, source_revision="f" * 40))
+    before = contents(models / "ada--fog") if fate == "updated" else {}
+    status = downloads.wait(status.id, 30)
+    assert status.state is DownloadState.FAILED
+    assert status.error is not None and status.error.kind is ErrorKind.NOT_FOUND
+    assert contents(models / "ada--fog") == before
+    assert installed_folders(models) == ([folder] if before else [])
+
+
 def test_a_model_from_a_zip_is_repaired_from_the_zip(start):
     repo = Repo("ada/zips", {"m.zip": zipped("repaired", "top", "original")})
     _, downloads, _ = start(repo)
@@ -417,6 +455,66 @@ def test_leftovers_are_listed_and_removed_and_models_are_not(fog_installed, mode
         with pytest.raises(SfumatoError):
             library.remove_orphan(models, path)
     assert folder.is_dir()
+
+
+def test_what_a_person_keeps_in_the_models_folder_is_no_leftover(fog_installed, models):
+    """Models deeper than the library looks, single packages, a conversion under way."""
+    weight = "Unet.mlpackage/Data/weights/weight.bin"
+    for place in ("mine/sd/summer", ".", "ada--fog/old/kept", "ada--fog/new.partial"):
+        (models / place / weight).parent.mkdir(parents=True)
+        (models / place / weight).write_bytes(b"x")
+    assert library.orphans(models) == ()
+
+
+def test_what_a_deletion_left_half_way_is_a_leftover(fog_installed, models):
+    for name in (".removed-1234abcd", "ada--fog/.removed-1234abcd", "ada--fog/.model.old-12ab"):
+        (models / name / "Unet.mlpackage").mkdir(parents=True)
+    found = {Path(o.path).relative_to(models).as_posix() for o in library.orphans(models)}
+    assert found == {
+        ".removed-1234abcd", "ada--fog/.removed-1234abcd", "ada--fog/.model.old-12ab"
+    }  # fmt: skip
+
+
+def test_a_file_that_cannot_be_read_is_bad_and_the_rest_is_still_checked(
+    fog_installed, monkeypatch
+):
+    """A worn-out disk: reading one file fails."""
+    folder = fog_installed[3]
+    (folder / "Unet.mlpackage/Manifest.json").unlink()
+    true = Path.open
+
+    def opened(path: Path, *arguments: Any, **options: Any) -> Any:
+        if path == folder / WEIGHT:
+            raise OSError(errno.EIO, "Input/output error")
+        return true(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", opened)
+    assert library.verify(folder) == (
+        FileProblem(WEIGHT, "hash"),
+        FileProblem("Unet.mlpackage/Manifest.json", "missing"),
+    )
+
+
+def test_what_cannot_be_read_or_deleted_says_so(fog_installed, models, monkeypatch):
+    folder = fog_installed[3]
+
+    def denied(*_: Any, **__: Any) -> Any:
+        raise PermissionError(errno.EACCES, "denied")
+
+    (models / "ada--gone").mkdir()
+    monkeypatch.setattr(shutil, "rmtree", denied)
+    with pytest.raises(SfumatoError) as caught:
+        library.remove_orphan(models, models / "ada--gone")
+    assert caught.value.kind is ErrorKind.STORAGE
+    assert "deleted" in caught.value.message and "download" not in caught.value.message
+    true = Path.open
+    monkeypatch.setattr(
+        Path, "open", lambda p, *a, **k: denied() if p.suffix == ".bin" else true(p, *a, **k)
+    )
+    with pytest.raises(SfumatoError) as caught:
+        library.verify(folder)
+    assert caught.value.kind is ErrorKind.STORAGE
+    assert "read" in caught.value.message and "download" not in caught.value.message
 
 
 @pytest.fixture
