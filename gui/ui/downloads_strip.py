@@ -21,12 +21,11 @@ from gui.state.hub_types import DownloadState, DownloadStatus
 from gui.ui import hub_words
 from gui.ui.controls import ElidedLabel, icon_button, label
 from gui.ui.get_bar import PROGRESS_STEPS
+from gui.ui.questions import cancel_download
 
 if TYPE_CHECKING:
     from gui.state.downloads import DownloadList
 
-FLAT_PADDING = 8
-"""Of a button without a frame, whose words begin where the text above them begins."""
 MAX_ROWS = 3
 """More than this many scroll …"""
 MAX_SHARE = 0.28
@@ -61,9 +60,15 @@ class DownloadRow(QWidget):
         self.pause.clicked.connect(lambda: downloads.pause(self.download_id))
         self.resume.clicked.connect(lambda: downloads.resume(self.download_id))
         self.go_on.clicked.connect(lambda: downloads.resume(self.download_id))
-        self.cancel.clicked.connect(lambda: downloads.cancel(self.download_id))
-        self.discard.clicked.connect(lambda: downloads.cancel(self.download_id))
+        for button in (self.cancel, self.discard):
+            button.clicked.connect(self._give_up)
+        self._downloads = downloads
         self.set_status(status)
+
+    def _give_up(self) -> None:
+        status = self._downloads.status(self.download_id)
+        if status is not None:
+            cancel_download(self.window(), status, lambda: self._downloads.cancel(status.id))
 
     def _lay_out(self) -> None:
         self.name.setMinimumHeight(28)
@@ -74,7 +79,7 @@ class DownloadRow(QWidget):
             top.addWidget(button)
         self._choices = QWidget()
         row = QHBoxLayout(self._choices)
-        row.setContentsMargins(-FLAT_PADDING, 0, 0, 0)
+        row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(2)
         row.addWidget(self.go_on)
         row.addWidget(self.discard)

@@ -135,6 +135,10 @@ class HubDesk(QObject):
         self._workspace.models_panel.set_leftovers(leftovers_text(orphans))
         if self._asked_for_leftovers:
             self._asked_for_leftovers = False
+            if not orphans:
+                text = "Nothing is left over in the models folder."
+                self._workspace.canvas.banner.show_notice(text)
+                return
             dialog = LeftoversDialog(self._hub, orphans, self._workspace)
             dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
             self.leftovers = dialog

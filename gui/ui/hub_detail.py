@@ -27,6 +27,7 @@ from gui.ui.controls import label
 from gui.ui.get_bar import GetBar
 from gui.ui.hub_header import HubHeader
 from gui.ui.icons import icon
+from gui.ui.questions import cancel_download
 from gui.ui.variant_list import VariantFacts, VariantList
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ class HubDetail(QDialog):
         bar.get_requested.connect(self._get)
         bar.pause_requested.connect(lambda: self._with_download(hub.downloads.pause))
         bar.resume_requested.connect(lambda: self._with_download(hub.downloads.resume))
-        bar.cancel_requested.connect(lambda: self._with_download(hub.downloads.cancel))
+        bar.cancel_requested.connect(self._cancel)
         bar.use_requested.connect(self._use)
         bar.update_requested.connect(self._update)
         bar.close_button.clicked.connect(self.reject)
@@ -295,6 +296,12 @@ class HubDetail(QDialog):
         status = self._hub.downloads.of(self.repo, variant.id) if variant is not None else None
         if status is not None:
             act(status.id)
+
+    def _cancel(self) -> None:
+        variant, downloads = self.chosen, self._hub.downloads
+        status = downloads.of(self.repo, variant.id) if variant is not None else None
+        if status is not None:
+            cancel_download(self, status, lambda: downloads.cancel(status.id))
 
     def _update(self) -> None:
         variant = self.chosen

@@ -22,6 +22,7 @@ from gui.state import describe, desktop
 from gui.ui.controls import ElidedLabel, label
 from gui.ui.get_bar import PROGRESS_STEPS
 from gui.ui.hub_words import plural
+from gui.ui.questions import ask
 
 if TYPE_CHECKING:
     from gui.state.hub_state import HubState
@@ -123,7 +124,8 @@ class VerifyDialog(QDialog):
             self._repair()
         else:
             number = plural(len(problems), "file is", "files are")
-            self._say(f"{number} not as the Hub has them.", problems_text(problems))
+            them = "it" if len(problems) == 1 else "them"
+            self._say(f"{number} not as the Hub has {them}.", problems_text(problems))
             self.repair_button.show()
             self.repair_button.setDefault(True)
             self.repair_button.setFocus()
@@ -193,7 +195,8 @@ class LibraryActions(QObject):
 
     def update(self, entry: ModelEntry) -> QMessageBox:
         """Ask, then fetch the newer revision; only files that changed are fetched."""
-        return self._ask(
+        return ask(
+            self._window,
             f"Update “{entry.name}”?",
             "The newer revision takes the place of this one. Files that have not changed are "
             "not fetched again.",
@@ -211,25 +214,13 @@ class LibraryActions(QObject):
         """Ask, then move the model's files to the Trash."""
         size = describe.bytes_text(entry.bytes) if entry.bytes else "Its space"
         again = " You can get it again from the Hub." if entry.repo else ""
-        return self._ask(
+        return ask(
+            self._window,
             f"Move “{entry.name}” to the Trash?",
             f"{size} will be free once the Trash is emptied.{again}",
             "Move to Trash",
             lambda: self._studio.models.move_to_trash(Path(entry.folder)),
         )
-
-    def _ask(self, question: str, text: str, word: str, deed: Callable[[], object]) -> QMessageBox:
-        box = QMessageBox(self._window)
-        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        box.setWindowModality(Qt.WindowModality.WindowModal)
-        box.setTextFormat(Qt.TextFormat.PlainText)
-        box.setText(question)
-        box.setInformativeText(text)
-        yes = box.addButton(word, QMessageBox.ButtonRole.AcceptRole)
-        box.setDefaultButton(box.addButton(QMessageBox.StandardButton.Cancel))
-        yes.clicked.connect(lambda *_: deed())
-        box.open()
-        return box
 
     @staticmethod
     def _open(dialog: VerifyDialog) -> VerifyDialog:

@@ -9,7 +9,7 @@ from typing import Any
 
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QScrollBar, QWidget
+from PySide6.QtWidgets import QMessageBox, QScrollBar, QWidget
 from pytestqt.qtbot import QtBot
 
 from gui import paths
@@ -67,6 +67,15 @@ def reading_from_the_hub(read: Callable[[ModelEntry], ModelEntry]) -> Callable[.
 def click(widget: Any) -> None:
     assert widget.isVisible() and widget.isEnabled(), widget.text()
     QTest.mouseClick(widget, LEFT)
+
+
+def answer_question(window: QWidget, text: str) -> str:
+    """Press a button of the question over a window; what was asked."""
+    [box] = [b for b in window.findChildren(QMessageBox) if b.isVisible()]
+    button = next(b for b in box.buttons() if b.text().replace("&", "") == text)
+    asked = f"{box.text()} {box.informativeText()}"
+    click(button)
+    return asked
 
 
 def click_row(view: Any, row: int) -> None:

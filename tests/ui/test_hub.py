@@ -17,6 +17,7 @@ from gui.state.hub_catalogue import PAGES_AT_ONCE
 from tests.support import fake_hub
 from tests.support.fake_hub import FakeHub
 from tests.support.hub_window import (
+    answer_question,
     click,
     focusable,
     ids,
@@ -120,6 +121,7 @@ def test_pause_go_on_and_cancel(workspace, panel, hub, qtbot):
     click(sheet.bar.main)
     qtbot.waitUntil(lambda: sheet.bar.pause.isVisible())
     click(sheet.bar.cancel)
+    answer_question(sheet, "Give Up")
     qtbot.waitUntil(lambda: not sheet.bar.bar.isVisible())
     assert hub.downloads == {}
     assert sheet.bar.main.isVisible() and sheet.bar.main.text() == "Get"

@@ -14,7 +14,13 @@ from gui.hub.types import Account, DownloadState
 from gui.request import ErrorKind, SfumatoError
 from gui.state import desktop
 from tests.support.fake_hub import FakeHub
-from tests.support.hub_window import click, install, reading_from_the_hub, some_models
+from tests.support.hub_window import (
+    answer_question,
+    click,
+    install,
+    reading_from_the_hub,
+    some_models,
+)
 from tests.ui.conftest import read_by_name
 
 REPO = "apple/coreml-model-0"
@@ -91,6 +97,11 @@ def test_pause_go_on_and_cancel(workspace, strip, hub, qtbot):
     click(row.resume)
     qtbot.waitUntil(row.pause.isVisible)
     click(row.cancel)
+    asked = answer_question(workspace.window(), "Keep")
+    assert "The 800 MB that are here already will be deleted." in asked
+    assert strip.rows() == [row]
+    click(row.cancel)
+    answer_question(workspace.window(), "Give Up")
     qtbot.waitUntil(lambda: strip.rows() == [])
     assert hub.downloads == {}
 
@@ -116,6 +127,7 @@ def test_several_downloads_each_have_their_own_buttons(workspace, strip, hub, qt
     hub.progress(one, 0.1)
     hub.progress(two, 0.9)
     assert (first.bar.value(), second.bar.value()) == (100, 900)
+    hub.progress(two, 0.01)  # so little that nothing is asked
     click(second.cancel)
     qtbot.waitUntil(lambda: strip.rows() == [first])
     assert list(hub.downloads) == [one]
@@ -175,6 +187,7 @@ def test_the_next_start_offers_to_go_on(interrupted, workspace, strip, hub, qtbo
         qtbot.waitUntil(row.pause.isVisible)
         assert hub.downloads[interrupted.id].state is DownloadState.FETCHING
     else:
+        answer_question(workspace.window(), "Give Up")
         qtbot.waitUntil(lambda: not strip.isVisible())
         assert hub.downloads == {}
 

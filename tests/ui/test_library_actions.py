@@ -120,7 +120,7 @@ def test_bad_files_are_named_and_repaired(workspace, entry, hub, qtbot):
     choose(workspace, entry, "Verify Files…")
     sheet = sheet_of(workspace, VerifyDialog, qtbot)
     qtbot.waitUntil(sheet.repair_button.isVisible)
-    assert "1 file is not" in sheet.title.whole_text()
+    assert sheet.title.whole_text() == "1 file is not as the Hub has it."
     assert "“unet.mlpackage/weight.bin” has other contents" in sheet.text.text()
     click(sheet.repair_button)
     qtbot.waitUntil(lambda: sheet.title.whole_text().startswith("Repaired"))
@@ -333,3 +333,10 @@ def test_the_sheets_name_their_controls(leftovers, workspace, entry, hub, qtbot)
     QApplication.processEvents()
     assert sheet.windowModality() == Qt.WindowModality.WindowModal
     sheet.reject()
+
+
+def test_without_leftovers_that_is_said(workspace, qtbot):
+    workspace.models_panel.leftovers_requested.emit()
+    banner = workspace.canvas.banner
+    qtbot.waitUntil(lambda: "Nothing is left over" in banner.statement.text())
+    assert workspace.hub_desk.leftovers is None
