@@ -190,6 +190,9 @@ class ConvertClient:
                 child.log_file("convert"),
                 self._environment,
             )
+            if self._abandoned:  # meanwhile, when there was no process to end yet
+                self.close()
+                raise ChildLost(SfumatoError(ErrorKind.ENGINE, "The converter was stopped."))
         return self._child
 
 

@@ -292,9 +292,10 @@ class TestWords:
         assert text == "Stable Diffusion XL · 2.8 billion weights · 2.00 GB"
 
 
-def test_the_desktop_follows_a_conversion(qtbot, state, make):
+def test_the_desktop_follows_a_conversion(qtbot, state, make, monkeypatch):
     from tests.state.test_presence import Desktop, FakeStudio
 
+    monkeypatch.setattr(presence, "_is_in_front", lambda: False)
     studio, desktop = FakeStudio(), Desktop()
     bound = presence.Presence(studio, desktop, convert=state)  # type: ignore[arg-type]
     with qtbot.waitSignal(state.finished, timeout=15000):
@@ -331,3 +332,23 @@ def test_a_model_named_on_the_hub_is_fetched_by_the_hub_process(
     request = state.with_origin(ConvertRequest(looked[0].path, str(tmp_path / "made")))
     assert (request.source_repo, len(request.source_revision)) == ("maker/dreams", 40)
     assert looked[0].name == "dreams" and not state.fetching
+
+
+def test_a_conversion_stopped_while_its_process_starts_does_not_run_on(
+    make: Callable[..., ConvertRequest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gui.convert import client as module
+
+    client = module.ConvertClient()
+    start = module.ChildProcess
+
+    def slow_start(*arguments: object) -> object:
+        process = start(*arguments)  # type: ignore[arg-type]
+        client.abandon()  # as the window's thread does when it pauses or closes just then
+        return process
+
+    monkeypatch.setattr(module, "ChildProcess", slow_start)
+    request = make("sleep=1")
+    ended = client.convert(request, lambda _: None, lambda: False)
+    assert ended.report is None and ended.error is not None
+    assert client.pid is None
