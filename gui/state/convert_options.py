@@ -35,7 +35,7 @@ ATTENTIONS = (
 )
 
 COMPRESSIONS = (
-    (Compression.NONE, "None (16-bit)", "Exactly the source's quality."),
+    (Compression.NONE, "None (16-bit)", "Exactly the source’s quality."),
     (Compression.PALETTE_8, "8-bit palette", "Half the size; no difference to be seen."),
     (Compression.LINEAR_8, "8-bit linear", "Half the size, and the quickest to make."),
     (Compression.PALETTE_6, "6-bit palette", "Well under half the size; details may differ."),
@@ -218,7 +218,10 @@ def is_checkpoint(path: str) -> bool:
     """Whether a file or folder is something to convert rather than to use: a safetensors file, or
     a folder as diffusers saves one."""
     file = Path(path)
-    return file.suffix.lower() == ".safetensors" or (file / "model_index.json").is_file()
+    try:
+        return file.suffix.lower() == ".safetensors" or (file / "model_index.json").is_file()
+    except OSError:  # a folder closed to us
+        return False
 
 
 def checkpoint_in(folder: str) -> str:

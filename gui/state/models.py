@@ -185,7 +185,7 @@ def marks_of(entries: list[ModelEntry]) -> list[str]:
             found = [words(entries[k]) for k in alike]
             if all(found) and len(set(found)) == len(found):
                 for k, text in zip(alike, found, strict=True):
-                    marks[k] = text
+                    marks[k] = "" if text == entries[k].name else text
                 break
     return marks
 

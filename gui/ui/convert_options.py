@@ -156,7 +156,7 @@ class ConvertOptions(QWidget):
         recommended.addWidget(self.reason, 1)
         form = _form()
         form.addRow(_caption("Name:"), self.name)
-        form.addRow(_caption("For this Mac:"), recommended)
+        form.addRow(_caption("Suggested:"), recommended)
         form.addRow(_caption("Made for:"), _helped(self.attention, self.attention_help))
         form.addRow(_caption("Picture size:"), self.sizes)
         form.addRow(_caption("Compression:"), _helped(self.compression, self.compression_help))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QEvent, QMimeData, QModelIndex, QPoint, QSize, Qt, Signal
-from PySide6.QtGui import QDragEnterEvent, QDropEvent, QGuiApplication, QResizeEvent
+from PySide6.QtGui import QDragEnterEvent, QDropEvent, QGuiApplication, QMouseEvent, QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QFrame,
@@ -136,6 +136,16 @@ def _hub_rows(entry: ModelEntry) -> list[tuple[str, str]]:
     return rows
 
 
+class CardList(QListView):
+    """The cards.  A click for the menu chooses no model: choosing one is using it."""
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        if event.button() == Qt.MouseButton.LeftButton:
+            super().mousePressEvent(event)
+        else:
+            event.accept()
+
+
 class ModelsPanel(QFrame):
     """Bound to a `ModelLibrary` and to the Hub; folders and addresses can be dropped on it.
 
@@ -168,7 +178,7 @@ class ModelsPanel(QFrame):
         )
         """Words and deeds that a model's menu offers besides the panel's own."""
         self._current = models.entries()[0].folder
-        self.list = QListView()
+        self.list = CardList()
         self.list.setModel(models)
         self.list.setItemDelegate(ModelCardDelegate(self.list))
         self.list.setAccessibleName("Installed models")

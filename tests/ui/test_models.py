@@ -239,3 +239,14 @@ def test_hidden_folders_hold_no_models(home):
     for name in (".downloads/half", "maker--fine/.old", "maker--fine/split"):
         (root / name / "unet.mlpackage").mkdir(parents=True)
     assert installed_folders(root) == [root / "maker--fine/split"]
+
+
+def test_a_click_for_the_menu_chooses_no_model(installed, workspace, qtbot):
+    before = workspace.studio.model
+    view = workspace.models_panel.list
+    row = workspace.studio.models.row_of(entry_named(workspace, "split").folder)
+    at = view.visualRect(workspace.studio.models.index(row)).center()
+    QTest.mouseClick(view.viewport(), Qt.MouseButton.RightButton, pos=at)
+    assert workspace.studio.model == before
+    choose(workspace, "split", qtbot)
+    assert workspace.studio.model.folder.name == "split"
