@@ -6,9 +6,8 @@ Answers are remembered, so that what was seen once can be looked at again withou
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote
 
 from gui import paths
@@ -19,7 +18,7 @@ from gui.hub.listing import passes
 from gui.hub.memory import Memory
 from gui.hub.references import parse_reference
 from gui.hub.search import Place, remembered, search_page
-from gui.hub.session import endpoint_or_default, get_bytes, get_json
+from gui.hub.session import accept, endpoint_or_default, get_bytes, get_json
 from gui.hub.types import (
     Account,
     ModelSummary,
@@ -34,8 +33,6 @@ __all__ = ["Card", "Catalog", "parse_reference", "passes"]
 
 MAX_FILES = 200_000
 """Files of a repository that are listed; no model has nearly as many."""
-
-T = TypeVar("T")
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -54,7 +51,6 @@ class Catalog:
     ) -> None:
         self.endpoint = endpoint_or_default(endpoint)
         self.token = token
-        self._refused: str | None = None
         self._memory = Memory(cache if cache is not None else paths.cache_dir() / "Hub")
 
     def close(self) -> None:
@@ -62,30 +58,12 @@ class Catalog:
 
     def _get(self, path: str, what: str, **params: str | list[str]) -> tuple[Any, str]:
         url = path if "://" in path else f"{self.endpoint}{path}"
-        return self._with_token(
-            lambda token: get_json(
-                url, endpoint=self.endpoint, token=token, what=what, params=params or None
-            )
+        return get_json(
+            url, endpoint=self.endpoint, token=self.token, what=what, params=params or None
         )
 
     def _bytes(self, url: str, limit: int, what: str) -> bytes:
-        return self._with_token(
-            lambda token: get_bytes(
-                url, endpoint=self.endpoint, token=token, limit=limit, what=what
-            )
-        )
-
-    def _with_token(self, ask: Callable[[str | None], T]) -> T:
-        """Ask with the token; without it where the Hub does not accept it (any more): nearly all
-        there is to see is public, and an old token must not hide it."""
-        token = self.token if self.token != self._refused else None
-        try:
-            return ask(token)
-        except BadTokenError:
-            if token is None:
-                raise
-            self._refused = token
-            return ask(None)
+        return get_bytes(url, endpoint=self.endpoint, token=self.token, limit=limit, what=what)
 
     # Search
 
@@ -100,9 +78,7 @@ class Catalog:
         """
         place = Place.parse(cursor, self.endpoint)
         try:
-            models, following = self._with_token(
-                lambda token: search_page(query, place, self.endpoint, token)
-            )
+            models, following = search_page(query, place, self.endpoint, self.token)
         except SfumatoError as error:
             if error.kind is not ErrorKind.NETWORK:
                 raise
@@ -267,8 +243,9 @@ class Catalog:
             return Account()
         try:
             data, _ = get_json(
-                f"{self.endpoint}/api/whoami-v2", endpoint=self.endpoint, token=self.token, what=""
-            )
+                f"{self.endpoint}/api/whoami-v2",
+                endpoint=self.endpoint, token=self.token, what="", strict=True,
+            )  # fmt: skip
         except SfumatoError as error:
             if error.kind in (ErrorKind.ACCESS, ErrorKind.NOT_FOUND):
                 return Account(problem=BadTokenError().message)
@@ -276,6 +253,7 @@ class Catalog:
         name = data.get("name") if isinstance(data, dict) else None
         if not isinstance(name, str) or not name:
             raise _nonsense("", data)
+        accept(self.token, self.endpoint)
         return Account(signed_in=True, name=name)
 
 

@@ -46,7 +46,7 @@ def translate(error: BaseException, what: str) -> SfumatoError:
     for one in _chain(error):
         if isinstance(one, SfumatoError):
             return one
-        if _is_bad_token(one):
+        if is_bad_token(one):
             return BadTokenError(_detail(error))
         for judge in (_about_repositories, _about_status, _about_connections, _about_disk):
             found = judge(one, name)
@@ -184,8 +184,10 @@ def _gated(error: BaseException, name: str) -> str:
     )
 
 
-def _is_bad_token(error: BaseException) -> bool:
+def is_bad_token(error: BaseException) -> bool:
     """Whether the Hub's 401 is about the token, and not about what was asked for."""
+    if isinstance(error, BadTokenError):
+        return True
     response = getattr(error, "response", None)
     if isinstance(error, hub.RepositoryNotFoundError) or not isinstance(response, httpx2.Response):
         return False

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import httpx2
 from huggingface_hub import constants
+from huggingface_hub.errors import GatedRepoError
 from huggingface_hub.utils import (
     build_hf_headers,
     get_session,
@@ -21,7 +22,14 @@ from huggingface_hub.utils import (
 from huggingface_hub.utils._http import default_client_factory
 
 from gui import __version__
-from gui.hub.errors import captive_portal, retry_after, too_many_requests, translate
+from gui.hub.errors import (
+    BadTokenError,
+    captive_portal,
+    is_bad_token,
+    retry_after,
+    too_many_requests,
+    translate,
+)
 
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 20.0
@@ -35,6 +43,8 @@ _SHORT_PAUSE = 3.0
 """Seconds of a Retry-After that we wait ourselves; above, the person is told."""
 _BUSY = (500, 502, 503, 504)
 _BROKEN = (httpx2.RemoteProtocolError, httpx2.ReadError)
+
+T = TypeVar("T")
 
 
 def _client() -> httpx2.Client:
@@ -92,6 +102,44 @@ def headers_for(url: str, endpoint: str, token: str | None) -> dict[str, str]:
     return build_hf_headers(token=trusted, library_name="sfumato", library_version=__version__)
 
 
+# Tokens that the Hub does not know (any more).  Nearly all there is to see and to get is public,
+# and an old token must not stand in the way: what it was sent with is asked again without it.
+
+_refused: set[tuple[str, str]] = set()
+"""Endpoint and token."""
+
+
+def usable(token: str | None, endpoint: str) -> str | None:
+    """`token`, or None where this Hub has said that it does not know it."""
+    return token if token and (endpoint, token) not in _refused else None
+
+
+def accept(token: str, endpoint: str) -> None:
+    """The Hub does know a token."""
+    _refused.discard((endpoint, token))
+
+
+def with_token(token: str | None, endpoint: str, ask: Callable[[str | None], T]) -> T:
+    """`ask` with the token; without it where the Hub does not know it.
+
+    Raises:
+        BadTokenError: the Hub does not know it, and what was asked for is not for everyone.
+        Exception: whatever else `ask` raises.
+    """
+    token = usable(token, endpoint)
+    try:
+        return ask(token)
+    except Exception as error:
+        if token is None or not is_bad_token(error):
+            raise
+        refusal = error
+    _refused.add((endpoint, token))
+    try:
+        return ask(None)
+    except GatedRepoError:
+        raise BadTokenError(repr(refusal)) from refusal
+
+
 def get_json(
     url: str,
     *,
@@ -99,19 +147,23 @@ def get_json(
     token: str | None,
     what: str,
     params: Mapping[str, str | Sequence[str]] | None = None,
+    strict: bool = False,
 ) -> tuple[Any, str]:
     """A JSON answer of the Hub, and the address of the next page (empty: none).
 
     Args:
         what: what it is about, for the sentence of an error.
+        strict: whether a token that the Hub does not know is an error.
 
     Raises:
         SfumatoError: NETWORK, ACCESS, NOT_FOUND.
     """
+
+    def ask(token: str | None) -> httpx2.Response:
+        return _get(url, headers_for(url, endpoint, token), params)
+
     try:
-        response = _get(url, headers_for(url, endpoint, token), params)
-        if len(response.content) > MAX_JSON:
-            raise captive_portal(f"{len(response.content)} bytes from {url}")
+        response = ask(token) if strict else with_token(token, endpoint, ask)
         kind = response.headers.get("Content-Type", "")
         if "json" not in kind:
             raise captive_portal(f"{kind} from {response.url}")
@@ -134,7 +186,7 @@ def _get(
     for attempt in range(_RETRIES + 1):
         last = attempt == _RETRIES
         try:
-            response = get_session().get(url, headers=headers, params=params)  # type: ignore[arg-type]
+            response = _read(url, headers, params)
         except _BROKEN:
             if last:
                 raise
@@ -155,6 +207,29 @@ def _get(
     raise AssertionError("unreachable")
 
 
+def _read(
+    url: str, headers: dict[str, str], params: Mapping[str, str | Sequence[str]] | None
+) -> httpx2.Response:
+    """An answer with its body, which must not be longer than `MAX_JSON`."""
+    with get_session().stream("GET", url, headers=headers, params=params) as response:  # type: ignore[arg-type]
+        body = _body(response, MAX_JSON + 1)
+        if len(body) > MAX_JSON:
+            raise captive_portal(f"more than {MAX_JSON} bytes from {url}")
+        # As `Response.read` leaves it.
+        response._content = body
+        return response
+
+
+def _body(response: httpx2.Response, limit: int) -> bytes:
+    """The body, or its first `limit` bytes."""
+    data = bytearray()
+    for chunk in response.iter_bytes():
+        data += chunk
+        if len(data) >= limit:
+            break
+    return bytes(data[:limit])
+
+
 def get_bytes(url: str, *, endpoint: str, token: str | None, limit: int, what: str) -> bytes:
     """Contents of a file, at most `limit` bytes of it.
 
@@ -163,12 +238,10 @@ def get_bytes(url: str, *, endpoint: str, token: str | None, limit: int, what: s
     """
     try:
         with stream(url, endpoint=endpoint, token=token) as response:
-            data = bytearray()
-            for chunk in response.iter_bytes():
-                data += chunk
-                if len(data) >= limit:
-                    break
-            return bytes(data[:limit])
+            kind = response.headers.get("Content-Type", "")
+            if "html" in kind:  # the Hub calls every text plain
+                raise captive_portal(f"{kind} from {response.url}")
+            return _body(response, limit)
     except Exception as error:
         raise translate(error, what) from error
 
@@ -182,7 +255,17 @@ def stream(
     Raises:
         huggingface_hub.errors.HfHubHTTPError, httpx2.HTTPError: see `gui.hub.errors.translate`.
     """
-    wanted = {**headers_for(url, endpoint, token), **(headers or {})}
+    with ExitStack() as stack:
+        yield with_token(
+            token, endpoint, lambda t: stack.enter_context(_stream(url, endpoint, t, headers or {}))
+        )
+
+
+@contextmanager
+def _stream(
+    url: str, endpoint: str, token: str | None, headers: Mapping[str, str]
+) -> Iterator[httpx2.Response]:
+    wanted = {**headers_for(url, endpoint, token), **headers}
     with get_session().stream("GET", url, headers=wanted) as response:
         if response.status_code >= 400:
             response.read()

@@ -16,7 +16,7 @@ from gui.hub.catalog import Catalog
 from gui.hub.types import SearchQuery, Sort
 from gui.request import ErrorKind, SfumatoError
 from tests.support.hub_repo import Repo
-from tests.support.hub_repos import apple_v1_5, crowd
+from tests.support.hub_repos import apple_v1_5, apple_v1_5_palettized, crowd
 from tests.support.hub_server import HubServer
 
 Start = Callable[..., HubServer]
@@ -127,6 +127,35 @@ def test_a_captive_portal_is_named(hub_server: Start) -> None:
             ErrorKind.NETWORK,
         )
         assert failure(lambda: Catalog(server.endpoint).tree("a/b")).kind is ErrorKind.NETWORK
+
+
+def test_a_sign_in_page_is_not_remembered_as_card_or_picture(
+    hub_server: Start, tmp_path: Path
+) -> None:
+    server = hub_server([apple_v1_5_palettized()])
+    catalog = Catalog(server.endpoint)
+    model = catalog.summary("apple/coreml-stable-diffusion-v1-5-palettized")
+    server.fault(html=True)
+    for act in (
+        lambda: catalog.card(model.id, model.revision),
+        lambda: catalog.picture(model, tmp_path),
+    ):
+        assert "sign-in page" in failure(act).message
+    server.faults.clear()
+    assert catalog.card(model.id, model.revision).description.startswith("The same")
+    assert catalog.picture(model, tmp_path) is not None
+
+
+def test_an_answer_without_end_is_not_read_to_it(
+    hub_server: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = hub_server(crowd(5))
+    monkeypatch.setattr(session, "MAX_JSON", 2**20)
+    server.fault(body=b" " * 2**26)
+    assert failure(lambda: Catalog(server.endpoint).search(SearchQuery())).kind is ErrorKind.NETWORK
+    server.close()
+    (request,) = server.log
+    assert request.sent < 2**25
 
 
 def test_a_redirect_to_nowhere(hub_server: Start) -> None:

@@ -72,6 +72,13 @@ def test_a_token_opens_a_gated_repository(hub_server: Start) -> None:
     assert opened.notes == ()
 
 
+def test_an_expired_token_stops_no_look_into_files(hub_server: Start) -> None:
+    server = hub_server([hub_repos.starter()])
+    found = details(Catalog(server.endpoint, "hf_expired"), "sfumato/fog-starter", M2)
+    assert found.probed and found.notes == ()
+    assert [r for r in server.log if r.status == 401]
+
+
 def test_a_card_that_fails_is_done_without(hub_server: Start) -> None:
     repo = hub_repos.apple_xl()
     server = hub_server([repo])

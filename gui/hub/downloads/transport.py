@@ -95,8 +95,8 @@ class Transport:
 
     @property
     def anonymous(self) -> bool:
-        """Whether nobody is signed in."""
-        return not self._token()
+        """Whether nobody is signed in, or with a token that the Hub does not know."""
+        return session.usable(self._token(), self._endpoint) is None
 
     @contextlib.contextmanager
     def open(
@@ -118,18 +118,34 @@ class Transport:
             httpx2.HTTPError: no connection, or it broke.
         """
         url = self._url(file.path)
-        headers = session.headers_for(url, self._endpoint, self._token())
-        # Compressed bytes have another length, and cannot be continued.
-        headers["Accept-Encoding"] = "identity"
+        span = ""
         ranged = not whole and (start, end) != (0, file.size)
         if ranged:
-            headers["Range"] = f"bytes={start}-{end - 1}"
+            span = f"bytes={start}-{end - 1}"
         else:
             start, end = 0, file.size
         session.prepare()
-        with get_session().stream("GET", url, headers=headers) as response:
+        with contextlib.ExitStack() as stack:
+            response = session.with_token(
+                self._token(),
+                self._endpoint,
+                lambda token: stack.enter_context(self._answer(url, span, token)),
+            )
             self._check(response, file, start, ranged)
             yield Stretch(response, start, end)
+
+    @contextlib.contextmanager
+    def _answer(self, url: str, span: str, token: str | None) -> Iterator[httpx2.Response]:
+        headers = session.headers_for(url, self._endpoint, token)
+        # Compressed bytes have another length, and cannot be continued.
+        headers["Accept-Encoding"] = "identity"
+        if span:
+            headers["Range"] = span
+        with get_session().stream("GET", url, headers=headers) as response:
+            if response.status_code == 401:
+                response.read()
+                hf_raise_for_status(response)
+            yield response
 
     def _url(self, path: str) -> str:
         return hf_hub_url(self._repo, path, revision=self._revision, endpoint=self._endpoint)
