@@ -6,6 +6,7 @@ import argparse
 import getpass
 import json
 import re
+import shlex
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -34,19 +35,21 @@ def add_parser(commands: Any) -> None:
     show.add_argument("repo", metavar="REPO", help="owner/name, or its address on the Hub")
     show.add_argument("--revision", default="", metavar="REV", help="default: the newest")
     show.add_argument("--quick", action="store_true", help="judge by names and sizes alone")
-    get = _add(inner, "get", _get, "download a model; an interrupted download goes on")
+    get = _add(inner, "get", _get, "download a model, or go on with an interrupted download")
     get.add_argument("repo", metavar="REPO", help="owner/name, or its address on the Hub")
     get.add_argument("--variant", default="", metavar="ID",
                      help="as `show` lists them; default: the recommended one")  # fmt: skip
     get.add_argument("--revision", default="", metavar="REV", help="default: the newest")
     get.add_argument("--quiet", action="store_true", help="no progress")
-    listing = _add(inner, "list", _list, "list installed models and unfinished downloads")
+    listing = _add(inner, "list", _list, "list models, unfinished downloads, kept checkpoints")
     listing.add_argument("--updates", action="store_true", help="ask the Hub for newer ones")
     verify = _add(inner, "verify", _verify, "compare a model's files with what the Hub has")
     _model_arguments(verify, several=True)
     verify.add_argument("--repair", action="store_true", help="fetch bad files again")
     verify.add_argument("--quiet", action="store_true", help="no progress")
-    remove = _add(inner, "remove", _remove, "delete an installed model or unfinished download")
+    remove = _add(
+        inner, "remove", _remove, "delete a model, unfinished download or kept checkpoint"
+    )
     _model_arguments(remove)
     remove.add_argument("--yes", "-y", action="store_true", help="do not ask")
     _add(inner, "login", _login, "keep an access token, typed or piped in, in the keychain")
@@ -68,7 +71,8 @@ def _model_arguments(parser: argparse.ArgumentParser, *, several: bool = False) 
     more: dict[str, Any] = {"nargs": "?", "default": ""} if several else {}
     text = "owner/name, or the model's folder" + ("; default: all" if several else "")
     parser.add_argument("model", metavar="MODEL", help=text, **more)
-    parser.add_argument("--variant", default="", metavar="ID", help="where there are several")
+    parser.add_argument("--variant", default="", metavar="ID",
+                        help="which one, where several are installed; see `list`")  # fmt: skip
 
 
 # Search
@@ -77,16 +81,24 @@ def _model_arguments(parser: argparse.ArgumentParser, *, several: bool = False) 
 def _search_parser(commands: Any) -> None:
     parser = _add(commands, "search", _search, "find models on the Hub")
     add = parser.add_argument
-    add("text", nargs="*", metavar="WORD", help="words of the name; default: all models")
-    add("--author", default="", help="for example apple or coreml-community")
+    add(
+        "text",
+        nargs="*",
+        metavar="WORD",
+        help="words of the name, or owner/name, or an address on the Hub; default: all models",
+    )
+    add("--author", default="", metavar="NAME", help="for example apple or coreml-community")
     add("--sort", choices=[s.value for s in Sort], default="likes", help="default: likes")
     add("--family", action="append", default=[],
         choices=[f.value for f in Family if f != "unknown"],
-        help="may be given several times; so may the next three")  # fmt: skip
-    add("--kind", action="append", default=[], choices=[k.value for k in ModelKind])
+        help="this and the next three may be given several times")  # fmt: skip
+    add("--kind", action="append", default=[], choices=[k.value for k in ModelKind],
+        help="what it is for")  # fmt: skip
     add("--attention", action="append", default=[],
-        choices=[a.value for a in Attention if a != "unknown"])  # fmt: skip
-    add("--compression", action="append", default=[], choices=["none", "palette", "linear"])
+        choices=[a.value for a in Attention if a != "unknown"],
+        help="original suits the GPU, the split ones the Neural Engine")  # fmt: skip
+    add("--compression", action="append", default=[], choices=["none", "palette", "linear"],
+        help="how the UNet's weights are stored")  # fmt: skip
     add("--max-size", type=_size, default=0, metavar="SIZE", help="of the download, e.g. 2.5GB")
     add("--fits", action="store_true", help="only what runs on this machine")
     add("--licence", "--license", default="", metavar="TAG", help="e.g. creativeml-openrail-m")
@@ -125,14 +137,17 @@ def _search(options: argparse.Namespace) -> int:
     from gui import cli_models_text as words
     from gui.cli_models_hub import results
 
-    query = _query(options)
     found = []
-    stale = ""
-    for model, seen in results(_catalog(), query, options.limit):
+    said: list[str] = []
+
+    def on_stale(fetched: str) -> None:
+        if not said:
+            when = f"of {fetched[:10]}" if fetched else "from before"
+            said.append(f"The Hub cannot be reached; only results {when} are known.")
+            _say(said[0])
+
+    for model in results(_catalog(), _query(options), options.limit, on_stale):
         found.append(model)
-        if seen and not stale:
-            stale = seen
-            _say(f"The Hub cannot be reached; these are results of {seen[:10]}.")
         if not options.json:
             print(words.result_line(model), flush=True)
     if options.json:
@@ -158,23 +173,26 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _get(options: argparse.Namespace) -> int:
-    from gui.cli_models_hub import details_at, fetch
+    from gui.cli_models_hub import details_at, fetch, half_fetched
 
     catalog = _catalog()
     progress = _progress(options)
     progress.text(f"asking the Hub for {options.repo}")
     found = details_at(catalog, options.repo, options.revision)
     chosen = found.variant(options.variant) if options.variant else found.recommended
+    # The verdict does not know what is on the disk already of the room that it asks for.
+    going_on = half_fetched(found) if chosen is None and not options.variant else None
+    chosen = chosen or going_on
     progress.clear()
     if chosen is None:
         raise _no_variant(found, options.variant)
-    if chosen.verdict.level == "no" and chosen.verdict.reasons:
+    if chosen.verdict.level == "no" and chosen.verdict.reasons and not going_on:
         _say(chosen.verdict.reasons[0])
     again = f"sfumato models get {found.summary.id}"
     if options.variant:
-        again += f" --variant '{options.variant}'"
+        again += f" --variant {shlex.quote(options.variant)}"
     if options.revision:
-        again += f" --revision {options.revision}"
+        again += f" --revision {shlex.quote(options.revision)}"
     status = fetch(
         lambda downloads: downloads.start(
             found.summary.id, found.revision, chosen, title=found.summary.name, about=found
@@ -207,19 +225,24 @@ def _no_variant(found: Any, variant: str) -> SfumatoError:
 def _list(options: argparse.Namespace) -> int:
     from gui import cli_models_text as words
     from gui.cli_models_hub import library, updates
+    from gui.hub.kept import kept_sources
 
     models, unfinished = library()
+    kept = [source for source in kept_sources() if source.checkpoint]
     newer = updates(_catalog(), models) if options.updates else {}
     if options.json:
         rows = [{**m.to_json(), **({"update": newer[m.folder]} if m.folder in newer else {})}
                 for m in models]  # fmt: skip
-        data = {"models": rows, "downloads": [d.to_json() for d in unfinished]}
+        data = {"models": rows, "downloads": [d.to_json() for d in unfinished],
+                "checkpoints": [source.to_json() for source in kept]}  # fmt: skip
         print(json.dumps(data, indent=1, ensure_ascii=False))
         return 0
     for model in models:
         print(words.installed_line(model, newer.get(model.folder, "")))
     for status in unfinished:
         print(words.unfinished_line(status))
+    for source in kept:
+        print(words.checkpoint_line(source))
     if not models and not unfinished:
         _say("No model is installed yet; find one with `sfumato models search`.")
     return 0

@@ -24,6 +24,7 @@ from gui.hub.installed import (
     update_available,
     verify,
 )
+from gui.hub.kept import kept_sources
 from gui.hub.machine import this_machine
 from gui.hub.types import (
     DownloadState,
@@ -31,8 +32,10 @@ from gui.hub.types import (
     FileProblem,
     InstalledModel,
     ModelSummary,
+    Orphan,
     RepoDetails,
     SearchQuery,
+    Variant,
 )
 from gui.request import ErrorKind, SfumatoError
 
@@ -43,35 +46,48 @@ _TICK = 0.2
 _READERS = 4
 """File lists that are read at a time where a filter needs them."""
 _MAX_EXAMINED = 1000
+_MAX_PAGES = 100
+"""Some may be empty."""
 
 
 # Search
 
 
-def results(catalog: Catalog, query: SearchQuery, limit: int) -> Iterator[tuple[ModelSummary, str]]:
-    """Results that pass the filters, and when they are from (empty: now).
+def results(
+    catalog: Catalog, query: SearchQuery, limit: int, on_stale: Callable[[str], None]
+) -> Iterator[ModelSummary]:
+    """Results that pass the filters.
+
+    Args:
+        on_stale: told, for each page, when it was fetched (ISO 8601; empty: not known) if the Hub
+            cannot be reached.
 
     Raises:
         SfumatoError: NETWORK, ACCESS.
     """
     if repo := parse_reference(query.text):  # found even where nothing tags it as a model
         try:
-            yield catalog.summary(repo), ""
+            found = catalog.summary(repo)
+            if found.remembered:
+                on_stale("")
+            yield found
             return
         except SfumatoError as error:
             if error.kind is not ErrorKind.NOT_FOUND or "://" in query.text:
                 raise
     cursor, given, examined = "", 0, 0
-    while given < limit and examined < _MAX_EXAMINED:
+    for _ in range(_MAX_PAGES):
         page = catalog.search(query, cursor)
+        if page.stale:
+            on_stale(page.stale)
         for model in _passing(catalog, query, page.models):
-            yield model, page.stale
+            yield model
             given += 1
             if given == limit:
                 return
         examined += len(page.models)
         cursor = page.cursor
-        if not cursor:
+        if not cursor or examined >= _MAX_EXAMINED:
             return
 
 
@@ -168,6 +184,13 @@ def fetch(
     )
 
 
+def half_fetched(found: RepoDetails) -> Variant | None:
+    """The variant of a repository of which part is on the disk, if it is one only."""
+    repo = found.summary.id
+    begun = [found.variant(status.variant) for status in unfinished() if status.repo == repo]
+    return begun[0] if len(begun) == 1 else None
+
+
 def unfinished() -> tuple[DownloadStatus, ...]:
     with Downloads() as downloads:
         return downloads.all()
@@ -221,10 +244,9 @@ def chosen_models(model: str, variant: str = "", *, or_all: bool = False) -> lis
 
 
 def _named(text: str, variant: str, models: list[InstalledModel]) -> InstalledModel:
-    folder = Path(text).expanduser().absolute()
     repo = parse_reference(text)
     for model in models:
-        if Path(model.folder) == folder or (folder.exists() and folder.samefile(model.folder)):
+        if _is_same(text, model.folder):
             return model
     found = [m for m in models if m.repo == repo and variant in ("", m.variant)]
     if len(found) == 1:
@@ -238,6 +260,15 @@ def _named(text: str, variant: str, models: list[InstalledModel]) -> InstalledMo
     raise SfumatoError(
         ErrorKind.BAD_REQUEST, f"Several variants of {text} are installed; add --variant: {names}."
     )
+
+
+def _is_same(text: str, folder: str) -> bool:
+    """Whether what was typed is the path of a folder."""
+    try:
+        typed = Path(text).expanduser().absolute()
+        return typed == Path(folder) or typed.samefile(folder)
+    except (OSError, RuntimeError, ValueError):  # no such file, no such home, no such name
+        return False
 
 
 def verify_model(model: InstalledModel, progress: Progress) -> tuple[FileProblem, ...]:
@@ -270,7 +301,7 @@ def repair_model(
 
 
 def to_remove(text: str, variant: str) -> tuple[Path, str, int]:
-    """Folder, name and size of what was named: a model, or an unfinished download.
+    """Folder, name and size of what was named: a model, unfinished download or kept checkpoint.
 
     Raises:
         SfumatoError: NOT_FOUND, BAD_REQUEST.
@@ -281,12 +312,21 @@ def to_remove(text: str, variant: str) -> tuple[Path, str, int]:
     except SfumatoError as error:
         repo = parse_reference(text)
         left = [d for d in downloads if d.repo == repo and variant in ("", d.variant)]
+        if not left and not variant and (kept := _kept_source(text)):
+            return Path(kept.path), f"the checkpoint of {kept.repo}", kept.bytes
         if error.kind is not ErrorKind.NOT_FOUND or len(left) != 1:
             raise
         folder = paths.models_dir() / ".downloads" / left[0].id
         return folder, f"the unfinished download of {repo}", left[0].bytes_done
     folder = Path(model.folder)
     return folder, model.repo or folder.name, model.bytes
+
+
+def _kept_source(text: str) -> Orphan | None:
+    """A checkpoint kept for conversion, by its repository or its folder."""
+    folder, repo = str(Path(text).expanduser().absolute()), parse_reference(text)
+    checkpoints = [source for source in kept_sources() if source.checkpoint]
+    return next((s for s in checkpoints if s.path == folder or s.repo == repo), None)
 
 
 def delete(folder: Path) -> None:

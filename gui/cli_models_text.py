@@ -11,6 +11,7 @@ from gui.hub.types import (
     InstalledModel,
     Level,
     ModelSummary,
+    Orphan,
     RepoDetails,
     Variant,
 )
@@ -88,7 +89,8 @@ def download_text(status: DownloadStatus) -> str:
     if status.state is DownloadState.QUEUED:
         return "waiting"
     if status.state is DownloadState.WAITING:
-        return f"no connection, trying again in {describe.duration_text(status.retry_in)}"
+        why = status.error.message.partition(";")[0].rstrip(".") if status.error else "no answer"
+        return f"{why}; trying again in {describe.duration_text(status.retry_in)}"
     if status.state is DownloadState.UNPACKING:
         return "unpacking"
     if status.state is DownloadState.VERIFYING:
@@ -115,6 +117,12 @@ def unfinished_line(status: DownloadStatus) -> str:
     done, total = describe.bytes_text(status.bytes_done), describe.bytes_text(status.bytes_total)
     name = f"{status.repo}  {status.variant}"
     return _clean(f"{name:<70} unfinished: {done} of {total}")
+
+
+def checkpoint_line(source: Orphan) -> str:
+    """One checkpoint kept for conversion."""
+    name = f"{source.repo}  checkpoint kept for conversion"
+    return _clean(f"{name:<70} {describe.bytes_text(source.bytes):>9}  {source.path}")
 
 
 def _clean(text: str) -> str:

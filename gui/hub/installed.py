@@ -305,22 +305,6 @@ def _is_leftover(folder: Path) -> bool:
     return not folder.name.endswith(".partial") and not holds_packages(folder)
 
 
-def remove_orphan(root: Path, path: Path) -> None:
-    """Delete something that `orphans` listed.
-
-    Raises:
-        SfumatoError: BAD_REQUEST for anything else; STORAGE where it cannot be deleted.
-    """
-    listed = {Path(orphan.path) for orphan in orphans(root)}
-    if path not in listed:
-        raise SfumatoError(
-            ErrorKind.BAD_REQUEST,
-            "This is not a leftover any more; look at the leftovers again.",
-            str(path),
-        )
-    delete(path)
-
-
 def delete(path: Path) -> None:
     """Delete a leftover.
 

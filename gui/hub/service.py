@@ -337,14 +337,14 @@ class Service:
         return repair(self._the_downloads(), self._the_catalog(), Path(str(message["folder"])))
 
     def _orphans(self, _message: dict[str, Any]) -> Any:
-        from gui.hub.installed import orphans
+        from gui.hub.kept import leftovers
 
-        return orphans(paths.models_dir())
+        return leftovers(paths.models_dir())
 
     def _remove_orphan(self, message: dict[str, Any]) -> None:
-        from gui.hub.installed import remove_orphan
+        from gui.hub.kept import remove_leftover
 
-        remove_orphan(paths.models_dir(), Path(str(message["path"])))
+        remove_leftover(Path(str(message["path"])), paths.models_dir())
 
     def _updates(self, _message: dict[str, Any]) -> dict[str, str]:
         from gui.hub.installed import installed, update_available

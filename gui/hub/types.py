@@ -86,6 +86,8 @@ class ModelSummary(Record):
     """Of the whole repository; 0: not stated."""
     picture_url: str = ""
     """Of a picture in the model card or repository; empty: none known yet."""
+    remembered: str = ""
+    """Why the Hub could not be asked, one sentence, where this is what it said before."""
 
     @property
     def author(self) -> str:
@@ -333,14 +335,17 @@ class InstalledModel(Record):
 
 @dataclass(frozen=True)
 class Orphan(Record):
-    """Something in the models folder that belongs to no model and no live download."""
+    """Something that belongs to no model and no live download, in the models folder or the caches.
+    """
 
     path: str
     bytes: int
     repo: str = ""
     """Repository it was to become, where that can be told."""
     download: str = ""
-    """Id of a download that can go on from it; empty: only rubbish."""
+    """Id of a download that can go on from it; empty: only rubbish, or a checkpoint."""
+    checkpoint: bool = False
+    """Fetched whole to be converted, and kept for the next conversion."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Leftovers in the models folder: unfinished downloads to go on with, and mere rubbish."""
+"""Leftovers: unfinished downloads to go on with, mere rubbish, checkpoints that were converted."""
 
 from __future__ import annotations
 
@@ -26,9 +26,12 @@ if TYPE_CHECKING:
 
 def leftovers_text(orphans: list[Orphan]) -> str:
     """``Recover 3.10 GB of downloads…``; empty where there is nothing."""
-    size = sum(orphan.bytes for orphan in orphans)
     if not orphans:
         return ""
+    size = sum(orphan.bytes for orphan in orphans if not orphan.checkpoint)
+    if all(orphan.checkpoint for orphan in orphans):
+        kept = sum(orphan.bytes for orphan in orphans)
+        return f"Checkpoints kept for conversion · {describe.bytes_text(kept)}…"
     if any(orphan.download for orphan in orphans):
         return f"Recover {describe.bytes_text(size)} of downloads…"
     return f"Clear {describe.bytes_text(size)} of leftovers…"
@@ -46,6 +49,8 @@ class OrphanRow(QFrame):
         self.orphan = orphan
         name = orphan.repo or Path(orphan.path).name
         kind = "Unfinished download" if orphan.download else "Belongs to no model"
+        if orphan.checkpoint:
+            kind = "Checkpoint kept for conversion"
         self.name = ElidedLabel(name, "statement")
         facts = ElidedLabel(f"{describe.bytes_text(orphan.bytes)} · {kind}", "small")
         self.resume = QPushButton("Go On")
@@ -70,7 +75,7 @@ class OrphanRow(QFrame):
 
 
 class LeftoversDialog(QDialog):
-    """Lists what lies in the models folder and belongs to no model.
+    """Lists what takes room and belongs to no model.
 
     Args:
         hub: knows the leftovers.
@@ -108,7 +113,7 @@ class LeftoversDialog(QDialog):
         column = QVBoxLayout(self)
         column.setContentsMargins(20, 18, 20, 16)
         column.setSpacing(10)
-        column.addWidget(label("Leftovers in the models folder", "heading"))
+        column.addWidget(label("Leftovers", "heading"))
         column.addWidget(self.text)
         column.addWidget(scroll, 1)
         column.addLayout(foot)
@@ -133,13 +138,21 @@ class LeftoversDialog(QDialog):
         self._sum_up()
 
     def _sum_up(self) -> None:
-        size = describe.bytes_text(sum(row.orphan.bytes for row in self.rows))
-        self.text.setText(
-            f"{size} lie here from downloads that were never finished. What you delete is gone; "
-            "it can be fetched again from the Hub."
-            if self.rows
-            else "There is nothing left over."
-        )
+        kept = sum(row.orphan.bytes for row in self.rows if row.orphan.checkpoint)
+        rest = sum(row.orphan.bytes for row in self.rows if not row.orphan.checkpoint)
+        parts = []
+        if rest or not kept:
+            parts.append(
+                f"{describe.bytes_text(rest)} lie in the models folder from downloads that were "
+                "never finished."
+            )
+        if kept:
+            parts.append(
+                f"{describe.bytes_text(kept)} are checkpoints, kept so that converting again need "
+                "not fetch them."
+            )
+        parts.append("What you delete is gone; it can be fetched again from the Hub.")
+        self.text.setText(" ".join(parts) if self.rows else "There is nothing left over.")
         self.remove_all.setEnabled(bool(self.rows))
 
     def _resume(self, orphan: Orphan) -> None:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -238,6 +239,50 @@ def test_ctrl_c_keeps_what_was_fetched_and_says_how_to_go_on(cli: Cli, server: H
     assert cli.data("list")["downloads"] == []
 
 
+def test_what_is_half_there_goes_on_where_the_whole_would_not_fit(
+    cli: Cli, server: HubServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The verdict counts the whole download against the free disk; part of it is there."""
+    from gui import cli as program
+    from gui import cli_models_hub
+
+    slow = server.fault("/cdn/*", bytes_per_second=400_000)
+    process = cli.start("models", "get", STARTER_REPO)
+    deadline = time.monotonic() + 60
+    while server.sent(f"{STARTER_REPO}/packages") < 3_000_000 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    server.faults.remove(slow)
+    for name in ("SFUMATO_HOME", "HF_HOME", "HF_ENDPOINT"):
+        monkeypatch.setenv(name, cli.environment[name])
+    full = replace(cli_models_hub.this_machine(), free_disk_bytes=17_000_000)
+    monkeypatch.setattr(cli_models_hub, "this_machine", lambda: full)
+    assert program.main(["models", "get", STARTER_REPO, "--quiet"]) == 0
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    assert contents(Path(printed.out.strip())) == STARTER_FILES
+    assert program.main(["models", "remove", STARTER_REPO, "--yes"]) == 0
+    assert program.main(["models", "get", STARTER_REPO]) == 1
+    assert "free on disk" in capsys.readouterr().err
+
+
+def test_checkpoints_kept_for_conversion_are_listed_and_removed(cli: Cli) -> None:
+    kept = cli.home / "cache" / "Sources" / "ada--fog"
+    kept.mkdir(parents=True)
+    (kept / "unet.safetensors").write_bytes(os.urandom(300_000))
+    (kept / ".sfumato-source.json").write_text('{"repo": "ada/fog", "revision": "abc"}')
+    (found,) = cli.data("list")["checkpoints"]
+    assert (found["repo"], found["path"]) == ("ada/fog", str(kept))
+    assert found["bytes"] >= 300_000
+    line = cli.good("list")
+    assert "ada/fog" in line and "checkpoint kept for conversion" in line and "30" in line
+    assert cli("remove", "ada/mist", "--yes").returncode == 1
+    assert cli("remove", "ada/fog").returncode == 1 and kept.is_dir()
+    assert cli.good("remove", "ada/fog", "--yes").strip() == str(kept)
+    assert not kept.exists()
+
+
 def test_progress_on_a_terminal(cli: Cli, server: HubServer) -> None:
     server.fault("/cdn/*", bytes_per_second=4_000_000)
     ours, theirs = pty.openpty()
@@ -286,7 +331,7 @@ def test_verify_repair_remove(cli: Cli, server: HubServer) -> None:
     assert done.returncode == 1 and "--yes" in done.stderr and folder.is_dir()
     assert cli.good("remove", STARTER_REPO, "--yes").strip() == str(folder)
     assert not folder.exists() and not folder.parent.exists()
-    assert cli.data("list") == {"models": [], "downloads": []}
+    assert cli.data("list") == {"models": [], "downloads": [], "checkpoints": []}
 
 
 def test_only_what_was_named_is_removed(cli: Cli, server: HubServer) -> None:

@@ -20,6 +20,7 @@ from gui.coreml import sidecar as sidecars
 from gui.coreml.inspect import inspect_model, load_sidecar
 from gui.coreml.model import Family
 from gui.hub import installed as library
+from gui.hub import kept
 from gui.hub.catalog import Catalog
 from gui.hub.downloads import Downloads, install, job
 from gui.hub.types import DownloadState, DownloadStatus, FileProblem
@@ -33,6 +34,7 @@ from tests.support.hub_downloads import (
     contents,
     expected,
     random_bytes,
+    tree_of,
     variant_of,
 )
 from tests.support.hub_repo import Repo
@@ -448,13 +450,39 @@ def test_leftovers_are_listed_and_removed_and_models_are_not(fog_installed, mode
     assert found["old-123"].bytes >= 10_000
     assert found["old-123"].download == ""
     for orphan in found.values():
-        library.remove_orphan(models, Path(orphan.path))
+        kept.remove_leftover(Path(orphan.path), models)
     assert library.orphans(models) == ()
     assert installed_folders(models) == [folder]
     for path in (folder, models, Path("/etc")):
         with pytest.raises(SfumatoError):
-            library.remove_orphan(models, path)
+            kept.remove_leftover(path, models)
     assert folder.is_dir()
+
+
+def test_checkpoints_kept_for_conversion_are_listed_and_removed(start, models, home):
+    repo = Repo(
+        "ada/source",
+        {"model_index.json": "{}", "unet/model.safetensors": random_bytes(400_000)},
+    )
+    _, downloads, _ = start(repo)
+    status = downloads.wait(downloads.start_source(repo.id, repo.sha, tree_of(repo)).id, 30)
+    folder = Path(status.folder)
+    fresh, stale = folder.with_name(".ada--mist.1a2b3c4d"), folder.with_name(".ada--dew.1a2b3c4d")
+    for place in (fresh, stale):  # one is being copied from another disk, one was given up
+        place.mkdir()
+    os.utime(stale, (0, 0))
+    one, other = kept.leftovers(models)
+    assert (one.path, one.checkpoint) == (str(stale), False)
+    assert (other.path, other.repo, other.checkpoint) == (str(folder), "ada/source", True)
+    assert other.bytes >= 400_000
+    with pytest.raises(SfumatoError):
+        kept.remove_leftover(home / "cache", models)
+    for path in (stale, folder):
+        kept.remove_leftover(path, models)
+    assert kept.leftovers(models) == ()
+    assert sorted(folder.parent.iterdir()) == [fresh]
+    again = downloads.wait(downloads.start_source(repo.id, repo.sha, tree_of(repo)).id, 30)
+    assert again.bytes_fetched == 400_002, "what was deleted is not taken to be there"
 
 
 def test_what_a_person_keeps_in_the_models_folder_is_no_leftover(fog_installed, models):
@@ -504,7 +532,7 @@ def test_what_cannot_be_read_or_deleted_says_so(fog_installed, models, monkeypat
     (models / "ada--gone").mkdir()
     monkeypatch.setattr(shutil, "rmtree", denied)
     with pytest.raises(SfumatoError) as caught:
-        library.remove_orphan(models, models / "ada--gone")
+        kept.remove_leftover(models / "ada--gone", models)
     assert caught.value.kind is ErrorKind.STORAGE
     assert "deleted" in caught.value.message and "download" not in caught.value.message
     true = Path.open

@@ -14,6 +14,7 @@ from gui import paths
 from gui.hub.types import DownloadState, FileProblem, Orphan
 from gui.request import ErrorKind, SfumatoError
 from gui.state import desktop
+from gui.ui.controls import ElidedLabel
 from gui.ui.library_actions import VerifyDialog, problems_text
 from tests.support.fake_hub import FakeHub
 from tests.support.hub_window import click, install, reading_from_the_hub, some_models
@@ -340,3 +341,23 @@ def test_without_leftovers_that_is_said(workspace, qtbot):
     banner = workspace.canvas.banner
     qtbot.waitUntil(lambda: "Nothing is left over" in banner.statement.text())
     assert workspace.hub_desk.leftovers is None
+
+
+def test_checkpoints_kept_for_conversion_have_a_place_and_a_button(home, hub, workspace, qtbot):
+    """They show without having to be rubbish, say what they are for, and can be deleted."""
+    hub.orphans = [Orphan("/caches/ada--fog", 4_300_000_000, "ada/fog", checkpoint=True)]
+    panel = workspace.models_panel
+    click(panel.segments.buttons[1])
+    click(panel.segments.buttons[0])
+    qtbot.waitUntil(panel.leftovers.isVisible)
+    assert panel.leftovers.text() == "Checkpoints kept for conversion · 4.30 GB…"
+    dialog = open_leftovers(workspace, qtbot)
+    assert "4.30 GB are checkpoints" in dialog.text.text()
+    assert "never finished" not in dialog.text.text()
+    (row,) = dialog.rows
+    assert not row.resume.isVisible()
+    facts = [one.whole_text() for one in row.findChildren(ElidedLabel)]
+    assert facts == ["ada/fog", "4.30 GB · Checkpoint kept for conversion"]
+    click(row.remove)
+    qtbot.waitUntil(lambda: hub.orphans == [] and dialog.rows == [])
+    assert dialog.text.text() == "There is nothing left over."

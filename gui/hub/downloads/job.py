@@ -21,7 +21,7 @@ from gui.hub.downloads.reuse import Known, clone_or_copy
 from gui.hub.downloads.storage import check_space, storage_error
 from gui.hub.downloads.transport import Transport
 from gui.hub.downloads.workers import Workers
-from gui.hub.types import DownloadState, DownloadStatus
+from gui.hub.types import DownloadState, DownloadStatus, RemoteFile
 from gui.request import ErrorKind, SfumatoError
 
 TICK_SECONDS = 0.1
@@ -133,6 +133,12 @@ class Job:
             error=error,
             interrupted=self.interrupted and self.state is DownloadState.PAUSED,
         )
+
+    def was_there(self) -> None:
+        """Nothing had to be done: what it would fetch is in its place."""
+        self._folder = str(self.plan.target_folder(self._around.root))
+        self._done_bytes, self._done_files = self.plan.bytes_total, len(self.plan.variant.files)
+        self._become(DownloadState.DONE)
 
     def _become(self, state: DownloadState) -> None:
         if state is not self.state:
@@ -315,8 +321,6 @@ class Job:
     def _reuse(self, journal: Journal) -> None:
         """Take files that this machine has already, from elsewhere."""
         known = Known(self.plan.repo, self._around.root)
-        if not known:
-            return
         for file in self.plan.variant.files:
             self._check_stop()
             local = self.plan.local_path(file)
@@ -324,7 +328,7 @@ class Job:
             target = self.work.model / local
             if journal.written(key).total or not file.size:
                 continue
-            found = known.find(file)
+            found = known.find(file) or self._of_older_source(file)
             if found is None:
                 continue
             try:
@@ -334,6 +338,15 @@ class Job:
             except OSError:
                 continue  # fetched instead, which words a full disk properly
         self._check_stop()
+
+    def _of_older_source(self, file: RemoteFile) -> Path | None:
+        """The same file of an older revision of a kept checkpoint, perhaps; to be verified."""
+        target = self.plan.target_folder(self._around.root)
+        there = target / self.plan.local_path(file)
+        if self.plan.purpose is Purpose.SOURCE and fetched_source(target):
+            with contextlib.suppress(OSError):
+                return there if there.stat().st_size == file.size else None
+        return None
 
     def _watch(self, fetch: Fetch) -> None:
         """Report while the workers fetch, until all is there and sound.

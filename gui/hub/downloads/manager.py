@@ -14,7 +14,7 @@ from gui.hub import sources
 from gui.hub.downloads import names
 from gui.hub.downloads.fetch import Backoff
 from gui.hub.downloads.job import Job, Stop, Surroundings, busy
-from gui.hub.downloads.origin import origin_of
+from gui.hub.downloads.origin import is_source_of, origin_of
 from gui.hub.downloads.plan import (
     FOLDER,
     About,
@@ -121,7 +121,8 @@ class Downloads:
         )
 
     def start_source(self, repo: str, revision: str, tree: RepoTree) -> DownloadStatus:
-        """Download a diffusers checkpoint (or a single-file one) to convert.
+        """Download a diffusers checkpoint (or a single-file one) to convert, unless it is kept here
+        from an earlier time.
 
         Raises:
             SfumatoError: as `start`; UNSUPPORTED where it holds nothing that can be converted.
@@ -131,17 +132,25 @@ class Downloads:
         variant = Variant(
             id="source", title="Checkpoint", files=files, download_bytes=size, disk_bytes=size
         )
-        return self.start_plan(
-            Plan(
-                id=download_id(repo, variant.id, Purpose.SOURCE),
-                repo=repo,
-                revision=revision,
-                title=repo.partition("/")[2] or repo,
-                purpose=Purpose.SOURCE,
-                variant=variant,
-                target=source_target(repo),
-            )
+        plan = Plan(
+            id=download_id(repo, variant.id, Purpose.SOURCE),
+            repo=repo,
+            revision=revision,
+            title=repo.partition("/")[2] or repo,
+            purpose=Purpose.SOURCE,
+            variant=variant,
+            target=source_target(repo),
         )
+        plan.check()
+        if not is_source_of(plan, plan.target_folder(self.root)):
+            return self.start_plan(plan)
+        with self._lock:
+            job = self._jobs.get(plan.id)
+            if job is not None and job.state.live:
+                return job.status()
+            job = self._jobs[plan.id] = Job(plan, self._around)
+        job.was_there()
+        return job.status()
 
     def start_repair(
         self,
@@ -385,6 +394,9 @@ class Downloads:
                 job.work.remove()
                 continue
             job.recall()
+            if job.state is DownloadState.FAILED and not job.status().bytes_done:
+                job.work.remove()  # there is nothing to go on from
+                continue
             self._jobs[name] = job
         for name, job in list(self._jobs.items()):
             idle = job.state in (DownloadState.PAUSED, DownloadState.FAILED)

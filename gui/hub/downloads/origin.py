@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gui.coreml import sidecar as sidecars
 from gui.coreml.sidecar import Sidecar
-from gui.hub.downloads.plan import local_path
+from gui.hub.downloads.plan import Plan, local_path
 from gui.hub.types import RemoteFile
 from gui.request import SfumatoError
 
@@ -119,3 +119,19 @@ def fetched_source(folder: Path) -> tuple[str, str] | None:
         return str(data["repo"]), str(data["revision"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def is_source_of(plan: Plan, folder: Path) -> bool:
+    """Whether a kept checkpoint is just what a plan would fetch, and its files have their sizes.
+
+    They were verified when they came; reading some gigabytes once more would take long.
+    """
+    if fetched_source(folder) != (plan.repo, plan.revision):
+        return False
+    try:
+        return all(
+            (folder / plan.local_path(file)).stat().st_size == file.size
+            for file in plan.variant.files
+        )
+    except OSError:
+        return False

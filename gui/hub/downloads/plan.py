@@ -125,8 +125,13 @@ def model_target(repo: str, variant: str) -> str:
     return f"{names.file_name(repo)}/{names.file_name('model' if name in ('', '.') else name)}"
 
 
+def sources_folder() -> Path:
+    """Where checkpoints to be converted are kept."""
+    return paths.cache_dir() / "Sources"
+
+
 def source_target(repo: str) -> str:
-    return str(paths.cache_dir() / "Sources" / names.file_name(repo))
+    return str(sources_folder() / names.file_name(repo))
 
 
 class WorkFolder:

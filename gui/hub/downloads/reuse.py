@@ -50,9 +50,6 @@ class Known:
             ]
         self._installed = _installed_files(models)
 
-    def __bool__(self) -> bool:
-        return bool(self._caches or self._installed)
-
     def find(self, file: RemoteFile) -> Path | None:
         """A file of that size which should have those contents; to be verified."""
         digest = digest_of(file)

@@ -1,0 +1,56 @@
+"""Checkpoints that were fetched to be converted, and all else that may be cleared away.
+
+A checkpoint stays in the caches after its conversion, so that converting again (another size,
+another compression) fetches nothing; it may be larger than the model made of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from pathlib import Path
+
+from gui import paths
+from gui.hub.downloads.origin import fetched_source
+from gui.hub.downloads.plan import sources_folder
+from gui.hub.installed import delete, folder_bytes, orphans
+from gui.hub.types import Orphan
+from gui.request import ErrorKind, SfumatoError
+
+_STALE_SECONDS = 3600
+"""A folder that nothing describes is being copied to its place, unless it is older than this."""
+
+
+def kept_sources() -> tuple[Orphan, ...]:
+    """Checkpoints kept for conversion, and what moving one into place left half-way."""
+    found = []
+    with contextlib.suppress(OSError):
+        for entry in sorted(sources_folder().iterdir()):
+            origin = None if entry.name.startswith(".") else fetched_source(entry)
+            if origin is None and time.time() - entry.lstat().st_mtime < _STALE_SECONDS:
+                continue
+            repo = origin[0] if origin else ""
+            found.append(
+                Orphan(str(entry), folder_bytes(entry), repo, checkpoint=origin is not None)
+            )
+    return tuple(found)
+
+
+def leftovers(root: Path | None = None) -> tuple[Orphan, ...]:
+    """`gui.hub.installed.orphans` of the models' folder, then `kept_sources`."""
+    return (*orphans(root), *kept_sources())
+
+
+def remove_leftover(path: Path, root: Path | None = None) -> None:
+    """Delete something that `leftovers` listed.
+
+    Raises:
+        SfumatoError: BAD_REQUEST for anything else; STORAGE where it cannot be deleted.
+    """
+    if path not in {Path(one.path) for one in leftovers(root or paths.models_dir())}:
+        raise SfumatoError(
+            ErrorKind.BAD_REQUEST,
+            "This is not a leftover any more; look at the leftovers again.",
+            str(path),
+        )
+    delete(path)
