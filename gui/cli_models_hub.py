@@ -324,9 +324,9 @@ def to_remove(text: str, variant: str) -> tuple[Path, str, int]:
 
 def _kept_source(text: str) -> Orphan | None:
     """A checkpoint kept for conversion, by its repository or its folder."""
-    folder, repo = str(Path(text).expanduser().absolute()), parse_reference(text)
+    repo = parse_reference(text)
     checkpoints = [source for source in kept_sources() if source.checkpoint]
-    return next((s for s in checkpoints if s.path == folder or s.repo == repo), None)
+    return next((s for s in checkpoints if _is_same(text, s.path) or s.repo == repo), None)
 
 
 def delete(folder: Path) -> None:

@@ -6,6 +6,7 @@ Answers are remembered, so that what was seen once can be looked at again withou
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -33,6 +34,9 @@ __all__ = ["Card", "Catalog", "parse_reference", "passes"]
 
 MAX_FILES = 200_000
 """Files of a repository that are listed; no model has nearly as many."""
+
+MAX_PAGES = 2000
+"""Of a list of files; the Hub puts up to a thousand on one."""
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -99,11 +103,11 @@ class Catalog:
 
     def _recall(self, query: SearchQuery, cursor: str, reason: SfumatoError) -> SearchPage | None:
         """Remembered results of this search, or of everything ever seen."""
-        known = self._memory.get("page", self._key(query, cursor))
+        known = self._memory.record(SearchPage, "page", self._key(query, cursor))
         if known is not None:
-            page = SearchPage.from_json(known[0])
+            page, seen = known
             more = page.cursor and self._memory.get("page", self._key(query, page.cursor))
-            return SearchPage(page.models, page.cursor if more else "", known[1], reason)
+            return SearchPage(page.models, page.cursor if more else "", seen, reason)
         if cursor:
             return None
         models, seen = self._memory.models()
@@ -121,7 +125,7 @@ class Catalog:
             known = self._memory.model(repo) if error.kind is ErrorKind.NETWORK else None
             if known is None:
                 raise
-            return known
+            return replace(known, remembered=error.message)
         found = listing.summary(data, self.endpoint)
         if found is None:
             raise _nonsense(repo, data)
@@ -146,9 +150,9 @@ class Catalog:
             if error.kind is not ErrorKind.NETWORK or known is None:
                 raise
             commit = str(known[0])
-        known = self._memory.get("tree", f"{repo}@{commit}")
-        if known is not None and isinstance(known[0], dict):
-            return RepoTree.from_json(known[0])
+        remembered_tree = self._memory.record(RepoTree, "tree", f"{repo}@{commit}")
+        if remembered_tree is not None:
+            return remembered_tree[0]
         tree = RepoTree(repo, commit, tuple(self._files(repo, commit)))
         self._memory.put("tree", f"{repo}@{commit}", tree.to_json())
         if revision != commit:
@@ -170,13 +174,14 @@ class Catalog:
         data, following = self._get(
             f"/api/models/{_quoted(repo)}/tree/{commit}", repo, recursive="true", expand="false"
         )
-        while True:
+        for _ in range(MAX_PAGES):
             if not isinstance(data, list):
                 raise _nonsense(repo, data)
             found.extend(listing.files(data))
             if not following or len(found) > MAX_FILES:
                 return found
             data, following = self._get(following, repo)
+        raise _nonsense(repo, f"more than {MAX_PAGES} pages of files")
 
     def card(self, repo: str, revision: str) -> Card:
         """What the model card says; empty where there is none.
@@ -184,9 +189,9 @@ class Catalog:
         Raises:
             SfumatoError: ACCESS, NETWORK (and not remembered).
         """
-        known = self._memory.get("card", f"{repo}@{revision}") if revision else None
+        known = self._memory.record(Card, "card", f"{repo}@{revision}") if revision else None
         if known is not None:
-            return Card.from_json(known[0])
+            return known[0]
         url = f"{self.endpoint}/{_quoted(repo)}/resolve/{quote(revision or 'main', safe='')}"
         try:
             data = self._bytes(f"{url}/README.md", MAX_CARD, repo)

@@ -66,6 +66,8 @@ def details(
             text: CardLike | None = card.result()
         except SfumatoError:
             text = None  # a card is nice to have
+    if summary.remembered:
+        notes = (f"This is what the Hub said before.  {summary.remembered}", *notes)
     return RepoDetails(
         summary=summary,
         revision=tree.revision,

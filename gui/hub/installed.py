@@ -231,7 +231,10 @@ def update_available(catalog: Catalog, model: InstalledModel) -> str:
     Raises:
         SfumatoError: the Hub cannot be asked.
     """
-    revision = catalog.summary(model.repo).revision
+    summary = catalog.summary(model.repo)
+    if summary.remembered:
+        raise SfumatoError(ErrorKind.NETWORK, summary.remembered)
+    revision = summary.revision
     if not revision or revision == model.revision:
         return ""
     origin = origin_of(Path(model.folder))

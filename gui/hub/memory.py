@@ -14,9 +14,12 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from gui.hub.types import ModelSummary
+from gui.records import Record
+
+R = TypeVar("R", bound=Record)
 
 MAX_MODELS = 20_000
 MAX_THINGS = 2_000
@@ -88,6 +91,13 @@ class Memory:
                 return json.loads(zlib.decompress(data)), _iso(seen)
         return None
 
+    def record(self, shape: type[R], kind: str, key: str) -> tuple[R, str] | None:
+        """As `get`, of a record; None also where another version of Sfumato put something else."""
+        known = self.get(kind, key)
+        with contextlib.suppress(ValueError):
+            return (shape.from_json(known[0]), known[1]) if known is not None else None
+        return None
+
     # The file
 
     def _rows(self, statement: str, *values: str) -> list[Any]:
@@ -102,6 +112,8 @@ class Memory:
                 try:
                     work(self._connected())
                     self._commit()
+                    return
+                except UnicodeEncodeError:  # half a character: no name anyone can ask for again
                     return
                 except (sqlite3.Error, OSError) as error:
                     if not self._give_up(error):

@@ -24,7 +24,7 @@ def parse_reference(text: str) -> str | None:
     Understands ``owner/name``, addresses of any page of a model on the Hub (or on HF_ENDPOINT),
     ``hf.co/…``, ``hf://…`` and ``git clone …``.
     """
-    text = text.strip().removeprefix("git clone").strip().strip("<>\"'“”")
+    text = text.strip().removeprefix("git clone").strip().strip("<>\"'“”").rstrip("/")
     if not text or len(text) > 2000 or any(c.isspace() for c in text):
         return None
     if text.startswith("hf://"):

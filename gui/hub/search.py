@@ -85,7 +85,8 @@ def search_page(
         data, following = get_json(url, endpoint=endpoint, token=token, what="", params=params)
         for model in _kept(query, place.stream, data, endpoint):
             found.setdefault(model.id, model)
-        place = Place(place.stream, following) if following else Place(place.stream + 1)
+        more = following and following != url  # else it would never end
+        place = Place(place.stream, following) if more else Place(place.stream + 1)
         if len(found) >= _ENOUGH:
             break
     return list(found.values()), place if place.stream < len(streams) else None
@@ -99,7 +100,8 @@ def _streams(query: SearchQuery) -> list[dict[str, str | list[str]]]:
     }  # fmt: skip
     if query.author:
         common["author"] = query.author
-    if words := query.text.strip():
+    # What a terminal could not decode is no text that a name could have.
+    if words := query.text.encode("utf-8", "replace").decode().strip():
         common["search"] = words
     core_ml = {**common, "filter": [_CORE_ML, *tags]}
     streams = [

@@ -69,7 +69,9 @@ def read_directory(probe: Probe, archive: RemoteFile) -> tuple[ZipEntry, ...]:
     if shift < 0 or count * _ENTRY.size > length:
         raise _bad(archive, "is damaged", f"directory of {length} at {offset}, end at {end}")
     place = end - length
-    if place >= start:
+    if not length:
+        directory = b""
+    elif place >= start:
         directory = tail[place - start : end - start]
     else:
         directory = probe.read(archive, place, length)

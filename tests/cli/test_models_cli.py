@@ -357,6 +357,31 @@ def test_updates(cli: Cli, server: HubServer) -> None:
     assert "update available" in cli.good("list", "--updates")
 
 
+# Offline, and odd names
+
+
+def test_what_is_only_remembered_says_so(cli: Cli, server: HubServer) -> None:
+    cli.good("get", STARTER_REPO)
+    assert "before" not in cli.good("show", STARTER_REPO)
+    cli.good("search")
+    server.close()
+    assert "This is what the Hub said before.  The Hub cannot" in cli.good("show", STARTER_REPO)
+    for words in (["zzz"], [STARTER_REPO], []):
+        done = cli("search", *words)
+        assert done.returncode == 0 and "cannot be reached" in done.stderr, words
+    done = cli("list", "--updates")
+    assert done.returncode == 1 and "cannot be reached" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["~nobody-here/x", "a" * 400, "", "/", "..", "ada/..", "日本/語"])
+def test_names_of_no_model_are_one_sentence(cli: Cli, name: str) -> None:
+    for command in (["verify"], ["remove", "--yes"], ["show"]):
+        if name or command != ["verify"]:
+            done = cli(*command, name)
+            assert done.returncode == 1 and done.stderr.count("\n") == 1, done.stderr
+            assert done.stderr.startswith("sfumato: ")
+
+
 # The account
 
 

@@ -7,12 +7,14 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from gui.hub import session
 from gui.hub.catalog import Catalog
+from gui.hub.memory import Memory
 from gui.hub.types import SearchQuery, Sort
 from gui.request import ErrorKind, SfumatoError
 from tests.support.hub_repo import Repo
@@ -69,7 +71,49 @@ def test_models_trees_and_cards_seen_before_can_be_looked_at_again(hub_server: S
     seen = (catalog.summary(repo), catalog.tree(repo), catalog.card(repo, server.repos[repo].sha))
     server.close()
     later = Catalog(server.endpoint)
-    assert (later.summary(repo), later.tree(repo), later.card(repo, seen[1].revision)) == seen
+    summary = later.summary(repo)
+    assert "cannot be reached" in summary.remembered and not seen[0].remembered
+    assert replace(summary, remembered="") == seen[0]
+    assert (later.tree(repo), later.card(repo, seen[1].revision)) == seen[1:]
+
+
+def test_what_another_version_remembered_is_asked_for_again(
+    hub_server: Start, tmp_path: Path
+) -> None:
+    server = hub_server([apple_v1_5()])
+    repo = "apple/coreml-stable-diffusion-v1-5"
+    catalog = Catalog(server.endpoint, cache=tmp_path)
+    seen = catalog.tree(repo, server.repos[repo].sha), catalog.card(repo, server.repos[repo].sha)
+    memory = Memory(tmp_path)
+    for kind in ("tree", "card"):
+        memory.put(kind, f"{repo}@{server.repos[repo].sha}", {"id": 1, "files": 2, "examples": 3})
+    assert catalog.tree(repo, server.repos[repo].sha) == seen[0]
+    assert catalog.card(repo, server.repos[repo].sha) == seen[1]
+    page = catalog.search(SearchQuery())
+    memory.put("page", catalog._key(SearchQuery(), ""), {"models": 7})
+    server.close()
+    assert catalog.search(SearchQuery()).models == page.models
+
+
+def test_half_characters_are_no_obstacle(hub_server: Start) -> None:
+    """As a terminal hands over bytes that are no text, or a hostile Hub writes them."""
+    server = hub_server(crowd(2))
+    assert Catalog(server.endpoint).search(SearchQuery(text="\udcff")).models == ()
+    server.fault(body=b'[{"id": "a/\\ud800", "tags": ["coreml"], "pipeline_tag": "text-to-image"}]')
+    (found,) = Catalog(server.endpoint).search(SearchQuery()).models
+    assert found.id == "a/\ud800"
+
+
+def test_pages_without_end_are_given_up(hub_server: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    from gui.hub import catalog as module
+
+    monkeypatch.setattr(module, "MAX_PAGES", 5)
+    server = hub_server(crowd(1))
+    repo = "author0/coreml-model-00000"
+    page = f"{server.endpoint}/api/models/{repo}/tree/main"
+    monkeypatch.setattr(module, "get_json", lambda *_, **__: ([], page))
+    with pytest.raises(SfumatoError, match="makes no sense"):
+        Catalog(server.endpoint).tree(repo, "0" * 40)
 
 
 def test_with_nothing_remembered_the_reason_is_said(hub_server: Start) -> None:
