@@ -20,7 +20,6 @@ from tests.support.hub_downloads import (
     contents,
     expected,
     random_bytes,
-    tree_of,
     variant_of,
 )
 from tests.support.hub_repo import Repo
@@ -227,69 +226,6 @@ def test_ten_thousand_small_files(hub_server, downloads):
     assert status.state is DownloadState.DONE, status
     assert contents(Path(status.folder)) == expected(repo, "packages")
     assert server.count("resolve") == 10_000
-
-
-def test_a_checkpoint_for_conversion_lands_in_the_caches(hub_server, downloads, home):
-    repo = Repo(
-        "ada/source",
-        {
-            "model_index.json": "{}",
-            "unet/config.json": "{}",
-            "unet/diffusion_pytorch_model.safetensors": random_bytes(50_000),
-            "unet/diffusion_pytorch_model.bin": b"pickle",
-            "scheduler/scheduler_config.json": "{}",
-        },
-    )
-    server = hub_server([repo])
-    one = downloads(server)
-    status = one.wait(one.start_source(repo.id, repo.sha, tree_of(repo)).id, 30)
-
-    folder = Path(status.folder)
-    assert folder == home / "cache" / "Sources" / "ada--source"
-    found = contents(folder)
-    found.pop(".sfumato-source.json")
-    want = expected(repo)
-    del want["unet/diffusion_pytorch_model.bin"]
-    assert found == want
-
-
-def checkpoint(*more: bytes) -> Repo:
-    files = {f"vae/{k}.txt": data for k, data in enumerate(more)}
-    return Repo(
-        "ada/source",
-        {
-            "model_index.json": "{}",
-            "unet/diffusion_pytorch_model.safetensors": random_bytes(50_000),
-            **files,
-        },
-    )
-
-
-def test_a_checkpoint_that_is_kept_is_not_fetched_again(hub_server, downloads):
-    """Nor what is the same in a newer version of it; and what is damaged is."""
-    repo = checkpoint()
-    server = hub_server([repo])
-    one = downloads(server)
-    folder = Path(one.wait(one.start_source(repo.id, repo.sha, tree_of(repo)).id, 30).folder)
-    server.clear_log()
-    again = one.start_source(repo.id, repo.sha, tree_of(repo))
-    assert (again.state, again.folder) == (DownloadState.DONE, str(folder))
-    assert (again.bytes_done, again.files_done) == (again.bytes_total, 2)
-    assert one.wait(again.id, 5) == one.all()[0] == again
-    assert server.log == []
-
-    newer = checkpoint(b"new")
-    server.add(newer)
-    status = one.wait(one.start_source(newer.id, newer.sha, tree_of(newer)).id, 30)
-    assert contents(folder).keys() >= expected(newer).keys()
-    assert (status.state, server.sent()) == (DownloadState.DONE, 3)
-
-    (folder / "vae/0.txt").unlink()
-    weights = folder / "unet/diffusion_pytorch_model.safetensors"
-    weights.write_bytes(bytes(50_000))
-    one.wait(one.start_source(newer.id, newer.sha, tree_of(newer)).id, 30)
-    found = contents(folder)
-    assert {name: found[name] for name in expected(newer)} == expected(newer)
 
 
 # Pausing, resuming, cancelling, queueing

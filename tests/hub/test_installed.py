@@ -5,11 +5,9 @@ from __future__ import annotations
 import dataclasses
 import errno
 import json
-import os
 import shutil
 import socket
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,68 +19,22 @@ from gui.coreml.inspect import inspect_model, load_sidecar
 from gui.coreml.model import Family
 from gui.hub import installed as library
 from gui.hub import kept
-from gui.hub.catalog import Catalog
-from gui.hub.downloads import Downloads, install, job
-from gui.hub.types import DownloadState, DownloadStatus, FileProblem
+from gui.hub.downloads import job
+from gui.hub.types import DownloadState, FileProblem
 from gui.request import ErrorKind, SfumatoError
 from gui.state.models import installed_folders
+from tests.hub.shelf import WEIGHT, get_model
 from tests.pipeline.test_real_packages import expected as diffusers_picture
 from tests.pipeline.test_real_packages import generate
 from tests.support.hub_downloads import (
-    HASTY,
     archive_of,
     contents,
     expected,
     random_bytes,
-    tree_of,
     variant_of,
 )
 from tests.support.hub_repo import Repo
-from tests.support.hub_server import HubServer
 from tests.support.hub_shelf import compiled_folder, packages, zipped
-
-WEIGHT = "Unet.mlpackage/Data/weights/weight.bin"
-
-
-@pytest.fixture
-def models(home: Path) -> Path:
-    return home / "data" / "Models"
-
-
-@pytest.fixture
-def start(hub_server: Any) -> Iterator[Any]:
-    """A server with these repositories, and downloads from it that tell `events`."""
-    made: list[Downloads] = []
-
-    def begin(*repos: Repo) -> tuple[HubServer, Downloads, list[DownloadStatus]]:
-        server = hub_server(repos, send_buffer=65536)
-        events: list[DownloadStatus] = []
-        downloads = Downloads(endpoint=server.endpoint, backoff=HASTY, on_change=events.append)
-        made.append(downloads)
-        return server, downloads, events
-
-    yield begin
-    for one in made:
-        one.close()
-
-
-def get(downloads: Downloads, repo: Repo, variant: Any) -> Path:
-    status = downloads.wait(downloads.start(repo.id, repo.sha, variant).id, 60)
-    assert status.state is DownloadState.DONE, status
-    return Path(status.folder)
-
-
-def fog() -> Repo:
-    return Repo(
-        "ada/fog",
-        {
-            "README.md": "---\nlicense: mit\n---\n# Fog\n",
-            "packages/Unet.mlpackage/Manifest.json": '{"v": 1}',
-            f"packages/{WEIGHT}": random_bytes(2_500_000),
-            "packages/VAE.mlpackage/Data/weights/weight.bin": random_bytes(300_000, 1),
-        },
-    )
-
 
 # Installing
 
@@ -91,7 +43,7 @@ def test_packages_are_all_it_takes_to_make_pictures(start, models, tiny_sd1, mon
     """Download, then pull the cable: the picture is the one diffusers makes of these weights."""
     repo = Repo("ada/tiny", packages("original", "original/packages/"))
     _, downloads, _ = start(repo)
-    folder = get(downloads, repo, variant_of(repo, "original/packages"))
+    folder = get_model(downloads, repo, variant_of(repo, "original/packages"))
     downloads.close()
 
     def no_network(*_: object) -> None:
@@ -109,7 +61,7 @@ def test_packages_are_all_it_takes_to_make_pictures(start, models, tiny_sd1, mon
 def test_a_zip_becomes_a_model(start, models, top):
     repo = Repo("ada/zips", {"a b/Ünï.zip": zipped(f"installed-{top}", top, "original")})
     server, downloads, events = start(repo)
-    folder = get(downloads, repo, archive_of(repo, "a b/Ünï.zip"))
+    folder = get_model(downloads, repo, archive_of(repo, "a b/Ünï.zip"))
 
     assert folder == models / "ada--zips" / "a b--Ünï"
     assert contents(folder) == contents(compiled_folder("original"))
@@ -205,7 +157,7 @@ def test_the_source_model_gives_scheduler_and_prediction_type(start):
     card = "---\nlicense: openrail++\nbase_model: ada/base\n---\n# Fog\n\nA model of mist.\n"
     repo = Repo("ada/fog", {"README.md": card, **packages("original", "packages/")})
     _, downloads, _ = start(base, repo)
-    folder = get(downloads, repo, variant_of(repo, "packages"))
+    folder = get_model(downloads, repo, variant_of(repo, "packages"))
 
     stated = sidecars.read_stated(folder)
     assert stated is not None
@@ -237,7 +189,7 @@ def test_a_sidecar_that_comes_with_the_model_keeps_what_it_states(start):
         },
     )
     _, downloads, _ = start(repo)
-    sidecar = sidecars.read(get(downloads, repo, variant_of(repo, "packages")))
+    sidecar = sidecars.read(get_model(downloads, repo, variant_of(repo, "packages")))
     assert sidecar is not None
     assert (sidecar.family, sidecar.prediction_type) == (Family.SD2, "v_prediction")
     assert (sidecar.name, sidecar.source_repo) == ("Fog", "ada/fog")
@@ -246,8 +198,8 @@ def test_a_sidecar_that_comes_with_the_model_keeps_what_it_states(start):
 def test_variants_whose_names_fold_to_one_get_folders_of_their_own(start, models):
     repo = Repo("ada/fog", {"a/b/U.mlpackage/x": b"1", "a--b/U.mlpackage/x": b"2"})
     _, downloads, _ = start(repo)
-    first = get(downloads, repo, variant_of(repo, "a/b"))
-    second = get(downloads, repo, variant_of(repo, "a--b"))
+    first = get_model(downloads, repo, variant_of(repo, "a/b"))
+    second = get_model(downloads, repo, variant_of(repo, "a--b"))
     assert first != second
     assert sorted(installed_folders(models)) == sorted([first, second])
     assert contents(first) == expected(repo, "a/b")
@@ -269,15 +221,6 @@ def test_two_variants_under_way_at_once_never_take_the_same_folder(start, models
 
 
 # Verifying and repairing
-
-
-@pytest.fixture
-def fog_installed(start) -> tuple[HubServer, Downloads, Repo, Path]:
-    repo = fog()
-    server, downloads, _ = start(repo)
-    folder = get(downloads, repo, variant_of(repo, "packages"))
-    server.clear_log()
-    return server, downloads, repo, folder
 
 
 def test_installed_says_what_there_is(fog_installed, models):
@@ -379,7 +322,7 @@ def test_a_repair_puts_nothing_where_its_model_is_not_any_more(fog_installed, mo
 def test_a_model_from_a_zip_is_repaired_from_the_zip(start):
     repo = Repo("ada/zips", {"m.zip": zipped("repaired", "top", "original")})
     _, downloads, _ = start(repo)
-    folder = get(downloads, repo, archive_of(repo, "m.zip"))
+    folder = get_model(downloads, repo, archive_of(repo, "m.zip"))
     moved = folder.with_name("elsewhere")
     folder.rename(moved)
     (moved / "vocab.json").write_text("{}")
@@ -405,102 +348,6 @@ def test_a_sidecar_cannot_point_verification_outside(fog_installed, tmp_path):
     data["hashes"] = {"../../../../secret": "0" * 64, "/etc/passwd": "0" * 64}
     (folder / "sfumato.json").write_text(json.dumps(data))
     assert library.verify(folder) == ()
-
-
-# Updates
-
-
-def test_an_update_is_offered_only_when_the_variant_changed(fog_installed, models):
-    server, _, repo, _ = fog_installed
-    catalog = Catalog(server.endpoint)
-    (model,) = library.installed(models)
-    assert library.update_available(catalog, model) == ""
-    files = {path: blob.content for path, blob in repo.blobs.items()}
-    repo.commit(files | {"README.md": "# New words", "packages/notes.txt": "hello"})
-    assert library.update_available(catalog, model) == ""
-    newer = repo.commit(files | {"packages/Unet.mlpackage/Data/more.bin": b"x"})
-    assert library.update_available(catalog, model) == newer
-    newer = repo.commit(files | {f"packages/{WEIGHT}": random_bytes(2_500_000, 7)})
-    assert library.update_available(catalog, model) == newer
-    catalog.close()
-
-
-# Leftovers
-
-
-def test_leftovers_are_listed_and_removed_and_models_are_not(fog_installed, models):
-    server, downloads, _, folder = fog_installed
-    server.fault("*", bytes_per_second=3e5)
-    other = Repo("ada/mist", {"m/U.mlpackage/weight.bin": random_bytes(900_000)})
-    server.add(other)
-    name = downloads.start(other.id, other.sha, variant_of(other, "m")).id
-    queued = [Repo(f"ada/q{k}", {"m/U.mlpackage/x": random_bytes(9000, k)}) for k in range(3)]
-    names = [downloads.start(q.id, q.sha, variant_of(q, "m")).id for q in queued]
-    assert library.orphans(models) == (), "downloads under way and queued ones are none"
-    downloads.pause(name)
-    for one in names:
-        downloads.cancel(one)
-    (models / ".downloads" / "old-123").mkdir()
-    (models / ".downloads" / "old-123" / "weight.bin").write_bytes(bytes(10_000))
-    (models / "ada--gone" / "packages").mkdir(parents=True)
-    found = {Path(o.path).name: o for o in library.orphans(models)}
-
-    assert set(found) == {name, "old-123", "ada--gone"}
-    assert (found[name].download, found[name].repo) == (name, "ada/mist")
-    assert found["old-123"].bytes >= 10_000
-    assert found["old-123"].download == ""
-    for orphan in found.values():
-        kept.remove_leftover(Path(orphan.path), models)
-    assert library.orphans(models) == ()
-    assert installed_folders(models) == [folder]
-    for path in (folder, models, Path("/etc")):
-        with pytest.raises(SfumatoError):
-            kept.remove_leftover(path, models)
-    assert folder.is_dir()
-
-
-def test_checkpoints_kept_for_conversion_are_listed_and_removed(start, models, home):
-    repo = Repo(
-        "ada/source",
-        {"model_index.json": "{}", "unet/model.safetensors": random_bytes(400_000)},
-    )
-    _, downloads, _ = start(repo)
-    status = downloads.wait(downloads.start_source(repo.id, repo.sha, tree_of(repo)).id, 30)
-    folder = Path(status.folder)
-    fresh, stale = folder.with_name(".ada--mist.1a2b3c4d"), folder.with_name(".ada--dew.1a2b3c4d")
-    for place in (fresh, stale):  # one is being copied from another disk, one was given up
-        place.mkdir()
-    os.utime(stale, (0, 0))
-    one, other = kept.leftovers(models)
-    assert (one.path, one.checkpoint) == (str(stale), False)
-    assert (other.path, other.repo, other.checkpoint) == (str(folder), "ada/source", True)
-    assert other.bytes >= 400_000
-    with pytest.raises(SfumatoError):
-        kept.remove_leftover(home / "cache", models)
-    for path in (stale, folder):
-        kept.remove_leftover(path, models)
-    assert kept.leftovers(models) == ()
-    assert sorted(folder.parent.iterdir()) == [fresh]
-    again = downloads.wait(downloads.start_source(repo.id, repo.sha, tree_of(repo)).id, 30)
-    assert again.bytes_fetched == 400_002, "what was deleted is not taken to be there"
-
-
-def test_what_a_person_keeps_in_the_models_folder_is_no_leftover(fog_installed, models):
-    """Models deeper than the library looks, single packages, a conversion under way."""
-    weight = "Unet.mlpackage/Data/weights/weight.bin"
-    for place in ("mine/sd/summer", ".", "ada--fog/old/kept", "ada--fog/new.partial"):
-        (models / place / weight).parent.mkdir(parents=True)
-        (models / place / weight).write_bytes(b"x")
-    assert library.orphans(models) == ()
-
-
-def test_what_a_deletion_left_half_way_is_a_leftover(fog_installed, models):
-    for name in (".removed-1234abcd", "ada--fog/.removed-1234abcd", "ada--fog/.model.old-12ab"):
-        (models / name / "Unet.mlpackage").mkdir(parents=True)
-    found = {Path(o.path).relative_to(models).as_posix() for o in library.orphans(models)}
-    assert found == {
-        ".removed-1234abcd", "ada--fog/.removed-1234abcd", "ada--fog/.model.old-12ab"
-    }  # fmt: skip
 
 
 def test_a_file_that_cannot_be_read_is_bad_and_the_rest_is_still_checked(
@@ -543,80 +390,3 @@ def test_what_cannot_be_read_or_deleted_says_so(fog_installed, models, monkeypat
         library.verify(folder)
     assert caught.value.kind is ErrorKind.STORAGE
     assert "read" in caught.value.message and "download" not in caught.value.message
-
-
-@pytest.fixture
-def newer(fog_installed) -> Repo:
-    """The installed model has an update."""
-    repo = fog_installed[2]
-    files = {path: blob.content for path, blob in repo.blobs.items()}
-    repo.commit(files | {f"packages/{WEIGHT}": random_bytes(2_500_000, 7)})
-    return repo
-
-
-def test_an_update_that_cannot_be_moved_leaves_the_old_model(
-    fog_installed, newer, models, monkeypatch
-):
-    """On a disk where folders cannot change places in one step."""
-    _, downloads, _, folder = fog_installed
-    real = Path.rename
-    calls: list[Path] = []
-
-    def rename(self: Path, target: Path) -> Path:
-        calls.append(self)
-        if len(calls) == 2:
-            assert installed_folders(models) == [], "what was set aside is not offered"
-            raise OSError(5, "pulled out")
-        return real(self, target)
-
-    monkeypatch.setattr(install, "exchange", lambda *_: False)
-    monkeypatch.setattr(Path, "rename", rename)
-    name = downloads.start(newer.id, newer.sha, variant_of(newer, "packages")).id
-    assert downloads.wait(name, 30).state is DownloadState.FAILED
-    assert library.verify(folder) == (), "the old one is back in its place"
-    monkeypatch.setattr(Path, "rename", real)
-    downloads.resume(name)
-    assert downloads.wait(name, 30).state is DownloadState.DONE
-    assert contents(folder) == expected(newer, "packages")
-    assert library.orphans(models) == ()
-
-
-class Killed(SystemExit):
-    """Ends a thread on the spot, as a kill would, with nothing tidied up."""
-
-
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-def test_killed_while_the_update_takes_its_place(fog_installed, newer, models, monkeypatch, after):
-    server, downloads, _, folder = fog_installed
-    real = install.exchange
-
-    def exchange(one: Path, other: Path) -> bool:
-        if after:
-            assert real(one, other), "this disk should be able to"
-        raise Killed
-
-    monkeypatch.setattr(install, "exchange", exchange)
-    name = downloads.start(newer.id, newer.sha, variant_of(newer, "packages")).id
-    downloads._jobs[name].join(30)
-    monkeypatch.setattr(install, "exchange", real)
-    assert library.verify(folder) == (), "the old one or the new one, whole"
-    with Downloads(endpoint=server.endpoint, backoff=HASTY) as second:
-        if after:
-            assert second.all() == ()
-        else:
-            (status,) = second.all()
-            assert status.interrupted
-            server.clear_log()
-            second.resume(name)
-            assert second.wait(name, 30).state is DownloadState.DONE
-            assert server.sent() == 0
-    assert contents(folder) == expected(newer, "packages")
-    assert library.orphans(models) == ()
-
-
-def test_models_in_the_library_survive_everything_a_download_leaves(fog_installed, models):
-    folder = fog_installed[3]
-    shutil.rmtree(models / ".downloads")
-    assert installed_folders(models) == [folder]
-    assert os.listdir(models) == ["ada--fog"]  # noqa: PTH208

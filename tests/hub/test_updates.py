@@ -1,0 +1,172 @@
+"""Installed models: updated, and cleaned up after."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from gui.hub import installed as library
+from gui.hub import kept
+from gui.hub.catalog import Catalog
+from gui.hub.downloads import Downloads, install
+from gui.hub.types import DownloadState
+from gui.request import SfumatoError
+from gui.state.models import installed_folders
+from tests.hub.shelf import WEIGHT
+from tests.support.hub_downloads import (
+    HASTY,
+    contents,
+    expected,
+    random_bytes,
+    variant_of,
+)
+from tests.support.hub_repo import Repo
+
+# Updates
+
+
+def test_an_update_is_offered_only_when_the_variant_changed(fog_installed, models):
+    server, _, repo, _ = fog_installed
+    catalog = Catalog(server.endpoint)
+    (model,) = library.installed(models)
+    assert library.update_available(catalog, model) == ""
+    files = {path: blob.content for path, blob in repo.blobs.items()}
+    repo.commit(files | {"README.md": "# New words", "packages/notes.txt": "hello"})
+    assert library.update_available(catalog, model) == ""
+    newer = repo.commit(files | {"packages/Unet.mlpackage/Data/more.bin": b"x"})
+    assert library.update_available(catalog, model) == newer
+    newer = repo.commit(files | {f"packages/{WEIGHT}": random_bytes(2_500_000, 7)})
+    assert library.update_available(catalog, model) == newer
+    catalog.close()
+
+
+# Leftovers
+
+
+def test_leftovers_are_listed_and_removed_and_models_are_not(fog_installed, models):
+    server, downloads, _, folder = fog_installed
+    server.fault("*", bytes_per_second=3e5)
+    other = Repo("ada/mist", {"m/U.mlpackage/weight.bin": random_bytes(900_000)})
+    server.add(other)
+    name = downloads.start(other.id, other.sha, variant_of(other, "m")).id
+    queued = [Repo(f"ada/q{k}", {"m/U.mlpackage/x": random_bytes(9000, k)}) for k in range(3)]
+    names = [downloads.start(q.id, q.sha, variant_of(q, "m")).id for q in queued]
+    assert library.orphans(models) == (), "downloads under way and queued ones are none"
+    downloads.pause(name)
+    for one in names:
+        downloads.cancel(one)
+    (models / ".downloads" / "old-123").mkdir()
+    (models / ".downloads" / "old-123" / "weight.bin").write_bytes(bytes(10_000))
+    (models / "ada--gone" / "packages").mkdir(parents=True)
+    found = {Path(o.path).name: o for o in library.orphans(models)}
+
+    assert set(found) == {name, "old-123", "ada--gone"}
+    assert (found[name].download, found[name].repo) == (name, "ada/mist")
+    assert found["old-123"].bytes >= 10_000
+    assert found["old-123"].download == ""
+    for orphan in found.values():
+        kept.remove_leftover(Path(orphan.path), models)
+    assert library.orphans(models) == ()
+    assert installed_folders(models) == [folder]
+    for path in (folder, models, Path("/etc")):
+        with pytest.raises(SfumatoError):
+            kept.remove_leftover(path, models)
+    assert folder.is_dir()
+
+
+def test_what_a_person_keeps_in_the_models_folder_is_no_leftover(fog_installed, models):
+    """Models deeper than the library looks, single packages, a conversion under way."""
+    weight = "Unet.mlpackage/Data/weights/weight.bin"
+    for place in ("mine/sd/summer", ".", "ada--fog/old/kept", "ada--fog/new.partial"):
+        (models / place / weight).parent.mkdir(parents=True)
+        (models / place / weight).write_bytes(b"x")
+    assert library.orphans(models) == ()
+
+
+def test_what_a_deletion_left_half_way_is_a_leftover(fog_installed, models):
+    for name in (".removed-1234abcd", "ada--fog/.removed-1234abcd", "ada--fog/.model.old-12ab"):
+        (models / name / "Unet.mlpackage").mkdir(parents=True)
+    found = {Path(o.path).relative_to(models).as_posix() for o in library.orphans(models)}
+    assert found == {
+        ".removed-1234abcd", "ada--fog/.removed-1234abcd", "ada--fog/.model.old-12ab"
+    }  # fmt: skip
+
+
+@pytest.fixture
+def newer(fog_installed) -> Repo:
+    """The installed model has an update."""
+    repo = fog_installed[2]
+    files = {path: blob.content for path, blob in repo.blobs.items()}
+    repo.commit(files | {f"packages/{WEIGHT}": random_bytes(2_500_000, 7)})
+    return repo
+
+
+def test_an_update_that_cannot_be_moved_leaves_the_old_model(
+    fog_installed, newer, models, monkeypatch
+):
+    """On a disk where folders cannot change places in one step."""
+    _, downloads, _, folder = fog_installed
+    real = Path.rename
+    calls: list[Path] = []
+
+    def rename(self: Path, target: Path) -> Path:
+        calls.append(self)
+        if len(calls) == 2:
+            assert installed_folders(models) == [], "what was set aside is not offered"
+            raise OSError(5, "pulled out")
+        return real(self, target)
+
+    monkeypatch.setattr(install, "exchange", lambda *_: False)
+    monkeypatch.setattr(Path, "rename", rename)
+    name = downloads.start(newer.id, newer.sha, variant_of(newer, "packages")).id
+    assert downloads.wait(name, 30).state is DownloadState.FAILED
+    assert library.verify(folder) == (), "the old one is back in its place"
+    monkeypatch.setattr(Path, "rename", real)
+    downloads.resume(name)
+    assert downloads.wait(name, 30).state is DownloadState.DONE
+    assert contents(folder) == expected(newer, "packages")
+    assert library.orphans(models) == ()
+
+
+class Killed(SystemExit):
+    """Ends a thread on the spot, as a kill would, with nothing tidied up."""
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_killed_while_the_update_takes_its_place(fog_installed, newer, models, monkeypatch, after):
+    server, downloads, _, folder = fog_installed
+    real = install.exchange
+
+    def exchange(one: Path, other: Path) -> bool:
+        if after:
+            assert real(one, other), "this disk should be able to"
+        raise Killed
+
+    monkeypatch.setattr(install, "exchange", exchange)
+    name = downloads.start(newer.id, newer.sha, variant_of(newer, "packages")).id
+    downloads._jobs[name].join(30)
+    monkeypatch.setattr(install, "exchange", real)
+    assert library.verify(folder) == (), "the old one or the new one, whole"
+    with Downloads(endpoint=server.endpoint, backoff=HASTY) as second:
+        if after:
+            assert second.all() == ()
+        else:
+            (status,) = second.all()
+            assert status.interrupted
+            server.clear_log()
+            second.resume(name)
+            assert second.wait(name, 30).state is DownloadState.DONE
+            assert server.sent() == 0
+    assert contents(folder) == expected(newer, "packages")
+    assert library.orphans(models) == ()
+
+
+def test_models_in_the_library_survive_everything_a_download_leaves(fog_installed, models):
+    folder = fog_installed[3]
+    shutil.rmtree(models / ".downloads")
+    assert installed_folders(models) == [folder]
+    assert os.listdir(models) == ["ada--fog"]  # noqa: PTH208
