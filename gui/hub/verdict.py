@@ -32,6 +32,9 @@ SMALL_UNET = 200 * 10**6
 PROGRAM_BYTES = 600 * 2**20
 """The window and an engine with its libraries loaded, no model yet."""
 
+_TIMED = (Family.SD1, Family.SD2)
+"""Families for which times on both processors were published; of XL only the GPU's were."""
+
 _SIZES = {Family.SD1: 512, Family.SD2: 512, Family.SDXL: 1024}
 """Picture size where the files were not read: what the family is published at."""
 
@@ -87,10 +90,10 @@ def memory(variant: Variant, machine: Machine) -> int:
     """
     if not variant.weight_bytes:
         return 0
-    where = unit(variant.attention, machine)
     stored = guess.bits(variant.compression)
     run = 32.0 if machine.system != "Darwin" else 16.0
-    if where is Unit.NEURAL_ENGINE and stored < 16.0:
+    certain = variant.attention is not Attention.UNKNOWN  # it may as well be the GPU's
+    if certain and unit(variant.attention, machine) is Unit.NEURAL_ENGINE and stored < 16.0:
         run = stored
     unet = variant.unet_bytes * run / stored
     rest = (variant.weight_bytes - variant.unet_bytes) * (2 if machine.system != "Darwin" else 1)
@@ -132,10 +135,9 @@ def disk(variant: Variant) -> int:
 
 def verdict(variant: Variant, machine: Machine) -> Verdict:
     """A level and its reasons, the weightiest first; `Variant.memory_bytes` must be set."""
-    against = _against(variant, machine)
+    if against := _against(variant, machine):
+        return Verdict(Level.NO, tuple(against))
     hindrances = _hindrances(variant, machine)
-    if against:
-        return Verdict(Level.NO, tuple(against + hindrances))
     remarks = _remarks(variant, machine)
     if hindrances:
         return Verdict(Level.FAIR, tuple(hindrances + remarks))
@@ -198,7 +200,7 @@ def _remarks(variant: Variant, machine: Machine) -> list[str]:
             "Original on the GPU is usually faster."
         )
     modest = 0 < machine.performance_cores < FAST_GPU_CORES
-    if mac and modest and variant.attention is Attention.ORIGINAL:
+    if mac and modest and variant.attention is Attention.ORIGINAL and variant.family in _TIMED:
         found.append(
             "Made for the GPU; on this chip, split einsum on the Neural Engine is usually faster."
         )
@@ -282,13 +284,15 @@ def _order(variant: Variant, machine: Machine) -> tuple[object, ...]:
 def _preference(variant: Variant, machine: Machine) -> float:
     """How well an attention kind suits a machine, 0 to 2; less where only names tell of it.
 
-    SPLIT_EINSUM's loops over heads serve the Neural Engine alone; a CPU does better without.
-    Version 2 takes too long to compile for XL.
+    SPLIT_EINSUM's loops over heads serve the Neural Engine alone; a CPU does better without.  XL
+    is for the GPU on every Mac: Apple gives its times on Macs for ORIGINAL alone, and version 2
+    takes too long to compile for it.
     """
     attention = variant.attention
     split = (Attention.SPLIT_EINSUM, Attention.SPLIT_EINSUM_V2)
     wanted = split
-    if machine.performance_cores >= FAST_GPU_CORES or unit(attention, machine) is Unit.CPU:
+    fast = machine.performance_cores >= FAST_GPU_CORES
+    if fast or unit(attention, machine) is Unit.CPU or variant.family is Family.SDXL:
         wanted = (Attention.ORIGINAL,)
     score = 2.0 if attention in wanted else 1.0
     if attention is Attention.UNKNOWN:

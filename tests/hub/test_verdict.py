@@ -117,8 +117,29 @@ def test_advice_follows_the_chip(machine: str, choice: str) -> None:
 
 def test_version_2_is_the_last_choice_for_xl() -> None:
     offered = [VARIANTS[n] for n in ("xl v2", "xl", "xl split")]
-    assert [v.id for v in judge(offered, MACHINES["M2"])] == ["xl split", "xl", "xl v2"]
+    assert [v.id for v in judge(offered, MACHINES["M2"])] == ["xl", "xl split", "xl v2"]
     assert [v.id for v in judge(offered, MACHINES["M2 Ultra"])] == ["xl", "xl split", "xl v2"]
+
+
+def test_no_speed_is_claimed_that_was_not_measured() -> None:
+    """Times on both processors were published for Stable Diffusion 1 and 2, not for XL."""
+
+    def text(name: str) -> str:
+        return " ".join(judge([VARIANTS[name]], MACHINES["M2"])[0].verdict.reasons)
+
+    assert "usually faster" in text("sd1") and "usually faster" not in text("xl")
+
+
+def test_what_does_not_run_is_not_called_slow() -> None:
+    (judged,) = judge([VARIANTS["needs 14"]], MACHINES["Intel"])
+    assert judged.verdict.reasons == ("Needs macOS 14; this Mac has 13.6.",)
+
+
+def test_without_known_attention_weights_count_unpacked() -> None:
+    """Which processor it will be, and so whether a palette stays one, is not known."""
+    known = judge([VARIANTS["xl split 6-bit"]], MACHINES["M1"])[0].memory_bytes
+    unknown = dataclasses.replace(VARIANTS["xl split 6-bit"], attention=Attention.UNKNOWN)
+    assert judge([unknown], MACHINES["M1"])[0].memory_bytes > 1.4 * known
 
 
 def test_reasons_carry_their_figures() -> None:
