@@ -179,7 +179,8 @@ def write(folder: Path, sidecar: Sidecar, fields: Collection[str] | None = None)
         if fields is not None:
             data = {k: v for k, v in data.items() if k in fields or k == "format"}
         text = json.dumps(data, indent=1, ensure_ascii=False)
-        temporary.write_text(text + "\n", encoding="utf-8")
+        # JSON from elsewhere may hold halves of characters; they become question marks.
+        temporary.write_text(text + "\n", encoding="utf-8", errors="replace")
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)

@@ -20,7 +20,7 @@ from gui.coreml.model import Family
 from gui.hub import installed as library
 from gui.hub import kept
 from gui.hub.downloads import job
-from gui.hub.types import DownloadState, FileProblem
+from gui.hub.types import DownloadState, FileProblem, ModelSummary, RepoDetails
 from gui.request import ErrorKind, SfumatoError
 from gui.state.models import installed_folders
 from tests.hub.shelf import WEIGHT, get_model
@@ -193,6 +193,25 @@ def test_a_sidecar_that_comes_with_the_model_keeps_what_it_states(start):
     assert sidecar is not None
     assert (sidecar.family, sidecar.prediction_type) == (Family.SD2, "v_prediction")
     assert (sidecar.name, sidecar.source_repo) == ("Fog", "ada/fog")
+
+
+def test_strange_words_and_numbers_of_strangers_do_not_stop_it(start):
+    """JSON may say halves of a character, which no file can hold, and numbers that are none."""
+    settings = '{"_class_name": "\\ud800", "beta_start": NaN, "beta_end": 0.1, "x": [-Infinity]}'
+    repo = Repo("ada/fog", {"packages/Unet.mlpackage/x": b"1"})
+    base = Repo("ada/base", {"scheduler/scheduler_config.json": settings})
+    _, downloads, _ = start(repo, base)
+    about = RepoDetails(
+        ModelSummary(repo.id, licence="\ud800"), "", description="\ud800Fog", base_model=base.id
+    )
+    variant = variant_of(repo, "packages")
+    status = downloads.start(repo.id, repo.sha, variant, title="Fog \udfff", about=about)
+    status = downloads.wait(status.id, 30)
+    assert status.state is DownloadState.DONE, status
+    sidecar = sidecars.read(Path(status.folder))
+    assert sidecar is not None
+    assert sidecar.card.description == "?Fog"
+    assert sidecar.scheduler_config == {"_class_name": "?", "beta_end": 0.1}
 
 
 def test_variants_whose_names_fold_to_one_get_folders_of_their_own(start, models):

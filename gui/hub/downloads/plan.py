@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -119,9 +120,16 @@ def download_id(repo: str, variant: str, purpose: Purpose) -> str:
     return f"{readable}-{digest}"
 
 
+_ENDINGS = re.compile(r"(?:\.(?:zip|mlmodelc|mlpackage))+$", re.IGNORECASE)
+
+
 def model_target(repo: str, variant: str) -> str:
-    """Folder of an installed variant, below the models' folder."""
-    name = variant.removesuffix(".zip").strip("/")
+    """Folder of an installed variant, below the models' folder.
+
+    It never ends like a Core ML model (as a ControlNet's variant does), or it would be taken for
+    one, and the repository's folder for the model.
+    """
+    name = _ENDINGS.sub("", variant).strip("/")
     return f"{names.file_name(repo)}/{names.file_name('model' if name in ('', '.') else name)}"
 
 
@@ -214,5 +222,6 @@ class WorkFolder:
 
 def _write_json(path: Path, data: Any) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(data, ensure_ascii=False), encoding="utf-8")
+    # Model cards may hold halves of characters; they become question marks.
+    temporary.write_text(json.dumps(data, ensure_ascii=False), encoding="utf-8", errors="replace")
     temporary.replace(path)

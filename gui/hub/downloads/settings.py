@@ -81,7 +81,13 @@ def _plain(config: dict[str, Any]) -> dict[str, Any]:
     for key, value in config.items():
         if key.startswith("_") and key != "_class_name":
             continue
-        numbers = isinstance(value, list) and all(isinstance(v, (int, float)) for v in value)
-        if value is None or numbers or isinstance(value, (str, int, float, bool)):
+        values = value if isinstance(value, list) else [value]
+        plain = (int, float) if isinstance(value, list) else (str, int, float, type(None))
+        if all(isinstance(v, plain) and _is_finite(v) for v in values):
             kept[key] = value
     return kept
+
+
+def _is_finite(value: object) -> bool:
+    """False for NaN and the infinities, which Python's JSON reader lets pass."""
+    return not isinstance(value, float) or math.isfinite(value)
