@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -106,3 +107,23 @@ def test_every_kind_of_repository_has_an_answer(hub_server: Start) -> None:
             assert variant.title
             assert variant.files
             assert variant.recommended == (n == 0 and variant.verdict.level is not Level.NO)
+
+
+def test_a_controlnet_is_installed_as_one_variant_of_its_repository(
+    hub_server: Start, home: Path
+) -> None:
+    """Its variant is named like the Core ML model that it is; its folder must not be."""
+    from gui.hub.downloads import Downloads
+    from gui.hub.installed import installed, model_folders
+
+    repo = hub_repos.controlnets()
+    server = hub_server([repo])
+    found = details(Catalog(server.endpoint), repo.id, M2)
+    (chosen, *_) = found.variants
+    assert chosen.id.endswith(".mlmodelc")
+    with Downloads(endpoint=server.endpoint) as downloads:
+        status = downloads.start(repo.id, found.revision, chosen, about=found)
+        folder = Path(downloads.wait(status.id, 60).folder)
+    root = home / "data" / "Models"
+    assert list(model_folders(root)) == [folder]
+    assert [(m.repo, m.variant) for m in installed(root)] == [(repo.id, chosen.id)]
