@@ -10,7 +10,9 @@ import fcntl
 import json
 import shutil
 import signal
+import threading
 import time
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -219,8 +221,8 @@ def _died(lost: ChildLost, estimate: Estimate | None) -> SfumatoError:
         needs = f" (it needs about {estimate.memory_bytes / 1e9:.1f} GB)"
     return SfumatoError(
         ErrorKind.MEMORY,
-        f"The converter ran out of memory{needs}; close other programs and go on, "
-        "or choose a smaller picture size.",
+        f"The system ended the converter, most likely for want of memory{needs}; close other "
+        "programs and go on, or choose a smaller picture size.",
         detail,
     )
 
@@ -231,17 +233,32 @@ def partial_folder(output: str) -> Path:
     return path.with_name(path.name + PARTIAL_SUFFIX)
 
 
-def remove_partial(request: ConvertRequest) -> None:
-    """Take away what an unfinished conversion has left, unless another process is at it."""
+def remove_partial(request: ConvertRequest, later: bool = False) -> None:
+    """Take away what an unfinished conversion has left, unless another process is at it.
+
+    Args:
+        later: only take it out of the way now, and delete the gigabytes in a thread of its own.
+            Where the program ends before that, the rest is listed among the leftovers.
+    """
     work = partial_folder(request.output)
     try:
         with (work / LOCK).open("rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(work, ignore_errors=True)
+            _remove(work, later)
     except FileNotFoundError:
-        shutil.rmtree(work, ignore_errors=True)
+        _remove(work, later)
     except OSError:
         return
+
+
+def _remove(work: Path, later: bool) -> None:
+    if later:
+        aside = work.with_name(f".removed-{uuid.uuid4().hex[:12]}")
+        with contextlib.suppress(OSError):
+            work.rename(aside)
+            threading.Thread(target=shutil.rmtree, args=(aside, True), daemon=True).start()
+            return
+    shutil.rmtree(work, ignore_errors=True)
 
 
 def unfinished(root: Path) -> list[Unfinished]:

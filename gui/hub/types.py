@@ -335,8 +335,7 @@ class InstalledModel(Record):
 
 @dataclass(frozen=True)
 class Orphan(Record):
-    """Something that belongs to no model and no live download, in the models folder or the caches.
-    """
+    """Something in the models folder or the caches that belongs to no model and no live download."""
 
     path: str
     bytes: int

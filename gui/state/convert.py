@@ -401,7 +401,7 @@ class ConvertState(QObject):
 
     def discard(self, each: Unfinished) -> None:
         """Throw away what an unfinished conversion has made."""
-        remove_partial(each.request)
+        remove_partial(each.request, later=True)
         if self.status.request == each.request and not self.status.busy:
             self._set(ConvertStatus())
         self.find_unfinished()

@@ -367,6 +367,10 @@ class Workspace(QWidget):
             sheet.model_wanted.connect(self.studio.use_folder)
             sheet.reveal_wanted.connect(self.reveal)
             self._convert_sheet = sheet
+        if path and self.studio.convert.status.busy:
+            self.studio.notice.emit(
+                f"One model is converted at a time; choose “{Path(path).name}” after this one."
+            )
         self._convert_sheet.open_with(path)
 
     def _show_strip(self, *_: object) -> None:

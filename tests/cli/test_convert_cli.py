@@ -222,7 +222,7 @@ def test_after_a_kill_the_same_command_goes_on(cli: Cli, number: signal.Signals)
 def test_a_converter_that_dies_says_how_to_go_on(cli: Cli) -> None:
     done = cli(cli.source("kill_at=2"), "-o", "made", "--quiet")
     assert done.returncode == 1
-    assert "ran out of memory (it needs about 7.5 GB)" in done.stderr
+    assert "for want of memory (it needs about 7.5 GB)" in done.stderr
     assert "give the same command again" in done.stderr
 
 
