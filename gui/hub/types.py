@@ -335,7 +335,7 @@ class InstalledModel(Record):
 
 @dataclass(frozen=True)
 class Orphan(Record):
-    """Something in the models folder or the caches that belongs to no model and no live download."""
+    """Something in the models folder or caches that belongs to no model and no live download."""
 
     path: str
     bytes: int
