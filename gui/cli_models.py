@@ -197,7 +197,7 @@ def _get(options: argparse.Namespace) -> int:
         lambda downloads: downloads.start(
             found.summary.id, found.revision, chosen, title=found.summary.name, about=found
         ),
-        catalog, progress, again,
+        catalog, progress, again, found.summary.remembered,
     )  # fmt: skip
     if status is None:
         return 130

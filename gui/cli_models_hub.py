@@ -153,12 +153,15 @@ def fetch(
     catalog: Catalog,
     progress: Progress,
     again: str,
+    offline: str = "",
 ) -> DownloadStatus | None:
     """Run one download to its end; None: stopped with Ctrl-C, and kept.
 
     Args:
         start: starts it.
         again: the command that goes on with it.
+        offline: set where the Hub could not be reached a moment ago, one sentence: what is not on
+            this machine already is then not waited for.
 
     Raises:
         SfumatoError: what it failed with; what was fetched is kept.
@@ -167,10 +170,13 @@ def fetch(
         with Downloads(endpoint=catalog.endpoint, token=lambda: catalog.token) as downloads:
             status = start(downloads)
             while status.state.live:
+                if offline and status.state is DownloadState.WAITING:
+                    status = downloads.pause(status.id)
+                    break
                 part = status.bytes_done / status.bytes_total if status.bytes_total else 0.0
                 progress.bar(min(part, 1.0), words.download_text(status))
                 status = downloads.wait(status.id, _TICK)
-            if status.state is DownloadState.FAILED and not status.bytes_done:
+            if status.state is not DownloadState.DONE and not status.bytes_done:
                 downloads.cancel(status.id)  # there is nothing to go on from
     except KeyboardInterrupt:
         progress.line(f"Stopped; what was fetched is kept.  `{again}` goes on from there.")
@@ -179,6 +185,8 @@ def fetch(
         progress.clear()
     if status.state is DownloadState.DONE:
         return status
+    if offline:
+        raise SfumatoError(ErrorKind.NETWORK, offline)
     raise status.error or SfumatoError(
         ErrorKind.NETWORK, f"The download has stopped; `{again}` goes on with it."
     )

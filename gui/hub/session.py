@@ -126,18 +126,19 @@ def with_token(token: str | None, endpoint: str, ask: Callable[[str | None], T])
         BadTokenError: the Hub does not know it, and what was asked for is not for everyone.
         Exception: whatever else `ask` raises.
     """
-    token = usable(token, endpoint)
-    try:
-        return ask(token)
-    except Exception as error:
-        if token is None or not is_bad_token(error):
-            raise
-        refusal = error
-    _refused.add((endpoint, token))
+    if good := usable(token, endpoint):
+        try:
+            return ask(good)
+        except Exception as error:
+            if not is_bad_token(error):
+                raise
+        _refused.add((endpoint, good))
     try:
         return ask(None)
-    except GatedRepoError:
-        raise BadTokenError(repr(refusal)) from refusal
+    except GatedRepoError as error:
+        if token:
+            raise BadTokenError(repr(error)) from error
+        raise
 
 
 def get_json(

@@ -373,6 +373,19 @@ def test_what_is_only_remembered_says_so(cli: Cli, server: HubServer) -> None:
     assert done.returncode == 1 and "cannot be reached" in done.stderr
 
 
+def test_without_a_connection_nothing_is_waited_for(cli: Cli, server: HubServer) -> None:
+    cli.good("show", STARTER_REPO)
+    server.close()
+    started = time.monotonic()
+    done = cli("get", STARTER_REPO, "--quiet")
+    assert time.monotonic() - started < 10
+    assert done.returncode == 1
+    assert done.stderr == (
+        "sfumato: The Hub cannot be reached; check the internet connection, and try again.\n"
+    )
+    assert cli.data("list")["downloads"] == []
+
+
 @pytest.mark.parametrize("name", ["~nobody-here/x", "a" * 400, "", "/", "..", "ada/..", "日本/語"])
 def test_names_of_no_model_are_one_sentence(cli: Cli, name: str) -> None:
     for command in (["verify"], ["remove", "--yes"], ["show"]):

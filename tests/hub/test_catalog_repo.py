@@ -273,7 +273,7 @@ def test_an_expired_token_hides_nothing_public(hub_server: Start, tmp_path: Path
     assert sum(r.status == 401 for r in server.log) == 1  # it is not tried again and again
     with pytest.raises(SfumatoError) as caught:
         catalog.card("ada-lab/coreml-gated-diffusion", "main")
-    assert caught.value.kind is ErrorKind.ACCESS and "sign in" in caught.value.message
+    assert caught.value.kind is ErrorKind.ACCESS and "accept your token" in caught.value.message
     catalog.token = GOOD_TOKEN
     assert catalog.card("ada-lab/coreml-gated-diffusion", "main").description
 
