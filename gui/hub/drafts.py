@@ -161,16 +161,13 @@ def _by_model(bundles: list[Bundle], roles: dict[str, FileRole]) -> dict[str, li
     names = dict.fromkeys(roles[b.path].prefix for b in bundles if roles[b.path].kind in DENOISERS)
     if len(names) < 2:
         return {"": bundles}
-    models = {}
-    for name in names:
-        mine = [b for b in bundles if roles[b.path].prefix == name]
+    models: dict[str, list[Bundle]] = {name: [] for name in names}
+    shared: list[Bundle] = []
+    for bundle in bundles:
+        models.get(roles[bundle.path].prefix, shared).append(bundle)
+    for mine in models.values():
         kinds = {roles[b.path].kind for b in mine}
-        shared = [
-            b
-            for b in bundles
-            if roles[b.path].prefix not in names and roles[b.path].kind not in kinds
-        ]
-        models[name] = mine + shared
+        mine += [b for b in shared if roles[b.path].kind not in kinds]
     return models
 
 

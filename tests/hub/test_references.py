@@ -14,6 +14,7 @@ REPO = "apple/coreml-stable-diffusion-v1-5"
     [
         REPO,
         f"  {REPO}\n",
+        f"{REPO}/",
         f"“{REPO}”",
         f"https://huggingface.co/{REPO}",
         f"http://www.huggingface.co/{REPO}/",

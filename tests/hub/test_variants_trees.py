@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from gui.coreml.model import Attention, Family, FileFormat
@@ -345,3 +347,12 @@ def test_ids_and_titles_never_repeat() -> None:
     folders = [f"{a}/{b}" for a in ("a", "b", "original") for b in ("x", "y", "512x512")]
     found = find_variants(tree(*(_compiled(f, SD1) for f in folders)))[0]
     assert len({v.id for v in found}) == len({v.title for v in found}) == len(folders)
+
+
+def test_very_many_models_in_one_folder_are_sorted_in_time() -> None:
+    """A hostile list: work that grew with its square would hold the whole process for minutes."""
+    many = tree(*(package(f"m{n}_unet.mlpackage", 10**9) for n in range(15_000)))
+    started = time.perf_counter()
+    variants, notes = find_variants(many)
+    assert time.perf_counter() - started < 15
+    assert len(variants) == 200 and any("first 200 of 15000" in n for n in notes)

@@ -185,3 +185,11 @@ def test_inflating_stops_at_the_stated_size() -> None:
     opened, _ = _opened(lying)
     with pytest.raises(SfumatoError, match="damaged"):
         opened.read(opened.files[0], 0, 10)
+
+
+def test_an_empty_archive_with_64_bit_records_far_from_its_end() -> None:
+    end64 = struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, 0, 0, 0, 0)
+    locator = struct.pack("<4sLQL", b"PK\x06\x07", 0, 0, 1)
+    end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 0, 0, 0, 0, 0)
+    probe, _ = _opened(end64 + bytes(70_000) + locator + end)
+    assert probe.files == ()
