@@ -12,44 +12,18 @@ from gui.hub.types import Account, DownloadState
 from gui.request import ErrorKind, SfumatoError
 from gui.state import desktop
 from tests.support import fake_hub
-from tests.support.fake_hub import FakeHub
 from tests.support.hub_window import (
     click,
     click_row,
     ids,
     open_sheet,
-    reading_from_the_hub,
     shown_sheet,
-    some_models,
 )
 from tests.support.pictures import picture
-from tests.ui.conftest import read_by_name
 
 FIRST = "apple/coreml-model-0"
 NO_NETWORK = SfumatoError(ErrorKind.NETWORK, "The Hub cannot be reached; check the connection.")
 USER = Qt.ItemDataRole.UserRole
-
-
-@pytest.fixture
-def hub():
-    return FakeHub(some_models())
-
-
-@pytest.fixture
-def workspace(open_workspace, hub, monkeypatch):
-    from gui.state import models
-
-    monkeypatch.setattr(models, "read_entry", reading_from_the_hub(read_by_name))
-    return open_workspace(hub)[0]
-
-
-@pytest.fixture
-def panel(workspace, qtbot):
-    """The Hub's side, its first results there."""
-    click(workspace.models_panel.segments.buttons[1])
-    found = workspace.models_panel.hub
-    qtbot.waitUntil(lambda: found.catalogue.rowCount() == 30)
-    return found
 
 
 def test_the_sheet_judges_each_variant(workspace, panel, qtbot):

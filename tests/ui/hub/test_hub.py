@@ -15,7 +15,6 @@ from gui.hub.types import Level, ModelKind, Sort, Verdict
 from gui.request import ErrorKind, SfumatoError
 from gui.state.hub_catalogue import PAGES_AT_ONCE
 from tests.support import fake_hub
-from tests.support.fake_hub import FakeHub
 from tests.support.hub_window import (
     answer_question,
     click,
@@ -24,37 +23,12 @@ from tests.support.hub_window import (
     install,
     nameless,
     open_sheet,
-    reading_from_the_hub,
     shown_sheet,
-    some_models,
 )
-from tests.ui.conftest import read_by_name
 
 FIRST = "apple/coreml-model-0"
 NO_NETWORK = SfumatoError(ErrorKind.NETWORK, "The Hub cannot be reached; check the connection.")
 USER = Qt.ItemDataRole.UserRole
-
-
-@pytest.fixture
-def hub():
-    return FakeHub(some_models())
-
-
-@pytest.fixture
-def workspace(open_workspace, hub, monkeypatch):
-    from gui.state import models
-
-    monkeypatch.setattr(models, "read_entry", reading_from_the_hub(read_by_name))
-    return open_workspace(hub)[0]
-
-
-@pytest.fixture
-def panel(workspace, qtbot):
-    """The Hub's side, its first results there."""
-    click(workspace.models_panel.segments.buttons[1])
-    found = workspace.models_panel.hub
-    qtbot.waitUntil(lambda: found.catalogue.rowCount() == 30)
-    return found
 
 
 # -- the journey --------------------------------------------------------------------------------

@@ -18,10 +18,8 @@ from tests.support.hub_window import (
     answer_question,
     click,
     install,
-    reading_from_the_hub,
     some_models,
 )
-from tests.ui.conftest import read_by_name
 
 REPO = "apple/coreml-model-0"
 OTHER = "coreml-community/coreml-model-1"
@@ -30,14 +28,6 @@ OTHER = "coreml-community/coreml-model-1"
 @pytest.fixture
 def hub():
     return FakeHub(some_models(6))
-
-
-@pytest.fixture
-def workspace(open_workspace, hub, monkeypatch):
-    from gui.state import models
-
-    monkeypatch.setattr(models, "read_entry", reading_from_the_hub(read_by_name))
-    return open_workspace(hub)[0]
 
 
 @pytest.fixture
