@@ -270,8 +270,8 @@ def orphans(root: Path | None = None) -> tuple[Orphan, ...]:
     found = []
     for entry in _children(root / FOLDER):
         work = WorkFolder(root, entry.name)
-        if entry.is_dir() and work.is_locked():
-            continue
+        if entry.is_dir() and (work.is_locked() or not _children(entry)):
+            continue  # under way, or just going away
         plan = work.load() if entry.is_dir() else None
         found.append(
             Orphan(

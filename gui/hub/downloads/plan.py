@@ -170,6 +170,15 @@ class WorkFolder:
         return plan if plan.id == self.path.name else None
 
     def remove(self) -> None:
+        """Delete it all, the lock last: until then a look at the leftovers passes it over."""
+        with contextlib.suppress(OSError):
+            for entry in list(self.path.iterdir()):
+                if entry.name == "lock":
+                    continue
+                if entry.is_dir() and not entry.is_symlink():
+                    shutil.rmtree(entry, ignore_errors=True)
+                else:
+                    entry.unlink(missing_ok=True)
         shutil.rmtree(self.path, ignore_errors=True)
 
     def save_state(self, **state: Any) -> None:
