@@ -63,6 +63,13 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
             f"“{path.name}” cannot be read; see that you may open it, and that its disk is there.",
             f"{path}: {error}",
         ) from error
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        # A setting of a kind that nobody would write: text for a number, a list for a name …
+        raise SfumatoError(
+            ErrorKind.BAD_MODEL,
+            f"A configuration file of “{path.name}” makes no sense; get the checkpoint again.",
+            f"{path}: {error!r}",
+        ) from error
 
 
 class Source:

@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file
 
+from gui.convert.estimate import check
 from gui.convert.safetensors_header import read_header
 from gui.convert.source import look, open_source
+from gui.convert.types import ConvertRequest
 from gui.coreml.model import ComponentKind
 from gui.request import ErrorKind, SfumatoError
 from tests.convert.conftest import refusal
@@ -163,3 +165,35 @@ def test_a_file_damaged_after_it_was_looked_at(tiny_single: Make, tmp_path: Path
     assert error.value.kind is ErrorKind.BAD_MODEL
     refusal(error)
     assert load_file(tiny_single("sd1"))
+
+
+ODD: list[Any] = [None, "x", -1, {}, [], [None], 2**40, True]
+
+
+@pytest.mark.parametrize(
+    ("part", "setting"),
+    [
+        ("unet", "in_channels"),
+        ("unet", "down_block_types"),
+        ("unet", "cross_attention_dim"),
+        ("text_encoder_2", "vocab_size"),
+        ("text_encoder_2", "hidden_size"),
+        ("vae", "block_out_channels"),
+    ],
+)
+def test_settings_of_a_kind_nobody_would_write(
+    part: str, setting: str, copied: Make, tmp_path: Path
+) -> None:
+    folder = copied("sdxl")
+    file = folder / part / "config.json"
+    stated = json.loads(file.read_text())
+    refused = 0
+    for value in ODD:
+        file.write_text(json.dumps({**stated, setting: value}))
+        try:
+            info = look(folder)
+            check(ConvertRequest(source=str(folder), output=str(tmp_path / "out")), info)
+        except SfumatoError as error:
+            assert error.message.endswith(".") and "\n" not in error.message
+            refused += 1
+    assert refused >= 4
