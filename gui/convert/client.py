@@ -29,6 +29,9 @@ PARTIAL_SUFFIX = ".partial"
 JOURNAL = "journal.json"
 """File in the work folder that says what is being made and what of it is finished."""
 
+MODEL = "model"
+"""Folder in it that becomes the model folder."""
+
 LOCK = "lock"
 """File in it that the process at work holds a lock on (`flock`)."""
 
@@ -234,7 +237,8 @@ def partial_folder(output: str) -> Path:
 
 
 def remove_partial(request: ConvertRequest, later: bool = False) -> None:
-    """Take away what an unfinished conversion has left, unless another process is at it.
+    """Take away what an unfinished conversion has left, unless another process is at it or it was
+    one of other settings.
 
     Args:
         later: only take it out of the way now, and delete the gigabytes in a thread of its own.
@@ -244,11 +248,20 @@ def remove_partial(request: ConvertRequest, later: bool = False) -> None:
     try:
         with (work / LOCK).open("rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _remove(work, later)
+            if _asked(work) in (None, request.to_json()):
+                _remove(work, later)
     except FileNotFoundError:
         _remove(work, later)
     except OSError:
         return
+
+
+def _asked(work: Path) -> Any:
+    """The request that a work folder's journal states; None where it states none."""
+    try:
+        return json.loads((work / JOURNAL).read_text(encoding="utf-8"))["request"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _remove(work: Path, later: bool) -> None:
@@ -262,13 +275,18 @@ def _remove(work: Path, later: bool) -> None:
 
 
 def unfinished(root: Path) -> list[Unfinished]:
-    """Conversions below `root` (its own folders and theirs) that can go on, oldest first."""
+    """Conversions below `root` (its own folders and theirs) that can go on, oldest first.
+
+    A work folder whose model was put in its place just before the end is taken away.
+    """
     found: list[tuple[float, Unfinished]] = []
     for pattern in (f"*{PARTIAL_SUFFIX}/{JOURNAL}", f"*/*{PARTIAL_SUFFIX}/{JOURNAL}"):
         for journal in root.glob(pattern):
             with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
                 data = json.loads(journal.read_text(encoding="utf-8"))
                 request = ConvertRequest.from_json(data["request"])
-                if partial_folder(request.output) == journal.parent:
+                if Path(request.output).exists() and not (journal.parent / MODEL).exists():
+                    remove_partial(request)
+                elif partial_folder(request.output) == journal.parent:
                     found.append((journal.stat().st_mtime, Unfinished(journal.parent, request)))
     return [each for _, each in sorted(found, key=lambda pair: pair[0])]

@@ -64,6 +64,17 @@ def look_controlnet(path: Path | str) -> ControlNetSource:
         SfumatoError: one sentence on why it cannot be converted.
     """
     path = Path(path)
+    try:
+        return _looked_at(path)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise SfumatoError(
+            ErrorKind.BAD_MODEL,
+            f"The configuration of the ControlNet “{path.name}” makes no sense; download it again.",
+            f"{path}: {error!r}",
+        ) from error
+
+
+def _looked_at(path: Path) -> ControlNetSource:
     part = _from_folder(path) if path.is_dir() else _from_file(path)
     config = part.config
     family = base.family_of_unet(

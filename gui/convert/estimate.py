@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
-from gui.convert import controlnet_source, lora, tasks
+from gui.convert import controlnet_source, lora, tasks, weights
 from gui.convert.checkpoint import PREDICTIONS, Checkpoint
 from gui.convert.client import partial_folder
 from gui.convert.compress import compression_of
@@ -77,6 +77,9 @@ START_SECONDS = 10.0
 
 _MARGIN = 1.05
 """Free space asked for, over the estimate."""
+
+_Stamp = tuple[tuple[str, int, int], ...]
+"""(file, bytes, time of change)"""
 
 
 def estimate(request: ConvertRequest, info: SourceInfo) -> Estimate:
@@ -184,7 +187,7 @@ def _check_components(request: ConvertRequest, info: SourceInfo) -> None:
     possible = {*info.components, *((K.CONTROL_UNET,) if K.UNET in info.components else ())}
     for kind in request.components:
         if kind not in possible:
-            what = tasks.TITLES.get(kind, str(kind)).lower().replace("unet", "UNet")
+            what = tasks.in_sentence(tasks.TITLES.get(kind, str(kind)))
             raise _bad(f"“{info.name}” has no {what}; leave it out of the conversion.")
     control = request.control_ready or request.controlnets
     if control and info.family is Family.SDXL_REFINER:
@@ -206,23 +209,34 @@ def _check_size(size: ImageSize) -> None:
 
 
 def _check_controlnets(request: ConvertRequest, info: SourceInfo, checkpoint: Checkpoint) -> None:
-    names: dict[str, str] = {}
+    names: set[str] = set()
     for path in request.controlnets:
-        controlnet_source.check_fit(path, info, checkpoint.parts["unet"].config)
+        found = controlnet_source.check_fit(path, info, checkpoint.parts["unet"].config)
         name = tasks.plain_name(path)
-        if name in names:
+        if name.casefold() in names:  # a Mac's disk takes upper and lower case for the same
             raise _bad(f"Two ControlNets are called “{name}”; rename one of them.")
-        names[name] = path
+        names.add(name.casefold())
+        _check_controlnet(path, _stamp_of(found.part))
 
 
 @lru_cache(maxsize=4)
-def _check_weights(path: str, stamp: tuple[tuple[str, int, int], ...]) -> None:
+def _check_weights(path: str, stamp: _Stamp) -> None:
     """Every weight there, in the right shape; remembered while no file changes."""
     Source(read_checkpoint(path)).check()
 
 
-def _stamp(checkpoint: Checkpoint) -> tuple[tuple[str, int, int], ...]:
-    files = {t.file for part in checkpoint.parts.values() for t in part.tensors.values()}
+@lru_cache(maxsize=8)
+def _check_controlnet(path: str, stamp: _Stamp) -> None:
+    weights.check_shapes(controlnet_source.look_controlnet(path).part)
+
+
+def _stamp(checkpoint: Checkpoint) -> _Stamp:
+    return tuple(s for part in checkpoint.parts.values() for s in _stamp_of(part))
+
+
+def _stamp_of(part: weights.Part) -> _Stamp:
+    """Changes when one of the files does."""
+    files = {t.file for t in part.tensors.values()}
     found = ((file, file.stat()) for file in sorted(files))
     return tuple((str(file), status.st_size, status.st_mtime_ns) for file, status in found)
 

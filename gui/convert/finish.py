@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gui import __version__
-from gui.convert import tasks
+from gui.convert import lora, tasks
 from gui.convert.journal import Journal
 from gui.convert.make import total_bytes
 from gui.convert.types import ConvertReport, ConvertRequest
@@ -135,6 +135,7 @@ def write(
     warnings = [p.warning for p in parities if p.warning]
     if not request.check:
         warnings.append("The packages were not compared with their source, as asked.")
+    warnings += _left_out(request, source)
     final = Path(request.output)
     return ConvertReport(
         request=request,
@@ -147,6 +148,15 @@ def write(
         versions=versions(),
         warnings=tuple(dict.fromkeys(warnings)),
     )
+
+
+def _left_out(request: ConvertRequest, source: Any) -> list[str]:
+    """What of the LoRAs had no place in the model."""
+    return [
+        note
+        for entry in request.loras
+        for note in lora.check_fit(entry.path, source.checkpoint, entry.scale)
+    ]
 
 
 def _inner(name: str) -> str:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from gui.convert import finish, swift, tasks
-from gui.convert.client import partial_folder
+from gui.convert.client import MODEL, partial_folder
 from gui.convert.components import (
     Contract,
     contract_controlnet,
@@ -32,6 +32,7 @@ from gui.convert.components import (
 from gui.convert.convert import Credits
 from gui.convert.journal import Done, Journal, locked
 from gui.convert.make import Recipe, free_memory, make, peak_memory
+from gui.convert.memory import ran_out
 from gui.convert.picture_components import (
     contract_safety_checker,
     contract_vae_decoder,
@@ -166,20 +167,41 @@ class _Job:
         self._on_progress = on_progress
         self._cancelled = cancelled
         self._work = work
-        self._model = work / "model"
+        self._model = work / MODEL
         self._scratch = work / "scratch"
         self._tasks = tasks.plan(request, source.info)
         self._version = tasks.version_of(request, source.info)
         self._spent = 0.0
         self._fraction = 0.0
         self._index = 0
+        self._earlier = 0.0
 
     def run(self, began: float) -> ConvertReport:
         fingerprint = _fingerprint(self._request)
         with _storage_errors():
             self._journal = Journal.open(self._work, self._request, fingerprint)
-            self._model.mkdir(exist_ok=True)
-            shutil.rmtree(self._scratch, ignore_errors=True)
+        try:
+            with _storage_errors():
+                self._model.mkdir(exist_ok=True)
+                shutil.rmtree(self._scratch, ignore_errors=True)
+                self._clear_strangers()
+            return self._all(began)
+        except SfumatoError:
+            # What is finished is kept; half of a component is of no use and may fill the disk.
+            shutil.rmtree(self._scratch if self._journal.done else self._work, ignore_errors=True)
+            raise
+
+    def _clear_strangers(self) -> None:
+        """Take away what no finished component accounts for: it may be of an older source."""
+        known = self._known()
+        for path in sorted(self._model.rglob("*"), reverse=True):  # what is in a folder before it
+            if path.is_dir():
+                with contextlib.suppress(OSError):  # not empty
+                    path.rmdir()
+            elif path.relative_to(self._model).as_posix() not in known:
+                path.unlink()
+
+    def _all(self, began: float) -> ConvertReport:
         for task in self._tasks:
             done = self._journal.done.get(task.key)
             resumed = done is not None and done.is_there(self._model)
@@ -188,6 +210,7 @@ class _Job:
             self._index += 1
             self._spent += task.cost
             if resumed and done is not None:
+                self._earlier += done.seconds
                 self._tell(task, Step.READING, 0.0, "was finished earlier", done, resumed=True)
         return self._finish(began)
 
@@ -294,6 +317,13 @@ class _Job:
         if self._cancelled():
             raise Cancelled
         self._tell(title, Step.FINISHING, 0.0, name="Model")
+        if _fingerprint(request) != self._journal.fingerprint:
+            raise SfumatoError(
+                ErrorKind.BAD_MODEL,
+                "The source changed while it was being converted, so that its parts may not belong "
+                "together; convert it again.",
+                request.source,
+            )
         with _errors("model"):
             folders = finish.share(self._model, self._tasks, self._journal)
             if request.compiled:
@@ -304,7 +334,7 @@ class _Job:
                 self._model, folders, request, self._source, self._journal, self._tasks
             )
             report = finish.write_report(
-                self._model, report, time.monotonic() - began, peak_memory()
+                self._model, report, self._earlier + time.monotonic() - began, peak_memory()
             )
             finish.to_disk(self._model, files=False)
             self._model.rename(request.output)
@@ -357,14 +387,19 @@ def _temporary_files_in(folder: Path) -> Iterator[None]:
         yield
     finally:
         tempfile.tempdir = before
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _fingerprint(request: ConvertRequest) -> str:
-    """Changes whenever a file that the conversion reads does: of names, sizes and times."""
+    """Changes whenever a file that the conversion reads does: of names, sizes and times.
+
+    Other files do not count: the system itself may write some (``.DS_Store``).
+    """
     digest = hashlib.sha256()
     places = [request.source, *(lora.path for lora in request.loras), *request.controlnets]
     for place in map(Path, places):
-        files = [place] if place.is_file() else sorted(place.rglob("*"))
+        inside = (p for end in _READ for p in place.rglob(f"[!.]*{end}"))
+        files = [place] if place.is_file() else sorted(inside)
         for file in files:
             with contextlib.suppress(OSError):
                 if file.is_file():
@@ -372,6 +407,10 @@ def _fingerprint(request: ConvertRequest) -> str:
                     text = f"{file}\0{status.st_size}\0{status.st_mtime_ns}\0"
                     digest.update(text.encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
+
+
+_READ = (".safetensors", ".json")
+"""Endings of the files in a source that are read."""
 
 
 @contextlib.contextmanager
@@ -385,7 +424,8 @@ def _errors(title: str) -> Iterator[None]:
     except Exception as error:
         free_memory()
         detail = "".join(traceback.format_exception(error))
-        if isinstance(error, MemoryError) or "alloc" in str(error).lower():
+        title = tasks.in_sentence(title)
+        if ran_out(error):
             raise SfumatoError(
                 ErrorKind.MEMORY,
                 f"There is not enough memory to convert the {title}; close other programs, or "
@@ -413,7 +453,7 @@ def _storage_errors() -> Iterator[None]:
                 "The disk is full; free some space and convert again: finished parts are kept.",
                 str(error),
             ) from error
-        if error.errno is None:
+        if error.errno is None or ran_out(error):
             raise
         raise SfumatoError(
             ErrorKind.STORAGE,

@@ -122,7 +122,7 @@ def locked(work: Path) -> Iterator[None]:
     with (work / LOCK).open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             raise SfumatoError(
                 ErrorKind.BAD_REQUEST,
                 "This model is being converted already; wait for it, or choose another name.",

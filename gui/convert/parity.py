@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from gui.convert.components import Arrays, Contract
+from gui.convert.tasks import in_sentence
 from gui.convert.types import PSNR_WARNING, Compression, Parity
 from gui.coreml.inspect import inspect_component
-from gui.coreml.model import ComponentInfo, ComponentKind
+from gui.coreml.model import ComponentInfo
 from gui.coreml.portable import PortableRuntime
 from gui.request import ComputeUnit
 
@@ -67,7 +68,7 @@ def measure(
     """
     component = _component(files)
     model = PortableRuntime().load(component, ComputeUnit.CPU_ONLY)
-    worst, largest = INFINITE, 0.0
+    worst, errors = INFINITE, [0.0]
     try:
         for arrays, reference in zip(contract.checks, references, strict=True):
             cancelled()
@@ -75,10 +76,11 @@ def measure(
             for output, want in reference.items():
                 have = results[output].reshape(want.shape)
                 worst = min(worst, psnr(want, have))
-                largest = max(largest, float(np.abs(want - have).max()))
+                errors.append(float(np.abs(want - have).max()))
     finally:
         model.close()
     outputs = ", ".join(references[0])
+    largest = float(np.max(errors))  # not max(), which passes over what is no number
     return Parity(
         component=contract.kind,
         name=name,
@@ -86,9 +88,10 @@ def measure(
         max_error=largest if math.isfinite(largest) else INFINITE,
         threshold=PSNR_WARNING,
         compared=(
-            f"{outputs} of the finished package, run on the processor in float32 by this program, "
-            f"with the source network run in float32 by PyTorch, on the same seeded inputs: "
-            f"{contract.compared}. The worst of them counts."
+            f"{outputs} of the finished package, its stored weights computed with in float32 on "
+            f"the processor by this program, and the source network run in float32 by PyTorch, on "
+            f"the same seeded inputs: {contract.compared}. The worst of them counts. What a Mac's "
+            "own float16 arithmetic adds is not in this."
         ),
         warning=_warning(contract, worst, compression),
     )
@@ -105,7 +108,7 @@ def _component(files: Sequence[Path]) -> ComponentInfo:
 def _warning(contract: Contract, decibels: float, compression: Compression) -> str:
     if decibels >= PSNR_WARNING:
         return ""
-    what = contract.title if contract.kind is not ComponentKind.UNET else "UNet"
+    what = in_sentence(contract.title)
     measured = f"{decibels:.1f} dB, below {PSNR_WARNING:.0f} dB"
     if compression is Compression.NONE:
         return (

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
 from gui.child import decode_json, encode_json, run_child
+from gui.convert.memory import ran_out
 from gui.convert.types import ConvertReport, ConvertRequest, Ended, Estimate, Progress, SourceInfo
 from gui.request import ErrorKind, SfumatoError
 
@@ -199,8 +200,7 @@ def as_error(error: Exception) -> SfumatoError:
     if isinstance(error, SfumatoError):
         return error
     detail = "".join(traceback.format_exception(error))
-    text = str(error).lower()
-    if isinstance(error, MemoryError) or "can't allocate memory" in text or "alloc_cpu" in text:
+    if ran_out(error):
         return SfumatoError(
             ErrorKind.MEMORY,
             "There is not enough memory for this conversion; close other programs and go on.",

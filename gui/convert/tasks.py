@@ -37,6 +37,8 @@ _COST = {
     K.SAFETY_CHECKER: 3.0,
 }
 
+_NAME_BYTES = 150
+
 
 @dataclass(frozen=True)
 class Task:
@@ -131,11 +133,20 @@ def is_chunked(task: Task, request: ConvertRequest) -> bool:
 def plain_name(text: str) -> str:
     """A name for files from a repository's or folder's: letters, digits and ``. _ -`` only.
 
-    Of a path on this machine only the last part is taken: the rest is nobody's business.
+    Of a path on this machine only the last part is taken: the rest is nobody's business.  It is cut
+    so that file names made with it stay within what file systems take (255 bytes).
     """
     if Path(text).is_absolute() or text.startswith((".", "~")):
         text = Path(text).name.removesuffix(".safetensors")
-    return re.sub(r"[^\w.-]+", "_", text.replace("--", "_")).strip("_.") or "model"
+    plain = re.sub(r"[^\w.-]+", "_", text.replace("--", "_")).strip("_.")
+    short = plain.encode()[:_NAME_BYTES].decode(errors="ignore").rstrip("_.")
+    return short or "model"
+
+
+def in_sentence(title: str) -> str:
+    """A title as it is written within a sentence: names keep their capitals."""
+    first = title.partition(" ")[0]
+    return title if first[1:] != first[1:].lower() else title[:1].lower() + title[1:]
 
 
 def version_of(request: ConvertRequest, info: SourceInfo) -> str:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gui.convert.memory import ran_out
 from gui.convert.safetensors_header import FLOATS, Header
 from gui.request import ErrorKind, SfumatoError
 
@@ -172,11 +173,14 @@ def build(part: Part) -> nn.Module:
                 if not value.isfinite().all():
                     raise _bad(part, "has weights that are no numbers", f"{name}: NaN or infinite")
                 _set(network, name, value)
-    except MemoryError as error:
-        raise SfumatoError(
-            ErrorKind.MEMORY, f"There is too little memory to read the {part.title}.", repr(error)
-        ) from error
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+    except (MemoryError, OSError, ValueError, RuntimeError, SafetensorError) as error:
+        if ran_out(error):
+            raise SfumatoError(
+                ErrorKind.MEMORY,
+                f"There is not enough memory to read the {part.title}; close other programs and "
+                "convert again: finished parts are kept.",
+                f"{part.where}: {error!r}",
+            ) from error
         raise SfumatoError(
             ErrorKind.BAD_MODEL,
             f"The weights of the {part.title} cannot be read; download the model again.",

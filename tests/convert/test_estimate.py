@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from collections.abc import Callable
@@ -292,6 +293,20 @@ def test_controlnets_are_checked(
     pickled = tmp_path / "pickled.pth"
     pickled.write_bytes(b"PK\x03\x04" + b"\0" * 50)
     assert "pickle" in problem(pickled)
+
+
+def test_a_damaged_controlnet_is_found_before_the_work(tiny: SourceInfo, tmp_path: Path) -> None:
+    folder = save_controlnet("sd1", tmp_path / "canny")
+    request = request_for(tiny, tmp_path, controlnets=(str(folder),))
+    estimate.check(request, tiny)
+    file = folder / "diffusion_pytorch_model.safetensors"
+    tensors = load_file(file)
+    del tensors["controlnet_mid_block.bias"]
+    save_file(tensors, file)
+    assert "The ControlNet lacks some of its weights" in refused(request, tiny).message
+    stated = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**stated, "cross_attention_dim": [1, 2]}))
+    assert "makes no sense" in refused(request, tiny).message
 
 
 def test_a_controlnet_for_another_unet(tiny: SourceInfo, tmp_path: Path) -> None:

@@ -194,18 +194,6 @@ def test_a_damaged_leftover_is_made_again(source: Path, tmp_path: Path) -> None:
         assert path.stat().st_size > 1000
 
 
-def test_a_changed_source_starts_anew(tmp_path: Path) -> None:
-    own = save_folder("sd1-safety", tmp_path / "tiny")
-    asked = request(own, tmp_path / "model", components=QUICK, check=False)
-    with pytest.raises(Killed):
-        run(asked, killed_at("Safety checker", Step.READING), never)
-    file = own / "text_encoder" / "model.safetensors"
-    os.utime(file, (time.time(), time.time() + 5))
-    events: list[Progress] = []
-    run(asked, events.append, never)
-    assert not [e for e in events if e.resumed]
-
-
 _CHILD = """
 import json, sys
 from gui.convert.job import run
@@ -388,7 +376,7 @@ def test_what_goes_wrong_inside_is_told_with_the_component(
     monkeypatch.setattr(job, "make", fail)
     error = refusal(request(source, tmp_path / "model", components=QUICK))
     assert error.kind is kind
-    assert "Text encoder" in error.message
+    assert "the text encoder" in error.message.lower()
     assert type(failure).__name__ in error.detail
 
 

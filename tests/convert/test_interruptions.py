@@ -1,0 +1,212 @@
+"""Conversions that are disturbed: what is left of them, and what the next run makes of that."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import hashlib
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.torch import load_file, save_file
+
+from gui.convert import job, make
+from gui.convert.client import JOURNAL, partial_folder, remove_partial, unfinished
+from gui.convert.job import run
+from gui.convert.journal import Journal, locked
+from gui.convert.types import ConvertRequest, ImageSize, Lora, Progress, Step
+from gui.coreml import sidecar
+from gui.coreml.model import ComponentKind
+from gui.request import ErrorKind, SfumatoError
+from tests.support.converted import request
+from tests.support.tiny_checkpoints import save_folder
+from tests.support.tiny_loras import save_lora
+
+K = ComponentKind
+
+
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+def never() -> bool:
+    return False
+
+
+def refusal(asked: ConvertRequest) -> SfumatoError:
+    with pytest.raises(SfumatoError) as caught:
+        run(asked, lambda _: None, never)
+    return caught.value
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_folder("sd1-safety", tmp_path_factory.mktemp("source") / "tiny")
+
+
+def encoder_only(source: Path, folder: Path, **options: Any) -> ConvertRequest:
+    """The quickest conversion there is."""
+    options = {"components": (K.TEXT_ENCODER,), "check": False, **options}
+    return request(source, folder / "model", **options)
+
+
+def test_nothing_of_an_older_source_stays(source: Path, tmp_path: Path) -> None:
+    """Killed at the very end, when every size had its text encoder; then the source changed."""
+    own = Path(shutil.copytree(source, tmp_path / "tiny"))
+    kinds = (K.TEXT_ENCODER, K.SAFETY_CHECKER)
+    sizes = (ImageSize(64, 64), ImageSize(128, 64))
+    asked = encoder_only(own, tmp_path, components=kinds, sizes=sizes)
+    work = partial_folder(asked.output)
+
+    def killed(progress: Progress) -> None:
+        if progress.step is Step.FINISHING:
+            (encoder,) = (work / "model" / "64x64").glob("*_text_encoder.mlpackage")
+            twin = Path(shutil.copytree(encoder, work / "model" / "128x64" / encoder.name))
+            for blob in twin.rglob("weight.bin"):
+                blob.write_bytes(b"old")
+            shutil.copytree(encoder, encoder.with_name("old_text_encoder.mlpackage"))
+            raise Killed
+
+    with pytest.raises(Killed):
+        run(asked, killed, never)
+    os.utime(own / "text_encoder" / "model.safetensors", (1, 1))
+    events: list[Progress] = []
+    run(asked, events.append, never)
+    assert not [e for e in events if e.resumed]
+    for folder in (tmp_path / "model" / "64x64", tmp_path / "model" / "128x64"):
+        stated = sidecar.read(folder)
+        assert stated is not None
+        packages = [p for package in folder.glob("*.mlpackage") for p in package.rglob("*")]
+        files = {
+            p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest()
+            for p in packages
+            if p.is_file()
+        }
+        assert files == stated.hashes
+        assert len(list(folder.glob("*.mlpackage"))) == 2
+
+
+def test_a_source_that_changes_meanwhile_is_not_mixed(source: Path, tmp_path: Path) -> None:
+    own = Path(shutil.copytree(source, tmp_path / "tiny"))
+    asked = encoder_only(own, tmp_path)
+
+    def touch(progress: Progress) -> None:
+        if progress.step is Step.CONVERTING:
+            os.utime(own / "text_encoder" / "model.safetensors", (1, 1))
+
+    with pytest.raises(SfumatoError) as caught:
+        run(asked, touch, never)
+    assert caught.value.kind is ErrorKind.BAD_MODEL
+    assert "changed while" in caught.value.message
+    assert not Path(asked.output).exists()
+    run(asked, lambda _: None, never)
+    assert Path(asked.output).is_dir()
+
+
+def test_a_failure_leaves_no_scratch_to_fill_the_disk(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(model: Any, path: Path) -> None:
+        path.mkdir()
+        (path / "half.bin").write_bytes(b"x" * 1000)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    save = make.save
+    asked = encoder_only(source, tmp_path, components=(K.TEXT_ENCODER, K.SAFETY_CHECKER))
+    monkeypatch.setattr(make, "save", full)
+    assert refusal(asked).kind is ErrorKind.STORAGE
+    assert not partial_folder(asked.output).exists()  # nothing was finished, nothing is kept
+    monkeypatch.setattr(make, "save", lambda m, p: full(m, p) if "safety" in p.name else save(m, p))
+    assert refusal(asked).kind is ErrorKind.STORAGE
+    work = partial_folder(asked.output)
+    assert {p.name for p in work.iterdir()} == {"model", JOURNAL, "lock"}
+    assert list(work.rglob("weight.bin"))
+
+
+def test_a_failed_file_system_call_for_want_of_memory_is_no_disk_error(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+    monkeypatch.setattr(job, "make", fail)
+    error = refusal(encoder_only(source, tmp_path))
+    assert error.kind is ErrorKind.MEMORY
+    assert "the text encoder" in error.message
+
+
+def test_want_of_memory_while_reading_does_not_blame_the_file(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gui.convert import weights
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(weights, "_read", fail)
+    assert refusal(encoder_only(source, tmp_path)).kind is ErrorKind.MEMORY
+
+
+def test_the_time_of_an_interrupted_run_counts(source: Path, tmp_path: Path) -> None:
+    asked = encoder_only(source, tmp_path)
+
+    def killed(progress: Progress) -> None:
+        if progress.step is Step.FINISHING:
+            raise Killed
+
+    with pytest.raises(Killed):
+        run(asked, killed, never)
+    work = partial_folder(asked.output)
+    with locked(work):
+        journal = Journal.open(work, asked, job._fingerprint(asked))
+        (key,) = journal.done
+        journal.note(key, dataclasses.replace(journal.done[key], seconds=1234.0))
+    report = run(asked, lambda _: None, never)
+    assert 1234.0 <= report.seconds < 1300.0
+
+
+def test_cancelling_spares_an_unfinished_run_of_other_settings(
+    source: Path, tmp_path: Path
+) -> None:
+    asked = encoder_only(source, tmp_path)
+
+    def killed(progress: Progress) -> None:
+        if progress.step is Step.FINISHING:
+            raise Killed
+
+    with pytest.raises(Killed):
+        run(asked, killed, never)
+    remove_partial(dataclasses.replace(asked, unet_batch=1))
+    assert [each.request for each in unfinished(tmp_path)] == [asked]
+    remove_partial(asked)
+    assert not partial_folder(asked.output).exists()
+
+
+def test_what_is_finished_is_not_offered_to_go_on(source: Path, tmp_path: Path) -> None:
+    """Killed between putting the model in its place and clearing up."""
+    asked = encoder_only(source, tmp_path)
+
+    def killed(progress: Progress) -> None:
+        if progress.step is Step.FINISHING and progress.fraction == 1.0:
+            raise Killed
+
+    with pytest.raises(Killed):
+        run(asked, killed, never)
+    assert Path(asked.output).is_dir()
+    assert unfinished(tmp_path) == []
+    assert not partial_folder(asked.output).exists()
+
+
+def test_layers_of_a_lora_that_fit_nothing_are_reported(source: Path, tmp_path: Path) -> None:
+    path = save_lora("sd1", tmp_path / "style.safetensors")
+    tensors = load_file(path)
+    names = [n for n in tensors if "attn1.to_q.lora" in n][:2]
+    assert len(names) == 2
+    tensors |= {n.replace("to_q", "to_nowhere"): tensors[n].clone() for n in names}
+    save_file(tensors, path)
+    asked = encoder_only(source, tmp_path, loras=(Lora(str(path)),))
+    report = run(asked, lambda _: None, never)
+    assert any("“style.safetensors”" in w and "left out" in w for w in report.warnings)
