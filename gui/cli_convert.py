@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gui.convert.types import (
+    REPORT,
     Compression,
     ConvertRequest,
     Ended,
@@ -308,8 +309,8 @@ def _output(text: str, name: str) -> Path:
         folder = paths.models_dir() / plain
     else:
         folder = _absolute(text)
-        # One that holds a model already is that model's, and the converter refuses it.
-        if folder.is_dir() and not any(folder.glob("*.ml*")):
+        # One that holds a model (or one per size) is that model's, and the converter refuses it.
+        if folder.is_dir() and not any(folder.glob("*.ml*")) and not (folder / REPORT).exists():
             folder = folder / plain
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -411,7 +412,8 @@ def _finish(ended: Ended, request: ConvertRequest, options: argparse.Namespace, 
     if ended.cancelled or ended.error is None:
         line.line("Cancelled; nothing was kept.")
         return _STOPPED
-    if partial_folder(request.output).is_dir():
+    refused = ended.error.kind is ErrorKind.BAD_REQUEST  # what is there is another conversion's
+    if partial_folder(request.output).is_dir() and not refused:
         line.line("Finished parts are kept: give the same command again to go on.")
     raise ended.error
 

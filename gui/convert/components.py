@@ -369,8 +369,8 @@ def contract_controlnet(
     """A ControlNet (diffusers' ControlNetModel), rewritten in place by `wrap`."""
     config = network.config
     extras = _conditions(config)
-    count = len(residual_shapes(config, latent))
-    outputs = tuple(f"additional_residual_{n}" for n in range(count))
+    shapes = residual_shapes(config, latent)
+    outputs = tuple(f"additional_residual_{n}" for n in range(len(shapes)))
     size = tuple(LATENT_SCALE * s for s in latent)
 
     def inputs(seed: int, timestep: float) -> dict[str, Tensor]:
@@ -390,7 +390,10 @@ def contract_controlnet(
             added_cond_kwargs=added,
             return_dict=False,
         )
-        return (*down, middle)
+        # one that follows the picture as a whole (`global_pool_conditions`) gives one value per
+        # channel, and the UNet takes one per position
+        given_out = zip((*down, middle), shapes, strict=True)
+        return tuple(value.expand(-1, *shape) for value, shape in given_out)
 
     def reference(arrays: Arrays) -> Arrays:
         given = dict(zip(arrays, _tensors(arrays), strict=True))

@@ -18,12 +18,10 @@ from gui import __version__
 from gui.convert import lora, tasks
 from gui.convert.journal import Journal
 from gui.convert.make import total_bytes
-from gui.convert.types import ConvertReport, ConvertRequest
+from gui.convert.types import REPORT, ConvertReport, ConvertRequest
 from gui.coreml import sidecar
 from gui.coreml.model import Family
 from gui.coreml.sidecar import Sidecar
-
-REPORT = "conversion.json"
 
 WORTH_LINKING = 65_536
 """Bytes from which equal files are stored once."""

@@ -13,6 +13,9 @@ from gui.coreml.model import Attention, ComponentKind, Family
 from gui.records import Record
 from gui.request import SfumatoError
 
+REPORT = "conversion.json"
+"""File in a finished model's folder: a `ConvertReport`."""
+
 PSNR_WARNING = 35.0
 """Decibels below which a component's parity is reported as a warning: Apple's converter asks 35 dB
 of every component (`python_coreml_stable_diffusion.torch2coreml`, ABSOLUTE_MIN_PSNR), uncompressed

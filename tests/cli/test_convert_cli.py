@@ -89,6 +89,16 @@ def test_below_an_existing_folder_and_in_the_library(cli: Cli) -> None:
 def test_a_finished_model_is_not_converted_into(cli: Cli) -> None:
     (cli.folder / "made" / "x_unet.mlpackage").mkdir(parents=True)
     assert cli.request(cli.source(), "-o", "made")["output"] == str(cli.folder / "made")
+    (cli.folder / "sizes" / "512x512").mkdir(parents=True)
+    (cli.folder / "sizes" / "conversion.json").write_text("{}")
+    assert cli.request(cli.source(), "-o", "sizes")["output"] == str(cli.folder / "sizes")
+
+
+def test_an_unfinished_conversion_of_other_settings_is_not_said_to_go_on(cli: Cli) -> None:
+    (cli.folder / "made.partial").mkdir()
+    done = cli(cli.source("error=bad-request"), "-o", "made", "--quiet")
+    assert done.returncode == 1
+    assert "Finished parts are kept" not in done.stderr
 
 
 def test_json_and_quiet(cli: Cli) -> None:

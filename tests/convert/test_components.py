@@ -14,13 +14,14 @@ import pytest
 import torch
 
 from gui.convert.components import (
+    contract_controlnet,
     contract_text_encoder,
     residual_shapes,
 )
 from gui.convert.picture_components import contract_safety_checker
 from gui.convert.types import Compression
 from gui.coreml.inspect import inspect_component
-from gui.coreml.model import ComponentKind, Family
+from gui.coreml.model import Attention, ComponentKind, Family
 from gui.coreml.portable import PortableRuntime
 from gui.request import ComputeUnit
 from tests.support import tiny_checkpoints
@@ -237,6 +238,28 @@ def test_residual_shapes_are_those_of_the_controlnet() -> None:
         )
     expected = [tuple(x.shape[1:]) for x in (*down, middle)]
     assert residual_shapes(control.config, (12, 8)) == expected
+
+
+def test_a_controlnet_of_the_picture_as_a_whole_gives_what_the_unet_takes() -> None:
+    """Such a one (control_v11e_sd15_shuffle) gives diffusers one value per channel."""
+    control = copy.deepcopy(tiny_checkpoints.controlnet("sd1")).eval()
+    control.register_to_config(global_pool_conditions=True)
+    shapes = residual_shapes(control.config, (8, 8))
+    contract = contract_controlnet(control, Attention.SPLIT_EINSUM, (8, 8), 1, "shuffle")
+    arrays = contract.checks[0]
+    with torch.no_grad():
+        given = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        given["encoder_hidden_states"] = given["encoder_hidden_states"][:, :, 0].transpose(1, 2)
+        down, middle = control(**given, return_dict=False)
+        got = contract.reference(arrays)
+        traced = contract.wrap()(*(torch.from_numpy(a) for a in arrays.values()))
+    for want, have, written, shape in zip(
+        (*down, middle), got.values(), traced, shapes, strict=True
+    ):
+        assert want.shape[2:] == (1, 1)
+        assert have.shape == written.shape == (1, *shape)
+        assert np.array_equal(have, np.broadcast_to(want.numpy(), have.shape))
+        np.testing.assert_allclose(written.numpy(), have, atol=1e-4)
 
 
 @pytest.mark.parametrize(
