@@ -432,6 +432,13 @@ def _errors(title: str) -> Iterator[None]:
                 "choose a smaller picture size, and convert again: finished parts are kept.",
                 detail,
             ) from error
+        if any(words in detail for words in _UNWRITTEN):
+            raise SfumatoError(
+                ErrorKind.STORAGE,
+                f"The {title} could not be written, most likely because the disk is full; free "
+                "some space and convert again: finished parts are kept.",
+                detail,
+            ) from error
         raise SfumatoError(
             ErrorKind.INTERNAL,
             f"The {title} could not be converted; the details say why.",
@@ -440,6 +447,8 @@ def _errors(title: str) -> Iterator[None]:
 
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_UNWRITTEN = ("[MIL FileWriter]", "[MIL StorageWriter]", os.strerror(errno.ENOSPC))
+"""What coremltools and `shutil.copytree` say, whose errors bear no number, where a write failed."""
 
 
 @contextlib.contextmanager

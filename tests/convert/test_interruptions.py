@@ -6,6 +6,7 @@ import dataclasses
 import errno
 import hashlib
 import os
+import resource
 import shutil
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from gui.request import ErrorKind, SfumatoError
 from tests.support.converted import request
 from tests.support.tiny_checkpoints import save_folder
 from tests.support.tiny_loras import save_lora
+
+pytestmark = pytest.mark.filterwarnings("ignore:Implicitly cleaning up:ResourceWarning")
 
 K = ComponentKind
 
@@ -124,6 +127,19 @@ def test_a_failure_leaves_no_scratch_to_fill_the_disk(
     work = partial_folder(asked.output)
     assert {p.name for p in work.iterdir()} == {"model", JOURNAL, "lock"}
     assert list(work.rglob("weight.bin"))
+
+
+def test_weights_that_coremltools_cannot_write(source: Path, tmp_path: Path) -> None:
+    """The system refuses to let the file grow, as it does on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, hard))
+    try:
+        error = refusal(encoder_only(source, tmp_path))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert error.kind is ErrorKind.STORAGE
+    assert "text encoder could not be written" in error.message
+    assert "FileWriter" in error.detail
 
 
 def test_a_failed_file_system_call_for_want_of_memory_is_no_disk_error(
