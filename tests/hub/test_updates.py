@@ -48,12 +48,14 @@ def test_an_update_is_offered_only_when_the_variant_changed(fog_installed, model
 
 def test_leftovers_are_listed_and_removed_and_models_are_not(fog_installed, models):
     server, downloads, _, folder = fog_installed
-    server.fault("*", bytes_per_second=3e5)
-    other = Repo("ada/mist", {"m/U.mlpackage/weight.bin": random_bytes(900_000)})
-    server.add(other)
-    name = downloads.start(other.id, other.sha, variant_of(other, "m")).id
-    queued = [Repo(f"ada/q{k}", {"m/U.mlpackage/x": random_bytes(9000, k)}) for k in range(3)]
-    names = [downloads.start(q.id, q.sha, variant_of(q, "m")).id for q in queued]
+    server.fault("*", bytes_per_second=9e4)  # ten seconds each, so that none ends meanwhile
+    repos = [
+        server.add(Repo(f"ada/{mist}", {"m/U.mlpackage/weight.bin": random_bytes(900_000, seed)}))
+        for seed, mist in enumerate(("mist", "haze", "dew", "rime"))
+    ]
+    name, *names = [downloads.start(r.id, r.sha, variant_of(r, "m")).id for r in repos]
+    states = [downloads.status(one).state for one in names]
+    assert states[1:] == [DownloadState.QUEUED, DownloadState.QUEUED]
     assert library.orphans(models) == (), "downloads under way and queued ones are none"
     downloads.pause(name)
     for one in names:
