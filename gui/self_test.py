@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import json
 import os
 import platform
 import sys
@@ -18,6 +19,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import gui
 from gui import paths
@@ -27,6 +29,7 @@ ENGINE_MODULES = (
     "transformers", "diffusers", "coremltools", "huggingface_hub", "google.protobuf",
     "gui.engine.server", "gui.pipeline.pipeline", "gui.library.pictures", "gui.library.queue",
     "gui.coreml.portable", "gui.coreml.native", "gui.coreml.inspect",
+    "keyring", "gui.hub.service", "gui.convert.service",
 )  # fmt: skip
 WINDOW_MODULES = (
     "PySide6.QtCore", "PySide6.QtGui", "PySide6.QtWidgets", "PySide6.QtSvg", "PySide6.QtNetwork",
@@ -39,7 +42,8 @@ RESOURCES = (
 
 PROMPT = "a red apple on blue"
 SECONDS = 600.0
-"""How long the first picture may take, loading included, on a slow machine."""
+"""How long the first picture, or a small conversion, may take on a slow machine, loading included.
+"""
 
 
 class CheckError(Exception):
@@ -50,10 +54,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run every check, even after one failed.  Returns 0 when all hold, 1 otherwise; never raises.
 
     Args:
-        arguments: ``--no-picture`` leaves out the check that runs the engine.
+        arguments: ``--no-picture`` leaves out the checks that run our other processes.
     """
     parser = argparse.ArgumentParser(prog="sfumato --self-test")
-    parser.add_argument("--no-picture", action="store_true", help="don't run the engine")
+    parser.add_argument("--no-picture", action="store_true", help="don't run the other processes")
     options = parser.parse_args(arguments)
     checks: list[tuple[str, Callable[[], str]]] = [
         ("program", _program),
@@ -65,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ("starter model", _starter_model),
     ]
     if not options.no_picture:
-        checks.append(("picture", _picture))
+        checks += [("hub", _hub), ("conversion", _conversion), ("picture", _picture)]
     failed = sum([not _run(name, check) for name, check in checks])
     print("self-test passed" if not failed else f"self-test FAILED: {failed} of {len(checks)}")
     return 1 if failed else 0
@@ -108,8 +112,11 @@ def _modules(names: Sequence[str]) -> str:
 
 
 def _native_modules() -> tuple[str, ...]:
-    """Core ML's bindings exist on a Mac only; coremltools itself imports without them."""
-    return ("coremltools.libcoremlpython",) if sys.platform == "darwin" else ()
+    """Core ML's bindings and the keychain's exist on a Mac only; coremltools itself imports
+    without them."""
+    if sys.platform != "darwin":
+        return ()
+    return ("coremltools.libcoremlpython", "keyring.backends.macOS")
 
 
 def _window_system() -> str:
@@ -151,6 +158,81 @@ def _starter_model() -> str:
     if info.problems:
         raise CheckError(" ".join(str(problem) for problem in info.problems))
     return f"{len(info.components)} components"
+
+
+def _hub() -> str:
+    """Ask the real Hub process about this machine; nothing goes over the network."""
+    from gui.hub.client import Answer, HubClient
+
+    with tempfile.TemporaryDirectory(prefix="sfumato-self-test-") as folder:
+        client = HubClient(log=Path(folder) / "hub.log")
+        limit = threading.Timer(SECONDS, client.kill)
+        limit.start()
+        try:
+            client.ask(1, "machine", {})
+            while not isinstance(answer := client.receive(), Answer):
+                pass
+        finally:
+            limit.cancel()
+            client.close()
+    if answer.error is not None:
+        raise CheckError(f"{answer.error.message} {answer.error.detail}")
+    return f"{answer.result.chip or 'unknown processor'}, macOS {answer.result.macos or 'none'}"
+
+
+def _conversion() -> str:
+    """Convert and compress a small network in the real converter process, and compare the two."""
+    from gui.convert.client import ConvertClient
+    from gui.convert.types import Compression, ConvertRequest
+    from gui.coreml.model import ComponentKind
+
+    with tempfile.TemporaryDirectory(prefix="sfumato-self-test-") as folder:
+        source = Path(folder) / "source"
+        _write_checkpoint(source)
+        request = ConvertRequest(
+            str(source), str(Path(folder) / "model"),
+            components=(ComponentKind.UNET,), compression=Compression.PALETTE_8,
+        )  # fmt: skip
+        client = ConvertClient()
+        deadline = time.monotonic() + SECONDS
+        ended = client.convert(request, lambda _: None, lambda: time.monotonic() > deadline)
+    if ended.error is not None:
+        raise CheckError(f"{ended.error.message} {ended.error.detail}")
+    if ended.report is None:
+        raise CheckError(f"not done after {SECONDS:.0f} s")
+    (parity,) = ended.report.parities
+    if parity.warning:
+        raise CheckError(parity.warning)
+    return f"{parity.psnr:.0f} dB"
+
+
+def _write_checkpoint(folder: Path) -> None:
+    """A Stable Diffusion 1 as diffusers saves it, but very narrow and with random weights."""
+    import torch
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    diffusers: Any = importlib.import_module("diffusers")
+    torch.manual_seed(1)
+    unet = diffusers.UNet2DConditionModel(
+        sample_size=8, cross_attention_dim=64, block_out_channels=(32, 64), norm_num_groups=8,
+        layers_per_block=1, down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"), attention_head_dim=4,
+    )  # fmt: skip
+    vae = diffusers.AutoencoderKL(
+        block_out_channels=(8, 8, 8, 8), norm_num_groups=4,
+        down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
+    )  # fmt: skip
+    text = CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=49408, hidden_size=64, intermediate_size=64, num_hidden_layers=1,
+            num_attention_heads=1,
+        )
+    )  # fmt: skip
+    index: dict[str, object] = {"_class_name": "StableDiffusionPipeline"}
+    for name, network in (("unet", unet), ("vae", vae), ("text_encoder", text)):
+        network.save_pretrained(folder / name)
+        index[name] = [type(network).__module__.partition(".")[0], type(network).__name__]
+    (folder / "model_index.json").write_text(json.dumps(index))
 
 
 def _picture() -> str:
