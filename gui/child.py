@@ -34,6 +34,8 @@ MAX_MESSAGE = 64 * 2**20
 _LOG_LIMIT = 2**20
 _LOG_TAIL = 4000
 _PARENT_WATCH_SECONDS = 1.0
+# Taken as this module is loaded: when work begins, the parent may be gone already.
+_PARENT = os.getppid()
 
 
 class ChildLost(Exception):  # noqa: N818 - a state of the world, not a mistake of the caller
@@ -255,13 +257,12 @@ class ParentWatch:
     socket.  A child that waits on its socket needs none: end of file tells it."""
 
     def __init__(self) -> None:
-        self._parent = os.getppid()
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._run, name="parent-watch", daemon=True)
 
     def _run(self) -> None:
         while not self._done.wait(_PARENT_WATCH_SECONDS):
-            if os.getppid() != self._parent:
+            if os.getppid() != _PARENT:
                 os._exit(0)
 
     def __enter__(self) -> None:
