@@ -9,6 +9,7 @@ Exit codes: 0 done, 1 an error (one sentence on stderr), 2 the command line make
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import importlib
 import json
 import os
@@ -122,8 +123,10 @@ def _generate_parser(commands: Any) -> None:
     add = parser.add_argument
     add("--prompt", required=True, help="what to show")
     add("--negative-prompt", default="", metavar="TEXT", help="what to avoid")
-    add("--model", "-i", "--resource-path", default="", metavar="DIR",
-        help="folder of the model; default: the starter model")  # fmt: skip
+    add("--model", "-i", "--resource-path", default="", metavar="MODEL",
+        help="the model's folder, or owner/name of one that `models list` shows; default: the "
+             "starter model")  # fmt: skip
+    add("--variant", default="", metavar="ID", help="which one, where several are installed")
     add("--model-sources", choices=("packages", "compiled"),
         help="which files to use where the folder holds both")  # fmt: skip
     add("-o", "--output", "--output-path", default="", metavar="FILE|DIR",
@@ -155,10 +158,10 @@ def _generate_parser(commands: Any) -> None:
 
 
 def _request(options: argparse.Namespace) -> PictureRequest:
-    """The request a command line means.
+    """The request a command line means, but for the model, which is looked for last.
 
     Raises:
-        SfumatoError: BAD_REQUEST, BAD_MODEL.
+        SfumatoError: BAD_REQUEST.
     """
     start = None
     if options.image:
@@ -166,12 +169,11 @@ def _request(options: argparse.Namespace) -> PictureRequest:
         start = StartImage(str(_absolute(options.image)), strength)
     elif options.strength is not None:
         raise SfumatoError(ErrorKind.BAD_REQUEST, "--strength needs --image.")
-    model = str(_absolute(options.model)) if options.model else ""
     file, folder = _output(options.output)
     unit = options.compute_unit
     request = PictureRequest(
         prompt=options.prompt,
-        model=model,
+        model="",
         negative_prompt=options.negative_prompt,
         steps=options.steps,
         guidance_scale=options.guidance_scale,
@@ -188,6 +190,24 @@ def _request(options: argparse.Namespace) -> PictureRequest:
     )
     request.validate()
     return request
+
+
+def _model_folder(text: str, variant: str) -> Path:
+    """Folder of the model that was named; one that is not there is the engine's to report.
+
+    Raises:
+        SfumatoError: NOT_FOUND where it names no model; BAD_REQUEST where it names several.
+    """
+    folder = _absolute(text)
+    if folder.exists() or text.startswith((".", "~", os.sep)):
+        return folder
+    from gui.hub.references import parse_reference
+
+    if parse_reference(text) is None:
+        return folder
+    from gui.cli_models_hub import chosen_models
+
+    return Path(chosen_models(text, variant)[0].folder)
 
 
 def _output(text: str) -> tuple[str, str]:
@@ -255,10 +275,10 @@ def _generate(options: argparse.Namespace) -> int:
         options.parser.error(error.message)
     if options.model_version is not None:
         print("sfumato: --model-version is not needed: the model says it itself.", file=sys.stderr)
-    if options.model_sources and request.model:
-        import dataclasses
-
-        folder = _with_sources(Path(request.model), options.model_sources)
+    if options.model:
+        folder = _model_folder(options.model, options.variant)
+        if options.model_sources:
+            folder = _with_sources(folder, options.model_sources)
         request = dataclasses.replace(request, model=str(folder))
     from gui.cli_progress import Progress
 

@@ -188,14 +188,26 @@ def test_from_search_to_a_picture(cli: Cli) -> None:
     assert contents(folder) == STARTER_FILES
     (listed,) = cli.data("list")["models"]
     assert (listed["folder"], listed["repo"]) == (str(folder), STARTER_REPO)
-    done = cli.run(
-        "generate", "--prompt", "a red circle", "--model", listed["folder"], "--steps", "2",
-        "--seed", "7", "-o", str(cli.home / "out.png"),
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    with Image.open(cli.home / "out.png") as image:
-        assert image.size == (128, 128)
-        assert ImageStat.Stat(image.convert("L")).stddev[0] > 3
+    made = []
+    for model in (listed["folder"], listed["repo"]):
+        done = cli.run(
+            "generate", "--prompt", "a red circle", "--model", model, "--steps", "2",
+            "--seed", "7", "-o", str(cli.home / "out.png"),
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        with Image.open(cli.home / "out.png") as image:
+            made.append(image.tobytes())
+            assert image.size == (128, 128)
+            assert ImageStat.Stat(image.convert("L")).stddev[0] > 3
+    assert made[0] == made[1], "named by its folder or its repository, it is the same model"
+
+
+def test_a_model_that_is_not_installed_is_said_to_be_none(cli: Cli) -> None:
+    for more in ([STARTER_REPO], [STARTER_REPO, "--variant", "nope"]):
+        done = cli.run("generate", "--prompt", "x", "--model", *more)
+        assert done.returncode == 1
+        assert f"no installed model {STARTER_REPO}" in done.stderr
+        assert "models list" in done.stderr
 
 
 def test_getting_what_is_there_fetches_nothing(cli: Cli, server: HubServer) -> None:
