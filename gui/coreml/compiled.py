@@ -26,14 +26,18 @@ _SPEC_VERSIONS = {"ios15": 6, "ios16": 7, "ios17": 8, "ios18": 9, "ios26": 10}
 Types = dict[str, str]
 """Names of values → their types as written."""
 
-_TYPE = r"(?:tensor<\s*\w+\s*,\s*\[[^\]]*\]\s*>|state<[^=;]*?>>|\w+)"
-_TENSOR = re.compile(r"tensor<\s*(\w+)\s*,\s*\[([^\]]*)\]\s*>")
-_FUNCTION = re.compile(r"\bfunc\s+(\w+)\s*<\s*(\w+)\s*>\s*\(([^)]*)\)")
+# Whatever text it is given, each of these takes time in proportion to its length: a part that
+# repeats starts where a word does and ends at the next bracket, so that no stretch of the text is
+# looked at again from every place in it.
+_TENSOR_TYPE = r"tensor<\s*\w+\s*,\s*\[[^\[\]]*\]\s*>"
+_TYPE = rf"\b(?:{_TENSOR_TYPE}|state<[^<>=;]*<[^<>=;]*>\s*>|\w+)"
+_TENSOR = re.compile(r"tensor<\s*(\w+)\s*,\s*\[([^\[\]]*)\]\s*>")
+_FUNCTION = re.compile(r"\bfunc\s+(\w+)\s*<\s*(\w+)\s*>\s*\(([^()]*)\)")
 _PARAMETER = re.compile(rf"({_TYPE})\s+([\w.\-@/]+)\s*(?:,|$)")
-_RESULTS = re.compile(r"\}\s*->\s*\(([^)]*)\)\s*;")
+_RESULTS = re.compile(r"\}\s*->\s*\(([^()]*)\)\s*;")
 _CALL = re.compile(r"\s*(\w+)\s*\(")
 _BLOB = re.compile(
-    r"(tensor<\s*\w+\s*,\s*\[[^\]]*\]\s*>|\w+)\s*\(\s*BLOBFILE\s*\(\s*path\s*=\s*"
+    rf"\b({_TENSOR_TYPE}|\w+)\s*\(\s*BLOBFILE\s*\(\s*path\s*=\s*"
     r'(?:tensor<\s*string\s*,\s*\[\]\s*>|string)\s*\(\s*"([^"]*)"\s*\)\s*,\s*offset\s*=\s*'
     r"(?:tensor<\s*uint64\s*,\s*\[\]\s*>|uint64)\s*\(\s*(\d+)\s*\)"
 )

@@ -17,6 +17,9 @@ from gui.request import ErrorKind, SfumatoError
 K = ComponentKind
 Components = Mapping[ComponentKind, ComponentInfo]
 
+MAX_SIZE = 2**31
+"""Sizes of tensors lie below; Core ML counts with 32 bits in places."""
+
 NEWEST_SPEC = 10
 """Newest Core ML specification version this program knows (macOS 26)."""
 
@@ -116,6 +119,14 @@ def check_contract(component: ComponentInfo) -> None:
         )
     if not component.outputs:
         raise SfumatoError(ErrorKind.BAD_MODEL, f"{what} has no outputs.")
+    for tensor in (*component.inputs, *component.outputs):
+        if not all(size is None or 0 < size < MAX_SIZE for size in tensor.shape):
+            raise SfumatoError(
+                ErrorKind.BAD_MODEL,
+                f"The description of the {title(component.kind)} ({component.files[0].name}) makes "
+                "no sense.",
+                f"{tensor.name}: {str(tensor.shape)[:200]}",
+            )
     for tensor in component.inputs:
         if tensor.dtype == "image":
             raise SfumatoError(

@@ -22,6 +22,9 @@ BLOB_HEADER = 64
 V2_SLICE = 512
 """Query width of SPLIT_EINSUM_V2."""
 
+MAX_RANK = 16
+"""Most dimensions of a tensor; Core ML's have five."""
+
 _BITS = {
     "fp16": 16, "bf16": 16, "fp32": 32, "fp64": 64, "bool": 8, "string": 8,
     "int8": 8, "uint8": 8, "int16": 16, "uint16": 16, "int32": 32, "uint32": 32,
@@ -164,4 +167,8 @@ class Survey:
 
 
 def _elements(shape: Shape) -> int:
+    """Raises ValueError for a shape that no tensor has: a product of millions of sizes is a number
+    that takes hours to work out."""
+    if len(shape) > MAX_RANK:
+        raise ValueError(f"a tensor of {len(shape)} dimensions")
     return math.prod(d or 1 for d in shape)

@@ -3,6 +3,7 @@ inventory, then from sizes, then from names."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,9 +32,13 @@ ATTENTION_TITLES = {
     Attention.SPLIT_EINSUM_V2: "Split einsum v2",
 }
 FORM_TITLES = {FileFormat.PACKAGE: "packages", FileFormat.COMPILED: "compiled"}
+CONTROLNET_READY = "ControlNet-ready"
 
 NO_UPSCALERS = "This is an upscaler: it enlarges pictures, and cannot be used yet."
 NO_CONTROLNETS = "This is a ControlNet: it steers another model and makes no pictures alone."
+
+MAX_TEXT = 300
+"""Characters of a title or a sentence, which may quote what a stranger wrote."""
 
 _SAME_WEIGHTS = 0.02
 """Chunks and the whole network they were cut from differ by less."""
@@ -85,7 +90,10 @@ def assemble(
     kinds = {p.kind for p in draft.parts}
     files = (place.archive,) if place.archive else draft.files
     width, height = _size(components)
-    resident = [p for p in draft.parts if p.kind not in (K.VAE_ENCODER, K.CONTROLNET)]
+    idle = {K.VAE_ENCODER, K.CONTROLNET}
+    if K.UNET in kinds:
+        idle.add(K.CONTROL_UNET)  # one of the two is loaded
+    resident = [p for p in draft.parts if p.kind not in idle]
     variant = Variant(
         id=place.id,
         title="",
@@ -112,7 +120,7 @@ def assemble(
         weight_bytes=sum(p.weight_bytes for p in resident),
         unet_bytes=draft.denoiser.weight_bytes if draft.denoiser else 0,
         missing=_missing(draft, family),
-        problems=tuple(dict.fromkeys(problems)),
+        problems=tuple(dict.fromkeys(map(plain, problems))),
         notes=draft.notes,
     )
     return dataclasses.replace(variant, title=_title(variant, draft))
@@ -193,7 +201,10 @@ def _whole_beside(
         if its is None or its.kind is not part.kind or its.chunk:
             continue
         if alike and isinstance(known, Description):
-            return component_of(its, (known,), bundle.size)
+            whole = component_of(its, (known,), bundle.size)
+            with contextlib.suppress(SfumatoError):
+                fit.check_contract(whole)
+                return whole
     return None
 
 
@@ -286,9 +297,12 @@ def _title(variant: Variant, draft: Draft) -> str:
     if variant.kind is ModelKind.CONTROLNET:
         count = len(variant.controlnets)
         parts = list(variant.controlnets) if count < 3 else [f"{count} ControlNets"]
+    elif draft.denoiser is None:
+        parts += [fit.title(p.kind) for p in draft.parts]
     parts.append(ATTENTION_TITLES.get(variant.attention, ""))
     parts += [FORM_TITLES[variant.format], variant.compression]
     parts += ["in chunks"] if variant.chunked else []
+    parts += [CONTROLNET_READY] if variant.controlnet_ready else []
     parts += ["zip"] if variant.archive else []
     return _joined(parts)
 
@@ -331,6 +345,7 @@ def closed_archive(repo: str, archive: RemoteFile, why: str) -> Variant:
         ATTENTION_TITLES.get(variant.attention, ""),
         FORM_TITLES[variant.format],
         variant.compression,
+        CONTROLNET_READY if variant.controlnet_ready else "",
         "zip",
     ]
     return dataclasses.replace(variant, title=_joined(parts))
@@ -353,8 +368,15 @@ def upscaler(path: str, files: tuple[RemoteFile, ...], form: FileFormat) -> Vari
 
 
 def _joined(parts: list[str]) -> str:
-    title = " · ".join(filter(None, parts))
+    title = plain(" · ".join(filter(None, parts)))
     return title[:1].upper() + title[1:]
+
+
+def plain(text: str) -> str:
+    """What a stranger wrote, or what quotes it: without characters that are not to be seen (some
+    turn a text around), and no longer than anyone reads."""
+    text = "".join(c if c.isprintable() else " " for c in text[: 2 * MAX_TEXT])
+    return text if len(text) <= MAX_TEXT else text[:MAX_TEXT].rstrip() + "…"
 
 
 def _name(path: str) -> str:

@@ -7,6 +7,7 @@ that nobody downloads a network twice.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
@@ -21,6 +22,9 @@ K = ComponentKind
 DENOISERS = (K.UNET, K.CONTROL_UNET, K.REFINER, K.MMDIT)
 _COMPANION_FOLDERS = ("", "tokenizer", "tokenizer_2", "scheduler")
 _FORM_NAMES = {FileFormat.PACKAGE: "packages", FileFormat.COMPILED: "compiled"}
+
+MAX_CONTROLNETS = 100
+"""Of one folder that go with a model in it; more than anyone has made."""
 
 Role = Callable[[Bundle], FileRole | None]
 
@@ -139,8 +143,9 @@ def _folder_drafts(
     if not own:
         return [_controlnet_draft(part) for part in controlnets]
     drafts = []
+    beside = tuple(controlnets[:MAX_CONTROLNETS])
     for prefix, members in _by_model(own, roles).items():
-        drafts += _model_drafts(folder, prefix, members, roles, tuple(controlnets), companions)
+        drafts += _model_drafts(folder, prefix, members, roles, beside, companions)
     return drafts
 
 
@@ -163,8 +168,16 @@ def _by_model(bundles: list[Bundle], roles: dict[str, FileRole]) -> dict[str, li
         return {"": bundles}
     models: dict[str, list[Bundle]] = {name: [] for name in names}
     shared: list[Bundle] = []
+    seen: Counter[tuple[object, ...]] = Counter()
     for bundle in bundles:
-        models.get(roles[bundle.path].prefix, shared).append(bundle)
+        role = roles[bundle.path]
+        if role.prefix in models:
+            models[role.prefix].append(bundle)
+            continue
+        key = (role.kind, role.chunk, bundle.format, bool(bundle.fault))
+        seen[key] += 1
+        if seen[key] <= 2:  # two suffice to say that there are two
+            shared.append(bundle)
     for mine in models.values():
         kinds = {roles[b.path].kind for b in mine}
         mine += [b for b in shared if roles[b.path].kind not in kinds]
@@ -210,7 +223,7 @@ def _shelve(
     """Bundles by network; what is broken, and what is there twice."""
     shelves: dict[ComponentKind, _Shelf] = {}
     broken: list[tuple[ComponentKind, str]] = []
-    problems: list[str] = []
+    twice: dict[ComponentKind, str] = {}
     for bundle in bundles:
         role = roles[bundle.path]
         if bundle.fault:
@@ -222,8 +235,9 @@ def _shelve(
         else:
             other = shelf.whole.setdefault(bundle.format, bundle)
         if other is not bundle:
-            problems.append(
-                f"There are two of the {title(role.kind)} ({other.name} and {bundle.name})."
+            twice.setdefault(
+                role.kind,
+                f"There are two of the {title(role.kind)} ({other.name} and {bundle.name}).",
             )
     faults = []
     for kind, words in broken:
@@ -232,7 +246,7 @@ def _shelve(
     for kind, shelf in shelves.items():
         if shelf.halves and not any(shelf.pick(f, False) for f in FileFormat):
             faults.append(f"{title(kind)}: one of its two chunks is missing")
-    return shelves, tuple(dict.fromkeys(faults)), tuple(problems)
+    return shelves, tuple(dict.fromkeys(faults)), tuple(twice.values())
 
 
 def _forms(shelf: _Shelf) -> set[FileFormat]:

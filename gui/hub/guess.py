@@ -66,16 +66,24 @@ def file_format(name: str) -> FileFormat:
 
 
 def family(name: str) -> Family:
+    """From the words of a name.
+
+    A bare number is the version of somebody's own model, which for all its 2.0 is most likely made
+    of Stable Diffusion 1; only beside Stable Diffusion's name does it tell the family.
+    """
     text = _words(name)
-    if re.search(r"\bsd ?3\b|\bstable diffusion 3\b|\bdiffusion 3 (?:5|medium|large)\b", text):
+    if re.search(
+        r"\bsd ?3(?: ?5)?\b|\bstable diffusion 3\b|\bdiffusion 3 (?:5|medium|large)\b", text
+    ):
         return Family.SD3
-    if re.search(r"\brefiner\b", text):
+    if re.search(r"\brefiner\b", text) and not re.search(r"\bbase\b|\bwith refiner\b", text):
         return Family.SDXL_REFINER
-    if re.search(r"\bsdxl\w*|\bxl\b|\bpony\b|\billustrious\b", text):
+    if re.search(r"\bsdxl\w*|\b[a-z]*xl(?: ?v?\d+)?\b|\bpony\b|\billustrious\b", text):
         return Family.SDXL
-    if re.search(r"\b(?:v|sd ?|diffusion )?2 (?:0|1)\b|\b2 base\b|\bsd ?2\b|\bv2 base\b", text):
+    stem = r"\b(?:sd|stable ?diffusion|core ?ml)"
+    if re.search(rf"{stem} ?v?2(?: ?[01])?\b|\b2(?: [01])? base\b|\bv2(?: [01])? base\b", text):
         return Family.SD2
-    if re.search(r"\b(?:v|sd ?|diffusion v?)?1 [45]\b|\bsd ?1\b|\bsd15\b", text):
+    if re.search(rf"{stem} ?v?1(?: ?[45])?\b|\bv?1 [45]\b", text):
         return Family.SD1
     return Family.UNKNOWN
 

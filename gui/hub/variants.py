@@ -8,6 +8,7 @@ probe, or past its limit, sizes and names stand in and `Variant.attention_known`
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import PurePosixPath
@@ -36,6 +37,9 @@ MAX_DIRECTORY_READS = 12
 MAX_VARIANTS = 200
 """More than any honest repository has."""
 
+_MAX_BROKEN = 3
+"""Folders without a whole model that are named."""
+
 _TORCH = (".safetensors", ".ckpt", ".pt", ".pth")
 
 
@@ -53,7 +57,7 @@ def find_variants(
     """
     finder = _Finder(tree, probe)
     variants = finder.find()
-    return variants, tuple(dict.fromkeys(finder.notes))
+    return variants, tuple(map(assembly.plain, dict.fromkeys(finder.notes)))
 
 
 class _Finder:
@@ -71,6 +75,8 @@ class _Finder:
         if zipped or closed:  # a text encoder beside an archive is a part of what is in it
             places = [p for p in places if p.draft.denoiser or not _is_model(p.draft)]
         places += zipped
+        total = len(places) + len(closed)
+        places = places[:MAX_VARIANTS]
         self.reader.read_sidecars(
             (p.draft.sidecar, p.probe) for p in places if p.draft.sidecar and p.probe
         )
@@ -80,15 +86,18 @@ class _Finder:
         if not variants:
             variants = self._upscalers(inventory)
         self._explain(inventory, variants)
-        if len(variants) > MAX_VARIANTS:
-            self.notes.append(f"Only the first {MAX_VARIANTS} of {len(variants)} are listed.")
+        total = max(total, len(variants))
+        if total > MAX_VARIANTS:
+            self.notes.append(f"Only the first {MAX_VARIANTS} of {total} are listed.")
         return _distinct(variants[:MAX_VARIANTS])
 
     def role(self, bundle: Bundle) -> FileRole | None:
-        """What a bundle is: its name says it, or the inputs it takes."""
+        """What a bundle is: its name says it, or the inputs it takes, or, unread, where it lies."""
         if bundle.role is not None:
             return bundle.role
         description = self.reader.known(bundle)
+        if description is None and self._is_controlnet(bundle):
+            return FileRole(K.CONTROLNET, prefix=PurePosixPath(bundle.path).stem)
         if not isinstance(description, Description):
             return None
         try:
@@ -96,22 +105,36 @@ class _Finder:
         except SfumatoError:
             return None
 
+    def _is_controlnet(self, bundle: Bundle) -> bool:
+        """Collections of ControlNets hold dozens, named after what they steer by."""
+        return guess.kind(f"{self.tree.id}/{bundle.path}") is ModelKind.CONTROLNET
+
     def _folders(self, inventory: Inventory) -> list[Place]:
         self._identify(inventory, self.small)
         places = []
+        broken = []
         for draft in find_drafts(inventory, self.role):
             if draft.parts:
                 places.append(Place(draft, self.small, beside=inventory.bundles))
             else:
-                where = draft.folder or "This repository"
-                self.notes.append(f"{where} holds no whole model ({'; '.join(draft.faults)}).")
+                broken.append(draft)
+        for draft in broken[:_MAX_BROKEN]:
+            where = draft.folder or "This repository"
+            self.notes.append(f"{where} holds no whole model ({'; '.join(draft.faults)}).")
+        if len(broken) > _MAX_BROKEN:
+            self.notes.append(f"{len(broken) - _MAX_BROKEN} more folders hold no whole model.")
         return places
 
     def _identify(self, inventory: Inventory, probe: Probe | None) -> None:
         """Read bundles whose name says nothing, half of what may be read at most."""
         nameless = [b for b in inventory.bundles if b.role is None and not b.fault]
-        if probe is not None:
-            self.reader.read((b, probe) for b in nameless[: MAX_FILE_READS // 2])
+        if probe is None:
+            return
+        self.reader.read((b, probe) for b in nameless[: MAX_FILE_READS // 2])
+        unread = sum(self.role(b) is None and self.reader.known(b) is None for b in nameless)
+        if unread and self.reader.trouble is None:
+            what = "One Core ML file" if unread == 1 else f"{unread} Core ML files"
+            self.notes.append(f"{what} whose names say nothing were not looked into.")
 
     # Zips
 
@@ -236,23 +259,37 @@ def _is_model(draft: Draft) -> bool:
 
 
 def _distinct(variants: Sequence[Variant]) -> tuple[Variant, ...]:
-    """Titles that tell variants apart: by size where that differs, else by where they lie."""
-    alike: dict[str, list[Variant]] = {}
-    for v in variants:
-        alike.setdefault(v.title, []).append(v)
-    found: dict[str, Variant] = {}
-    for v in variants:
-        title = v.title
-        sizes = {(o.image_width, o.image_height) for o in alike[title]}
-        if len(alike[title]) > 1:
-            by_size = len(sizes) == len(alike[title]) and v.image_width
-            title += f" · {v.image_width} × {v.image_height}" if by_size else f" · {_place(v)}"
-        found.setdefault(v.id, dataclasses.replace(v, title=title))
-    return tuple(found.values())
+    """Titles that tell variants apart: by the pictures' size where that differs, then by where
+    they lie."""
+    found = list({v.id: v for v in reversed(variants)}.values())[::-1]
+    for tell in (_sizes, _places, _ids):
+        alike: dict[str, list[Variant]] = {}
+        for v in found:
+            alike.setdefault(v.title, []).append(v)
+        more: dict[str, str] = {}
+        for group in alike.values():
+            if len(group) > 1:
+                more.update(zip(_ids(group), map(assembly.plain, tell(group)), strict=True))
+        found = [
+            dataclasses.replace(v, title=f"{v.title} · {more[v.id]}") if more.get(v.id) else v
+            for v in found
+        ]
+    return tuple(found)
 
 
-def _place(variant: Variant) -> str:
-    """Where a variant lies, for people."""
-    if variant.archive:
-        return PurePosixPath(variant.id).stem
-    return variant.id.partition("#")[0]
+def _sizes(group: Sequence[Variant]) -> list[str]:
+    texts = [f"{v.image_width} × {v.image_height}" if v.image_width else "" for v in group]
+    return texts if len(set(texts)) > 1 else [""] * len(texts)
+
+
+def _places(group: Sequence[Variant]) -> list[str]:
+    """Where variants lie: the words of their paths that not all have in common."""
+    places = [v.id.removesuffix(".zip").partition("#")[0] for v in group]
+    words = [re.findall(r"[^/_\s]+", "" if place == "." else place) for place in places]
+    common = set.intersection(*map(set, words))
+    short = [" ".join(w for w in each if w not in common) for each in words]
+    return short if len(set(short)) == len(short) else places
+
+
+def _ids(group: Sequence[Variant]) -> list[str]:
+    return [v.id for v in group]

@@ -35,8 +35,13 @@ PROGRAM_BYTES = 600 * 2**20
 _TIMED = (Family.SD1, Family.SD2)
 """Families for which times on both processors were published; of XL only the GPU's were."""
 
-_SIZES = {Family.SD1: 512, Family.SD2: 512, Family.SDXL: 1024}
+_XL = (Family.SDXL, Family.SDXL_REFINER)
+
+_SIZES = {Family.SD1: 512, Family.SD2: 512, **dict.fromkeys(_XL, 1024)}
 """Picture size where the files were not read: what the family is published at."""
+
+_HEADS = {Family.SD2: 5, **dict.fromkeys(_XL, 10)}
+"""Of attention at a UNet's finest level; Stable Diffusion 1 has 8."""
 
 _LEVELS = list(Level)
 
@@ -112,13 +117,12 @@ def activations(variant: Variant, machine: Machine) -> int:
     side = _SIZES.get(variant.family, 0)
     width, height = variant.image_width or side, variant.image_height or side
     native = machine.system == "Darwin"
-    xl = variant.family is Family.SDXL
+    xl = variant.family in _XL
     tokens = width * height // (256 if xl else 64)  # XL does not attend at full latent size
-    heads = 10 if xl else 8  # SD2 has 5 there
     scores = {
         Attention.SPLIT_EINSUM: tokens * tokens,
         Attention.SPLIT_EINSUM_V2: tokens * min(tokens, 512),
-    }.get(variant.attention, heads * tokens * tokens)
+    }.get(variant.attention, _HEADS.get(variant.family, 8) * tokens * tokens)
     decoder = 2 * 256 * width * height * (2 if native and not xl else 4)
     return max(2 * 2 * 2 * scores, decoder) if native else decoder
 
@@ -194,7 +198,8 @@ def _remarks(variant: Variant, machine: Machine) -> list[str]:
     found = list(variant.notes)
     mac = machine.system == "Darwin" and machine.apple_silicon
     split = variant.attention in (Attention.SPLIT_EINSUM, Attention.SPLIT_EINSUM_V2)
-    if mac and split and machine.performance_cores >= FAST_GPU_CORES:
+    fast = machine.performance_cores >= FAST_GPU_CORES
+    if mac and split and fast and variant.family in _TIMED:
         found.append(
             f"Made for the Neural Engine; with {machine.performance_cores} performance cores, "
             "Original on the GPU is usually faster."
@@ -273,12 +278,22 @@ def _order(variant: Variant, machine: Machine) -> tuple[object, ...]:
         -_preference(variant, machine),
         short and not compressed,
         not variant.has_encoder,
+        _is_odd_size(variant),
         variant.format is not best,
         variant.chunked is not (small and machine.system == "Darwin"),
         variant.archive,
         variant.download_bytes,
         variant.id,
     )
+
+
+def _is_odd_size(variant: Variant) -> bool:
+    """Whether pictures are of another size than the family was trained at, as far as is known."""
+    usual = {_SIZES.get(variant.family, 0)}
+    if variant.family is Family.SD2:
+        usual.add(8 * V_PREDICTION_LATENT)
+    size = {variant.image_width, variant.image_height}
+    return bool(variant.image_width) and 0 not in usual and not (len(size) == 1 and size <= usual)
 
 
 def _preference(variant: Variant, machine: Machine) -> float:

@@ -22,7 +22,7 @@ from gui.hub.types import ModelKind, RepoTree, Variant
 from gui.hub.variants import MAX_DIRECTORY_READS, MAX_FILE_READS, find_variants
 from tests.hub.trees import tree_of
 from tests.support import hub_repos
-from tests.support.hub_repo import Repo
+from tests.support.hub_repo import Content, Repo
 from tests.support.hub_server import HubServer
 from tests.support.hub_shelf import compiled, package_folder, packages
 
@@ -163,6 +163,22 @@ def test_controlnets_alone_are_offered_one_by_one(hub: HubServer, tmp_path: Path
         assert "ControlNet" in variant.problems[0]
         assert all(f.path.startswith(f"CN/original/512x512/{variant.controlnets[0]}.mlmodelc/")
                    for f in variant.files)  # fmt: skip
+
+
+def test_what_was_not_looked_into_is_said(hub: HubServer, tmp_path: Path) -> None:
+    """A few files whose names say nothing are read, and it is no secret that there are more."""
+    files: dict[str, Content] = {}
+    for n in range(10):
+        for path, blob in hub_repos.controlnets().blobs.items():
+            if "Canny" in path and path.endswith(("model.mil", "metadata.json")):
+                other = blob.read() + b" " * n  # else one reading would do for all
+                files[path.replace("CN/", f"{n}/")] = other
+            elif "Canny" in path:
+                files[path.replace("CN/", f"{n}/")] = blob.read()
+    repo = hub.add(Repo("someone/bits-and-pieces", files))
+    variants, notes = find_variants(tree_of(repo), _probe(hub, repo, tmp_path))
+    assert len(variants) == 6 and all(v.kind is ModelKind.CONTROLNET for v in variants)
+    assert notes == ("4 Core ML files whose names say nothing were not looked into.",)
 
 
 def test_a_zip_of_controlnets_is_one_download(hub: HubServer, tmp_path: Path) -> None:

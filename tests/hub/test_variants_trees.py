@@ -293,10 +293,68 @@ def test_attention_in_names(name: str, attention: Attention) -> None:
         ("argmaxinc/coreml-stable-diffusion-3-medium", Family.SD3),
         ("someone/coreml-sd3.5-large", Family.SD3),
         ("someone/coreml-dream-v2-refined", Family.UNKNOWN),
+        ("coreml-community/coreml-dreamlike-photoreal-2.0", Family.UNKNOWN),  # a Stable Diffusion 1
+        ("someone/coreml-realistic-vision-v2-1", Family.UNKNOWN),
+        ("someone/coreml-sd21-768", Family.SD2),
+        ("someone/coreml-sd15-lcm", Family.SD1),
+        ("someone/coreml-juggernautXL-v9", Family.SDXL),
+        ("apple/coreml-stable-diffusion-xl-base-with-refiner", Family.SDXL),
+        ("someone/coreml-stable-diffusion-xl-refiner", Family.SDXL_REFINER),
     ],
 )
 def test_family_in_names(name: str, family: Family) -> None:
     assert guess.family(name) is family
+
+
+# Titles
+
+
+def _titles(*groups: _Files) -> dict[str, str]:
+    return {v.id: v.title for v in _variants(*groups).values()}
+
+
+def test_titles_say_what_tells_variants_apart() -> None:
+    name = "coreml-dream_original"
+    found = _titles(
+        listed(f"a/{name}_compiled.zip", f"b/{name}_compiled.zip"),
+        listed(f"{name}_512x768_cn.zip", "x_split-einsum_compiled.zip"),
+    )
+    assert found == {
+        f"a/{name}_compiled.zip": "Original · compiled · zip · a",
+        f"b/{name}_compiled.zip": "Original · compiled · zip · b",
+        f"{name}_512x768_cn.zip": "Original · compiled · ControlNet-ready · zip",
+        "x_split-einsum_compiled.zip": "Split einsum · compiled · zip",
+    }
+    one, other = f"x/{name}_compiled.zip", f"x/{name}_ema-vae_compiled.zip"
+    assert _titles(listed(one, other)) == {
+        one: "Original · compiled · zip",
+        other: "Original · compiled · zip · ema-vae",
+    }
+
+
+def test_a_part_that_lies_alone_is_called_by_its_name() -> None:
+    variant = _one(compiled("VAEDecoder.mlmodelc", 99_000_000))
+    assert variant.title == "VAE decoder · compiled"
+    assert variant.missing == ("text encoder", "UNet")
+
+
+def test_one_of_two_unets_is_in_memory() -> None:
+    """A picture is made with the plain one, or with the one for ControlNets."""
+    variant = _one(_compiled("", {**SD1, "ControlledUnet": 1_719_000_000}))
+    assert variant.controlnet_ready
+    assert variant.weight_bytes == _one(_compiled("", SD1)).weight_bytes
+    assert variant.download_bytes > 3_700_000_000
+
+
+# What was not read
+
+
+def test_a_collection_of_controlnets_is_listed_whole() -> None:
+    """More than are read of files whose names say nothing."""
+    nets = (compiled(f"CN/{n:02d}.mlmodelc", 700_000_000) for n in range(30))
+    found = _variants(*nets, id="someone/ControlNet-Models-For-Core-ML")
+    assert len(found) == 30
+    assert all(v.kind is ModelKind.CONTROLNET for v in found.values())
 
 
 # Hostile lists

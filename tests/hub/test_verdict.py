@@ -10,7 +10,7 @@ import pytest
 
 from gui.coreml.model import Attention, Family, FileFormat
 from gui.hub.types import Level, Machine, ModelKind, RemoteFile, Variant
-from gui.hub.verdict import judge, memory
+from gui.hub.verdict import activations, judge, memory
 
 GB = 2**30
 MACHINES = {
@@ -128,6 +128,38 @@ def test_no_speed_is_claimed_that_was_not_measured() -> None:
         return " ".join(judge([VARIANTS[name]], MACHINES["M2"])[0].verdict.reasons)
 
     assert "usually faster" in text("sd1") and "usually faster" not in text("xl")
+    (split,) = judge([VARIANTS["xl split"]], MACHINES["M1 Max"])
+    assert "faster" not in " ".join(split.verdict.reasons)
+
+
+def test_pictures_of_the_usual_size_are_advised() -> None:
+    """A model is at its best at the size it was trained at."""
+    tall = _variant("a tall", image_height=768, download_bytes=10**9)
+    large = _variant("large", image_width=768, image_height=768, download_bytes=10**9)
+    assert judge([tall, large, VARIANTS["sd1"]], MACHINES["M1 Max"])[0].id == "sd1"
+    both = [
+        _variant(f"{side}", Family.SD2, SPLIT, image_width=side, image_height=side)
+        for side in (640, 768)
+    ]
+    assert judge(both, MACHINES["M2"])[0].id == "768"
+
+
+@pytest.mark.parametrize(
+    ("family", "side", "heads"),
+    [(Family.SD1, 512, 8), (Family.SD2, 768, 5), (Family.SDXL, 512, 10)],
+)
+def test_scores_of_original_attention(family: Family, side: int, heads: int) -> None:
+    """Heads of published UNets at their finest attention: 320 channels in 8 (SD1), 320 in 64 each
+    (SD2), 640 in 64 each at half the size (XL); both halves of guidance, before and after the
+    softmax, 2 bytes each."""
+    tokens = (side // (16 if family is Family.SDXL else 8)) ** 2
+    variant = _variant("x", family, image_width=side, image_height=side)
+    decoder = 2 * 256 * side * side * (4 if family is Family.SDXL else 2)
+    scores = 2 * 2 * 2 * heads * tokens * tokens
+    assert activations(variant, MACHINES["M2"]) == max(scores, decoder)
+    refiner = dataclasses.replace(variant, family=Family.SDXL_REFINER)
+    if family is Family.SDXL:
+        assert activations(refiner, MACHINES["M2"]) == activations(variant, MACHINES["M2"])
 
 
 def test_what_does_not_run_is_not_called_slow() -> None:
