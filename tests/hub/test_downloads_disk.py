@@ -179,8 +179,10 @@ def test_a_torn_journal_costs_at_most_its_tail(one, server, repo, models):
 
 
 def test_a_lock_of_another_process_is_respected(one, server, repo, models):
-    server.fault("*/weight.bin", status=404, error_code="EntryNotFound")
+    server.fault("/cdn/*", times=1, drop_after=1_500_000)
+    server.fault("*/weight.bin", skip=2, status=404, error_code="EntryNotFound")
     status = get(one, repo)
+    assert status.bytes_done
     (lock,) = models.glob(".downloads/*/lock")
     fd = os.open(lock, os.O_RDWR)
     try:

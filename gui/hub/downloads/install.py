@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import datetime
 import errno
+import fcntl
 import json
 import os
 import shutil
@@ -169,22 +170,33 @@ def flush(folder: Path) -> None:
     """Have the system put every file of a folder on the disk, so that a power failure after the
     rename cannot leave a model with holes.
 
-    Large files one by one; the small ones together, as asking for each costs milliseconds.
+    A Mac's ``fsync`` hands a file to the drive, which takes its time; ``F_FULLFSYNC``, once, has
+    the drive write down all it was handed (Apple's ``fcntl(2)``).  Elsewhere large files are synced
+    one by one, and the small ones together, as asking for each costs milliseconds.
     """
-    small = False
+    full = getattr(fcntl, "F_FULLFSYNC", None)
+    last, small = "", False
     for base, _, names in os.walk(folder):
         for name in names:
             path = os.path.join(base, name)  # noqa: PTH118 - there may be thousands
-            if os.lstat(path).st_size < _SMALL:
+            if full is None and os.lstat(path).st_size < _SMALL:
                 small = True
-                continue
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                os.fsync(fd)
-            finally:
-                os.close(fd)
+            else:
+                _with_file(path, os.fsync)
+                last = path
     if small:
         os.sync()
+    if full is not None and last:
+        with contextlib.suppress(OSError):  # disks that cannot
+            _with_file(last, lambda fd: fcntl.fcntl(fd, full))
+
+
+def _with_file(path: str, act: Callable[[int], object]) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        act(fd)
+    finally:
+        os.close(fd)
 
 
 def move_into_place(source: Path, target: Path, root: Path) -> None:
@@ -250,11 +262,29 @@ def _rename(source: Path, target: Path) -> None:
         # Another disk (checkpoints go to the caches): copy beside, then rename there.
         beside = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
         try:
-            shutil.copytree(source, beside)
+            _copy_folder(source, beside)
+            flush(beside)
             beside.rename(target)
         finally:
             shutil.rmtree(beside, ignore_errors=True)
         shutil.rmtree(source, ignore_errors=True)
+
+
+def _copy_folder(source: Path, target: Path) -> None:
+    """`shutil.copytree`, of which the first error comes out as it was, with its number."""
+    first: list[OSError] = []
+
+    def copy(one: str, other: str) -> None:
+        if first:
+            return
+        try:
+            shutil.copy2(one, other)
+        except OSError as error:
+            first.append(error)
+
+    shutil.copytree(source, target, copy_function=copy)
+    if first:
+        raise first[0]
 
 
 def swap_files(source: Path, target: Path, paths: list[str]) -> None:
@@ -265,4 +295,16 @@ def swap_files(source: Path, target: Path, paths: list[str]) -> None:
     """
     for path in paths:
         (target / path).parent.mkdir(parents=True, exist_ok=True)
-        (source / path).replace(target / path)
+        try:
+            (source / path).replace(target / path)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            # The model lies on another disk, behind a link: copy beside, then rename there.
+            beside = (target / path).with_name(f".{uuid.uuid4().hex}")
+            try:
+                shutil.copyfile(source / path, beside)
+                _with_file(str(beside), os.fsync)
+                beside.replace(target / path)
+            finally:
+                beside.unlink(missing_ok=True)

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 from gui.hub import archive
 from gui.hub.downloads import install, settings
-from gui.hub.downloads.fetch import Backoff, Fetch
-from gui.hub.downloads.journal import Journal, file_key
+from gui.hub.downloads.fetch import Fetch
+from gui.hub.downloads.journal import Journal, file_key, read_journal
 from gui.hub.downloads.origin import fetched_source, origin_of
 from gui.hub.downloads.plan import Plan, Purpose, WorkFolder, digest_of
 from gui.hub.downloads.reuse import Known, clone_or_copy
+from gui.hub.downloads.steering import Stop, Stopped, Surroundings, busy
 from gui.hub.downloads.storage import check_space, storage_error
 from gui.hub.downloads.transport import Transport
-from gui.hub.downloads.workers import Workers
 from gui.hub.types import DownloadState, DownloadStatus, RemoteFile
 from gui.request import ErrorKind, SfumatoError
 
@@ -30,32 +29,6 @@ _SPEED_SECONDS = 2.0
 """Time constant of the speed's moving average."""
 _PAUSE_SECONDS = 0.3
 """How long pausing waits for connections that are still being opened."""
-
-
-class Stop(StrEnum):
-    """Why a download is to end before it is done."""
-
-    PAUSE = "pause"
-    CANCEL = "cancel"
-    CLOSE = "close"
-    """The program ends; the next one offers to go on."""
-
-
-@dataclass(frozen=True)
-class Surroundings:
-    """What all downloads share."""
-
-    root: Path
-    endpoint: str | None
-    token: Callable[[], str | None]
-    workers: Workers
-    backoff: Backoff
-    notify: Callable[[DownloadStatus], None]
-    """Called with no lock held."""
-
-
-class Stopped(Exception):  # noqa: N818 - asked for, not a mistake
-    """The download was told to stop."""
 
 
 class Job:
@@ -78,25 +51,42 @@ class Job:
         self._speed = 0.0
         self._folder = ""
         self._lock: int | None = None
+        self._locking = threading.Lock()
 
     # -- how it stands ------------------------------------------------------------------------
 
     def recall(self) -> None:
         """Take over what an earlier process left: how far it got, and why it stopped."""
         state = self.work.load_state()
-        self._fetched_before = int(state.get("fetched", 0) or 0)
+        fetched = state.get("fetched")
+        self._fetched_before = fetched if isinstance(fetched, int) else 0
         self.interrupted = bool(state.get("live", True))
         error = state.get("error")
         if isinstance(error, dict):
             self.error = SfumatoError.from_json(error)
             self.state = DownloadState.FAILED
             self.interrupted = False
-        with contextlib.suppress(OSError), contextlib.closing(Journal(self.work.journal)) as found:
+        self._done_bytes = self._done_files = 0
+        with contextlib.suppress(OSError):
+            written = read_journal(self.work.journal)
             for file in self.plan.variant.files:
                 key = file_key(self.plan.local_path(file), digest_of(file), file.size)
-                there = min(found.written(key).total, file.size)
+                there = min(written[key].total, file.size) if key in written else 0
                 self._done_bytes += there
                 self._done_files += there == file.size
+
+    def elsewhere(self) -> DownloadStatus:
+        """How a download stands that another process works on, as far as the disk tells."""
+        self.recall()
+        began = self.work.load_state().get("live")
+        state = DownloadState.FETCHING if began else DownloadState.QUEUED
+        return dataclasses.replace(self.status(), state=state, error=None, interrupted=False)
+
+    @property
+    def kept(self) -> bool:
+        """Whether there is anything on the disk to go on from.  A download that failed before its
+        first byte leaves nothing there; only this process knows why, and can try again."""
+        return self.state is not DownloadState.FAILED or self._done_bytes > 0
 
     def status(self) -> DownloadStatus:
         plan, fetch = self.plan, self._fetch
@@ -153,19 +143,22 @@ class Job:
         Raises:
             SfumatoError: STORAGE where another process has it, or the folder cannot be written.
         """
-        try:
-            lock = self.work.lock()
-        except OSError as error:
-            raise storage_error(error, self.work.path) from error
-        if lock is None:
-            raise busy(self.plan)
-        self._lock = lock
+        with self._locking:
+            if self._lock is not None:
+                return
+            try:
+                self._lock = self.work.lock()
+            except OSError as error:
+                raise storage_error(error, self.work.path) from error
+            if self._lock is None:
+                raise busy(self.plan)
 
     def release(self) -> None:
-        """Give the lock back, if it is held."""
-        lock, self._lock = self._lock, None
-        if lock is not None:
-            os.close(lock)
+        """Give the lock back, if it is held.  Once: the number may be another file's by now."""
+        with self._locking:
+            lock, self._lock = self._lock, None
+            if lock is not None:
+                os.close(lock)
 
     def start(self, ended: Callable[[Job], None]) -> None:
         """Run in a new thread; `ended` is called as its last act."""
@@ -185,8 +178,8 @@ class Job:
     def stop(self, why: Stop) -> None:
         """Ask it to stop; `join` waits for it."""
         with self._around.workers.changed:
-            # Cancelling outweighs pausing.
-            if self._stop is not Stop.CANCEL:
+            # Cancelling outweighs pausing, and the person's pause the end of the program.
+            if self._stop is None or why is Stop.CANCEL:
                 self._stop = why
             self._around.workers.changed.notify_all()
         if (fetch := self._fetch) is not None:
@@ -204,40 +197,61 @@ class Job:
     def running(self) -> bool:
         return self._thread is not None and self._thread.is_alive()
 
-    def rest(self, why: Stop) -> None:
-        """Settle a download that has no thread: paused, or cancelled with its files gone."""
+    @property
+    def at_work(self) -> bool:
+        """Whether it runs in another thread than the one that asks."""
+        return self.running and self._thread is not threading.current_thread()
+
+    def settle(self, why: Stop) -> bool:
+        """Bring a download that has no thread to rest: paused, or cancelled with its files gone.
+
+        One thread at a time, with no other command beside it.
+
+        Returns:
+            whether its state changed, of which nobody has been told.
+        """
+        before = self.state
         self._speed = 0.0
         self._unpacking = None
         if why is Stop.CANCEL:
             self.work.remove()
             self._done_bytes = self._done_files = 0
-            self.release()
-            self._become(DownloadState.CANCELLED)
-            return
-        self.interrupted = why is Stop.CLOSE
-        self._save_state(live=why is Stop.CLOSE)
+            self.state = DownloadState.CANCELLED
+        else:
+            self.interrupted = why is Stop.CLOSE
+            self._save_state(live=why is Stop.CLOSE)
+            self.state = DownloadState.PAUSED
         self.release()
-        self._become(DownloadState.PAUSED)
+        return self.state is not before
 
-    def _save_state(self, live: bool, placing: bool = False) -> None:
+    def rest(self, why: Stop) -> None:
+        """`settle`, and say so."""
+        if self.settle(why):
+            self._around.notify(self.status())
+
+    def _save_state(self, live: bool, placing: int = 0) -> None:
         error = self.error.to_json() if self.error is not None else None
         fetched = self.status().bytes_fetched
         self.work.save_state(live=live, error=error, fetched=fetched, placing=placing)
 
     def was_finished(self) -> bool:
         """Whether an earlier process got as far as putting the result in its place, and was ended
-        before it could tidy up."""
-        plan = self.plan
-        if not self.work.load_state().get("placing"):
-            return False
-        target = plan.target_folder(self._around.root)
-        if plan.purpose is Purpose.SOURCE:
-            return fetched_source(target) == (plan.repo, plan.revision)
-        origin = origin_of(target)
-        return origin is not None and (
-            (origin.repo, origin.variant, origin.revision)
-            == (plan.repo, plan.variant.id, plan.revision)
-        )
+        before it could tidy up.  The folder is known by its number, which moving leaves as it is:
+        what it replaces may be the same version of the same model."""
+        placing = self.work.load_state().get("placing")
+        with contextlib.suppress(OSError):
+            target = self.plan.target_folder(self._around.root)
+            return bool(placing) and target.stat().st_ino == placing
+        return False
+
+    def tidy_up(self) -> None:
+        """Remove what is left of a download that was finished."""
+        with contextlib.suppress(SfumatoError):
+            self.claim()
+            # Another process may have done so, and begun anew, since we looked.
+            if self.was_finished():
+                self.work.remove()
+            self.release()
 
     # -- the run ------------------------------------------------------------------------------
 
@@ -264,7 +278,10 @@ class Job:
             return
         self.error = error
         self._speed = 0.0
-        self._save_state(live=False)
+        if self._done_bytes:
+            self._save_state(live=False)
+        else:
+            self.work.remove()
         self._become(DownloadState.FAILED)
 
     def _check_stop(self) -> None:
@@ -385,6 +402,7 @@ class Job:
         plan, root = self.plan, self._around.root
         target = plan.target_folder(root)
         if plan.purpose is Purpose.REPAIR:
+            install.flush(self.work.model)
             self._check_stop()
             self._check_target(target)
             install.swap_files(self.work.model, target, list(files))
@@ -402,7 +420,7 @@ class Job:
                 install.write_manifest(result, plan)
             install.flush(result)
             self._check_stop()
-            self._save_state(live=True, placing=True)
+            self._save_state(live=True, placing=result.stat().st_ino)
             install.move_into_place(result, target, root)
         self._folder = str(target)
         self.work.remove()
@@ -454,12 +472,3 @@ def _activity(fetch: Fetch, now: float) -> DownloadState:
     if fetch.all_bytes:
         return DownloadState.VERIFYING
     return DownloadState.FETCHING
-
-
-def busy(plan: Plan) -> SfumatoError:
-    """Another process works on this download."""
-    return SfumatoError(
-        ErrorKind.STORAGE,
-        "Another Sfumato is downloading this model at the moment; wait until it is done.",
-        plan.id,
-    )

@@ -72,37 +72,46 @@ def file_key(path: str, digest: str, size: int) -> bytes:
     return hashlib.sha256(f"{path}\0{digest}\0{size}".encode()).digest()[:8]
 
 
+def read_journal(path: Path) -> dict[bytes, Ranges]:
+    """What a journal says, by `file_key`.  It is left as it is: another process may be writing it.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    return _replay(path.read_bytes())[0]
+
+
+def _replay(data: bytes) -> tuple[dict[bytes, Ranges], int]:
+    """Every whole record, and where the sound part ends."""
+    found: dict[bytes, Ranges] = {}
+    position = 0
+    while position + _SIZE <= len(data):
+        body = data[position : position + _RECORD.size]
+        (check,) = _CHECK.unpack_from(data, position + _RECORD.size)
+        if zlib.crc32(body) != check:
+            break
+        key, start, end = _RECORD.unpack(body)
+        if end < start:
+            found.pop(key, None)
+        else:
+            found.setdefault(key, Ranges()).add(start, end)
+        position += _SIZE
+    return found, position
+
+
 class Journal:
     """The journal of one download.  `append` and `forget` may be called from any thread."""
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        self._ranges: dict[bytes, Ranges] = {}
         try:
-            self._end = self._replay()
+            with os.fdopen(os.dup(self._fd), "rb") as file:
+                self._ranges, self._end = _replay(file.read())
             os.ftruncate(self._fd, self._end)
         except OSError:
             os.close(self._fd)
             raise
-
-    def _replay(self) -> int:
-        """Read every whole record; returns where the sound part ends."""
-        with os.fdopen(os.dup(self._fd), "rb") as file:
-            data = file.read()
-        position = 0
-        while position + _SIZE <= len(data):
-            body = data[position : position + _RECORD.size]
-            (check,) = _CHECK.unpack_from(data, position + _RECORD.size)
-            if zlib.crc32(body) != check:
-                break
-            key, start, end = _RECORD.unpack(body)
-            if end < start:
-                self._ranges.pop(key, None)
-            else:
-                self._ranges.setdefault(key, Ranges()).add(start, end)
-            position += _SIZE
-        return position
 
     def written(self, key: bytes) -> Ranges:
         """The ranges an earlier process wrote of this file."""

@@ -13,8 +13,8 @@ from gui import paths
 from gui.hub import sources
 from gui.hub.downloads import names
 from gui.hub.downloads.fetch import Backoff
-from gui.hub.downloads.job import Job, Stop, Surroundings, busy
-from gui.hub.downloads.origin import is_source_of, origin_of
+from gui.hub.downloads.job import Job
+from gui.hub.downloads.origin import holds_files, is_source_of, origin_of
 from gui.hub.downloads.plan import (
     FOLDER,
     About,
@@ -25,6 +25,7 @@ from gui.hub.downloads.plan import (
     model_target,
     source_target,
 )
+from gui.hub.downloads.steering import Stop, Surroundings, busy
 from gui.hub.downloads.storage import check_space, storage_error
 from gui.hub.downloads.workers import Workers
 from gui.hub.types import (
@@ -76,6 +77,8 @@ class Downloads:
         self._jobs: dict[str, Job] = {}
         self._queue: list[Job] = []
         self._active: set[Job] = set()
+        self._settling: set[Job] = set()
+        """Being brought to rest by one thread; others leave them alone."""
         self._closed = False
         workers = Workers(connections)
         self._around = Surroundings(
@@ -188,7 +191,8 @@ class Downloads:
         """Start, or go on with, a download that is planned."""
         plan.check()
         self._at_rest(plan.id)
-        with self._lock:
+        with self._settled:
+            self._await_settled(plan.id)
             self._scan()
             job = self._jobs.get(plan.id)
             if job is not None and (job.running or job in self._queue):
@@ -238,41 +242,72 @@ class Downloads:
             SfumatoError: NOT_FOUND where there is none; STORAGE where another process works on it.
         """
         self._at_rest(download)
-        with self._lock:
+        with self._settled:
+            self._await_settled(download)
             self._scan()
             job = self._job(download)
             if job.running or job in self._queue or job.state is DownloadState.DONE:
                 return job.status()
-            if not job.work.path.is_dir():
+            if not job.kept:
+                self._prepare(job)
+            elif job.work.path.is_dir():
+                job.claim()
+                # Another process may have gone on with it meanwhile, even at a newer revision.
+                if (plan := job.work.load()) is not None and plan != job.plan:
+                    job.plan = plan
+                    job.recall()
+            else:
                 del self._jobs[download]
                 raise _unknown(download)
-            job.claim()
             self._enqueue(job)
         self._pump()
         return job.status()
 
     def _halt(self, download: str, why: Stop) -> DownloadStatus:
-        with self._lock:
+        with self._settled:
             self._scan()
             job = self._job(download)
-            queued = job in self._queue
-            if queued:
-                self._queue.remove(job)
-        if job.running:
+            seized = self._seize(job, why)
+        if not seized and job.running:
             job.stop(why)
-            ended = job.join(_STOP_SECONDS)
-            over = job.state in (DownloadState.PAUSED, DownloadState.FAILED)
-            if why is Stop.CANCEL and ended and over:
-                job.rest(why)  # it was failing, or being paused, just then
-        elif queued:
-            job.rest(why)
-        elif why is Stop.CANCEL and job.state is not DownloadState.DONE:
-            if job.work.is_locked():
-                raise busy(job.plan)
-            job.rest(why)
+            if job.join(_STOP_SECONDS) and why is Stop.CANCEL:
+                with self._settled:  # it may have been failing, or being paused, just then
+                    seized = self._seize(job, why)
+        if seized:
+            self._settle(job, why)
         with self._settled:
             self._settled.notify_all()
         return job.status()
+
+    def _seize(self, job: Job, why: Stop) -> bool:
+        """Keep others from a download that does not run, so that it can be brought to rest; False
+        where that is not to be done.  Call with the lock held."""
+        self._settled.wait_for(lambda: job not in self._settling, _STOP_SECONDS)
+        if job in self._settling:
+            return False
+        if job in self._queue:
+            self._queue.remove(job)
+        elif (
+            job.at_work
+            or why is not Stop.CANCEL
+            or job.state not in (DownloadState.PAUSED, DownloadState.FAILED)
+        ):
+            return False
+        elif job.work.path.is_dir():
+            job.claim()
+        self._settling.add(job)
+        return True
+
+    def _settle(self, job: Job, why: Stop) -> None:
+        """Bring a download that was seized to rest.  Call without the lock."""
+        try:
+            changed = job.settle(why)
+        finally:
+            with self._settled:
+                self._settling.discard(job)
+                self._settled.notify_all()
+        if changed:
+            self._notify(job.status())
 
     def _enqueue(self, job: Job) -> None:
         job.state = DownloadState.QUEUED
@@ -303,6 +338,21 @@ class Downloads:
         if job is not None and not job.state.live:
             job.join(_STOP_SECONDS)
 
+    def _await_settled(self, download: str) -> None:
+        """Let another thread finish bringing a download to rest.  Call with the lock held.
+
+        Raises:
+            SfumatoError: STORAGE where that takes long.
+        """
+        if not self._settled.wait_for(
+            lambda: self._jobs.get(download) not in self._settling, _STOP_SECONDS
+        ):
+            raise SfumatoError(
+                ErrorKind.STORAGE,
+                "This download is just being brought to rest; try again in a moment.",
+                download,
+            )
+
     # -- looking -------------------------------------------------------------------------------
 
     def all(self) -> tuple[DownloadStatus, ...]:
@@ -312,6 +362,17 @@ class Downloads:
             jobs = list(self._jobs.values())
         return tuple(
             status for job in jobs if (status := job.status()).state is not DownloadState.CANCELLED
+        )
+
+    def elsewhere(self) -> tuple[DownloadStatus, ...]:
+        """Downloads that other processes work on at the moment."""
+        with self._lock:
+            own = {job.plan.id for job in (*self._active, *self._queue, *self._settling)}
+        found = (WorkFolder(self.root, name) for name in sorted(self._folders() - own))
+        return tuple(
+            Job(plan, self._around).elsewhere()
+            for work in found
+            if work.is_locked() and (plan := work.load()) is not None
         )
 
     def status(self, download: str) -> DownloadStatus:
@@ -374,39 +435,44 @@ class Downloads:
 
     def _job(self, download: str) -> Job:
         if (job := self._jobs.get(download)) is None:
+            work = WorkFolder(self.root, download)
+            if work.is_locked() and (plan := work.load()) is not None:
+                raise busy(plan)
             raise _unknown(download)
         return job
 
     def _scan(self) -> None:
         """Take note of downloads that other processes left, and of those that went away."""
-        folder = self.root / FOLDER
-        try:
-            there = {entry.name for entry in folder.iterdir() if entry.is_dir()}
-        except OSError:
-            there = set()
-        for name in sorted(there - set(self._jobs)):
+        there = self._folders()
+        over = (DownloadState.DONE, DownloadState.CANCELLED)
+        known = {name for name, job in self._jobs.items() if job.running or job.state not in over}
+        for name in sorted(there - known):
             work = WorkFolder(self.root, name)
             plan = work.load()
             if plan is None or work.is_locked():
                 continue
             job = Job(plan, self._around)
             if job.was_finished():
-                job.work.remove()
+                job.tidy_up()
                 continue
             job.recall()
-            if job.state is DownloadState.FAILED and not job.status().bytes_done:
-                job.work.remove()  # there is nothing to go on from
-                continue
             self._jobs[name] = job
         for name, job in list(self._jobs.items()):
-            idle = job.state in (DownloadState.PAUSED, DownloadState.FAILED)
+            idle = job.state in (DownloadState.PAUSED, DownloadState.FAILED) and job.kept
             if idle and name not in there and not job.running and job not in self._queue:
                 del self._jobs[name]
 
+    def _folders(self) -> set[str]:
+        """Names of what lies in the folder of downloads."""
+        try:
+            return {entry.name for entry in (self.root / FOLDER).iterdir() if entry.is_dir()}
+        except OSError:
+            return set()
+
     def _free_target(self, repo: str, variant: str) -> str:
-        """Folder for a variant; one that another has, or is to have, is not overwritten."""
+        """Folder for a variant; one that another has, or is to have, is not overwritten, nor one
+        of which nothing says where it came from: a person may have put it there."""
         target, own = model_target(repo, variant), download_id(repo, variant, Purpose.MODEL)
-        origin = origin_of(self.root / target)
         with self._lock:
             self._scan()
             promised = {
@@ -415,8 +481,12 @@ class Downloads:
                 if job.plan.id != own
                 and job.state not in (DownloadState.CANCELLED, DownloadState.DONE)
             }
-        installed = origin is not None and (origin.repo, origin.variant) != (repo, variant)
-        if installed or names.folded(target) in promised:
+        origin = origin_of(self.root / target)
+        if origin is not None:
+            taken = (origin.repo, origin.variant) != (repo, variant)
+        else:
+            taken = holds_files(self.root / target)
+        if taken or names.folded(target) in promised:
             target = f"{target}-{own[-4:]}"
         return target
 

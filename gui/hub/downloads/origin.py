@@ -98,6 +98,16 @@ def holds_packages(folder: Path) -> bool:
     )
 
 
+FINDERS = (".DS_Store", ".localized")
+"""What Finder leaves in folders."""
+
+
+def holds_files(folder: Path) -> bool:
+    """Whether there is any file in a folder, however deep, but what Finder leaves there; or it is
+    a file itself."""
+    return folder.is_file() or any(set(names) - set(FINDERS) for _, _, names in os.walk(folder))
+
+
 def file_hashes(folder: Path) -> dict[str, tuple[str, ...]]:
     """By path: the hashes under which the Hub may know a file of an installed model."""
     origin = origin_of(folder)

@@ -12,8 +12,10 @@ import fcntl
 import hashlib
 import json
 import os
+import random
 import re
 import shutil
+import time
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -197,40 +199,54 @@ class WorkFolder:
         """Take the lock that lets one process work here; None where another holds it.
 
         Raises:
-            OSError: the folder cannot be written.
+            OSError: the folder is not there, or cannot be written.
         """
         fd = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(fd)
-            return None
+            while not _flock(fd, fcntl.LOCK_EX):
+                if not _flock(fd, fcntl.LOCK_SH):
+                    os.close(fd)
+                    return None
+                # Nobody works here: somebody only looks (`is_locked`), and is gone in a moment.
+                fcntl.flock(fd, fcntl.LOCK_UN)
+                time.sleep(random.uniform(0, 0.002))
         except OSError:
             os.close(fd)
             raise
-        # Whoever had it may have removed the folder in the meantime: that lock guards nothing.
         if os.fstat(fd).st_nlink == 0:
+            # Whoever had it has removed the folder in the meantime: this lock guards nothing.
             os.close(fd)
-            return None
+            return self.lock()
         return fd
 
     def is_locked(self) -> bool:
-        """Whether some process works here."""
+        """Whether some process works here.  Asking hinders nobody."""
         try:
             fd = os.open(self.path / "lock", os.O_RDWR | os.O_CLOEXEC)
         except OSError:
             return False
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return not _flock(fd, fcntl.LOCK_SH)
         except OSError:
             return True
         finally:
             os.close(fd)
+
+
+def _flock(fd: int, kind: int) -> bool:
+    """Take a lock of that kind, if that can be done without waiting."""
+    try:
+        fcntl.flock(fd, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
         return False
+    return True
 
 
 def _write_json(path: Path, data: Any) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     # Model cards may hold halves of characters; they become question marks.
-    temporary.write_text(json.dumps(data, ensure_ascii=False), encoding="utf-8", errors="replace")
+    with temporary.open("w", encoding="utf-8", errors="replace") as file:
+        json.dump(data, file, ensure_ascii=False)
+        file.flush()
+        os.fsync(file.fileno())  # or a power failure may leave an empty file under that name
     temporary.replace(path)

@@ -108,7 +108,10 @@ def _clonefile(source: Path, target: Path) -> bool:
     if clonefile is None:
         return False
     clonefile.argtypes = (ctypes.c_char_p, ctypes.c_char_p, ctypes.c_uint32)
-    return clonefile(os.fsencode(source), os.fsencode(target), 0) == 0
+    if clonefile(os.fsencode(source), os.fsencode(target), 0) != 0:
+        return False
+    target.chmod(0o644)  # what was protected from writing would be so here too
+    return True
 
 
 def _ficlone(source: int, target: int) -> bool:

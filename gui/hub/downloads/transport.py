@@ -172,7 +172,7 @@ class Transport:
         length = response.headers.get("Content-Length")
         if _is_encoded(response):
             length = None  # of the encoded bytes
-        if length is None or not length.isdigit() or int(length) != file.size:
+        if length is None or _number(length) != file.size:
             if response.headers.get("Content-Type", "").startswith("text/html"):
                 raise Transient(errors.captive_portal(str(response.url)))
             if length is not None:
@@ -184,7 +184,7 @@ class Transport:
         """The Hub itself states commit and hash, in its redirect or in the answer."""
         for answer in (*response.history, response):
             size = answer.headers.get(constants.HUGGINGFACE_HEADER_X_LINKED_SIZE, "")
-            if size.isdigit() and int(size) != file.size:
+            if _number(size) not in (None, file.size):
                 raise changed(file, f"{size} bytes instead of {file.size}")
             etag = answer.headers.get(constants.HUGGINGFACE_HEADER_X_LINKED_ETAG, "")
             etag = etag.removeprefix("W/").strip('"')
@@ -227,7 +227,14 @@ def _is_range(value: str, start: int, file: RemoteFile) -> bool:
     span, _, total = rest.partition("/")
     first = span.partition("-")[0]
     sizes = (str(file.size), "*")
-    return unit == "bytes" and first.isdigit() and int(first) == start and total in sizes
+    # Names of units are the same in any case (14.1).
+    return unit.lower() == "bytes" and _number(first) == start and total.strip() in sizes
+
+
+def _number(text: str) -> int | None:
+    """What a header states, if that is a number."""
+    text = text.strip()
+    return int(text) if text.isdecimal() and len(text) < 20 else None
 
 
 def _busy(status: int, seconds: float, url: str) -> SfumatoError:
