@@ -16,7 +16,7 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from gui.hub.downloads import names
@@ -40,6 +40,8 @@ _PACKAGES = (".mlpackage", ".mlmodelc")
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """Of others (bzip2, LZMA) the library unpacks whatever it has read at one stroke: a megabyte may
 become gigabytes in memory, whatever size is declared."""
+_LOCAL_HEADER = 30
+"""Bytes before an entry's name and contents (APPNOTE 4.3.7)."""
 _END = struct.Struct("<4s4H2LH")
 _LOCATOR = struct.Struct("<4sLQL")
 _END64 = struct.Struct("<4sQ2H2L4Q")
@@ -183,8 +185,7 @@ def _entries(archive: zipfile.ZipFile) -> list[tuple[str, zipfile.ZipInfo]]:
     files: list[tuple[str, zipfile.ZipInfo]] = []
     total = packed = 0
     for info in infos:
-        # The library cuts a name at NUL and turns the system's separator; judge what is stated.
-        name = info.orig_filename
+        name = _name(info)
         if _is_junk(name):
             continue
         _check_kind(info)
@@ -197,10 +198,31 @@ def _entries(archive: zipfile.ZipFile) -> list[tuple[str, zipfile.ZipInfo]]:
         _check_size(info, total)
         files.append((name, info))
     _check_ratio("in all", packed, total)
+    _check_overlaps(info for _, info in files)
     names.check_distinct(name for name, _ in files)
     if not files:
         raise _refuse("is empty", archive.filename or "")
     return files
+
+
+def _name(info: zipfile.ZipInfo) -> str:
+    """An entry's name as it is stated: the library cuts it at NUL, turns the system's separator,
+    and takes it for code page 437 where nothing says UTF-8.  Finder writes that and says nothing.
+    """
+    name = info.orig_filename
+    if not info.flag_bits & 0x800:
+        with contextlib.suppress(UnicodeError):
+            return name.encode("cp437").decode("utf-8")
+    return name
+
+
+def _check_overlaps(infos: Iterable[zipfile.ZipInfo]) -> None:
+    """Refuse entries that share their bytes: a small archive could unpack to anything."""
+    end = 0
+    for info in sorted(infos, key=lambda one: one.header_offset):
+        if info.header_offset < end:
+            raise _refuse("holds files that share their bytes", info.orig_filename)
+        end = info.header_offset + _LOCAL_HEADER + info.compress_size
 
 
 def _is_junk(name: str) -> bool:

@@ -5,11 +5,14 @@ The exceptions, and which answer makes which: huggingface_hub 2.4 (`huggingface_
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import socket
 import ssl
+import time
 from collections.abc import Callable, Iterator
+from email.utils import parsedate_to_datetime
 
 import httpx2
 from huggingface_hub import errors as hub
@@ -18,6 +21,7 @@ from gui.request import ErrorKind, SfumatoError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS)
+_LONGEST_WAIT = 3600.0
 _LONG_WAIT = 120
 """Seconds above which a wait is worded in minutes."""
 
@@ -83,15 +87,18 @@ def too_many_requests(seconds: float, detail: str = "") -> SfumatoError:
 
 
 def retry_after(headers: httpx2.Headers) -> float:
-    """Seconds a server wants us to wait, from Retry-After or the Hub's RateLimit header; 0: it
-    does not say."""
+    """Seconds a server wants us to wait, from Retry-After (RFC 9110, 10.2.3: seconds or a date) or
+    the Hub's RateLimit header; 0: it does not say.  An hour at most: nobody waits for more."""
     text = headers.get("Retry-After", "").strip()
-    if text.isdigit():
-        return float(text)
+    if text.isdecimal():
+        return min(float(text), _LONGEST_WAIT)
+    with contextlib.suppress(ValueError, OverflowError):
+        seconds = parsedate_to_datetime(text).timestamp() - time.time()
+        return min(max(seconds, 0.0), _LONGEST_WAIT)
     for part in headers.get("RateLimit", "").split(";"):
         key, _, value = part.strip().partition("=")
-        if key == "t" and value.isdigit():
-            return float(value)
+        if key == "t" and value.isdecimal():
+            return min(float(value), _LONGEST_WAIT)
     return 0.0
 
 

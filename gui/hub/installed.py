@@ -18,7 +18,14 @@ from typing import TYPE_CHECKING
 from gui import paths
 from gui.coreml import sidecar as sidecars
 from gui.hub.downloads import names
-from gui.hub.downloads.origin import Origin, holds_packages, model_folders, origin_of
+from gui.hub.downloads.origin import (
+    FINDERS,
+    Origin,
+    holds_files,
+    holds_packages,
+    model_folders,
+    origin_of,
+)
 from gui.hub.downloads.plan import (
     FOLDER,
     Plan,
@@ -29,7 +36,14 @@ from gui.hub.downloads.plan import (
     local_path,
 )
 from gui.hub.downloads.storage import reading_error
-from gui.hub.types import DownloadStatus, FileProblem, InstalledModel, Orphan, Variant
+from gui.hub.types import (
+    DownloadStatus,
+    FileProblem,
+    InstalledModel,
+    Orphan,
+    RepoTree,
+    Variant,
+)
 from gui.request import ErrorKind, SfumatoError
 
 if TYPE_CHECKING:
@@ -229,7 +243,8 @@ def update_available(catalog: Catalog, model: InstalledModel) -> str:
     A newer commit that leaves the variant's files alone is none.
 
     Raises:
-        SfumatoError: the Hub cannot be asked.
+        SfumatoError: NOT_FOUND where the Hub does not have the variant any more; the Hub cannot be
+            asked.
     """
     summary = catalog.summary(model.repo)
     if summary.remembered:
@@ -240,7 +255,15 @@ def update_available(catalog: Catalog, model: InstalledModel) -> str:
     origin = origin_of(Path(model.folder))
     if origin is None:
         return ""
-    there = {file.path: file for file in catalog.tree(model.repo, revision).files}
+    tree = catalog.tree(model.repo, revision)
+    there = {file.path: file for file in tree.files}
+    if _is_gone(origin, tree):
+        raise SfumatoError(
+            ErrorKind.NOT_FOUND,
+            f"The newest version of “{model.repo}” does not have this variant any more; keep what "
+            "is installed, or choose another variant.",
+            f"{origin.variant} at {revision}",
+        )
     for file in origin.remote:
         other = there.get(file.path)
         if other is None or digest_of(other) != digest_of(file):
@@ -251,6 +274,20 @@ def update_available(catalog: Catalog, model: InstalledModel) -> str:
     known = {file.path for file in origin.remote}
     tops = {_top(origin, path) for path in known}
     return revision if any(_top(origin, p) in tops for p in set(there) - known) else ""
+
+
+def _is_gone(origin: Origin, tree: RepoTree) -> bool:
+    """Whether a newer version of the repository offers something else in place of a variant."""
+    if origin.archive:
+        return not {file.path for file in origin.remote} <= {file.path for file in tree.files}
+    tops = {_top(origin, file.path) for file in tree.files}
+    if all(_top(origin, file.path) in tops for file in origin.remote):
+        return False
+    # Some of its packages have gone; it may be complete without them.
+    from gui.hub.variants import find_variants
+
+    variants, _ = find_variants(tree)
+    return not any(variant.id == origin.variant for variant in variants)
 
 
 def _top(origin: Origin, path: str) -> str:
@@ -301,11 +338,22 @@ def _is_litter(folder: Path) -> bool:
 
 
 def _is_leftover(folder: Path) -> bool:
-    """Not what a person may have put there: other hidden folders, models deeper down than the
-    library looks, or a conversion under way."""
+    """Not what a person may have put there: files that did not come from the Hub, other hidden
+    folders, models deeper down than the library looks, or a conversion under way."""
     if folder.name.startswith("."):
         return _is_litter(folder)
-    return not folder.name.endswith(".partial") and not holds_packages(folder)
+    return not folder.name.endswith(".partial") and not holds_packages(folder) and _is_ours(folder)
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether a folder holds no files, or what is left of models from the Hub and nothing else."""
+    if not holds_files(folder) or origin_of(folder) is not None:
+        return True
+    return all(
+        child.is_dir() and (not holds_files(child) or origin_of(child) is not None)
+        for child in _children(folder)
+        if child.name not in FINDERS
+    )
 
 
 def delete(path: Path) -> None:
@@ -320,11 +368,16 @@ def delete(path: Path) -> None:
         else:
             path.unlink()
     except OSError as error:
-        raise SfumatoError(
-            ErrorKind.STORAGE,
-            f"“{path.name}” cannot be deleted; check the permissions of its folder.",
-            f"{path}: {error!r}",
-        ) from error
+        raise undeletable(path, error) from error
+
+
+def undeletable(path: Path, error: OSError) -> SfumatoError:
+    """A leftover that stays."""
+    return SfumatoError(
+        ErrorKind.STORAGE,
+        f"“{path.name}” cannot be deleted; check the permissions of its folder.",
+        f"{path}: {error!r}",
+    )
 
 
 def disk_use(root: Path | None = None) -> int:

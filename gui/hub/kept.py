@@ -7,13 +7,14 @@ another compression) fetches nothing; it may be larger than the model made of it
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from pathlib import Path
 
 from gui import paths
 from gui.hub.downloads.origin import fetched_source
-from gui.hub.downloads.plan import sources_folder
-from gui.hub.installed import delete, folder_bytes, orphans
+from gui.hub.downloads.plan import FOLDER, WorkFolder, sources_folder
+from gui.hub.installed import delete, folder_bytes, orphans, undeletable
 from gui.hub.types import Orphan
 from gui.request import ErrorKind, SfumatoError
 
@@ -53,4 +54,23 @@ def remove_leftover(path: Path, root: Path | None = None) -> None:
             "This is not a leftover any more; look at the leftovers again.",
             str(path),
         )
-    delete(path)
+    if path.parent.name != FOLDER or not path.is_dir():
+        delete(path)
+        return
+    # Another process may be about to go on with this download.
+    work = WorkFolder(path.parent.parent, path.name)
+    try:
+        lock = work.lock()
+    except OSError as error:
+        raise undeletable(path, error) from error
+    if lock is None:
+        raise SfumatoError(
+            ErrorKind.STORAGE,
+            "Another Sfumato goes on with this download at the moment; look at the leftovers again "
+            "when it is done.",
+            str(path),
+        )
+    try:
+        delete(path)
+    finally:
+        os.close(lock)

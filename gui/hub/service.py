@@ -27,7 +27,6 @@ from gui.hub.types import (
     DownloadStatus,
     ModelSummary,
     RepoDetails,
-    SearchPage,
     SearchQuery,
     Variant,
 )
@@ -217,27 +216,12 @@ class Service:
     # -- search -------------------------------------------------------------------------------
 
     def _search(self, message: dict[str, Any]) -> SearchAnswer:
-        from gui.hub.catalog import parse_reference, passes
+        from gui.hub.catalog import passes
 
         query = SearchQuery.from_json(message["query"])
-        cursor = str(message.get("cursor", ""))
-        catalog = self._the_catalog()
-        repo = parse_reference(query.text) if not cursor else None
-        if repo is not None:
-            try:
-                found = catalog.summary(repo)
-                return SearchAnswer(SearchPage((found,)), (True,), found.id)
-            except SfumatoError as error:
-                # `owner/name` may also be words to search for; an address is only an address.
-                if error.kind is not ErrorKind.NOT_FOUND or "://" in query.text:
-                    raise
-                missing = error
-                page = catalog.search(query, cursor)
-                if not page.models:
-                    raise missing from None
-        else:
-            page = catalog.search(query, cursor)
-        return SearchAnswer(page, tuple(passes(query, model, None) for model in page.models))
+        page, reference = self._the_catalog().look_for(query, str(message.get("cursor", "")))
+        fits = (bool(reference) or passes(query, model, None) for model in page.models)
+        return SearchAnswer(page, tuple(fits), reference)
 
     def _reference(self, message: dict[str, Any]) -> str:
         from gui.hub.catalog import parse_reference
@@ -252,7 +236,11 @@ class Service:
         fits = None
         if message.get("query"):
             query = SearchQuery.from_json(message["query"])
-            fits = bool(passes(query, found.summary, found))
+            answer = passes(query, found.summary, found)
+            if answer is None and not message.get("probe"):
+                found = self._read_details(repo, True)
+                answer = passes(query, found.summary, found)
+            fits = bool(answer)
         return DetailsAnswer(_light(found), fits)
 
     def _read_details(self, repo: str, probe: bool) -> RepoDetails:
@@ -399,9 +387,10 @@ class Service:
         return account
 
     def _use_token(self, token: str | None, source: str) -> None:
-        self._token, self._token_source = token or None, source
-        if self._catalog is not None:
-            self._catalog.token = self._token
+        with self._details_lock:  # or a catalogue that is just being made would miss it
+            self._token, self._token_source = token or None, source
+            if self._catalog is not None:
+                self._catalog.token = self._token
 
 
 def _light(found: RepoDetails) -> RepoDetails:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import os
 import stat
@@ -136,6 +137,23 @@ def test_names_that_a_mac_takes_for_one_are_refused(tmp_path, pair):
     refused(zipped(tmp_path / "m.zip", files), tmp_path / "out", "same file")
 
 
+def test_names_in_utf_8_of_which_nothing_says_so_are_read_as_that(tmp_path):
+    """Finder writes them; older programs wrote code page 437."""
+    source = zipped(tmp_path / "m.zip", MODEL | {"Unet.mlmodelc/Größe 絵.bin": b"1", "été": b"2"})
+    data = bytearray(source.read_bytes())
+    data = data.replace("été".encode(), "été??".encode("cp437"))
+    for signature, offset in ((b"PK\x01\x02", 8), (b"PK\x03\x04", 6)):
+        place = -1
+        while (place := data.find(signature, place + 1)) >= 0:
+            flags = struct.unpack_from("<H", data, place + offset)[0]
+            struct.pack_into("<H", data, place + offset, flags & ~0x800)
+    source.write_bytes(data)
+    found = unpack(source, tmp_path / "out")
+    assert found is not None
+    assert set(found) == {*MODEL, "Unet.mlmodelc/Größe 絵.bin", "été??"}
+    assert set(contents(tmp_path / "out")) == set(found)
+
+
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_the_same_name_twice_is_refused(tmp_path):
     with zipfile.ZipFile(tmp_path / "m.zip", "w") as file:
@@ -147,6 +165,21 @@ def test_the_same_name_twice_is_refused(tmp_path):
 def test_a_bomb_is_refused_before_it_goes_off(tmp_path):
     bomb = {"bomb.bin": bytes(64 << 20)}
     refused(zipped(tmp_path / "m.zip", MODEL | bomb), tmp_path / "out", "absurd size")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_bomb_whose_files_share_their_bytes_is_refused(tmp_path):
+    """Every entry compresses modestly, and all of them are the same kilobytes."""
+    with zipfile.ZipFile(tmp_path / "m.zip", "w", zipfile.ZIP_DEFLATED) as file:
+        for name, data in MODEL.items():
+            file.writestr(name, data)
+        file.writestr("Unet.mlmodelc/0.bin", bytes(10_000_000) + os.urandom(100_000))
+        first = file.getinfo("Unet.mlmodelc/0.bin")
+        for k in range(1, 500):
+            entry = copy.copy(first)
+            entry.filename = entry.orig_filename = f"Unet.mlmodelc/{k}.bin"
+            file.filelist.append(entry)
+    refused(tmp_path / "m.zip", tmp_path / "out", "share their bytes")
     assert not (tmp_path / "out").exists()
 
 

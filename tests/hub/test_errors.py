@@ -6,7 +6,9 @@ import errno
 import json
 import socket
 import ssl
+import time
 from collections.abc import Callable
+from email.utils import formatdate
 from types import SimpleNamespace
 from typing import Any
 
@@ -207,10 +209,23 @@ def test_the_token_is_in_no_report(hub_server: Start) -> None:
     ("headers", "seconds"),
     [
         ({"Retry-After": "7"}, 7),
-        ({"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}, 0),
+        ({"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0),
+        ({"Retry-After": "Fri, 31 Dec 2100 23:59:59 GMT"}, 3600),
+        ({"Retry-After": "99999999999"}, 3600),
+        ({"Retry-After": "9" * 5000}, 3600),
+        ({"Retry-After": "²"}, 0),
+        ({"Retry-After": "-5"}, 0),
+        ({"Retry-After": "soon"}, 0),
+        ({"RateLimit": '"api";r=0;t=²'}, 0),
         ({"RateLimit": '"api";r=0;t=55'}, 55),
         ({}, 0),
     ],
 )
 def test_retry_after(headers: dict[str, str], seconds: float) -> None:
-    assert retry_after(httpx2.Headers(headers)) == seconds
+    encoded = {name: value.encode("latin-1") for name, value in headers.items()}
+    assert retry_after(httpx2.Headers(encoded)) == seconds  # type: ignore[arg-type]
+
+
+def test_retry_after_a_date_a_little_ahead() -> None:
+    date = formatdate(time.time() + 100, usegmt=True)
+    assert 0 < retry_after(httpx2.Headers({"Retry-After": date})) <= 100

@@ -13,17 +13,19 @@ from gui.hub import kept
 from gui.hub.catalog import Catalog
 from gui.hub.downloads import Downloads, install
 from gui.hub.types import DownloadState
-from gui.request import SfumatoError
+from gui.request import ErrorKind, SfumatoError
 from gui.state.models import installed_folders
-from tests.hub.shelf import WEIGHT
+from tests.hub.shelf import WEIGHT, get_model
 from tests.support.hub_downloads import (
     HASTY,
+    archive_of,
     contents,
     expected,
     random_bytes,
     variant_of,
 )
 from tests.support.hub_repo import Repo
+from tests.support.hub_shelf import zipped
 
 # Updates
 
@@ -40,6 +42,37 @@ def test_an_update_is_offered_only_when_the_variant_changed(fog_installed, model
     assert library.update_available(catalog, model) == newer
     newer = repo.commit(files | {f"packages/{WEIGHT}": random_bytes(2_500_000, 7)})
     assert library.update_available(catalog, model) == newer
+    catalog.close()
+
+
+def test_a_variant_that_the_newest_version_lacks_has_no_update(fog_installed, models):
+    """What is offered there in its place would be another model."""
+    server, _, repo, _ = fog_installed
+    catalog = Catalog(server.endpoint)
+    (model,) = library.installed(models)
+    files = {path: blob.content for path, blob in repo.blobs.items()}
+    repo.commit({"other/" + path: data for path, data in files.items()})
+    with pytest.raises(SfumatoError) as caught:
+        library.update_available(catalog, model)
+    assert caught.value.kind is ErrorKind.NOT_FOUND
+    assert "does not have this variant any more" in caught.value.message
+    newer = repo.commit({**files, f"packages/{WEIGHT}": random_bytes(2_500_000, 7)})
+    assert library.update_available(catalog, model) == newer
+    catalog.close()
+
+
+def test_an_archive_that_the_newest_version_lacks_has_no_update(start, models):
+    repo = Repo("ada/zips", {"a/m.zip": zipped("updated", "top", "original")})
+    server, downloads, _ = start(repo)
+    get_model(downloads, repo, archive_of(repo, "a/m.zip"))
+    catalog = Catalog(server.endpoint)
+    (model,) = library.installed(models)
+    newer = repo.commit({"a/m.zip": zipped("updated-again", "top", "split_einsum")})
+    assert library.update_available(catalog, model) == newer
+    repo.commit({"a/n.zip": repo.blobs["a/m.zip"].content})
+    with pytest.raises(SfumatoError) as caught:
+        library.update_available(catalog, model)
+    assert caught.value.kind is ErrorKind.NOT_FOUND
     catalog.close()
 
 
@@ -85,6 +118,21 @@ def test_what_a_person_keeps_in_the_models_folder_is_no_leftover(fog_installed, 
     for place in ("mine/sd/summer", ".", "ada--fog/old/kept", "ada--fog/new.partial"):
         (models / place / weight).parent.mkdir(parents=True)
         (models / place / weight).write_bytes(b"x")
+    for file in ("checkpoints/sd15.safetensors", "notes/prompts.txt", "ada--fog/notes/a.txt"):
+        (models / file).parent.mkdir(parents=True)
+        (models / file).write_bytes(b"mine")
+    assert library.orphans(models) == ()
+
+
+def test_what_is_left_of_a_model_whose_packages_were_deleted_is_a_leftover(fog_installed, models):
+    folder = fog_installed[3]
+    for package in folder.glob("*.mlpackage"):
+        shutil.rmtree(package)
+    (folder.parent / ".DS_Store").write_bytes(b"x")
+    (found,) = library.orphans(models)
+    assert found.path == str(folder.parent)
+    (folder.parent / "notes").mkdir()
+    (folder.parent / "notes" / "a.txt").write_text("mine")
     assert library.orphans(models) == ()
 
 
