@@ -17,7 +17,7 @@ from gui.hub.card import MAX_CARD, Card, read_card
 from gui.hub.errors import BadTokenError, translate
 from gui.hub.listing import passes
 from gui.hub.memory import Memory
-from gui.hub.references import parse_reference
+from gui.hub.references import is_address, parse_reference
 from gui.hub.search import Place, remembered, search_page
 from gui.hub.session import accept, endpoint_or_default, get_bytes, get_json
 from gui.hub.types import (
@@ -113,19 +113,52 @@ class Catalog:
         models, seen = self._memory.models()
         return SearchPage(tuple(remembered(query, models)), "", seen, reason) if models else None
 
+    def look_for(self, query: SearchQuery, cursor: str = "") -> tuple[SearchPage, str]:
+        """As `search`; but where the text names one repository, that one alone, whatever the
+        filters.
+
+        Returns:
+            The results, and ``owner/name`` where the text named one.
+
+        Raises:
+            SfumatoError: as `search`; BAD_REQUEST for an address that is not a model's.
+        """
+        repo = parse_reference(query.text) if not cursor else None
+        if repo is None:
+            if is_address(query.text):
+                raise _no_model(query.text)
+            return self.search(query, cursor), ""
+        try:
+            return self._only(repo), repo
+        except SfumatoError as error:
+            # `owner/name` may also be words to search for; an address is only an address.
+            if error.kind not in (ErrorKind.NOT_FOUND, ErrorKind.NETWORK) or is_address(query.text):
+                raise
+            page = self.search(query)
+            if not page.models:
+                raise
+            return page, ""
+
+    def _only(self, repo: str) -> SearchPage:
+        """One repository as a page of results."""
+        try:
+            return SearchPage((self._ask_for(repo),))
+        except SfumatoError as error:
+            known = self._memory.model(repo) if error.kind is ErrorKind.NETWORK else None
+            if known is None:
+                raise
+            return SearchPage((replace(known[0], remembered=error.message),), "", known[1], error)
+
     def summary(self, repo: str) -> ModelSummary:
         """One repository by name, as a search would list it.
 
         Raises:
             SfumatoError: NOT_FOUND, ACCESS, NETWORK (and never seen before).
         """
-        try:
-            data, _ = self._get(f"/api/models/{_quoted(repo)}", repo, expand=list(listing.EXPAND))
-        except SfumatoError as error:
-            known = self._memory.model(repo) if error.kind is ErrorKind.NETWORK else None
-            if known is None:
-                raise
-            return replace(known, remembered=error.message)
+        return self._only(repo).models[0]
+
+    def _ask_for(self, repo: str) -> ModelSummary:
+        data, _ = self._get(f"/api/models/{_quoted(repo)}", repo, expand=list(listing.EXPAND))
         found = listing.summary(data, self.endpoint)
         if found is None:
             raise _nonsense(repo, data)
@@ -264,6 +297,15 @@ class Catalog:
 
 def _quoted(repo: str) -> str:
     return quote(repo, safe="/")
+
+
+def _no_model(text: str) -> SfumatoError:
+    return SfumatoError(
+        ErrorKind.BAD_REQUEST,
+        "This is not the address of a model on the Hub; those look like "
+        "https://huggingface.co/owner/name.",
+        text[:500],
+    )
 
 
 def _nonsense(repo: str, data: Any) -> SfumatoError:

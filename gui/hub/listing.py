@@ -11,8 +11,9 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote
 
-from gui.coreml.model import Family
+from gui.coreml.model import Attention, Family
 from gui.hub import guess
+from gui.hub.inventory import MAX_PATH
 from gui.hub.types import (
     Level,
     ModelKind,
@@ -58,7 +59,8 @@ def summary(data: Any, endpoint: str) -> ModelSummary | None:
     repo = data["id"]
     tags = tuple(t for t in _list(data.get("tags")) if isinstance(t, str))
     files = [s["rfilename"] for s in _list(data.get("siblings"))
-             if isinstance(s, dict) and isinstance(s.get("rfilename"), str)]  # fmt: skip
+             if isinstance(s, dict) and isinstance(s.get("rfilename"), str)
+             and len(s["rfilename"]) <= MAX_PATH]  # fmt: skip
     task = data.get("pipeline_tag")
     gated = data.get("gated")
     revision = str(data.get("sha") or "")
@@ -85,7 +87,8 @@ def summary(data: Any, endpoint: str) -> ModelSummary | None:
 def has_core_ml(data: Any) -> bool:
     """Whether the files listed are, or may hold, Core ML models."""
     names = (s.get("rfilename") for s in _list(data.get("siblings")) if isinstance(s, dict))
-    return any(isinstance(n, str) and (_CORE_ML.search(n) or _ARCHIVE.search(n)) for n in names)
+    names = (n for n in names if isinstance(n, str) and len(n) <= MAX_PATH)
+    return any(_CORE_ML.search(n) or _ARCHIVE.search(n) for n in names)
 
 
 def files(entries: Iterable[Any]) -> Iterable[RemoteFile]:
@@ -188,9 +191,15 @@ def _kind(repo: str, tags: tuple[str, ...], names: list[str], task: str) -> Mode
 
 
 def passes(query: SearchQuery, model: ModelSummary, details: RepoDetails | None) -> bool | None:
-    """Whether a result survives the filters; None: only its file list can tell.
+    """Whether a result survives the filters.
 
     Filters on variants hold together: one variant must satisfy them all.
+
+    Args:
+        details: None, or without `RepoDetails.probed`: what was not read is not known.
+
+    Returns:
+        None: only its file list can tell, or, where `details` are given, only its files.
     """
     if query.licence and model.licence.lower() != query.licence.lower():
         return False
@@ -198,7 +207,8 @@ def passes(query: SearchQuery, model: ModelSummary, details: RepoDetails | None)
         return False
     if details is not None:
         if details.variants:
-            return any(_variant_passes(query, v, model) for v in details.variants)
+            found = {_variant_passes(query, v, model, details.probed) for v in details.variants}
+            return True if True in found else None if None in found else False
         return not query.needs_details and (
             _in(model.kind, query.kinds) and _in(model.family, query.families)
         )
@@ -217,16 +227,30 @@ def _in(value: Any, wanted: tuple[Any, ...]) -> bool:
     return not wanted or value in wanted
 
 
-def _variant_passes(query: SearchQuery, variant: Variant, model: ModelSummary) -> bool:
+def _variant_passes(
+    query: SearchQuery, variant: Variant, model: ModelSummary, probed: bool
+) -> bool | None:
+    """Whether a variant satisfies every filter; None: nobody has looked into its files yet."""
+    if (
+        not _in(variant.kind, query.kinds)
+        or (query.max_bytes and variant.download_bytes > query.max_bytes)
+        or (query.fits and variant.verdict.level is Level.NO)
+    ):
+        return False
+    closed = variant.archive and not variant.components
+    stored = variant.compression
     family = variant.family if variant.family is not Family.UNKNOWN else model.family
-    return (
-        _in(variant.kind, query.kinds)
-        and _in(family, query.families)
-        and _in(variant.attention, query.attentions)
-        and _in(_storage(variant.compression), query.compressions)
-        and (not query.max_bytes or variant.download_bytes <= query.max_bytes)
-        and (not query.fits or variant.verdict.level is not Level.NO)
-    )
+    wanted = [
+        (query.families, family, family is not Family.UNKNOWN),
+        (query.attentions, variant.attention, variant.attention is not Attention.UNKNOWN),
+        (query.compressions, _storage(stored), bool(stored) or not closed),
+    ]
+    if any(known and not _in(value, choices) for choices, value, known in wanted):
+        return False
+    unknown = any(choices and not known for choices, _, known in wanted)
+    if probed:  # as well as it could be; what an archive holds may still be open
+        return not unknown
+    return None if unknown or (query.fits and closed) else True
 
 
 def _storage(compression: str) -> str:

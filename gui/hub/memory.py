@@ -65,9 +65,11 @@ class Memory:
             lambda base: base.executemany("INSERT OR REPLACE INTO models VALUES (?, ?, ?)", rows)
         )
 
-    def model(self, repo: str) -> ModelSummary | None:
-        rows = self._rows("SELECT json FROM models WHERE id = ?", repo)
-        return next(_models(rows), None)
+    def model(self, repo: str) -> tuple[ModelSummary, str] | None:
+        """A model, and when it was seen (ISO 8601)."""
+        rows = self._rows("SELECT json, seen FROM models WHERE id = ?", repo)
+        known = next(_models(rows), None)
+        return (known, _iso(rows[0][1])) if known is not None else None
 
     def models(self) -> tuple[list[ModelSummary], str]:
         """All of them, and when the newest was seen (ISO 8601; empty: there are none)."""

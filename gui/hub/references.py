@@ -15,6 +15,8 @@ _NOT_OWNERS = frozenset(
     ]
 )  # fmt: skip
 """First parts of the Hub's own pages."""
+_PAGES = ("tree", "blob", "resolve", "raw", "commit", "commits", "discussions")
+"""What follows the name in addresses of a model's pages."""
 _PART = re.compile(r"\w(?:[\w.-]{0,94}\w)?", re.ASCII)
 
 
@@ -22,26 +24,43 @@ def parse_reference(text: str) -> str | None:
     """``owner/name`` of what was typed, pasted or dropped; None where it means no repository.
 
     Understands ``owner/name``, addresses of any page of a model on the Hub (or on HF_ENDPOINT),
-    ``hf.co/…``, ``hf://…`` and ``git clone …``.
+    ``hf.co/…``, ``hf://…``, ``git clone …``, and ``owner/name/tree/main/…``.
     """
-    text = text.strip().removeprefix("git clone").strip().strip("<>\"'“”").rstrip("/")
+    text = _bare(text)
     if not text or len(text) > 2000 or any(c.isspace() for c in text):
         return None
     if text.startswith("hf://"):
         return _repository(text.removeprefix("hf://").split("@")[0].split("/"))
     if "://" not in text:
-        if text.split("/")[0].lower() not in (*_HOSTS, *_own_hosts()):
-            parts = text.split("/")
-            return _good(*parts) if len(parts) == 2 else None
+        parts = text.split("/")
+        if not _is_host(parts[0]):
+            whole = len(parts) == 2 or (len(parts) > 2 and parts[2] in _PAGES)
+            return _good(parts[0], parts[1]) if whole else None
         text = f"https://{text}"
     try:
         split = urlsplit(text)
         host = split.netloc.lower()
     except ValueError:
         return None
-    if split.scheme not in ("http", "https") or host not in (*_HOSTS, *_own_hosts()):
+    if split.scheme not in ("http", "https") or not _is_host(host):
         return None
     return _repository(unquote(split.path).strip("/").split("/"))
+
+
+def is_address(text: str) -> bool:
+    """Whether what was typed can only be an address, of whatever it may be."""
+    text = _bare(text)
+    return re.match(r"[a-z]+://", text, re.IGNORECASE) is not None or (
+        "/" in text and _is_host(text.split("/")[0])
+    )
+
+
+def _bare(text: str) -> str:
+    return text.strip().removeprefix("git clone").strip().strip("<>\"'“”").rstrip("/")
+
+
+def _is_host(text: str) -> bool:
+    return text.lower() in (*_HOSTS, *_own_hosts())
 
 
 def _own_hosts() -> tuple[str, ...]:

@@ -168,7 +168,7 @@ def get_json(
         kind = response.headers.get("Content-Type", "")
         if "json" not in kind:
             raise captive_portal(f"{kind} from {response.url}")
-        data = response.json()
+        data = _parsed(response)
     except Exception as error:
         raise translate(error, what) from error
     following = str(response.links.get("next", {}).get("url") or "")
@@ -177,6 +177,13 @@ def get_json(
         split = urlsplit(following)
         following = f"{endpoint}{split.path}?{split.query}"
     return data, following
+
+
+def _parsed(response: httpx2.Response) -> Any:
+    try:
+        return response.json()
+    except (ValueError, RecursionError) as error:  # also numbers of thousands of digits
+        raise captive_portal(f"{error!r} from {response.url}") from error
 
 
 def _get(
