@@ -65,22 +65,16 @@ def results(
     Raises:
         SfumatoError: NETWORK, ACCESS.
     """
-    if repo := parse_reference(query.text):  # found even where nothing tags it as a model
-        try:
-            found = catalog.summary(repo)
-            if found.remembered:
-                on_stale("")
-            yield found
-            return
-        except SfumatoError as error:
-            if error.kind is not ErrorKind.NOT_FOUND or "://" in query.text:
-                raise
     cursor, given, examined = "", 0, 0
+    seen: set[str] = set()
     for _ in range(_MAX_PAGES):
-        page = catalog.search(query, cursor)
+        page, reference = catalog.look_for(query, cursor)
         if page.stale:
             on_stale(page.stale)
-        for model in _passing(catalog, query, page.models):
+        # Results move from page to page while people like and download.
+        fresh = tuple(model for model in page.models if model.id not in seen)
+        seen.update(model.id for model in fresh)
+        for model in fresh if reference else _passing(catalog, query, fresh):
             yield model
             given += 1
             if given == limit:
