@@ -224,26 +224,32 @@ def _no_variant(found: Any, variant: str) -> SfumatoError:
 
 def _list(options: argparse.Namespace) -> int:
     from gui import cli_models_text as words
-    from gui.cli_models_hub import library, updates
+    from gui.cli_models_hub import library, under_way, updates
     from gui.hub.kept import kept_sources
 
+    downloads = under_way()  # first: what ends meanwhile is then among the models
     models, unfinished = library()
+    known = {status.id for status in unfinished}
+    downloads = (*unfinished, *(d for d in downloads if d.id not in known))
     kept = [source for source in kept_sources() if source.checkpoint]
-    newer = updates(_catalog(), models) if options.updates else {}
+    newer, closed = updates(_catalog(), models) if options.updates else ({}, {})
     if options.json:
-        rows = [{**m.to_json(), **({"update": newer[m.folder]} if m.folder in newer else {})}
+        rows = [{**m.to_json(), **({"update": newer[m.folder]} if m.folder in newer else {}),
+                 **({"update_problem": closed[m.folder].message} if m.folder in closed else {})}
                 for m in models]  # fmt: skip
-        data = {"models": rows, "downloads": [d.to_json() for d in unfinished],
+        data = {"models": rows, "downloads": [d.to_json() for d in downloads],
                 "checkpoints": [source.to_json() for source in kept]}  # fmt: skip
         print(json.dumps(data, indent=1, ensure_ascii=False))
         return 0
     for model in models:
         print(words.installed_line(model, newer.get(model.folder, "")))
-    for status in unfinished:
+        if model.folder in closed:
+            print(f"    {words.plain(closed[model.folder].message)}")
+    for status in downloads:
         print(words.unfinished_line(status))
     for source in kept:
         print(words.checkpoint_line(source))
-    if not models and not unfinished:
+    if not models and not downloads:
         _say("No model is installed yet; find one with `sfumato models search`.")
     return 0
 
@@ -284,21 +290,23 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _remove(options: argparse.Namespace) -> int:
-    from gui.cli_models_hub import delete, to_remove
+    from gui.cli_models_hub import to_remove
     from gui.state.describe import bytes_text
 
-    folder, title, size = to_remove(options.model, options.variant)
+    chosen = to_remove(options.model, options.variant)
     if not options.yes:
         if not sys.stdin.isatty():
             raise SfumatoError(
                 ErrorKind.BAD_REQUEST, "Nothing was deleted; say --yes to delete without asking."
             )
-        print(f"Delete {title} ({bytes_text(size)})? [y/N] ", end="", file=sys.stderr, flush=True)
+        question = f"Delete {chosen.title} ({bytes_text(chosen.bytes)})? [y/N] "
+        print(question, end="", file=sys.stderr, flush=True)
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
             _say("Nothing was deleted.")
             return 1
-    delete(folder)
-    print(json.dumps({"removed": str(folder), "bytes": size}) if options.json else folder)
+    chosen.remove()
+    done = {"removed": str(chosen.folder), "bytes": chosen.bytes}
+    print(json.dumps(done) if options.json else chosen.folder)
     return 0
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import shutil
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from gui import paths
 from gui.hub.catalog import Catalog, parse_reference, passes
 from gui.hub.details import details
 from gui.hub.downloads import Downloads
+from gui.hub.downloads.plan import FOLDER
 from gui.hub.installed import (
     folder_bytes,
     installed,
@@ -194,8 +195,15 @@ def half_fetched(found: RepoDetails) -> Variant | None:
 
 
 def unfinished() -> tuple[DownloadStatus, ...]:
+    """Downloads that can go on."""
     with Downloads() as downloads:
         return downloads.all()
+
+
+def under_way() -> tuple[DownloadStatus, ...]:
+    """Downloads that the window or another command is at."""
+    with Downloads() as downloads:
+        return downloads.elsewhere()
 
 
 # The library
@@ -212,13 +220,15 @@ def library() -> tuple[list[InstalledModel], tuple[DownloadStatus, ...]]:
     return found, unfinished()
 
 
-def updates(catalog: Catalog, models: list[InstalledModel]) -> dict[str, str]:
-    """New revisions by folder.
+def updates(
+    catalog: Catalog, models: list[InstalledModel]
+) -> tuple[dict[str, str], dict[str, SfumatoError]]:
+    """New revisions by folder; and why there are none where the Hub has the model no more.
 
     Raises:
         SfumatoError: NETWORK.
     """
-    newer = {}
+    newer, closed = {}, {}
     for model in models:
         if not model.repo:
             continue
@@ -227,10 +237,11 @@ def updates(catalog: Catalog, models: list[InstalledModel]) -> dict[str, str]:
         except SfumatoError as error:
             if error.kind is ErrorKind.NETWORK:
                 raise
-            continue  # gone from the Hub, or closed to us: nothing to update to
+            closed[model.folder] = error  # gone from the Hub, or closed to us
+            continue
         if revision:
             newer[model.folder] = revision
-    return newer
+    return newer, closed
 
 
 def chosen_models(model: str, variant: str = "", *, or_all: bool = False) -> list[InstalledModel]:
@@ -258,9 +269,15 @@ def _named(text: str, variant: str, models: list[InstalledModel]) -> InstalledMo
             ErrorKind.NOT_FOUND,
             f"There is no installed model {text}; `sfumato models list` says what there is.",
         )
-    names = ", ".join(m.variant for m in found)
-    raise SfumatoError(
-        ErrorKind.BAD_REQUEST, f"Several variants of {text} are installed; add --variant: {names}."
+    raise _several(text, "installed", found)
+
+
+def _several(
+    text: str, what: str, found: Sequence[InstalledModel | DownloadStatus]
+) -> SfumatoError:
+    names = ", ".join(one.variant for one in found)
+    return SfumatoError(
+        ErrorKind.BAD_REQUEST, f"Several variants of {text} are {what}; add --variant: {names}."
     )
 
 
@@ -302,8 +319,31 @@ def repair_model(
     return fetch(start, catalog, progress, f"sfumato models verify --repair {model.repo}")
 
 
-def to_remove(text: str, variant: str) -> tuple[Path, str, int]:
-    """Folder, name and size of what was named: a model, unfinished download or kept checkpoint.
+@dataclass(frozen=True)
+class Removable:
+    """Something that can be removed: a model, an unfinished download or a kept checkpoint."""
+
+    folder: Path
+    title: str
+    bytes: int
+    download: str = ""
+    """Id of an unfinished download."""
+
+    def remove(self) -> None:
+        """Delete it.
+
+        Raises:
+            SfumatoError: STORAGE; NOT_FOUND for a download that has ended meanwhile.
+        """
+        if self.download:
+            with Downloads() as downloads:
+                downloads.cancel(self.download)
+        else:
+            delete(self.folder)
+
+
+def to_remove(text: str, variant: str) -> Removable:
+    """What was named.
 
     Raises:
         SfumatoError: NOT_FOUND, BAD_REQUEST.
@@ -313,15 +353,20 @@ def to_remove(text: str, variant: str) -> tuple[Path, str, int]:
         model = _named(text, variant, models)
     except SfumatoError as error:
         repo = parse_reference(text)
-        left = [d for d in downloads if d.repo == repo and variant in ("", d.variant)]
+        left = [
+            d for d in (*downloads, *under_way()) if d.repo == repo and variant in ("", d.variant)
+        ]
         if not left and not variant and (kept := _kept_source(text)):
-            return Path(kept.path), f"the checkpoint of {kept.repo}", kept.bytes
-        if error.kind is not ErrorKind.NOT_FOUND or len(left) != 1:
+            return Removable(Path(kept.path), f"the checkpoint of {kept.repo}", kept.bytes)
+        if error.kind is not ErrorKind.NOT_FOUND or not left:
             raise
-        folder = paths.models_dir() / ".downloads" / left[0].id
-        return folder, f"the unfinished download of {repo}", left[0].bytes_done
+        if len(left) > 1:
+            raise _several(text, "being downloaded", left) from None
+        folder = paths.models_dir() / FOLDER / left[0].id
+        title = f"the unfinished download of {repo}"
+        return Removable(folder, title, left[0].bytes_done, left[0].id)
     folder = Path(model.folder)
-    return folder, model.repo or folder.name, model.bytes
+    return Removable(folder, model.repo or folder.name, model.bytes)
 
 
 def _kept_source(text: str) -> Orphan | None:
@@ -332,7 +377,7 @@ def _kept_source(text: str) -> Orphan | None:
 
 
 def delete(folder: Path) -> None:
-    """Delete a model or a download's folder: all of it, or it stays as it was.
+    """Delete a model or a checkpoint: all of it, or it stays as it was.
 
     Raises:
         SfumatoError: STORAGE.

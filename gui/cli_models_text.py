@@ -25,7 +25,7 @@ def result_line(model: ModelSummary) -> str:
     kind = "" if model.kind == "text-to-image" else f"{model.kind}  "
     family = describe.SHORT_FAMILIES[model.family] if model.family != "unknown" else "–"
     gated = "  terms to accept" if model.gated else ""
-    return _clean(
+    return plain(
         f"{model.id:<58} {family:<8} {model.likes:>6} likes {model.downloads:>8} downloads"
         f"  {model.updated[:10]}  {kind}{model.licence}{gated}".rstrip()
     )
@@ -33,7 +33,7 @@ def result_line(model: ModelSummary) -> str:
 
 def details_lines(found: RepoDetails) -> Iterator[str]:
     """A repository with its variants."""
-    return map(_clean, _details_lines(found))
+    return map(plain, _details_lines(found))
 
 
 def _details_lines(found: RepoDetails) -> Iterator[str]:
@@ -109,22 +109,25 @@ def installed_line(model: InstalledModel, update: str) -> str:
     name = f"{model.repo}  {model.variant}" if model.repo else Path(model.folder).name
     newer = f"  update available ({update[:12]})" if update else ""
     size = describe.bytes_text(model.bytes)
-    return _clean(f"{name:<70} {size:>9}  {model.folder}{newer}")
+    return plain(f"{name:<70} {size:>9}  {model.folder}{newer}")
 
 
 def unfinished_line(status: DownloadStatus) -> str:
-    """One download that can go on."""
+    """One download that can go on, or is under way in another process."""
     done, total = describe.bytes_text(status.bytes_done), describe.bytes_text(status.bytes_total)
     name = f"{status.repo}  {status.variant}"
-    return _clean(f"{name:<70} unfinished: {done} of {total}")
+    state = "being downloaded" if status.state.live else "unfinished"
+    if status.state is DownloadState.QUEUED:
+        state = "waiting to be downloaded"
+    return plain(f"{name:<70} {state}: {done} of {total}")
 
 
 def checkpoint_line(source: Orphan) -> str:
     """One checkpoint kept for conversion."""
     name = f"{source.repo}  checkpoint kept for conversion"
-    return _clean(f"{name:<70} {describe.bytes_text(source.bytes):>9}  {source.path}")
+    return plain(f"{name:<70} {describe.bytes_text(source.bytes):>9}  {source.path}")
 
 
-def _clean(text: str) -> str:
+def plain(text: str) -> str:
     """Without characters that would steer a terminal."""
     return "".join(c if c.isprintable() else "?" for c in text)

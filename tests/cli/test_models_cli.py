@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ class Cli:
     def __init__(self, home: Path, endpoint: str) -> None:
         self.home = home
         self.models = home / "data" / "Models"
+        self.started: list[subprocess.Popen[str]] = []
         kept = {k: v for k, v in os.environ.items()
                 if not k.lower().endswith("_proxy") and k != "HF_TOKEN"}  # fmt: skip
         self.environment = {
@@ -54,7 +55,8 @@ class Cli:
             "env": self.environment, "cwd": self.home, "text": True,
         }  # fmt: skip
         command = [sys.executable, "-m", "gui.cli", *arguments]
-        return subprocess.Popen(command, **{**options, **more})
+        self.started.append(subprocess.Popen(command, **{**options, **more}))
+        return self.started[-1]
 
     def run(
         self, *arguments: str, answer: str = "", **environment: str
@@ -95,8 +97,20 @@ def server() -> Iterator[HubServer]:
 
 
 @pytest.fixture
-def cli(tmp_path: Path, server: HubServer) -> Cli:
-    return Cli(tmp_path, server.endpoint)
+def cli(tmp_path: Path, server: HubServer) -> Iterator[Cli]:
+    cli = Cli(tmp_path, server.endpoint)
+    yield cli
+    for process in cli.started:
+        if process.poll() is None:  # the test failed before it could end it
+            process.kill()
+            process.communicate()
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.05)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -233,9 +247,7 @@ def test_variants_archives_and_revisions(cli: Cli, server: HubServer) -> None:
 def test_ctrl_c_keeps_what_was_fetched_and_says_how_to_go_on(cli: Cli, server: HubServer) -> None:
     slow = server.fault("/cdn/*", bytes_per_second=400_000)
     process = cli.start("models", "get", STARTER_REPO)
-    deadline = time.monotonic() + 60
-    while server.sent(f"{STARTER_REPO}/packages") < 3_000_000 and time.monotonic() < deadline:
-        time.sleep(0.05)
+    until(lambda: server.sent(f"{STARTER_REPO}/packages") > 3_000_000)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=30)
     assert (process.returncode, out) == (130, ""), err
@@ -260,9 +272,7 @@ def test_what_is_half_there_goes_on_where_the_whole_would_not_fit(
 
     slow = server.fault("/cdn/*", bytes_per_second=400_000)
     process = cli.start("models", "get", STARTER_REPO)
-    deadline = time.monotonic() + 60
-    while server.sent(f"{STARTER_REPO}/packages") < 3_000_000 and time.monotonic() < deadline:
-        time.sleep(0.05)
+    until(lambda: server.sent(f"{STARTER_REPO}/packages") > 3_000_000)
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=30)
     server.faults.remove(slow)
@@ -277,6 +287,32 @@ def test_what_is_half_there_goes_on_where_the_whole_would_not_fit(
     assert program.main(["models", "remove", STARTER_REPO, "--yes"]) == 0
     assert program.main(["models", "get", STARTER_REPO]) == 1
     assert "free on disk" in capsys.readouterr().err
+
+
+def test_a_download_under_way_in_another_process_is_listed_and_left_alone(
+    cli: Cli, server: HubServer
+) -> None:
+    slow = server.fault("/cdn/*", bytes_per_second=50_000)
+    process = cli.start("models", "get", STARTER_REPO)
+    until(lambda: any(f.stat().st_size for f in cli.models.glob(".downloads/*/journal")))
+    listed = cli("list")
+    assert listed.returncode == 0 and listed.stderr == ""
+    assert STARTER_REPO in listed.stdout and "being downloaded: " in listed.stdout
+    (status,) = cli.data("list")["downloads"]
+    assert (status["repo"], status["state"]) == (STARTER_REPO, "fetching")
+    for command in (["remove", "--yes"], ["get"]):
+        done = cli(*command, STARTER_REPO)
+        assert done.returncode == 1 and "Another Sfumato is downloading" in done.stderr
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    server.faults.remove(slow)
+    assert "unfinished: " in cli.good("list")
+    assert cli.good("remove", STARTER_REPO, "--yes").strip() == str(
+        cli.models / ".downloads" / status["id"]
+    )
+    assert cli.data("list")["downloads"] == []
+    assert list((cli.models / ".downloads").iterdir()) == []
 
 
 def test_checkpoints_kept_for_conversion_are_listed_and_removed(cli: Cli) -> None:
@@ -367,6 +403,11 @@ def test_updates(cli: Cli, server: HubServer) -> None:
     newer = repo.commit({**repo.files, name: '{"new": true}'})
     assert cli.data("list", "--updates")["models"][0]["update"] == newer
     assert "update available" in cli.good("list", "--updates")
+    repo.commit({"README.md": "moved elsewhere"})
+    listed = cli.data("list", "--updates")["models"][0]
+    assert "update" not in listed
+    assert "does not have this variant any more" in listed["update_problem"]
+    assert listed["update_problem"] in cli.good("list", "--updates")
 
 
 # Offline, and odd names
@@ -390,7 +431,7 @@ def test_without_a_connection_nothing_is_waited_for(cli: Cli, server: HubServer)
     server.close()
     started = time.monotonic()
     done = cli("get", STARTER_REPO, "--quiet")
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 60  # all attempts would take minutes
     assert done.returncode == 1
     assert done.stderr == (
         "sfumato: The Hub cannot be reached; check the internet connection, and try again.\n"
