@@ -51,7 +51,7 @@ class ChildLost(Exception):  # noqa: N818 - a state of the world, not a mistake 
 
 
 def worker_command(role: str) -> list[str]:
-    """How to start a child: ``engine``, ``hub`` or ``convert``.
+    """How to start a child: ``engine``, ``hub``, ``convert`` or ``coreml``.
 
     In a bundle all of them are the one second executable; elsewhere this Python.
     """

@@ -10,6 +10,7 @@ import types
 import typing
 from enum import StrEnum
 from functools import cache
+from pathlib import Path
 from typing import Any, Self
 
 from gui.request import SfumatoError
@@ -49,6 +50,8 @@ def _plain(value: Any) -> Any:
         return [_plain(v) for v in value]
     if isinstance(value, dict):
         return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, Path):
+        return str(value)
     return value
 
 
@@ -64,13 +67,15 @@ def _typed(hint: Any, value: Any) -> Any:
             return tuple(_typed(arguments[0], v) for v in value)
         return tuple(_typed(a, v) for a, v in zip(arguments, value, strict=True))
     if origin is dict:
-        inner = typing.get_args(hint)[1]
-        return {str(k): _typed(inner, v) for k, v in value.items()}
+        key, inner = typing.get_args(hint)
+        return {_typed(key, str(k)): _typed(inner, v) for k, v in value.items()}
     if isinstance(hint, type):
         if issubclass(hint, StrEnum):
             return hint(value)
         if issubclass(hint, (Record, SfumatoError)):
             return hint.from_json(value)
+        if hint is Path and isinstance(value, str):
+            return Path(value)
         if hint is float and isinstance(value, int) and not isinstance(value, bool):
             return float(value)
         if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):

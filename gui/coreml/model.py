@@ -6,11 +6,11 @@ coremltools here.
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+
+from gui.records import Record
 
 
 class ComponentKind(StrEnum):
@@ -51,7 +51,7 @@ class FileFormat(StrEnum):
 
 
 @dataclass(frozen=True)
-class TensorSpec:
+class TensorSpec(Record):
     """One input or output.  `shape` holds None where the size is flexible; `dtype` is a MIL name
     such as ``fp16``, ``fp32``, ``int32``."""
 
@@ -62,7 +62,7 @@ class TensorSpec:
 
 
 @dataclass(frozen=True)
-class ComponentInfo:
+class ComponentInfo(Record):
     """One network on disk.  A chunked UNet has two `files`, to be run one after the other with
     tensors chained by name; `inputs` and `outputs` are then those of the whole chain."""
 
@@ -92,7 +92,7 @@ class ComponentInfo:
 
 
 @dataclass(frozen=True)
-class ModelInfo:
+class ModelInfo(Record):
     """A folder of components, seen as one text-to-image model."""
 
     folder: Path
@@ -124,17 +124,3 @@ class ModelInfo:
     @property
     def has_image_to_image(self) -> bool:
         return ComponentKind.VAE_ENCODER in self.components
-
-    def to_json(self) -> dict[str, Any]:
-        """A JSON view for `sfumato inspect --json` and for messages (paths as text)."""
-
-        def plain(value: Any) -> Any:
-            if isinstance(value, Path):
-                return str(value)
-            if isinstance(value, dict):
-                return {str(k): plain(v) for k, v in value.items()}
-            if isinstance(value, (list, tuple)):
-                return [plain(v) for v in value]
-            return value
-
-        return plain(dataclasses.asdict(self))

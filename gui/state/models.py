@@ -1,7 +1,8 @@
 """The models a person can use: the starter, those installed, and folders added by reference.
 
-Threading: folders are listed and inspected on a worker thread of our own pool; entries and every
-signal belong to the thread that made the library (the window's).
+Threading: folders are listed on a worker thread of our own pool, which also waits for the process
+that reads the models; entries and every signal belong to the thread that made the library (the
+window's).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from PySide6.QtCore import (
 )
 
 from gui import paths
+from gui.coreml.client import ModelReader
 from gui.request import ErrorKind, SfumatoError
 from gui.state import describe
 
@@ -157,21 +159,11 @@ class ModelEntry:
         return " · ".join(part for part in parts if part)
 
 
-def read_entry(entry: ModelEntry) -> ModelEntry:
-    """Inspect the entry's folder.  Blocking; touches no Qt object, never raises for a bad model."""
-    # Imported here so that the first paint does not wait for protobuf.
-    from gui.coreml import inspect
-
-    try:
-        info = inspect.inspect_model(entry.folder)
-        problem = info.problems[0] if info.problems else ""
-    except SfumatoError as error:
-        return replace(entry, problem=error.message)
-    try:
-        sidecar = inspect.load_sidecar(info)
-    except SfumatoError as error:
-        return replace(entry, info=info, problem=problem or error.message)
-    return replace(entry, info=info, sidecar=sidecar, problem=problem)
+def read_entry(entry: ModelEntry, reader: ModelReader) -> ModelEntry:
+    """Have the entry's folder read.  Blocking; touches no Qt object, never raises for a bad
+    model."""
+    found = reader.read(entry.folder)
+    return replace(entry, info=found.info, sidecar=found.sidecar, problem=found.problem)
 
 
 def marks_of(entries: list[ModelEntry]) -> list[str]:
@@ -294,6 +286,7 @@ class ModelLibrary(QAbstractListModel):
         self._waiting: set[Path] = set()
         self._pool = QThreadPool(self)
         self._pool.setMaxThreadCount(1)
+        self._reader = ModelReader()
         self._worker = _Worker(self)
         self._worker.listed.connect(self._on_listed)
         self._worker.read.connect(self._on_read)
@@ -380,17 +373,19 @@ class ModelLibrary(QAbstractListModel):
                 self.entry_changed.emit(self._entries[row])
 
     def close(self) -> None:
-        """Wait for the inspection under way; no signal comes after this."""
+        """End the reading under way; no signal comes after this."""
         self._pool.clear()
+        self._reader.abandon()
         self._pool.waitForDone()
+        self._reader.close()
         self._worker.disconnect(self)
 
     # -- the worker's answers -----------------------------------------------------------------
 
     def _read_later(self, entry: ModelEntry) -> None:
         self._waiting.add(entry.folder)
-        worker = self._worker
-        self._pool.start(_Task(lambda: worker.read.emit(read_entry(entry))))
+        worker, reader = self._worker, self._reader
+        self._pool.start(_Task(lambda: worker.read.emit(read_entry(entry, reader))))
 
     def _on_listed(self, installed: list[Path]) -> None:
         entries = [ModelEntry(paths.starter_model(), starter=True)]
@@ -431,6 +426,7 @@ class ModelLibrary(QAbstractListModel):
             self._tell_apart()
         self._waiting.discard(entry.folder)
         if not self._waiting:
+            self._pool.start(_Task(self._reader.close))
             self.refreshed.emit()
 
     def _on_moved(self, entry: ModelEntry, error: SfumatoError | None) -> None:

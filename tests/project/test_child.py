@@ -158,7 +158,7 @@ def test_every_child_of_the_bundle_is_its_second_executable(
     assert child.worker_command("hub") == [engine, "--role", "hub"]
 
 
-@pytest.mark.parametrize("role", ["engine", "hub", "convert"])
+@pytest.mark.parametrize("role", ["engine", "hub", "convert", "coreml"])
 def test_the_second_executable_plays_each_role(role: str, monkeypatch: pytest.MonkeyPatch) -> None:
     played: list[tuple[str, list[str]]] = []
 
@@ -170,12 +170,14 @@ def test_the_second_executable_plays_each_role(role: str, monkeypatch: pytest.Mo
         return main
 
     import gui.convert.service
+    import gui.coreml.service
     import gui.engine.server
     import gui.hub.service
 
     monkeypatch.setattr(gui.engine.server, "main", stand_in("engine"))
     monkeypatch.setattr(gui.hub.service, "main", stand_in("hub"))
     monkeypatch.setattr(gui.convert.service, "main", stand_in("convert"))
+    monkeypatch.setattr(gui.coreml.service, "main", stand_in("coreml"))
     command = ["engine", *([] if role == "engine" else ["--role", role]), "--socket-fd", "5"]
     monkeypatch.setattr(sys, "argv", command)
     with pytest.raises(SystemExit):

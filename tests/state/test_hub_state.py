@@ -35,7 +35,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def read_by_sidecar(entry: ModelEntry) -> ModelEntry:
+def read_by_sidecar(entry: ModelEntry, _reader: object = None) -> ModelEntry:
     """Stands where the inspector stands: any folder is a sound model."""
     from gui.coreml import sidecar
 

@@ -42,7 +42,7 @@ def install(repo: str, variant: str, revision: str = "a" * 40) -> Path:
 def reading_from_the_hub(read: Callable[[ModelEntry], ModelEntry]) -> Callable[..., ModelEntry]:
     """`read_entry` for models made by `install`: their sidecar names the source."""
 
-    def read_entry(entry: ModelEntry) -> ModelEntry:
+    def read_entry(entry: ModelEntry, _reader: object = None) -> ModelEntry:
         found = read(entry)
         note = entry.folder / "from"
         if not note.is_file():

@@ -86,7 +86,7 @@ STARTER_SIDECAR = Sidecar(
 BROKEN = "The UNet is missing."
 
 
-def read_by_name(entry: ModelEntry) -> ModelEntry:
+def read_by_name(entry: ModelEntry, _reader: object = None) -> ModelEntry:
     """Stands where the inspector stands; the folder's name says what kind of model it is."""
     name = "/".join(entry.folder.parts[-2:])
     if entry.starter:

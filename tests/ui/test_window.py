@@ -15,7 +15,10 @@ from PySide6.QtWidgets import QAbstractButton, QApplication, QScrollBar, QWidget
 from gui.ui.tones import DARK, LIGHT
 from tests.support.pictures import picture
 
-HEAVY = ("torch", "diffusers", "transformers", "coremltools", "numpy", "PIL", "scipy", "httpx")
+HEAVY = (
+    "torch", "diffusers", "transformers", "coremltools", "numpy", "PIL", "scipy", "httpx",
+    "google.protobuf",
+)  # fmt: skip
 
 _START = """
 import json, os, sys

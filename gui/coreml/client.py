@@ -1,0 +1,98 @@
+"""The window's end of the process that reads model folders (`gui.coreml.service`).
+
+Nothing heavy: no protobuf here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gui import child
+from gui.child import ChildLost, ChildProcess
+from gui.coreml.model import ModelInfo
+from gui.coreml.sidecar import Sidecar
+from gui.request import ErrorKind, SfumatoError
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was found in a model folder."""
+
+    info: ModelInfo | None = None
+    """None where nothing at all could be read."""
+    sidecar: Sidecar | None = None
+    """Complete: what its file leaves out is inferred."""
+    problem: str = ""
+    """Why the model cannot be used, in one sentence; empty if it can."""
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "info": self.info.to_json() if self.info is not None else None,
+            "sidecar": self.sidecar.to_json() if self.sidecar is not None else None,
+            "problem": self.problem,
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Reading:
+        """Raises ValueError, KeyError or SfumatoError for what `to_json` did not write."""
+        info, sidecar = data["info"], data["sidecar"]
+        return cls(
+            ModelInfo.from_json(info) if info is not None else None,
+            Sidecar.from_json(sidecar) if sidecar is not None else None,
+            str(data["problem"]),
+        )
+
+
+class ModelReader:
+    """One reading process, started at the first question and again after `close`.  Use it from one
+    thread at a time, except `abandon`.
+
+    Args:
+        command: program and arguments; None: this program's own.
+    """
+
+    def __init__(self, command: list[str] | None = None) -> None:
+        self._command = command
+        self._child: ChildProcess | None = None
+        self._abandoned = False
+
+    def read(self, folder: Path) -> Reading:
+        """What is in a folder; waits for the answer.  Never raises: a process that dies over a
+        folder is that folder's problem, and the next question starts another."""
+        try:
+            process = self._started()
+            process.send_json({"folder": str(folder)})
+            return Reading.from_json(process.receive_json())
+        except ChildLost as lost:
+            self.close()
+            return Reading(problem=lost.error.message)
+        except (KeyError, ValueError, SfumatoError):
+            self.close()
+            return Reading(problem="This model cannot be read.")
+
+    def abandon(self) -> None:
+        """End the process under the call that waits for it, for good.  From any thread."""
+        self._abandoned = True
+        process = self._child
+        if process is not None:
+            process.kill(0.2)
+
+    def close(self) -> None:
+        """End the process; a later question starts another."""
+        if self._child is not None:
+            self._child.close(0.0)
+            self._child = None
+
+    def _started(self) -> ChildProcess:
+        if self._child is None and not self._abandoned:
+            self._child = ChildProcess(
+                "Reading the model", self._command or child.worker_command("coreml"),
+                child.log_file("coreml"),
+            )  # fmt: skip
+        if self._child is None or self._abandoned:  # perhaps while it was being started
+            self.close()
+            message = "Reading the model was given up."
+            raise ChildLost(SfumatoError(ErrorKind.ENGINE, message))
+        return self._child

@@ -1,0 +1,84 @@
+"""Models are read by a process of their own, whatever becomes of it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QCoreApplication
+from pytestqt.qtbot import QtBot
+
+from gui import paths
+from gui.coreml.client import ModelReader, Reading
+from gui.coreml.inspect import inspect_model, load_sidecar
+from gui.state import models
+from gui.state.models import ModelLibrary
+from gui.state.settings import Settings
+
+WAIT = 60_000
+HANGS = [sys.executable, "-c", "import time; time.sleep(600)"]
+DIES = [sys.executable, "-c", "import os; os.abort()"]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SFUMATO_HOME", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def reader() -> Iterator[ModelReader]:
+    made = ModelReader()
+    yield made
+    made.close()
+
+
+def test_what_the_process_says_is_what_is_in_the_folder(reader: ModelReader) -> None:
+    info = inspect_model(paths.starter_model())
+    assert info.usable and info.components
+    assert reader.read(paths.starter_model()) == Reading(info, load_sidecar(info))
+
+
+def test_a_bad_folder_is_a_sentence_and_the_next_one_is_read(
+    reader: ModelReader, tmp_path: Path
+) -> None:
+    odd = tmp_path / "nø \udcff<b>"
+    odd.mkdir()
+    assert reader.read(odd).problem == "There are no Core ML models in this folder."
+    (odd / "sfumato.json").write_text("[")
+    (odd / "Unet.mlpackage").mkdir()
+    assert reader.read(odd).problem.endswith(".")
+    assert reader.read(paths.starter_model()).info is not None
+
+
+def test_a_process_that_dies_over_a_folder_says_so(tmp_path: Path) -> None:
+    reader = ModelReader(DIES)
+    for _ in range(2):
+        assert "stopped unexpectedly" in reader.read(tmp_path).problem
+
+
+def test_closing_the_window_does_not_wait_for_a_model_that_is_being_read(
+    qapp: QCoreApplication, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(models, "ModelReader", partial(ModelReader, HANGS))
+    library = ModelLibrary(Settings())
+    library.refresh()
+    qtbot.waitUntil(lambda: library._reader._child is not None, timeout=WAIT)
+    started = time.monotonic()
+    library.close()
+    assert time.monotonic() - started < 60  # the process would have slept for ten minutes
+
+
+def test_the_reading_process_ends_when_everything_is_read(
+    qapp: QCoreApplication, qtbot: QtBot
+) -> None:
+    library = ModelLibrary(Settings())
+    with qtbot.waitSignal(library.refreshed, timeout=WAIT):
+        library.refresh()
+    assert library.entries()[0].usable
+    qtbot.waitUntil(lambda: library._reader._child is None, timeout=WAIT)
+    library.close()
