@@ -77,6 +77,26 @@ def test_models_trees_and_cards_seen_before_can_be_looked_at_again(hub_server: S
     assert (later.tree(repo), later.card(repo, seen[1].revision)) == seen[1:]
 
 
+def test_a_model_asked_for_by_name_says_that_it_is_remembered(hub_server: Start) -> None:
+    server = hub_server([apple_v1_5()])
+    repo = "apple/coreml-stable-diffusion-v1-5"
+    catalog = Catalog(server.endpoint)
+    page, named = catalog.look_for(SearchQuery(text=f"hf.co/{repo}"))
+    assert (named, page.stale, page.models[0].remembered) == (repo, "", "")
+    server.close()
+    for text in (repo, f"https://huggingface.co/{repo}?library=coreml"):
+        page, named = catalog.look_for(SearchQuery(text=text))
+        assert named == repo and page.stale and page.stale_reason is not None
+        assert page.stale_reason.kind is ErrorKind.NETWORK
+        assert [m.remembered for m in page.models] == [page.stale_reason.message]
+    # What looks like a name may be words; what can only be an address is not searched for.
+    page, named = catalog.look_for(SearchQuery(text="apple/coreml"))
+    assert [m.id for m in page.models] == [repo] and page.stale and not named
+    for text in ("nobody/nothing", "https://huggingface.co/apple/coreml"):
+        error = failure(lambda t=text: catalog.look_for(SearchQuery(text=t)))
+        assert error.kind is ErrorKind.NETWORK
+
+
 def test_what_another_version_remembered_is_asked_for_again(
     hub_server: Start, tmp_path: Path
 ) -> None:
@@ -164,7 +184,16 @@ def test_a_captive_portal_is_named(hub_server: Start) -> None:
     assert error.kind is ErrorKind.NETWORK and "sign-in page" in error.message
     server.faults.clear()
     # Pages that say they are JSON but are not, and JSON that is not the Hub's.
-    for body in (b"<html>", b"", b"[1, 2", b'{"error": "x"}', b"\xff\xfe"):
+    nonsense = (
+        b"<html>",
+        b"",
+        b"[1, 2",
+        b'{"error": "x"}',
+        b"\xff\xfe",
+        b"[" * 10**6,
+        b"9" * 10**5,
+    )
+    for body in nonsense:
         server.faults.clear()
         server.fault(body=body)
         assert failure(lambda: Catalog(server.endpoint).search(SearchQuery())).kind in (

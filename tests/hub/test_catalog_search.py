@@ -208,6 +208,53 @@ def test_entries_that_make_no_sense_are_passed_over(hub_server: Start) -> None:
     assert found.tags == ("coreml",)
 
 
+# Names and addresses
+
+
+def test_addresses_of_other_things_have_a_sentence_of_their_own(standard: HubServer) -> None:
+    catalog = Catalog(standard.endpoint)
+    standard.clear_log()
+    for text in (
+        "https://huggingface.co/spaces/stabilityai/stable-diffusion",
+        "https://huggingface.co/datasets/someone/pictures",
+        "https://huggingface.co/apple",
+        "https://example.com/a/b",
+        "hf.co/collections/apple/core-ml-1234",
+    ):
+        with pytest.raises(SfumatoError) as caught:
+            catalog.look_for(SearchQuery(text=text))
+        assert caught.value.kind is ErrorKind.BAD_REQUEST
+        assert "not the address of a model" in caught.value.message
+    assert standard.log == []
+
+
+def test_a_name_that_is_none_is_searched_for(standard: HubServer) -> None:
+    catalog = Catalog(standard.endpoint)
+    page, named = catalog.look_for(SearchQuery(text="apple/coreml-stable"))
+    assert len(page.models) >= 4 and not named
+    for text in ("nobody/nothing", "https://huggingface.co/nobody/nothing"):
+        with pytest.raises(SfumatoError) as caught:
+            catalog.look_for(SearchQuery(text=text))
+        assert caught.value.kind is ErrorKind.NOT_FOUND
+
+
+@pytest.mark.parametrize("author", ["", "apple", "coreml-community", "pcuenq"])
+@pytest.mark.parametrize("sort", list(Sort))
+def test_text_author_and_order_hold_together(standard: HubServer, author: str, sort: Sort) -> None:
+    query = SearchQuery(text="CoreML", author=author, sort=sort)
+    found = everything(Catalog(standard.endpoint), query)
+    assert found and len({m.id for m in found}) == len(found)
+    assert all("coreml" in m.id.lower() and author in ("", m.author) for m in found)
+    tagged = [standard.repos[m.id] for m in found if "text-to-image" in m.tags]
+    keys = {
+        Sort.LIKES: lambda r: r.likes,
+        Sort.DOWNLOADS: lambda r: r.downloads,
+        Sort.TRENDING: lambda r: r.trending,
+        Sort.RECENT: lambda r: r.modified,
+    }
+    assert [keys[sort](r) for r in tagged] == sorted(map(keys[sort], tagged), reverse=True)
+
+
 # Filters
 
 
@@ -222,7 +269,7 @@ PALETTE = variant("p", attention=Attention.SPLIT_EINSUM, compression="6-bit pale
                   download_bytes=900, verdict=Verdict(Level.NO, ("Too large.",)))  # fmt: skip
 PLAIN = variant("o", attention=Attention.ORIGINAL, download_bytes=3000,
                 verdict=Verdict(Level.GOOD, ("Fine.",)))  # fmt: skip
-DETAILS = RepoDetails(MODEL, "r", (PALETTE, PLAIN))
+DETAILS = RepoDetails(MODEL, "r", (PALETTE, PLAIN), probed=True)
 
 
 @pytest.mark.parametrize(
@@ -258,3 +305,34 @@ def test_filters_ask_for_files_only_where_they_must() -> None:
     assert passes(SearchQuery(fits=True), MODEL, None) is None
     assert passes(SearchQuery(fits=True, licence="other"), MODEL, None) is False
     assert passes(SearchQuery(fits=True), MODEL, RepoDetails(MODEL, "r")) is False
+
+
+CLOSED = Variant("a.zip", "Zip", (), archive=True, download_bytes=900,
+                 verdict=Verdict(Level.FAIR, ("Who knows.",)))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("query", "before", "after"),
+    [
+        (SearchQuery(), True, True),
+        (SearchQuery(max_bytes=1000), True, True),
+        (SearchQuery(max_bytes=100), False, False),
+        (SearchQuery(kinds=(ModelKind.UPSCALER,)), False, False),
+        (SearchQuery(fits=True), None, True),
+        (SearchQuery(families=(Family.SD1,)), None, False),
+        (SearchQuery(attentions=(Attention.ORIGINAL,)), None, False),
+        (SearchQuery(compressions=("none",)), None, False),
+        (SearchQuery(fits=True, max_bytes=100), False, False),
+    ],
+)
+def test_what_is_not_known_of_an_archive_is_no_yes(
+    query: SearchQuery, before: bool | None, after: bool
+) -> None:
+    """Before its contents were asked for, and where they could not be had."""
+    model = replace(MODEL, family=Family.UNKNOWN)
+    assert passes(query, model, RepoDetails(model, "r", (CLOSED,))) is before
+    assert passes(query, model, RepoDetails(model, "r", (CLOSED,), probed=True)) is after
+    # Another variant may do without being looked into.
+    good = replace(CLOSED, id="b", archive=False, family=Family.SD1, attention=Attention.ORIGINAL)
+    both = RepoDetails(model, "r", (CLOSED, good))
+    assert passes(query, model, both) is (before is not False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gui.hub.catalog import parse_reference
+from gui.hub.references import is_address, parse_reference
 
 REPO = "apple/coreml-stable-diffusion-v1-5"
 
@@ -28,6 +28,8 @@ REPO = "apple/coreml-stable-diffusion-v1-5"
         f"https://hf.co/{REPO}",
         f"hf://{REPO}/original",
         f"hf://models/{REPO}@main/original",
+        f"{REPO}/tree/main/original/packages",
+        f"HTTPS://HuggingFace.co/{REPO}/discussions/1",
     ],
 )
 def test_names_and_addresses(text: str) -> None:
@@ -59,6 +61,24 @@ def test_names_and_addresses(text: str) -> None:
 )
 def test_everything_else_is_words(text: str) -> None:
     assert parse_reference(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        (f"https://huggingface.co/{REPO}", True),
+        ("https://huggingface.co/spaces/someone/something", True),
+        ("huggingface.co/datasets/someone/something", True),
+        ("HF.co/apple", True),
+        ("ftp://example.com", True),
+        (REPO, False),
+        ("huggingface.co", False),
+        ("a photo: cat/dog", False),
+        ("", False),
+    ],
+)
+def test_what_can_only_be_an_address(text: str, address: bool) -> None:
+    assert is_address(text) is address
 
 
 def test_the_configured_hub_counts_too(monkeypatch: pytest.MonkeyPatch) -> None:

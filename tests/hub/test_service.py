@@ -12,10 +12,12 @@ import pytest
 
 from gui import paths
 from gui.child import encode_json
+from gui.coreml.model import Family
 from gui.hub.client import Answer, Event, HubClient
 from gui.hub.types import (
     DownloadState,
     DownloadStatus,
+    ModelKind,
     ModelSummary,
     SearchQuery,
     Sort,
@@ -23,6 +25,7 @@ from gui.hub.types import (
 )
 from gui.request import ErrorKind, SfumatoError
 from tests.support.hub_models import contents, long_model, offered
+from tests.support.hub_repo import Repo
 from tests.support.hub_repos import (
     STARTER_REPO,
     apple_v1_5,
@@ -34,6 +37,7 @@ from tests.support.hub_repos import (
     starter,
 )
 from tests.support.hub_server import GOOD_TOKEN, HubServer
+from tests.support.hub_shelf import zipped
 
 PATIENCE = 60.0
 
@@ -224,9 +228,33 @@ def test_the_last_results_can_be_seen_offline(talk, monkeypatch: pytest.MonkeyPa
         hub = talk()
         online = hub.search()
         assert online.page.stale == ""
-    offline = talk().search()
+    hub = talk()
+    offline = hub.search()
     assert [m.id for m in offline.page.models] == [m.id for m in online.page.models]
     assert offline.page.stale and offline.page.stale_reason.kind is ErrorKind.NETWORK
+    # By its address too, which is no search.
+    for text in (STARTER_REPO, f"https://huggingface.co/{STARTER_REPO}/tree/main"):
+        found = hub.search(SearchQuery(text=text, families=(Family.SDXL,)))
+        assert (found.reference, found.fits) == (STARTER_REPO, (True,))
+        assert found.page.stale and found.page.stale_reason.kind is ErrorKind.NETWORK
+        assert found.page.models[0].remembered == found.page.stale_reason.message
+
+
+def test_an_archive_is_looked_into_before_it_passes_a_filter(talk, server: HubServer) -> None:
+    """Lists of files say that there is a zip; what network it holds, only the zip."""
+    repo = server.add(Repo("someone/coreml-dream", {"dream.zip": zipped("d", "dream", "xl")}))
+    hub = talk()
+
+    def fits(**filters: Any) -> tuple[bool, bool]:
+        query = SearchQuery(**filters).to_json()
+        answer = hub.ask("details", repo=repo.id, probe=False, query=query)
+        return answer.fits, answer.details.probed
+
+    assert fits(families=(Family.SDXL,)) == (True, True)
+    assert fits(families=(Family.SD1,)) == (False, True)
+    assert fits(fits=True) == (True, True)
+    assert fits(kinds=(ModelKind.CONTROLNET,)) == (False, False)
+    assert fits(max_bytes=1) == (False, False)
 
 
 # -- the account ------------------------------------------------------------------------------
