@@ -235,9 +235,10 @@ def _variant_passes(
         not _in(variant.kind, query.kinds)
         or (query.max_bytes and variant.download_bytes > query.max_bytes)
         or (query.fits and variant.verdict.level is Level.NO)
+        or (query.needs_details and variant.missing)  # a part of a model is none that was meant
     ):
         return False
-    closed = variant.archive and not variant.components
+    closed = not variant.components
     stored = variant.compression
     family = variant.family if variant.family is not Family.UNKNOWN else model.family
     wanted = [

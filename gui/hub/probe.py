@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import os
 import threading
+import time
 import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
 MAX_READ = 16 * 2**20
 """Longest stretch that is read at once; a UNet's description is 1 to 10 MB."""
+
+MAX_SECONDS = 25.0
+"""How long a stretch may take to come, and how long a repository may be looked into before a last
+stretch is asked for: whoever waits on a slow connection is told what names and sizes say."""
 
 CACHE_BYTES = 128 * 2**20
 """Disk that remembered reads may take."""
@@ -42,19 +47,24 @@ class ProbeLimit(Exception):  # noqa: N818 - not an error: there is enough alrea
 
 
 class Budget:
-    """A probe that allows so many reads and bytes, then raises `ProbeLimit`."""
+    """A probe that allows so many reads and bytes, and so much time (in seconds, from now on), then
+    raises `ProbeLimit`."""
 
-    def __init__(self, probe: Probe, reads: int, size: int = 96 * 2**20) -> None:
+    def __init__(
+        self, probe: Probe, reads: int, size: int = 96 * 2**20, seconds: float = MAX_SECONDS
+    ) -> None:
         self._probe = probe
         self._reads = reads
         self._bytes = size
+        self._end = time.monotonic() + seconds
         self._lock = threading.Lock()
         self.used = 0
         """Reads so far."""
 
     def read(self, file: RemoteFile, start: int, length: int) -> bytes:
         with self._lock:
-            if self.used >= self._reads or length > self._bytes:
+            late = time.monotonic() > self._end
+            if late or self.used >= self._reads or length > self._bytes:
                 raise ProbeLimit
             self.used += 1
             self._bytes -= length
@@ -148,10 +158,17 @@ def _body(response: httpx2.Response, file: RemoteFile, start: int, length: int) 
         if not said.startswith(f"bytes {start}-"):
             raise _nonsense(file, f"Content-Range {said!r}, wanted from {start}")
     data = bytearray()
+    end = time.monotonic() + MAX_SECONDS
     for chunk in response.iter_bytes():
         data += chunk
         if len(data) >= skip + length:
             break
+        if time.monotonic() > end:
+            raise SfumatoError(
+                ErrorKind.NETWORK,
+                "The connection to the Hub is too slow; try again later.",
+                f"{file.path}: {len(data)} of {skip + length} bytes in {MAX_SECONDS:g} s",
+            )
     if len(data) < skip + length:
         raise _nonsense(file, f"{len(data)} bytes, {skip + length} wanted")
     return bytes(data[skip : skip + length])

@@ -262,7 +262,8 @@ MODEL = ModelSummary("a/b", family=Family.SD1, licence="mit")
 
 
 def variant(name: str, **facts: object) -> Variant:
-    return replace(Variant(name, name, ()), family=Family.SD1, **facts)  # type: ignore[arg-type]
+    known = Variant(name, name, (), components=("unet",))
+    return replace(known, family=Family.SD1, **facts)  # type: ignore[arg-type]
 
 
 PALETTE = variant("p", attention=Attention.SPLIT_EINSUM, compression="6-bit palette",
@@ -307,6 +308,14 @@ def test_filters_ask_for_files_only_where_they_must() -> None:
     assert passes(SearchQuery(fits=True), MODEL, RepoDetails(MODEL, "r")) is False
 
 
+def test_a_part_of_a_model_passes_for_none() -> None:
+    part = replace(PALETTE, missing=("text encoder",))
+    only = RepoDetails(MODEL, "r", (part,), probed=True)
+    assert passes(SearchQuery(max_bytes=1000), MODEL, DETAILS) is True
+    assert passes(SearchQuery(max_bytes=1000), MODEL, only) is False
+    assert passes(SearchQuery(), MODEL, only) is True
+
+
 CLOSED = Variant("a.zip", "Zip", (), archive=True, download_bytes=900,
                  verdict=Verdict(Level.FAIR, ("Who knows.",)))  # fmt: skip
 
@@ -333,6 +342,7 @@ def test_what_is_not_known_of_an_archive_is_no_yes(
     assert passes(query, model, RepoDetails(model, "r", (CLOSED,))) is before
     assert passes(query, model, RepoDetails(model, "r", (CLOSED,), probed=True)) is after
     # Another variant may do without being looked into.
-    good = replace(CLOSED, id="b", archive=False, family=Family.SD1, attention=Attention.ORIGINAL)
+    good = replace(CLOSED, id="b", components=("unet",), family=Family.SD1,
+                   attention=Attention.ORIGINAL)  # fmt: skip
     both = RepoDetails(model, "r", (CLOSED, good))
     assert passes(query, model, both) is (before is not False)

@@ -162,6 +162,32 @@ def test_the_token_goes_to_the_hub_alone(hub_server: Start, tmp_path: Path) -> N
     assert shown == {False: f"Bearer {GOOD_TOKEN}", True: ""}
 
 
+def test_what_comes_drop_by_drop_is_given_up(
+    hub_server: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Never silent for long enough to be taken for dead, and hours from its end."""
+    monkeypatch.setattr(probes, "MAX_SECONDS", 0.5)
+    repo = _repo()
+    server = hub_server([repo])
+    server.fault("*w.bin*", bytes_per_second=20_000)
+    probe = HttpProbe(repo.id, repo.sha, endpoint=server.endpoint, cache=tmp_path)
+    with pytest.raises(SfumatoError) as caught:
+        probe.read(_files(repo)["weights/w.bin"], 0, len(LARGE))
+    assert caught.value.kind is ErrorKind.NETWORK and "too slow" in caught.value.message
+    assert server.sent("someone/model") < len(LARGE) / 2
+
+
+def test_budget_ends_with_its_time() -> None:
+    class Endless:
+        def read(self, file: RemoteFile, start: int, length: int) -> bytes:
+            return bytes(length)
+
+    file = RemoteFile("a", 1000)
+    assert Budget(Endless(), reads=3).read(file, 0, 10) == bytes(10)
+    with pytest.raises(ProbeLimit):
+        Budget(Endless(), reads=3, seconds=-1.0).read(file, 0, 10)
+
+
 def test_budget_ends_reading() -> None:
     class Counting:
         reads = 0
