@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from gui.state.hub_types import DownloadStatus, ModelSummary, RepoDetails, Variant
 
 SIZE = QSize(760, 580)
+MAX_NOTES = 3
+"""On the whole, above the variants; the first ones matter most."""
 GATED = (
     "Its maker asks you to accept terms on the model’s page before it can be downloaded, "
     "with the account you sign in with here."
@@ -130,11 +132,16 @@ class HubDetail(QDialog):
         gate_row = QHBoxLayout()
         gate_row.setContentsMargins(18, 0, 18, 10)
         gate_row.addWidget(self.gate)
+        # Of the whole: remembered only, not all of it looked into …
+        self.notes = label("", "small", wrap=True)
+        self.notes.setTextFormat(Qt.TextFormat.PlainText)
+        self.notes.setContentsMargins(20, 0, 20, 10)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
         column.addWidget(self.header)
         column.addLayout(gate_row)
+        column.addWidget(self.notes)
         column.addWidget(_line())
         column.addWidget(self.stack, 1)
         column.addWidget(_line())
@@ -198,6 +205,9 @@ class HubDetail(QDialog):
         details = self._details
         self.header.set_details(details)
         self._show_gate()
+        beside = details.notes[:MAX_NOTES] if details is not None and details.variants else ()
+        self.notes.setText(" ".join(beside))
+        self.notes.setVisible(bool(beside))
         if details is not None and details.variants:
             self._fill(details)
             self.stack.setCurrentWidget(self._offer)

@@ -105,6 +105,19 @@ def test_a_repository_without_anything_to_run_says_why(workspace, panel, hub, qt
     assert sheet.convert.isVisible()
 
 
+def test_what_is_only_remembered_says_so_above_the_variants(workspace, panel, hub, qtbot):
+    notes = ("This is what the Hub said before.", "Some <b>was</b> not looked into.", "3", "4")
+    hub.details[FIRST] = fake_hub.details(hub.models[0], notes=notes)
+    sheet = open_sheet(workspace, panel, qtbot)
+    assert sheet.chosen is not None
+    assert sheet.notes.isVisible() and sheet.notes.height() > 0
+    assert sheet.notes.text() == " ".join(notes[:3])
+    assert sheet.notes.textFormat() == Qt.TextFormat.PlainText
+    hub.details[FIRST] = fake_hub.details(hub.models[0])
+    sheet._hub.want_details(FIRST, fresh=True)
+    qtbot.waitUntil(lambda: not sheet.notes.isVisible())
+
+
 def test_a_download_that_is_refused_says_why_in_the_sheet(workspace, panel, hub, qtbot):
     sheet = open_sheet(workspace, panel, qtbot)
     full = SfumatoError(ErrorKind.STORAGE, "1.60 GB are needed, 300 MB are free.")
