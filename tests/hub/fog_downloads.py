@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from gui.hub.downloads import Downloads
@@ -22,6 +24,22 @@ def begin(downloads: Downloads, repo: Repo) -> str:
 
 def get(downloads: Downloads, repo: Repo) -> DownloadStatus:
     return downloads.wait(begin(downloads, repo), 60)
+
+
+def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+    """Wait for something that is about to happen."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.005)
+
+
+def pause(downloads: Downloads, name: str) -> DownloadStatus:
+    """Pause, and wait until it is: on a busy machine that may take longer than the call does."""
+    downloads.pause(name)
+    status = downloads.wait(name, 60)
+    assert status.state is DownloadState.PAUSED, status
+    return status
 
 
 def whole(status: DownloadStatus, repo: Repo) -> bool:

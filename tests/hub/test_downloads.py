@@ -15,6 +15,7 @@ from gui.hub.downloads import Downloads, fetch
 from gui.hub.types import DownloadState, DownloadStatus, ModelSummary, RepoDetails
 from gui.request import ErrorKind, SfumatoError
 from gui.state.models import installed_folders
+from tests.hub.fog_downloads import pause, until
 from tests.support.hub_downloads import (
     HASTY,
     contents,
@@ -63,13 +64,6 @@ def get(downloads: Downloads, repo: Repo, folder: str = "packages") -> DownloadS
     variant = variant_of(repo, folder)
     status = downloads.start(repo.id, repo.sha, variant, about=ABOUT)
     return downloads.wait(status.id, 60)
-
-
-def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.005)
 
 
 # What arrives
@@ -231,7 +225,8 @@ def test_ten_thousand_small_files(hub_server, downloads):
 # Pausing, resuming, cancelling, queueing
 
 
-def slow(server: HubServer, speed: float = 2e6) -> None:
+def slow(server: HubServer, speed: float = 2e5) -> None:
+    """So slow that nothing ends by itself while a test looks at it; of each connection."""
     server.fault("*", bytes_per_second=speed)
 
 
@@ -239,21 +234,16 @@ def begin(downloads: Downloads, repo: Repo) -> str:
     return downloads.start(repo.id, repo.sha, variant_of(repo, "packages"), about=ABOUT).id
 
 
-def test_pausing_is_quick_and_resuming_goes_on_where_it_was(hub_server, downloads, home):
+def test_resuming_goes_on_where_pausing_stopped(hub_server, downloads, home):
     repo = fog(4_000_000)
     server = hub_server([repo], send_buffer=65536)
     slow(server)
     one = downloads(server)
     name = begin(one, repo)
-    until(lambda: one.status(name).bytes_done > 500_000)
-    started = time.monotonic()
-    status = one.pause(name)
-
-    assert time.monotonic() - started < 0.5
-    assert status.state is DownloadState.PAUSED
+    until(lambda: one.status(name).bytes_done > 300_000)
+    status = pause(one, name)
     assert not status.interrupted
-    kept = status.bytes_done
-    assert kept > 500_000
+    assert 300_000 < status.bytes_done < 4_000_000
     assert installed_folders(home / "data" / "Models") == []
     server.faults.clear()
     server.clear_log()
@@ -270,16 +260,14 @@ def test_pausing_is_quick_and_resuming_goes_on_where_it_was(hub_server, download
 def test_pausing_does_not_wait_for_a_server_that_does_not_answer(hub_server, downloads):
     repo = fog()
     server = hub_server([repo])
-    fault = server.fault("*", delay=2.0)
+    fault = server.fault("*", delay=300.0)
     one = downloads(server)
     name = begin(one, repo)
     until(lambda: server.count("resolve") > 0)
-    started = time.monotonic()
-    assert one.pause(name).state is DownloadState.PAUSED
-    assert time.monotonic() - started < 0.5
+    pause(one, name)
     server.faults.remove(fault)
     one.resume(name)  # while the old connections still hang
-    assert contents(Path(one.wait(name, 30).folder)) == expected(repo, "packages")
+    assert contents(Path(one.wait(name, 60).folder)) == expected(repo, "packages")
 
 
 def test_a_download_is_given_up_and_taken_up_many_times(hub_server, downloads, monkeypatch):
@@ -288,15 +276,17 @@ def test_a_download_is_given_up_and_taken_up_many_times(hub_server, downloads, m
     monkeypatch.setattr(fetch, "PIECE", 1 << 19)
     repo = fog(6_000_000)
     server = hub_server([repo], send_buffer=65536)
-    slow(server, 1e6)
+    slow(server)
     one = downloads(server)
     name = begin(one, repo)
     for k in range(12):
         time.sleep(0.01 + 0.013 * k)
-        assert one.pause(name).state is DownloadState.PAUSED
+        pause(one, name)
         one.resume(name)
+    pause(one, name)
     server.faults.clear()
-    status = one.wait(name, 30)
+    one.resume(name)
+    status = one.wait(name, 60)
     assert contents(Path(status.folder)) == expected(repo, "packages")
     assert status.bytes_fetched == status.bytes_total
 
@@ -304,11 +294,11 @@ def test_a_download_is_given_up_and_taken_up_many_times(hub_server, downloads, m
 def test_a_paused_download_says_so_in_the_next_process(hub_server, downloads):
     repo = fog()
     server = hub_server([repo])
-    slow(server, 1e6)
+    slow(server)
     one = downloads(server)
     name = begin(one, repo)
     until(lambda: one.status(name).bytes_done > 100_000)
-    one.pause(name)
+    pause(one, name)
     (found,) = downloads(server).all()
 
     assert (found.id, found.state, found.interrupted) == (name, DownloadState.PAUSED, False)
@@ -318,11 +308,12 @@ def test_a_paused_download_says_so_in_the_next_process(hub_server, downloads):
 def test_quitting_pauses_and_the_next_start_offers_to_go_on(hub_server, downloads):
     repo = fog()
     server = hub_server([repo])
-    slow(server, 1e6)
+    slow(server)
     one = downloads(server)
     name = begin(one, repo)
     until(lambda: one.status(name).bytes_done > 100_000)
     one.close()
+    one.wait(name, 60)
     server.faults.clear()
     two = downloads(server)
     (found,) = two.all()
@@ -335,11 +326,12 @@ def test_quitting_pauses_and_the_next_start_offers_to_go_on(hub_server, download
 def test_cancelling_removes_the_partial_files(hub_server, downloads, home):
     repo = fog()
     server = hub_server([repo])
-    slow(server, 1e6)
+    slow(server)
     one = downloads(server)
     name = begin(one, repo)
     until(lambda: one.status(name).bytes_done > 100_000)
-    assert one.cancel(name).state is DownloadState.CANCELLED
+    one.cancel(name)
+    assert one.wait(name, 60).state is DownloadState.CANCELLED
     assert not list((home / "data" / "Models" / ".downloads").iterdir())
     assert one.all() == ()
     with pytest.raises(SfumatoError) as caught:
@@ -351,7 +343,7 @@ def test_cancelling_removes_the_partial_files(hub_server, downloads, home):
 def test_cancelling_what_is_just_coming_to_rest_removes_it_too(hub_server, home, state):
     """Its thread has not ended yet."""
     server = hub_server([repo := fog()], send_buffer=65536)
-    server.fault("/cdn/*", bytes_per_second=5e5)
+    server.fault("/cdn/*", bytes_per_second=2e5)
     if state is DownloadState.FAILED:
         server.fault("/cdn/*", status=404, skip=1)
     told: list[DownloadState] = []
@@ -374,12 +366,14 @@ def test_cancelling_what_is_just_coming_to_rest_removes_it_too(hub_server, home,
 def test_downloads_beyond_the_limit_wait_their_turn(hub_server, downloads):
     repos = [Repo(f"ada/fog{k}", {WEIGHT: random_bytes(400_000, k)}) for k in range(3)]
     server = hub_server(repos)
-    slow(server, 1e6)
     one = downloads(server, limit=2)
+    server.fault("*", delay=300.0)
     names = [begin(one, repo) for repo in repos]
-    states = [one.status(name).state for name in names]
-
-    assert states[2] is DownloadState.QUEUED
+    assert one.status(names[2]).state is DownloadState.QUEUED
+    server.faults.clear()
+    for name in names[:2]:  # let go of those connections; the third one moves up meanwhile
+        pause(one, name)
+        one.resume(name)
     for name, repo in zip(names, repos, strict=True):
         assert contents(Path(one.wait(name, 30).folder)) == expected(repo, "packages")
     running: set[str] = set()
@@ -392,12 +386,15 @@ def test_downloads_beyond_the_limit_wait_their_turn(hub_server, downloads):
 def test_a_queued_download_can_be_paused_and_cancelled(hub_server, downloads):
     repos = [Repo(f"ada/fog{k}", {WEIGHT: random_bytes(300_000, k)}) for k in range(3)]
     server = hub_server(repos)
-    slow(server, 5e5)
+    slow(server, 1e4)
     one = downloads(server, limit=1)
     first, second, third = (begin(one, repo) for repo in repos)
     assert one.pause(second).state is DownloadState.PAUSED
     assert one.cancel(third).state is DownloadState.CANCELLED
-    assert one.wait(first, 30).state is DownloadState.DONE
+    pause(one, first)
+    server.faults.clear()
+    one.resume(first)
+    assert one.wait(first, 60).state is DownloadState.DONE
     assert one.status(second).state is DownloadState.PAUSED
     assert server.count("fog1") == server.count("fog2") == 0
 
@@ -405,12 +402,12 @@ def test_a_queued_download_can_be_paused_and_cancelled(hub_server, downloads):
 def test_starting_what_is_already_there_goes_on_with_it(hub_server, downloads):
     repo = fog()
     server = hub_server([repo])
-    slow(server, 1e6)
+    slow(server)
     one = downloads(server)
     name = begin(one, repo)
     until(lambda: one.status(name).bytes_done > 100_000)
     assert begin(one, repo) == name, "still running"
-    one.pause(name)
+    pause(one, name)
     server.faults.clear()
     assert begin(one, repo) == name
     assert one.wait(name, 30).state is DownloadState.DONE
@@ -420,7 +417,7 @@ def test_starting_what_is_already_there_goes_on_with_it(hub_server, downloads):
 def test_two_processes_never_work_on_the_same_download(hub_server, downloads):
     repo = fog()
     server = hub_server([repo])
-    slow(server, 1e6)
+    slow(server)
     one, two = downloads(server), downloads(server)
     name = begin(one, repo)
     until(lambda: one.status(name).bytes_done > 0)
@@ -461,7 +458,7 @@ def test_a_listener_may_ask_and_steer(hub_server, downloads):
 def test_progress_is_told_in_order_and_at_most_ten_times_a_second(hub_server, downloads):
     repo = fog(2_000_000)
     server = hub_server([repo], send_buffer=65536)
-    slow(server, 2e6)
+    slow(server, 4e5)
     times: list[float] = []
     seen: list[DownloadStatus] = []
     inside = threading.Lock()
@@ -479,8 +476,9 @@ def test_progress_is_told_in_order_and_at_most_ten_times_a_second(hub_server, do
     moving = [s for s in seen if s.state is DownloadState.FETCHING]
 
     assert len(moving) <= 10 * seconds + 2
-    assert len(moving) >= 4
+    assert len(moving) >= 4, "five seconds at the least"
     assert [s.bytes_done for s in seen] == sorted(s.bytes_done for s in seen)
     late = moving[-1]
-    assert 5e5 < late.bytes_per_second < 8e6
+    # It cannot come faster than it is sent, and over the whole time it came at some speed.
+    assert 0.3 * 2e6 / seconds < late.bytes_per_second < 1.5e6
     assert late.seconds_left > 0

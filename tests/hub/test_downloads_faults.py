@@ -12,7 +12,18 @@ from gui.hub.downloads import Backoff, Downloads
 from gui.hub.types import DownloadState
 from gui.request import ErrorKind
 from gui.state.models import installed_folders
-from tests.hub.fog_downloads import ABOUT, SIZE, SMALL, WEIGHT, begin, failed, get, whole
+from tests.hub.fog_downloads import (
+    ABOUT,
+    SIZE,
+    SMALL,
+    WEIGHT,
+    begin,
+    failed,
+    get,
+    pause,
+    until,
+    whole,
+)
 from tests.support.hub_downloads import HASTY, random_bytes, variant_of
 from tests.support.hub_repo import Repo
 from tests.support.hub_server import GOOD_TOKEN, STRANGER_TOKEN
@@ -21,16 +32,14 @@ from tests.support.proxy import Proxy
 # The network
 
 
-@pytest.mark.parametrize("silence", [{"delay": 2.0}, {"bytes_per_second": 1000}])
+@pytest.mark.parametrize("silence", [{"delay": 300.0}, {"bytes_per_second": 10}])
 def test_a_server_that_falls_silent_is_given_up_and_asked_again(
     one, server, repo, monkeypatch, silence
 ):
     """Before its answer or in mid-file, it neither sends nor closes: no byte for too long."""
-    monkeypatch.setattr(session, "READ_SECONDS", 0.3)
+    monkeypatch.setattr(session, "READ_SECONDS", 1.5)
     server.fault(f"/cdn/*{WEIGHT}", times=2, **silence)
-    started = time.monotonic()
     assert whole(get(one, repo), repo)
-    assert time.monotonic() - started < 10
     assert server.count(f"/cdn/{repo.id}") > 1
 
 
@@ -111,13 +120,13 @@ def test_the_server_being_gone_is_said_and_got_over(hub_server, one, server, rep
 
 
 def test_retry_after_is_obeyed(one, server, repo):
-    server.fault("*/weight.bin", times=1, status=429, retry_after=1)
+    server.fault("*/weight.bin", times=1, status=429, retry_after=2)
     started = time.monotonic()
     assert whole(get(one, repo), repo)
-    assert time.monotonic() - started >= 1.0
+    assert time.monotonic() - started >= 2.0
     waiting = [e for e in one.events if e.state is DownloadState.WAITING]
     assert waiting
-    assert 0.5 < waiting[0].retry_in <= 1.0
+    assert HASTY.longest < waiting[0].retry_in <= 2.0
 
 
 def test_one_pause_asked_of_many_connections_counts_once(hub_server):
@@ -167,15 +176,86 @@ def test_too_many_requests_for_good_is_worded(one, server, repo):
 
 
 def test_waiting_can_be_paused_at_once(one, server, repo):
-    server.fault("*/weight.bin", status=429, retry_after=30)
+    server.fault("*/weight.bin", status=429, retry_after=300)
     name = begin(one, repo)
-    deadline = time.monotonic() + 10
-    while one.status(name).state is not DownloadState.WAITING:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    started = time.monotonic()
-    assert one.pause(name).state is DownloadState.PAUSED
-    assert time.monotonic() - started < 0.5
+    until(lambda: one.status(name).state is DownloadState.WAITING)
+    pause(one, name)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Content-Range": "bytes 0-999/3000000"},
+        {"Content-Range": "bytes 0-999/1000"},
+        {"Content-Range": "bytes ²-999/3000000"},
+        {"Content-Range": "bytes " + "9" * 5000 + "-/*"},
+        {"Content-Range": ""},
+    ],
+    ids=["other part", "other file", "no number", "endless number", "none"],
+)
+def test_a_part_that_is_not_what_was_asked_for_is_not_taken(
+    one, server, repo, monkeypatch, headers
+):
+    """Told by its headers, before a byte of it is written."""
+    from tests.support import hub_server
+
+    real = hub_server.Routes.cdn
+
+    def cdn(self: hub_server.Routes) -> hub_server.Answer:
+        answer = real(self)
+        if answer.status == 206:
+            answer.headers.update(headers)
+        return answer
+
+    server.fault("/cdn/*", times=1, drop_after=1_000_000)
+    monkeypatch.setattr(hub_server.Routes, "cdn", cdn)
+    status = get(one, repo)
+    failed(status, ErrorKind.NETWORK, "changed on the Hub")
+    monkeypatch.setattr(hub_server.Routes, "cdn", real)
+    one.resume(status.id)
+    assert whole(one.wait(status.id, 30), repo)
+
+
+def test_headers_in_an_odd_but_lawful_form_are_understood(one, server, repo, monkeypatch):
+    from tests.support import hub_server
+
+    real = hub_server.Routes.cdn
+
+    def cdn(self: hub_server.Routes) -> hub_server.Answer:
+        answer = real(self)
+        if answer.status == 206:
+            stated = answer.headers.pop("Content-Range")
+            answer.headers["content-range"] = " " + stated.replace("bytes", "Bytes") + " "
+        return answer
+
+    server.fault("/cdn/*", times=1, drop_after=1_000_000)
+    monkeypatch.setattr(hub_server.Routes, "cdn", cdn)
+    status = get(one, repo)
+    assert whole(status, repo)
+    assert server.sent(f"ada/fog/{WEIGHT}") < SIZE + 300_000, "not from the front again"
+
+
+def test_a_server_that_sends_less_than_was_asked_for_is_asked_for_the_rest(
+    one, server, repo, monkeypatch
+):
+    """A part may be answered by a part of it (RFC 9110, 14.2)."""
+    from tests.support import hub_server
+
+    real = hub_server.Routes.cdn
+
+    def cdn(self: hub_server.Routes) -> hub_server.Answer:
+        answer = real(self)
+        if answer.status == 206 and answer.length > 600_000:
+            answer.length = 600_000
+            end = answer.start + answer.length - 1
+            answer.headers["Content-Range"] = f"bytes {answer.start}-{end}/{SIZE}"
+        return answer
+
+    server.fault("/cdn/*", times=1, drop_after=1_000_000)
+    monkeypatch.setattr(hub_server.Routes, "cdn", cdn)
+    status = get(one, repo)
+    assert whole(status, repo)
+    assert status.bytes_fetched == status.bytes_total
 
 
 def test_a_server_without_ranges_is_read_from_the_front(one, server, repo):
@@ -218,13 +298,10 @@ def test_wrong_bytes_twice_are_an_error_and_no_model(one, server, repo, models):
 
 
 def test_bytes_spoilt_on_the_disk_while_paused_are_noticed(one, server, repo, models):
-    fault = server.fault("/cdn/*", bytes_per_second=2e6)
+    fault = server.fault("/cdn/*", bytes_per_second=5e5)
     name = begin(one, repo)
-    deadline = time.monotonic() + 10
-    while one.status(name).bytes_done < 1_000_000:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    one.pause(name)
+    until(lambda: one.status(name).bytes_done > 600_000)
+    pause(one, name)
     (partial,) = models.glob(".downloads/*/model/**/weight.bin")
     with partial.open("r+b") as file:
         file.seek(500_000)
@@ -251,6 +328,28 @@ def test_a_model_deleted_while_downloading(server, repo, models, token):
     ) as one:
         failed(get(one, repo), ErrorKind.NOT_FOUND, "taken off the Hub")
     assert installed_folders(models) == []
+
+
+def test_a_repository_renamed_while_downloading(server, repo, models):
+    """The Hub sends on those who ask for the old name; the token goes along, but no further."""
+    repo.gated, repo.granted = "auto", ("ada",)
+    new = Repo("eve/mist", repo.files, gated="auto", granted=("ada",))
+
+    def rename() -> None:
+        server.add(new).commits[repo.sha] = repo.blobs
+        server.delete(repo.id)
+        server.renamed[repo.id] = new.id
+
+    server.fault("/cdn/*", times=1, drop_after=1_500_000)
+    server.fault("*/resolve/*/weight.bin", skip=1, times=1, action=rename)
+    with Downloads(
+        endpoint=server.endpoint, backoff=HASTY, connections=1, token=lambda: GOOD_TOKEN
+    ) as one:
+        assert whole(get(one, repo), repo)
+    hub = [r for r in server.log if not r.cdn]
+    assert any(r.path.startswith("/eve/mist/resolve/") for r in hub)
+    assert {r.authorization for r in hub} == {f"Bearer {GOOD_TOKEN}"}
+    assert not any(r.authorization for r in server.log if r.cdn)
 
 
 def test_a_file_deleted_while_downloading(one, server, repo):

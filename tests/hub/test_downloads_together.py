@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-import time
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,7 +16,17 @@ from gui.hub.downloads import Downloads, install
 from gui.hub.downloads.plan import WorkFolder
 from gui.hub.types import DownloadState
 from gui.request import ErrorKind, SfumatoError
-from tests.hub.fog_downloads import SIZE, SMALL, WEIGHT, begin, failed, get, whole
+from tests.hub.fog_downloads import (
+    SIZE,
+    SMALL,
+    WEIGHT,
+    begin,
+    failed,
+    get,
+    pause,
+    until,
+    whole,
+)
 from tests.support.hub_downloads import HASTY, archive_of, contents, random_bytes
 from tests.support.hub_repo import Repo
 
@@ -32,19 +40,12 @@ def two(server):
         yield found
 
 
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.005)
-
-
 def half_fetched(downloads: Downloads, server, repo: Repo) -> str:
     """Begin a download and pause it with something on the disk."""
-    slow = server.fault("/cdn/*", bytes_per_second=3e5)
+    slow = server.fault("/cdn/*", bytes_per_second=1e5)
     name = begin(downloads, repo)
-    until(lambda: downloads.status(name).bytes_done > 100_000)
-    assert downloads.pause(name).state is DownloadState.PAUSED
+    until(lambda: downloads.status(name).bytes_done > 50_000)
+    pause(downloads, name)
     server.faults.remove(slow)
     return name
 
@@ -108,7 +109,7 @@ def test_what_another_process_works_on_is_told_and_left_to_it(one, two, server, 
         with pytest.raises(SfumatoError) as caught:
             act(name)
         assert "Another Sfumato" in caught.value.message
-    one.pause(name)
+    pause(one, name)
     server.faults.clear()
     one.resume(name)
     assert whole(one.wait(name, PATIENCE), repo)
@@ -176,11 +177,11 @@ def test_going_on_while_it_is_being_given_up_waits_for_that(one, server, repo, m
 def test_another_process_went_on_with_it_at_a_newer_revision(one, two, server, repo):
     name = half_fetched(one, server, repo)
     repo.commit({SMALL: '{"a": 2}', WEIGHT: repo.blobs[WEIGHT].content})
-    slow = server.fault("/cdn/*", bytes_per_second=3e5)
+    slow = server.fault("/cdn/*", bytes_per_second=1e5)
     assert begin(two, repo) == name
     before = two.status(name).bytes_done
-    until(lambda: two.status(name).bytes_done > before + 100_000)
-    two.pause(name)
+    until(lambda: two.status(name).bytes_done > before + 50_000)
+    pause(two, name)
     server.faults.remove(slow)
     one.resume(name)
     status = one.wait(name, PATIENCE)
@@ -212,7 +213,7 @@ def test_a_leftover_that_another_process_goes_on_with_is_not_deleted(
     with pytest.raises(SfumatoError) as caught:
         kept.remove_leftover(folder, models)
     assert "Another Sfumato" in caught.value.message
-    two.pause(name)
+    pause(two, name)
     server.faults.remove(held)
     two.resume(name)
     assert whole(two.wait(name, PATIENCE), repo)

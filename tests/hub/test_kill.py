@@ -22,7 +22,7 @@ from tests.support.hub_repo import Repo
 
 KILLS = 25
 CONNECTIONS = 4
-SPEED = 250_000
+SPEED = 120_000
 """Bytes per second and connection; the server sends a twentieth of it at a time."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -176,24 +177,28 @@ def test_details_come_with_verdicts_and_without_file_lists(talk) -> None:
 def test_a_slow_question_holds_up_no_other(talk, server: HubServer) -> None:
     hub = talk()
     hub.ask("machine")  # up and running
-    server.fault("/api/models/apple/*", delay=1.5, times=1)
+    go_on = threading.Event()
+    server.fault("/api/models/apple/*", action=lambda: go_on.wait(PATIENCE), times=1)
     slow = hub.put("details", repo="apple/coreml-stable-diffusion-v1-5", probe=False, query=None)
-    started = time.monotonic()
     assert hub.ask("details", repo=STARTER_REPO, probe=False, query=None).details.variants
     hub.ask("machine")
-    assert time.monotonic() - started < 1.2
+    assert slow not in hub.answers
+    go_on.set()
     assert hub.take(slow).details.variants
 
 
 def test_a_question_that_is_taken_back_is_not_answered(talk, server: HubServer) -> None:
     hub = talk()
     hub.ask("machine")
-    server.fault("/api/models/*", delay=0.4, times=1)
+    go_on = threading.Event()
+    held = server.fault("/api/models/*", action=lambda: go_on.wait(PATIENCE), times=1)
     taken_back = hub.put("details", repo=STARTER_REPO, probe=False, query=None)
+    hub.until(lambda: held.hits == 1)
     hub.client.cancel(taken_back)
     assert hub.ask("details", repo=STARTER_REPO, probe=False, query=None).details.variants
-    time.sleep(0.5)
-    hub.ask("machine")
+    go_on.set()
+    for _ in range(8):
+        assert hub.ask("details", repo=STARTER_REPO, probe=False, query=None).details.variants
     assert taken_back not in hub.answers
 
 
@@ -319,13 +324,11 @@ def test_a_download_from_the_button_to_the_verified_and_mended_model(
 
 def test_hanging_up_pauses_downloads_and_the_next_process_goes_on(talk, server: HubServer) -> None:
     repo = server.add(long_model())
-    throttle = server.fault("/cdn/slow/model/*", bytes_per_second=2e6)
+    throttle = server.fault("/cdn/slow/model/*", bytes_per_second=1e6)
     first = talk()
     begun = first.get("slow/model")
     first.until(lambda: any(s.bytes_done > 2**20 for s in first.statuses(begun.id)))
-    started = time.monotonic()
-    first.client.close()
-    assert time.monotonic() - started < 2.0
+    first.client.close(PATIENCE)
     assert first.client._child._process.returncode == 0  # by itself, not by force
     assert not list(paths.models_dir().glob("[!.]*/*/*.mlpackage"))  # no half model is offered
     server.faults.remove(throttle)
@@ -394,8 +397,6 @@ def test_ten_thousand_files_are_listed_without_being_sent(talk, server: HubServe
     repo = server.add(many_files())
     hub = talk()
     hub.ask("machine")
-    started = time.monotonic()
     found = hub.ask("details", repo=repo.id, probe=True, query=None).details
-    assert time.monotonic() - started < 15  # ten pages of the tree and all; a second when idle
     assert found.summary.id == repo.id
     assert len(encode_json(found.to_json())) < 100_000

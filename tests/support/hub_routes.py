@@ -140,6 +140,10 @@ class Routes:
     # Who may
 
     def _with_repo(self, repo_id: str, then: Callable[[Repo], Answer]) -> Answer:
+        if (new := self.server.renamed.get(unquote(repo_id))) is not None:
+            place = self.raw.replace(repo_id, quote(new), 1)
+            query = urlencode(self.request.query, doseq=True)
+            return Answer(307, {"Location": f"{place}?{query}" if query else place})
         repo = self.server.repos.get(unquote(repo_id))
         if repo is None or (repo.private and self.user not in repo.granted):
             # To a stranger the Hub does not say whether a repository exists.

@@ -72,6 +72,8 @@ class HubServer:
         self.send_buffer = send_buffer
         self.gzip_text = gzip_text
         self.resolve_cache = resolve_cache
+        self.renamed: dict[str, str] = {}
+        """New names of repositories by their old ones, which the Hub goes on to know."""
         self.faults = Faults()
         self._lock = threading.Lock()
         self._log: list[Request] = []
