@@ -265,9 +265,10 @@ def _named(text: str, variant: str, models: list[InstalledModel]) -> InstalledMo
     if len(found) == 1:
         return found[0]
     if not found:
+        what = f"variant {variant} of {text}" if variant else f"model {text}"
         raise SfumatoError(
             ErrorKind.NOT_FOUND,
-            f"There is no installed model {text}; `sfumato models list` says what there is.",
+            f"There is no installed {what}; `sfumato models list` says what there is.",
         )
     raise _several(text, "installed", found)
 

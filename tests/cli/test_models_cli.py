@@ -391,6 +391,8 @@ def test_only_what_was_named_is_removed(cli: Cli, server: HubServer) -> None:
     two = Path(cli.good("get", PALETTIZED, "--variant", "split_einsum_v2/packages").strip())
     done = cli("remove", PALETTIZED, "--yes")
     assert done.returncode == 1 and "--variant" in done.stderr
+    done = cli("remove", PALETTIZED, "--variant", "nope", "--yes")
+    assert done.returncode == 1 and f"no installed variant nope of {PALETTIZED}" in done.stderr
     cli.good("remove", PALETTIZED, "--variant", "original/packages", "--yes")
     assert not one.exists() and two.is_dir()
 

@@ -81,8 +81,8 @@ def check_space(folder: Path, needed: int, promised: int = 0) -> None:
         room = f"{size_text(max(0, free - promised))} is free{others if promised else ''}"
         raise SfumatoError(
             ErrorKind.STORAGE,
-            f"This needs {size_text(needed)} of disk space, and {room}; free some space, then try "
-            "again.",
+            f"This needs {size_text(needed)} of disk space and {size_text(SPARE_BYTES)} to spare, "
+            f"and {room}; free some space, then try again.",
             f"{folder}: {needed} bytes needed, {promised} promised, {free} free",
         )
 
