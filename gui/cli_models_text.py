@@ -68,7 +68,7 @@ def _variant_lines(variant: Variant) -> Iterator[str]:
     if variant.disk_bytes and variant.disk_bytes != variant.download_bytes:
         size += f", {describe.bytes_text(variant.disk_bytes)} on disk"
     if variant.memory_bytes:
-        size += f", about {describe.bytes_text(variant.memory_bytes)} of memory"
+        size += f", about {describe.memory_text(variant.memory_bytes)} of memory"
     yield f"    {size}"
     has = [
         "image to image" if variant.has_encoder else "",

@@ -95,6 +95,11 @@ def bytes_text(size: int) -> str:
     raise AssertionError("unreachable")
 
 
+def memory_text(size: int) -> str:
+    """An amount of memory as Macs are sold with it, in units of 2³⁰ bytes: ``4.1 GB``."""
+    return f"{size / 2**30:.1f} GB"
+
+
 def size_text(info: ModelInfo) -> str:
     """Size of the model's pictures, width first: ``512 × 768``."""
     return f"{info.image_width} × {info.image_height}"

@@ -35,7 +35,7 @@ from gui.ui.appearance import current_tones
 from gui.ui.controls import label
 from gui.ui.hub_card import draw_line, text_width
 from gui.ui.icons import icon_pixmap
-from gui.ui.model_card import paint_ground
+from gui.ui.model_card import paint_ground, placing
 from gui.ui.tones import Tones
 
 ROW_HEIGHT = 56
@@ -52,7 +52,7 @@ def summary_line(variant: Variant) -> str:
     if variant.minimum_macos:
         parts.append(f"macOS {variant.minimum_macos}")
     if variant.memory_bytes:
-        parts.append(f"{describe.bytes_text(variant.memory_bytes)} memory")
+        parts.append(f"{describe.memory_text(variant.memory_bytes)} memory")
     return " · ".join(parts)
 
 
@@ -122,24 +122,27 @@ class VariantDelegate(QStyledItemDelegate):
         ratio = painter.device().devicePixelRatioF()
         colour = getattr(tones, hub_words.LEVEL_TONES[level])
         pixmap = icon_pixmap(hub_words.LEVEL_ICONS[level], MARK, colour, ratio)
-        painter.drawPixmap(card.left() + 9, card.top() + 8, pixmap)
+        place = placing(option)
+        sign = QRect(card.left() + 9, card.top() + 8, MARK, MARK)
+        painter.drawPixmap(place(sign).topLeft(), pixmap)
         line = QRect(card.left() + 36, card.top() + 7, card.width() - 46, 19)
         title = QRect(line)
         if installed:
             title.setRight(title.right() - 20)
             check = icon_pixmap("check", 16, tones.accent, ratio)
-            painter.drawPixmap(line.right() - 16, line.top() + 1, check)
+            sign = QRect(line.right() - 16, line.top() + 1, 16, 16)
+            painter.drawPixmap(place(sign).topLeft(), check)
         dim = level is Level.NO
         draw_line(
-            painter, title, variant.title, tones.secondary if dim else tones.text,
+            painter, place(title), variant.title, tones.secondary if dim else tones.text,
             pixels=13, bold=True,
         )  # fmt: skip
         line.translate(0, 20)
         if variant.recommended:
             word = "Recommended"
-            draw_line(painter, line, word, tones.accent)
+            draw_line(painter, place(line), word, tones.accent)
             line.setLeft(line.left() + text_width(word) + 8)
-        draw_line(painter, line, summary_line(variant), tones.secondary)
+        draw_line(painter, place(line), summary_line(variant), tones.secondary)
         painter.restore()
 
 
@@ -205,7 +208,7 @@ def fact_rows(variant: Variant) -> list[tuple[str, str]]:
         ("On disk", describe.bytes_text(variant.disk_bytes or variant.download_bytes)),
     ]
     if variant.memory_bytes:
-        rows.append(("Memory", f"about {describe.bytes_text(variant.memory_bytes)}"))
+        rows.append(("Memory", f"about {describe.memory_text(variant.memory_bytes)}"))
     if variant.image_width:
         rows.append(("Picture size", f"{variant.image_width} × {variant.image_height} px"))
     rows.append(("Attention", hub_words.attention_text(variant)))

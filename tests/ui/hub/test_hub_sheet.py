@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 
-from gui.hub.types import Account, DownloadState
+from gui.hub.types import Account, DownloadState, Machine
+from gui.hub.verdict import judge
 from gui.request import ErrorKind, SfumatoError
 from gui.state import desktop
 from tests.support import fake_hub
@@ -35,6 +37,22 @@ def test_the_sheet_judges_each_variant(workspace, panel, qtbot):
     click_row(sheet.variants, 2)
     assert "Needs macOS 15; this Mac has 14.5." in sheet.facts.text.text()
     assert sheet.bar.main.text() == "Get Anyway"
+
+
+def test_memory_is_told_in_one_way(workspace, panel, hub, qtbot):
+    """The verdict, the row and the table speak of the same amount in the same unit."""
+    machine = Machine("Darwin", "14.5", "Apple M2", True, 8, 4, 16 * 2**30, 200 * 10**9)
+    plain = fake_hub.variant("split_einsum/compiled", unet_bytes=1_719_000_000,
+                             weight_bytes=2_064_000_000)  # fmt: skip
+    (judged,) = judge([plain], machine)
+    hub.details[FIRST] = fake_hub.details(hub.models[0], variants=(judged,))
+    sheet = open_sheet(workspace, panel, qtbot)
+    (told,) = re.findall(
+        r"with about (\S+ GB) of memory; this Mac has 16 GB", sheet.facts.text.text()
+    )
+    assert f"about {told}<" in sheet.facts.text.text()
+    text = sheet.variants.variants.index(0).data(Qt.ItemDataRole.AccessibleTextRole)
+    assert f"{told} memory" in text
 
 
 def recommending(hub, variant_id):
