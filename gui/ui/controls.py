@@ -30,6 +30,7 @@ from PySide6.QtWidgets import (
     QPushButton,
     QSizePolicy,
     QSlider,
+    QStyle,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -51,6 +52,11 @@ def label(text: str, name: str = "", *, wrap: bool = False) -> QLabel:
     if wrap:
         made.setMinimumWidth(1)
     return made
+
+
+def mirrored(widget: QWidget, rect: QRect) -> QRect:
+    """A part of a widget that is read from left to right, where it is in the widget's layout."""
+    return QStyle.visualRect(widget.layoutDirection(), widget.rect(), rect)
 
 
 def icon_button(name: str, tip: str, *, on: str = "", checkable: bool = False) -> QToolButton:
@@ -183,7 +189,7 @@ class Choice(QComboBox):
         super().paintEvent(event)
         tones = current_tones()
         painter = QPainter(self)
-        rect = QRect(self.width() - 23, (self.height() - 16) // 2, 16, 16)
+        rect = mirrored(self, QRect(self.width() - 23, (self.height() - 16) // 2, 16, 16))
         colour = tones.secondary if self.isEnabled() else tones.disabled
         paint_icon(painter, "chevron-down", rect, colour)
 
@@ -219,18 +225,20 @@ class Switch(QCheckBox):
         tones = current_tones()
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        track = QRectF(
+        room = QRect(
             self.width() - self.TRACK.width() - 2,
-            (self.height() - self.TRACK.height()) / 2,
+            (self.height() - self.TRACK.height()) // 2,
             self.TRACK.width(),
             self.TRACK.height(),
-        ).adjusted(1, 1, -1, -1)
+        )
+        track = QRectF(mirrored(self, room)).adjusted(1, 1, -1, -1)
         on = self.isChecked() and self.isEnabled()
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(QColor(tones.accent if on else tones.groove))
         painter.drawRoundedRect(track, track.height() / 2, track.height() / 2)
         side = track.height() - 4
-        x = track.right() - side - 2 if self.isChecked() else track.left() + 2
+        at_right = self.isChecked() != self.isRightToLeft()
+        x = track.right() - side - 2 if at_right else track.left() + 2
         painter.setBrush(QColor(tones.on_accent if on and tones.knob != "#FFFFFF" else tones.knob))
         painter.drawEllipse(QRectF(x, track.top() + 2, side, side))
         if self.hasFocus():
@@ -239,7 +247,7 @@ class Switch(QCheckBox):
             ring = track.adjusted(-1.5, -1.5, 1.5, 1.5)
             painter.drawRoundedRect(ring, ring.height() / 2, ring.height() / 2)
         painter.setPen(QColor(tones.text if self.isEnabled() else tones.disabled))
-        text_rect = self.rect().adjusted(0, 0, -self.TRACK.width() - 10, 0)
+        text_rect = mirrored(self, self.rect().adjusted(0, 0, -self.TRACK.width() - 10, 0))
         flags = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft
         text = QFontMetrics(self.font()).elidedText(
             self.text(), Qt.TextElideMode.ElideRight, text_rect.width()

@@ -6,6 +6,7 @@ icons and pictures are kept between paints.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING
 from zlib import crc32
@@ -29,7 +30,7 @@ from gui.state.images import ImageLoader
 from gui.ui import hub_words
 from gui.ui.appearance import current_tones, sized_font
 from gui.ui.icons import icon_pixmap
-from gui.ui.model_card import GAP, PADDING, paint_ground, paint_tile
+from gui.ui.model_card import GAP, PADDING, isolated, paint_ground, paint_tile, placing
 
 if TYPE_CHECKING:
     from gui.state.hub_catalogue import CatalogueRow
@@ -47,6 +48,8 @@ MAX_PICTURES = 400
 """Pictures kept decoded; at two device pixels a point that is about 19 MB."""
 
 _Index = QModelIndex | QPersistentModelIndex
+Place = Callable[[QRect], QRect]
+"""See `placing`."""
 _LEFT = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft
 _RIGHT = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight
 
@@ -81,7 +84,8 @@ def draw_line(
     """One line of text, cut with … where it does not fit."""
     painter.setFont(_font(pixels, bold)[0])
     painter.setPen(QColor(colour))
-    painter.drawText(rect, _RIGHT if right else _LEFT, _cut(text, pixels, bold, rect.width()))
+    shown = isolated(painter, _cut(text, pixels, bold, rect.width()))
+    painter.drawText(rect, _RIGHT if right else _LEFT, shown)
 
 
 def square_pixmap(image: QImage, side: int, ratio: float, radius: float) -> QPixmap:
@@ -207,21 +211,24 @@ class HubCardDelegate(QStyledItemDelegate):
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         paint_ground(painter, QRectF(card), option.state, tones)  # type: ignore[attr-defined]
-        self._paint_picture(painter, card, row)
+        place = placing(painter, option)
+        self._paint_picture(painter, card, row, place)
         left = card.left() + PADDING + TILE + PADDING
         line = QRect(left, card.top() + PADDING - 1, card.right() - left - 6, LINE)
-        self._paint_title(painter, line, row, tones)
+        self._paint_title(painter, line, row, tones, place)
         line.translate(0, LINE)
-        self._paint_author(painter, line, row, tones)
+        self._paint_author(painter, line, row, tones, place)
         line.translate(0, LINE)
         if row.download is not None and row.download.state not in _ENDED:
-            paint_progress(painter, line, row.download, tones)
+            paint_progress(painter, line, row.download, tones, place)
         else:
-            self._paint_facts(painter, line, row, tones)
+            self._paint_facts(painter, line, row, tones, place)
         painter.restore()
 
-    def _paint_picture(self, painter: QPainter, card: QRect, row: CatalogueRow) -> None:
-        tile = QRectF(card.left() + PADDING, card.top() + PADDING, TILE, TILE)
+    def _paint_picture(
+        self, painter: QPainter, card: QRect, row: CatalogueRow, place: Place
+    ) -> None:
+        tile = place(QRect(card.left() + PADDING, card.top() + PADDING, TILE, TILE))
         pixmap = self.pictures.get(row.picture)
         if pixmap is not None:
             painter.drawPixmap(tile.topLeft(), pixmap)
@@ -231,7 +238,9 @@ class HubCardDelegate(QStyledItemDelegate):
             painter.drawPixmap(tile.topLeft(), _tile_pixmap(shade, ratio))
 
     @staticmethod
-    def _paint_title(painter: QPainter, line: QRect, row: CatalogueRow, tones: Tones) -> None:
+    def _paint_title(
+        painter: QPainter, line: QRect, row: CatalogueRow, tones: Tones, place: Place
+    ) -> None:
         marks = []
         if row.installed:
             marks.append(("check", tones.accent))
@@ -240,36 +249,40 @@ class HubCardDelegate(QStyledItemDelegate):
         right = line.right()
         for name, colour in marks:
             right -= MARK
-            _mark(painter, right + 2, line, name, colour)
+            _mark(painter, right + 2, line, name, colour, place)
         room = QRect(line)
         room.setRight(right - (3 if marks else 0))
         name = hub_words.short_name(row.summary.name)
-        draw_line(painter, room, name, tones.text, pixels=13, bold=True)
+        draw_line(painter, place(room), name, tones.text, pixels=13, bold=True)
 
     @staticmethod
-    def _paint_author(painter: QPainter, line: QRect, row: CatalogueRow, tones: Tones) -> None:
+    def _paint_author(
+        painter: QPainter, line: QRect, row: CatalogueRow, tones: Tones, place: Place
+    ) -> None:
         right = line.right()
         for name, number in (("download", row.summary.downloads), ("heart", row.summary.likes)):
             text = hub_words.count_text(number)
             width = text_width(text, 11)
-            place = QRect(right - width, line.top(), width + 1, line.height())
-            draw_line(painter, place, text, tones.secondary, pixels=11)
+            where = QRect(right - width, line.top(), width + 1, line.height())
+            draw_line(painter, place(where), text, tones.secondary, pixels=11)
             right -= width + 14
-            _mark(painter, right, line, name, tones.secondary, 12)
+            _mark(painter, right, line, name, tones.secondary, place, 12)
             right -= 7
         room = QRect(line)
         room.setRight(right)
-        draw_line(painter, room, row.summary.author, tones.secondary)
+        draw_line(painter, place(room), row.summary.author, tones.secondary)
 
     @staticmethod
-    def _paint_facts(painter: QPainter, line: QRect, row: CatalogueRow, tones: Tones) -> None:
+    def _paint_facts(
+        painter: QPainter, line: QRect, row: CatalogueRow, tones: Tones, place: Place
+    ) -> None:
         # The verdict's place is kept free from the start, so that nothing moves when it arrives.
         if row.details is not None:
             name, tone = verdict_mark(row)
-            _mark(painter, line.left() - 1, line, name, getattr(tones, tone))
+            _mark(painter, line.left() - 1, line, name, getattr(tones, tone), place)
         room = line.adjusted(MARK + 4, 0, 0, 0)
         text = row.problem or facts_of(row)
-        draw_line(painter, room, text, tones.warning if row.problem else tones.secondary)
+        draw_line(painter, place(room), text, tones.warning if row.problem else tones.secondary)
 
 
 _ENDED = (DownloadState.DONE, DownloadState.CANCELLED)
@@ -285,22 +298,24 @@ def verdict_mark(row: CatalogueRow) -> tuple[str, str]:
     return hub_words.LEVEL_ICONS[level], hub_words.LEVEL_TONES[level]
 
 
-def paint_progress(painter: QPainter, line: QRect, status: DownloadStatus, tones: Tones) -> None:
+def paint_progress(
+    painter: QPainter, line: QRect, status: DownloadStatus, tones: Tones, place: Place
+) -> None:
     """A thin bar and a word beside it."""
     text = hub_words.short_state(status)
     width = max(34, text_width(text, 11))
     failed = status.state is DownloadState.FAILED
     colour = tones.error if failed else tones.secondary
-    place = QRect(line.right() - width, line.top(), width + 1, line.height())
-    draw_line(painter, place, text, colour, pixels=11, right=True)
-    track = QRectF(line.left(), line.center().y() - 1, line.width() - width - 8, 4)
+    where = QRect(line.right() - width, line.top(), width + 1, line.height())
+    draw_line(painter, place(where), text, colour, pixels=11, right=True)
+    track = QRect(line.left(), line.center().y() - 1, line.width() - width - 8, 4)
     painter.setPen(Qt.PenStyle.NoPen)
     painter.setBrush(QColor(tones.groove))
-    painter.drawRoundedRect(track, 2, 2)
-    track.setWidth(max(4.0, track.width() * hub_words.share(status)))
+    painter.drawRoundedRect(QRectF(place(track)), 2, 2)
+    track.setWidth(max(4, round(track.width() * hub_words.share(status))))
     moving = status.state.live
     painter.setBrush(QColor(tones.error if failed else tones.accent if moving else tones.secondary))
-    painter.drawRoundedRect(track, 2, 2)
+    painter.drawRoundedRect(QRectF(place(track)), 2, 2)
 
 
 @lru_cache(maxsize=2 * SHADES)
@@ -316,8 +331,15 @@ def _tile_pixmap(shade: int, ratio: float) -> QPixmap:
 
 
 def _mark(
-    painter: QPainter, left: int, line: QRect, name: str, colour: str, size: int = MARK
+    painter: QPainter,
+    left: int,
+    line: QRect,
+    name: str,
+    colour: str,
+    place: Place,
+    size: int = MARK,
 ) -> None:
     ratio = painter.device().devicePixelRatioF()
     top = line.top() + (line.height() - size) // 2
-    painter.drawPixmap(left, top, icon_pixmap(name, size, colour, ratio))
+    at = place(QRect(left, top, size, size)).topLeft()
+    painter.drawPixmap(at, icon_pixmap(name, size, colour, ratio))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QModelIndex, QSize, Qt, QTimer, Signal
+from PySide6.QtCore import QModelIndex, QRect, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QAction, QColor, QKeyEvent, QPainter, QPaintEvent, QShowEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -23,7 +23,7 @@ from PySide6.QtWidgets import (
 
 from gui.state.hub_types import SearchQuery, Sort
 from gui.ui.appearance import current_tones
-from gui.ui.controls import Choice, ElidedLabel, is_appearance_change, label
+from gui.ui.controls import Choice, ElidedLabel, is_appearance_change, label, mirrored
 from gui.ui.hub_card import ROW_HEIGHT, TILE, CardPictures, HubCardDelegate
 from gui.ui.hub_filters import FilterButton, FilterChips, active_filters, without_filters
 from gui.ui.icons import icon
@@ -67,9 +67,10 @@ class Skeleton(QWidget):
         for top in range(0, self.height(), ROW_HEIGHT):
             painter.setOpacity(max(0.15, 1 - top / (6 * ROW_HEIGHT)))
             first = top + GAP + PADDING
-            painter.drawRoundedRect(8 + PADDING, first, TILE, TILE, 9, 9)
+            painter.drawRoundedRect(mirrored(self, QRect(8 + PADDING, first, TILE, TILE)), 9, 9)
             for line, share in enumerate((0.8, 0.55, 0.7)):
-                painter.drawRoundedRect(left, first + 3 + 18 * line, round(room * share), 10, 5, 5)
+                bar = QRect(left, first + 3 + 18 * line, round(room * share), 10)
+                painter.drawRoundedRect(mirrored(self, bar), 5, 5)
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from zlib import crc32
 
@@ -31,6 +32,22 @@ def tile_hues(name: str) -> tuple[int, int, int]:
     digest = crc32(name.encode()).to_bytes(4, "big")
     base = digest[0] * 360 // 256
     return base, (base + 30 + digest[1] % 50) % 360, (base + 320 - digest[2] % 40) % 360
+
+
+def placing(painter: QPainter, option: QStyleOptionViewItem) -> Callable[[QRect], QRect]:
+    """Where a part of a card goes, given its place in a card that is read from left to right; from
+    now on the painter's texts begin where reading does."""
+    whole: QRect = option.rect  # type: ignore[attr-defined]
+    direction: Qt.LayoutDirection = option.direction  # type: ignore[attr-defined]
+    painter.setLayoutDirection(direction)
+    return lambda rect: QStyle.visualRect(direction, whole, rect)
+
+
+def isolated(painter: QPainter, text: str) -> str:
+    """A text whose words stay in their own order where the layout is mirrored: “1.6 GB” begins
+    with a number, which would else go to the end."""
+    mirrored = painter.layoutDirection() is Qt.LayoutDirection.RightToLeft
+    return f"\u2068{text}\u2069" if mirrored else text
 
 
 def paint_ground(painter: QPainter, card: QRectF, state: QStyle.StateFlag, tones: Tones) -> None:
@@ -92,29 +109,34 @@ class ModelCardDelegate(QStyledItemDelegate):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         selected = bool(state & QStyle.StateFlag.State_Selected)
         paint_ground(painter, card, state, tones)
-        tile = QRectF(card.left() + PADDING, card.top() + PADDING, TILE, TILE)
-        paint_tile(painter, tile, entry.repo or entry.name, 0.45 if entry.problem else 1.0)
-        left = round(tile.right()) + PADDING
+        place = placing(painter, option)
+        tile = QRect(round(card.left()) + PADDING, round(card.top()) + PADDING, TILE, TILE)
+        shade = entry.repo or entry.name
+        paint_tile(painter, QRectF(place(tile)), shade, 0.45 if entry.problem else 1.0)
+        left = tile.left() + TILE + PADDING
         column = QRect(left, round(card.top()) + PADDING - 1, round(card.right()) - left - 8, LINE)
         if selected:
             column.setRight(column.right() - 20)
             check = QRect(round(card.right()) - 26, column.top() + 1, 16, 16)
-            paint_icon(painter, "check", check, tones.accent)
+            paint_icon(painter, "check", place(check), tones.accent)
         if entry.update:
             column.setRight(column.right() - 20)
             mark = QRect(column.right() + 4, column.top() + 1, 16, 16)
-            paint_icon(painter, "update", mark, tones.accent)
-        self._paint_text(painter, column, round(card.right()) - 8, entry, tones)
+            paint_icon(painter, "update", place(mark), tones.accent)
+        whole = QRect(column)
+        whole.setRight(round(card.right()) - 8)
+        self._paint_text(painter, place(column), place(whole), entry, tones)
         painter.restore()
 
     def _paint_text(
-        self, painter: QPainter, line: QRect, right: int, entry: ModelEntry, tones: Tones
+        self, painter: QPainter, first: QRect, line: QRect, entry: ModelEntry, tones: Tones
     ) -> None:
+        """`first`: where the name goes; `line`: the same line over the whole width."""
         bold, small = sized_font(13, bold=True), sized_font(12)
         dim = bool(entry.problem)
         name = short_name(entry.name) if entry.repo else entry.name
-        self._line(painter, line, name, bold, tones.secondary if dim else tones.text)
-        line = QRect(line.left(), line.top() + LINE, right - line.left(), LINE)
+        self._line(painter, first, name, bold, tones.secondary if dim else tones.text)
+        line = line.translated(0, LINE)
         word = "Update available" if entry.update else entry.source_line()
         if word:
             self._line(
@@ -126,7 +148,7 @@ class ModelCardDelegate(QStyledItemDelegate):
         if entry.problem:
             line.setHeight(self._problem_height(entry.problem, line.width()))
             painter.setPen(QColor(tones.warning))
-            painter.drawText(line, Qt.TextFlag.TextWordWrap, entry.problem)
+            painter.drawText(line, Qt.TextFlag.TextWordWrap, isolated(painter, entry.problem))
         else:
             self._line(painter, line, entry.facts(), small, tones.secondary)
 
@@ -136,7 +158,7 @@ class ModelCardDelegate(QStyledItemDelegate):
         painter.setPen(QColor(colour))
         mode = Qt.TextElideMode.ElideMiddle if font.bold() else Qt.TextElideMode.ElideRight
         shown = QFontMetrics(font).elidedText(text, mode, rect.width())
-        painter.drawText(rect, Qt.AlignmentFlag.AlignVCenter, shown)
+        painter.drawText(rect, Qt.AlignmentFlag.AlignVCenter, isolated(painter, shown))
 
     @staticmethod
     def _text_width(row_width: int) -> int:

@@ -122,7 +122,7 @@ class VariantDelegate(QStyledItemDelegate):
         ratio = painter.device().devicePixelRatioF()
         colour = getattr(tones, hub_words.LEVEL_TONES[level])
         pixmap = icon_pixmap(hub_words.LEVEL_ICONS[level], MARK, colour, ratio)
-        place = placing(option)
+        place = placing(painter, option)
         sign = QRect(card.left() + 9, card.top() + 8, MARK, MARK)
         painter.drawPixmap(place(sign).topLeft(), pixmap)
         line = QRect(card.left() + 36, card.top() + 7, card.width() - 46, 19)
