@@ -205,9 +205,9 @@ def test_a_leftover_that_another_process_goes_on_with_is_not_deleted(
 ):
     name = half_fetched(one, server, repo)
     folder = models / ".downloads" / name
-    leftovers = kept.leftovers(models)
+    leftovers = library.orphans(models)
     assert [orphan.path for orphan in leftovers] == [str(folder)]
-    monkeypatch.setattr(kept, "leftovers", lambda _root: leftovers)
+    monkeypatch.setattr(kept, "orphans", lambda _root: leftovers)
     held = server.fault("/cdn/*", delay=PATIENCE)
     two.resume(name)  # since this process looked
     with pytest.raises(SfumatoError) as caught:
