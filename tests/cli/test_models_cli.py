@@ -332,7 +332,7 @@ def test_checkpoints_kept_for_conversion_are_listed_and_removed(cli: Cli) -> Non
 
 
 def test_progress_on_a_terminal(cli: Cli, server: HubServer) -> None:
-    server.fault("/cdn/*", bytes_per_second=4_000_000)
+    server.fault("/cdn/*", bytes_per_second=2_000_000)
     ours, theirs = pty.openpty()
     process = cli.start("models", "get", STARTER_REPO, stderr=theirs)
     os.close(theirs)

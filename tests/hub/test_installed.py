@@ -7,7 +7,9 @@ import errno
 import json
 import shutil
 import socket
+import threading
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +21,11 @@ from gui.coreml.inspect import inspect_model, load_sidecar
 from gui.coreml.model import Family
 from gui.hub import installed as library
 from gui.hub import kept
-from gui.hub.downloads import job
+from gui.hub.downloads import install, job
 from gui.hub.types import DownloadState, FileProblem, ModelSummary, RepoDetails
 from gui.request import ErrorKind, SfumatoError
 from gui.state.models import installed_folders
+from tests.hub.fog_downloads import pause, until
 from tests.hub.shelf import WEIGHT, get_model
 from tests.pipeline.test_real_packages import expected as diffusers_picture
 from tests.pipeline.test_real_packages import generate
@@ -83,11 +86,23 @@ def test_unpacking_tells_how_far_it_is_and_can_be_stopped(start, models, tmp_pat
             file.writestr(f"Unet.mlmodelc/{k}.bin", data)
     repo = Repo("ada/big", {"big.zip": tmp_path / "big.zip"})
     server, downloads, events = start(repo)
-    variant = archive_of(repo, "big.zip")
-    name = downloads.start(repo.id, repo.sha, variant).id
-    while not any(e.state is DownloadState.UNPACKING and e.bytes_done for e in events):
-        assert downloads.status(name).state.live
-    assert downloads.pause(name).state is DownloadState.PAUSED
+    unpack = install.unpack
+
+    def half(plan: Any, work: Any, on_bytes: Any, stopped: Callable[[], bool]) -> Any:
+        """Goes no further than half-way before it is stopped."""
+
+        def told(done: int) -> None:
+            on_bytes(done)
+            if done > 30 << 20:
+                until(stopped)
+
+        return unpack(plan, work, told, stopped)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(install, "unpack", half)
+        name = downloads.start(repo.id, repo.sha, archive_of(repo, "big.zip")).id
+        until(lambda: any(e.state is DownloadState.UNPACKING and e.bytes_done for e in events))
+        pause(downloads, name)
     assert installed_folders(models) == []
     server.clear_log()
     downloads.resume(name)
@@ -104,7 +119,7 @@ def test_what_a_kill_left_of_unpacking_is_done_over(start, models):
     server, downloads, _ = start(repo)
     server.fault("*", bytes_per_second=5e5)
     name = downloads.start(repo.id, repo.sha, archive_of(repo, "m.zip")).id
-    downloads.pause(name)
+    pause(downloads, name)
     half = models / ".downloads" / name / "unpacked" / "Unet.mlmodelc"
     half.mkdir(parents=True)
     (half / "stale.bin").write_bytes(b"half")
@@ -321,7 +336,8 @@ def test_a_repair_puts_nothing_where_its_model_is_not_any_more(fog_installed, mo
     """While the files were fetched, the model was deleted, or another version took its place."""
     server, downloads, _, folder = fog_installed
     damage(folder)
-    server.fault("/cdn/*", bytes_per_second=2e6)
+    go_on = threading.Event()
+    server.fault("/cdn/*", action=lambda: go_on.wait(60))
     status = library.repair(downloads, None, folder)
     assert status is not None
     if fate == "deleted":
@@ -331,6 +347,7 @@ def test_a_repair_puts_nothing_where_its_model_is_not_any_more(fog_installed, mo
         assert sidecar is not None
         sidecars.write(folder, dataclasses.replace(sidecar, source_revision="f" * 40))
     before = contents(models / "ada--fog") if fate == "updated" else {}
+    go_on.set()
     status = downloads.wait(status.id, 30)
     assert status.state is DownloadState.FAILED
     assert status.error is not None and status.error.kind is ErrorKind.NOT_FOUND

@@ -15,6 +15,7 @@ from gui.hub.downloads import Downloads, install
 from gui.hub.types import DownloadState
 from gui.request import ErrorKind, SfumatoError
 from gui.state.models import installed_folders
+from tests.hub.fog_downloads import pause
 from tests.hub.shelf import WEIGHT, get_model
 from tests.support.hub_downloads import (
     HASTY,
@@ -90,9 +91,10 @@ def test_leftovers_are_listed_and_removed_and_models_are_not(fog_installed, mode
     states = [downloads.status(one).state for one in names]
     assert states[1:] == [DownloadState.QUEUED, DownloadState.QUEUED]
     assert library.orphans(models) == (), "downloads under way and queued ones are none"
-    downloads.pause(name)
+    pause(downloads, name)
     for one in names:
         downloads.cancel(one)
+        assert downloads.wait(one, 60).state is DownloadState.CANCELLED
     (models / ".downloads" / "old-123").mkdir()
     (models / ".downloads" / "old-123" / "weight.bin").write_bytes(bytes(10_000))
     (models / "ada--gone" / "packages").mkdir(parents=True)
