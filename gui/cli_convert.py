@@ -7,6 +7,7 @@ the checkpoint's own files say better; those are accepted with a remark.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import re
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from gui.convert.client import ConvertClient, Outlook
 
 _STOPPED = 130
+_NAME_LENGTH = 80
+"""Characters of a model's name that its folder is called by."""
 
 _COMPONENTS = {
     "text_encoder": (ComponentKind.TEXT_ENCODER, ComponentKind.TEXT_ENCODER_2),
@@ -71,6 +74,7 @@ _NBITS = {
     6: Compression.PALETTE_6,
     8: Compression.PALETTE_8,
 }
+_NO_SOURCE = "name a source, before the options: a folder, a file or owner/name."
 _TARGETS = ("macOS13", "macOS14", "macOS15", "macOS26")
 
 
@@ -160,10 +164,12 @@ def _convert(options: argparse.Namespace) -> int:
     line = Line(sys.stderr, 1, quiet=options.quiet)
     _remark(options, line)
     client = ConvertClient()
+    made: list[Path] = []
     try:
         request = _with_source(request, source, options, line)
         info = client.look(request.source)
         request = _completed(request, info, options)
+        made = _make_parents(Path(request.output))
         outlook = client.outlook(request)
         line.clear()
         if options.dry_run:
@@ -174,6 +180,9 @@ def _convert(options: argparse.Namespace) -> int:
     finally:
         line.clear()
         client.close()
+        for folder in made:  # where nothing came of it, nothing is left of it
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
 
 def _source_text(options: argparse.Namespace) -> str:
@@ -181,7 +190,7 @@ def _source_text(options: argparse.Namespace) -> str:
     given = [text for text in (options.source, options.model_version) if text]
     if len(given) == 1:
         return given[0]
-    message = "name the source once." if given else "name a source: a folder, a file or owner/name."
+    message = "name the source once." if given else _NO_SOURCE
     raise SfumatoError(ErrorKind.BAD_REQUEST, message)
 
 
@@ -304,15 +313,26 @@ def _output(text: str, name: str) -> Path:
     """The model folder to make."""
     from gui import paths
 
-    plain = re.sub(r"[^\w.,()+ -]", "_", name).strip(" .") or "model"
+    plain = re.sub(r"[^\w.,()+ -]", "_", name).strip(" .")[:_NAME_LENGTH]
+    plain = re.sub(r"(\.(mlpackage|mlmodelc|partial)|[ .])+$", "", plain) or "model"
     if not text:
-        folder = paths.models_dir() / plain
-    else:
-        folder = _absolute(text)
+        return paths.models_dir() / plain
+    folder = _absolute(text)
+    with contextlib.suppress(OSError):  # what cannot be looked at is refused later
         # One that holds a model (or one per size) is that model's, and the converter refuses it.
         if folder.is_dir() and not any(folder.glob("*.ml*")) and not (folder / REPORT).exists():
-            folder = folder / plain
+            return folder / plain
+    return folder
+
+
+def _make_parents(folder: Path) -> list[Path]:
+    """Make the folders above a model's; returns those that were not there, the inner ones first.
+
+    Raises:
+        SfumatoError: STORAGE.
+    """
     try:
+        missing = [parent for parent in folder.parents if not parent.exists()]
         folder.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SfumatoError(
@@ -320,7 +340,7 @@ def _output(text: str, name: str) -> Path:
             f"The folder {folder.parent} cannot be made; choose another with -o.",
             str(error),
         ) from error
-    return folder
+    return missing
 
 
 # Doing it

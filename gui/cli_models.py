@@ -41,14 +41,17 @@ def add_parser(commands: Any) -> None:
                      help="as `show` lists them; default: the recommended one")  # fmt: skip
     get.add_argument("--revision", default="", metavar="REV", help="default: the newest")
     get.add_argument("--quiet", action="store_true", help="no progress")
-    listing = _add(inner, "list", _list, "list models, unfinished downloads, kept checkpoints")
+    listing = _add(inner, "list", _list, "list models, what is unfinished, and kept checkpoints")
     listing.add_argument("--updates", action="store_true", help="ask the Hub for newer ones")
     verify = _add(inner, "verify", _verify, "compare a model's files with what the Hub has")
     _model_arguments(verify, several=True)
     verify.add_argument("--repair", action="store_true", help="fetch bad files again")
     verify.add_argument("--quiet", action="store_true", help="no progress")
     remove = _add(
-        inner, "remove", _remove, "delete a model, unfinished download or kept checkpoint"
+        inner,
+        "remove",
+        _remove,
+        "delete a model, unfinished download or conversion, or kept checkpoint",
     )
     _model_arguments(remove)
     remove.add_argument("--yes", "-y", action="store_true", help="do not ask")
@@ -224,13 +227,15 @@ def _no_variant(found: Any, variant: str) -> SfumatoError:
 
 def _list(options: argparse.Namespace) -> int:
     from gui import cli_models_text as words
-    from gui.cli_models_hub import library, under_way, updates
+    from gui.cli_models_hub import conversions, library, under_way, updates
+    from gui.hub.installed import folder_bytes
     from gui.hub.kept import kept_sources
 
     downloads = under_way()  # first: what ends meanwhile is then among the models
     models, unfinished = library()
     known = {status.id for status in unfinished}
     downloads = (*unfinished, *(d for d in downloads if d.id not in known))
+    begun = [(each, folder_bytes(each.folder)) for each in conversions()]
     kept = [source for source in kept_sources() if source.checkpoint]
     newer, closed = updates(_catalog(), models) if options.updates else ({}, {})
     if options.json:
@@ -238,6 +243,10 @@ def _list(options: argparse.Namespace) -> int:
                  **({"update_problem": closed[m.folder].message} if m.folder in closed else {})}
                 for m in models]  # fmt: skip
         data = {"models": rows, "downloads": [d.to_json() for d in downloads],
+                "conversions": [
+                    {"name": each.title, "folder": str(each.folder), "bytes": size}
+                    for each, size in begun
+                ],
                 "checkpoints": [source.to_json() for source in kept]}  # fmt: skip
         print(json.dumps(data, indent=1, ensure_ascii=False))
         return 0
@@ -247,6 +256,8 @@ def _list(options: argparse.Namespace) -> int:
             print(f"    {words.plain(closed[model.folder].message)}")
     for status in downloads:
         print(words.unfinished_line(status))
+    for each, size in begun:
+        print(words.conversion_line(each.title, size, str(each.folder)))
     for source in kept:
         print(words.checkpoint_line(source))
     if not models and not downloads:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 from gui import cli_models_text as words
 from gui import paths
+from gui.convert.client import Unfinished, is_at_work
+from gui.convert.client import unfinished as unfinished_conversions
 from gui.hub.catalog import Catalog, parse_reference, passes
 from gui.hub.details import details
 from gui.hub.downloads import Downloads
@@ -25,7 +27,7 @@ from gui.hub.installed import (
     update_available,
     verify,
 )
-from gui.hub.kept import kept_sources
+from gui.hub.kept import kept_sources, not_read
 from gui.hub.machine import this_machine
 from gui.hub.types import (
     DownloadState,
@@ -322,7 +324,8 @@ def repair_model(
 
 @dataclass(frozen=True)
 class Removable:
-    """Something that can be removed: a model, an unfinished download or a kept checkpoint."""
+    """Something that can be removed: a model, an unfinished download or conversion, or a kept
+    checkpoint."""
 
     folder: Path
     title: str
@@ -334,13 +337,15 @@ class Removable:
         """Delete it.
 
         Raises:
-            SfumatoError: STORAGE; NOT_FOUND for a download that has ended meanwhile.
+            SfumatoError: STORAGE; NOT_FOUND for a download that has ended meanwhile; BAD_REQUEST
+                for a checkpoint that is being converted.
         """
         if self.download:
             with Downloads() as downloads:
                 downloads.cancel(self.download)
         else:
-            delete(self.folder)
+            with not_read(self.folder):
+                delete(self.folder)
 
 
 def to_remove(text: str, variant: str) -> Removable:
@@ -353,6 +358,8 @@ def to_remove(text: str, variant: str) -> Removable:
     try:
         model = _named(text, variant, models)
     except SfumatoError as error:
+        if not variant and (begun := _conversion(text)):
+            return begun
         repo = parse_reference(text)
         left = [
             d for d in (*downloads, *under_way()) if d.repo == repo and variant in ("", d.variant)
@@ -375,6 +382,33 @@ def _kept_source(text: str) -> Orphan | None:
     repo = parse_reference(text)
     checkpoints = [source for source in kept_sources() if source.checkpoint]
     return next((s for s in checkpoints if _is_same(text, s.path) or s.repo == repo), None)
+
+
+def conversions() -> list[Unfinished]:
+    """Conversions in the models' folder that have not ended: interrupted, or under way."""
+    return unfinished_conversions(paths.models_dir())
+
+
+def _conversion(text: str) -> Removable | None:
+    """A conversion, by its title or its folder.
+
+    Raises:
+        SfumatoError: BAD_REQUEST for one that is under way.
+    """
+    for begun in conversions():
+        places = (str(begun.folder), begun.request.output)
+        if text == begun.title or any(_is_same(text, place) for place in places):
+            break
+    else:
+        return None
+    if is_at_work(begun.folder):
+        raise SfumatoError(
+            ErrorKind.BAD_REQUEST,
+            f"{begun.title} is being converted; cancel that first, and nothing is left of it.",
+            str(begun.folder),
+        )
+    title = f"the unfinished conversion of {begun.title}"
+    return Removable(begun.folder, title, folder_bytes(begun.folder))
 
 
 def delete(folder: Path) -> None:

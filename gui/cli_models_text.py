@@ -122,6 +122,12 @@ def unfinished_line(status: DownloadStatus) -> str:
     return plain(f"{name:<70} {state}: {done} of {total}")
 
 
+def conversion_line(title: str, size: int, folder: str) -> str:
+    """One conversion that has not ended."""
+    name = f"{title}  unfinished conversion"
+    return plain(f"{name:<70} {describe.bytes_text(size):>9}  {folder}")
+
+
 def checkpoint_line(source: Orphan) -> str:
     """One checkpoint kept for conversion."""
     name = f"{source.repo}  checkpoint kept for conversion"

@@ -39,6 +39,9 @@ CANCEL_GRACE = 3.0
 """Seconds a conversion has to stop by itself.  Tracing and converting one network cannot be
 interrupted, so most of the time the process is ended."""
 
+_CONTENTS = frozenset({MODEL, "scratch", "temporary"})
+"""What a work folder holds besides journal and lock."""
+
 _POLL = 0.1
 
 
@@ -251,9 +254,33 @@ def remove_partial(request: ConvertRequest, later: bool = False) -> None:
             if _asked(work) in (None, request.to_json()):
                 _remove(work, later)
     except FileNotFoundError:
-        _remove(work, later)
+        if is_work_folder(work):
+            _remove(work, later)
     except OSError:
         return
+
+
+def is_work_folder(folder: Path) -> bool:
+    """Whether a folder with a work folder's name is one, or empty: a person may have called a
+    folder of their own so."""
+    try:
+        names = {path.name for path in folder.iterdir() if path.name != ".DS_Store"}
+    except OSError:
+        return False
+    # What a deletion was ended half-way through may lack its journal and lock.
+    return bool(names & {JOURNAL, LOCK}) or names <= _CONTENTS
+
+
+def is_at_work(folder: Path) -> bool:
+    """Whether a process is converting in a work folder."""
+    try:
+        with (folder / LOCK).open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _asked(work: Path) -> Any:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from gui.convert import controlnet_source, lora, tasks, weights
 from gui.convert.checkpoint import PREDICTIONS, Checkpoint
-from gui.convert.client import partial_folder
+from gui.convert.client import PARTIAL_SUFFIX, is_work_folder, partial_folder
 from gui.convert.compress import compression_of
 from gui.convert.source import PART_OF, Source, read_checkpoint
 from gui.convert.tasks import Task
@@ -36,6 +36,9 @@ SIZE_STEP = 64
 MIN_SIZE, MAX_SIZE = 64, 2048
 """Sides of a picture, pixels."""
 MAX_SIZES = 16
+_NO_SUFFIX = (PARTIAL_SUFFIX, ".mlpackage", ".mlmodelc")
+MAX_NAME = 255
+"""Bytes of a file's name, on every file system a model is likely to lie on."""
 
 BITS = {
     Compression.NONE: 16.0,
@@ -117,7 +120,7 @@ def check(request: ConvertRequest, info: SourceInfo) -> None:
     Raises:
         SfumatoError: one sentence on what is wrong and what to do.
     """
-    _check_output(request)
+    check_output(request)
     _check_options(request)
     _check_components(request, info)
     for size in tasks.sizes_of(request, info):
@@ -142,12 +145,24 @@ def check(request: ConvertRequest, info: SourceInfo) -> None:
 # --- refusals -------------------------------------------------------------------------------------
 
 
-def _check_output(request: ConvertRequest) -> None:
+def check_output(request: ConvertRequest) -> None:
+    """Raise SfumatoError, BAD_REQUEST or STORAGE, unless the model can be made where it is to
+    be."""
     output = Path(request.output)
     if not request.output or not output.name:
         raise _bad("Choose a folder for the converted model.")
-    if output.exists():
+    work = partial_folder(request.output)
+    if len(os.fsencode(work.name)) > MAX_NAME:
+        raise _bad(f"The name “{output.name[:40]}…” is too long; choose a shorter one.")
+    if output.suffix.lower() in _NO_SUFFIX:  # it would be taken for something else
+        raise _bad(f"A model's folder cannot end in “{output.suffix}”; choose another name.")
+    if os.path.lexists(output):
         raise _bad(f"There is something called “{output.name}” already; choose another name.")
+    if os.path.lexists(work) and not is_work_folder(work):
+        raise _bad(
+            f"There is something called “{work.name}” already, which is where the model would be "
+            "made; choose another name."
+        )
     parent = output.parent
     if not parent.is_dir():
         raise SfumatoError(

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from gui.convert import finish, swift, tasks
-from gui.convert.client import MODEL, partial_folder
+from gui.convert.client import JOURNAL, MODEL, PARTIAL_SUFFIX, partial_folder
 from gui.convert.components import (
     Contract,
     contract_controlnet,
@@ -30,7 +30,7 @@ from gui.convert.components import (
     contract_unet,
 )
 from gui.convert.convert import Credits
-from gui.convert.journal import Done, Journal, locked
+from gui.convert.journal import Done, Journal, locked, reading
 from gui.convert.make import Recipe, free_memory, make, peak_memory
 from gui.convert.memory import ran_out
 from gui.convert.picture_components import (
@@ -40,12 +40,16 @@ from gui.convert.picture_components import (
     needs_float32,
 )
 from gui.convert.tasks import Task
-from gui.convert.types import ConvertReport, ConvertRequest, Progress, SourceInfo, Step
+from gui.convert.types import REPORT, ConvertReport, ConvertRequest, Progress, SourceInfo, Step
+from gui.coreml import sidecar
 from gui.coreml.model import ComponentKind
 from gui.request import ErrorKind, SfumatoError
 
 K = ComponentKind
 OnProgress = Callable[[Progress], None]
+
+TEMPORARY = "temporary"
+"""Folder, within the work folder, of coremltools' own files."""
 
 LICENCE = "As the model it was converted from"
 """The packages' metadata; a checkpoint's files do not state a licence."""
@@ -110,7 +114,8 @@ def run(
         with _storage_errors():
             work.mkdir(exist_ok=True)
         try:
-            with locked(work), _temporary_files_in(work / "temporary"):
+            with locked(work), reading(_places(request)), _temporary_files_in(work / TEMPORARY):
+                _check_still_free(request, work)
                 job = _Job(request, opened, on_progress, cancelled, work)
                 report = job.run(began)
         except Cancelled:
@@ -130,25 +135,29 @@ def _open(request: ConvertRequest) -> Source:
 
 def _check(request: ConvertRequest, info: SourceInfo, thorough: bool) -> None:
     """Refuse what is bound to fail before any long work."""
-    output = Path(request.output)
-    if output.exists():
-        raise SfumatoError(
-            ErrorKind.BAD_REQUEST,
-            f"There is a folder called “{output.name}” already; choose another name.",
-            str(output),
-        )
-    if not output.parent.is_dir():
-        raise SfumatoError(
-            ErrorKind.STORAGE,
-            f"The folder “{output.parent.name}” to put the model in does not exist; make it first.",
-            str(output),
-        )
+    _check_place(request)
     if request.compiled:
         swift.check_available()
     if thorough:
         from gui.convert.estimate import check
 
         check(request, info)
+
+
+def _check_place(request: ConvertRequest) -> None:
+    from gui.convert.estimate import check_output
+
+    check_output(request)
+
+
+def _check_still_free(request: ConvertRequest, work: Path) -> None:
+    """Another process may have made the model just before this one took the lock."""
+    try:
+        _check_place(request)
+    except SfumatoError:
+        if not (work / JOURNAL).exists():
+            shutil.rmtree(work, ignore_errors=True)
+        raise
 
 
 class _Job:
@@ -396,10 +405,9 @@ def _fingerprint(request: ConvertRequest) -> str:
     Other files do not count: the system itself may write some (``.DS_Store``).
     """
     digest = hashlib.sha256()
-    places = [request.source, *(lora.path for lora in request.loras), *request.controlnets]
-    for place in map(Path, places):
+    for place in _places(request):
         inside = (p for end in _READ for p in place.rglob(f"[!.]*{end}"))
-        files = [place] if place.is_file() else sorted(inside)
+        files = [place] if place.is_file() else sorted(p for p in inside if not _made(p, place))
         for file in files:
             with contextlib.suppress(OSError):
                 if file.is_file():
@@ -409,6 +417,20 @@ def _fingerprint(request: ConvertRequest) -> str:
     return digest.hexdigest()
 
 
+def _places(request: ConvertRequest) -> list[Path]:
+    """Files and folders that a conversion reads."""
+    loras = (lora.path for lora in request.loras)
+    return [Path(place) for place in (request.source, *loras, *request.controlnets)]
+
+
+def _made(file: Path, place: Path) -> bool:
+    """Whether a file belongs to a model that is or was made inside the source's own folder."""
+    within = file.relative_to(place).parts[:-1]
+    return file.name in _NOTES or any(part.endswith(_MADE) for part in within)
+
+
+_NOTES = (REPORT, sidecar.FILE_NAME)
+_MADE = (PARTIAL_SUFFIX, ".mlpackage", ".mlmodelc")
 _READ = (".safetensors", ".json")
 """Endings of the files in a source that are read."""
 

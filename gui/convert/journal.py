@@ -9,18 +9,17 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gui.convert.client import JOURNAL
+from gui.convert.client import JOURNAL, LOCK
 from gui.convert.types import ConvertRequest, Parity
 from gui.records import Record
 from gui.request import ErrorKind, SfumatoError
 
 FORMAT = 1
-LOCK = "lock"
 
 
 @dataclass(frozen=True)
@@ -119,13 +118,38 @@ def locked(work: Path) -> Iterator[None]:
     """
     import fcntl
 
+    busy = SfumatoError(
+        ErrorKind.BAD_REQUEST,
+        "This model is being converted already; wait for it, or choose another name.",
+        str(work),
+    )
     with (work / LOCK).open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise SfumatoError(
-                ErrorKind.BAD_REQUEST,
-                "This model is being converted already; wait for it, or choose another name.",
-                str(work),
-            ) from error
+            raise busy from error
+        # Whoever had it may have finished and removed the folder since: that lock guards nothing.
+        if os.fstat(file.fileno()).st_nlink == 0:
+            raise busy
+        yield
+
+
+@contextlib.contextmanager
+def reading(places: Iterable[Path]) -> Iterator[None]:
+    """Hold the folders that a conversion reads, so that the app does not clear them away meanwhile
+    (`gui.hub.kept`).  Several may read at a time; the locks go with the process, even killed.
+
+    Args:
+        places: folders, or files in them.
+    """
+    import fcntl
+
+    with contextlib.ExitStack() as held:
+        for place in places:
+            folder = place if place.is_dir() else place.parent
+            # One that is gone is noticed on reading it; one on a disk without locks does without.
+            with contextlib.suppress(OSError):
+                descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+                held.callback(os.close, descriptor)
+                fcntl.flock(descriptor, fcntl.LOCK_SH)
         yield

@@ -3,6 +3,7 @@ process with a stand-in inside."""
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -116,6 +117,20 @@ def test_a_dry_run_tells_facts_and_estimate_and_makes_nothing(cli: Cli) -> None:
                  "7 min"):  # fmt: skip
         assert fact in done.stdout
     assert not (cli.folder / "made").exists()
+    assert cli(cli.source(), "-o", "far/away/made", "--dry-run").returncode == 0
+    assert not (cli.folder / "far").exists()
+
+
+def test_names_become_folders(cli: Cli) -> None:
+    root = cli.home / "data" / "Models"
+    names = {
+        "n" * 300: "n" * 80,
+        "Fog.mlpackage": "Fog",
+        "a/b: c.partial": "a_b_ c",
+        "...": "model",
+    }
+    for name, folder in names.items():
+        assert cli.request(cli.source(), "--name", name)["output"] == str(root / folder)
 
 
 def test_a_refusal_is_one_sentence_before_any_work(cli: Cli) -> None:
@@ -164,6 +179,7 @@ def test_the_command_of_apples_readme(cli: Cli) -> None:
     ("arguments", "words"),
     [
         ((), "name a source"),
+        (("--size", "512x512", "dream.safetensors"), "before the options"),
         (("dream.safetensors", "--model-version", "a/b"), "once"),
         (("dream.safetensors", "--size", "500x512"), "multiples of 64"),
         (("dream.safetensors", "--size", "big"), "not a picture size"),
@@ -227,6 +243,38 @@ def test_after_a_kill_the_same_command_goes_on(cli: Cli, number: signal.Signals)
     assert done.returncode == 0, done.stderr
     assert "sfumato: Text encoder: already converted." in done.stderr
     assert [p.name for p in cli.folder.glob("made*")] == ["made"]
+
+
+def models(cli: Cli, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `sfumato models`."""
+    return subprocess.run(
+        [sys.executable, "-m", "gui.cli", "models", *arguments],
+        env=cli.environment, cwd=cli.folder, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+
+
+def test_an_interrupted_conversion_is_listed_and_removed(cli: Cli) -> None:
+    work = cli.home / "data" / "Models" / "Dusk.partial"
+    process = cli.start(cli.source("hang_at=2"), "--name", "Dusk")
+    deadline = time.monotonic() + 20
+    while not (work / "text_encoder.mlpackage").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    with (work / "lock").open("w") as lock:  # the stand-in holds none
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        busy = models(cli, "remove", "Dusk", "--yes")
+        assert (busy.returncode, one_sentence(busy.stderr)) == (1, True)
+        assert "Dusk is being converted" in busy.stderr
+    process.kill()
+    process.communicate(timeout=20)
+    assert "Dusk  unfinished conversion" in models(cli, "list").stdout
+    (listed,) = json.loads(models(cli, "list", "--json").stdout)["conversions"]
+    assert listed["name"] == "Dusk" and listed["folder"] == str(work) and listed["bytes"] > 0
+    asked = models(cli, "remove", "Dusk")
+    assert asked.returncode == 1 and work.exists()
+    done = models(cli, "remove", "Dusk", "--yes")
+    assert (done.returncode, done.stdout) == (0, f"{work}\n")
+    assert list(work.parent.iterdir()) == []
+    assert json.loads(models(cli, "list", "--json").stdout)["conversions"] == []
 
 
 def test_a_converter_that_dies_says_how_to_go_on(cli: Cli) -> None:

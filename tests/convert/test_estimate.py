@@ -163,6 +163,24 @@ def test_places_that_cannot_be_written(tiny: SourceInfo, tmp_path: Path) -> None
     assert "does not exist" in missing.message
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("n" * 248, "is too long; choose a shorter one"),
+        ("é" * 128, "is too long; choose a shorter one"),
+        ("Fog.partial", "cannot end in “.partial”"),
+        ("Fog.mlpackage", "cannot end in “.mlpackage”"),
+        ("pointer", "something called “pointer” already"),
+    ],
+)
+def test_names_that_will_not_do(name: str, words: str, tiny: SourceInfo, tmp_path: Path) -> None:
+    (tmp_path / "pointer").symlink_to("nowhere")
+    error = refused(ConvertRequest(tiny.path, str(tmp_path / name)), tiny)
+    assert error.kind is ErrorKind.BAD_REQUEST
+    assert words in error.message
+    estimate.check(ConvertRequest(tiny.path, str(tmp_path / ("n" * 247))), tiny)
+
+
 def test_a_folder_without_permission(
     tiny: SourceInfo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

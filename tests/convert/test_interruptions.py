@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import errno
+import fcntl
 import hashlib
 import os
 import resource
 import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +26,7 @@ from gui.convert.journal import Journal, locked
 from gui.convert.types import ConvertRequest, ImageSize, Lora, Progress, Step
 from gui.coreml import sidecar
 from gui.coreml.model import ComponentKind
+from gui.hub.kept import is_read
 from gui.request import ErrorKind, SfumatoError
 from tests.support.converted import request
 from tests.support.tiny_checkpoints import save_folder
@@ -214,6 +220,102 @@ def test_what_is_finished_is_not_offered_to_go_on(source: Path, tmp_path: Path) 
     assert Path(asked.output).is_dir()
     assert unfinished(tmp_path) == []
     assert not partial_folder(asked.output).exists()
+
+
+def test_what_is_converted_is_held(source: Path, tmp_path: Path) -> None:
+    """Source and LoRA cannot be cleared away while a conversion reads them, and can afterwards."""
+    (tmp_path / "loras").mkdir()
+    path = save_lora("sd1", tmp_path / "loras" / "style.safetensors")
+    asked = encoder_only(source, tmp_path, loras=(Lora(str(path)),))
+    held = {Step.CONVERTING: False}
+
+    def look(progress: Progress) -> None:
+        if progress.step in held:
+            held[progress.step] = is_read(source) and is_read(path.parent)
+
+    run(asked, look, never)
+    assert held == {Step.CONVERTING: True}
+    assert not is_read(source) and not is_read(path.parent)
+
+
+def test_a_killed_conversion_holds_nothing(tmp_path: Path) -> None:
+    code = (
+        "import sys, time; from pathlib import Path; from gui.convert.journal import reading\n"
+        "with reading([Path(sys.argv[1])]): print('held', flush=True); time.sleep(600)"
+    )
+    held = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE)
+    with held:
+        assert held.stdout is not None and held.stdout.readline() == b"held\n"
+        assert is_read(tmp_path)
+        held.kill()
+    assert not is_read(tmp_path)
+
+
+def test_a_model_made_inside_its_source(source: Path, tmp_path: Path) -> None:
+    """`sfumato convert . -o .`: what is made there is no change of the source."""
+    own = Path(shutil.copytree(source, tmp_path / "tiny"))
+    kinds = (K.TEXT_ENCODER, K.SAFETY_CHECKER)
+    asked = encoder_only(own, own, components=kinds)
+
+    def killed(progress: Progress) -> None:
+        if progress.component == "Safety checker":
+            raise Killed
+
+    with pytest.raises(Killed):
+        run(asked, killed, never)
+    events: list[Progress] = []
+    run(asked, events.append, never)
+    assert [e.component for e in events if e.resumed] == ["Text encoder"]
+    again = dataclasses.replace(asked, output=str(own / "again"), components=kinds[:1])
+    run(again, lambda _: None, never)
+    assert {p.name for p in own.iterdir()} >= {"model", "again"}
+
+
+def test_a_folder_of_somebody_else_is_not_worked_in(source: Path, tmp_path: Path) -> None:
+    asked = encoder_only(source, tmp_path)
+    theirs = partial_folder(asked.output) / "model" / "novel.txt"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text("Chapter one")
+    (partial_folder(asked.output) / "notes.txt").write_text("mine")
+    error = refusal(asked)
+    assert error.kind is ErrorKind.BAD_REQUEST
+    assert "“model.partial”" in error.message
+    remove_partial(asked)
+    assert theirs.read_text() == "Chapter one"
+
+
+def test_a_model_that_another_process_has_just_made(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was put in its place between this one's first look and its lock."""
+    asked = encoder_only(source, tmp_path)
+
+    @contextlib.contextmanager
+    def late(work: Path) -> Iterator[None]:
+        with locked(work):
+            Path(asked.output).mkdir()
+            yield
+
+    monkeypatch.setattr(job, "locked", late)
+    assert "already" in refusal(asked).message
+    assert not partial_folder(asked.output).exists()
+
+
+def test_a_lock_on_a_folder_that_was_removed_meanwhile(tmp_path: Path) -> None:
+    """The process that had it has finished and cleared up between our opening and our locking."""
+    work = tmp_path / "model.partial"
+    work.mkdir()
+    opened = fcntl.flock
+
+    def late(file: Any, how: int) -> None:
+        shutil.rmtree(work)
+        opened(file, how)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fcntl, "flock", late)
+        with pytest.raises(SfumatoError) as caught, locked(work):
+            pass
+    assert "already" in caught.value.message
 
 
 def test_layers_of_a_lora_that_fit_nothing_are_reported(source: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gui.convert.journal import reading
 from gui.hub import kept
 from gui.hub.types import DownloadState
 from gui.request import SfumatoError
@@ -96,6 +97,12 @@ def test_checkpoints_kept_for_conversion_are_listed_and_removed(start, models, h
     assert (one.path, one.checkpoint) == (str(stale), False)
     assert (other.path, other.repo, other.checkpoint) == (str(folder), "ada/source", True)
     assert other.bytes >= 400_000
+    with reading([folder]):  # as a conversion does
+        assert [each.path for each in kept.leftovers(models)] == [str(stale)]
+        assert [each.path for each in kept.kept_sources()] == [str(stale), str(folder)]
+        with pytest.raises(SfumatoError, match="is being converted"):
+            kept.remove_leftover(folder, models)
+        assert (folder / "model_index.json").exists()
     with pytest.raises(SfumatoError):
         kept.remove_leftover(home / "cache", models)
     for path in (stale, folder):
