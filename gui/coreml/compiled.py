@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gui.coreml.model import FileFormat, TensorSpec
-from gui.coreml.survey import Description, Survey
+from gui.coreml.survey import Description, Survey, check_count
 from gui.request import ErrorKind, SfumatoError
 
 MAX_TEXT_BYTES = 512 * 2**20
@@ -169,10 +169,12 @@ def _scan(
         )
     types: Types = {}
     inputs = []
+    check_count(heads[chosen].group(3).count(",") // 8)  # a shape has some of its own
     for match in _PARAMETER.finditer(heads[chosen].group(3).strip()):
         types[match.group(2)] = match.group(1)
         inputs.append(TensorSpec(match.group(2), *_tensor_type(match.group(1))))
     _scan_operations(text[start:end], survey, types)
+    check_count(results[-1].group(1).count(","))
     wanted = [part.strip() for part in results[-1].group(1).split(",") if part.strip()]
     outputs = [TensorSpec(n, *_tensor_type(types.get(n, ""))) for n in wanted]
     return (

@@ -9,7 +9,7 @@ from typing import Any
 
 from gui.coreml import proto
 from gui.coreml.model import FileFormat, TensorSpec
-from gui.coreml.survey import Description, Survey
+from gui.coreml.survey import Description, Survey, check_count
 from gui.request import ErrorKind, SfumatoError
 
 # Model.proto, ArrayFeatureType.ArrayDataType
@@ -48,6 +48,7 @@ def describe_spec(spec: Any, path: Path) -> Description:
     programs = list(_programs(spec, path.name))
     survey = Survey()
     description, function, functions = _interface(spec)
+    check_count(max(len(description.input), len(description.output)))
     types: dict[str, tuple[int | None, ...]] = {}
     for program in programs:
         for name, body in program.functions.items():

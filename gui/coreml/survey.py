@@ -25,6 +25,9 @@ V2_SLICE = 512
 MAX_RANK = 16
 """Most dimensions of a tensor; Core ML's have five."""
 
+MAX_TENSORS = 1000
+"""Most inputs or outputs of a network; a UNet for ControlNets has sixteen."""
+
 _BITS = {
     "fp16": 16, "bf16": 16, "fp32": 32, "fp64": 64, "bool": 8, "string": 8,
     "int8": 8, "uint8": 8, "int16": 16, "uint16": 16, "int32": 32, "uint32": 32,
@@ -48,6 +51,12 @@ class Description:
     function: str = ""
     functions: tuple[str, ...] = ()
     metadata: dict[str, str] = field(default_factory=dict)
+
+
+def check_count(tensors: int) -> None:
+    """Raises ValueError for more inputs or outputs than any network has."""
+    if tensors > MAX_TENSORS:
+        raise ValueError(f"{tensors} inputs or outputs")
 
 
 class Survey:

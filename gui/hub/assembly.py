@@ -52,7 +52,7 @@ class Place:
     probe: Probe | None
     archive: RemoteFile | None = None
     beside: tuple[Bundle, ...] = ()
-    """All bundles of the same list of files."""
+    """All bundles of the same folder."""
 
     @property
     def id(self) -> str:
@@ -194,7 +194,7 @@ def _whole_beside(
     if part is None or len(part.bundles) < 2 or part.kind in components:
         return None
     for bundle in place.beside:
-        if bundle.parent != part.bundles[0].parent or bundle.format is not part.bundles[0].format:
+        if bundle.format is not part.bundles[0].format:
             continue
         its, known = role(bundle), reader.known(bundle)
         alike = abs(bundle.weight_bytes - part.weight_bytes) < _SAME_WEIGHTS * part.weight_bytes

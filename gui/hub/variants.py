@@ -113,9 +113,11 @@ class _Finder:
         self._identify(inventory, self.small)
         places = []
         broken = []
+        folders = _by_folder(inventory)
         for draft in find_drafts(inventory, self.role):
             if draft.parts:
-                places.append(Place(draft, self.small, beside=inventory.bundles))
+                beside = folders.get(draft.folder, ())
+                places.append(Place(draft, self.small, beside=beside))
             else:
                 broken.append(draft)
         for draft in broken[:_MAX_BROKEN]:
@@ -152,7 +154,8 @@ class _Finder:
             self._identify(inner, result)
             draft = _archive_draft(inner, [d for d in find_drafts(inner, self.role) if d.parts])
             if draft is not None:
-                places.append(Place(draft, result, archive, inner.bundles))
+                beside = _by_folder(inner).get(draft.folder, ())
+                places.append(Place(draft, result, archive, beside))
             else:
                 name = PurePosixPath(archive.path).name
                 self.notes.append(f"{name} holds no model that Sfumato knows.")
@@ -215,6 +218,13 @@ class _Finder:
         if any(f.path.lower().endswith(_TORCH) for f in self.tree.files):
             return "This repository holds a model for PyTorch, which has to be converted first."
         return "This repository holds no Core ML model."
+
+
+def _by_folder(inventory: Inventory) -> dict[str, tuple[Bundle, ...]]:
+    found: dict[str, list[Bundle]] = {}
+    for bundle in inventory.bundles:
+        found.setdefault(bundle.parent, []).append(bundle)
+    return {folder: tuple(bundles) for folder, bundles in found.items()}
 
 
 def _archive_draft(inner: Inventory, drafts: list[Draft]) -> Draft | None:

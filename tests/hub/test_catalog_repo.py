@@ -327,9 +327,9 @@ def test_pictures_are_taken_from_the_hub_alone(link: str, shown: bool) -> None:
     ids=["picture", "spaces", "tag", "angle", "star", "link", "bracket", "fence"],
 )  # fmt: skip
 def test_no_card_keeps_the_reader_busy(text: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     read_card(text, "a/b", "main", "https://huggingface.co")
-    assert time.perf_counter() - start < 2  # quadratic patterns take minutes
+    assert time.process_time() - start < 10  # quadratic patterns take minutes
 
 
 def test_front_matter_can_neither_fail_nor_fill_the_memory() -> None:

@@ -1,12 +1,14 @@
 """Repositories made to hold the Hub's process up or to fill its memory: an answer all the same.
 
-Limits of time are far above what honest work takes on a slow machine, and far below what work takes
-that grows with the square of its input.
+Limits are of the processor's time, which does not pass while others work on a busy machine.  They
+are far above what honest work takes, and far below what work takes that grows with the square of
+its input.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import time
 from collections.abc import Callable
@@ -15,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from gui.coreml import compiled as programs
+from gui.coreml import proto
 from gui.coreml.compiled import describe_program
 from gui.hub.types import Level, Machine, RemoteFile, Variant
 from gui.hub.variants import MAX_VARIANTS, find_variants
@@ -22,16 +25,16 @@ from gui.hub.verdict import judge
 from gui.request import ErrorKind, SfumatoError
 from tests.hub.trees import compiled, package, tree
 
-PATIENCE = 60.0
+MAX_SECONDS = 30.0
 M2 = Machine("Darwin", "14.5", "Apple M2", True, 8, 4, 16 * 2**30, 200 * 10**9)
 
 _Files = tuple[RemoteFile, ...]
 
 
 def _in_time(work: Callable[[], object]) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     work()
-    assert time.perf_counter() - started < PATIENCE
+    assert time.process_time() - started < MAX_SECONDS
 
 
 # Many of something
@@ -97,10 +100,13 @@ TAIL = "\n} -> (x);\n}"
         HEAD + "state<" * 300_000 + " = const();" + TAIL,
         HEAD + "tensor<fp16,[ " * 150_000 + " = const();" + TAIL,
         "program(1.0)\n{ func main<ios16>(" + "a" * 2_000_000 + ") {\n x = const();\n} -> (x);\n}",
+        "program(1.0)\n{ func main<ios16>(" + "fp16 a, " * 500_000 + "fp16 a) {} -> (a);",
+        "program(1.0)\n{ func main<ios16>(fp16 a) {} -> (" + "a, " * 500_000 + "a);",
         HEAD + f"tensor<fp16, [{'9, ' * 500_000}9]> w = const(val = tensor<fp16, "
         f'[{"9, " * 500_000}9]>(BLOBFILE(path = string("@w"), offset = uint64(64))));' + TAIL,
     ],
-    ids=["functions", "results", "blob", "word", "states", "tensors", "parameter", "sizes"],
+    ids=["functions", "results", "blob", "word", "states", "tensors", "parameter", "inputs",
+         "outputs", "sizes"],
 )  # fmt: skip
 def test_no_program_keeps_the_reader_busy(text: str) -> None:
     def read() -> None:
@@ -168,6 +174,20 @@ REST = "tensor<fp16, [2]> timestep, tensor<fp16, [2, 768, 1, 77]> encoder_hidden
 def test_the_program_that_the_next_ones_spoil_is_a_good_one() -> None:
     variant = _judged(_unet(f"{SAMPLE}, {REST}"))
     assert (variant.problems, variant.image_width) == ((), 512)
+
+
+@pytest.mark.parametrize("where", ["input", "output"])
+def test_a_million_inputs_make_no_sense(where: str) -> None:
+    spec = proto.module("Model_pb2").Model(specificationVersion=7)
+    spec.mlProgram.functions["main"].opset = "CoreML5"
+    for _ in range(100_000):
+        getattr(spec.description, where).add().name = "x"
+    data = spec.SerializeToString()
+    unet = package("p/m_unet.mlpackage", 1_719_000_000)
+    (description,) = [f for f in unet if f.path.endswith("model.mlmodel")]
+    files = [dataclasses.replace(f, size=len(data)) if f is description else f for f in unet]
+    (variant,) = find_variants(tree(tuple(files)), _Contents({description.path: data}))[0]
+    assert variant.problems == ("The description in m_unet.mlpackage makes no sense.",)
 
 
 def test_sizes_beyond_all_measure_are_a_sentence() -> None:

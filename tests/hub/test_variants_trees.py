@@ -410,7 +410,7 @@ def test_ids_and_titles_never_repeat() -> None:
 def test_very_many_models_in_one_folder_are_sorted_in_time() -> None:
     """A hostile list: work that grew with its square would hold the whole process for minutes."""
     many = tree(*(package(f"m{n}_unet.mlpackage", 10**9) for n in range(15_000)))
-    started = time.perf_counter()
+    started = time.process_time()
     variants, notes = find_variants(many)
-    assert time.perf_counter() - started < 15
+    assert time.process_time() - started < 15
     assert len(variants) == 200 and any("first 200 of 15000" in n for n in notes)
