@@ -14,7 +14,7 @@ from gui.convert import checkpoint as base
 from gui.convert import unsupported
 from gui.convert.checkpoint import Checkpoint
 from gui.convert.safetensors_header import pickle_refusal, read_header
-from gui.convert.weights import TITLES, Part, Stored, stored
+from gui.convert.weights import TITLES, Part, Stored, compressed, stored
 from gui.coreml.model import Family
 from gui.paths import resource
 from gui.request import ErrorKind, SfumatoError
@@ -33,7 +33,8 @@ _PARTS = {
 
 _DOWN = ("DownBlock2D", "CrossAttnDownBlock2D")
 _UP = ("UpBlock2D", "CrossAttnUpBlock2D")
-_MIDDLE = ("UNetMidBlock2DCrossAttn", None)
+_MIDDLE = ("UNetMidBlock2DCrossAttn", "UNetMidBlock2D", None)
+"""The last two are those of distilled networks (SSD-1B, small-sd)."""
 _PLAIN = {
     "class_embed_type": None,
     "encoder_hid_dim": None,
@@ -60,13 +61,13 @@ def read_folder(folder: Path) -> Checkpoint:
     class_name = str(index.get("_class_name", ""))
     if family := unsupported.family_of_class(class_name):
         raise unsupported.unsupported(family, f"{folder}: {class_name}")
-    parts = _parts(folder, index, class_name)
+    notes: list[str] = []
+    parts = _parts(folder, index, class_name, notes)
     unet = parts["unet"].config
     _check_unet(unet, folder)
     context, family = _family(unet, parts, index)
     base.check_parts(parts, family, folder.name, context)
     _check_vae(parts["vae"].config, folder)
-    notes: list[str] = []
     scheduler = _scheduler(folder, family, unet, notes)
     prediction = str(scheduler["prediction_type"])
     _check_vocabulary(folder, parts)
@@ -146,7 +147,9 @@ def _index(folder: Path) -> dict[str, Any]:
 # --- networks -----------------------------------------------------------------------------------
 
 
-def _parts(folder: Path, index: Mapping[str, Any], class_name: str) -> dict[str, Part]:
+def _parts(
+    folder: Path, index: Mapping[str, Any], class_name: str, notes: list[str]
+) -> dict[str, Part]:
     for name in ("transformer", "prior", "decoder", "unet"):
         entry = index.get(name)
         class_of = str(entry[1]) if isinstance(entry, list) and len(entry) == 2 else ""
@@ -164,6 +167,12 @@ def _parts(folder: Path, index: Mapping[str, Any], class_name: str) -> dict[str,
             raise unsupported.unsupported(
                 f"a model whose {TITLES[name]} is of the kind “{entry[1]}”", str(folder)
             )
+        if name == "safety_checker" and not _has_weights(folder / name):
+            notes.append(
+                "The safety checker is left out: its weights are missing, or a pickle, which "
+                "could run hidden programs."
+            )
+            continue
         parts[name] = read_part(name, str(entry[1]), folder / name)
     if "unet" not in parts:
         raise SfumatoError(
@@ -172,6 +181,11 @@ def _parts(folder: Path, index: Mapping[str, Any], class_name: str) -> dict[str,
             str(folder),
         )
     return parts
+
+
+def _has_weights(folder: Path) -> bool:
+    """Whether a part that pictures can be made without is there."""
+    return (folder / "config.json").is_file() and any(folder.glob("*.safetensors"))
 
 
 def read_part(name: str, network: str, folder: Path) -> Part:
@@ -185,6 +199,8 @@ def read_part(name: str, network: str, folder: Path) -> Part:
         _check_sane(config.get("text_config") or {}, folder)
         _check_sane(config.get("vision_config") or {}, folder)
     _check_sane(config, folder)
+    if config.get("quantization_config"):
+        raise compressed(f"The {TITLES[name]}", f"{folder}: {config['quantization_config']}")
     tensors: dict[str, Stored] = {}
     for file in _weight_files(folder):
         tensors |= stored(read_header(file))

@@ -70,7 +70,10 @@ class UNetShape:
 
 
 class Names:
-    """A one-to-one map between beginnings of dotted names; the longest that fits counts."""
+    """A map between beginnings of dotted names; the longest that fits counts.
+
+    Of several names that stand for the same, the way back gives the last.
+    """
 
     def __init__(self, prefixes: Mapping[str, str]) -> None:
         self._forth = dict(prefixes)
@@ -317,7 +320,9 @@ def vae_names(levels: int, layers: int) -> Names:
         for n in (1, 2):
             prefixes |= _vae_resnet(f"{half}.mid.block_{n}", f"{half}.mid_block.resnets.{n - 1}")
         for old, new in _VAE_ATTENTION.items():
-            prefixes[f"{half}.mid.attn_1.{old}"] = f"{half}.mid_block.attentions.0.{new}"
+            place = f"{half}.mid_block.attentions.0.{new}"
+            prefixes[f"{half}.mid.attn_1.{new}"] = place  # so written by some trainers
+            prefixes[f"{half}.mid.attn_1.{old}"] = place
     for level in range(levels):
         down, up = f"encoder.down_blocks.{level}", f"decoder.up_blocks.{levels - 1 - level}"
         for n in range(layers):

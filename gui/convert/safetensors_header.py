@@ -42,6 +42,8 @@ DTYPE_BYTES = {
 }
 FLOATS = frozenset({"F16", "BF16", "F32", "F64", "F8_E4M3", "F8_E5M2"})
 """Types that weights may have."""
+_FLOAT_CODES = {"F16": "e", "BF16": "f", "F32": "f", "F64": "d"}
+_MANY = 100_000
 
 _HOW_TO_SAVE = (
     "Look for a “.safetensors” version of the model, or save it as one with the program it came "
@@ -81,6 +83,19 @@ class Header:
         with self.path.open("rb") as file:
             file.seek(tensor.start)
             return struct.unpack(formats[tensor.dtype], file.read(tensor.end - tensor.start))[0]
+
+    def numbers(self, name: str) -> tuple[float, ...]:
+        """The values of a small tensor of floats; none if there is no such thing."""
+        tensor = self.tensors.get(name)
+        code = _FLOAT_CODES.get(tensor.dtype) if tensor else None
+        if tensor is None or code is None or tensor.count > _MANY:
+            return ()
+        with self.path.open("rb") as file:
+            file.seek(tensor.start)
+            data = file.read(tensor.end - tensor.start)
+        if tensor.dtype == "BF16":  # the upper half of a float32
+            data = b"".join(b"\0\0" + data[n : n + 2] for n in range(0, len(data), 2))
+        return struct.unpack(f"<{tensor.count}{code}", data)
 
 
 def read_header(path: Path) -> Header:

@@ -6,7 +6,11 @@ is downloaded.  Standard library only.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+import re
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +36,8 @@ _OPEN_CLIP_PREFIXES = {
     "conditioner.embedders.1.model.": "text_encoder_2",
     "conditioner.embedders.0.model.": "text_encoder_2",
 }
-"""OpenCLIP, by its own names."""
+"""OpenCLIP, by its own names.  The last is the refiner's, or Stable Diffusion 2's in a file of the
+code that came after its own (sd_turbo)."""
 
 SD2_WIDTH, SD2_LAYERS = 1024, 23
 """Stable Diffusion 2 reads the states before the last of OpenCLIP's 24 layers; diffusers, and the
@@ -40,6 +45,15 @@ files it writes, leave that layer out."""
 
 SD2_BASE_STEP = 875000
 """`global_step` in Stable Diffusion 2.0's 512-pixel checkpoint, which predicts epsilon."""
+
+SD2_VELOCITY_SIGN = "model.diffusion_model.output_blocks.11.1.transformer_blocks.0.norm1.bias"
+SD2_VELOCITY_SPREAD = 0.09
+"""Standard deviation of that tensor above which Stable Diffusion 2 predicts velocity.  Learnt from
+the published models and long in use in ComfyUI; nothing else in the weights tells the two apart."""
+
+_CONFIG = "unet_config"
+_LONGEST_CONFIG = 100_000
+_PARAMETERIZATION = re.compile(r"^\s*parameterization\s*:\s*[\"']?(\w+)", re.MULTILINE)
 
 
 def read_single_file(path: Path) -> Checkpoint:
@@ -132,6 +146,7 @@ def _text_encoders(every: Mapping[str, Stored], family: Family, path: Path) -> d
                 parts[name] = _clip(name, tensors, path)
         for prefix, name in _OPEN_CLIP_PREFIXES.items():
             if tensors := _under(every, prefix):
+                name = "text_encoder" if family is Family.SD2 else name
                 parts[name] = _open_clip(name, tensors, family, path)
     except (KeyError, IndexError, ValueError) as error:
         raise SfumatoError(
@@ -174,11 +189,10 @@ def _open_clip(name: str, tensors: Mapping[str, Stored], family: Family, path: P
             found |= _split(place, int(match[1]), match[2])
     if name == "text_encoder":
         return Part(name, "CLIPTextModel", config, found, str(path))
-    projection = tensors["text_projection"]
-    config["projection_dim"] = projection.shape[1]
-    place = Stored(
-        projection.file, projection.key, projection.dtype, projection.stored_shape, transpose=True
-    )
+    place = tensors.get("text_projection.weight")  # as diffusers' script for single files writes it
+    if place is None:
+        place = replace(tensors["text_projection"], transpose=True)
+    config["projection_dim"] = place.shape[0]
     found["text_projection.weight"] = place
     return Part(name, "CLIPTextModelWithProjection", config, found, str(path))
 
@@ -187,12 +201,8 @@ def _split(place: Stored, layer: int, leaf: str) -> dict[str, Stored]:
     """OpenCLIP's fused rows as query, key and value."""
     third = place.stored_shape[0] // 3
     return {
-        f"encoder.layers.{layer}.self_attn.{what}_proj.{leaf}": Stored(
-            place.file,
-            place.key,
-            place.dtype,
-            place.stored_shape,
-            rows=(n * third, (n + 1) * third),
+        f"encoder.layers.{layer}.self_attn.{what}_proj.{leaf}": replace(
+            place, rows=(n * third, (n + 1) * third)
         )
         for n, what in enumerate("qkv")
     }
@@ -244,7 +254,12 @@ def _prediction_type(header: Header, family: Family, notes: list[str]) -> str:
     """As the file states, or by the family's rule; a guess is noted."""
     if "v_pred" in header.tensors:
         return "v_prediction"
-    stated = header.metadata.get("modelspec.prediction_type", "").lower()
+    metadata = header.metadata
+    stated = (
+        metadata.get("modelspec.prediction_type")
+        or metadata.get("modelspec.predict_key")  # ComfyUI's
+        or _stated_beside(header.path)
+    ).lower()
     if stated in ("v", "v_prediction", "v-prediction"):
         return "v_prediction"
     if stated in ("epsilon", "eps"):
@@ -253,7 +268,12 @@ def _prediction_type(header: Header, family: Family, notes: list[str]) -> str:
         return "epsilon"
     if header.scalar("global_step") == SD2_BASE_STEP:
         return "epsilon"
-    words = f"{header.path.stem} {header.metadata.get('modelspec.title', '')}".lower()
+    if spread := _spread(header.numbers(SD2_VELOCITY_SIGN)):
+        velocity = spread > SD2_VELOCITY_SPREAD
+        what = "velocity (v-prediction)" if velocity else "the noise (epsilon)"
+        notes.append(f"The file does not say what it predicts; by its weights, {what} is assumed.")
+        return "v_prediction" if velocity else "epsilon"
+    words = f"{header.path.stem} {metadata.get('modelspec.title', '')}".lower()
     if any(word in words for word in ("base", "512", "turbo")):
         notes.append(
             "The file does not say what it predicts; by its name, the noise (epsilon) is assumed."
@@ -264,6 +284,27 @@ def _prediction_type(header: Header, family: Family, notes: list[str]) -> str:
         "(v-prediction) at 768 pixels is assumed."
     )
     return "v_prediction"
+
+
+def _stated_beside(path: Path) -> str:
+    """What the original code's configuration says, where one lies beside the checkpoint.
+
+    Other programs need it there, by the same name, for every checkpoint that predicts velocity.
+    """
+    place = path.with_suffix(".yaml")
+    if not place.is_file():
+        return ""
+    with place.open(encoding="utf-8", errors="replace") as file:
+        text = file.read(_LONGEST_CONFIG)
+    if _CONFIG not in text:
+        return ""  # of something else
+    match = _PARAMETERIZATION.search(text)
+    return match[1] if match else "eps"  # the code's default
+
+
+def _spread(values: Sequence[float]) -> float:
+    """Standard deviation; 0 where there is none."""
+    return statistics.pstdev(values) if values and all(map(math.isfinite, values)) else 0.0
 
 
 def _stated_size(header: Header) -> ImageSize | None:

@@ -42,6 +42,7 @@ _MARKERS: tuple[tuple[str, str], ...] = (
     ("txt_in.text_norm", "Qwen-Image"),
     ("transformer_blocks.0.attn.add_q_proj", "Stable Diffusion 3"),
     ("edm_mean", "Playground 2.5"),
+    ("edm_vpred.sigma_max", "CosXL"),
 )
 """Part of a tensor's name, and the family it betrays; the first that fits counts."""
 

@@ -49,6 +49,13 @@ NETWORKS = frozenset(_NETWORKS)
 _OPTIONAL = re.compile(r"(^|\.)(position_ids|logit_scale)$")
 """Tensors that files may hold although networks count them out themselves, or do not need them."""
 
+_COMPRESSED = re.compile(
+    r"\.(absmax|quant_map|SCB|scale_weight|weight_scale|weight\._data|comfy_quant)$"
+    r"|\.quant_state\.|(^|\.)scaled_fp8$"
+)
+"""Tensors that stand beside compressed weights: of bitsandbytes, quanto and ComfyUI.  Without them
+the weights are other numbers."""
+
 _OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
 """Names that attention layers had in diffusers before version 0.18, still found in files."""
 
@@ -100,11 +107,27 @@ class Part:
 
 
 def stored(header: Header) -> dict[str, Stored]:
-    """Every tensor of a file, by its own name."""
+    """Every tensor of a file, by its own name.
+
+    Raises:
+        SfumatoError: UNSUPPORTED where the weights are compressed.
+    """
+    if mark := next((name for name in header.tensors if _COMPRESSED.search(name)), ""):
+        raise compressed(f"“{header.path.name}”", f"{header.path}: {mark}")
     return {
         name: Stored(header.path, name, tensor.dtype, tensor.shape)
         for name, tensor in header.tensors.items()
     }
+
+
+def compressed(what: str, detail: str) -> SfumatoError:
+    """The refusal of weights that are compressed already."""
+    return SfumatoError(
+        ErrorKind.UNSUPPORTED,
+        f"{what} is stored in compressed numbers, which cannot be converted; choose a version of "
+        "the model in float16 or float32.",
+        detail,
+    )
 
 
 def canonical(name: str) -> str:
@@ -235,27 +258,27 @@ def _matched(part: Part, state: Mapping[str, Any]) -> dict[str, Stored]:
             if _OPTIONAL.search(name):
                 continue
             raise _bad(part, "lacks some of its weights", f"{name} is missing")
+        if place.dtype not in FLOATS:
+            raise compressed(f"The {part.title}", f"{part.where}: {name}: {place.dtype}")
         if _stripped(place.shape) != _stripped(tuple(wanted.shape)):
             detail = f"{name}: {list(place.shape)}, not {list(wanted.shape)}"
             raise _bad(part, "has weights of the wrong shape", detail)
-        if place.dtype not in FLOATS:
-            raise SfumatoError(
-                ErrorKind.UNSUPPORTED,
-                f"The {part.title} is stored in compressed numbers, which cannot be converted; "
-                "choose a version of the model in float16 or float32.",
-                f"{part.where}: {name}: {place.dtype}",
-            )
         found[name] = place
     _refuse_left_over(part, state)
     return found
 
 
 def _refuse_left_over(part: Part, state: Mapping[str, Any]) -> None:
-    """More blocks in the file than in the configuration: the two do not belong together."""
+    """More blocks in the file than in the configuration: the two do not belong together.
+
+    A ControlNet may have nothing more at all: there are kinds that differ by a layer.
+    """
     if part.name not in ("unet", "controlnet", "vae"):
         return
     known = {canonical(name) for name in state}
-    more = [n for n in part.tensors if canonical(n) not in known and "_blocks." in n]
+    more = [n for n in part.tensors if canonical(n) not in known]
+    if part.name != "controlnet":
+        more = [n for n in more if "_blocks." in n]
     if more:
         raise _bad(part, "has more weights than its configuration says", ", ".join(more[:3]))
 

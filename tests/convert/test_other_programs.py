@@ -1,0 +1,269 @@
+"""Checkpoints as other programs write them: read alike, or refused by their name."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from gui.convert.components import contract_unet
+from gui.convert.source import look, open_source
+from gui.coreml.model import Attention, ComponentKind, Family
+from gui.request import ErrorKind, SfumatoError
+from tests.convert.conftest import edit_json, refusal
+from tests.support.original_names import Tensors
+from tests.support.tiny_checkpoints import pipeline, save_single
+from tests.support.tiny_networks import _library
+
+K = ComponentKind
+Make = Callable[[str], Path]
+UNET = "model.diffusion_model."
+TEXT_2 = "conditioner.embedders.1.model."
+
+
+def assert_same(network: Any, wanted: Any) -> None:
+    got, want = network.state_dict(), wanted.state_dict()
+    assert got.keys() == want.keys()
+    assert all(torch.equal(got[name], value) for name, value in want.items())
+
+
+def refused(path: Path) -> SfumatoError:
+    with pytest.raises(SfumatoError) as error:
+        open_source(path).check()
+    refusal(error)
+    return error.value
+
+
+# --- names ----------------------------------------------------------------------------------------
+
+
+def test_stable_diffusion_2_in_the_layout_of_xl(tmp_path: Path) -> None:
+    """SD-Turbo's own file."""
+
+    def edit(tensors: Tensors) -> Tensors:
+        old, new = "cond_stage_model.model.", "conditioner.embedders.0.model."
+        assert any(name.startswith(old) for name in tensors)
+        return {name.replace(old, new): value for name, value in tensors.items()}
+
+    source = open_source(save_single("sd2", tmp_path / "sd_turbo.safetensors", edit=edit))
+    source.check()
+    assert source.info.family is Family.SD2
+    assert source.info.prediction_type == "epsilon"
+    assert source.pad_token_ids == (0,)
+    assert_same(source.component(K.TEXT_ENCODER), pipeline("sd2").text_encoder)
+
+
+@pytest.mark.parametrize("kind", ["sdxl", "sdxl-refiner"])
+def test_the_texts_projection_as_a_linear_layer(kind: str, tmp_path: Path) -> None:
+    """diffusers' own script for single files keeps that weight's name and leaves it unturned."""
+
+    def edit(tensors: Tensors) -> Tensors:
+        (old,) = (name for name in tensors if name.endswith("text_projection"))
+        return {**{k: v for k, v in tensors.items() if k != old}, f"{old}.weight": tensors[old].T}
+
+    source = open_source(save_single(kind, tmp_path / "a.safetensors", edit=edit))
+    source.check()
+    assert_same(source.component(K.TEXT_ENCODER_2), pipeline(kind).text_encoder_2)
+
+
+def test_attention_of_the_vae_by_its_later_names(tmp_path: Path) -> None:
+    """As EveryDream's trainer writes it."""
+    new = {"q": "to_q", "k": "to_k", "v": "to_v", "proj_out": "to_out.0"}
+
+    def edit(tensors: Tensors) -> Tensors:
+        found = {}
+        for name, value in tensors.items():
+            stem, mark, leaf = name.partition(".mid.attn_1.")
+            layer, _, kind = leaf.partition(".")
+            if mark and layer in new:
+                name = f"{stem}{mark}{new[layer]}.{kind}"
+                value = value.flatten(1) if kind == "weight" else value
+            found[name] = value
+        assert sum("attn_1.to_out.0." in name for name in found) == 4
+        return found
+
+    source = open_source(save_single("sd1", tmp_path / "a.safetensors", edit=edit))
+    source.check()
+    assert_same(source.component(K.VAE_ENCODER), pipeline("sd1").vae)
+
+
+def test_cosxl_is_named(tmp_path: Path) -> None:
+    """Of XL's shape to the last weight, but sampled in another way."""
+    limits = {f"edm_vpred.sigma_{end}": torch.tensor(1.0) for end in ("max", "min")}
+    path = save_single("sdxl", tmp_path / "a.safetensors", edit=lambda found: {**found, **limits})
+    error = refused(path)
+    assert error.kind is ErrorKind.UNSUPPORTED
+    assert "CosXL" in error.message
+
+
+# --- what it predicts -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["sd1", "sdxl"])
+@pytest.mark.parametrize(("stated", "expected"), [("v", "v_prediction"), ("epsilon", "epsilon")])
+def test_what_comfyui_states(kind: str, stated: str, expected: str, tmp_path: Path) -> None:
+    metadata = {"modelspec.predict_key": stated}
+    info = look(save_single(kind, tmp_path / "a.safetensors", metadata=metadata))
+    assert info.prediction_type == expected
+    assert not info.notes
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+@pytest.mark.parametrize(
+    ("values", "expected", "how"),
+    [
+        ([-0.12, 0.12], "v_prediction", "by its weights"),
+        ([-0.06, 0.06], "epsilon", "by its weights"),
+        ([0.5, 0.5], "v_prediction", "as for most"),  # tells nothing
+        ([-0.06, float("nan")], "v_prediction", "as for most"),
+    ],
+)
+def test_stable_diffusion_2_by_its_weights(
+    values: list[float], expected: str, how: str, dtype: torch.dtype, tmp_path: Path
+) -> None:
+    """In the published files of Stable Diffusion 2 this layer is wide for velocity only."""
+    sign = {
+        f"{UNET}output_blocks.11.1.transformer_blocks.0.norm1.bias": torch.tensor(values * 160),
+    }
+    path = tmp_path / "a.safetensors"
+    save_single("sd2", path, dtype=dtype, edit=lambda tensors: {**tensors, **sign})
+    info = look(path)
+    assert info.prediction_type == expected
+    assert info.size.width == (768 if expected == "v_prediction" else 512)
+    (note,) = info.notes
+    assert how in note
+    assert "assumed" in note
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "expected"),
+    [
+        ("sd1", "model:\n  params:\n    parameterization: 'v'\n    unet_config:\n", "v_prediction"),
+        ("sd2", 'model:\n  params:\n    parameterization: "v"\n    unet_config:\n', "v_prediction"),
+        ("sd2", "model:\n  params:\n    unet_config:\n      target: x\n", "epsilon"),
+    ],
+)
+def test_the_configuration_that_other_programs_need_beside_the_file(
+    kind: str, text: str, expected: str, tmp_path: Path
+) -> None:
+    path = save_single(kind, tmp_path / "a.safetensors")
+    (tmp_path / "a.yaml").write_text(text)
+    info = look(path)
+    assert info.prediction_type == expected
+    assert not info.notes
+    (tmp_path / "a.yaml").write_text("title: parameterization: v\n")  # of something else
+    assert look(path).notes or kind == "sd1"
+    assert look(path).prediction_type == ("epsilon" if kind == "sd1" else "v_prediction")
+
+
+# --- compressed weights ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [
+        f"{UNET}scaled_fp8",
+        f"{UNET}middle_block.1.proj_in.scale_weight",
+        f"{TEXT_2}transformer.resblocks.0.mlp.c_fc.weight_scale",
+        f"{TEXT_2}transformer.resblocks.0.mlp.c_fc.comfy_quant",
+        f"{UNET}middle_block.1.proj_in.weight.absmax",
+        f"{UNET}middle_block.1.proj_in.weight.quant_state.bitsandbytes__nf4",
+        f"{UNET}middle_block.1.proj_in.SCB",
+    ],
+)
+def test_weights_that_are_to_be_scaled_are_refused(mark: str, tmp_path: Path) -> None:
+    """Taken as they are, they would be other numbers."""
+    path = tmp_path / "a.safetensors"
+    save_single("sdxl", path, edit=lambda tensors: {**tensors, mark: torch.ones(1)})
+    error = refused(path)
+    assert error.kind is ErrorKind.UNSUPPORTED
+    assert "compressed numbers" in error.message
+
+
+@pytest.mark.parametrize("stated", [True, False])
+def test_a_folder_of_compressed_weights_is_not_called_damaged(
+    stated: bool, copied: Callable[[str], Path]
+) -> None:
+    folder = copied("sd1")
+    file = folder / "unet" / "diffusion_pytorch_model.safetensors"
+    tensors = load_file(file)
+    name = "mid_block.attentions.0.transformer_blocks.0.attn1.to_q.weight"
+    tensors[name] = torch.zeros(tensors[name].numel() // 2, 1, dtype=torch.uint8)
+    save_file(tensors, file)
+    if stated:
+        edit_json(folder / "unet" / "config.json", quantization_config={"load_in_4bit": True})
+    error = refused(folder)
+    assert error.kind is ErrorKind.UNSUPPORTED
+    assert "The UNet is stored in compressed numbers" in error.message
+
+
+# --- folders --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("left", ["nothing", "configuration", "pickle"])
+def test_a_safety_checker_that_cannot_be_read_is_left_out(
+    left: str, copied: Callable[[str], Path]
+) -> None:
+    """Many repositories name one without having it, or have it as a pickle only."""
+    folder = copied("sd1-safety")
+    checker = folder / "safety_checker"
+    if left == "nothing":
+        shutil.rmtree(checker)
+    else:
+        (checker / "model.safetensors").unlink()
+    if left == "pickle":
+        (checker / "pytorch_model.bin").write_bytes(b"PK\x03\x04")
+    source = open_source(folder)
+    source.check()
+    assert K.SAFETY_CHECKER not in source.info.components
+    (note,) = source.info.notes
+    assert "safety checker is left out" in note
+
+
+def test_a_damaged_safety_checker_is_refused(copied: Callable[[str], Path]) -> None:
+    folder = copied("sd1-safety")
+    file = folder / "safety_checker" / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-1])
+    assert "cut short" in refused(folder).message
+
+
+def test_a_distilled_xl_without_attention_in_the_middle(copied: Callable[[str], Path]) -> None:
+    """SSD-1B's structure: levels of uneven depth, other depths on the way up, a bare middle."""
+    folder = copied("sdxl")
+    config = json.loads((folder / "unet" / "config.json").read_text())
+    torch.manual_seed(5)
+    unet = _library("diffusers").UNet2DConditionModel.from_config(
+        {
+            **config,
+            "layers_per_block": 2,
+            "mid_block_type": "UNetMidBlock2D",
+            "transformer_layers_per_block": [1, [2, 1]],
+            "reverse_transformer_layers_per_block": [[2, 1, 3], 1],
+        }
+    )
+    shutil.rmtree(folder / "unet")
+    unet.eval().save_pretrained(folder / "unet")
+    source = open_source(folder)
+    source.check()
+    network: Any = source.component(K.UNET)
+    assert_same(network, unet)
+    contract = contract_unet(K.UNET, network, Attention.SPLIT_EINSUM, (8, 8), 1)
+    given = {name: torch.from_numpy(array) for name, array in contract.checks[0].items()}
+    added = {name: given[name] for name in ("time_ids", "text_embeds")}
+    with torch.no_grad():
+        want = unet(
+            given["sample"],
+            given["timestep"],
+            given["encoder_hidden_states"][:, :, 0].transpose(1, 2),
+            added_cond_kwargs=added,
+            return_dict=False,
+        )[0]
+        have = contract.wrap()(*given.values())
+    assert want.std() > 0.1
+    assert (have - want).abs().max() < 1e-4 * want.abs().max()
