@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 _TIME_WIDTH = 256
 """Sinusoidal width of each of XL's six numbers of added conditioning."""
 
+_UNION = ("task_embedding", "control_type_embedding", "control_add_embedding.")
+"""Beginnings of names that only ControlNets for several kinds of pictures have."""
+
 _SHARED = {
     "block_out_channels": None,
     "layers_per_block": 2,
@@ -158,22 +161,28 @@ def _from_folder(folder: Path) -> Part:
 def _from_file(path: Path) -> Part:
     tensors = stored(read_header(path))
     tensors = {name.removeprefix("control_model."): t for name, t in tensors.items()}
-    if "controlnet_cond_embedding.conv_in.weight" in tensors:
-        return _diffusers_file(tensors, path)
-    if "input_hint_block.0.weight" not in tensors:
-        if any("lora" in name for name in tensors):
-            what = "a Control-LoRA, which needs its model's weights and cannot be converted"
-        elif family := unsupported.family_of_names(tensors):
-            what = f"for {family}, which cannot be converted"
-        else:
-            what = "not a ControlNet"
+    if what := _other_kind(tensors):
         raise SfumatoError(
             ErrorKind.UNSUPPORTED, f"“{path.name}” is {what}; choose another.", str(path)
         )
+    if "controlnet_cond_embedding.conv_in.weight" in tensors:
+        return _diffusers_file(tensors, path)
     shape = original.unet_shape(tensors, path.name)
     names = original.unet_names(shape, control=True)
     config = _config(tensors, shape, path)
     return Part("controlnet", "ControlNetModel", config, renamed(tensors, names), str(path))
+
+
+def _other_kind(tensors: Mapping[str, Stored]) -> str:
+    """What a file is that is no ControlNet as diffusers' ControlNetModel; else empty."""
+    if any("lora" in name for name in tensors):
+        return "a Control-LoRA, which needs its model's weights and cannot be converted"
+    if any(name.startswith(_UNION) for name in tensors):
+        return "a ControlNet for many kinds of pictures (Union), which cannot be converted"
+    if family := unsupported.family_of_names(tensors):
+        return f"for {family}, which cannot be converted"
+    hints = ("controlnet_cond_embedding.conv_in.weight", "input_hint_block.0.weight")
+    return "" if any(name in tensors for name in hints) else "not a ControlNet"
 
 
 def _diffusers_file(tensors: Mapping[str, Stored], path: Path) -> Part:
