@@ -261,7 +261,7 @@ def test_a_hub_that_stays_ill_is_said_to_be(hub_server: Start) -> None:
     error = failure(lambda: Catalog(server.endpoint).search(SearchQuery()))
     assert error.kind is ErrorKind.NETWORK and "503" in error.message
     assert server.count("/api/models") == 3
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 60
 
 
 def test_too_many_requests(hub_server: Start) -> None:
@@ -285,7 +285,7 @@ def test_a_hub_that_never_answers_is_given_up(
         start = time.monotonic()
         error = failure(lambda: Catalog(endpoint, cache=tmp_path).search(SearchQuery()))
     assert error.kind is ErrorKind.NETWORK and "in time" in error.message
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 60
 
 
 def test_names_that_cannot_be_looked_up(tmp_path: Path) -> None:

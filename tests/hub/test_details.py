@@ -123,7 +123,7 @@ def test_a_controlnet_is_installed_as_one_variant_of_its_repository(
     assert chosen.id.endswith(".mlmodelc")
     with Downloads(endpoint=server.endpoint) as downloads:
         status = downloads.start(repo.id, found.revision, chosen, about=found)
-        folder = Path(downloads.wait(status.id, 60).folder)
+        folder = Path(downloads.wait(status.id, 200).folder)
     root = home / "data" / "Models"
     assert list(model_folders(root)) == [folder]
     assert [(m.repo, m.variant) for m in installed(root)] == [(repo.id, chosen.id)]

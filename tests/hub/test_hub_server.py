@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -102,3 +103,17 @@ def test_phantoms_cost_nothing(hub_server: Start) -> None:
     assert get_hf_file_metadata(url, token=False).size == 7_000_000_000
     answer = httpx2.get(url, headers={"Range": "bytes=6999999990-"}, follow_redirects=True)
     assert answer.content == bytes(10)
+
+
+def test_the_port_of_a_hub_that_is_gone_is_nobodys(hub_server: Start) -> None:
+    """Else another test's Hub could answer in its place."""
+    server = hub_server([Repo("a/b", {"w.txt": "x"})])
+    assert httpx2.get(f"{server.endpoint}/api/models").status_code == 200
+    server.close()
+    port = int(server.endpoint.rpartition(":")[2])
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do
+        with pytest.raises(OSError, match="in use"):
+            other.bind(("127.0.0.1", port))
+    with pytest.raises(httpx2.ConnectError):
+        httpx2.get(server.endpoint)

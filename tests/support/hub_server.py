@@ -20,10 +20,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import socket
 import struct
 import threading
 import time
+import weakref
 from collections.abc import Iterable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -101,9 +103,20 @@ class HubServer:
                 server.shutdown()
             server.server_close()
             server.hang_up()
+            if self._threads:
+                self._keep(server.server_port)
         for thread in self._threads:
             thread.join()
         self._threads.clear()
+
+    def _keep(self, port: int) -> None:
+        """Let no other server have the port while this object lives: a test that asks a Hub which
+        is gone must be refused, not answered by the Hub of another test."""
+        with contextlib.suppress(OSError), socket.socket() as keeper:
+            keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # of ended connections
+            keeper.bind(("127.0.0.1", port))
+            keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+            weakref.finalize(self, os.close, keeper.detach())
 
     # What tests set and read
 
