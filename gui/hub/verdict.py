@@ -90,16 +90,18 @@ def memory(variant: Variant, machine: Machine) -> int:
     """Expected peak, in bytes, while a picture is made; 0 where the files do not tell.
 
     The program itself, all networks' weights, and the largest tensors alive at once.  Weights lie
-    in memory as on disk, except that only the Neural Engine works on a palette's indices (the
-    others unpack them to 16 bits) and that the portable runtime computes in 32 bits.
+    in memory as on disk, except that only the Neural Engine works on a palette's indices, and that
+    from macOS 14 on (before, and elsewhere, they are unpacked to 16 bits: coremltools' guide to
+    optimization, "What's New"), and that the portable runtime computes in 32 bits.
     """
     if not variant.weight_bytes:
         return 0
     stored = guess.bits(variant.compression)
     run = 32.0 if machine.system != "Darwin" else 16.0
     certain = variant.attention is not Attention.UNKNOWN  # it may as well be the GPU's
-    if certain and unit(variant.attention, machine) is Unit.NEURAL_ENGINE and stored < 16.0:
-        run = stored
+    packed = not machine.macos or _version(machine.macos) >= (14,)
+    if certain and packed and unit(variant.attention, machine) is Unit.NEURAL_ENGINE:
+        run = min(stored, 16.0)
     unet = variant.unet_bytes * run / stored
     rest = (variant.weight_bytes - variant.unet_bytes) * (2 if machine.system != "Darwin" else 1)
     return int(PROGRAM_BYTES + unet + rest + activations(variant, machine))
