@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from html import escape
+
 from PySide6.QtCore import QEvent, QPoint, QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
     QColor,
@@ -45,13 +47,20 @@ SPIN_WIDTH = 62
 
 
 def label(text: str, name: str = "", *, wrap: bool = False) -> QLabel:
-    """A label; `name` is its role in the style sheet."""
+    """A label; `name` is its role in the style sheet.  Its text is only text: much of what is shown
+    comes from strangers' files."""
     made = QLabel(text)
+    made.setTextFormat(Qt.TextFormat.PlainText)
     made.setObjectName(name)
     made.setWordWrap(wrap)
     if wrap:
         made.setMinimumWidth(1)
     return made
+
+
+def plain_tip(text: str) -> str:
+    """A tool tip that shows a text as it is: Qt takes what looks like HTML for HTML."""
+    return f"<p>{escape(text)}</p>" if text else ""
 
 
 def mirrored(widget: QWidget, rect: QRect) -> QRect:
@@ -342,6 +351,7 @@ class ElidedLabel(QLabel):
     def __init__(self, text: str = "", name: str = "") -> None:
         super().__init__()
         self.setObjectName(name)
+        self.setTextFormat(Qt.TextFormat.PlainText)
         self._whole = text
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.set_text(text)
@@ -358,7 +368,7 @@ class ElidedLabel(QLabel):
         room = self.contentsRect().width()
         shown = self.fontMetrics().elidedText(self._whole, Qt.TextElideMode.ElideRight, room)
         self.setText(shown)
-        self.setToolTip(self._whole if shown != self._whole else "")
+        self.setToolTip(plain_tip(self._whole) if shown != self._whole else "")
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)

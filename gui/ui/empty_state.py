@@ -8,13 +8,22 @@ from PySide6.QtCore import QPointF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QRadialGradient
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
-from gui.ui.controls import FlowLayout, label
+from gui.ui.controls import FlowLayout, label, plain_tip
 
 if TYPE_CHECKING:
     from gui.state.models import ModelEntry
 
 MAX_EXAMPLES = 6
 TEXT_WIDTH = 460
+MAX_LETTERS = 60
+"""Longest example that a button shows whole; authors write prompts of hundreds."""
+
+
+def chip_text(example: str) -> str:
+    """An example on a button, where & alone would announce a shortcut."""
+    plain = " ".join(example.split())
+    shown = plain if len(plain) <= MAX_LETTERS else plain[: MAX_LETTERS - 1].rstrip() + "…"
+    return shown.replace("&", "&&")
 
 
 class Mark(QWidget):
@@ -88,9 +97,10 @@ class EmptyState(QWidget):
             if widget is not None:
                 widget.deleteLater()
         for example in examples:
-            chip = QPushButton(example)
+            chip = QPushButton(chip_text(example))
             chip.setObjectName("chip")
-            chip.setToolTip("Use this prompt")
+            chip.setAccessibleName(example)
+            chip.setToolTip(plain_tip(example) if len(example) > MAX_LETTERS else "Use this prompt")
             chip.setCursor(Qt.CursorShape.PointingHandCursor)
             chip.clicked.connect(lambda _=False, text=example: self.example_chosen.emit(text))
             self._flow.addWidget(chip)

@@ -32,7 +32,7 @@ from gui.state import describe
 from gui.state.hub_types import FileFormat, Level, Variant
 from gui.ui import hub_words
 from gui.ui.appearance import current_tones
-from gui.ui.controls import label
+from gui.ui.controls import label, plain_tip
 from gui.ui.hub_card import draw_line, text_width
 from gui.ui.icons import icon_pixmap
 from gui.ui.model_card import paint_ground, placing
@@ -89,7 +89,7 @@ class VariantModel(QAbstractListModel):
         if role == Qt.ItemDataRole.UserRole:
             return variant
         if role == Qt.ItemDataRole.ToolTipRole:
-            return variant.title
+            return plain_tip(variant.title)
         if role == Qt.ItemDataRole.AccessibleTextRole:
             parts = [
                 variant.title,

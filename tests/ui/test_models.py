@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QFileDialog
 
 from gui import paths
 from gui.coreml.model import Family
-from gui.coreml.sidecar import Sidecar
+from gui.coreml.sidecar import Card, Sidecar
 from gui.state.models import ModelEntry, installed_folders, marks_of
 from tests.support.pictures import picture
 from tests.ui.conftest import BROKEN, make_info
@@ -196,6 +196,24 @@ def test_details_escape_what_files_say(workspace, tmp_path, qtbot):
     qtbot.waitUntil(lambda: workspace.studio.model.usable)
     workspace.models_panel.details_section.set_open(True)
     assert "<b>bold" not in workspace.models_panel.details.text.text()
+
+
+def test_what_a_models_card_says_is_text(workspace):
+    card = Card("<b>bold</b> <img src='x.png'>", examples=("black & white", "a castle, " * 40))
+    note = Sidecar(Family.SD1, name="<i>Fine</i>", card=card)
+    entry = ModelEntry(Path("/m"), info=make_info(Path("/m")), sidecar=note)
+    workspace.canvas.set_model(entry)
+    empty = workspace.canvas.empty
+    for text in (empty.text, workspace.model_title, workspace.canvas.banner.statement):
+        assert text.textFormat() == Qt.TextFormat.PlainText
+    first, second = (empty._flow.itemAt(k).widget() for k in range(2))
+    assert first.text() == "black && white" and first.accessibleName() == "black & white"
+    assert len(second.text()) <= 60 and second.text().endswith("…")
+    said = []
+    empty.example_chosen.connect(said.append)
+    for chip in (first, second):
+        chip.click()
+    assert said == list(card.examples)
 
 
 def test_models_that_look_the_same_can_be_told_apart(home, workspace, qtbot):
