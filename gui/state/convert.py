@@ -213,6 +213,7 @@ class ConvertState(QObject):
 
     def look(self, path: str) -> None:
         """Find out what a source is; `looked` or `look_failed` follows."""
+        self.sources.let_go()
         if self.machine is None:
             self._look.ask("machine", 0)
         self._delay.stop()

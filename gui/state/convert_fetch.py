@@ -48,6 +48,11 @@ class SourceFetch(QObject):
             self.repo = repo
             self._downloads.start_source(repo)
 
+    def let_go(self) -> None:
+        """Watch the download no longer: something else is to be converted.  It goes on by itself,
+        and what it has fetched is there when it is asked for again."""
+        self.repo = ""
+
     def origin(self, folder: str) -> tuple[str, str]:
         """Repository and revision a folder was fetched from; empty texts: not by us."""
         return self._origins.get(folder, ("", ""))

@@ -78,9 +78,8 @@ class ComponentLine(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.dot = StateDot()
-        self.name = QLabel()
-        self.what = QLabel()
-        self.what.setObjectName("small")
+        self.name = label("")
+        self.what = label("", "small")
         self.warning = label("", "warning", wrap=True)
         row = QHBoxLayout()
         row.setSpacing(9)
@@ -324,7 +323,8 @@ class ConvertStrip(QFrame):
         self.setAccessibleName(f"{self.title.whole_text()}. {self.text.whole_text()}")
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
-        if event.button() == Qt.MouseButton.LeftButton:
+        inside = self.rect().contains(event.position().toPoint())
+        if event.button() == Qt.MouseButton.LeftButton and inside:
             self.opened.emit()
 
     def keyPressEvent(self, event) -> None:  # type: ignore[no-untyped-def]

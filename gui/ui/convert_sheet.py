@@ -8,6 +8,7 @@ from PySide6.QtWidgets import (
     QDialog,
     QFrame,
     QHBoxLayout,
+    QMessageBox,
     QPushButton,
     QScrollArea,
     QStackedWidget,
@@ -32,6 +33,7 @@ from gui.ui.controls import label
 from gui.ui.convert_options import ConvertOptions
 from gui.ui.convert_progress import ConvertProgress, unfinished_icon
 from gui.ui.convert_source import SourceField
+from gui.ui.questions import ask
 
 SIZE = (640, 590)
 """Fits the smallest main window."""
@@ -190,15 +192,15 @@ class ConvertSheet(QDialog):
         state.source_failed.connect(self._on_look_failed)
         self.source.path_chosen.connect(self._look)
         self.source.hub_chosen.connect(self._offer_download)
-        self.source.cleared.connect(lambda: self._set_source(None))
+        self.source.cleared.connect(self._on_cleared)
         self.options.changed.connect(self._on_options)
         self.notice.resumed.connect(lambda each: self._start(each.request))
-        self.notice.discarded.connect(state.discard)
+        self.notice.discarded.connect(self._ask_to_discard)
         self.close_button.clicked.connect(self.close)
         self.hide_button.clicked.connect(self.close)
         self.convert_button.clicked.connect(self._convert)
         self.pause_button.clicked.connect(state.pause)
-        self.stop_button.clicked.connect(state.cancel)
+        self.stop_button.clicked.connect(self._cancel)
         self.resume_button.clicked.connect(self._resume)
         self.discard_button.clicked.connect(self._discard)
         self.another_button.clicked.connect(state.forget)
@@ -229,6 +231,10 @@ class ConvertSheet(QDialog):
             self.options.set_source(info)
         self._show_buttons(self.state.status)
 
+    def _on_cleared(self) -> None:
+        self.state.sources.let_go()
+        self._set_source(None)
+
     def _on_look_failed(self, error: SfumatoError) -> None:
         self._set_source(None)
         self.source.say(error.message, "error")
@@ -236,6 +242,8 @@ class ConvertSheet(QDialog):
     def _offer_download(self, repo: str) -> None:
         """A name on the Hub: its checkpoint is fetched first, which the main button offers."""
         self._set_source(None)
+        if repo != self.state.sources.repo:
+            self.state.sources.let_go()
         if not self.state.can_fetch:
             self.source.say("Download the model first, then choose its folder here.", "warning")
             return
@@ -297,13 +305,36 @@ class ConvertSheet(QDialog):
         self.progress.set_log([])
         self.state.resume()
 
+    def _cancel(self) -> None:
+        """Cancel, after a question where finished parts would be lost."""
+        if not any(row.done for row in self.state.status.rows):
+            self.state.cancel()
+            return
+        text = "The finished parts will be deleted. Pausing keeps them."
+        box = ask(
+            self, f"Cancel the conversion of “{self.state.status.title}”?", text,
+            "Cancel Conversion", self.state.cancel,
+        )  # fmt: skip
+        box.button(QMessageBox.StandardButton.Cancel).setText("Go On")
+
     def _discard(self) -> None:
         """Throw away what a paused or failed conversion has made, and go back to choosing."""
         request = self.state.status.request
-        for each in list(self.state.unfinished):
-            if each.request == request:
-                self.state.discard(each)
-        self.state.forget()
+        each = next((one for one in self.state.unfinished if one.request == request), None)
+        if each is None:
+            self.state.forget()
+        else:
+            self._ask_to_discard(each)
+
+    def _ask_to_discard(self, each: Unfinished) -> None:
+        box = ask(
+            self,
+            f"Throw away what has been converted of “{each.title}”?",
+            "The finished parts will be deleted. The source stays as it is.",
+            "Throw Away",
+            lambda: self.state.discard(each),
+        )
+        box.button(QMessageBox.StandardButton.Cancel).setText("Keep")
 
     def _use(self) -> None:
         folder = self._made()

@@ -15,6 +15,7 @@ from gui.request import ErrorKind, SfumatoError
 from gui.state import convert as convert_module
 from gui.state.convert import Attention, Compression, ConvertPhase, ImageSize
 from gui.state.models import ModelEntry
+from tests.support.hub_window import answer_question
 
 MAC = Machine("Darwin", "15.2", "Apple M2 Pro", True, 12, 6, 16 * 2**30, 10**11)
 WAIT = 15000
@@ -213,10 +214,14 @@ def test_the_sheet_may_be_closed_meanwhile_and_the_window_goes_on_telling(
 
 
 def test_cancelling_goes_back_to_the_choices_and_leaves_nothing(sheet, qtbot, source):
-    ready(sheet, qtbot, source("sleep=0.6"))
+    ready(sheet, qtbot, source("hang_at=2"))
     click(sheet.convert_button)
     qtbot.waitUntil(lambda: len(sheet.progress.lines) == 2, timeout=WAIT)
     click(sheet.stop_button)
+    assert "finished parts will be deleted" in answer_question(sheet, "Go On")
+    assert sheet.state.status.phase is ConvertPhase.RUNNING
+    click(sheet.stop_button)
+    answer_question(sheet, "Cancel Conversion")
     assert not sheet.stop_button.isEnabled() and "Stopping" in sheet.progress.heading.text()
     until(sheet, qtbot, ConvertPhase.CANCELLED)
     assert sheet.pages.currentIndex() == 0
@@ -245,6 +250,10 @@ def test_a_paused_conversion_can_be_thrown_away(sheet, qtbot, source):
     until(sheet, qtbot, ConvertPhase.PAUSED)
     assert len(list(paths.models_dir().iterdir())) == 1
     click(sheet.discard_button)
+    answer_question(sheet, "Keep")
+    assert sheet.state.status.phase is ConvertPhase.PAUSED
+    click(sheet.discard_button)
+    answer_question(sheet, "Throw Away")
     assert sheet.pages.currentIndex() == 0
     qtbot.waitUntil(lambda: list(paths.models_dir().iterdir()) == [], timeout=WAIT)
 
@@ -306,6 +315,23 @@ class TestFromTheHub:
         assert sheet.state.status.request.source_repo == "maker/dreams"
         assert sheet.state.status.request.source_revision == "abc"
         until(sheet, qtbot, ConvertPhase.DONE)
+
+    def test_a_download_that_ends_does_not_take_the_place_of_a_newer_source(
+        self, sheet, workspace, qtbot, source, asked, home
+    ):
+        downloads = workspace.studio.hub.downloads
+        self.name(sheet)
+        click(sheet.convert_button)
+        other = source(name="mine.safetensors")
+        ready(sheet, qtbot, other)
+        downloads.changed.emit(self.status(DownloadState.FETCHING, bytes_done=10**9))
+        downloads.changed.emit(self.status(DownloadState.DONE, folder=source()))
+        assert sheet.options.request().source == other and sheet.convert_button.isEnabled()
+        assert "Stable Diffusion 1" in sheet.source.facts.text()
+        sheet.source.edit.clear()
+        self.name(sheet)  # what has been fetched can still be asked for
+        click(sheet.convert_button)
+        assert asked == ["maker/dreams"] * 2
 
     def test_a_repository_without_core_ml_is_handed_over_by_its_sheet(self, workspace, source):
         workspace.hub_desk.show_repo("maker/dreams")
