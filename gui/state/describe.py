@@ -85,7 +85,7 @@ def advice(kind: ErrorKind) -> str:
 def bytes_text(size: int) -> str:
     """A file size as Finder writes it, in decimal units: ``1.98 GB``."""
     if size < 1000:
-        return f"{size} bytes"
+        return "1 byte" if size == 1 else f"{size} bytes"
     value = float(size)
     for unit in ("KB", "MB", "GB", "TB"):
         value /= 1000
@@ -209,7 +209,8 @@ def catalogue_sentence(row: CatalogueRow) -> str:
         parts.append(f"{bytes_text(best.download_bytes)} to download")
     elif summary.total_bytes:
         parts.append(f"{bytes_text(summary.total_bytes)} in all")
-    parts.append(f"{summary.likes:,} likes, {summary.downloads:,} downloads")
+    likes, downloads = _count(summary.likes, "like"), _count(summary.downloads, "download")
+    parts.append(f"{likes}, {downloads}")
     if day := day_text(summary.updated):
         parts.append(f"Updated {day}")
     if summary.gated:
@@ -223,6 +224,10 @@ def catalogue_sentence(row: CatalogueRow) -> str:
     if row.problem:
         parts.append(row.problem.removesuffix("."))
     return ". ".join(parts) + "."
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number:,} {word}" + ("" if number == 1 else "s")
 
 
 def best_level(details: RepoDetails) -> str:

@@ -86,6 +86,7 @@ class HubCatalogue(QAbstractListModel):
         self._pages_in_a_row = 0
         self._rows_before = 0
         self._failed_checks = 0
+        self._unreachable: SfumatoError | None = None
         self._line: deque[_Held] = deque()
         self._seen: set[str] = set()
         self._asked_details: dict[str, int] = {}
@@ -132,6 +133,11 @@ class HubCatalogue(QAbstractListModel):
         else:
             self.refresh()
 
+    def search_now(self) -> None:
+        """Do not wait until typing rests."""
+        if self._typing.isActive():
+            self.refresh()
+
     def refresh(self) -> None:
         """Search anew from the first result."""
         self._typing.stop()
@@ -143,6 +149,7 @@ class HubCatalogue(QAbstractListModel):
         self._seen.clear()
         self._cursor = ""
         self._failed_checks = 0
+        self._unreachable = None
         self._set(CatalogueState("loading"))
         self._begin_round()
 
@@ -264,6 +271,8 @@ class HubCatalogue(QAbstractListModel):
         ]
         self._seen.update(held.summary.id for held in fresh)
         phase = "offline" if page.stale else self._state.phase
+        if phase == "offline" and not page.stale:
+            phase = "loading"  # the connection is back
         self._set(
             replace(
                 self._state,
@@ -299,6 +308,8 @@ class HubCatalogue(QAbstractListModel):
         if few and self._pages_in_a_row < PAGES_AT_ONCE:
             self._settle(loading=True)
             self._fetch()
+        elif self._unreachable is not None and not self._rows:
+            self._on_failure(self._unreachable)  # rather than that nothing fits
         else:
             self._settle(loading=False, resting=few)
 
@@ -318,6 +329,8 @@ class HubCatalogue(QAbstractListModel):
             held.request = 0
             held.fits = False
             self._failed_checks += 1
+            if error.kind is ErrorKind.NETWORK:
+                self._unreachable = error
             self._go_on()
 
         held.request = self._hub.ask(
@@ -378,7 +391,7 @@ class HubCatalogue(QAbstractListModel):
     def _sum_up(self, phase: str) -> str:
         examined, fitting = self._state.examined, len(self._rows)
         if phase == "empty" and not examined:
-            return "No model of that name was found."
+            return "No model of that name was found." if self._query.text else "No model was found."
         if examined == fitting:
             return ""
         models = "1 model" if examined == 1 else f"{examined:,} models"

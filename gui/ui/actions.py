@@ -53,6 +53,8 @@ class Actions:
         desk = w.hub_desk
         self.installed = self._make("Installed Models", desk.show_installed, "Ctrl+Shift+1")
         self.hub = self._make("Find Models on the Hub", desk.show_hub, "Ctrl+Shift+2", "search")
+        # The first is what people try; the second goes with that of the installed models.
+        self.hub.setShortcuts([QKeySequence(Key.Find), QKeySequence("Ctrl+Shift+2")])
         self.options = self._toggle("Prompt and Options", "Ctrl+Alt+2", "sidebar-right")
         self.filmstrip = self._toggle("Filmstrip", "Ctrl+Alt+3", "")
         self.details = self._toggle("Model Details", "Ctrl+I", "info", checked=False)

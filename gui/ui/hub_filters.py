@@ -214,6 +214,7 @@ class FilterChips(QWidget):
         return [w for item in items if item and isinstance(w := item.widget(), QPushButton)]
 
     def set_query(self, query: SearchQuery) -> None:
+        pressed = next((k for k, chip in enumerate(self.chips()) if chip.hasFocus()), -1)
         while (item := self._flow.takeAt(0)) is not None:
             widget = item.widget()
             if widget is not None:
@@ -226,6 +227,11 @@ class FilterChips(QWidget):
             self._flow.addWidget(self._chip("Clear", "Clear filters", without_filters(query)))
         self.setVisible(bool(filters))
         self.updateGeometry()
+        chips = self.chips()
+        if pressed >= 0 and chips:  # the next one is where the pressed one was
+            there = chips[min(pressed, len(chips) - 1)]
+            there.show()
+            there.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def _chip(self, text: str, name: str, query: SearchQuery) -> QPushButton:
         chip = QPushButton(text)

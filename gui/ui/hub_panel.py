@@ -177,6 +177,7 @@ class HubPanel(QWidget):
         super().__init__()
         self.catalogue = catalogue
         self._open_when_found = ""
+        self._entering = False
         self.search = QLineEdit()
         self.search.setPlaceholderText(PLACEHOLDER)
         self.search.setAccessibleName("Search the Hub")
@@ -343,16 +344,28 @@ class HubPanel(QWidget):
 
     def _on_text(self, text: str) -> None:
         self._open_when_found = ""
+        self._entering = False
         self._change(text=text.strip())
 
     def _on_return(self) -> None:
-        """Go to the results; a lone one is opened."""
-        if self.catalogue.rowCount() == 0:
+        """Search at once for what was typed last, and go to the results; a lone one is opened."""
+        self._entering = True
+        self.catalogue.search_now()
+        self._enter_results(self.catalogue.state)
+
+    def _enter_results(self, state: CatalogueState) -> None:
+        """Go on with Return as soon as it is known what was found."""
+        count = self.catalogue.rowCount()
+        if not self._entering or state.phase in ("idle", "loading"):
             return
-        self.list.setFocus()
-        self.list.setCurrentIndex(self.catalogue.index(0))
-        if self.catalogue.rowCount() == 1 and not self.catalogue.state.more:
-            self._on_opened(self.catalogue.index(0))
+        if count == 1 and (state.checking or state.loading_more):
+            return  # whether it is the only one is not known yet
+        self._entering = False
+        if count and self.search.hasFocus():
+            self.list.setFocus()
+            self.list.setCurrentIndex(self.catalogue.index(0))
+            if count == 1 and not state.more:
+                self._on_opened(self.catalogue.index(0))
 
     def _show_query(self, query: SearchQuery) -> None:
         self.search.setText(query.text)
@@ -406,6 +419,7 @@ class HubPanel(QWidget):
             )  # fmt: skip
             self.stack.setCurrentWidget(self.message)
         self._open_what_was_dropped(state)
+        self._enter_results(state)
         self._want_timer.start()
 
     def _open_what_was_dropped(self, state: CatalogueState) -> None:

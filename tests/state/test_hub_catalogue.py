@@ -22,6 +22,7 @@ from gui.hub.types import (
     Verdict,
 )
 from gui.request import ErrorKind, SfumatoError
+from gui.state.describe import catalogue_sentence
 from gui.state.hub_catalogue import PAGES_AT_ONCE, CatalogueRow, HubCatalogue
 from tests.support.fake_hub import FakeHub, details, summary, variant
 
@@ -270,6 +271,19 @@ def test_a_page_that_fails_leaves_the_rows_and_can_be_tried_again(make):
     assert catalogue.state.phase == "ready" and catalogue.rowCount() == 60
 
 
+def test_a_connection_that_comes_back_ends_the_talk_of_none(make):
+    catalogue, hub = make()
+    hub.stale = "2019-05-03T09:00:00+00:00"
+    catalogue.refresh()
+    settle(catalogue, hub)
+    assert catalogue.state.phase == "offline"
+    hub.stale = ""
+    catalogue.fetchMore()
+    settle(catalogue, hub)
+    assert (catalogue.state.phase, catalogue.state.message) == ("ready", "")
+    assert catalogue.rowCount() == 60
+
+
 # -- what a row shows -------------------------------------------------------------------------
 
 
@@ -368,6 +382,8 @@ def test_installed_and_downloading_models_are_marked(make):
 
 def test_a_row_reads_as_one_sentence_after_another(make):
     model = summary("apple/fog", likes=1234, downloads=5, gated="auto", updated="2019-05-03")
+    one = catalogue_sentence(CatalogueRow(replace(model, likes=1, downloads=1)))
+    assert "1 like, 1 download." in one
     catalogue, hub = make([model])
     catalogue.set_installed({"apple/fog"})
     catalogue.refresh()

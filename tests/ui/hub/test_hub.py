@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
-from PySide6.QtGui import QDropEvent, QGuiApplication
+from PySide6.QtGui import QDropEvent, QGuiApplication, QKeySequence
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QToolButton
 
@@ -82,6 +82,41 @@ def test_the_journey_by_keys_alone(workspace, hub, qtbot):
     assert next(iter(hub.downloads.values())).variant == "original/packages"
     QTest.keyClick(sheet, Qt.Key.Key_Escape)
     assert not sheet.isVisible()
+
+
+def test_return_searches_at_once_and_goes_to_what_it_finds(workspace, panel, hub, qtbot):
+    panel.catalogue._typing.setInterval(3_600_000)  # nobody waits that long
+    panel.search.setFocus()
+    QTest.keyClicks(panel.search, "model-7")
+    QTest.keyClick(panel.search, Qt.Key.Key_Return)
+    qtbot.waitUntil(panel.list.hasFocus)
+    assert ids(panel) == ["coreml-community/coreml-model-7"] + [
+        m.id for m in hub.models if "model-7" in m.id and not m.id.endswith("model-7")
+    ]
+    assert panel.list.currentIndex().row() == 0 and workspace.hub_desk.sheet is None
+    panel.search.setFocus()
+    panel.search.selectAll()
+    QTest.keyClicks(panel.search, FIRST)
+    QTest.keyClick(panel.search, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: workspace.hub_desk.sheet is not None)
+    assert shown_sheet(workspace).repo == FIRST
+
+
+def test_typing_on_is_no_return(panel, qtbot):
+    panel.catalogue._typing.setInterval(0)
+    panel.search.setFocus()
+    QTest.keyClicks(panel.search, "model-7")
+    QTest.keyClick(panel.search, Qt.Key.Key_Return)
+    QTest.keyClicks(panel.search, "0")
+    qtbot.waitUntil(lambda: ids(panel) == ["coreml-community/coreml-model-70"])
+    assert panel.search.hasFocus()
+
+
+def test_find_turns_to_the_hub(workspace, qtbot):
+    key = QKeySequence(QKeySequence.StandardKey.Find)
+    QTest.keySequence(workspace.prompt_panel.prompt.edit, key)
+    qtbot.waitUntil(lambda: workspace.models_panel.hub is not None)
+    assert workspace.models_panel.hub.search.hasFocus()
 
 
 def test_pause_go_on_and_cancel(workspace, panel, hub, qtbot):
@@ -176,6 +211,16 @@ def test_every_filter_reaches_the_query(panel, qtbot):
     assert panel.catalogue.query == replace(query.__class__(), sort=query.sort)
 
 
+def test_the_focus_stays_on_the_chips_while_there_are_any(panel, qtbot):
+    families = (Family.SD1, Family.SD2, Family.SDXL)
+    panel._on_filters(replace(panel.catalogue.query, families=families))
+    panel.chips.chips()[1].setFocus()
+    QTest.keyClick(panel.chips.chips()[1], Qt.Key.Key_Space)
+    qtbot.waitUntil(lambda: panel.catalogue.query.families == (Family.SD1, Family.SDXL))
+    assert [chip.text() for chip in panel.chips.chips()] == ["SD 1", "SDXL", "Clear"]
+    assert panel.chips.chips()[1].hasFocus()
+
+
 def test_the_clear_button_of_the_search_field_searches_for_everything(panel, qtbot):
     QTest.keyClicks(panel.search, "model-70")
     qtbot.waitUntil(lambda: len(ids(panel)) == 1)
@@ -207,6 +252,23 @@ def test_nothing_found_says_what_to_do_next(panel, qtbot, workspace, monkeypatch
     monkeypatch.setattr(workspace, "show_convert", lambda *_: shown.append(True))
     click(panel.message.convert)
     assert shown == [True]
+
+
+def test_a_network_that_fails_is_not_taken_for_models_that_do_not_fit(panel, hub, qtbot):
+    hub.errors["details"] = NO_NETWORK
+    panel.filters.popover.fits.click()
+    qtbot.waitUntil(panel.message.isVisible)
+    assert panel.message.title.text() == NO_NETWORK.message
+    hub.errors.clear()
+    click(panel.message.retry)
+    qtbot.waitUntil(lambda: panel.catalogue.rowCount() >= 20)
+
+
+def test_without_words_nobody_speaks_of_a_name(panel, hub, qtbot):
+    hub.models.clear()
+    panel.catalogue.refresh()
+    qtbot.waitUntil(panel.message.isVisible)
+    assert panel.message.title.text() == "No model was found."
 
 
 def test_filters_that_leave_nothing_can_be_cleared(panel, qtbot):
