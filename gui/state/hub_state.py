@@ -55,6 +55,8 @@ class HubState(QObject):
     """`Machine`"""
     installed = Signal(str, bool)
     """Folder of a model that has just been installed; true: it is to be used at once."""
+    updated = Signal(str)
+    """Folder of a model whose newer revision has taken the place of the one before."""
     installed_changed = Signal()
     """Models were installed, repaired or found to have updates: the library should look again."""
     verify_progress = Signal(str, float)
@@ -330,7 +332,8 @@ class HubState(QObject):
             return
         if not Path(status.folder).is_relative_to(paths.models_dir()):
             return  # a checkpoint to convert, which is no model yet
-        self._updates.pop(status.folder, None)
+        if self._updates.pop(status.folder, ""):
+            self.updated.emit(status.folder)
         use = self.downloads.is_to_be_used(status)
         if use or status.folder not in self._folders.values():
             self.installed.emit(status.folder, use)

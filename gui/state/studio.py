@@ -128,6 +128,7 @@ class Studio(QObject):
     def _connect_hub(self) -> None:
         hub = self.hub
         hub.installed.connect(self._on_installed)
+        hub.updated.connect(self._on_updated)
         hub.installed_changed.connect(self.models.refresh)
         hub.updates_changed.connect(self._on_updates)
         hub.error_raised.connect(self.error_raised)
@@ -221,6 +222,11 @@ class Studio(QObject):
     def _on_updates(self) -> None:
         revisions = {str(e.folder): self.hub.update_of(str(e.folder)) for e in self._hub_models()}
         self.models.set_updates(revisions)
+
+    def _on_updated(self, folder: str) -> None:
+        entry = self.models.entry(folder)
+        if entry is not None:
+            self.notice.emit(f"“{entry.name}” is up to date now.")
 
     def _hub_models(self) -> list[ModelEntry]:
         return [entry for entry in self.models.entries() if entry.repo]

@@ -55,14 +55,14 @@ class AccountSection(QWidget):
         for button in (self.sign_out, self.sign_in, self.make_token):
             button.setAutoDefault(False)
         self._lay_out()
-        self.token.textChanged.connect(lambda _: self._enable())
+        self.token.textChanged.connect(self._enable)
         self.token.returnPressed.connect(self._on_sign_in)
         self.sign_in.clicked.connect(self._on_sign_in)
         self.sign_out.clicked.connect(account.sign_out)
         self.make_token.clicked.connect(self._on_make_token)
         account.changed.connect(self._on_account)
         account.failed.connect(self._on_failed)
-        account.busy_changed.connect(lambda _: self._enable())
+        account.busy_changed.connect(self._enable)
         self._show(account.account)
         if not account.known and not account.busy:
             account.refresh()
@@ -106,7 +106,7 @@ class AccountSection(QWidget):
         self.problem.setVisible(bool(text))
         self.grown.emit()
 
-    def _enable(self) -> None:
+    def _enable(self, *_: object) -> None:
         busy = self._account.busy
         self.token.setEnabled(not busy)
         self.sign_in.setText("Signing In…" if busy and self._signing_in else "Sign In")
@@ -129,11 +129,14 @@ class AccountSection(QWidget):
             self.signed_in.emit()
 
     def _on_failed(self, error: SfumatoError) -> None:
-        self._signing_in = False
+        asked, self._signing_in = self._signing_in, False
+        if not self._account.known:
+            self.state.set_text("Not signed in")
         self._show_problem(error.message)
         self._enable()
-        self.token.setFocus()
-        self.token.selectAll()
+        if asked:
+            self.token.setFocus()
+            self.token.selectAll()
 
     def _on_make_token(self) -> None:
         try:

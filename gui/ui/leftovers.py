@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from gui.request import SfumatoError
 from gui.state import describe
 from gui.ui.controls import ElidedLabel, label
 
@@ -73,6 +74,12 @@ class OrphanRow(QFrame):
         self.resume.clicked.connect(lambda: self.resume_requested.emit(orphan))
         self.remove.clicked.connect(lambda: self.remove_requested.emit(orphan))
 
+    def set_busy(self, busy: bool) -> None:
+        """Whether it is being deleted."""
+        self.remove.setText("Deleting…" if busy else "Delete")
+        for button in (self.remove, self.resume):
+            button.setEnabled(not busy)
+
 
 class LeftoversDialog(QDialog):
     """Lists what takes room and belongs to no model.
@@ -91,6 +98,8 @@ class LeftoversDialog(QDialog):
         self.setWindowModality(Qt.WindowModality.WindowModal)
         self.setMinimumSize(520, 320)
         self.text = label("", "secondary", wrap=True)
+        self.problem = label("", "problem", wrap=True)
+        self.problem.hide()
         inner = QWidget()
         inner.setObjectName("scrolled")
         self._column = QVBoxLayout(inner)
@@ -115,12 +124,14 @@ class LeftoversDialog(QDialog):
         column.setSpacing(10)
         column.addWidget(label("Leftovers", "heading"))
         column.addWidget(self.text)
+        column.addWidget(self.problem)
         column.addWidget(scroll, 1)
         column.addLayout(foot)
         close.clicked.connect(self.accept)
         self.remove_all.clicked.connect(self._remove_all)
         hub.orphans_found.connect(self.set_orphans)
         hub.orphan_removed.connect(self._on_removed)
+        hub.error_raised.connect(self._on_error)
         self.set_orphans(orphans)
 
     def set_orphans(self, orphans: list[Orphan]) -> None:
@@ -132,7 +143,7 @@ class LeftoversDialog(QDialog):
         for orphan in orphans:
             row = OrphanRow(orphan)
             row.resume_requested.connect(self._resume)
-            row.remove_requested.connect(self._hub.remove_orphan)
+            row.remove_requested.connect(lambda _, row=row: self._remove(row))
             self._column.insertWidget(self._column.count() - 1, row)
             self.rows.append(row)
         self._sum_up()
@@ -160,9 +171,22 @@ class LeftoversDialog(QDialog):
         self._hub.downloads.resume(orphan.download)
         self._drop(orphan.path)
 
+    def _remove(self, row: OrphanRow) -> None:
+        """Deleting gigabytes takes a while, and is asked for once."""
+        self.problem.hide()
+        row.set_busy(True)
+        self._hub.remove_orphan(row.orphan)
+
     def _remove_all(self) -> None:
         for row in list(self.rows):
-            self._hub.remove_orphan(row.orphan)
+            self._remove(row)
+
+    def _on_error(self, error: SfumatoError) -> None:
+        """Here, where the window's own place for errors is out of sight."""
+        self.problem.setText(error.message)
+        self.problem.show()
+        for row in self.rows:
+            row.set_busy(False)
 
     def _on_removed(self, path: str) -> None:
         self._drop(path)

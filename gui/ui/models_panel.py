@@ -178,7 +178,11 @@ class ModelsPanel(QFrame):
         )
         """Words and deeds that a model's menu offers besides the panel's own."""
         self._current = models.entries()[0].folder
+        self._leaving = False
         self.list = CardList()
+        # Before the view, which goes on to the next card when the chosen one leaves the list: that
+        # is nobody's choice.
+        models.rowsAboutToBeRemoved.connect(self._on_leaving)
         self.list.setModel(models)
         self.list.setItemDelegate(ModelCardDelegate(self.list))
         self.list.setAccessibleName("Installed models")
@@ -215,6 +219,7 @@ class ModelsPanel(QFrame):
         self.details.menu_requested.connect(self._pop_up)
         self.downloads.opened.connect(self.repo_opened)
         models.modelReset.connect(self._mark_current)
+        models.rowsRemoved.connect(self._on_left)
         for signal in (
             models.modelReset, models.rowsInserted, models.rowsRemoved, models.dataChanged
         ):  # fmt: skip
@@ -330,8 +335,15 @@ class ModelsPanel(QFrame):
 
     def _on_current(self, index: QModelIndex, *_: object) -> None:
         entry: ModelEntry | None = index.data(Qt.ItemDataRole.UserRole)
-        if entry is not None and not self.signalsBlocked():
+        if entry is not None and not self._leaving and not self.signalsBlocked():
             self.model_chosen.emit(entry)
+
+    def _on_leaving(self, *_: object) -> None:
+        self._leaving = True
+
+    def _on_left(self, *_: object) -> None:
+        self._leaving = False
+        self._mark_current()
 
     def _on_menu(self, at: QPoint) -> None:
         entry: ModelEntry | None = self.list.indexAt(at).data(Qt.ItemDataRole.UserRole)

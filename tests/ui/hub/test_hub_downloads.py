@@ -13,6 +13,7 @@ from gui import paths
 from gui.hub.types import Account, DownloadState
 from gui.request import ErrorKind, SfumatoError
 from gui.state import desktop
+from gui.ui.account_section import SignInDialog
 from tests.support.fake_hub import FakeHub
 from tests.support.hub_window import (
     answer_question,
@@ -214,6 +215,30 @@ def test_a_token_that_is_not_accepted_says_so_beside_the_field(section, workspac
     qtbot.waitUntil(section.problem.isVisible)
     assert section.problem.text() == "The Hub does not know this token."
     assert section.sign_in.isEnabled(), "it can be tried again"
+
+
+def test_an_account_that_cannot_be_looked_for_is_none(hub, workspace, qtbot):
+    locked = SfumatoError(ErrorKind.ACCESS, "The keychain did not give access to the token.")
+    hub.errors["account"] = locked
+    workspace.actions_.settings.trigger()
+    section = workspace._dialogs["settings"].account
+    qtbot.waitUntil(section.problem.isVisible)
+    assert section.problem.text() == locked.message
+    assert section.state.whole_text() == "Not signed in"
+    assert not section.token.hasFocus()
+
+
+def test_a_closed_sign_in_hears_nothing_more(workspace, hub, qtbot, qapp):
+    account = workspace.studio.hub.account
+    dialog = SignInDialog(account, workspace)
+    dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    with qtbot.waitSignal(dialog.destroyed):
+        dialog.close()
+    del dialog
+    with qtbot.captureExceptions() as raised:
+        account.refresh()
+        qtbot.waitUntil(lambda: not account.busy)
+    assert raised == []
 
 
 @pytest.mark.parametrize(

@@ -193,6 +193,21 @@ def test_an_update_is_offered_and_fetched_after_asking(workspace, entry, hub, qt
     assert (status.repo, status.variant, status.revision) == (REPO, VARIANT, "b" * 40)
 
 
+def test_an_update_that_is_there_is_told(workspace, entry, hub, qtbot):
+    folder = str(entry.folder)
+    hub.updates[folder] = "b" * 40
+    workspace.studio.hub.look_for_updates()
+    library = workspace.studio.models
+    qtbot.waitUntil(lambda: bool(library.entry(folder).update))
+    workspace.studio.hub.update(folder)
+    qtbot.waitUntil(lambda: bool(hub.downloads))
+    (entry.folder / "from").write_text(f"{REPO}\n{VARIANT}\n{'b' * 40}")
+    hub.finish(next(iter(hub.downloads)), folder)
+    assert workspace.canvas.banner.statement.text() == "“coreml-model-0” is up to date now."
+    qtbot.waitUntil(lambda: not library.entry(folder).update)
+    assert library.entry(folder).revision == "b" * 40
+
+
 def test_an_update_can_be_fetched_from_the_sheet(workspace, entry, hub, qtbot):
     hub.updates[str(entry.folder)] = "b" * 40
     workspace.studio.hub.look_for_updates()
@@ -263,6 +278,26 @@ def test_a_trashed_model_leaves_the_list_and_the_starter_takes_over(workspace, e
     assert workspace.models_panel.library_text.whole_text() == "Only the starter model"
 
 
+def test_the_starter_takes_over_whatever_else_is_installed(
+    folder, home, workspace, entry, trash, qtbot
+):
+    """The list goes on to the next card by itself; that is nobody's choice of a model."""
+    install("apple/another", VARIANT)
+    models = workspace.studio.models
+    models.refresh()
+    qtbot.waitUntil(lambda: len(models.entries()) == 3 and not models.entries()[2].reading)
+    first = models.entries()[1]
+    workspace.studio.select_model(first)
+    chosen = []
+    workspace.studio.model_selected.connect(lambda entry: chosen.append(entry.name))
+    choose(workspace, first, "Move to Trash…")
+    press(sheet_of(workspace, QMessageBox, qtbot), "Move to Trash")
+    qtbot.waitUntil(lambda: models.entry(first.folder) is None)
+    qtbot.waitUntil(lambda: workspace.studio.model.starter)
+    assert chosen == ["Sfumato Starter"]
+    assert workspace.models_panel.list.currentIndex().row() == 0
+
+
 def test_open_on_the_hub(workspace, entry, monkeypatch):
     opened = []
     monkeypatch.setattr(desktop, "open_page", opened.append)
@@ -311,6 +346,22 @@ def test_leftovers_can_be_gone_on_with_or_deleted(leftovers, workspace, hub, qtb
     assert dialog.rows == [rubbish]
     click(rubbish.remove)
     qtbot.waitUntil(lambda: not any(o.path.endswith("rubbish") for o in hub.orphans))
+
+
+def test_deleting_is_asked_for_once_and_says_what_went_wrong(leftovers, workspace, hub, qtbot):
+    hub.silent.add("remove_orphan")
+    dialog = open_leftovers(workspace, qtbot)
+    row = dialog.rows[1]
+    click(row.remove)
+    assert not row.remove.isEnabled() and row.remove.text() == "Deleting…"
+    refusal = SfumatoError(ErrorKind.STORAGE, "“rubbish” cannot be deleted; look at its folder.")
+    hub.refuse("remove_orphan", refusal)
+    assert dialog.problem.isVisible() and dialog.problem.text() == refusal.message
+    click(row.remove)
+    assert not dialog.problem.isVisible()
+    hub.orphans.pop()
+    hub.answer("remove_orphan", None)
+    assert len(dialog.rows) == 1
 
 
 def test_all_leftovers_go_at_once(leftovers, workspace, hub, qtbot):
