@@ -217,10 +217,13 @@ def test_from_search_to_a_picture(cli: Cli) -> None:
 
 
 def test_a_model_that_is_not_installed_is_said_to_be_none(cli: Cli) -> None:
-    for more in ([STARTER_REPO], [STARTER_REPO, "--variant", "nope"]):
+    for more, words in (
+        ([STARTER_REPO], f"no installed model {STARTER_REPO}"),
+        ([STARTER_REPO, "--variant", "nope"], f"no installed variant nope of {STARTER_REPO}"),
+    ):
         done = cli.run("generate", "--prompt", "x", "--model", *more)
         assert done.returncode == 1
-        assert f"no installed model {STARTER_REPO}" in done.stderr
+        assert words in done.stderr
         assert "models list" in done.stderr
 
 
@@ -379,7 +382,7 @@ def test_verify_repair_remove(cli: Cli, server: HubServer) -> None:
     assert done.returncode == 1 and "--yes" in done.stderr and folder.is_dir()
     assert cli.good("remove", STARTER_REPO, "--yes").strip() == str(folder)
     assert not folder.exists() and not folder.parent.exists()
-    assert cli.data("list") == {"models": [], "downloads": [], "checkpoints": []}
+    assert not any(cli.data("list").values())
 
 
 def test_only_what_was_named_is_removed(cli: Cli, server: HubServer) -> None:
