@@ -40,6 +40,9 @@ NO_CONTROLNETS = "This is a ControlNet: it steers another model and makes no pic
 MAX_TEXT = 300
 """Characters of a title or a sentence, which may quote what a stranger wrote."""
 
+MENTIONED_BYTES = 100_000_000
+"""Of an archive that serve nothing; less is nobody's concern."""
+
 _SAME_WEIGHTS = 0.02
 """Chunks and the whole network they were cut from differ by less."""
 
@@ -53,6 +56,8 @@ class Place:
     archive: RemoteFile | None = None
     beside: tuple[Bundle, ...] = ()
     """All bundles of the same folder."""
+    unpacked: int = 0
+    """Bytes of everything in the archive: all of it is unpacked, used or not."""
 
     @property
     def id(self) -> str:
@@ -89,6 +94,7 @@ def assemble(
     problems = [*draft.problems, *_problems(draft, components, family, own), *wrong]
     kinds = {p.kind for p in draft.parts}
     files = (place.archive,) if place.archive else draft.files
+    used = sum(f.size for f in draft.files)
     width, height = _size(components)
     idle = {K.VAE_ENCODER, K.CONTROLNET}
     if K.UNET in kinds:
@@ -116,14 +122,21 @@ def assemble(
         image_height=height,
         minimum_macos=oldest_macos(max((c.spec_version for c in components.values()), default=0)),
         download_bytes=sum(f.size for f in files),
-        disk_bytes=sum(f.size for f in draft.files),
+        disk_bytes=place.unpacked or used,
         weight_bytes=sum(p.weight_bytes for p in resident),
         unet_bytes=draft.denoiser.weight_bytes if draft.denoiser else 0,
         missing=_missing(draft, family),
         problems=tuple(dict.fromkeys(map(plain, problems))),
-        notes=draft.notes,
+        notes=(*draft.notes, *_unused(place.unpacked - used if place.archive else 0)),
     )
     return dataclasses.replace(variant, title=_title(variant, draft))
+
+
+def _unused(size: int) -> list[str]:
+    """What to say of an archive that holds more than the model, such as its UNet a second time."""
+    if size < MENTIONED_BYTES:
+        return []
+    return [f"{size / 1e9:.1f} GB of what the archive holds is not used."]
 
 
 def _components(draft: Draft, reader: Reader) -> tuple[Components, list[str]]:
@@ -297,8 +310,8 @@ def _title(variant: Variant, draft: Draft) -> str:
     if variant.kind is ModelKind.CONTROLNET:
         count = len(variant.controlnets)
         parts = list(variant.controlnets) if count < 3 else [f"{count} ControlNets"]
-    elif draft.denoiser is None:
-        parts += [fit.title(p.kind) for p in draft.parts]
+    elif draft.denoiser is None and len(draft.parts) == 1:
+        parts.append(fit.title(draft.parts[0].kind))
     parts.append(ATTENTION_TITLES.get(variant.attention, ""))
     parts += [FORM_TITLES[variant.format], variant.compression]
     parts += ["in chunks"] if variant.chunked else []

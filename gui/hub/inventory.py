@@ -59,6 +59,11 @@ def is_safe(path: str) -> bool:
     return all(0 < len(part) <= MAX_NAME and part not in (b".", b"..") for part in parts)
 
 
+def is_junk(path: str) -> bool:
+    """Whether a file is what systems and tools leave beside others'."""
+    return any(part.lower() in _JUNK or part.startswith("._") for part in path.split("/"))
+
+
 def folded(path: str) -> str:
     """The form under which a Mac's usual disk takes two names for one."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
@@ -182,7 +187,7 @@ def take_inventory(files: Iterable[RemoteFile]) -> Inventory:
             continue
         seen[file.path] += 1
         parts = file.path.split("/")
-        if any(part.lower() in _JUNK or part.startswith("._") for part in parts):
+        if is_junk(file.path):
             continue
         place = next((n for n, part in enumerate(parts[:-1]) if _extension(part)), None)
         folder, name = "/".join(parts[:-1]), parts[-1].lower()

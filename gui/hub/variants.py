@@ -21,7 +21,7 @@ from gui.hub import assembly, guess
 from gui.hub.assembly import Place
 from gui.hub.descriptions import THREADS, Reader
 from gui.hub.drafts import Draft, Part, find_drafts
-from gui.hub.inventory import Bundle, Inventory, take_inventory
+from gui.hub.inventory import Bundle, Inventory, is_junk, take_inventory
 from gui.hub.probe import Budget, Probe, ProbeLimit
 from gui.hub.types import ModelKind, RemoteFile, RepoTree, Variant
 from gui.hub.zip_directory import ZipProbe
@@ -155,7 +155,8 @@ class _Finder:
             draft = _archive_draft(inner, [d for d in find_drafts(inner, self.role) if d.parts])
             if draft is not None:
                 beside = _by_folder(inner).get(draft.folder, ())
-                places.append(Place(draft, result, archive, beside))
+                unpacked = sum(f.size for f in result.files if not is_junk(f.path))
+                places.append(Place(draft, result, archive, beside, unpacked))
             else:
                 name = PurePosixPath(archive.path).name
                 self.notes.append(f"{name} holds no model that Sfumato knows.")

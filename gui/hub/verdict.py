@@ -191,7 +191,7 @@ def _hindrances(variant: Variant, machine: Machine) -> list[str]:
     ):
         found.append(f"Stable Diffusion 2 at {side} pixels was seen to turn black on the GPU.")
     if variant.archive and not variant.components and not variant.problems:
-        found.append("What the archive holds is known only after the download.")
+        found.append("What the archive holds is not known yet.")
     return found
 
 

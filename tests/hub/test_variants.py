@@ -17,6 +17,7 @@ import pytest
 
 from gui.coreml.inspect import inspect_model
 from gui.coreml.model import Attention, ComponentKind, Family, FileFormat, ModelInfo
+from gui.hub import assembly
 from gui.hub.probe import HttpProbe
 from gui.hub.types import ModelKind, RepoTree, Variant
 from gui.hub.variants import MAX_DIRECTORY_READS, MAX_FILE_READS, find_variants
@@ -150,6 +151,24 @@ def test_whole_and_chunked_unet_are_two_downloads(hub: HubServer, tmp_path: Path
         if variant.format is FileFormat.COMPILED:
             assert {"vocab.json", "merges.txt"} <= names  # Swift's tokenizer comes along
         assert not any(f.path.endswith((".md", ".png", ".gitattributes")) for f in variant.files)
+
+
+def test_all_of_an_archive_takes_its_room(
+    hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Apple's hold the UNet a second time, in chunks, for phones."""
+    monkeypatch.setattr(assembly, "MENTIONED_BYTES", 1000)
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for path, content in compiled("split_einsum", "top/", chunks=True).items():
+            archive.write(str(content), path)
+    repo = hub.add(Repo("someone/both", {"m_compiled.zip": stream.getvalue()}))
+    (variant,), _ = find_variants(tree_of(repo), _probe(hub, repo, tmp_path))
+    folder = _install(repo, variant, tmp_path / "installed")
+    assert variant.disk_bytes == sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
+    assert not variant.chunked and not inspect_model(folder).problems
+    (note,) = variant.notes
+    assert note.endswith(" of what the archive holds is not used.")
 
 
 def test_controlnets_alone_are_offered_one_by_one(hub: HubServer, tmp_path: Path) -> None:

@@ -268,7 +268,7 @@ def test_unpacked_archives_are_never_praised_blindly() -> None:
     (judged,) = judge([unknown], MACHINES["M2"])
     assert judged.verdict.level is F
     assert judged.memory_bytes == 0
-    assert "after the download" in judged.verdict.reasons[0]
+    assert "not known yet" in judged.verdict.reasons[0]
 
 
 def test_stable_diffusion_2_at_768_is_warned_of_on_the_gpu() -> None:
