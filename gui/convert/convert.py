@@ -7,6 +7,7 @@ a turn.  They stay float32, whose handful of small operations cost nothing.
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,9 +104,15 @@ def describe(model: Any, contract: Contract, credits: Credits) -> None:
 
 
 def save(model: Any, path: Path) -> None:
-    """Write an MLModel to a path that does not exist yet."""
+    """Write an MLModel to a path that does not exist yet.
+
+    It cannot be saved again: the copy in a temporary folder, which coremltools would keep until the
+    process ends, is given up.
+    """
     with quiet():
         model.save(str(path))
+    if model.is_temp_package:
+        shutil.rmtree(model.package_path, ignore_errors=True)
 
 
 def _may_be_half(op: Any) -> bool:

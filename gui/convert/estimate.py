@@ -11,15 +11,15 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import stat
 import sys
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from gui.convert import controlnet_source, lora, tasks, weights
 from gui.convert.checkpoint import PREDICTIONS, Checkpoint
-from gui.convert.client import PARTIAL_SUFFIX, is_work_folder, partial_folder
+from gui.convert.client import MODEL, PARTIAL_SUFFIX, is_work_folder, partial_folder
 from gui.convert.compress import compression_of
 from gui.convert.source import PART_OF, Source, read_checkpoint
 from gui.convert.tasks import Task
@@ -59,11 +59,13 @@ WORK_BYTES_PER_PARAMETER = 8.0
 """Peak while converting: the float32 network, and coremltools' constants on their way to float16
 (7.1 measured for the UNet)."""
 RUN_BYTES_PER_PARAMETER = 4.0
-"""While a network runs to be compared."""
+"""While a network runs."""
 PROCESS_BYTES = 900_000_000
 """torch, diffusers and coremltools, loaded."""
-CHECK_BYTES_PER_PIXEL = {K.VAE_DECODER: 6_000, K.VAE_ENCODER: 5_000}
-"""Activations while a network is compared at full size; of the UNet see `_activations`."""
+VAE_BYTES_PER_PIXEL = {K.VAE_DECODER: 6_000, K.VAE_ENCODER: 5_000}
+"""Activations at full size; of the UNet see `_activations`."""
+QUERY_SLICE = 512
+"""Queries at a time in SPLIT_EINSUM_V2 (`gui.convert.attention`, which needs torch)."""
 
 CONVERT_SECONDS = 1.5e-7
 """Per parameter: reading, tracing, converting, writing."""
@@ -93,16 +95,17 @@ def estimate(request: ConvertRequest, info: SourceInfo) -> Estimate:
     """
     checkpoint = read_checkpoint(info.path)
     plan = tasks.plan(request, info)
-    counts = _parameters(plan, request, checkpoint)
+    counts, configs = _networks(plan, request, checkpoint)
     sizes = {task.key: _stored_bytes(task, counts[task.key], request, info) for task in plan}
-    once = {_shared_key(task): sizes[task.key] for task in plan}
+    once = {_shared_key(task, request): sizes[task.key] for task in plan}
     disk = sum(once.values())
-    # equal files of several sizes are linked only at the end, and the largest exists twice while
-    # it is compressed or cut in two
-    scratch = sum(sizes.values()) - disk + max((2 * counts[t.key] for t in plan), default=0)
+    several = len(plan) > len(once)  # what equals another size's is linked once it is finished
+    work = (_work_bytes(t, counts[t.key], request) - (0 if several else sizes[t.key]) for t in plan)
+    scratch = max(work, default=0)
     if request.compiled:
         disk *= 2
-    memory = PROCESS_BYTES + max((_memory(t, counts[t.key], request) for t in plan), default=0)
+    needed = (_memory(t, counts[t.key], configs[t.key], request) for t in plan)
+    memory = PROCESS_BYTES + max(needed, default=0)
     return Estimate(
         disk_bytes=disk,
         scratch_bytes=scratch,
@@ -263,19 +266,22 @@ def _bad(sentence: str) -> SfumatoError:
 # --- estimates ------------------------------------------------------------------------------------
 
 
-def _parameters(
+def _networks(
     plan: list[Task], request: ConvertRequest, checkpoint: Checkpoint
-) -> Mapping[str, int]:
-    """Parameters of each task's network, by its key."""
-    controls = {
-        path: controlnet_source.look_controlnet(path).parameters for path in request.controlnets
-    }
-    return {
-        task.key: controls[task.controlnet]
-        if task.controlnet
-        else component_parameters(checkpoint, task.kind)
-        for task in plan
-    }
+) -> tuple[dict[str, int], dict[str, Mapping[str, Any]]]:
+    """Parameters and configuration of each task's network, by its key."""
+    controls = {path: controlnet_source.look_controlnet(path) for path in request.controlnets}
+    counts: dict[str, int] = {}
+    configs: dict[str, Mapping[str, Any]] = {}
+    for task in plan:
+        if task.controlnet:
+            found = controls[task.controlnet]
+            counts[task.key], configs[task.key] = found.parameters, found.part.config
+        else:
+            counts[task.key] = component_parameters(checkpoint, task.kind)
+            part = checkpoint.parts.get(PART_OF.get(task.kind, ""))
+            configs[task.key] = part.config if part else {}
+    return counts, configs
 
 
 def component_parameters(checkpoint: Checkpoint, kind: ComponentKind) -> int:
@@ -300,27 +306,53 @@ def _stored_bytes(task: Task, count: int, request: ConvertRequest, info: SourceI
     return int(count * bits / 8) + PACKAGE_BYTES
 
 
-def _shared_key(task: Task) -> str:
-    """The same for the same component at several sizes, whose weights are stored once."""
-    return f"{task.kind}/{task.controlnet}"
+def _work_bytes(task: Task, count: int, request: ConvertRequest) -> int:
+    """Most that lies on the disk of one network while it is made: coremltools writes its float16
+    weights twice, and once more where a network is cut in two."""
+    copies = 3 if tasks.is_chunked(task, request) else 2
+    return copies * (2 * count + PACKAGE_BYTES)
 
 
-def _memory(task: Task, count: int, request: ConvertRequest) -> int:
+def _shared_key(task: Task, request: ConvertRequest) -> str:
+    """The same for components whose weights are stored once: one component at several sizes, and
+    the UNet that takes ControlNets' residuals, which has the plain one's weights (cut in two they
+    need not be cut at the same place)."""
+    twin = task.kind is K.CONTROL_UNET and not request.chunked
+    return f"{K.UNET if twin else task.kind}/{task.controlnet}"
+
+
+def _memory(task: Task, count: int, config: Mapping[str, Any], request: ConvertRequest) -> int:
     convert = WORK_BYTES_PER_PARAMETER * count
-    check = RUN_BYTES_PER_PARAMETER * count + _activations(task, request) if request.check else 0.0
-    return int(max(convert, check))
+    run = RUN_BYTES_PER_PARAMETER * count + _activations(task, config, request)
+    return int(max(convert, run))
 
 
-def _activations(task: Task, request: ConvertRequest) -> float:
-    """Bytes of activations while a network runs.
+def _activations(task: Task, config: Mapping[str, Any], request: ConvertRequest) -> float:
+    """Bytes of activations while a network runs once, to be traced (comparing takes less: PyTorch
+    and the portable runtime both compute attention without its scores).
 
-    A UNet's largest are the scores of self-attention at its first level: tokens² for each of about
-    eight heads, float32, twice over.
+    A UNet's largest are the scores of self-attention, float32, and what softmax makes of them: of
+    all heads at once, of one, or of one and a slice of the queries, as attention is written.
     """
     pixels = task.size.width * task.size.height
-    if task.kind in (*tasks.DENOISERS, K.CONTROLNET):
-        return 2 * 4.0 * 8 * (pixels / 64) ** 2 * request.unet_batch
-    return pixels * CHECK_BYTES_PER_PIXEL.get(task.kind, 0)
+    if task.kind not in (*tasks.DENOISERS, K.CONTROLNET):
+        return pixels * VAE_BYTES_PER_PIXEL.get(task.kind, 0)
+    kinds = config.get("down_block_types") or _PUBLISHED_BLOCKS
+    heads = config.get("num_attention_heads") or config.get("attention_head_dim") or 8
+    scores = 0
+    for level, kind in enumerate(kinds):
+        if "Attn" in kind or level == len(kinds) - 1:  # the middle block attends
+            tokens = pixels // 64 // 4**level
+            queries = min(tokens, QUERY_SLICE) if request.attention is _SLICED else tokens
+            count = heads[level] if isinstance(heads, list | tuple) else heads
+            at_once = count if request.attention is Attention.ORIGINAL else 1
+            scores = max(scores, at_once * queries * tokens)
+    return 2 * 4.0 * scores * request.unet_batch
+
+
+_SLICED = Attention.SPLIT_EINSUM_V2
+_PUBLISHED_BLOCKS = (*("CrossAttnDownBlock2D",) * 3, "DownBlock2D")
+"""What diffusers takes a UNet to have that does not say."""
 
 
 def _seconds(task: Task, count: int, request: ConvertRequest) -> float:
@@ -357,19 +389,19 @@ def _warnings(disk: int, memory: int, request: ConvertRequest) -> tuple[str, ...
 
 def _free_disk(output: Path) -> int:
     for folder in (output, *output.parents):
-        if folder.is_dir():
-            return shutil.disk_usage(folder).free
+        with contextlib.suppress(OSError):  # a name that cannot be
+            if folder.is_dir():
+                return shutil.disk_usage(folder).free
     return 0
 
 
 def _finished_bytes(request: ConvertRequest) -> int:
     """What an interrupted run has made, which takes no more room; linked files count once."""
-    folder = partial_folder(request.output) / "model"
     sizes: dict[int, int] = {}
-    for path in folder.rglob("*"):
-        with contextlib.suppress(OSError):
-            status = path.stat()
-            if stat.S_ISREG(status.st_mode):
+    for base, _, files in os.walk(partial_folder(request.output) / MODEL):
+        for name in files:
+            with contextlib.suppress(OSError):
+                status = Path(base, name).stat()
                 sizes[status.st_ino] = status.st_size
     return sum(sizes.values())
 

@@ -254,6 +254,7 @@ class _Job:
                     files[relative] = finish.sha256(file)
                     sizes[relative] = file.stat().st_size
             shutil.rmtree(self._scratch)
+            _empty(self._work / TEMPORARY)
             finish.link_equal(self._model, self._known(), files)
             seconds = time.monotonic() - started
             done = Done(files, sizes, measured, round(seconds, 1))
@@ -389,14 +390,19 @@ class _Job:
 def _temporary_files_in(folder: Path) -> Iterator[None]:
     """Let coremltools keep its gigabytes of temporary files in the work folder: the system's own
     place may be small, or memory, and nobody would clear it after a crash."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
+    _empty(folder)
     before, tempfile.tempdir = tempfile.tempdir, str(folder)
     try:
         yield
     finally:
         tempfile.tempdir = before
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _empty(folder: Path) -> None:
+    """coremltools takes its files away when the process ends; they would pile up until then."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(exist_ok=True)
 
 
 def _fingerprint(request: ConvertRequest) -> str:

@@ -135,6 +135,20 @@ def test_a_failure_leaves_no_scratch_to_fill_the_disk(
     assert list(work.rglob("weight.bin"))
 
 
+def test_temporary_files_do_not_pile_up(source: Path, tmp_path: Path) -> None:
+    """coremltools keeps a copy of every package until the process ends."""
+    asked = encoder_only(source, tmp_path, components=(K.TEXT_ENCODER, K.SAFETY_CHECKER))
+    work = partial_folder(asked.output)
+    left: list[list[Path]] = []
+
+    def look(progress: Progress) -> None:
+        if (progress.component, progress.step) == ("Safety checker", Step.READING):
+            left.append(sorted(work.glob("temporary/*")) + sorted(work.glob("scratch/*")))
+
+    run(asked, look, never)
+    assert left and not any(left)
+
+
 def test_weights_that_coremltools_cannot_write(source: Path, tmp_path: Path) -> None:
     """The system refuses to let the file grow, as it does on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
