@@ -74,7 +74,7 @@ _DOTTED_PREFIXES = {
     "diffusion_model.": ("unet",),
     "text_encoder_2.": ("text_encoder_2",),
     "text_encoder.": ("text_encoder",),
-    "base_model.model.": ("unet",),
+    "base_model.model.": ("unet", "text_encoder"),
     "": ("unet",),
 }
 
@@ -153,6 +153,7 @@ def match(path: Path, checkpoint: Checkpoint) -> Matched:
         layers.setdefault(part, {})[layer] = change
     if not layers:
         raise _other_family(header, checkpoint, f"no layer in common, e.g. {unknown[:3]}")
+    unknown += _unread(header, changes)
     return Matched(header, layers, tuple(unknown))
 
 
@@ -205,6 +206,12 @@ def _add(
             weight.data = weight.data + delta
 
 
+def _unread(header: Header, changes: Mapping[str, Change]) -> list[str]:
+    """What the file holds besides: norms that were trained too, words of an embedding …"""
+    read = {name for c in changes.values() for name in (c.down, c.up, c.alpha)}
+    return list(dict.fromkeys(n.rpartition(".")[0] or n for n in header.tensors if n not in read))
+
+
 # --- reading the file ---------------------------------------------------------------------------
 
 
@@ -243,11 +250,16 @@ def _changes(header: Header) -> dict[str, Change]:
 
 
 def _modern(stem: str) -> str:
-    """The layer's name where an old file names the attention processor that held its LoRA."""
-    if ".processor." not in stem:
-        return stem
+    """The layer's name where an old file names the attention processor that held its LoRA, or a
+    text encoder's layers as it did a UNet's (diffusers before version 0.18)."""
     stem = stem.replace(".processor.", ".")
-    return f"{stem}.0" if stem.endswith(".to_out") else stem
+    owner, _, leaf = stem.rpartition(".")
+    if owner.endswith(".self_attn"):
+        return f"{owner}.{_OLD_TEXT.get(leaf, leaf)}"
+    return f"{stem}.0" if leaf == "to_out" else stem
+
+
+_OLD_TEXT = {"to_q": "q_proj", "to_k": "k_proj", "to_v": "v_proj", "to_out": "out_proj"}
 
 
 def _check_pair(header: Header, change: Change) -> None:
@@ -287,9 +299,27 @@ def _rank_divisor(header: Header, change: Change, rank: int) -> float:
 
 def _settings(header: Header, change: Change) -> tuple[str, dict[str, Any]]:
     """The part a change belongs to, and peft's settings for it."""
+    if header.path.name == _PEFT_FILE and change.down.startswith(_PEFT_PREFIX):
+        return _PEFT_PREFIX.rstrip("."), _settings_of(_text_beside(header.path), "")
     parts = ("unet", "text_encoder_2", "text_encoder")
     part = next((p for p in parts if change.down.startswith(f"{p}.")), "unet")
     return part, _settings_of(header.metadata.get("lora_adapter_metadata", "{}"), f"{part}.")
+
+
+_PEFT_FILE, _PEFT_SETTINGS = "adapter_model.safetensors", "adapter_config.json"
+"""As peft itself saves a LoRA: in a folder, with its settings beside it."""
+_PEFT_PREFIX = "base_model.model."
+
+
+def _text_beside(path: Path) -> str:
+    try:
+        with path.with_name(_PEFT_SETTINGS).open(encoding="utf-8", errors="replace") as file:
+            return file.read(_MAX_SETTINGS)
+    except OSError:
+        return "{}"
+
+
+_MAX_SETTINGS = 1_000_000
 
 
 @lru_cache(maxsize=8)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from gui.convert import lora
 from gui.convert.source import PART_OF, look, open_source
@@ -127,6 +127,46 @@ def test_rank_stabilised(tiny_folder: Make, tmp_path: Path) -> None:
         unet_lora_adapter_metadata=config.to_dict(),
     )
     assert_fused("sd1", tiny_folder("sd1"), [(tmp_path / "pytorch_lora_weights.safetensors", 1.0)])
+
+
+def test_a_file_that_peft_saved(tiny_folder: Make, tmp_path: Path) -> None:
+    """Its settings lie beside it."""
+    peft: Any = importlib.import_module("peft")
+    unet = copy.deepcopy(pipeline("sd1").unet)
+    config = peft.LoraConfig(
+        r=4, lora_alpha=10, target_modules=["to_q", "to_v", "conv1"], init_lora_weights=False
+    )
+    wrapped = peft.get_peft_model(unet, config)
+    wrapped.save_pretrained(tmp_path)
+    wanted = wrapped.merge_and_unload().state_dict()
+    source = tiny_folder("sd1")
+    got = fused_by_us(source, [(tmp_path / "adapter_model.safetensors", 1.0)])["unet"]
+    assert all(torch.allclose(got[name], value, atol=1e-6) for name, value in wanted.items())
+    before = pipeline("sd1").unet.state_dict()
+    assert sum(not torch.equal(got[name], value) for name, value in before.items()) > 5
+
+
+def test_a_text_encoder_in_old_spelling(tiny_folder: Make, tmp_path: Path) -> None:
+    """As diffusers' DreamBooth script wrote it before version 0.18; and nothing but that."""
+    leaves = {"q_proj": "to_q", "k_proj": "to_k", "v_proj": "to_v", "out_proj": "to_out"}
+    old = {}
+    for name, (down, up) in lora_factors("sd1").items():
+        head, _, leaf = name.rpartition(".")
+        if leaf in leaves and head.startswith("text_encoder."):
+            if ".text_model." not in head:
+                head = head.replace("text_encoder.", "text_encoder.text_model.")
+            old[f"{head}.{leaves[leaf]}_lora.down.weight"] = down
+            old[f"{head}.{leaves[leaf]}_lora.up.weight"] = up
+    assert len(old) == 12
+    path = tmp_path / "a.safetensors"
+    save_file(old, path)
+    source = tiny_folder("sd1")
+    assert lora.check(path, look(source)) == ()
+    wanted = fused_by_diffusers("sd1", [(path, 0.5)])["text_encoder"]
+    got = fused_by_us(source, [(path, 0.5)])["text_encoder"]
+    before = pipeline("sd1").text_encoder.state_dict()
+    assert all(torch.allclose(got[name], value, atol=1e-6) for name, value in wanted.items())
+    assert sum(not torch.equal(wanted[name], value) for name, value in before.items()) == 6
 
 
 def test_other_spellings(tiny_folder: Make, tmp_path: Path) -> None:
@@ -245,6 +285,14 @@ def test_layers_without_counterpart_are_counted(tiny_folder: Make, tmp_path: Pat
     path = save_lora("sd1", tmp_path / "a.safetensors", factors=factors)
     (note,) = lora.check(path, look(tiny_folder("sd1")))
     assert f"1 of {len(factors)} layers" in note
+
+
+@pytest.mark.parametrize("name", ["lora_unet_conv_norm_out.w_norm", "bundle_emb.fog", "emb"])
+def test_what_else_a_file_holds_is_counted(name: str, tiny_folder: Make, tmp_path: Path) -> None:
+    path = save_lora("sd1", tmp_path / "a.safetensors", naming="kohya", alpha=2.0)
+    save_file({**load_file(path), name: torch.zeros(32)}, path)
+    (note,) = lora.check(path, look(tiny_folder("sd1")))
+    assert note.startswith("1 of ") and "left out" in note
 
 
 def test_files_that_are_no_loras(tiny_folder: Make, tiny_single: Make, tmp_path: Path) -> None:
