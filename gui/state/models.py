@@ -224,16 +224,16 @@ def installed_folders(root: Path) -> list[Path]:
 
 
 def trash_model(folder: Path) -> SfumatoError | None:
-    """Move a model folder to the Trash, and its repository's folder if nothing is left in it.
-    Blocking.  Returns the error if it would not go."""
+    """Move a model folder to the Trash; with its repository's folder, whose name says what it is,
+    unless there is something else in that.  Blocking.  Returns the error if it would not go."""
     from gui.state import desktop
 
-    error = desktop.move_to_trash(str(folder))
     parent = folder.parent
-    if error is None and parent.parent == paths.models_dir():
-        with contextlib.suppress(OSError):  # another variant of the model is in it
-            parent.rmdir()
-    return error
+    if parent.parent == paths.models_dir():
+        with contextlib.suppress(OSError):
+            if [child.name for child in parent.iterdir()] == [folder.name]:
+                folder = parent
+    return desktop.move_to_trash(str(folder))
 
 
 def _is_folder(path: Path) -> bool:

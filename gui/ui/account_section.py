@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QDialog, QHBoxLayout, QLineEdit, QPushButton, QVBo
 
 from gui.request import SfumatoError
 from gui.state import desktop
-from gui.ui.controls import ElidedLabel, label
+from gui.ui.controls import ElidedLabel, fit_height, label
 
 if TYPE_CHECKING:
     from gui.state.hub_account import HubAccount
@@ -166,21 +166,11 @@ class SignInDialog(QDialog):
         column.addWidget(label("Sign in to the Hugging Face Hub", "heading"))
         column.addWidget(self.section)
         column.addLayout(foot)
-        self.section.grown.connect(self._fit)
+        self.section.grown.connect(lambda: fit_height(self))
         account.busy_changed.connect(self._on_busy)
         self._on_busy(account.busy)
-        self._fit()
+        fit_height(self)
 
     def _on_busy(self, busy: bool) -> None:
         if not busy:  # until then the field takes no focus
             self.section.token.setFocus()
-
-    def _fit(self) -> None:
-        """As high as the wrapped texts need at this width, which a layout alone overlooks."""
-        layout = self.layout()
-        assert layout is not None
-        layout.activate()
-        width = max(self.width(), self.minimumWidth())
-        self.resize(
-            width, max(layout.totalHeightForWidth(width), layout.totalMinimumSize().height())
-        )

@@ -63,6 +63,16 @@ def plain_tip(text: str) -> str:
     return f"<p>{escape(text)}</p>" if text else ""
 
 
+def fit_height(dialog: QWidget) -> None:
+    """As high as the wrapped texts need at this width, which a layout alone overlooks."""
+    layout = dialog.layout()
+    assert layout is not None
+    layout.activate()
+    width = max(dialog.width(), dialog.minimumWidth())
+    height = max(layout.totalHeightForWidth(width), layout.totalMinimumSize().height())
+    dialog.resize(width, height)
+
+
 def mirrored(widget: QWidget, rect: QRect) -> QRect:
     """A part of a widget that is read from left to right, where it is in the widget's layout."""
     return QStyle.visualRect(widget.layoutDirection(), widget.rect(), rect)

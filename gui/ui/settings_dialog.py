@@ -20,7 +20,7 @@ from gui import paths
 from gui.state.settings import Settings
 from gui.ui.account_section import AccountSection
 from gui.ui.advanced import compute_unit_choice
-from gui.ui.controls import Choice, ElidedLabel, Switch, label
+from gui.ui.controls import Choice, ElidedLabel, Switch, fit_height, label
 
 if TYPE_CHECKING:
     from gui.state.hub_account import HubAccount
@@ -58,6 +58,7 @@ class SettingsDialog(QDialog):
         self._lay_out()
         self._load()
         self._connect()
+        fit_height(self)
 
     def _lay_out(self) -> None:
         row = QHBoxLayout()
@@ -114,6 +115,8 @@ class SettingsDialog(QDialog):
         self.safety.toggled.connect(bind("safety_checker"))
         self.change_folder.clicked.connect(self._choose_folder)
         self.reset_folder.clicked.connect(lambda: self.set_folder(""))
+        if self.account is not None:
+            self.account.grown.connect(lambda: fit_height(self))
 
     def _choose_folder(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, "Folder for Finished Pictures")

@@ -26,6 +26,7 @@ from tests.support.fake_queue import FakeQueue
 from tests.ui.conftest import make_info
 
 VARIANT = "split_einsum/compiled"
+WAIT = 60_000
 
 
 @pytest.fixture(autouse=True)
@@ -75,7 +76,7 @@ def open_studio(hub: FakeHub, qtbot: QtBot) -> Iterator[Callable[[], Studio]]:
     def open_() -> Studio:
         studio = Studio(Settings(), FakeQueue(), hub=hub)
         opened.append(studio)
-        with qtbot.waitSignal(studio.models.refreshed, timeout=5000):
+        with qtbot.waitSignal(studio.models.refreshed, timeout=WAIT):
             studio.start()
         return studio
 
@@ -319,7 +320,7 @@ def fetch(studio: Studio, hub: FakeHub, qtbot: QtBot, repo: str, use: bool = Fal
     turn()
     [download] = [s.id for s in studio.hub.downloads.statuses() if s.repo == repo]
     folder = install(repo)
-    with qtbot.waitSignal(studio.models.refreshed, timeout=5000):
+    with qtbot.waitSignal(studio.models.refreshed, timeout=WAIT):
         hub.finish(download, str(folder))
     return folder
 
@@ -360,7 +361,7 @@ def test_an_update_is_no_new_model(open_studio, hub: FakeHub, qtbot: QtBot) -> N
     studio.hub.downloads.start("ada/fog", VARIANT)
     turn()
     [download] = [s.id for s in studio.hub.downloads.statuses()]
-    with qtbot.waitSignal(studio.models.refreshed, timeout=5000):
+    with qtbot.waitSignal(studio.models.refreshed, timeout=WAIT):
         hub.finish(download, str(folder))
     assert notices.all == [] and studio.model.starter
 
@@ -397,13 +398,27 @@ def test_a_model_goes_to_the_trash_and_is_no_longer_installed(
     studio.select_model(studio.models.entry(folder))
     trash = home / "trash"
     monkeypatch.setattr(desktop, "move_to_trash", lambda path: move_aside(path, trash))
-    with qtbot.waitSignal(studio.models.trashed, timeout=5000):
+    with qtbot.waitSignal(studio.models.trashed, timeout=WAIT):
         studio.models.move_to_trash(folder)
-    assert not folder.exists() and not folder.parent.exists() and trash.exists()
+    assert not folder.exists() and not folder.parent.exists()
+    assert [child.name for child in trash.iterdir()] == [folder.name], "by its repository's name"
     assert studio.model.starter and studio.models.entry(folder) is None
     assert studio.hub.installed_folder("ada/fog", VARIANT) == ""
     studio.models.move_to_trash(studio.model.folder)  # never the starter
     assert studio.model.folder.is_dir()
+
+
+def test_another_variant_stays_where_it_is(
+    open_studio, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch, home: Path
+) -> None:
+    folder, other = install("ada/fog"), install("ada/fog", "original/packages")
+    studio = open_studio()
+    trash = home / "trash"
+    monkeypatch.setattr(desktop, "move_to_trash", lambda path: move_aside(path, trash))
+    with qtbot.waitSignal(studio.models.trashed, timeout=WAIT):
+        studio.models.move_to_trash(folder)
+    assert not folder.exists() and other.is_dir() and (trash / "Unet.mlpackage").is_dir()
+    assert studio.models.entry(other) is not None
 
 
 def move_aside(path: str, trash: Path) -> None:
@@ -417,7 +432,7 @@ def test_a_model_that_will_not_go_to_the_trash_stays(
     studio = open_studio()
     refusal = SfumatoError(ErrorKind.STORAGE, "It could not be moved to the Trash.")
     monkeypatch.setattr(desktop, "move_to_trash", lambda path: refusal)
-    with qtbot.waitSignal(studio.error_raised, timeout=5000) as raised:
+    with qtbot.waitSignal(studio.error_raised, timeout=WAIT) as raised:
         studio.models.move_to_trash(folder)
     assert raised.args == [refusal] and studio.models.entry(folder) is not None
 

@@ -228,6 +228,19 @@ def test_an_account_that_cannot_be_looked_for_is_none(hub, workspace, qtbot):
     assert not section.token.hasFocus()
 
 
+def test_a_refused_token_leaves_the_words_room(section, workspace, hub, qtbot):
+    hub.errors["set_token"] = SfumatoError(ErrorKind.UNSUPPORTED, "There is no keychain. " * 8)
+    dialog = workspace._dialogs["settings"]
+    before = dialog.height()
+    QTest.keyClicks(section.token, "hf_good")
+    click(section.sign_in)
+    qtbot.waitUntil(section.problem.isVisible)
+    for text in (section.problem, section.why):
+        qtbot.waitUntil(lambda text=text: text.height() >= text.heightForWidth(text.width()))
+    assert section.token.height() >= section.token.sizeHint().height()
+    assert dialog.height() > before
+
+
 def test_a_closed_sign_in_hears_nothing_more(workspace, hub, qtbot, qapp):
     account = workspace.studio.hub.account
     dialog = SignInDialog(account, workspace)
