@@ -20,6 +20,9 @@ Components = Mapping[ComponentKind, ComponentInfo]
 MAX_SIZE = 2**31
 """Sizes of tensors lie below; Core ML counts with 32 bits in places."""
 
+MAX_TEXT = 300
+"""Characters of a title or a sentence, which may quote what a stranger wrote."""
+
 NEWEST_SPEC = 10
 """Newest Core ML specification version this program knows (macOS 26)."""
 
@@ -75,6 +78,13 @@ FAMILY_NAMES = {
 
 def title(kind: ComponentKind) -> str:
     return TITLES[kind]
+
+
+def plain(text: str) -> str:
+    """What a stranger wrote, or what quotes it: without characters that are not to be seen (some
+    turn a text around), and no longer than anyone reads."""
+    text = "".join(c if c.isprintable() else " " for c in text[: 2 * MAX_TEXT])
+    return text if len(text) <= MAX_TEXT else text[:MAX_TEXT].rstrip() + "…"
 
 
 def kind_by_inputs(names: set[str]) -> ComponentKind | None:

@@ -49,6 +49,8 @@ _ATTENTIVE = frozenset(
     }
 )
 _HASH_SAMPLE = 65536
+_NAMED = 4
+"""Folders or inputs that a sentence names."""
 
 
 # One component
@@ -100,7 +102,7 @@ def role_by_inputs(description: Description) -> FileRole:
     names = {t.name for t in description.inputs}
     kind = fit.kind_by_inputs(names)
     if kind is None:
-        listed = ", ".join(sorted(names)) or "nothing"
+        listed = ", ".join(sorted(names)[:_NAMED]) or "nothing"
         raise SfumatoError(
             ErrorKind.BAD_MODEL,
             f"{description.path.name} is no part of a Stable Diffusion model; it takes {listed}.",
@@ -216,7 +218,8 @@ def _locate(folder: Path, found: _Findings) -> Path | None:
         found.problems.append("There are no Core ML models in this folder.")
         return None
     if len(variants) > 1:
-        names = ", ".join(str(v.relative_to(folder)) for v in variants)
+        names = ", ".join(str(v.relative_to(folder)) for v in variants[:_NAMED])
+        names += ", …" if len(variants) > _NAMED else ""
         found.problems.append(f"This folder holds several variants ({names}); choose one of them.")
         return None
     return variants[0]
@@ -326,7 +329,7 @@ def _model(folder: Path, found: _Findings, own: Sidecar | None) -> ModelInfo:
         found.notes += fit.notes(components, own)
     return ModelInfo(
         folder=folder,
-        name=_name(folder, found, own),
+        name=fit.plain(_name(folder, found, own)),
         components=components,
         controlnets=tuple(found.controlnets),
         family=family,
@@ -341,8 +344,8 @@ def _model(folder: Path, found: _Findings, own: Sidecar | None) -> ModelInfo:
         context_channels=size.context,
         minimum_macos=oldest_macos(max((c.spec_version for c in everything), default=0)),
         size_bytes=sum(c.size_bytes for c in everything),
-        problems=tuple(dict.fromkeys(found.problems)),
-        notes=tuple(dict.fromkeys(found.notes)),
+        problems=tuple(dict.fromkeys(map(fit.plain, found.problems))),
+        notes=tuple(dict.fromkeys(map(fit.plain, found.notes))),
     )
 
 

@@ -37,9 +37,6 @@ CONTROLNET_READY = "ControlNet-ready"
 NO_UPSCALERS = "This is an upscaler: it enlarges pictures, and cannot be used yet."
 NO_CONTROLNETS = "This is a ControlNet: it steers another model and makes no pictures alone."
 
-MAX_TEXT = 300
-"""Characters of a title or a sentence, which may quote what a stranger wrote."""
-
 MENTIONED_BYTES = 100_000_000
 """Of an archive that serve nothing; less is nobody's concern."""
 
@@ -126,7 +123,7 @@ def assemble(
         weight_bytes=sum(p.weight_bytes for p in resident),
         unet_bytes=draft.denoiser.weight_bytes if draft.denoiser else 0,
         missing=_missing(draft, family),
-        problems=tuple(dict.fromkeys(map(plain, problems))),
+        problems=tuple(dict.fromkeys(map(fit.plain, problems))),
         notes=(*draft.notes, *_unused(place.unpacked - used if place.archive else 0)),
     )
     return dataclasses.replace(variant, title=_title(variant, draft))
@@ -381,15 +378,8 @@ def upscaler(path: str, files: tuple[RemoteFile, ...], form: FileFormat) -> Vari
 
 
 def _joined(parts: list[str]) -> str:
-    title = plain(" · ".join(filter(None, parts)))
+    title = fit.plain(" · ".join(filter(None, parts)))
     return title[:1].upper() + title[1:]
-
-
-def plain(text: str) -> str:
-    """What a stranger wrote, or what quotes it: without characters that are not to be seen (some
-    turn a text around), and no longer than anyone reads."""
-    text = "".join(c if c.isprintable() else " " for c in text[: 2 * MAX_TEXT])
-    return text if len(text) <= MAX_TEXT else text[:MAX_TEXT].rstrip() + "…"
 
 
 def _name(path: str) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import PurePosixPath
 
+from gui.coreml import fit
 from gui.coreml.inspect import role_by_inputs
 from gui.coreml.model import ComponentKind, FileFormat
 from gui.coreml.names import FileRole
@@ -57,7 +58,7 @@ def find_variants(
     """
     finder = _Finder(tree, probe)
     variants = finder.find()
-    return variants, tuple(map(assembly.plain, dict.fromkeys(finder.notes)))
+    return variants, tuple(map(fit.plain, dict.fromkeys(finder.notes)))
 
 
 class _Finder:
@@ -280,7 +281,7 @@ def _distinct(variants: Sequence[Variant]) -> tuple[Variant, ...]:
         more: dict[str, str] = {}
         for group in alike.values():
             if len(group) > 1:
-                more.update(zip(_ids(group), map(assembly.plain, tell(group)), strict=True))
+                more.update(zip(_ids(group), map(fit.plain, tell(group)), strict=True))
         found = [
             dataclasses.replace(v, title=f"{v.title} · {more[v.id]}") if more.get(v.id) else v
             for v in found

@@ -424,6 +424,21 @@ def test_an_unknown_input(sd1: Path) -> None:
     assert problem(sd1) == "The UNet needs an input that cannot be given: camera_angle."
 
 
+def test_what_a_stranger_wrote_is_quoted_in_moderation(sd1: Path) -> None:
+    """Names of a million letters, of several lines, and such as turn the text around."""
+    with edited(package(sd1, "unet")) as spec:
+        spec.description.metadata.versionString = "someone/" + "long\n\u202e" * 10**5
+        extra = spec.description.input.add()
+        extra.CopyFrom(spec.description.input[1])
+        extra.name = "camera\n\u202e" * 10**5
+    (sd1 / "sfumato.json").unlink()
+    info = inspect_model(sd1)
+    for text in (info.name, *info.problems):
+        assert text.isprintable() and len(text) <= 301
+    assert info.name.startswith("long")
+    assert any("cannot be given: camera" in problem for problem in info.problems)
+
+
 def test_a_compiled_folder_has_the_same_objections(
     sd1: Path, tiny_sdxl: TinyModel, tmp_path: Path
 ) -> None:
