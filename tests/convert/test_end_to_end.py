@@ -132,6 +132,54 @@ def test_stable_diffusion_xl_with_original_attention() -> None:
     assert decibels(picture(model.folder), expected("sdxl")) > 40
 
 
+@pytest.mark.parametrize(
+    ("kind", "attention", "latent"),
+    [
+        ("sd1", Attention.SPLIT_EINSUM_V2, 24),  # 576 queries again
+        ("sd2", Attention.ORIGINAL, 8),
+        ("sdxl", Attention.SPLIT_EINSUM, 8),
+        ("sdxl", Attention.SPLIT_EINSUM_V2, 48),  # and here, at the second level
+        ("sdxl-refiner", Attention.ORIGINAL, 8),
+    ],
+)
+def test_other_forms_of_attention_of_each_family(
+    kind: str, attention: Attention, latent: int
+) -> None:
+    """The UNet's package beside diffusers' network, where no other test has the pair."""
+    unet = K.REFINER if kind == "sdxl-refiner" else K.UNET
+    model = converted(
+        f"{kind}-{attention}",
+        kind,
+        components=(unet,),
+        sizes=(ImageSize(8 * latent, 8 * latent),),
+        attention=attention,
+        unet_batch=1,
+    )
+    assert seen(model)[1] is attention
+    network = tiny_checkpoints.pipeline(kind).unet
+    generator = torch.Generator().manual_seed(SEED)
+
+    def half(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=generator).half().float()
+
+    sample, states = half(1, 4, latent, latent), half(1, 77, network.config.cross_attention_dim)
+    inputs = {
+        "sample": sample,
+        "timestep": torch.full((1,), 741.0),
+        "encoder_hidden_states": states.transpose(1, 2)[:, :, None],
+    }
+    added = {}
+    if kind.startswith("sdxl"):
+        sizes = [192.0, 160.0, 8.0, 16.0, *([2.5] if unet is K.REFINER else [128.0, 192.0])]
+        added = {"time_ids": torch.tensor([sizes]), "text_embeds": half(1, 48)}
+    with torch.no_grad():
+        want = network(sample, 741, states, added_cond_kwargs=added, return_dict=False)[0].numpy()
+    arrays = {name: value.numpy() for name, value in {**inputs, **added}.items()}
+    result = run(model, "*.mlpackage", arrays)["noise_pred"]
+    assert want.std() > 0.1
+    assert 10 * np.log10(np.abs(want).max() ** 2 / ((result - want) ** 2).mean()) > 60
+
+
 def completed(model: Converted, folder: Path) -> Path:
     """The packages of `model`, and what it lacks from the complete conversion."""
     shutil.copytree(model.folder, folder)
