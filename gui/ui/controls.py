@@ -68,7 +68,7 @@ def fit_height(dialog: QWidget) -> None:
     layout = dialog.layout()
     assert layout is not None
     layout.activate()
-    width = max(dialog.width(), dialog.minimumWidth())
+    width = max(dialog.width(), dialog.minimumWidth(), dialog.sizeHint().width())
     height = max(layout.totalHeightForWidth(width), layout.totalMinimumSize().height())
     dialog.resize(width, height)
 
