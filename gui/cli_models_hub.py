@@ -386,7 +386,7 @@ def _kept_source(text: str) -> Orphan | None:
 
 def conversions() -> list[Unfinished]:
     """Conversions in the models' folder that have not ended: interrupted, or under way."""
-    return unfinished_conversions(paths.models_dir())
+    return unfinished_conversions(paths.models_dir(), at_work=True)
 
 
 def _conversion(text: str) -> Removable | None:

@@ -251,7 +251,7 @@ def remove_partial(request: ConvertRequest, later: bool = False) -> None:
     try:
         with (work / LOCK).open("rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _asked(work) in (None, request.to_json()):
+            if _asked(work) in (None, request):
                 _remove(work, later)
     except FileNotFoundError:
         if is_work_folder(work):
@@ -283,10 +283,11 @@ def is_at_work(folder: Path) -> bool:
     return False
 
 
-def _asked(work: Path) -> Any:
+def _asked(work: Path) -> ConvertRequest | None:
     """The request that a work folder's journal states; None where it states none."""
     try:
-        return json.loads((work / JOURNAL).read_text(encoding="utf-8"))["request"]
+        data = json.loads((work / JOURNAL).read_text(encoding="utf-8"))
+        return ConvertRequest.from_json(data["request"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -301,19 +302,24 @@ def _remove(work: Path, later: bool) -> None:
     shutil.rmtree(work, ignore_errors=True)
 
 
-def unfinished(root: Path) -> list[Unfinished]:
+def unfinished(root: Path, *, at_work: bool = False) -> list[Unfinished]:
     """Conversions below `root` (its own folders and theirs) that can go on, oldest first.
 
     A work folder whose model was put in its place just before the end is taken away.
+
+    Args:
+        at_work: also those that a process is at.
     """
     found: list[tuple[float, Unfinished]] = []
     for pattern in (f"*{PARTIAL_SUFFIX}/{JOURNAL}", f"*/*{PARTIAL_SUFFIX}/{JOURNAL}"):
         for journal in root.glob(pattern):
-            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-                data = json.loads(journal.read_text(encoding="utf-8"))
-                request = ConvertRequest.from_json(data["request"])
-                if Path(request.output).exists() and not (journal.parent / MODEL).exists():
+            work = journal.parent
+            request = _asked(work)
+            with contextlib.suppress(OSError):
+                if request is None or (is_at_work(work) and not at_work):
+                    continue
+                if Path(request.output).exists() and not (work / MODEL).exists():
                     remove_partial(request)
-                elif partial_folder(request.output) == journal.parent:
-                    found.append((journal.stat().st_mtime, Unfinished(journal.parent, request)))
+                elif partial_folder(request.output) == work:
+                    found.append((journal.stat().st_mtime, Unfinished(work, request)))
     return [each for _, each in sorted(found, key=lambda pair: pair[0])]

@@ -10,7 +10,7 @@ import json
 import os
 import platform
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +43,9 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def to_disk(folder: Path, *, files: bool = True) -> None:
-    """Wait until a folder's files (or only its own entries) have reached the disk."""
-    paths: Iterable[Path] = [p for p in folder.rglob("*") if p.is_file()] if files else []
-    for path in (*paths, folder):
+def to_disk(folder: Path) -> None:
+    """Wait until a folder's files, and its own entries, have reached the disk."""
+    for path in (*(p for p in folder.rglob("*") if p.is_file()), folder):
         descriptor = os.open(path, os.O_RDONLY)
         try:
             with contextlib.suppress(OSError):  # some file systems cannot sync folders

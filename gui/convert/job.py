@@ -346,7 +346,7 @@ class _Job:
             report = finish.write_report(
                 self._model, report, self._earlier + time.monotonic() - began, peak_memory()
             )
-            finish.to_disk(self._model, files=False)
+            finish.to_disk(self._model)
             self._model.rename(request.output)
         self._tell(title, Step.FINISHING, 1.0, "finished", name="Model")
         return report

@@ -66,7 +66,7 @@ class Journal:
         journal = cls(path, request, fingerprint)
         if path.exists():
             old = _read(path)
-            if old is not None and old.get("request") != request.to_json():
+            if old is not None and _request_of(old) != request:
                 raise SfumatoError(
                     ErrorKind.BAD_REQUEST,
                     f"{work.name} holds an unfinished conversion with other settings; finish "
@@ -107,6 +107,14 @@ def _read(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return data if isinstance(data, dict) and data.get("format") == FORMAT else None
+
+
+def _request_of(data: dict[str, Any]) -> ConvertRequest | None:
+    """As an older version may have written it, without what is new."""
+    try:
+        return ConvertRequest.from_json(data.get("request") or {})
+    except ValueError:
+        return None
 
 
 @contextlib.contextmanager

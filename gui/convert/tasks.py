@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from gui.convert.types import Compression, ConvertRequest, ImageSize, SourceInfo
+from gui.convert.types import ConvertRequest, ImageSize, SourceInfo
 from gui.coreml.model import ComponentKind
 
 K = ComponentKind
@@ -152,12 +152,3 @@ def in_sentence(title: str) -> str:
 def version_of(request: ConvertRequest, info: SourceInfo) -> str:
     """What the packages' metadata call the source: its repository, or its name."""
     return request.source_repo or request.name or Path(info.name).name
-
-
-def stored_as(request: ConvertRequest) -> str:
-    """How the UNet's weights are stored, for people."""
-    return {
-        Compression.NONE: "16 bits per weight",
-        Compression.LINEAR_8: "8-bit integers",
-        Compression.PALETTE_MIXED: "palettes of 4 to 8 bits",
-    }.get(request.compression, f"{request.compression.value.rpartition('-')[2]}-bit palettes")

@@ -7,6 +7,7 @@ import dataclasses
 import errno
 import fcntl
 import hashlib
+import json
 import os
 import resource
 import shutil
@@ -20,7 +21,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from gui.convert import job, make
-from gui.convert.client import JOURNAL, partial_folder, remove_partial, unfinished
+from gui.convert.client import JOURNAL, Unfinished, partial_folder, remove_partial, unfinished
 from gui.convert.job import run
 from gui.convert.journal import Journal, locked
 from gui.convert.types import ConvertRequest, ImageSize, Lora, Progress, Step
@@ -219,6 +220,38 @@ def test_cancelling_spares_an_unfinished_run_of_other_settings(
     assert [each.request for each in unfinished(tmp_path)] == [asked]
     remove_partial(asked)
     assert not partial_folder(asked.output).exists()
+
+
+def test_a_journal_of_an_older_version_is_gone_on_with(source: Path, tmp_path: Path) -> None:
+    """It does not state what there was not to choose yet."""
+    asked = encoder_only(source, tmp_path)
+
+    def killed(progress: Progress) -> None:
+        if progress.step is Step.FINISHING:
+            raise Killed
+
+    with pytest.raises(Killed):
+        run(asked, killed, never)
+    journal = partial_folder(asked.output) / JOURNAL
+    data = json.loads(journal.read_text())
+    del data["request"]["prediction_type"], data["request"]["compiled"]
+    journal.write_text(json.dumps(data))
+    (waiting,) = unfinished(tmp_path)
+    events: list[Progress] = []
+    run(waiting.request, events.append, never)
+    assert [e.component for e in events if e.resumed] == ["Text encoder"]
+
+
+def test_what_is_under_way_is_not_offered_to_go_on(source: Path, tmp_path: Path) -> None:
+    asked = encoder_only(source, tmp_path)
+    seen: list[list[Unfinished]] = []
+
+    def look(progress: Progress) -> None:
+        if progress.step is Step.CONVERTING and not seen:
+            seen.extend((unfinished(tmp_path), unfinished(tmp_path, at_work=True)))
+
+    run(asked, look, never)
+    assert [[each.request for each in found] for found in seen] == [[], [asked]]
 
 
 def test_what_is_finished_is_not_offered_to_go_on(source: Path, tmp_path: Path) -> None:
