@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from gui.request import ErrorKind, SfumatoError
 
 FILE_NAME = "sfumato.json"
 FORMAT = 1
+_MAX_COUNT = 2**31
+"""Of steps and token ids."""
 
 
 @dataclass(frozen=True)
@@ -87,16 +89,14 @@ class Sidecar:
         if not isinstance(data, dict):
             raise bad("is not a JSON object")
         if data.get("format", FORMAT) != FORMAT:
-            raise bad(f"has format {data.get('format')!r}, which this version does not know")
+            raise bad(f"has format {data.get('format')!r:.80}, which this version does not know")
         known = {f.name for f in dataclasses.fields(cls)}
-        values = {k: v for k, v in data.items() if k in known}
+        values = {k: v for k, v in data.items() if k in known and v is not None}
         try:
             values["family"] = Family(values["family"])
-            for name in ("scaling_factor", "shift_factor", "default_guidance_scale"):
+            for name, check in _CHECKS.items():
                 if name in values:
-                    values[name] = float(values[name])
-                    if not math.isfinite(values[name]):
-                        raise ValueError(f"{name} is not finite")
+                    values[name] = check(name, values[name])
             if values.get("scaling_factor", 1.0) == 0.0:
                 raise ValueError("scaling_factor is 0")
             if values.get("prediction_type", "epsilon") not in (
@@ -106,12 +106,8 @@ class Sidecar:
                 "flow_prediction",
             ):
                 raise ValueError("prediction_type is unknown")
-            if values.get("preview") is not None:
-                p = values["preview"]
-                values["preview"] = Preview(
-                    tuple((float(r), float(g), float(b)) for r, g, b in p["matrix"]),
-                    tuple(float(v) for v in p.get("bias", (0, 0, 0))),  # type: ignore[arg-type]
-                )
+            if "preview" in values:
+                values["preview"] = _preview(values["preview"])
             if "card" in values:
                 c = dict(values["card"])
                 names = ("subjects", "backgrounds", "examples")
@@ -119,15 +115,89 @@ class Sidecar:
                 values["card"] = Card(
                     str(c.get("description", "")), **lists, licence=str(c.get("licence", ""))
                 )
-            for name in ("pad_token_ids", "inferred"):
-                if name in values:
-                    values[name] = tuple(values[name])
-            for name in ("scheduler_config", "hashes", "extra"):
-                if not isinstance(values.get(name, {}), dict):
-                    raise ValueError(f"{name} is not an object")
             return cls(**values)
-        except (KeyError, TypeError, ValueError) as error:
-            raise bad(f"has a value that makes no sense ({error})") from error
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise bad(f"has a value that makes no sense ({str(error)[:200]})") from error
+
+
+# What values may be; each raises ValueError, TypeError or OverflowError for anything else.
+
+
+def _is(name: str, value: Any, kind: type) -> Any:
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise ValueError(f"{name} is {value!r:.80}")
+    return value
+
+
+def _text(name: str, value: Any) -> str:
+    return _is(name, value, str)
+
+
+def _flag(name: str, value: Any) -> bool:
+    return _is(name, value, bool)
+
+
+def _object(name: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{name} is not an object")
+    return value
+
+
+def _count(name: str, value: Any) -> int:
+    if not 0 <= _is(name, value, int) <= _MAX_COUNT:
+        raise ValueError(f"{name} is {value!r:.80}")
+    return value
+
+
+def _number(name: str, value: Any) -> float:
+    if isinstance(value, bool):
+        raise ValueError(f"{name} is {value}")
+    if not math.isfinite(number := float(value)):
+        raise ValueError(f"{name} is not finite")
+    return number
+
+
+def _counts(name: str, value: Any) -> tuple[int, ...]:
+    return tuple(_count(name, one) for one in _list(name, value))
+
+
+def _texts(name: str, value: Any) -> tuple[str, ...]:
+    return tuple(_text(name, one) for one in _list(name, value))
+
+
+def _list(name: str, value: Any) -> list[Any]:
+    return list(_is(name, value, list if isinstance(value, list) else tuple))
+
+
+def _hashes(name: str, value: Any) -> dict[str, str]:
+    return {path: _text(name, one) for path, one in _object(name, value).items()}
+
+
+def _preview(value: Any) -> Preview:
+    def row(numbers: Any) -> tuple[float, float, float]:
+        red, green, blue = (_number("preview", n) for n in numbers)
+        return red, green, blue
+
+    return Preview(tuple(row(r) for r in value["matrix"]), row(value.get("bias", (0, 0, 0))))
+
+
+_CHECKS: dict[str, Callable[[str, Any], Any]] = {
+    "prediction_type": _text,
+    "scaling_factor": _number,
+    "shift_factor": _number,
+    "scheduler_config": _object,
+    "default_scheduler": _text,
+    "default_steps": _count,
+    "default_guidance_scale": _number,
+    "pad_token_ids": _counts,
+    "force_zeros_for_empty_prompt": _flag,
+    "name": _text,
+    "source_repo": _text,
+    "source_revision": _text,
+    "hashes": _hashes,
+    "inferred": _texts,
+    "extra": _object,
+}
 
 
 def read(folder: Path) -> Sidecar | None:

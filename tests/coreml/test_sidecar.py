@@ -160,6 +160,35 @@ def test_writing_and_reading_back(tmp_path: Path) -> None:
     assert sidecar.read(tmp_path / "nowhere") is None
 
 
+@pytest.mark.parametrize("value", [5, "x", [1], {"a": 1}, True, -1, 1e400, 10**400, [["x"] * 3]])
+def test_every_field_is_of_its_kind_or_a_sentence(
+    tiny_sd1: TinyModel, tmp_path: Path, value: object
+) -> None:
+    """A model from the Hub may say anything of itself; what is taken from it is what it must be."""
+    right = Sidecar(Family.SD1, preview=Preview(((0.0, 0.0, 0.0),)))
+    folder = copy_of(tiny_sd1.folder, tmp_path / "model")
+    for field in dataclasses.fields(Sidecar):
+        data = json.dumps({"family": "sd1", field.name: value})
+        replace(folder / "sfumato.json", data.encode())
+        info = inspect_model(folder)
+        try:
+            side = sidecar.read(folder)
+        except SfumatoError as error:
+            assert error.kind is ErrorKind.BAD_MODEL and len(error.message) < 300
+            assert info.problems[0] == error.message
+            continue
+        got = getattr(side, field.name)
+        assert isinstance(got, type(getattr(right, field.name))), field.name
+        if isinstance(got, tuple):
+            assert {type(one) for one in got} <= {int if field.name == "pad_token_ids" else str}
+
+
+def test_null_is_as_good_as_nothing(tmp_path: Path) -> None:
+    data = dict.fromkeys((f.name for f in dataclasses.fields(Sidecar)), None)
+    replace(tmp_path / "sfumato.json", json.dumps({**data, "family": "sdxl"}).encode())
+    assert sidecar.read(tmp_path) == Sidecar(Family.SDXL)
+
+
 def test_an_unwritable_folder(tmp_path: Path) -> None:
     with pytest.raises(SfumatoError) as caught:
         sidecar.write(tmp_path / "gone", Sidecar(Family.SD1))
