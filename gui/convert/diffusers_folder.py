@@ -185,7 +185,9 @@ def _parts(
 
 def _has_weights(folder: Path) -> bool:
     """Whether a part that pictures can be made without is there."""
-    return (folder / "config.json").is_file() and any(folder.glob("*.safetensors"))
+    files = [p for p in folder.glob("*.safetensors") if p.is_file()]
+    plain = [p for p in files if not p.name.startswith(".")]  # what macOS adds on foreign disks
+    return bool(plain) and (folder / "config.json").is_file()
 
 
 def read_part(name: str, network: str, folder: Path) -> Part:

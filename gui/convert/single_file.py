@@ -71,7 +71,8 @@ def read_single_file(path: Path) -> Checkpoint:
         raise unsupported.unsupported(family, str(path))
     unsupported.refuse_channels(_in_channels(unet, path), str(path))
     shape = original.unet_shape(unet, path.name)
-    if shape.added and any(name.startswith("cond_stage_model.") for name in every):
+    begins = {name.partition(".")[0] for name in every}
+    if shape.added and "cond_stage_model" in begins and "conditioner" not in begins:
         raise unsupported.unsupported("Stable unCLIP", str(path))
     family = base.family_of_unet(
         shape.context,
@@ -140,6 +141,8 @@ def _vae(every: Mapping[str, Stored], family: Family, path: Path) -> Part | None
 
 def _text_encoders(every: Mapping[str, Stored], family: Family, path: Path) -> dict[str, Part]:
     parts: dict[str, Part] = {}
+    if family in (Family.SDXL, Family.SDXL_REFINER):  # a merge may have kept some of another family
+        every = {n: t for n, t in every.items() if not n.startswith("cond_stage_model.")}
     try:
         for prefix, name in _CLIP_PREFIXES.items():
             if tensors := _under(every, prefix):
@@ -292,10 +295,13 @@ def _stated_beside(path: Path) -> str:
     Other programs need it there, by the same name, for every checkpoint that predicts velocity.
     """
     place = path.with_suffix(".yaml")
-    if not place.is_file():
+    try:
+        if not place.is_file():
+            return ""
+        with place.open(encoding="utf-8", errors="replace") as file:
+            text = file.read(_LONGEST_CONFIG)
+    except OSError:  # the checkpoint itself can be read
         return ""
-    with place.open(encoding="utf-8", errors="replace") as file:
-        text = file.read(_LONGEST_CONFIG)
     if _CONFIG not in text:
         return ""  # of something else
     match = _PARAMETERIZATION.search(text)

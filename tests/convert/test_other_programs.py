@@ -93,6 +93,19 @@ def test_attention_of_the_vae_by_its_later_names(tmp_path: Path) -> None:
     assert_same(source.component(K.VAE_ENCODER), pipeline("sd1").vae)
 
 
+def test_leftovers_of_another_family_in_an_xl_merge(tmp_path: Path) -> None:
+    stray = {
+        "cond_stage_model.logit_scale": torch.tensor(4.6),
+        "cond_stage_model.transformer.text_model.final_layer_norm.weight": torch.zeros(8),
+    }
+    source = open_source(
+        save_single("sdxl", tmp_path / "a.safetensors", edit=lambda found: {**stray, **found})
+    )
+    source.check()
+    assert source.info.family is Family.SDXL
+    assert_same(source.component(K.TEXT_ENCODER), pipeline("sdxl").text_encoder)
+
+
 def test_cosxl_is_named(tmp_path: Path) -> None:
     """Of XL's shape to the last weight, but sampled in another way."""
     limits = {f"edm_vpred.sigma_{end}": torch.tensor(1.0) for end in ("max", "min")}
@@ -206,7 +219,7 @@ def test_a_folder_of_compressed_weights_is_not_called_damaged(
 # --- folders --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("left", ["nothing", "configuration", "pickle"])
+@pytest.mark.parametrize("left", ["nothing", "configuration", "pickle", "resource fork"])
 def test_a_safety_checker_that_cannot_be_read_is_left_out(
     left: str, copied: Callable[[str], Path]
 ) -> None:
@@ -219,6 +232,8 @@ def test_a_safety_checker_that_cannot_be_read_is_left_out(
         (checker / "model.safetensors").unlink()
     if left == "pickle":
         (checker / "pytorch_model.bin").write_bytes(b"PK\x03\x04")
+    if left == "resource fork":
+        (checker / "._model.safetensors").write_bytes(b"\0\5\x16\7")
     source = open_source(folder)
     source.check()
     assert K.SAFETY_CHECKER not in source.info.components
