@@ -1,9 +1,9 @@
 """A Hub process with nothing behind it: answers in ways that tests of the thread want.
 
 Run as ``python -m tests.state.hub_standin``.  ``machine`` says its process id in the chip's name;
-``reference`` echoes its text, after as many seconds as the text says; ``die`` ends the process by
-force; ``babble`` sends something that makes no sense; ``raise`` answers with an error; ``hang``
-never answers; ``forgotten`` lists the questions that were cancelled.
+``reference`` echoes its text, once as many others have been answered as the text says; ``die``
+ends the process by force; ``babble`` sends something that makes no sense; ``raise`` answers with an
+error; ``hang`` never answers; ``forgotten`` lists the questions that were cancelled.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from gui.request import ErrorKind, SfumatoError
 
 def serve(connection: Any, _options: Any) -> None:
     lock = threading.Lock()
+    turn, echoed = threading.Condition(), 0
     cancelled: list[int] = []
 
     def send(message: dict[str, Any]) -> None:
@@ -30,8 +31,12 @@ def serve(connection: Any, _options: Any) -> None:
             connection.send_bytes(encode_json(message))
 
     def later(message: dict[str, Any]) -> None:
-        time.sleep(float(message["text"]))
-        send({"id": message["id"], "result": message["text"]})
+        nonlocal echoed
+        with turn:
+            turn.wait_for(lambda: echoed >= int(message["text"]))
+            send({"id": message["id"], "result": message["text"]})
+            echoed += 1
+            turn.notify_all()
 
     while True:
         try:

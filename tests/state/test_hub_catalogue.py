@@ -48,7 +48,7 @@ def make(qapp: QCoreApplication) -> Iterator[Callable[..., tuple[HubCatalogue, F
         catalogue.deleteLater()
 
 
-def settle(catalogue: HubCatalogue, hub: FakeHub, seconds: float = 5.0) -> None:
+def settle(catalogue: HubCatalogue, hub: FakeHub, seconds: float = 60.0) -> None:
     """Until nothing is asked any more."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -398,7 +398,8 @@ def test_a_row_reads_as_one_sentence_after_another(make):
 
 
 def test_ten_thousand_results_are_cheap(make):
-    """Against a clock, generously: every step that is not constant per row would be far over."""
+    """Against the process's own clock, generously: every step that is not constant per row would be
+    far over."""
     hub = FakeHub()
     catalogue = HubCatalogue(hub)
     hub.silent.add("search")
@@ -412,10 +413,10 @@ def test_ten_thousand_results_are_cheap(make):
             catalogue.fetchMore()
     assert catalogue.rowCount() == 10_000
     roles = (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.UserRole)
-    started = time.perf_counter()
+    started = time.process_time()
     for k in range(9_000, 9_100):
         for role in roles:
             assert catalogue.index(k).data(role)
     catalogue.set_installed({f"ada/model-{k}" for k in range(0, 10_000, 100)})
     assert catalogue.row_of("ada/model-9999") == 9_999
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 0.5

@@ -25,9 +25,16 @@ COMMAND = [sys.executable, "-m", "tests.state.hub_standin"]
 @pytest.fixture
 def hub(qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubThread]:
     monkeypatch.setenv("SFUMATO_HOME", str(tmp_path))
-    thread = HubThread(lambda: HubClient(COMMAND))
+    thread = HubThread(lambda: Patient(COMMAND))
     yield thread
     thread.close()
+
+
+class Patient(HubClient):
+    """Leaves a child on a busy machine the time it needs to end."""
+
+    def close(self, grace: float = 60.0) -> None:
+        super().close(grace)
 
 
 @pytest.fixture
@@ -37,7 +44,7 @@ def ask(hub: HubThread, qtbot: QtBot) -> Callable:
     def question(do: str, **arguments: object) -> object:
         answers: list = []
         hub.ask(do, answers.append, answers.append, **arguments)
-        qtbot.waitUntil(lambda: bool(answers), timeout=10_000)
+        qtbot.waitUntil(lambda: bool(answers))
         if isinstance(answers[0], SfumatoError):
             raise answers[0]
         return answers[0]
@@ -56,10 +63,10 @@ def test_no_process_is_started_before_the_first_question(hub: HubThread, ask: Ca
 
 def test_answers_come_in_any_order_on_the_windows_thread(hub: HubThread, qtbot: QtBot) -> None:
     got: list[tuple[str, int]] = []
-    for seconds in ("0.4", "0.2", "0"):
-        hub.ask("reference", lambda text: got.append((text, threading.get_ident())), text=seconds)
-    qtbot.waitUntil(lambda: len(got) == 3, timeout=10_000)
-    assert [text for text, _ in got] == ["0", "0.2", "0.4"]
+    for others in ("2", "1", "0"):
+        hub.ask("reference", lambda text: got.append((text, threading.get_ident())), text=others)
+    qtbot.waitUntil(lambda: len(got) == 3)
+    assert [text for text, _ in got] == ["0", "1", "2"]
     assert {thread for _, thread in got} == {threading.get_ident()}
 
 
@@ -78,10 +85,11 @@ def test_a_forgotten_question_is_never_answered_and_the_child_is_told(
     hub: HubThread, ask: Callable
 ) -> None:
     answers: list = []
-    request = hub.ask("reference", answers.append, answers.append, text="0.3")
+    request = hub.ask("reference", answers.append, answers.append, text="1")
     ask("machine")
     hub.forget(request)
-    ask("reference", text="0.5")
+    ask("reference", text="0")
+    ask("reference", text="2")  # so the forgotten one has been answered too
     assert answers == []
     assert ask("forgotten") == [request]
 
@@ -91,7 +99,7 @@ def test_a_child_that_dies_is_replaced(hub: HubThread, ask: Callable, qtbot: QtB
     lost: list = []
     hub.lost.connect(lambda error, often: lost.append((error, often)))
     os.kill(first, signal.SIGKILL)
-    qtbot.waitUntil(lambda: bool(lost), timeout=10_000)
+    qtbot.waitUntil(lambda: bool(lost))
     [(error, often)] = lost
     assert error.kind is ErrorKind.ENGINE and "SIGKILL" in error.detail and not often
     assert pid_of(ask) not in (first, 0)
@@ -140,7 +148,7 @@ def test_a_program_that_cannot_be_started_is_an_error(qtbot: QtBot) -> None:
     hub = HubThread(lambda: HubClient(["/nowhere/at-all"]))
     errors: list = []
     hub.ask("search", None, errors.append, query={}, cursor="")
-    qtbot.waitUntil(lambda: bool(errors), timeout=10_000)
+    qtbot.waitUntil(lambda: bool(errors))
     hub.close()
     assert errors[0].kind is ErrorKind.ENGINE
 
@@ -154,7 +162,7 @@ def test_closing_lets_the_child_bring_its_work_to_rest(
     hub.ask("hang", answers.append, answers.append)
     started = time.monotonic()
     hub.close()
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 50
     assert (tmp_path / "note").read_text() == "paused"
     assert not hub.isRunning() and answers == []
     with pytest.raises(ProcessLookupError):

@@ -1,8 +1,8 @@
 """A program of its own that takes what is dropped on it: the other end of a drag.
 
 `python -m tests.support.drop_target FOLDER` shows a plain window at the right of the screen, prints
-``ready``, and at a drop copies the first file into FOLDER as ``dropped.png``, writes the image data
-as ``data.png``, prints one JSON line and ends.
+``ready``, when a drag first comes in ``entered``, and at a drop copies the first file into FOLDER as
+``dropped.png``, writes the image data as ``data.png``, prints one JSON line and ends.
 """
 
 from __future__ import annotations
@@ -21,11 +21,15 @@ class Target(QWidget):
     def __init__(self, folder: Path) -> None:
         super().__init__()
         self._folder = folder
+        self._entered = False
         self.setAcceptDrops(True)
         self.setWindowTitle("Drop target")
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         event.acceptProposedAction()
+        if not self._entered:
+            self._entered = True
+            print("entered", flush=True)
 
     def dropEvent(self, event: QDropEvent) -> None:
         data = event.mimeData()

@@ -4,6 +4,7 @@
 source is, and what becomes of it, is written in the source file's own text:
 
     "sleep=0.05"        seconds per component
+    "go=/a/file"        from component 2 on, waits for that file; a cancel is heeded meanwhile
     "hang_at=2"         never comes back from component 2 (from 1)
     "kill_at=2"         the process is killed there, as when the memory runs out
     "crash_at=2"        the process aborts there
@@ -114,8 +115,12 @@ class FakeConverter:
                 continue
             for step in (Step.READING, Step.TRACING, Step.CONVERTING):
                 on_progress(Progress(name, step, index, total, index / total, f"{name}: {step}"))
-                if cancelled():
-                    raise FakeCancelled
+                while True:
+                    if cancelled():
+                        raise FakeCancelled
+                    if index == 0 or "go" not in wanted or Path(wanted["go"]).exists():
+                        break
+                    time.sleep(0.02)
                 time.sleep(float(wanted.get("sleep", "0")) / 3)
             misbehave(wanted, index + 1)
             made.mkdir()

@@ -21,6 +21,7 @@ from gui.coreml.model import (
 )
 from gui.coreml.sidecar import Card, Sidecar
 from gui.state.models import ModelEntry
+from tests.support.patience import PatientBot
 
 if sys.platform.startswith("linux"):
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
@@ -114,6 +115,12 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
+def qtbot(qapp, request) -> PatientBot:  # type: ignore[no-untyped-def]
+    """In the place of pytest-qt's."""
+    return PatientBot(request)
+
+
+@pytest.fixture
 def open_workspace(qtbot, qapp, home, monkeypatch) -> Iterator[Callable]:  # type: ignore[no-untyped-def]
     """Opens the window (again) on a fake queue and Hub; every window is closed at the end."""
     from gui import app as application
@@ -132,7 +139,7 @@ def open_workspace(qtbot, qapp, home, monkeypatch) -> Iterator[Callable]:  # typ
         window.show()
         qtbot.waitExposed(window)
         workspace = application.furnish(qapp, window, queue, hub or FakeHub())
-        with qtbot.waitSignal(workspace.studio.models.refreshed, timeout=5000):
+        with qtbot.waitSignal(workspace.studio.models.refreshed):
             workspace.studio.start()
         windows.append(window)
         return workspace, queue

@@ -38,7 +38,7 @@ def test_a_checkpoint_becomes_a_picture(workspace, home, qtbot, monkeypatch, tmp
 
     QTest.mouseClick(sheet.use_button, Qt.MouseButton.LeftButton)
     folder = paths.models_dir() / "tiny dreams"
-    qtbot.waitUntil(lambda: workspace.studio.model.folder == folder, timeout=15_000)
+    qtbot.waitUntil(lambda: workspace.studio.model.folder == folder)
     model = workspace.studio.model
     assert model.usable and model.name == "tiny dreams" and model.has_encoder
     assert "64 × 64" in model.subtitle() and "Split einsum" in model.facts()

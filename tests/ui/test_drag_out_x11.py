@@ -53,7 +53,7 @@ def run(tmp_path: Path) -> Iterator[Callable]:
     for process in [*reversed(started), server]:
         process.terminate()
     for process in [*started, server]:
-        process.wait(timeout=10)
+        process.wait(timeout=PATIENCE)
         if process.stdout is not None:
             process.stdout.close()
 
@@ -68,11 +68,13 @@ def line_of(process: subprocess.Popen, tmp_path: Path) -> str:
     return line.strip()
 
 
-def drag(run: Callable, source: list[int], target: tuple[int, int]) -> None:
-    """Press, move in small steps as a hand does, and let go."""
+def drag(
+    run: Callable, source: list[int], target: tuple[int, int], arrived: Callable[[], bool]
+) -> None:
+    """Press, move in small steps as a hand does, and let go once the drag has arrived."""
 
     def hand(*arguments: object) -> None:
-        assert run("xdotool", *map(str, arguments)).wait(timeout=10) == 0
+        assert run("xdotool", *map(str, arguments)).wait(timeout=PATIENCE) == 0
 
     hand("mousemove", *source)
     time.sleep(0.3)
@@ -83,8 +85,19 @@ def drag(run: Callable, source: list[int], target: tuple[int, int]) -> None:
         y = source[1] + (target[1] - source[1]) * k // steps
         hand("mousemove", x, y)
         time.sleep(0.04)
-    time.sleep(0.5)
+    deadline = time.monotonic() + PATIENCE
+    while not arrived() and time.monotonic() < deadline:  # a window may be slow to take notice
+        for x in (target[0] + 3, target[0]):
+            hand("mousemove", x, target[1])
+            time.sleep(0.04)
     hand("mouseup", 1)
+
+
+def wait_for_window_manager(run: Callable) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while run("xdotool", "get_num_desktops").wait(timeout=PATIENCE) != 0:
+        assert time.monotonic() < deadline, "there is no window manager"
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("start", ["canvas", "thumbnail"])
@@ -92,12 +105,13 @@ def test_a_picture_dragged_into_another_program_arrives_as_a_png(run, tmp_path, 
     made = tmp_path / "made"
     made.mkdir()
     run("openbox")
-    time.sleep(0.5)
+    wait_for_window_manager(run)
     target = run(sys.executable, "-m", "tests.support.drop_target", str(tmp_path))
     window = run(sys.executable, "-m", "tests.support.drag_source", str(made))
     assert line_of(target, tmp_path) == "ready"
     places = json.loads(line_of(window, tmp_path))
-    drag(run, places[start], TARGET)
+    drag(run, places[start], TARGET, lambda: bool(select.select([target.stdout], [], [], 0)[0]))
+    assert line_of(target, tmp_path) == "entered"
     report = json.loads(line_of(target, tmp_path))
     assert report["files"] == [places["path"]]
     assert report["action"] == "CopyAction"

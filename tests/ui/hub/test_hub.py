@@ -392,7 +392,7 @@ def test_a_search_that_finds_little_asks_before_it_goes_on(workspace, panel, hub
     before = hub.count("search")
     panel._on_filters(replace(panel.catalogue.query, licence="nobody's"))
     qtbot.waitUntil(lambda: panel.catalogue.state.resting)
-    qtbot.wait(300)  # time for the view to ask for more, if it could
+    qtbot.waitUntil(lambda: not panel._want_timer.isActive())  # the view has asked, if it could
     assert hub.count("search") == before + PAGES_AT_ONCE
     assert panel.further.isVisible()
     click(panel.further)

@@ -236,8 +236,8 @@ def test_a_failed_question_does_not_come_up_as_the_answer_to_a_later_one(workspa
     hub.errors.clear()
     asked = hub.count("orphans"), hub.count("updates")
     workspace.hub_desk.show_hub()  # which looks for both of its own accord
-    qtbot.waitUntil(lambda: (hub.count("orphans"), hub.count("updates")) > asked)
-    qtbot.wait(50)
+    qtbot.waitUntil(lambda: hub.count("orphans") > asked[0] and hub.count("updates") > asked[1])
+    qtbot.waitUntil(lambda: not hub.open_questions("orphans") + hub.open_questions("updates"))
     assert workspace.hub_desk.leftovers is None
     assert banner.statement.text() == down.message
 
