@@ -285,9 +285,11 @@ def _with_source(
             f"There is no file or folder {source}; check the path, or name a model on the Hub.",
             str(path),
         )
-    from gui.cli_fetch import fetch_source
+    from gui.cli_fetch import begun_source, fetch_source
 
-    folder, revision = fetch_source(repo, options.revision, line)
+    output = _output(request.output, request.name or _name_in(repo))
+    found = begun_source(output, repo, options.revision)
+    folder, revision = found or fetch_source(repo, options.revision, line)
     return dataclasses.replace(request, source=folder, source_repo=repo, source_revision=revision)
 
 
@@ -301,12 +303,14 @@ def _completed(
     components = tuple(kind for kind in info.components if kind in wanted)
     if wanted and not components:
         raise SfumatoError(ErrorKind.BAD_REQUEST, "The source has none of the parts asked for.")
-    name = request.name or (
-        request.source_repo.partition("/")[2] if request.source_repo else info.name
-    )
+    name = request.name or _name_in(request.source_repo) or info.name
     return dataclasses.replace(
         request, components=components, name=name, output=str(_output(request.output, name))
     )
+
+
+def _name_in(repo: str) -> str:
+    return repo.partition("/")[2]
 
 
 def _output(text: str, name: str) -> Path:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gui.convert.client import asked_of, partial_folder
 from gui.hub.types import DownloadState
 from gui.request import ErrorKind, SfumatoError
 
@@ -41,15 +43,38 @@ def fetch_source(repo: str, revision: str, line: Progress) -> tuple[str, str]:
         print(f"sfumato: {error.message}", file=sys.stderr)
         token = None
     tree = Catalog(token=token).tree(repo, revision)
-    with Downloads(token=lambda: token) as downloads:
-        status = downloads.start_source(repo, tree.revision, tree)
-        while status.state.live:
-            part = status.bytes_done / status.bytes_total if status.bytes_total else 0.0
-            line.bar(part, fetch_text(status).lower())
-            status = downloads.wait(status.id, _TICK)
+    try:
+        with Downloads(token=lambda: token) as downloads:
+            status = downloads.start_source(repo, tree.revision, tree)
+            while status.state.live:
+                part = status.bytes_done / status.bytes_total if status.bytes_total else 0.0
+                line.bar(part, fetch_text(status).lower())
+                status = downloads.wait(status.id, _TICK)
+    except KeyboardInterrupt:
+        line.line("Stopped; what was fetched is kept: give the same command again to go on.")
+        raise
     line.clear()
     if status.state is DownloadState.DONE:
         return checkpoint_in(status.folder), status.revision
     raise status.error or SfumatoError(
         ErrorKind.NETWORK, "The download has stopped; give the same command again to go on."
     )
+
+
+def begun_source(output: Path, repo: str, revision: str) -> tuple[str, str] | None:
+    """What `fetch_source` gave for an unfinished conversion, if it is still there: the conversion
+    goes on with that, whatever has become of the repository since.
+
+    Args:
+        output: the model folder to make.
+        repo: ``owner/name``.
+        revision: the beginning of a commit; empty: any.
+    """
+    from gui.hub.downloads.origin import fetched_source
+
+    begun = asked_of(partial_folder(str(output)))
+    if begun is None or begun.source_repo != repo or not begun.source_revision.startswith(revision):
+        return None
+    source = Path(begun.source)
+    kept = fetched_source(source if source.is_dir() else source.parent)
+    return (begun.source, begun.source_revision) if kept == (repo, begun.source_revision) else None

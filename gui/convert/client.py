@@ -251,7 +251,7 @@ def remove_partial(request: ConvertRequest, later: bool = False) -> None:
     try:
         with (work / LOCK).open("rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _asked(work) in (None, request):
+            if asked_of(work) in (None, request):
                 _remove(work, later)
     except FileNotFoundError:
         if is_work_folder(work):
@@ -283,7 +283,7 @@ def is_at_work(folder: Path) -> bool:
     return False
 
 
-def _asked(work: Path) -> ConvertRequest | None:
+def asked_of(work: Path) -> ConvertRequest | None:
     """The request that a work folder's journal states; None where it states none."""
     try:
         data = json.loads((work / JOURNAL).read_text(encoding="utf-8"))
@@ -314,7 +314,7 @@ def unfinished(root: Path, *, at_work: bool = False) -> list[Unfinished]:
     for pattern in (f"*{PARTIAL_SUFFIX}/{JOURNAL}", f"*/*{PARTIAL_SUFFIX}/{JOURNAL}"):
         for journal in root.glob(pattern):
             work = journal.parent
-            request = _asked(work)
+            request = asked_of(work)
             with contextlib.suppress(OSError):
                 if request is None or (is_at_work(work) and not at_work):
                     continue

@@ -25,6 +25,9 @@ ROOT = Path(__file__).parents[2]
 class Cli:
     """Runs `sfumato convert` from an empty folder."""
 
+    server: HubServer
+    """The Hub, where there is one."""
+
     def __init__(self, home: Path) -> None:
         self.home = home
         self.folder = home / "here"
@@ -298,6 +301,7 @@ class TestFromTheHub:
         single = {"README.md": "# Dreams", "dreams.safetensors": b"psnr=50"}
         repos = [Repo("maker/folder", folder), Repo("maker/single", single)]
         with HubServer([*repos, Repo("maker/pickles", {"weights.ckpt": bytes(10)})]) as server:
+            cli.server = server
             cli.environment |= {
                 "HF_ENDPOINT": server.endpoint,
                 "HF_HOME": str(cli.home / "hf"),
@@ -322,6 +326,25 @@ class TestFromTheHub:
         assert request["name"] == repo.partition("/")[2]
         pickles = list(online.home.rglob("*.bin"))
         assert pickles == [], "what cannot be used is not fetched"
+
+    @pytest.mark.parametrize("news", ["a newer commit", "no connection"])
+    def test_what_was_begun_goes_on_with_what_was_fetched(self, online: Cli, news: str) -> None:
+        slow = Repo("maker/single", {"dreams.safetensors": b"hang_at=2"})
+        online.server.add(slow)
+        process = begun(online, "maker/single")
+        process.kill()
+        process.communicate(timeout=20)
+        (source,) = online.home.rglob("dreams.safetensors")
+        source.write_text("")  # whatever was wrong is over
+        if news == "a newer commit":
+            online.server.add(Repo("maker/single", {"dreams.safetensors": b"psnr=20"}))
+        else:
+            online.environment["HF_ENDPOINT"] = "http://127.0.0.1:9"
+        done = online("maker/single", "-o", "made", "--json")
+        assert done.returncode == 0, done.stderr
+        assert "Text encoder: already converted." in done.stderr
+        request = json.loads(done.stdout)["request"]
+        assert (request["source"], request["source_revision"]) == (str(source), slow.sha)
 
     @pytest.mark.parametrize(
         ("name", "words"), [("maker/absent", "maker/absent"), ("maker/pickles", "pickle")]
