@@ -1,8 +1,8 @@
 """A program of its own that takes what is dropped on it: the other end of a drag.
 
 `python -m tests.support.drop_target FOLDER` shows a plain window at the right of the screen, prints
-``ready``, when a drag first comes in ``entered``, and at a drop copies the first file into FOLDER as
-``dropped.png``, writes the image data as ``data.png``, prints one JSON line and ends.
+``ready``, when a drag first comes in ``entered``, and at a drop copies the first file into FOLDER
+as ``dropped.png``, writes the image data as ``data.png``, prints one JSON line and ends.
 """
 
 from __future__ import annotations
