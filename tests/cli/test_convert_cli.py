@@ -327,6 +327,23 @@ class TestFromTheHub:
         pickles = list(online.home.rglob("*.bin"))
         assert pickles == [], "what cannot be used is not fetched"
 
+    def test_ctrl_c_while_fetching_keeps_what_came(self, online: Cli) -> None:
+        large = Repo("maker/single", {"dreams.safetensors": bytes(4_000_000)})
+        online.server.add(large)
+        slow = online.server.fault("/cdn/*", bytes_per_second=200_000)
+        process = online.start("maker/single", "-o", "made")
+        deadline = time.monotonic() + 30
+        while online.server.sent("maker/single") < 400_000 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+        assert (process.returncode, out) == (130, ""), err
+        assert "what was fetched is kept: give the same command again to go on" in err
+        assert "Traceback" not in err
+        online.server.faults.remove(slow)
+        (left,) = json.loads(models(online, "list", "--json").stdout)["downloads"]
+        assert left["repo"] == "maker/single" and 0 < left["bytes_done"] < left["bytes_total"]
+
     @pytest.mark.parametrize("news", ["a newer commit", "no connection"])
     def test_what_was_begun_goes_on_with_what_was_fetched(self, online: Cli, news: str) -> None:
         slow = Repo("maker/single", {"dreams.safetensors": b"hang_at=2"})
