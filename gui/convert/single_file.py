@@ -146,7 +146,7 @@ def _text_encoders(every: Mapping[str, Stored], family: Family, path: Path) -> d
     try:
         for prefix, name in _CLIP_PREFIXES.items():
             if tensors := _under(every, prefix):
-                parts[name] = _clip(name, tensors, path)
+                parts[name] = _clip(name, tensors, family, path)
         for prefix, name in _OPEN_CLIP_PREFIXES.items():
             if tensors := _under(every, prefix):
                 name = "text_encoder" if family is Family.SD2 else name
@@ -161,25 +161,25 @@ def _text_encoders(every: Mapping[str, Stored], family: Family, path: Path) -> d
     return dict(sorted(parts.items()))
 
 
-def _clip(name: str, tensors: Mapping[str, Stored], path: Path) -> Part:
+def _clip(name: str, tensors: Mapping[str, Stored], family: Family, path: Path) -> Part:
     tensors = {n.removeprefix("text_model."): t for n, t in tensors.items()}
+    embedding = tensors["embeddings.token_embedding.weight"].shape
     config = _clip_config(
-        tensors["embeddings.token_embedding.weight"].shape,
+        embedding,
         tensors["embeddings.position_embedding.weight"].shape[0],
         tensors["encoder.layers.0.mlp.fc1.weight"].shape[0],
-        original.text_layers(tensors),
+        _layers_read(original.text_layers(tensors), embedding[1], family),
     )
-    config["hidden_act"] = "quick_gelu"
+    # Stable Diffusion 2's is OpenCLIP, whatever its names
+    config["hidden_act"] = "gelu" if family is Family.SD2 else "quick_gelu"
     return Part(name, "CLIPTextModel", config, tensors, str(path))
 
 
 def _open_clip(name: str, tensors: Mapping[str, Stored], family: Family, path: Path) -> Part:
-    layers = original.text_layers(tensors)
-    width = tensors["token_embedding.weight"].shape[1]
-    if family is Family.SD2 and not (width == SD2_WIDTH and layers == SD2_LAYERS):
-        layers -= 1
+    embedding = tensors["token_embedding.weight"].shape
+    layers = _layers_read(original.text_layers(tensors), embedding[1], family)
     config = _clip_config(
-        tensors["token_embedding.weight"].shape,
+        embedding,
         tensors["positional_embedding"].shape[0],
         tensors["transformer.resblocks.0.mlp.c_fc.weight"].shape[0],
         layers,
@@ -198,6 +198,12 @@ def _open_clip(name: str, tensors: Mapping[str, Stored], family: Family, path: P
     config["projection_dim"] = place.shape[0]
     found["text_projection.weight"] = place
     return Part(name, "CLIPTextModelWithProjection", config, found, str(path))
+
+
+def _layers_read(layers: int, width: int, family: Family) -> int:
+    """How many of a text encoder's layers the UNet's text states pass through."""
+    published = width == SD2_WIDTH and layers == SD2_LAYERS
+    return layers - 1 if family is Family.SD2 and not published else layers
 
 
 def _split(place: Stored, layer: int, leaf: str) -> dict[str, Stored]:

@@ -17,7 +17,7 @@ from gui.convert.source import look, open_source
 from gui.coreml.model import Attention, ComponentKind, Family
 from gui.request import ErrorKind, SfumatoError
 from tests.convert.conftest import edit_json, refusal
-from tests.support.original_names import Tensors
+from tests.support.original_names import Tensors, openai_text
 from tests.support.tiny_checkpoints import pipeline, save_single
 from tests.support.tiny_networks import _library
 
@@ -57,6 +57,31 @@ def test_stable_diffusion_2_in_the_layout_of_xl(tmp_path: Path) -> None:
     assert source.info.prediction_type == "epsilon"
     assert source.pad_token_ids == (0,)
     assert_same(source.component(K.TEXT_ENCODER), pipeline("sd2").text_encoder)
+
+
+@pytest.mark.parametrize("wrapper", ["text_model.", ""])
+def test_stable_diffusion_2_with_its_text_encoder_by_the_other_names(
+    wrapper: str, tmp_path: Path
+) -> None:
+    """What diffusers' script makes of a folder saved by transformers since 5.6: by its names the
+    text encoder could be Stable Diffusion 1's, whose activation is another."""
+    prefix = "cond_stage_model.transformer."
+
+    def edit(tensors: Tensors) -> Tensors:
+        rest = {k: v for k, v in tensors.items() if not k.startswith("cond_stage_model.")}
+        text = openai_text(prefix, pipeline("sd2").text_encoder)
+        last = f"{prefix}text_model.encoder.layers.1."
+        text |= {k.replace(last, last.replace("1", "2")): v for k, v in text.items() if last in k}
+        return {**rest, **{k.replace("text_model.", wrapper): v for k, v in text.items()}}
+
+    source = open_source(save_single("sd2", tmp_path / "a.safetensors", edit=edit))
+    source.check()
+    network: Any = source.component(K.TEXT_ENCODER)
+    assert_same(network, pipeline("sd2").text_encoder)
+    ids = torch.tensor([[49406, 320, 1125, 49407, *[0] * 73]])
+    with torch.no_grad():
+        wanted = pipeline("sd2").text_encoder(ids).last_hidden_state
+        assert torch.equal(network(ids).last_hidden_state, wanted)
 
 
 @pytest.mark.parametrize("kind", ["sdxl", "sdxl-refiner"])
