@@ -331,7 +331,11 @@ def _login(options: argparse.Namespace) -> int:
 
     if sys.stdin.isatty():
         _say("Make a token with read permission at https://huggingface.co/settings/tokens.")
-        token = getpass.getpass("Token: ", stream=sys.stderr).strip()
+        try:
+            token = getpass.getpass("Token: ", stream=sys.stderr).strip()
+        except EOFError:  # Ctrl-D
+            token = ""
+            print(file=sys.stderr)
     else:
         token = sys.stdin.readline().strip()
     account = Catalog(token=token).whoami()

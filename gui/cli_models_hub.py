@@ -102,10 +102,13 @@ def _passing(
                 verdict = False
         return bool(verdict)
 
-    with ThreadPoolExecutor(_READERS) as pool:
+    pool = ThreadPoolExecutor(_READERS)
+    try:
         for model, good in zip(models, pool.map(judge, models), strict=True):
             if good:
                 yield model
+    finally:  # as soon as there are enough results, nothing more is read
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 class _Pinned(Catalog):

@@ -9,12 +9,10 @@ import re
 import select
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image, ImageStat
@@ -23,63 +21,10 @@ from tests.support import hub_repos
 from tests.support.hub_repo import Repo
 from tests.support.hub_server import GOOD_TOKEN, HubServer
 from tests.support.hub_shelf import STARTER
+from tests.support.models_cli import Cli
 
-ROOT = Path(__file__).parents[2]
 STARTER_REPO = hub_repos.STARTER_REPO
 PALETTIZED = "apple/coreml-stable-diffusion-v1-5-palettized"
-
-
-class Cli:
-    """Runs `sfumato models` with an empty home."""
-
-    def __init__(self, home: Path, endpoint: str) -> None:
-        self.home = home
-        self.models = home / "data" / "Models"
-        self.started: list[subprocess.Popen[str]] = []
-        kept = {k: v for k, v in os.environ.items()
-                if not k.lower().endswith("_proxy") and k != "HF_TOKEN"}  # fmt: skip
-        self.environment = {
-            **kept,
-            "SFUMATO_HOME": str(home),
-            "HF_HOME": str(home / "huggingface"),
-            "HF_ENDPOINT": endpoint,
-            "PYTHON_KEYRING_BACKEND": "tests.support.file_keyring.FileKeyring",
-            "SFUMATO_TEST_KEYRING": str(home / "keychain.json"),
-            "PYTHONPATH": str(ROOT),
-            "OMP_WAIT_POLICY": "passive",
-        }
-
-    def start(self, *arguments: str, **more: Any) -> subprocess.Popen[str]:
-        options: dict[str, Any] = {
-            "stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE,
-            "env": self.environment, "cwd": self.home, "text": True,
-        }  # fmt: skip
-        command = [sys.executable, "-m", "gui.cli", *arguments]
-        self.started.append(subprocess.Popen(command, **{**options, **more}))
-        return self.started[-1]
-
-    def run(
-        self, *arguments: str, answer: str = "", **environment: str
-    ) -> subprocess.CompletedProcess[str]:
-        """`answer` goes to its stdin."""
-        process = self.start(
-            *arguments, stdin=subprocess.PIPE, env={**self.environment, **environment}
-        )
-        out, err = process.communicate(answer, timeout=120)
-        assert "Traceback" not in err, err
-        return subprocess.CompletedProcess([], process.returncode, out, err)
-
-    def __call__(self, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-        return self.run("models", *arguments, **more)
-
-    def good(self, *arguments: str, **more: str) -> str:
-        """Stdout of a command that must succeed."""
-        done = self(*arguments, **more)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    def data(self, *arguments: str, **more: str) -> Any:
-        return json.loads(self.good(*arguments, "--json", **more))
 
 
 @pytest.fixture
@@ -111,6 +56,25 @@ def until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not happen"
         time.sleep(0.05)
+
+
+def heard_of(
+    process: subprocess.Popen[str], terminal: int, answers: Mapping[str, bytes] | None = None
+) -> str:
+    """All that a process says on a terminal; `answers`: what to type when it ends so."""
+    heard = b""
+    while process.poll() is None or select.select([terminal], [], [], 0)[0]:
+        if select.select([terminal], [], [], 0.05)[0]:
+            try:
+                heard += os.read(terminal, 65536)
+            except OSError:  # Linux's way of saying the other end is closed
+                break
+        for prompt, answer in (answers or {}).items():
+            if heard.endswith(prompt.encode()):
+                os.write(terminal, answer)
+    process.communicate(timeout=30)
+    os.close(terminal)
+    return heard.decode()
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -339,17 +303,7 @@ def test_progress_on_a_terminal(cli: Cli, server: HubServer) -> None:
     ours, theirs = pty.openpty()
     process = cli.start("models", "get", STARTER_REPO, stderr=theirs)
     os.close(theirs)
-    heard = b""
-    while process.poll() is None or select.select([ours], [], [], 0)[0]:
-        if select.select([ours], [], [], 0.05)[0]:
-            try:
-                data = os.read(ours, 65536)
-            except OSError:  # Linux's way of saying the other end is closed
-                break
-            heard += data
-    process.communicate(timeout=30)
-    os.close(ours)
-    text = heard.decode()
+    text = heard_of(process, ours)
     assert re.search(r"▕█*·*▏ \d+ %, [\d.]+ MB of 18\.\d MB, [\d.]+ MB/s, \d+ s left", text), text
     assert text.endswith("\r")  # the bar goes away
 
@@ -472,6 +426,16 @@ def test_sign_in_and_out(cli: Cli, server: HubServer) -> None:
     assert cli("whoami").returncode == 1
     # A token in the environment counts as well, and is told apart.
     assert "environment" in cli.good("whoami", HF_TOKEN=GOOD_TOKEN)
+
+
+def test_no_token_after_all(cli: Cli) -> None:
+    """Ctrl-D where a token is to be typed."""
+    ours, theirs = pty.openpty()
+    process = cli.start("models", "login", stdin=theirs, stderr=theirs, start_new_session=True)
+    os.close(theirs)
+    text = heard_of(process, ours, {"Token: ": b"\x04"})
+    assert process.returncode == 1
+    assert "No token was given." in text and "Traceback" not in text
 
 
 def test_names_cannot_steer_the_terminal(cli: Cli, server: HubServer) -> None:

@@ -362,6 +362,18 @@ def test_a_gated_model_says_what_to_do(one, server, repo):
     failed(get(one, repo), ErrorKind.ACCESS, "terms")
 
 
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_content_network_that_refuses_is_named(one, server, repo, status):
+    """As companies' firewalls do; the Hub's own refusals are about the model, these are not."""
+    refusal = server.fault("/cdn/*", status=status)
+    status = get(one, repo)
+    failed(status, ErrorKind.NETWORK, "at 127.0.0.1, which refused them")
+    server.faults.remove(refusal)
+    server.fault("/cdn/*", status=403, times=2)  # an address that has expired
+    one.resume(status.id)
+    assert whole(one.wait(status.id, 30), repo)
+
+
 def test_a_token_without_access(hub_server, repo):
     repo.gated = "manual"
     server = hub_server([repo])

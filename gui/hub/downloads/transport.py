@@ -142,7 +142,7 @@ class Transport:
         if span:
             headers["Range"] = span
         with get_session().stream("GET", url, headers=headers) as response:
-            if response.status_code == 401:
+            if response.status_code == 401 and self._is_hubs(response):
                 response.read()
                 hf_raise_for_status(response)
             yield response
@@ -158,6 +158,10 @@ class Transport:
         if status == 416:
             raise changed(file, f"416 from {response.url}")
         if status >= 400:
+            if status != 407 and not self._is_hubs(response):
+                # The Hub itself let us through: an address that has expired, or a network that
+                # lets nobody go there.
+                raise Transient(_refused(status, response.url.host))
             response.read()
             hf_raise_for_status(response)
         self._check_identity(response, file)
@@ -179,6 +183,10 @@ class Transport:
                 raise Transient(_nonsense(f"{length} bytes instead of {file.size}: {file.path}"))
         if ranged:
             raise RangeIgnored
+
+    def _is_hubs(self, response: httpx2.Response) -> bool:
+        """Whether the Hub itself answered, not the content network it sends us to."""
+        return session.same_origin(str(response.url), self._endpoint)
 
     def _check_identity(self, response: httpx2.Response, file: RemoteFile) -> None:
         """The Hub itself states commit and hash, in its redirect or in the answer."""
@@ -245,6 +253,15 @@ def _busy(status: int, seconds: float, url: str) -> SfumatoError:
         ErrorKind.NETWORK,
         "The Hub has trouble answering at the moment; resume the download later.",
         detail,
+    )
+
+
+def _refused(status: int, host: str) -> SfumatoError:
+    return SfumatoError(
+        ErrorKind.NETWORK,
+        f"The Hub keeps this model's files at {host}, which refused them; check that your network "
+        "lets you go there, then resume the download.",
+        f"status {status} from {host}",
     )
 
 
