@@ -48,14 +48,15 @@ _COMPONENTS = {
 }
 """What Apple's ``--convert-…`` flags stand for."""
 
-_NOT_NEEDED = (
-    "--compute-unit",
-    "--text-token-sequence-length",
-    "--text-encoder-hidden-size",
-    "--text-encoder-vocabulary-url",
-    "--text-encoder-merges-url",
-)
-"""Apple's flags whose value the source's own files give."""
+_FILES_SAY = "the source's own files say it"
+_NOT_NEEDED = {
+    "--compute-unit": "it is chosen when pictures are made",
+    "--text-token-sequence-length": _FILES_SAY,
+    "--text-encoder-hidden-size": _FILES_SAY,
+    "--text-encoder-vocabulary-url": "the vocabulary comes with Sfumato",
+    "--text-encoder-merges-url": "the vocabulary comes with Sfumato",
+}
+"""Apple's flags whose value is not asked for, and why."""
 
 _ELSEWHERE = {
     "--refiner-version": "Convert the refiner by itself: it is a source like any other.",
@@ -262,9 +263,9 @@ def _absolute(text: str) -> Path:
 
 
 def _remark(options: argparse.Namespace, line: Line) -> None:
-    for flag in _NOT_NEEDED:
+    for flag, why in _NOT_NEEDED.items():
         if _value(options, flag):
-            line.line(f"{flag} is not needed: the source's own files say it.")
+            line.line(f"{flag} is not needed: {why}.")
     if options.xl_version:
         line.line("--xl-version is not needed: the family is recognised from the files.")
 

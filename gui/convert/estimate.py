@@ -102,8 +102,9 @@ def estimate(request: ConvertRequest, info: SourceInfo) -> Estimate:
     several = len(plan) > len(once)  # what equals another size's is linked once it is finished
     work = (_work_bytes(t, counts[t.key], request) - (0 if several else sizes[t.key]) for t in plan)
     scratch = max(work, default=0)
-    if request.compiled:
-        disk *= 2
+    if request.compiled:  # every size's folder gets all that it needs
+        copies = len(tasks.sizes_of(request, info))
+        disk += sum(sizes[task.key] * (copies if task.shared else 1) for task in plan)
     needed = (_memory(t, counts[t.key], configs[t.key], request) for t in plan)
     memory = PROCESS_BYTES + max(needed, default=0)
     return Estimate(

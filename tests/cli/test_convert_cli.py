@@ -170,7 +170,8 @@ def test_the_command_of_apples_readme(cli: Cli) -> None:
         "--compute-unit", "CPU_AND_NE", "--check-output-correctness", "--dry-run", "--json",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert done.stderr == "sfumato: --compute-unit is not needed: the source's own files say it.\n"
+    chosen = "sfumato: --compute-unit is not needed: it is chosen when pictures are made.\n"
+    assert done.stderr == chosen
     request = json.loads(done.stdout)["request"]
     assert request["components"] == ["text_encoder", "unet", "vae_decoder"]
     assert request["attention"] == "split_einsum_v2" and request["compression"] == "palette-6"

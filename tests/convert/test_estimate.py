@@ -81,6 +81,8 @@ def test_several_sizes_share_weights_in_the_end(full_size: SourceInfo, tmp_path:
     assert two.disk_bytes == one.disk_bytes
     assert two.scratch_bytes > one.scratch_bytes
     assert two.seconds > 1.5 * one.seconds
+    compiled = request_for(full_size, tmp_path, sizes=sizes, compiled=True)
+    assert estimate.estimate(compiled, full_size).disk_bytes == 3 * one.disk_bytes
 
 
 @pytest.mark.parametrize(
