@@ -135,6 +135,7 @@ class ConvertSheet(QDialog):
         self.options_scroll.setWidgetResizable(True)
         self.options_scroll.setFrameShape(QFrame.Shape.NoFrame)
         self.options_scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.options_scroll.setAccessibleName("Choices for the conversion")
         self.options_scroll.setWidget(inner)
         separator = QFrame()
         separator.setObjectName("separator")

@@ -127,6 +127,10 @@ class DownloadRow(QWidget):
             present = self.go_on if asks else self.pause if state.live else self.resume
             present.setFocus(Qt.FocusReason.OtherFocusReason)
 
+    def buttons(self) -> list[QWidget]:
+        """Every button, shown or not, from the first to the last."""
+        return [self.pause, self.resume, self.cancel, self.go_on, self.discard]
+
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         super().mouseReleaseEvent(event)
         if self.rect().contains(event.position().toPoint()):
@@ -138,6 +142,8 @@ class DownloadsStrip(QFrame):
 
     opened = Signal(str)
     """A row was clicked: ``owner/name``."""
+    rebuilt = Signal()
+    """Rows came or went."""
 
     def __init__(self, downloads: DownloadList) -> None:
         super().__init__()
@@ -192,6 +198,7 @@ class DownloadsStrip(QFrame):
                 self._column.insertWidget(self._column.count() - 1, row)
                 row.show()
         self.fit()
+        self.rebuilt.emit()
 
     def _on_changed(self, status: DownloadStatus) -> None:
         row = self._rows.get(status.id)

@@ -172,6 +172,8 @@ class HubPanel(QWidget):
     opened = Signal(str)
     """A card was chosen: ``owner/name``."""
     convert_requested = Signal()
+    tabs_changed = Signal()
+    """`tab_order` is another now."""
 
     def __init__(self, catalogue: HubCatalogue) -> None:
         super().__init__()
@@ -267,9 +269,6 @@ class HubPanel(QWidget):
         self.foot.setContentsMargins(14, 4, 14, 6)
         column.addWidget(self.foot)
         column.addWidget(self.further, 0, Qt.AlignmentFlag.AlignHCenter)
-        QWidget.setTabOrder(self.search, self.filters.button)
-        QWidget.setTabOrder(self.filters.button, self.sort)
-        QWidget.setTabOrder(self.sort, self.author)
 
     def _connect(self) -> None:
         self.search.textEdited.connect(self._on_text)
@@ -316,6 +315,12 @@ class HubPanel(QWidget):
         self._change(text=text.strip())
         self.catalogue.refresh()  # now, not when typing has come to rest
 
+    def tab_order(self) -> list[QWidget]:
+        """What Tab goes through, in the order in which it is read."""
+        head = [self.search, self.filters.button, self.sort, self.author, *self.chips.chips()]
+        message = [self.message.retry, self.message.clear, self.message.convert]
+        return [*head, self.offline_retry, self.list, *message, self.further]
+
     def close_down(self) -> None:
         self._want_timer.stop()
         self.pictures.close()
@@ -335,6 +340,7 @@ class HubPanel(QWidget):
     def _set_query(self, query: SearchQuery) -> None:
         self.filters.set_query(query)
         self.chips.set_query(query)
+        self.tabs_changed.emit()
         self.catalogue.set_query(query)
 
     def _on_filters(self, query: SearchQuery) -> None:

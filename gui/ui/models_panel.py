@@ -3,6 +3,7 @@ on its other side, those of the Hub."""
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable
 from html import escape
@@ -218,6 +219,7 @@ class ModelsPanel(QFrame):
         self.details.reveal_requested.connect(self.reveal_requested)
         self.details.menu_requested.connect(self._pop_up)
         self.downloads.opened.connect(self.repo_opened)
+        self.downloads.rebuilt.connect(self._order_tabs)
         models.modelReset.connect(self._mark_current)
         models.rowsRemoved.connect(self._on_left)
         for signal in (
@@ -290,7 +292,9 @@ class ModelsPanel(QFrame):
             self.hub.opened.connect(self.repo_opened)
             self.hub.convert_requested.connect(self.convert_requested)
             self.hub.list.pasted.connect(self.paste)
+            self.hub.tabs_changed.connect(self._order_tabs)
             self.stack.addWidget(self.hub)
+            self._order_tabs()
             self.hub_made.emit()
         return self.hub
 
@@ -302,6 +306,16 @@ class ModelsPanel(QFrame):
         else:
             self.stack.setCurrentIndex(INSTALLED)
         self.details_part.setVisible(number == INSTALLED)
+
+    def _order_tabs(self) -> None:
+        """Tab goes down the column, through what was made late as well: Qt puts it at the end."""
+        chain: list[QWidget] = [self.add_button, self.list, self.leftovers, self.library_menu]
+        if self.hub is not None:
+            chain += self.hub.tab_order()
+        for row in self.downloads.rows():
+            chain += row.buttons()
+        for one, other in itertools.pairwise([*chain, self.details_section.button]):
+            QWidget.setTabOrder(one, other)
 
     def close_down(self) -> None:
         if self.hub is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -365,6 +366,23 @@ def test_every_control_of_the_hub_has_a_name(workspace, panel, hub, qtbot):
     assert nameless(workspace.models_panel) == []
     assert len(focusable(panel.filters.popover)) > 12
     assert nameless(panel.filters.popover) == []
+
+
+def test_tab_goes_down_the_column(workspace, panel, hub, qtbot):
+    panel._on_filters(replace(panel.catalogue.query, families=(Family.SD1, Family.SD2)))
+    workspace.studio.hub.downloads.start(FIRST, "original/packages")
+    qtbot.waitUntil(lambda: bool(workspace.models_panel.downloads.rows()))
+    [row] = workspace.models_panel.downloads.rows()
+    qtbot.waitUntil(panel.list.isVisible)
+    wanted = [
+        workspace.models_panel.add_button, panel.search, panel.filters.button, panel.sort,
+        panel.author, *panel.chips.chips(), panel.list, row.pause, row.cancel,
+        workspace.prompt_panel.prompt.edit,
+    ]  # fmt: skip
+    wanted[0].setFocus()
+    for one, following in itertools.pairwise(wanted):
+        QTest.keyClick(one, Qt.Key.Key_Tab)
+        assert following.hasFocus(), f"{following} should follow {one}"
 
 
 def test_cards_are_read_as_sentences(panel, hub, qtbot):
