@@ -32,7 +32,7 @@ def parse_reference(text: str) -> str | None:
     if text.startswith("hf://"):
         return _repository(text.removeprefix("hf://").split("@")[0].split("/"))
     if "://" not in text:
-        parts = text.split("/")
+        parts = re.split(r"[?#]", text)[0].rstrip("/").split("/")
         if not _is_host(parts[0]):
             whole = len(parts) == 2 or (len(parts) > 2 and parts[2] in _PAGES)
             return _good(parts[0], parts[1]) if whole else None
@@ -56,7 +56,9 @@ def is_address(text: str) -> bool:
 
 
 def _bare(text: str) -> str:
-    return text.strip().removeprefix("git clone").strip().strip("<>\"'“”").rstrip("/")
+    """Without what stands around it in a text; no name ends in a stop."""
+    text = text.strip().removeprefix("git clone").strip()
+    return text.lstrip("<(\"'“").rstrip("/.,;:>)\"'”")
 
 
 def _is_host(text: str) -> bool:

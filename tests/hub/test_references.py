@@ -29,6 +29,10 @@ REPO = "apple/coreml-stable-diffusion-v1-5"
         f"hf://{REPO}/original",
         f"hf://models/{REPO}@main/original",
         f"{REPO}/tree/main/original/packages",
+        f"{REPO}?library=coreml",
+        f"{REPO}/#readme",
+        f"(https://huggingface.co/{REPO}).",
+        f"https://huggingface.co/{REPO}/,",
         f"HTTPS://HuggingFace.co/{REPO}/discussions/1",
     ],
 )
