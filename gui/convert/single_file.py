@@ -51,6 +51,10 @@ SD2_VELOCITY_SPREAD = 0.09
 """Standard deviation of that tensor above which Stable Diffusion 2 predicts velocity.  Learnt from
 the published models and long in use in ComfyUI; nothing else in the weights tells the two apart."""
 
+_FEW_STEPS = ("turbo", "lightning")
+"""Words in the names of distilled models, which are published with "trailing" steps: the first of
+a few must begin at pure noise."""
+
 _CONFIG = "unet_config"
 _LONGEST_CONFIG = 100_000
 _PARAMETERIZATION = re.compile(r"^\s*parameterization\s*:\s*[\"']?(\w+)", re.MULTILINE)
@@ -247,6 +251,9 @@ def _checkpoint(header: Header, parts: dict[str, Part], family: Family) -> Check
         scheduler |= {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
     if parts["unet"].config.get("time_cond_proj_dim"):
         scheduler["_class_name"] = "LCMScheduler"
+    elif any(word in header.path.stem.lower() for word in _FEW_STEPS):
+        scheduler |= {"_class_name": "EulerDiscreteScheduler", "timestep_spacing": "trailing"}
+        notes.append("By its name, the model makes pictures in a few steps; set 1 to 8 of them.")
     size = _stated_size(header) or base.default_size(family, prediction)
     if any(name.startswith("model_ema.") for name in header.tensors):
         notes.append("The file also holds averaged training weights, which are not used.")

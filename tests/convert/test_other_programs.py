@@ -200,6 +200,19 @@ def test_the_configuration_that_other_programs_need_beside_the_file(
     assert look(path).prediction_type == ("epsilon" if kind == "sd1" else "v_prediction")
 
 
+@pytest.mark.parametrize(
+    ("kind", "name"), [("sdxl", "JuggernautXL_Lightning"), ("sd2", "sd_turbo"), ("sd1", "Turbo")]
+)
+def test_models_of_few_steps_begin_at_pure_noise(kind: str, name: str, tmp_path: Path) -> None:
+    """Four steps as SDXL-Lightning's authors lay them out."""
+    source = open_source(save_single(kind, tmp_path / f"{name}.safetensors"))
+    config = source.scheduler_config()
+    scheduler = getattr(_library("diffusers"), config["_class_name"]).from_config(config)
+    scheduler.set_timesteps(4)
+    assert scheduler.timesteps.tolist() == [999, 749, 499, 249]
+    assert any("few steps" in note for note in source.info.notes)
+
+
 # --- compressed weights ---------------------------------------------------------------------------
 
 
