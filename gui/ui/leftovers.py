@@ -94,6 +94,7 @@ class LeftoversDialog(QDialog):
         super().__init__(parent)
         self._hub = hub
         self.rows: list[OrphanRow] = []
+        self._deleting: set[str] = set()
         self.setWindowTitle("Leftovers")
         self.setWindowModality(Qt.WindowModality.WindowModal)
         self.setMinimumSize(520, 320)
@@ -142,6 +143,7 @@ class LeftoversDialog(QDialog):
         self.rows = []
         for orphan in orphans:
             row = OrphanRow(orphan)
+            row.set_busy(orphan.path in self._deleting)
             row.resume_requested.connect(self._resume)
             row.remove_requested.connect(lambda _, row=row: self._remove(row))
             self._column.insertWidget(self._column.count() - 1, row)
@@ -164,7 +166,8 @@ class LeftoversDialog(QDialog):
             )
         parts.append("What you delete is gone; it can be fetched again from the Hub.")
         self.text.setText(" ".join(parts) if self.rows else "There is nothing left over.")
-        self.remove_all.setEnabled(bool(self.rows))
+        left = [row for row in self.rows if row.orphan.path not in self._deleting]
+        self.remove_all.setEnabled(bool(left))
 
     def _resume(self, orphan: Orphan) -> None:
         self._hub.downloads.load()
@@ -175,20 +178,25 @@ class LeftoversDialog(QDialog):
         """Deleting gigabytes takes a while, and is asked for once."""
         self.problem.hide()
         row.set_busy(True)
+        self._deleting.add(row.orphan.path)
+        self._sum_up()
         self._hub.remove_orphan(row.orphan)
 
     def _remove_all(self) -> None:
-        for row in list(self.rows):
+        for row in [row for row in self.rows if row.orphan.path not in self._deleting]:
             self._remove(row)
 
     def _on_error(self, error: SfumatoError) -> None:
         """Here, where the window's own place for errors is out of sight."""
         self.problem.setText(error.message)
         self.problem.show()
+        self._deleting.clear()
         for row in self.rows:
             row.set_busy(False)
+        self._sum_up()
 
     def _on_removed(self, path: str) -> None:
+        self._deleting.discard(path)
         self._drop(path)
 
     def _drop(self, path: str) -> None:

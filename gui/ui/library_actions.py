@@ -64,6 +64,7 @@ class VerifyDialog(QDialog):
         self._hub = hub
         self._folder = str(entry.folder)
         self._repair_at_once = repair_at_once
+        self._repairing = False
         self.setWindowTitle("Verify Files")
         self.setWindowModality(Qt.WindowModality.WindowModal)
         self.setFixedWidth(440)
@@ -108,6 +109,7 @@ class VerifyDialog(QDialog):
 
     def _repair(self) -> None:
         self.repair_button.hide()
+        self._repairing = True
         self._say("Fetching the bad files again…", "It goes on if you close this.", busy=True)
         self._hub.repair(self._folder)
 
@@ -132,7 +134,8 @@ class VerifyDialog(QDialog):
 
     def _on_failed(self, folder: str, error: SfumatoError) -> None:
         if folder == self._folder:
-            self._say(error.message, "")
+            what = "repaired" if self._repairing else "checked"
+            self._say(f"The files could not be {what}", error.message)
 
     def _on_repaired(self, folder: str) -> None:
         if folder == self._folder:

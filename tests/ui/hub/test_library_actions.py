@@ -139,7 +139,8 @@ def test_a_repair_that_stops_says_why(workspace, entry, hub, qtbot):
     assert sheet.bar.isVisible()
     gone = SfumatoError(ErrorKind.NOT_FOUND, "“a” is no longer on the Hub; get the model anew.")
     hub.fail_download(status.id, gone)
-    assert sheet.title.whole_text() == gone.message and not sheet.bar.isVisible()
+    assert sheet.title.whole_text() == "The files could not be repaired"
+    assert sheet.text.text() == gone.message and not sheet.bar.isVisible()
 
 
 def test_repair_checks_and_repairs_without_asking(workspace, entry, hub, qtbot):
@@ -163,7 +164,9 @@ def test_a_check_that_fails_says_why(workspace, entry, hub, qtbot):
     hub.errors["verify"] = SfumatoError(ErrorKind.NETWORK, sentence)
     choose(workspace, entry, "Verify Files…")
     sheet = sheet_of(workspace, VerifyDialog, qtbot)
-    qtbot.waitUntil(lambda: sheet.title.whole_text() == sentence)
+    qtbot.waitUntil(lambda: sheet.title.whole_text() == "The files could not be checked")
+    assert sheet.text.text() == sentence
+    assert sheet.text.height() >= sheet.text.heightForWidth(sheet.text.width()), "all of it"
 
 
 def test_many_bad_files_do_not_fill_the_screen():
@@ -362,6 +365,17 @@ def test_deleting_is_asked_for_once_and_says_what_went_wrong(leftovers, workspac
     hub.orphans.pop()
     hub.answer("remove_orphan", None)
     assert len(dialog.rows) == 1
+
+
+def test_what_is_being_deleted_stays_so_while_the_list_is_read_again(
+    leftovers, workspace, hub, qtbot
+):
+    hub.silent |= {"remove_orphan", "cancel"}
+    dialog = open_leftovers(workspace, qtbot)
+    click(dialog.remove_all)
+    dialog.set_orphans(list(hub.orphans))
+    assert [row.remove.isEnabled() for row in dialog.rows] == [False, False]
+    assert not dialog.remove_all.isEnabled()
 
 
 def test_all_leftovers_go_at_once(leftovers, workspace, hub, qtbot):
