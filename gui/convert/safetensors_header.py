@@ -123,7 +123,9 @@ def read_header(path: Path) -> Header:
             text = file.read(length)
     except FileNotFoundError as error:
         raise SfumatoError(
-            ErrorKind.NOT_FOUND, f"There is no file “{path.name}” any more.", str(path)
+            ErrorKind.NOT_FOUND,
+            f"There is no file “{path.name}”; check its path, and that its disk is there.",
+            str(path),
         ) from error
     except OSError as error:
         raise SfumatoError(
