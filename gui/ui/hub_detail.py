@@ -168,6 +168,7 @@ class HubDetail(QDialog):
         hub.catalogue.row_changed.connect(self._on_row)
         hub.downloads.changed.connect(self._on_download)
         hub.downloads.refused.connect(self._on_refused)
+        hub.downloads.error_raised.connect(self._on_download_error)
         hub.updates_changed.connect(self._refresh_bar)
         hub.account.changed.connect(lambda _: self._show_gate())
 
@@ -304,7 +305,8 @@ class HubDetail(QDialog):
     def _with_download(self, act) -> None:  # type: ignore[no-untyped-def]
         variant = self.chosen
         status = self._hub.downloads.of(self.repo, variant.id) if variant is not None else None
-        if status is not None:
+        if variant is not None and status is not None:
+            self._refused.pop(variant.id, None)
             act(status.id)
 
     def _cancel(self) -> None:
@@ -367,6 +369,13 @@ class HubDetail(QDialog):
             self._refresh_bar()
             if error.kind is ErrorKind.NOT_FOUND:  # the repository has changed: show what it is now
                 self._hub.want_details(repo, fresh=True)
+
+    def _on_download_error(self, error: SfumatoError) -> None:
+        """Pausing, going on or cancelling failed: said here too, as the sheet hides the window's
+        own place for errors."""
+        if self.isVisible() and self.chosen is not None:
+            self._refused[self.chosen.id] = error
+            self._refresh_bar()
 
     # -- ways out -----------------------------------------------------------------------------
 

@@ -150,6 +150,22 @@ def test_a_download_that_is_refused_says_why_in_the_sheet(workspace, panel, hub,
     assert not sheet.bar.error.isVisible()
 
 
+def test_a_download_that_will_not_go_on_says_why_in_the_sheet(workspace, panel, hub, qtbot):
+    sheet = open_sheet(workspace, panel, qtbot)
+    click(sheet.bar.main)
+    qtbot.waitUntil(lambda: bool(hub.downloads))
+    hub._pause(next(iter(hub.downloads)))
+    busy = SfumatoError(ErrorKind.STORAGE, "Another program is downloading this; end it first.")
+    hub.errors["resume"] = busy
+    click(sheet.bar.main)
+    qtbot.waitUntil(sheet.bar.error.isVisible)
+    assert sheet.bar.error.text() == busy.message and sheet.bar.main.text() == "Go On"
+    hub.errors.clear()
+    click(sheet.bar.main)
+    qtbot.waitUntil(sheet.bar.pause.isVisible)
+    assert not sheet.bar.error.isVisible()
+
+
 def test_a_gated_model_explains_itself_and_lets_one_sign_in(
     workspace, panel, hub, qtbot, monkeypatch
 ):
