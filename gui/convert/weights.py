@@ -204,6 +204,13 @@ def build(part: Part) -> nn.Module:
                 "convert again: finished parts are kept.",
                 f"{part.where}: {error!r}",
             ) from error
+        if isinstance(error, FileNotFoundError):
+            raise SfumatoError(
+                ErrorKind.STORAGE,
+                f"The weights of the {part.title} are not there any more; see that their disk is "
+                "there and convert again: finished parts are kept.",
+                f"{part.where}: {error}",
+            ) from error
         raise SfumatoError(
             ErrorKind.BAD_MODEL,
             f"The weights of the {part.title} cannot be read; download the model again.",

@@ -116,6 +116,25 @@ def test_a_source_that_changes_meanwhile_is_not_mixed(source: Path, tmp_path: Pa
     assert Path(asked.output).is_dir()
 
 
+def test_a_source_whose_disk_vanishes_meanwhile(source: Path, tmp_path: Path) -> None:
+    own = Path(shutil.copytree(source, tmp_path / "tiny"))
+    asked = encoder_only(own, tmp_path, components=(K.TEXT_ENCODER, K.SAFETY_CHECKER))
+
+    def vanish(progress: Progress) -> None:
+        if (progress.component, progress.step) == ("Safety checker", Step.READING):
+            own.rename(tmp_path / "elsewhere")
+
+    with pytest.raises(SfumatoError) as caught:
+        run(asked, vanish, never)
+    assert caught.value.kind is ErrorKind.STORAGE
+    assert "safety checker are not there any more" in caught.value.message
+    assert refusal(asked).kind in (ErrorKind.NOT_FOUND, ErrorKind.STORAGE)
+    (tmp_path / "elsewhere").rename(own)
+    events: list[Progress] = []
+    run(asked, events.append, never)
+    assert [e.component for e in events if e.resumed] == ["Text encoder"]
+
+
 def test_a_failure_leaves_no_scratch_to_fill_the_disk(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
