@@ -26,6 +26,9 @@ MAX_PATH = 1024
 MAX_NAME = 255
 """Longest part of a path, in bytes: APFS's and ext4's limit."""
 
+MAX_DEPTH = 20
+"""Most parts of a path; real ones have nine at most."""
+
 COMPANIONS = frozenset(
     {"vocab.json", "merges.txt", "tokenizer.json", "tokenizer_config.json",
      "special_tokens_map.json", "added_tokens.json", "scheduler_config.json",
@@ -54,7 +57,7 @@ def is_safe(path: str) -> bool:
         parts = [part.encode() for part in path.split("/")]
     except UnicodeEncodeError:  # half of a surrogate pair
         return False
-    if sum(map(len, parts)) + len(parts) > MAX_PATH:
+    if len(parts) > MAX_DEPTH or sum(map(len, parts)) + len(parts) > MAX_PATH:
         return False
     return all(0 < len(part) <= MAX_NAME and part not in (b".", b"..") for part in parts)
 
@@ -224,12 +227,17 @@ def clashes(files: Iterable[RemoteFile]) -> tuple[str, str] | None:
 
     Folders count too: ``A/x`` and ``a/y`` would become one folder.
     """
-    spelled: dict[str, str] = {}
+    spelled: dict[tuple[int, str], str] = {}
+    numbers = {"": 0}  # of folders, each of which is looked at once however many files it holds
     for file in files:
-        parts = file.path.split("/")
-        for n in range(1, len(parts) + 1):
-            path = "/".join(parts[:n])
-            other = spelled.setdefault(folded(path), path)
+        new, path = [], file.path
+        while path not in numbers:
+            new.append(path)
+            path = path.rpartition("/")[0]
+        for path in reversed(new):
+            folder, _, name = path.rpartition("/")
+            other = spelled.setdefault((numbers[folder], folded(name)), path)
             if other != path:
                 return other, path
+            numbers[path] = len(numbers)
     return None
