@@ -8,6 +8,7 @@ from typing import get_args
 
 import pytest
 
+from gui.cli_models_hub import results
 from gui.coreml.model import Attention, Family
 from gui.hub.catalog import Catalog, passes
 from gui.hub.types import (
@@ -155,6 +156,15 @@ def test_pages_give_every_model_once_in_order(hub_server: Start, sort: Sort) -> 
     )
     assert sorted(ids(found)) == sorted(r.id for r in [*untagged, *repos])
     assert len(set(ids(found))) == len(found) == 225
+
+
+def test_the_command_lists_none_twice(hub_server: Start) -> None:
+    """A model that loses its likes while pages are read stands on two of them."""
+    server = hub_server(crowd(70))
+    first = server.repos["author5/coreml-model-00005"]
+    server.fault("/api/models", times=1, skip=1, action=lambda: setattr(first, "likes", 30))
+    found = ids(list(results(Catalog(server.endpoint), SearchQuery(), 100, lambda _: None)))
+    assert len(set(found)) == len(found) and found.count(first.id) == 1
 
 
 def test_fields_asked_for_are_ones_the_hub_knows(hub_server: Start) -> None:
