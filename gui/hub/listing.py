@@ -28,6 +28,9 @@ EXPAND = ("author", "cardData", "downloads", "gated", "lastModified", "likes", "
           "private", "sha", "siblings", "tags", "usedStorage")  # fmt: skip
 """Fields to ask for in listings and of single models."""
 
+NEW_MACOS = 15
+"""The newest macOS that published models need."""
+
 TEXT_TO_IMAGE = "text-to-image"
 _PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 _TELLING = re.compile(r"sample|example|preview|cover|thumb|grid|showcase|demo", re.IGNORECASE)
@@ -190,13 +193,16 @@ def _kind(repo: str, tags: tuple[str, ...], names: list[str], task: str) -> Mode
 # Filters that the Hub cannot apply
 
 
-def passes(query: SearchQuery, model: ModelSummary, details: RepoDetails | None) -> bool | None:
+def passes(
+    query: SearchQuery, model: ModelSummary, details: RepoDetails | None, macos: str = ""
+) -> bool | None:
     """Whether a result survives the filters.
 
     Filters on variants hold together: one variant must satisfy them all.
 
     Args:
         details: None, or without `RepoDetails.probed`: what was not read is not known.
+        macos: the machine's; empty where that does not matter.
 
     Returns:
         None: only its file list can tell, or, where `details` are given, only its files.
@@ -207,7 +213,12 @@ def passes(query: SearchQuery, model: ModelSummary, details: RepoDetails | None)
         return False
     if details is not None:
         if details.variants:
-            found = {_variant_passes(query, v, model, details.probed) for v in details.variants}
+            # Which macOS a model needs is told by its files alone; few need one as new as this.
+            major = macos.partition(".")[0]
+            old = major.isdecimal() and int(major) < NEW_MACOS
+            found = {
+                _variant_passes(query, v, model, details.probed, old) for v in details.variants
+            }
             return True if True in found else None if None in found else False
         return not query.needs_details and (
             _in(model.kind, query.kinds) and _in(model.family, query.families)
@@ -228,7 +239,7 @@ def _in(value: Any, wanted: tuple[Any, ...]) -> bool:
 
 
 def _variant_passes(
-    query: SearchQuery, variant: Variant, model: ModelSummary, probed: bool
+    query: SearchQuery, variant: Variant, model: ModelSummary, probed: bool, old: bool
 ) -> bool | None:
     """Whether a variant satisfies every filter; None: nobody has looked into its files yet."""
     if (
@@ -251,7 +262,8 @@ def _variant_passes(
     unknown = any(choices and not known for choices, _, known in wanted)
     if probed:  # as well as it could be; what an archive holds may still be open
         return not unknown
-    return None if unknown or (query.fits and closed) else True
+    doubtful = closed or (old and not variant.minimum_macos)
+    return None if unknown or (query.fits and doubtful) else True
 
 
 def _storage(compression: str) -> str:

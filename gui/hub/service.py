@@ -236,7 +236,7 @@ class Service:
         fits = None
         if message.get("query"):
             query = SearchQuery.from_json(message["query"])
-            answer = passes(query, found.summary, found)
+            answer = passes(query, found.summary, found, self._this_machine().macos)
             if answer is None and not message.get("probe"):
                 found = self._read_details(repo, True)
                 answer = passes(query, found.summary, found)

@@ -318,6 +318,17 @@ def test_filters_ask_for_files_only_where_they_must() -> None:
     assert passes(SearchQuery(fits=True), MODEL, RepoDetails(MODEL, "r")) is False
 
 
+@pytest.mark.parametrize(
+    ("macos", "expected"), [("", True), ("14.5", None), ("15.2", True), ("26.0", True), ("x", True)]
+)
+def test_an_old_macos_is_compared_with_what_files_say(macos: str, expected: bool | None) -> None:
+    unread = RepoDetails(MODEL, "r", (PLAIN,))
+    assert passes(SearchQuery(fits=True), MODEL, unread, macos) is expected
+    assert passes(SearchQuery(max_bytes=5000), MODEL, unread, macos) is True
+    read = RepoDetails(MODEL, "r", (replace(PLAIN, minimum_macos="13"),))
+    assert passes(SearchQuery(fits=True), MODEL, read, macos) is True
+
+
 def test_a_part_of_a_model_passes_for_none() -> None:
     part = replace(PALETTE, missing=("text encoder",))
     only = RepoDetails(MODEL, "r", (part,), probed=True)
