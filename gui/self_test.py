@@ -29,6 +29,7 @@ ENGINE_MODULES = (
     "transformers", "diffusers", "coremltools", "huggingface_hub", "google.protobuf",
     "gui.engine.server", "gui.pipeline.pipeline", "gui.library.pictures", "gui.library.queue",
     "gui.coreml.portable", "gui.coreml.native", "gui.coreml.inspect",
+    "gui.coreml.service",
     "keyring", "gui.hub.service", "gui.convert.service",
 )  # fmt: skip
 WINDOW_MODULES = (
@@ -69,7 +70,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ("starter model", _starter_model),
     ]
     if not options.no_picture:
-        checks += [("hub", _hub), ("conversion", _conversion), ("picture", _picture)]
+        checks += [("models", _reading), ("hub", _hub), ("conversion", _conversion)]
+        checks += [("picture", _picture)]
     failed = sum([not _run(name, check) for name, check in checks])
     print("self-test passed" if not failed else f"self-test FAILED: {failed} of {len(checks)}")
     return 1 if failed else 0
@@ -158,6 +160,24 @@ def _starter_model() -> str:
     if info.problems:
         raise CheckError(" ".join(str(problem) for problem in info.problems))
     return f"{len(info.components)} components"
+
+
+def _reading() -> str:
+    """Have the starter model read by the process that reads models for the window."""
+    from gui.coreml.client import ModelReader
+
+    with tempfile.TemporaryDirectory(prefix="sfumato-self-test-") as folder:
+        reader = ModelReader(log=Path(folder) / "coreml.log")
+        limit = threading.Timer(SECONDS, reader.abandon)
+        limit.start()
+        try:
+            found = reader.read(paths.starter_model())
+        finally:
+            limit.cancel()
+            reader.close()
+    if found.problem or found.info is None:
+        raise CheckError(found.problem or "nothing was found")
+    return f"{found.info.name}, {len(found.info.components)} components"
 
 
 def _hub() -> str:

@@ -51,10 +51,12 @@ class ModelReader:
 
     Args:
         command: program and arguments; None: this program's own.
+        log: file that takes the child's stderr; None: ``coreml.log`` in the logs folder.
     """
 
-    def __init__(self, command: list[str] | None = None) -> None:
+    def __init__(self, command: list[str] | None = None, log: Path | None = None) -> None:
         self._command = command
+        self._log = log
         self._child: ChildProcess | None = None
         self._abandoned = False
 
@@ -89,7 +91,7 @@ class ModelReader:
         if self._child is None and not self._abandoned:
             self._child = ChildProcess(
                 "Reading the model", self._command or child.worker_command("coreml"),
-                child.log_file("coreml"),
+                self._log or child.log_file("coreml"),
             )  # fmt: skip
         if self._child is None or self._abandoned:  # perhaps while it was being started
             self.close()

@@ -32,7 +32,7 @@ def test_self_test_makes_a_picture_and_leaves_nothing_behind(tmp_path: Path) -> 
     assert lines[-1] == "self-test passed"
     checks = [line.split()[1:] for line in lines[:-1]]
     assert all(line.startswith("ok ") for line in lines[:-1])
-    assert [words[0] for words in checks[-3:]] == ["hub:", "conversion:", "picture:"]
+    assert [words[0] for words in checks[-4:]] == ["models:", "hub:", "conversion:", "picture:"]
     assert float(checks[-2][1]) > 35, "decibels"
     assert list(temporary.rglob("*.png")) == []
 
