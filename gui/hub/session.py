@@ -92,8 +92,16 @@ def endpoint_or_default(endpoint: str | None) -> str:
 
 def same_origin(url: str, endpoint: str) -> bool:
     """Whether `url` is on the very scheme, host and port of the Hub."""
-    one, other = urlsplit(url), urlsplit(endpoint)
-    return (one.scheme, one.netloc.lower()) == (other.scheme, other.netloc.lower())
+    try:
+        return _origin(url) == _origin(endpoint)
+    except ValueError:  # a port that is none
+        return False
+
+
+def _origin(url: str) -> tuple[str, str, int | None]:
+    split = urlsplit(url)
+    port = split.port or {"http": 80, "https": 443}.get(split.scheme)
+    return split.scheme, split.hostname or "", port
 
 
 def headers_for(url: str, endpoint: str, token: str | None) -> dict[str, str]:

@@ -374,6 +374,36 @@ def test_a_content_network_that_refuses_is_named(one, server, repo, status):
     assert whole(one.wait(status.id, 30), repo)
 
 
+def test_the_hub_behind_a_mirror_says_why(hub_server, repo, models):
+    """A mirror that sends on to the Hub, where nobody is signed in: no token goes there."""
+    repo.gated = "manual"
+    hub = hub_server([repo])
+    mirror = hub_server([repo])
+    place = f"{hub.endpoint}/{repo.id}/resolve/{repo.sha}/{WEIGHT}"
+    mirror.fault("*/resolve/*", redirect=place)
+    with Downloads(endpoint=mirror.endpoint, backoff=HASTY, token=lambda: GOOD_TOKEN) as one:
+        failed(get(one, repo), ErrorKind.ACCESS, "terms")
+    assert not any(r.authorization for r in hub.log)
+
+
+@pytest.mark.parametrize(
+    ("url", "endpoint", "same"),
+    [
+        ("https://huggingface.co/a/b", "https://huggingface.co:443", True),
+        ("http://Hub.local:80/a", "http://hub.local", True),
+        ("https://huggingface.co/a", "http://huggingface.co", False),
+        ("https://huggingface.co:8443/a", "https://huggingface.co", False),
+        ("https://huggingface.co@evil.example/a", "https://huggingface.co", False),
+        ("https://huggingface.co.evil.example/a", "https://huggingface.co", False),
+        ("https://huggingface.co:x/a", "https://huggingface.co:x", False),
+    ],
+)
+def test_whose_address_it_is(url, endpoint, same):
+    assert session.same_origin(url, endpoint) is same
+    sent = session.headers_for(url, endpoint, GOOD_TOKEN).get("authorization", "")
+    assert (sent == f"Bearer {GOOD_TOKEN}") is same
+
+
 def test_a_token_without_access(hub_server, repo):
     repo.gated = "manual"
     server = hub_server([repo])

@@ -448,8 +448,7 @@ class Downloads:
         known = {name for name, job in self._jobs.items() if job.running or job.state not in over}
         for name in sorted(there - known):
             work = WorkFolder(self.root, name)
-            plan = work.load()
-            if plan is None or work.is_locked():
+            if work.is_locked() or (plan := work.load()) is None:
                 continue
             job = Job(plan, self._around)
             if job.was_finished():

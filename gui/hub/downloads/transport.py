@@ -185,8 +185,10 @@ class Transport:
             raise RangeIgnored
 
     def _is_hubs(self, response: httpx2.Response) -> bool:
-        """Whether the Hub itself answered, not the content network it sends us to."""
-        return session.same_origin(str(response.url), self._endpoint)
+        """Whether the Hub itself answered, perhaps behind a mirror, and not the content network
+        that it sends us to."""
+        ours = session.same_origin(str(response.url), self._endpoint)
+        return ours or "X-Error-Code" in response.headers
 
     def _check_identity(self, response: httpx2.Response, file: RemoteFile) -> None:
         """The Hub itself states commit and hash, in its redirect or in the answer."""
