@@ -221,6 +221,15 @@ class ConvertState(QObject):
         self._look_ticket = self._ticket
         self._look.ask("look", self._ticket, path)
 
+    def leave(self, repo: str = "") -> None:
+        """Something else than what was asked for last is to be the source: no answer about that
+        comes any more.  A download of `repo` is watched on."""
+        self._delay.stop()
+        self._ticket += 1
+        self._look_ticket = self._ticket
+        if self.sources.repo != repo:
+            self.sources.let_go()
+
     @property
     def can_fetch(self) -> bool:
         """Whether sources can be downloaded from the Hub."""

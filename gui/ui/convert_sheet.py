@@ -233,7 +233,7 @@ class ConvertSheet(QDialog):
         self._show_buttons(self.state.status)
 
     def _on_cleared(self) -> None:
-        self.state.sources.let_go()
+        self.state.leave()
         self._set_source(None)
 
     def _on_look_failed(self, error: SfumatoError) -> None:
@@ -243,8 +243,7 @@ class ConvertSheet(QDialog):
     def _offer_download(self, repo: str) -> None:
         """A name on the Hub: its checkpoint is fetched first, which the main button offers."""
         self._set_source(None)
-        if repo != self.state.sources.repo:
-            self.state.sources.let_go()
+        self.state.leave(repo)
         if not self.state.can_fetch:
             self.source.say("Download the model first, then choose its folder here.", "warning")
             return

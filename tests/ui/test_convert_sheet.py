@@ -335,6 +335,19 @@ class TestFromTheHub:
         click(sheet.convert_button)
         assert asked == ["maker/dreams"] * 2
 
+    @pytest.mark.parametrize("text", ["maker/dreams", "nothing of this name"])
+    def test_a_late_answer_does_not_take_the_place_of_a_newer_source(
+        self, sheet, qtbot, source, text
+    ):
+        with qtbot.waitSignal(sheet.state._look.looked):
+            sheet.source.set_path(source())
+            sheet.source.edit.clear()
+            self.name(sheet, text)
+            said = sheet.source.facts.text()
+            assert text in said
+        assert sheet.source.facts.text() == said and sheet.options.isHidden()
+        assert sheet.convert_button.isEnabled() == (text == "maker/dreams")
+
     def test_a_repository_without_core_ml_is_handed_over_by_its_sheet(self, workspace, source):
         workspace.hub_desk.show_repo("maker/dreams")
         workspace.hub_desk.sheet.convert_requested.emit("maker/dreams")
