@@ -5,6 +5,7 @@ Nothing heavy: no protobuf here.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,14 @@ from typing import Any
 from gui import child
 from gui.child import ChildLost, ChildProcess
 from gui.coreml.model import ModelInfo
+from gui.coreml.sidecar import FILE_NAME as SIDECAR
 from gui.coreml.sidecar import Sidecar
 from gui.request import ErrorKind, SfumatoError
+
+MAX_FILES = 5000
+"""A folder of more files and folders is no model, and not remembered."""
+
+Stamp = tuple[tuple[str, int, int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -46,8 +53,9 @@ class Reading:
 
 
 class ModelReader:
-    """One reading process, started at the first question and again after `close`.  Use it from one
-    thread at a time, except `abandon`.
+    """One reading process, started at the first question and again after `close`.  What has been
+    read is remembered as long as the files stay as they are.  Use it from one thread at a time,
+    except `abandon`.
 
     Args:
         command: program and arguments; None: this program's own.
@@ -59,14 +67,20 @@ class ModelReader:
         self._log = log
         self._child: ChildProcess | None = None
         self._abandoned = False
+        self._known: dict[Path, tuple[Stamp, Reading]] = {}
 
     def read(self, folder: Path) -> Reading:
         """What is in a folder; waits for the answer.  Never raises: a process that dies over a
         folder is that folder's problem, and the next question starts another."""
+        stamp = stamp_of(folder)
+        if stamp and folder in self._known and self._known[folder][0] == stamp:
+            return self._known[folder][1]
         try:
             process = self._started()
             process.send_json({"folder": str(folder)})
-            return Reading.from_json(process.receive_json())
+            found = Reading.from_json(process.receive_json())
+            self._known[folder] = (stamp, found)
+            return found
         except ChildLost as lost:
             self.close()
             return Reading(problem=lost.error.message)
@@ -98,3 +112,27 @@ class ModelReader:
             message = "Reading the model was given up."
             raise ChildLost(SfumatoError(ErrorKind.ENGINE, message))
         return self._child
+
+
+def stamp_of(folder: Path) -> Stamp:
+    """Name, size, place and time of every file that a reading of the folder may depend on, links
+    followed; empty where that cannot be told."""
+    found = []
+    try:
+        # A variant's folder may have its sidecar beside it.
+        beside = [place / SIDECAR for place in (folder.parent, folder.parent.parent)]
+        for file in (file for file in beside if file.is_file()):
+            found.append(_mark(str(file)))
+        walk = os.walk(folder, followlinks=True)  # links may form a loop, which the limit ends
+        for folders, (root, _, names) in enumerate(walk):
+            found += [_mark(os.path.join(root, name)) for name in sorted(names)]  # noqa: PTH118
+            if len(found) + folders > MAX_FILES:
+                return ()
+    except OSError:
+        return ()
+    return tuple(found)
+
+
+def _mark(file: str) -> tuple[str, int, int, int]:
+    status = os.stat(file)  # noqa: PTH116
+    return file, status.st_size, status.st_ino, status.st_mtime_ns

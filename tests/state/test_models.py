@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from PySide6.QtCore import QCoreApplication
 from pytestqt.qtbot import QtBot
 
 from gui import paths
-from gui.coreml.client import ModelReader, Reading
+from gui.coreml.client import ModelReader, Reading, stamp_of
 from gui.coreml.inspect import inspect_model, load_sidecar
 from gui.state import models
 from gui.state.models import ModelLibrary
@@ -59,6 +60,38 @@ def test_a_process_that_dies_over_a_folder_says_so(tmp_path: Path) -> None:
     reader = ModelReader(DIES)
     for _ in range(2):
         assert "stopped unexpectedly" in reader.read(tmp_path).problem
+
+
+def test_what_was_read_is_read_again_only_where_files_have_changed(
+    reader: ModelReader, tmp_path: Path
+) -> None:
+    folder = tmp_path / "compiled" / "model"
+    shutil.copytree(paths.starter_model(), folder)
+    first = reader.read(folder)
+    assert first.info is not None and not first.problem
+    reader.close()
+    reader._command = DIES  # who asks it now learns of it
+    assert reader.read(folder) is first
+    (file, *_) = sorted(folder.rglob("*.mlmodel"))
+    file.write_bytes(file.read_bytes())
+    assert "stopped unexpectedly" in reader.read(folder).problem
+    reader._command = None
+    again = reader.read(folder)
+    assert again == first
+    (folder / "sfumato.json").unlink()
+    without = reader.read(folder)
+    assert without.sidecar is not None and without.sidecar.inferred
+    (tmp_path / "compiled" / "sfumato.json").write_text("[")  # where one may lie as well
+    assert reader.read(folder) is not without
+
+
+def test_folders_that_lead_round_in_a_circle_are_read_all_the_same(
+    reader: ModelReader, tmp_path: Path
+) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).symlink_to(tmp_path, target_is_directory=True)
+    assert stamp_of(tmp_path) == ()
+    assert reader.read(tmp_path).problem.endswith(".")
 
 
 def test_closing_the_window_does_not_wait_for_a_model_that_is_being_read(
