@@ -51,6 +51,8 @@ SD2_VELOCITY_SPREAD = 0.09
 """Standard deviation of that tensor above which Stable Diffusion 2 predicts velocity.  Learnt from
 the published models and long in use in ComfyUI; nothing else in the weights tells the two apart."""
 
+_VELOCITY_NAME = re.compile(r"v[-_ ]?pred")
+
 _FEW_STEPS = ("turbo", "lightning")
 """Words in the names of distilled models, which are published with "trailing" steps: the first of
 a few must begin at pure noise."""
@@ -280,6 +282,13 @@ def _prediction_type(header: Header, family: Family, notes: list[str]) -> str:
         return "v_prediction"
     if stated in ("epsilon", "eps"):
         return "epsilon"
+    words = f"{header.path.stem} {metadata.get('modelspec.title', '')}".lower()
+    if _VELOCITY_NAME.search(words):  # merging drops the tensor that says so
+        notes.append(
+            "The file does not say what it predicts; by its name, velocity (v-prediction) is "
+            "assumed."
+        )
+        return "v_prediction"
     if family is not Family.SD2:
         return "epsilon"
     if header.scalar("global_step") == SD2_BASE_STEP:
@@ -289,7 +298,6 @@ def _prediction_type(header: Header, family: Family, notes: list[str]) -> str:
         what = "velocity (v-prediction)" if velocity else "the noise (epsilon)"
         notes.append(f"The file does not say what it predicts; by its weights, {what} is assumed.")
         return "v_prediction" if velocity else "epsilon"
-    words = f"{header.path.stem} {metadata.get('modelspec.title', '')}".lower()
     if any(word in words for word in ("base", "512", "turbo")):
         notes.append(
             "The file does not say what it predicts; by its name, the noise (epsilon) is assumed."

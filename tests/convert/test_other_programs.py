@@ -152,6 +152,17 @@ def test_what_comfyui_states(kind: str, stated: str, expected: str, tmp_path: Pa
     assert not info.notes
 
 
+@pytest.mark.parametrize("name", ["noobaiXLNAIXL_vPred10Version", "NoobAI-XL-Vpred", "my v-pred"])
+def test_a_merge_that_only_its_name_tells_to_predict_velocity(name: str, tmp_path: Path) -> None:
+    info = look(save_single("sdxl", tmp_path / f"{name}.safetensors"))
+    assert info.prediction_type == "v_prediction"
+    (note,) = info.notes
+    assert "by its name, velocity" in note
+    metadata = {"modelspec.prediction_type": "epsilon"}
+    info = look(save_single("sdxl", tmp_path / f"{name}.safetensors", metadata=metadata))
+    assert info.prediction_type == "epsilon"
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
 @pytest.mark.parametrize(
     ("values", "expected", "how"),
