@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import importlib
+import io
 import json
 import os
 import secrets
@@ -62,6 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # By name, since window and command line are neighbours that do not know each other.
         return int(importlib.import_module("gui.app").main([]) or 0)
     options = _parser().parse_args(given)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal may not have every character
+            stream.reconfigure(errors="replace")
     try:
         return options.run(options)
     except SfumatoError as error:

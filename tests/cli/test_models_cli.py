@@ -438,6 +438,11 @@ def test_no_token_after_all(cli: Cli) -> None:
     assert "No token was given." in text and "Traceback" not in text
 
 
+def test_a_terminal_without_every_character_is_no_error(cli: Cli) -> None:
+    done = cli("show", PALETTIZED, PYTHONIOENCODING="ascii")
+    assert done.returncode == 0 and "? original/packages" in done.stdout, done.stderr
+
+
 def test_names_cannot_steer_the_terminal(cli: Cli, server: HubServer) -> None:
     server.add(
         Repo(
