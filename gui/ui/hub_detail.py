@@ -217,6 +217,9 @@ class HubDetail(QDialog):
         self._refresh_bar()
 
     def _say_why_not(self, details: RepoDetails | None) -> None:
+        self._filling = True
+        self.variants.variants.set_variants(())  # those of an earlier look are gone
+        self._filling = False
         if self._error is not None:
             text = self._error.message
         elif details is not None:

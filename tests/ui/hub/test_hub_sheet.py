@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 import pytest
 from PySide6.QtCore import Qt
@@ -55,22 +54,31 @@ def test_memory_is_told_in_one_way(workspace, panel, hub, qtbot):
     assert f"{told} memory" in text
 
 
-def recommending(hub, variant_id):
-    """Details of the first model with this variant recommended."""
+NEW = "new/comer"
+
+
+def newcomer(panel, hub, qtbot, **values):
+    """A model at the top of the list, about which nothing has been asked before."""
+    hub.models.insert(0, fake_hub.summary(NEW, **values))
+    panel.catalogue.refresh()
+    qtbot.waitUntil(lambda: ids(panel)[:1] == [NEW])
+
+
+def recommending(variant_id):
+    """Details of the newcomer with this variant recommended."""
     variants = [
         fake_hub.variant(one, recommended=one == variant_id)
         for one in ("split_einsum/compiled", "original/packages", "another")
     ]
-    return fake_hub.details(hub.models[0], variants=tuple(variants))
+    return fake_hub.details(fake_hub.summary(NEW), variants=tuple(variants))
 
 
 @pytest.mark.parametrize("by_hand", [False, True])
 def test_facts_from_files_may_change_the_recommendation_but_not_a_choice(
     workspace, panel, hub, qtbot, by_hand
 ):
-    hub.details[FIRST] = recommending(hub, "split_einsum/compiled")
-    panel.catalogue.refresh()
-    qtbot.waitUntil(lambda: bool(ids(panel)))
+    hub.details[NEW] = recommending("split_einsum/compiled")
+    newcomer(panel, hub, qtbot)
     qtbot.waitUntil(lambda: panel.catalogue.index(0).data(USER).details is not None)
     hub.silent.add("details")
     click_row(panel.list, 0)
@@ -79,7 +87,7 @@ def test_facts_from_files_may_change_the_recommendation_but_not_a_choice(
     if by_hand:
         click_row(sheet.variants, 2)
     asked = next(a for a in hub.open_questions("details") if a.arguments["probe"])
-    hub.details[FIRST] = recommending(hub, "original/packages")
+    hub.details[NEW] = recommending("original/packages")
     asked.open = False
     asked.on_result(hub._details(**asked.arguments))
     assert sheet.chosen.id == ("another" if by_hand else "original/packages")
@@ -95,10 +103,7 @@ def test_the_sheet_escapes_what_the_hub_says(workspace, panel, hub, qtbot):
 
 def test_details_that_fail_can_be_tried_again(workspace, panel, hub, qtbot):
     hub.silent.add("details")
-    for asked in hub.open_questions("details"):
-        asked.open = False
-    panel.catalogue.refresh()
-    qtbot.waitUntil(lambda: panel.catalogue.rowCount() == 30)
+    newcomer(panel, hub, qtbot)
     click_row(panel.list, 0)
     sheet = workspace.hub_desk.sheet
     assert sheet.message_text.text() == "Reading the list of files…"
@@ -112,12 +117,11 @@ def test_details_that_fail_can_be_tried_again(workspace, panel, hub, qtbot):
 
 
 def test_a_repository_without_anything_to_run_says_why(workspace, panel, hub, qtbot):
+    sheet = open_sheet(workspace, panel, qtbot)
+    assert sheet.bar.main.isVisible()
     note = "These are ControlNets; they cannot draw alone."
     hub.details[FIRST] = fake_hub.details(hub.models[0], variants=(), notes=(note,))
-    panel.catalogue.refresh()
-    qtbot.waitUntil(lambda: panel.catalogue.rowCount() == 30)
-    click_row(panel.list, 0)
-    sheet = workspace.hub_desk.sheet
+    workspace.studio.hub.want_details(FIRST, fresh=True)
     qtbot.waitUntil(lambda: sheet.message_text.text() == note)
     assert not sheet.bar.main.isVisible()
     assert sheet.convert.isVisible()
@@ -169,16 +173,14 @@ def test_a_download_that_will_not_go_on_says_why_in_the_sheet(workspace, panel, 
 def test_a_gated_model_explains_itself_and_lets_one_sign_in(
     workspace, panel, hub, qtbot, monkeypatch
 ):
-    hub.models[0] = replace(hub.models[0], gated="auto")
     hub.accounts["hf_good"] = Account(True, "ada", "keychain")
-    panel.catalogue.refresh()
-    qtbot.waitUntil(lambda: panel.catalogue.rowCount() == 30)
+    newcomer(panel, hub, qtbot, gated="auto")
     sheet = open_sheet(workspace, panel, qtbot)
     assert sheet.gate.isVisible()
     opened = []
     monkeypatch.setattr(desktop, "open_page", opened.append)
     click(sheet.accept_terms)
-    assert opened == [f"https://huggingface.co/{FIRST}"]
+    assert opened == [f"https://huggingface.co/{NEW}"]
     qtbot.waitUntil(lambda: workspace.studio.hub.account.known)
     click(sheet.sign_in)
     from gui.ui.account_section import SignInDialog
