@@ -21,7 +21,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from gui import __version__, cli_convert, cli_models
+from gui import __version__, cli_convert, cli_models, paths
 from gui.pipeline.scheduler_names import scheduler_name
 from gui.request import (
     MAX_SEED,
@@ -127,9 +127,14 @@ def _generate_parser(commands: Any) -> None:
     add = parser.add_argument
     add("--prompt", required=True, help="what to show")
     add("--negative-prompt", default="", metavar="TEXT", help="what to avoid")
-    add("--model", "-i", "--resource-path", default="", metavar="MODEL",
-        help="the model's folder, or owner/name of one that `models list` shows; default: the "
-             "starter model")  # fmt: skip
+    add(
+        "--model",
+        "-i",
+        "--resource-path",
+        default="",
+        metavar="MODEL",
+        help="the model's folder, or its name in `models list`; default: the starter model",
+    )
     add("--variant", default="", metavar="ID", help="which one, where several are installed")
     add("--model-sources", choices=("packages", "compiled"),
         help="which files to use where the folder holds both")  # fmt: skip
@@ -205,6 +210,8 @@ def _model_folder(text: str, variant: str) -> Path:
     folder = _absolute(text)
     if folder.exists() or text.startswith((".", "~", os.sep)):
         return folder
+    if (inside := paths.models_dir() / text).is_dir():
+        return inside
     from gui.hub.references import parse_reference
 
     if parse_reference(text) is None:

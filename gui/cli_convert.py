@@ -387,7 +387,7 @@ def _lines(info: SourceInfo, request: ConvertRequest, outlook: Outlook) -> Seque
         f"  compression  {request.compression}",
         f"  on disk      {describe.bytes_text(estimate.disk_bytes)}"
         f" ({describe.bytes_text(estimate.scratch_bytes)} more while converting)",
-        f"  memory       {describe.bytes_text(estimate.memory_bytes)}",
+        f"  memory       {describe.memory_text(estimate.memory_bytes)}",
         f"  time         {describe.duration_text(estimate.seconds)}, roughly",
     ]
     return lines + [f"  note: {note}" for note in (*info.notes, *estimate.warnings)]

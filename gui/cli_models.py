@@ -260,7 +260,7 @@ def _list(options: argparse.Namespace) -> int:
         print(words.conversion_line(each.title, size, str(each.folder)))
     for source in kept:
         print(words.checkpoint_line(source))
-    if not models and not downloads:
+    if not models and not downloads and not begun:
         _say("No model is installed yet; find one with `sfumato models search`.")
     return 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from gui import paths
 from gui.hub.types import (
     DownloadState,
     DownloadStatus,
@@ -106,10 +107,18 @@ def download_text(status: DownloadStatus) -> str:
 
 def installed_line(model: InstalledModel, update: str) -> str:
     """One installed model."""
-    name = f"{model.repo}  {model.variant}" if model.repo else Path(model.folder).name
+    name = f"{model.repo}  {model.variant}" if model.repo else _place(Path(model.folder))
     newer = f"  update available ({update[:12]})" if update else ""
     size = describe.bytes_text(model.bytes)
     return plain(f"{name:<70} {size:>9}  {model.folder}{newer}")
+
+
+def _place(folder: Path) -> str:
+    """A model's name by where it lies: one of several sizes is called by its folder's too."""
+    try:
+        return folder.relative_to(paths.models_dir()).as_posix()
+    except ValueError:
+        return folder.name
 
 
 def unfinished_line(status: DownloadStatus) -> str:

@@ -6,7 +6,6 @@ No Qt and nothing heavy.  Every call blocks its thread until the answer is there
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import shutil
 import signal
@@ -18,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gui import child
+from gui import child, locks
 from gui.child import ChildLost, ChildProcess
 from gui.convert.types import ConvertRequest, Ended, Estimate, Progress, SourceInfo
 from gui.request import ErrorKind, SfumatoError
@@ -224,7 +223,7 @@ def _died(lost: ChildLost, estimate: Estimate | None) -> SfumatoError:
         )
     needs = ""
     if estimate is not None and estimate.memory_bytes:
-        needs = f" (it needs about {estimate.memory_bytes / 1e9:.1f} GB)"
+        needs = f" (it needs about {estimate.memory_bytes / 2**30:.1f} GB)"
     return SfumatoError(
         ErrorKind.MEMORY,
         f"The system ended the converter, most likely for want of memory{needs}; close other "
@@ -250,8 +249,7 @@ def remove_partial(request: ConvertRequest, later: bool = False) -> None:
     work = partial_folder(request.output)
     try:
         with (work / LOCK).open("rb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if asked_of(work) in (None, request):
+            if locks.take(lock.fileno()) and asked_of(work) in (None, request):
                 _remove(work, later)
     except FileNotFoundError:
         if is_work_folder(work):
@@ -275,12 +273,9 @@ def is_at_work(folder: Path) -> bool:
     """Whether a process is converting in a work folder."""
     try:
         with (folder / LOCK).open("rb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+            return locks.is_taken(lock.fileno())
     except OSError:
         return False
-    return False
 
 
 def asked_of(work: Path) -> ConvertRequest | None:

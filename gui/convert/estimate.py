@@ -382,8 +382,9 @@ def _warnings(disk: int, memory: int, request: ConvertRequest) -> tuple[str, ...
         )
     if 0 < machine < memory:
         found.append(
-            f"The conversion needs about {_gigabytes(memory)} of memory, and this machine has "
-            f"{_gigabytes(machine)}: it may be slow, or fail."
+            # Memory is counted in 2³⁰ bytes, as Macs are sold with it.
+            f"The conversion needs about {memory / 2**30:.1f} GB of memory, and this machine has "
+            f"{machine / 2**30:.0f} GB: it may be slow, or fail."
         )
     return tuple(found)
 

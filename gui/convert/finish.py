@@ -16,6 +16,7 @@ from typing import Any
 
 from gui import __version__
 from gui.convert import lora, tasks
+from gui.convert.checkpoint import is_named_for_few_steps
 from gui.convert.journal import Journal
 from gui.convert.make import total_bytes
 from gui.convert.types import REPORT, ConvertReport, ConvertRequest
@@ -186,7 +187,13 @@ def _sidecar(request: ConvertRequest, source: Any, hashes: dict[str, str]) -> Si
     info = source.info
     config = {k: v for k, v in source.scheduler_config().items() if k != "_diffusers_version"}
     xl = info.family in (Family.SDXL, Family.SDXL_REFINER)
-    distilled = str(config.get("_class_name", "")).startswith(("LCM", "TCD"))
+    steps, guidance = 25, 5.0 if xl else 7.5
+    if str(config.get("_class_name", "")).startswith(("LCM", "TCD")):
+        steps, guidance = 0, 0.0  # left to the scheduler
+    elif config.get("timestep_spacing") == "trailing" and any(
+        is_named_for_few_steps(name) for name in (info.name, request.source_repo)
+    ):
+        steps, guidance = 4, 1.0  # as their model cards use them: guidance is off
     scheduler = "" if config.get("_class_name") else _SCHEDULERS.get(info.family, "")
     return Sidecar(
         family=info.family,
@@ -195,8 +202,8 @@ def _sidecar(request: ConvertRequest, source: Any, hashes: dict[str, str]) -> Si
         shift_factor=float(getattr(source, "shift_factor", 0.0) or 0.0),
         scheduler_config=config,
         default_scheduler=scheduler,
-        default_steps=0 if distilled else 25,
-        default_guidance_scale=0.0 if distilled else (5.0 if xl else 7.5),
+        default_steps=steps,
+        default_guidance_scale=guidance,
         pad_token_ids=tuple(source.pad_token_ids),
         force_zeros_for_empty_prompt=bool(source.force_zeros_for_empty_prompt),
         name=request.name or request.source_repo.rpartition("/")[2] or info.name,

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gui import locks
 from gui.convert.client import JOURNAL, LOCK
 from gui.convert.types import ConvertRequest, Parity
 from gui.records import Record
@@ -124,20 +125,14 @@ def locked(work: Path) -> Iterator[None]:
     Raises:
         SfumatoError: BAD_REQUEST where another process holds it.
     """
-    import fcntl
-
     busy = SfumatoError(
         ErrorKind.BAD_REQUEST,
         "This model is being converted already; wait for it, or choose another name.",
         str(work),
     )
     with (work / LOCK).open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise busy from error
         # Whoever had it may have finished and removed the folder since: that lock guards nothing.
-        if os.fstat(file.fileno()).st_nlink == 0:
+        if not locks.take(file.fileno()) or os.fstat(file.fileno()).st_nlink == 0:
             raise busy
         yield
 

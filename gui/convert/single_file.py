@@ -17,7 +17,7 @@ from typing import Any
 from gui.convert import checkpoint as base
 from gui.convert import original_layout as original
 from gui.convert import unsupported
-from gui.convert.checkpoint import Checkpoint
+from gui.convert.checkpoint import Checkpoint, is_named_for_few_steps
 from gui.convert.safetensors_header import Header, read_header
 from gui.convert.types import ImageSize
 from gui.convert.weights import Part, Stored, stored
@@ -52,10 +52,6 @@ SD2_VELOCITY_SPREAD = 0.09
 the published models and long in use in ComfyUI; nothing else in the weights tells the two apart."""
 
 _VELOCITY_NAME = re.compile(r"v[-_ ]?pred")
-
-_FEW_STEPS = ("turbo", "lightning")
-"""Words in the names of distilled models, which are published with "trailing" steps: the first of
-a few must begin at pure noise."""
 
 _CONFIG = "unet_config"
 _LONGEST_CONFIG = 100_000
@@ -253,9 +249,11 @@ def _checkpoint(header: Header, parts: dict[str, Part], family: Family) -> Check
         scheduler |= {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
     if parts["unet"].config.get("time_cond_proj_dim"):
         scheduler["_class_name"] = "LCMScheduler"
-    elif any(word in header.path.stem.lower() for word in _FEW_STEPS):
+    elif is_named_for_few_steps(header.path.stem):
         scheduler |= {"_class_name": "EulerDiscreteScheduler", "timestep_spacing": "trailing"}
-        notes.append("By its name, the model makes pictures in a few steps; set 1 to 8 of them.")
+        notes.append(
+            "By its name, the model makes pictures in a few steps: 4 are set, and no guidance."
+        )
     size = _stated_size(header) or base.default_size(family, prediction)
     if any(name.startswith("model_ema.") for name in header.tensors):
         notes.append("The file also holds averaged training weights, which are not used.")

@@ -413,10 +413,10 @@ class ConvertSheet(QDialog):
 
 
 def estimate_text(estimate: Estimate) -> str:
-    """What it takes: ``About 2.60 GB on disk · 7.50 GB of memory · 7 min · 90.0 GB free``."""
+    """What it takes: ``About 2.60 GB on disk · 7.5 GB of memory · 7 min · 90.0 GB free``."""
     parts = [
         f"About {describe.bytes_text(estimate.disk_bytes)} on disk",
-        f"{describe.bytes_text(estimate.memory_bytes)} of memory",
+        f"{describe.memory_text(estimate.memory_bytes)} of memory",
         describe.duration_text(estimate.seconds),
     ]
     if estimate.free_disk_bytes:

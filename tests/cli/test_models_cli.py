@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import shutil
 import signal
 import subprocess
 import time
@@ -178,6 +179,18 @@ def test_from_search_to_a_picture(cli: Cli) -> None:
             assert image.size == (128, 128)
             assert ImageStat.Stat(image.convert("L")).stddev[0] > 3
     assert made[0] == made[1], "named by its folder or its repository, it is the same model"
+
+
+def test_one_of_several_sizes_is_called_as_it_is_listed(cli: Cli) -> None:
+    for size in ("512x512", "768x512"):
+        shutil.copytree(STARTER, cli.models / "My Model" / size)
+    lines = cli.good("list").splitlines()
+    assert [line.split("  ")[0] for line in lines] == ["My Model/512x512", "My Model/768x512"]
+    done = cli.run(
+        "generate", "--prompt", "a red circle", "--model", "My Model/768x512", "--steps", "1",
+        "-o", str(cli.home / "out.png"),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_model_that_is_not_installed_is_said_to_be_none(cli: Cli) -> None:

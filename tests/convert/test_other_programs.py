@@ -13,9 +13,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from gui.convert.components import contract_unet
+from gui.convert.job import run
 from gui.convert.source import look, open_source
+from gui.convert.types import ConvertRequest
+from gui.coreml import sidecar
 from gui.coreml.model import Attention, ComponentKind, Family
-from gui.request import ErrorKind, SfumatoError
+from gui.pipeline.defaults import fill_defaults
+from gui.request import ErrorKind, PictureRequest, SfumatoError
 from tests.convert.conftest import edit_json, refusal
 from tests.support.original_names import Tensors, openai_text
 from tests.support.tiny_checkpoints import pipeline, save_single
@@ -222,6 +226,24 @@ def test_models_of_few_steps_begin_at_pure_noise(kind: str, name: str, tmp_path:
     scheduler.set_timesteps(4)
     assert scheduler.timesteps.tolist() == [999, 749, 499, 249]
     assert any("few steps" in note for note in source.info.notes)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "steps", "guidance"),
+    [("sdxl", "DreamXL_Turbo", 4, 1.0), ("sdxl", "DreamXL", 25, 5.0), ("sd1", "dream", 25, 7.5)],
+)
+def test_models_of_few_steps_are_used_with_few(
+    kind: str, name: str, steps: int, guidance: float, tmp_path: Path
+) -> None:
+    source = save_single(kind, tmp_path / f"{name}.safetensors")
+    request = ConvertRequest(
+        str(source), str(tmp_path / "model"), components=(K.TEXT_ENCODER,), check=False
+    )
+    run(request, lambda _: None, lambda: False)
+    stated = sidecar.read(tmp_path / "model")
+    assert stated is not None
+    asked = fill_defaults(PictureRequest("a fox", ""), stated)
+    assert (asked.steps, asked.guidance_scale) == (steps, guidance)
 
 
 # --- compressed weights ---------------------------------------------------------------------------

@@ -146,7 +146,7 @@ def test_cancelling_a_step_that_cannot_be_interrupted(
 @pytest.mark.parametrize(
     ("text", "kind", "words"),
     [
-        ("kill_at=2", ErrorKind.MEMORY, "for want of memory (it needs about 7.5 GB)"),
+        ("kill_at=2", ErrorKind.MEMORY, "for want of memory (it needs about 7.0 GB)"),
         ("crash_at=2", ErrorKind.ENGINE, "stopped unexpectedly"),
     ],
 )

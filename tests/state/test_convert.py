@@ -164,7 +164,7 @@ def test_a_converter_that_runs_out_of_memory_says_so_and_can_go_on(qtbot, state,
         state.estimate(request)
     with qtbot.waitSignal(state.failed) as failed:
         state.start(request)
-    assert failed.args[0].kind is ErrorKind.MEMORY and "7.5 GB" in failed.args[0].message
+    assert failed.args[0].kind is ErrorKind.MEMORY and "7.0 GB" in failed.args[0].message
     assert state.status.phase is ConvertPhase.FAILED
     assert [row.done for row in state.status.rows] == [True, False]
     make("")

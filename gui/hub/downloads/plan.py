@@ -8,20 +8,17 @@ it), ``journal`` (`gui.hub.downloads.journal`), ``lock`` (held while a process w
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
-import random
 import re
 import shutil
-import time
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from gui import paths
+from gui import locks, paths
 from gui.hub.downloads import names
 from gui.hub.types import RemoteFile, RepoDetails, Variant
 from gui.records import Record
@@ -203,13 +200,9 @@ class WorkFolder:
         """
         fd = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            while not _flock(fd, fcntl.LOCK_EX):
-                if not _flock(fd, fcntl.LOCK_SH):
-                    os.close(fd)
-                    return None
-                # Nobody works here: somebody only looks (`is_locked`), and is gone in a moment.
-                fcntl.flock(fd, fcntl.LOCK_UN)
-                time.sleep(random.uniform(0, 0.002))
+            if not locks.take(fd):
+                os.close(fd)
+                return None
         except OSError:
             os.close(fd)
             raise
@@ -226,20 +219,11 @@ class WorkFolder:
         except OSError:
             return False
         try:
-            return not _flock(fd, fcntl.LOCK_SH)
+            return locks.is_taken(fd)
         except OSError:
             return True
         finally:
             os.close(fd)
-
-
-def _flock(fd: int, kind: int) -> bool:
-    """Take a lock of that kind, if that can be done without waiting."""
-    try:
-        fcntl.flock(fd, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _write_json(path: Path, data: Any) -> None:
