@@ -176,7 +176,7 @@ def _hindrances(variant: Variant, machine: Machine) -> list[str]:
         return found
     large = not 0 < variant.unet_bytes < SMALL_UNET
     if machine.system != "Darwin" and large:
-        found.append("Everything runs on this machine's CPU here, which takes its time.")
+        found.append("Everything runs on this machine’s CPU here, which takes its time.")
     if machine.system == "Darwin" and not machine.apple_silicon and large:
         found.append("This Mac has no Neural Engine, so expect it to be slow.")
     v2 = variant.attention is Attention.SPLIT_EINSUM_V2

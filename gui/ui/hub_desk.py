@@ -114,7 +114,7 @@ class HubDesk(QObject):
         self._told_of_updates = True
         entries = self._workspace.studio.models.entries()
         number = sum(bool(self._hub.update_of(str(entry.folder))) for entry in entries)
-        text = {0: "All models are up to date.", 1: "One model has an update."}
+        text = {0: "No updates were found.", 1: "One model has an update."}
         self._workspace.canvas.banner.show_notice(
             text.get(number, f"{number} models have updates.")
         )

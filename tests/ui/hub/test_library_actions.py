@@ -226,7 +226,7 @@ def test_an_update_can_be_fetched_from_the_sheet(workspace, entry, hub, qtbot):
 def test_without_an_update_that_is_said_too(workspace, hub, qtbot):
     workspace.models_panel.updates_requested.emit()
     banner = workspace.canvas.banner
-    qtbot.waitUntil(lambda: banner.statement.text() == "All models are up to date.")
+    qtbot.waitUntil(lambda: banner.statement.text() == "No updates were found.")
 
 
 def test_a_failed_question_does_not_come_up_as_the_answer_to_a_later_one(workspace, hub, qtbot):
