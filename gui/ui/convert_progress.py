@@ -314,7 +314,7 @@ class ConvertStrip(QFrame):
             left = f" · {describe.duration_text(status.left)} left" if status.left else ""
             done = f"{round(100 * status.fraction)} %{left}" if status.busy else state_text(status)
             if phase is ConvertPhase.DONE:
-                done = "Click to use it."
+                done = "Click to see how it turned out."
             self.text.set_text(status.error.message if status.error else done)
             self.bar.setValue(round(status.fraction * BAR_STEPS))
         elif waiting:
