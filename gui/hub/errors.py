@@ -187,7 +187,7 @@ def _gated(error: BaseException, name: str) -> str:
         )
     return (
         f"{name} is only for people who accepted its terms; accept them on its page on the Hub, "
-        "then sign in here."
+        "then sign in."
     )
 
 

@@ -61,7 +61,7 @@ def download(server: HubServer, repo: str, file: str, token: str | bool = False)
         (lambda s: info(s, "a/open", "hf_old"), ErrorKind.ACCESS, "sign in again"),
         (lambda s: info(s, "not a name"), ErrorKind.BAD_REQUEST, "owner/name"),
         (lambda s: download(s, "a/open", "no.txt"), ErrorKind.NOT_FOUND, "A file of"),
-        (lambda s: download(s, "a/gated", "x.txt"), ErrorKind.ACCESS, "then sign in here"),
+        (lambda s: download(s, "a/gated", "x.txt"), ErrorKind.ACCESS, "then sign in"),
         (lambda s: download(s, "a/gated", "x.txt", STRANGER_TOKEN), ErrorKind.ACCESS,
          "accept its terms on its page"),
         (lambda s: HfApi(endpoint=s.endpoint).whoami("hf_old"), ErrorKind.ACCESS, "sign in again"),
