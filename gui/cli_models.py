@@ -210,8 +210,8 @@ def _get(options: argparse.Namespace) -> int:
 
 def _no_variant(found: Any, variant: str) -> SfumatoError:
     repo = found.summary.id
-    if variant:
-        known = ", ".join(v.id for v in found.variants) or "none"
+    if variant and found.variants:
+        known = ", ".join(v.id for v in found.variants)
         return SfumatoError(
             ErrorKind.NOT_FOUND, f"“{repo}” has no variant {variant}; it has: {known}."
         )
