@@ -195,6 +195,68 @@ class ChildProcess:
             return ""
 
 
+class ChildOnDemand:
+    """A child that is started when it is first needed, and again after `close`.  Use it from one
+    thread at a time, except `abandon`.
+
+    Args:
+        title, command, log, environment: as `ChildProcess`.
+        role: as `worker_command`; what the command and the log are by default.
+    """
+
+    def __init__(
+        self,
+        title: str,
+        role: str,
+        command: list[str] | None = None,
+        log: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._title = title
+        self._role = role
+        self._command = command
+        self._log = log
+        self._environment = environment
+        self._child: ChildProcess | None = None
+        self._abandoned = False
+
+    @property
+    def pid(self) -> int | None:
+        return self._child.pid if self._child else None
+
+    def abandon(self) -> None:
+        """End the process under the call that waits for it, for good.  From any thread."""
+        self._abandoned = True
+        process = self._child
+        if process is not None:
+            process.kill(0.2)
+
+    def close(self) -> None:
+        """End the process, whatever it is doing."""
+        if self._child is not None:
+            self._child.close(0.0)
+            self._child = None
+
+    def _started(self) -> ChildProcess:
+        """The process.
+
+        Raises:
+            ChildLost: it could not be started, or was abandoned.
+        """
+        if self._child is None and not self._abandoned:
+            self._child = ChildProcess(
+                self._title,
+                self._command or worker_command(self._role),
+                self._log or log_file(self._role),
+                self._environment,
+            )
+        if self._child is None or self._abandoned:  # perhaps while it was being started
+            self.close()
+            message = f"{self._title} was given up."
+            raise ChildLost(SfumatoError(ErrorKind.ENGINE, message))
+        return self._child
+
+
 def encode_json(message: Mapping[str, Any]) -> bytes:
     return json.dumps(message, separators=(",", ":")).encode("ascii")
 

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gui import child, locks
-from gui.child import ChildLost, ChildProcess
+from gui import locks
+from gui.child import ChildLost, ChildOnDemand
 from gui.convert.types import ConvertRequest, Ended, Estimate, Progress, SourceInfo
 from gui.request import ErrorKind, SfumatoError
 
@@ -67,9 +67,9 @@ class Unfinished:
         return self.request.name or Path(self.request.output).name
 
 
-class ConvertClient:
-    """One converter process, started at the first call.  Use it from one thread at a time, except
-    `abandon`.
+class ConvertClient(ChildOnDemand):
+    """One converter process.  What a conversion has finished stays in its work folder, however the
+    process ends.
 
     Args:
         command: program and arguments; None: this program's own.
@@ -79,15 +79,8 @@ class ConvertClient:
     def __init__(
         self, command: list[str] | None = None, environment: dict[str, str] | None = None
     ) -> None:
-        self._command = command
-        self._environment = environment
-        self._child: ChildProcess | None = None
+        super().__init__("The converter", "convert", command, environment=environment)
         self._count = 0
-        self._abandoned = False
-
-    @property
-    def pid(self) -> int | None:
-        return self._child.pid if self._child else None
 
     def look(self, path: str) -> SourceInfo:
         """What a source is.  Raises SfumatoError."""
@@ -135,20 +128,6 @@ class ConvertClient:
             remove_partial(request)
         return ended
 
-    def abandon(self) -> None:
-        """End the process under the call that waits for it, for good.  From any thread.  What a
-        conversion has finished stays in its work folder."""
-        self._abandoned = True
-        process = self._child
-        if process is not None:
-            process.kill(0.2)
-
-    def close(self) -> None:
-        """End the process, whatever it is doing."""
-        if self._child is not None:
-            self._child.close(0.0)
-            self._child = None
-
     def _converted(
         self,
         request: ConvertRequest,
@@ -186,21 +165,6 @@ class ConvertClient:
         if "error" in answer:
             raise SfumatoError.from_json(answer["error"])
         return answer["result"]
-
-    def _started(self) -> ChildProcess:
-        if self._abandoned:
-            raise ChildLost(SfumatoError(ErrorKind.ENGINE, "The converter was stopped."))
-        if self._child is None:
-            self._child = ChildProcess(
-                "The converter",
-                self._command or child.worker_command("convert"),
-                child.log_file("convert"),
-                self._environment,
-            )
-            if self._abandoned:  # meanwhile, when there was no process to end yet
-                self.close()
-                raise ChildLost(SfumatoError(ErrorKind.ENGINE, "The converter was stopped."))
-        return self._child
 
 
 def _read(kind: Any, data: Any) -> Any:

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gui import child
-from gui.child import ChildLost, ChildProcess
+from gui.child import ChildLost, ChildOnDemand
 from gui.coreml.model import ModelInfo
 from gui.coreml.sidecar import FILE_NAME as SIDECAR
 from gui.coreml.sidecar import Sidecar
-from gui.request import ErrorKind, SfumatoError
+from gui.request import SfumatoError
 
 MAX_FILES = 5000
 """A folder of more files and folders is no model, and not remembered."""
@@ -52,10 +51,8 @@ class Reading:
         )
 
 
-class ModelReader:
-    """One reading process, started at the first question and again after `close`.  What has been
-    read is remembered as long as the files stay as they are.  Use it from one thread at a time,
-    except `abandon`.
+class ModelReader(ChildOnDemand):
+    """One reading process.  What has been read is remembered as long as the files stay as they are.
 
     Args:
         command: program and arguments; None: this program's own.
@@ -63,10 +60,7 @@ class ModelReader:
     """
 
     def __init__(self, command: list[str] | None = None, log: Path | None = None) -> None:
-        self._command = command
-        self._log = log
-        self._child: ChildProcess | None = None
-        self._abandoned = False
+        super().__init__("Reading the model", "coreml", command, log)
         self._known: dict[Path, tuple[Stamp, Reading]] = {}
 
     def read(self, folder: Path) -> Reading:
@@ -87,31 +81,6 @@ class ModelReader:
         except (KeyError, ValueError, SfumatoError):
             self.close()
             return Reading(problem="This model cannot be read.")
-
-    def abandon(self) -> None:
-        """End the process under the call that waits for it, for good.  From any thread."""
-        self._abandoned = True
-        process = self._child
-        if process is not None:
-            process.kill(0.2)
-
-    def close(self) -> None:
-        """End the process; a later question starts another."""
-        if self._child is not None:
-            self._child.close(0.0)
-            self._child = None
-
-    def _started(self) -> ChildProcess:
-        if self._child is None and not self._abandoned:
-            self._child = ChildProcess(
-                "Reading the model", self._command or child.worker_command("coreml"),
-                self._log or child.log_file("coreml"),
-            )  # fmt: skip
-        if self._child is None or self._abandoned:  # perhaps while it was being started
-            self.close()
-            message = "Reading the model was given up."
-            raise ChildLost(SfumatoError(ErrorKind.ENGINE, message))
-        return self._child
 
 
 def stamp_of(folder: Path) -> Stamp:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gui import paths
-from gui.convert.client import partial_folder
+from gui import child, paths
+from gui.convert.client import ConvertClient, partial_folder
 from gui.hub.types import Machine
 from gui.request import ErrorKind
 from gui.state import convert as convert_module
@@ -337,17 +337,15 @@ def test_a_model_named_on_the_hub_is_fetched_by_the_hub_process(
 def test_a_conversion_stopped_while_its_process_starts_does_not_run_on(
     make: Callable[..., ConvertRequest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from gui.convert import client as module
-
-    client = module.ConvertClient()
-    start = module.ChildProcess
+    client = ConvertClient()
+    start = child.ChildProcess
 
     def slow_start(*arguments: object) -> object:
         process = start(*arguments)  # type: ignore[arg-type]
         client.abandon()  # as the window's thread does when it pauses or closes just then
         return process
 
-    monkeypatch.setattr(module, "ChildProcess", slow_start)
+    monkeypatch.setattr(child, "ChildProcess", slow_start)
     request = make("sleep=1")
     ended = client.convert(request, lambda _: None, lambda: False)
     assert ended.report is None and ended.error is not None
