@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QPointF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QPainter, QPaintEvent, QRadialGradient
+from PySide6.QtGui import QColor, QPainter, QPaintEvent, QRadialGradient, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from gui.ui.controls import FlowLayout, label, plain_tip
@@ -76,7 +76,8 @@ class EmptyState(QWidget):
         layout.setContentsMargins(24, 16, 24, 16)
         layout.setSpacing(10)
         layout.addStretch(2)
-        layout.addWidget(Mark(), 0, Qt.AlignmentFlag.AlignHCenter)
+        self._mark = Mark()
+        layout.addWidget(self._mark, 0, Qt.AlignmentFlag.AlignHCenter)
         layout.addWidget(self.title, 0, Qt.AlignmentFlag.AlignHCenter)
         layout.addLayout(_centred(self.text))
         layout.addSpacing(8)
@@ -90,6 +91,21 @@ class EmptyState(QWidget):
         text = entry.problem or (card.description if card is not None else "")
         self.text.setText(text or "Type a prompt on the right and press Generate.")
         self._show_examples(() if entry.problem else entry.examples[:MAX_EXAMPLES])
+        self._make_room()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._make_room()
+
+    def _make_room(self) -> None:
+        """Where not all fits, as in a low window below a notice, the figure gives way."""
+        layout = self.layout()
+        assert layout is not None
+        own = self._mark.height() + layout.spacing()
+        needed = layout.totalHeightForWidth(self.width())
+        if self._mark.isHidden():
+            needed += own
+        self._mark.setHidden(needed > self.height())
 
     def _show_examples(self, examples: tuple[str, ...]) -> None:
         while (item := self._flow.takeAt(0)) is not None:

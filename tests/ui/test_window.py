@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
@@ -12,8 +14,13 @@ from PySide6.QtGui import QColor
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QApplication, QScrollBar, QWidget
 
+from gui.coreml.model import Family
+from gui.coreml.sidecar import Card, Sidecar
+from gui.state.models import ModelEntry
+from gui.ui.empty_state import Mark
 from gui.ui.tones import DARK, LIGHT
 from tests.support.pictures import picture
+from tests.ui.conftest import make_info
 
 HEAVY = (
     "torch", "diffusers", "transformers", "coremltools", "numpy", "PIL", "scipy", "httpx",
@@ -189,6 +196,29 @@ def test_everything_has_room_from_small_to_large(workspace, size):
         if widget.isVisible() and widget.text() and widget.visibleRegion().boundingRect():
             needed = widget.fontMetrics().horizontalAdvance(widget.text())
             assert widget.width() >= needed, widget.text()
+
+
+def test_every_example_is_whole_in_a_low_window_below_a_notice(workspace, qtbot):
+    empty, window = workspace.canvas.empty, workspace.main_window
+    things = ("apple", "cat", "rocket", "sunflower", "pizza", "penguin")
+    examples = tuple(f"a {thing} on a ground of many colours in the evening" for thing in things)
+    card = Card("What it draws, in many words. " * 8, examples=examples)
+    note = Sidecar(Family.SD1, name="Fine", card=card)
+    window.resize(1024, 640)
+    workspace.canvas.set_model(ModelEntry(Path("/m"), info=make_info(Path("/m")), sidecar=note))
+    workspace.studio.notice.emit("A model that was just downloaded is ready to be used. " * 2)
+    chips = [empty._flow.itemAt(k).widget() for k in range(len(things))]
+
+    def whole() -> bool:
+        places = [chip.geometry().translated(empty.chips.pos()) for chip in chips]
+        apart = not any(a.intersects(b) for a, b in itertools.combinations(places, 2))
+        return apart and all(empty.rect().contains(place) for place in places)
+
+    qtbot.waitUntil(whole)
+    figure = next(iter(empty.findChildren(Mark)))
+    assert figure.isHidden()
+    window.resize(1320, 1000)
+    qtbot.waitUntil(lambda: not figure.isHidden() and whole())
 
 
 def test_columns_can_be_hidden_and_come_back(workspace):
