@@ -6,7 +6,6 @@ worker thread and answer by signal.
 
 from __future__ import annotations
 
-import contextlib
 from typing import Any
 
 from PySide6.QtCore import QObject, QRunnable, QThreadPool, QTimer, Signal
@@ -15,19 +14,25 @@ PAUSE_MS = 120
 """Pause in typing after which the tokens are counted."""
 
 
+class _Answers(QObject):
+    """Carries counts from the worker thread.  Counter and task hold it together: a task that ends
+    while the counter is being deleted must not touch the counter itself."""
+
+    arrived = Signal(str, object)
+    """A text and its count; the text may be old by now."""
+
+
 class _Task(QRunnable):
-    def __init__(self, counter: TokenCounter, text: str) -> None:
+    def __init__(self, answers: _Answers, text: str) -> None:
         super().__init__()
-        self._counter = counter
+        self._answers = answers
         self._text = text
 
     def run(self) -> None:
         # Imported here: the first paint needs no tokenizer.
         from gui.pipeline.tokens import count_tokens
 
-        count = count_tokens(self._text)
-        with contextlib.suppress(RuntimeError):  # the field is gone: nobody waits for the answer
-            self._counter.arrived.emit(self._text, count)
+        self._answers.arrived.emit(self._text, count_tokens(self._text))
 
 
 class TokenCounter(QObject):
@@ -35,8 +40,6 @@ class TokenCounter(QObject):
 
     counted = Signal(object)
     """A `gui.pipeline.tokens.TokenCount`."""
-    arrived = Signal(str, object)
-    """Internal: an answer from the worker thread, perhaps for a text that is old by now."""
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -45,14 +48,15 @@ class TokenCounter(QObject):
         self._timer.setSingleShot(True)
         self._timer.setInterval(PAUSE_MS)
         self._timer.timeout.connect(self._start)
-        self.arrived.connect(self._on_arrived)
+        self._answers = _Answers()
+        self._answers.arrived.connect(self._on_arrived)
 
     def set_text(self, text: str) -> None:
         self._text = text
         self._timer.start()
 
     def _start(self) -> None:
-        QThreadPool.globalInstance().start(_Task(self, self._text))
+        QThreadPool.globalInstance().start(_Task(self._answers, self._text))
 
     def _on_arrived(self, text: str, count: Any) -> None:
         if text == self._text:
