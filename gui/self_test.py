@@ -8,6 +8,7 @@ opens a dialog that waits for a person.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import json
 import os
@@ -17,7 +18,7 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -162,19 +163,26 @@ def _starter_model() -> str:
     return f"{len(info.components)} components"
 
 
+@contextlib.contextmanager
+def _limited(end: Callable[[], object], close: Callable[[], object]) -> Iterator[None]:
+    """Work with a process of ours, which is ended under it after `SECONDS`, and closed after it."""
+    limit = threading.Timer(SECONDS, end)
+    limit.start()
+    try:
+        yield
+    finally:
+        limit.cancel()
+        close()
+
+
 def _reading() -> str:
     """Have the starter model read by the process that reads models for the window."""
     from gui.coreml.client import ModelReader
 
     with tempfile.TemporaryDirectory(prefix="sfumato-self-test-") as folder:
         reader = ModelReader(log=Path(folder) / "coreml.log")
-        limit = threading.Timer(SECONDS, reader.abandon)
-        limit.start()
-        try:
+        with _limited(reader.abandon, reader.close):
             found = reader.read(paths.starter_model())
-        finally:
-            limit.cancel()
-            reader.close()
     if found.problem or found.info is None:
         raise CheckError(found.problem or "nothing was found")
     return f"{found.info.name}, {len(found.info.components)} components"
@@ -186,15 +194,10 @@ def _hub() -> str:
 
     with tempfile.TemporaryDirectory(prefix="sfumato-self-test-") as folder:
         client = HubClient(log=Path(folder) / "hub.log")
-        limit = threading.Timer(SECONDS, client.kill)
-        limit.start()
-        try:
+        with _limited(client.kill, client.close):
             client.ask(1, "machine", {})
             while not isinstance(answer := client.receive(), Answer):
                 pass
-        finally:
-            limit.cancel()
-            client.close()
     if answer.error is not None:
         raise CheckError(f"{answer.error.message} {answer.error.detail}")
     return f"{answer.result.chip or 'unknown processor'}, macOS {answer.result.macos or 'none'}"
@@ -265,13 +268,8 @@ def _picture() -> str:
         target = Path(folder) / "picture.png"
         request = PictureRequest(prompt=PROMPT, model="", seed=1, output_file=str(target))
         runner = EngineRunner(make_client=lambda: EngineClient(log=Path(folder) / "engine.log"))
-        limit = threading.Timer(SECONDS, runner.abandon)
-        limit.start()
-        try:
+        with _limited(runner.abandon, runner.close):
             outcome = runner.run("self-test", request)
-        finally:
-            limit.cancel()
-            runner.close()
         if outcome.status is OutcomeStatus.CANCELLED:
             raise CheckError(f"no picture after {SECONDS:.0f} s")
         if outcome.status is not OutcomeStatus.FINISHED:

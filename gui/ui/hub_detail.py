@@ -134,7 +134,6 @@ class HubDetail(QDialog):
         gate_row.addWidget(self.gate)
         # Of the whole: remembered only, not all of it looked into …
         self.notes = label("", "small", wrap=True)
-        self.notes.setTextFormat(Qt.TextFormat.PlainText)
         self.notes.setContentsMargins(20, 0, 20, 10)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)

@@ -64,7 +64,6 @@ class HubHeader(QWidget):
         self.popularity = ElidedLabel("", "small")
         self.description = label("", "", wrap=True)
         self.description.setAlignment(Qt.AlignmentFlag.AlignTop)
-        self.description.setTextFormat(Qt.TextFormat.PlainText)
         self.description.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         line = self.description.fontMetrics().lineSpacing()
         self.description.setFixedHeight(DESCRIPTION_LINES * line + 2)

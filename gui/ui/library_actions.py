@@ -70,7 +70,6 @@ class VerifyDialog(QDialog):
         self.setFixedWidth(440)
         self.title = ElidedLabel(f"Checking “{entry.name}”", "heading")
         self.text = label("Every byte is compared with what the Hub has.", "secondary", wrap=True)
-        self.text.setTextFormat(Qt.TextFormat.PlainText)
         self.bar = QProgressBar()
         self.bar.setRange(0, PROGRESS_STEPS)
         self.bar.setTextVisible(False)
