@@ -17,7 +17,7 @@ def main() -> int:
         from gui.self_test import main as self_test
 
         return self_test(arguments[1:])
-    from gui.cli import main as command
+    from gui.cli.main import main as command
 
     return command(arguments)
 

@@ -20,7 +20,7 @@ from gui.ui.main_window import MainWindow
 if TYPE_CHECKING:
     from PySide6.QtCore import QEvent
 
-    from gui.state.hub import Hub
+    from gui.state.hub.thread import Hub
     from gui.ui.workspace import Workspace
 
 
@@ -67,7 +67,7 @@ def make_application() -> Application:
     app.setApplicationDisplayName("Sfumato")
     app.setQuitOnLastWindowClosed(False)
     if sys.platform == "darwin":
-        from gui.ui.mac_texts import MenuTexts
+        from gui.ui.widgets.mac_texts import MenuTexts
 
         app.installTranslator(MenuTexts(app))
     return app
@@ -90,9 +90,9 @@ def furnish(
         hub: stands in for the Hub process (tests).
     """
     from gui.state.desktop import services
-    from gui.state.presence import Presence
+    from gui.state.desktop_status import Presence
     from gui.state.studio import Studio
-    from gui.ui.appearance import Appearance
+    from gui.ui.widgets.appearance import Appearance
 
     if queue is None:
         from gui.state.job_queue import JobQueue

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gui.request import SfumatoError
+from gui.errors import SfumatoError
 
 if TYPE_CHECKING:
     from gui.app import Application

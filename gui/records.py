@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
-from gui.request import SfumatoError
+from gui.errors import SfumatoError
 
 
 class Record:

@@ -14,66 +14,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from gui.errors import ErrorKind, SfumatoError
+
 MAX_SEED = 2**32 - 1
 """Largest seed.  NumPy's and Swift's generators take 32 bits, and torch's CPU one uses no more."""
 
 MAX_STEPS = 1000
 MAX_COUNT = 1000
 MAX_GUIDANCE = 100.0
-
-
-class ErrorKind(StrEnum):
-    """What went wrong, for code to branch on; the sentence for people is in the error itself."""
-
-    BAD_REQUEST = "bad-request"
-    """A parameter is out of range or contradicts another."""
-    BAD_MODEL = "bad-model"
-    """The model's files are missing, damaged, foreign or do not fit together."""
-    UNSUPPORTED = "unsupported"
-    """The model is sound, but this program or this machine cannot run it."""
-    BAD_IMAGE = "bad-image"
-    """The starting picture cannot be read."""
-    STORAGE = "storage"
-    """A folder is not writable, or the disk is full."""
-    MEMORY = "memory"
-    """The machine ran out of memory."""
-    NETWORK = "network"
-    """The Hub cannot be reached, or answers nonsense; may work later."""
-    ACCESS = "access"
-    """The Hub wants a token, a better one, or accepted terms."""
-    NOT_FOUND = "not-found"
-    """No such model, revision or file on the Hub, or not any more."""
-    ENGINE = "engine"
-    """The engine process died or stopped answering."""
-    INTERNAL = "internal"
-    """A defect of ours."""
-
-
-class SfumatoError(Exception):
-    """An error as a value: a kind, one sentence for a person, and a detail for a report.
-
-    Args:
-        kind: what went wrong.
-        message: one clear sentence that says what happened and, where possible, what to do next.
-        detail: technical text for a bug report (exception text, path, traceback); may be empty.
-    """
-
-    def __init__(self, kind: ErrorKind, message: str, detail: str = "") -> None:
-        super().__init__(message)
-        self.kind = kind
-        self.message = message
-        self.detail = detail
-
-    def to_json(self) -> dict[str, str]:
-        return {"kind": self.kind.value, "message": self.message, "detail": self.detail}
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> SfumatoError:
-        try:
-            kind = ErrorKind(data.get("kind", "internal"))
-        except ValueError:
-            kind = ErrorKind.INTERNAL
-        return cls(kind, str(data.get("message", "")), str(data.get("detail", "")))
 
 
 class ComputeUnit(StrEnum):

@@ -35,7 +35,7 @@ ENGINE_MODULES = (
 )  # fmt: skip
 WINDOW_MODULES = (
     "PySide6.QtCore", "PySide6.QtGui", "PySide6.QtWidgets", "PySide6.QtSvg", "PySide6.QtNetwork",
-    "sqlite3", "ssl", "ctypes", "multiprocessing.connection", "gui.app", "gui.cli", "gui.mac",
+    "sqlite3", "ssl", "ctypes", "multiprocessing.connection", "gui.app", "gui.cli.main", "gui.mac",
 )  # fmt: skip
 
 RESOURCES = (

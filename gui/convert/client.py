@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from gui import locks
-from gui.child import ChildLost, ChildOnDemand
 from gui.convert.types import ConvertRequest, Ended, Estimate, Progress, SourceInfo
-from gui.request import ErrorKind, SfumatoError
+from gui.errors import ErrorKind, SfumatoError
+from gui.process.child import ChildLost, ChildOnDemand
 
 PARTIAL_SUFFIX = ".partial"
 """Ending of the work folder beside the model folder that is being made."""

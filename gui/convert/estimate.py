@@ -17,15 +17,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from gui.convert import controlnet_source, lora, tasks, weights
-from gui.convert.checkpoint import PREDICTIONS, Checkpoint
+from gui.convert import tasks
+from gui.convert.checkpoint import controlnet, lora, weights
+from gui.convert.checkpoint.checkpoint import PREDICTIONS, Checkpoint
+from gui.convert.checkpoint.source import PART_OF, Source, read_checkpoint
 from gui.convert.client import MODEL, PARTIAL_SUFFIX, is_work_folder, partial_folder
-from gui.convert.compress import compression_of
-from gui.convert.source import PART_OF, Source, read_checkpoint
+from gui.convert.package.compress import compression_of
 from gui.convert.tasks import Task
 from gui.convert.types import Compression, ConvertRequest, Estimate, ImageSize, SourceInfo
 from gui.coreml.model import Attention, ComponentKind, Family
-from gui.request import ErrorKind, SfumatoError
+from gui.errors import ErrorKind, SfumatoError
 
 K = ComponentKind
 
@@ -65,7 +66,7 @@ PROCESS_BYTES = 900_000_000
 VAE_BYTES_PER_PIXEL = {K.VAE_DECODER: 6_000, K.VAE_ENCODER: 5_000}
 """Activations at full size; of the UNet see `_activations`."""
 QUERY_SLICE = 512
-"""Queries at a time in SPLIT_EINSUM_V2 (`gui.convert.attention`, which needs torch)."""
+"""Queries at a time in SPLIT_EINSUM_V2 (`gui.convert.networks.attention`, which needs torch)."""
 
 CONVERT_SECONDS = 1.5e-7
 """Per parameter: reading, tracing, converting, writing."""
@@ -197,7 +198,7 @@ def _check_options(request: ConvertRequest) -> None:
             f"{', '.join(PREDICTIONS)}."
         )
     if request.compiled:
-        from gui.convert.swift import check_available
+        from gui.convert.package.swift import check_available
 
         check_available()
 
@@ -230,7 +231,7 @@ def _check_size(size: ImageSize) -> None:
 def _check_controlnets(request: ConvertRequest, info: SourceInfo, checkpoint: Checkpoint) -> None:
     names: set[str] = set()
     for path in request.controlnets:
-        found = controlnet_source.check_fit(path, info, checkpoint.parts["unet"].config)
+        found = controlnet.check_fit(path, info, checkpoint.parts["unet"].config)
         name = tasks.plain_name(path)
         if name.casefold() in names:  # a Mac's disk takes upper and lower case for the same
             raise _bad(f"Two ControlNets are called “{name}”; rename one of them.")
@@ -246,7 +247,7 @@ def _check_weights(path: str, stamp: _Stamp) -> None:
 
 @lru_cache(maxsize=8)
 def _check_controlnet(path: str, stamp: _Stamp) -> None:
-    weights.check_shapes(controlnet_source.look_controlnet(path).part)
+    weights.check_shapes(controlnet.look_controlnet(path).part)
 
 
 def _stamp(checkpoint: Checkpoint) -> _Stamp:
@@ -271,7 +272,7 @@ def _networks(
     plan: list[Task], request: ConvertRequest, checkpoint: Checkpoint
 ) -> tuple[dict[str, int], dict[str, Mapping[str, Any]]]:
     """Parameters and configuration of each task's network, by its key."""
-    controls = {path: controlnet_source.look_controlnet(path) for path in request.controlnets}
+    controls = {path: controlnet.look_controlnet(path) for path in request.controlnets}
     counts: dict[str, int] = {}
     configs: dict[str, Mapping[str, Any]] = {}
     for task in plan:

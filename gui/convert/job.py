@@ -21,29 +21,30 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
-from gui.convert import finish, swift, tasks
+from gui.convert import tasks
 from gui.convert.client import JOURNAL, MODEL, PARTIAL_SUFFIX, partial_folder
-from gui.convert.components import (
+from gui.convert.journal import Done, Journal, locked, reading
+from gui.convert.memory import ran_out
+from gui.convert.networks.components import (
     Contract,
     contract_controlnet,
     contract_text_encoder,
     contract_unet,
 )
-from gui.convert.convert import Credits
-from gui.convert.journal import Done, Journal, locked, reading
-from gui.convert.make import Recipe, free_memory, make, peak_memory
-from gui.convert.memory import ran_out
-from gui.convert.picture_components import (
+from gui.convert.networks.picture_components import (
     contract_safety_checker,
     contract_vae_decoder,
     contract_vae_encoder,
     needs_float32,
 )
+from gui.convert.package import finish, swift
+from gui.convert.package.component import Recipe, free_memory, make, peak_memory
+from gui.convert.package.convert import Credits
 from gui.convert.tasks import Task
 from gui.convert.types import REPORT, ConvertReport, ConvertRequest, Progress, SourceInfo, Step
 from gui.coreml import sidecar
 from gui.coreml.model import ComponentKind
-from gui.request import ErrorKind, SfumatoError
+from gui.errors import ErrorKind, SfumatoError
 
 K = ComponentKind
 OnProgress = Callable[[Progress], None]
@@ -70,7 +71,7 @@ class Cancelled(Exception):  # noqa: N818 - a request, not an error
 
 
 class Source(Protocol):
-    """An open checkpoint (`gui.convert.source`)."""
+    """An open checkpoint (`gui.convert.checkpoint.source`)."""
 
     @property
     def info(self) -> SourceInfo: ...
@@ -128,7 +129,7 @@ def run(
 
 
 def _open(request: ConvertRequest) -> Source:
-    from gui.convert.source import open_source
+    from gui.convert.checkpoint.source import open_source
 
     return open_source(Path(request.source), request.loras, request.prediction_type)
 
@@ -291,7 +292,7 @@ class _Job:
         """Load a network and put it behind Apple's inputs and outputs."""
         request, info, kind = self._request, self._source.info, task.kind
         if kind is K.CONTROLNET:
-            from gui.convert.controlnet_source import open_controlnet
+            from gui.convert.checkpoint.controlnet import open_controlnet
 
             return contract_controlnet(
                 open_controlnet(Path(task.controlnet)),

@@ -17,8 +17,8 @@ from typing import Any
 from gui import locks
 from gui.convert.client import JOURNAL, LOCK
 from gui.convert.types import ConvertRequest, Parity
+from gui.errors import ErrorKind, SfumatoError
 from gui.records import Record
-from gui.request import ErrorKind, SfumatoError
 
 FORMAT = 1
 
@@ -140,7 +140,7 @@ def locked(work: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def reading(places: Iterable[Path]) -> Iterator[None]:
     """Hold the folders that a conversion reads, so that the app does not clear them away meanwhile
-    (`gui.hub.kept`).  Several may read at a time; the locks go with the process, even killed.
+    (`gui.hub.leftovers`).  Several may read at a time; the locks go with the process, even killed.
 
     Args:
         places: folders, or files in them.

@@ -25,10 +25,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
-from gui.child import decode_json, encode_json, run_child
 from gui.convert.memory import ran_out
 from gui.convert.types import ConvertReport, ConvertRequest, Ended, Estimate, Progress, SourceInfo
-from gui.request import ErrorKind, SfumatoError
+from gui.errors import ErrorKind, SfumatoError
+from gui.process.child import decode_json, encode_json, run_child
 
 STANDIN_VARIABLE = "SFUMATO_CONVERTER_STANDIN"
 """``module:function`` that returns a `Backend` to use instead of the converter.  For tests: it lets
@@ -72,7 +72,7 @@ class Converter:
         return Cancelled
 
     def look(self, path: Path) -> SourceInfo:
-        from gui.convert.source import look
+        from gui.convert.checkpoint.source import look
 
         return look(path)
 

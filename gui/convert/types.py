@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from gui.coreml.model import Attention, ComponentKind, Family
+from gui.errors import SfumatoError
 from gui.records import Record
-from gui.request import SfumatoError
 
 REPORT = "conversion.json"
 """File in a finished model's folder: a `ConvertReport`."""
@@ -31,7 +31,7 @@ class Compression(StrEnum):
     PALETTE_2 = "palette-2"
     PALETTE_1 = "palette-1"
     PALETTE_MIXED = "palette-mixed"
-    """Bits per weight chosen tensor by tensor, see `gui.convert.compress`."""
+    """Bits per weight chosen tensor by tensor, see `gui.convert.package.compress`."""
     LINEAR_8 = "linear-8"
 
 

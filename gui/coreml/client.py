@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gui.child import ChildLost, ChildOnDemand
 from gui.coreml.model import ModelInfo
 from gui.coreml.sidecar import FILE_NAME as SIDECAR
 from gui.coreml.sidecar import Sidecar
-from gui.request import SfumatoError
+from gui.errors import SfumatoError
+from gui.process.child import ChildLost, ChildOnDemand
 
 MAX_FILES = 5000
 """A folder of more files and folders is no model, and not remembered."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from gui.coreml.model import FileFormat, TensorSpec
 from gui.coreml.survey import Description, Survey, check_count
-from gui.request import ErrorKind, SfumatoError
+from gui.errors import ErrorKind, SfumatoError
 
 MAX_TEXT_BYTES = 512 * 2**20
 """Longest `model.mil` or `metadata.json` that is read."""

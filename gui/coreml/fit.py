@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from gui.coreml.model import ComponentInfo, ComponentKind, Family, TensorSpec
 from gui.coreml.sidecar import Sidecar
 from gui.coreml.survey import Description
-from gui.request import ErrorKind, SfumatoError
+from gui.errors import ErrorKind, SfumatoError
 
 K = ComponentKind
 Components = Mapping[ComponentKind, ComponentInfo]

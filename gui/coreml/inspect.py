@@ -34,7 +34,7 @@ from gui.coreml.names import (
 from gui.coreml.package import describe_package
 from gui.coreml.sidecar import Sidecar
 from gui.coreml.survey import Description
-from gui.request import ErrorKind, SfumatoError
+from gui.errors import ErrorKind, SfumatoError
 
 _MACOS = {6: "12", 7: "13", 8: "14", 9: "15", 10: "26"}
 """Oldest macOS by Core ML specification version (coremltools' deployment targets)."""

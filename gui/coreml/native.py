@@ -25,7 +25,8 @@ from gui.coreml.inspect import inspect_component
 from gui.coreml.model import ComponentInfo, ComponentKind, FileFormat, TensorSpec
 from gui.coreml.native_errors import translate
 from gui.coreml.proto import package_model_file
-from gui.request import ComputeUnit, ErrorKind, SfumatoError
+from gui.errors import ErrorKind, SfumatoError
+from gui.request import ComputeUnit
 
 _T = TypeVar("_T")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from gui.request import ErrorKind, SfumatoError
+from gui.errors import ErrorKind, SfumatoError
 
 _RULES: tuple[tuple[str, ErrorKind, str], ...] = (
     (

@@ -10,7 +10,7 @@ from typing import Any
 from gui.coreml import proto
 from gui.coreml.model import FileFormat, TensorSpec
 from gui.coreml.survey import Description, Survey, check_count
-from gui.request import ErrorKind, SfumatoError
+from gui.errors import ErrorKind, SfumatoError
 
 # Model.proto, ArrayFeatureType.ArrayDataType
 _ARRAY_TYPES = {

@@ -18,7 +18,7 @@ import threading
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from gui.request import ErrorKind, SfumatoError
+from gui.errors import ErrorKind, SfumatoError
 
 _ALIAS = "gui.coreml._specification"
 _lock = threading.Lock()

@@ -13,10 +13,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NoReturn
 
-from gui.child import ParentWatch, decode_json, encode_json, run_child
 from gui.coreml.client import Reading
 from gui.coreml.inspect import inspect_model, load_sidecar
-from gui.request import SfumatoError
+from gui.errors import SfumatoError
+from gui.process.child import ParentWatch, decode_json, encode_json, run_child
 
 
 def read_model(folder: Path) -> Reading:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from gui.coreml.model import Family
-from gui.request import ErrorKind, SfumatoError
+from gui.errors import ErrorKind, SfumatoError
 
 FILE_NAME = "sfumato.json"
 FORMAT = 1

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from gui.coreml import proto
 from gui.coreml.model import Attention, FileFormat, TensorSpec
-from gui.request import ErrorKind, SfumatoError
+from gui.errors import ErrorKind, SfumatoError
 
 BLOB_HEADER = 64
 """Bytes of the record that a blob offset points at; the data follows it (MILBlob's storage)."""

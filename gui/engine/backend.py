@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gui import __version__
+from gui.errors import ErrorKind, SfumatoError
 from gui.paths import starter_model
-from gui.request import ErrorKind, PictureRecord, PictureRequest, SfumatoError
+from gui.request import PictureRecord, PictureRequest
 
 if TYPE_CHECKING:
     import numpy as np

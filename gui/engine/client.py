@@ -11,10 +11,10 @@ import tempfile
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from gui import child
-from gui.child import ChildLost, ChildProcess
 from gui.engine import messages
 from gui.engine.messages import Event, Generate, ProtocolError
+from gui.process import child
+from gui.process.child import ChildLost, ChildProcess
 
 EngineLost = ChildLost
 

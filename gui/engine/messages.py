@@ -11,7 +11,8 @@ import struct
 from dataclasses import dataclass, field
 from typing import Any
 
-from gui.request import PictureRecord, PictureRequest, SfumatoError
+from gui.errors import SfumatoError
+from gui.request import PictureRecord, PictureRequest
 
 MAX_FRAME = 256 * 2**20
 """Longest frame either side accepts, in bytes; a 8192 × 8192 preview would still fit."""

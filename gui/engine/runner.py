@@ -18,7 +18,8 @@ from multiprocessing.connection import wait
 from gui.engine import messages
 from gui.engine.client import EngineClient, EngineLost
 from gui.engine.messages import Generate, JobEvent, Ready
-from gui.request import ErrorKind, PictureRequest, SfumatoError
+from gui.errors import ErrorKind, SfumatoError
+from gui.request import PictureRequest
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,13 @@ from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, NoReturn
 
-from gui.child import ParentWatch, run_child
 from gui.engine import messages
 from gui.engine.backend import Backend, LoadablePipeline, OpenPipeline, make_backend
 from gui.engine.messages import Generate, JobEvent
+from gui.errors import ErrorKind, SfumatoError
 from gui.library import pictures
-from gui.request import MAX_SEED, ErrorKind, SfumatoError
+from gui.process.child import ParentWatch, run_child
+from gui.request import MAX_SEED
 
 if TYPE_CHECKING:
     import numpy as np

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from gui.request import ErrorKind, SfumatoError
+from gui.errors import ErrorKind, SfumatoError
 
 SERVICE = "Sfumato"
 """Name of the entry in the keychain."""

@@ -13,8 +13,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from gui import child
-from gui.child import ChildLost, ChildProcess
+from gui.errors import SfumatoError
 from gui.hub.types import (
     Account,
     DownloadStatus,
@@ -25,8 +24,9 @@ from gui.hub.types import (
     RepoDetails,
     SearchPage,
 )
+from gui.process import child
+from gui.process.child import ChildLost, ChildProcess
 from gui.records import Record
-from gui.request import SfumatoError
 
 HubLost = ChildLost
 
@@ -123,7 +123,7 @@ class HubClient:
     One thread at a time.
 
     Args:
-        command: program and arguments; default: `gui.child.worker_command`.
+        command: program and arguments; default: `gui.process.child.worker_command`.
         environment: variables to add to this process's own.
         log: file that takes the child's stderr; default ``hub.log`` in the logs folder.
 

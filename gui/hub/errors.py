@@ -17,7 +17,7 @@ from email.utils import parsedate_to_datetime
 import httpx2
 from huggingface_hub import errors as hub
 
-from gui.request import ErrorKind, SfumatoError
+from gui.errors import ErrorKind, SfumatoError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS)

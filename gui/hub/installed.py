@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from gui import paths
 from gui.coreml import sidecar as sidecars
+from gui.errors import ErrorKind, SfumatoError
 from gui.hub.downloads import names
 from gui.hub.downloads.origin import (
     FINDERS,
@@ -44,10 +45,9 @@ from gui.hub.types import (
     RepoTree,
     Variant,
 )
-from gui.request import ErrorKind, SfumatoError
 
 if TYPE_CHECKING:
-    from gui.hub.catalog import Catalog
+    from gui.hub.catalog.catalog import Catalog
     from gui.hub.downloads import Downloads
 
 _PIECE = 1 << 20
@@ -284,7 +284,7 @@ def _is_gone(origin: Origin, tree: RepoTree) -> bool:
     if all(_top(origin, file.path) in tops for file in origin.remote):
         return False
     # Some of its packages have gone; it may be complete without them.
-    from gui.hub.variants import find_variants
+    from gui.hub.variants.variants import find_variants
 
     variants, _ = find_variants(tree)
     return not any(variant.id == origin.variant for variant in variants)

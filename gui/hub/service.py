@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from gui import paths
-from gui.child import MAX_MESSAGE, decode_json, encode_json, run_child
+from gui.errors import ErrorKind, SfumatoError
 from gui.hub.client import DetailsAnswer, SearchAnswer, VerifyProgress
 from gui.hub.types import (
     Account,
@@ -30,12 +30,12 @@ from gui.hub.types import (
     SearchQuery,
     Variant,
 )
-from gui.hub.workers import Lane
+from gui.hub.worker_pool import WorkerPool
+from gui.process.child import MAX_MESSAGE, decode_json, encode_json, run_child
 from gui.records import Record
-from gui.request import ErrorKind, SfumatoError
 
 if TYPE_CHECKING:
-    from gui.hub.catalog import Catalog
+    from gui.hub.catalog.catalog import Catalog
     from gui.hub.downloads import Downloads
     from gui.hub.types import Machine
 
@@ -53,7 +53,7 @@ token until there is one."""
 Answer = Callable[[dict[str, Any]], Any]
 
 
-class Given(Exception):  # noqa: N818 - a request, not an error
+class RequestCancelled(Exception):  # noqa: N818 - a request, not an error
     """Raised in the middle of work whose answer nobody waits for any more."""
 
 
@@ -76,12 +76,12 @@ class Service:
         self._ready = threading.Event()
         self._catalog: Catalog | None = None
         self._downloads: Downloads | None = None
-        general = Lane("general", 3)
-        search = Lane("search", 2, newest_first=True)
-        details = Lane("details", 4, newest_first=True)
-        pictures = Lane("pictures", 4, newest_first=True)
-        long = Lane("files", 2)
-        self._answers: dict[str, tuple[Lane, Answer]] = {
+        general = WorkerPool("general", 3)
+        search = WorkerPool("search", 2, newest_first=True)
+        details = WorkerPool("details", 4, newest_first=True)
+        pictures = WorkerPool("pictures", 4, newest_first=True)
+        long = WorkerPool("files", 2)
+        self._answers: dict[str, tuple[WorkerPool, Answer]] = {
             "search": (search, self._search),
             "details": (details, self._details_of),
             "picture": (pictures, self._picture),
@@ -118,7 +118,7 @@ class Service:
     def _prepare(self) -> None:
         """Import what is slow to import, and find the token, before anyone has to wait for it."""
         try:
-            from gui.hub import catalog, downloads  # noqa: F401
+            from gui.hub import downloads  # noqa: F401
             from gui.hub.account import load_token
 
             self._use_token(*load_token())
@@ -156,7 +156,7 @@ class Service:
         self._ready.wait(_TOKEN_SECONDS)
         try:
             reply: dict[str, Any] = {"id": request, "result": _plain(answer(message))}
-        except Given:
+        except RequestCancelled:
             reply = {}
         except Exception as error:
             reply = {"id": request, "error": self._error(error, message).to_json()}
@@ -189,7 +189,7 @@ class Service:
     def _the_catalog(self) -> Catalog:
         with self._details_lock:
             if self._catalog is None:
-                from gui.hub.catalog import Catalog
+                from gui.hub.catalog.catalog import Catalog
 
                 self._catalog = Catalog(token=self._token)
             return self._catalog
@@ -216,7 +216,7 @@ class Service:
     # -- search -------------------------------------------------------------------------------
 
     def _search(self, message: dict[str, Any]) -> SearchAnswer:
-        from gui.hub.catalog import passes
+        from gui.hub.catalog.catalog import passes
 
         query = SearchQuery.from_json(message["query"])
         page, reference = self._the_catalog().look_for(query, str(message.get("cursor", "")))
@@ -224,12 +224,12 @@ class Service:
         return SearchAnswer(page, tuple(fits), reference)
 
     def _reference(self, message: dict[str, Any]) -> str:
-        from gui.hub.catalog import parse_reference
+        from gui.hub.catalog.catalog import parse_reference
 
         return parse_reference(str(message["text"])) or ""
 
     def _details_of(self, message: dict[str, Any]) -> DetailsAnswer:
-        from gui.hub.catalog import parse_reference, passes
+        from gui.hub.catalog.catalog import parse_reference, passes
 
         repo = parse_reference(str(message["repo"])) or str(message["repo"])
         found = self._read_details(repo, bool(message.get("probe")))
@@ -244,7 +244,7 @@ class Service:
         return DetailsAnswer(_light(found), fits)
 
     def _read_details(self, repo: str, probe: bool) -> RepoDetails:
-        from gui.hub.details import details
+        from gui.hub.catalog.details import details
 
         found = details(self._the_catalog(), repo, self._this_machine(), probe)
         with self._details_lock:
@@ -316,7 +316,7 @@ class Service:
 
         problems = verify(Path(folder), on_progress, lambda: request in self._cancelled)
         if request in self._cancelled:
-            raise Given
+            raise RequestCancelled
         return problems
 
     def _repair(self, message: dict[str, Any]) -> DownloadStatus | None:
@@ -325,12 +325,12 @@ class Service:
         return repair(self._the_downloads(), self._the_catalog(), Path(str(message["folder"])))
 
     def _orphans(self, _message: dict[str, Any]) -> Any:
-        from gui.hub.kept import leftovers
+        from gui.hub.leftovers import leftovers
 
         return leftovers(paths.models_dir())
 
     def _remove_orphan(self, message: dict[str, Any]) -> None:
-        from gui.hub.kept import remove_leftover
+        from gui.hub.leftovers import remove_leftover
 
         remove_leftover(Path(str(message["path"])), paths.models_dir())
 

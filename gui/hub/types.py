@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from gui.coreml.model import Attention, Family, FileFormat
+from gui.errors import SfumatoError
 from gui.records import Record
-from gui.request import SfumatoError
 
 # Search
 

@@ -22,15 +22,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gui import __version__, paths
-from gui.request import (
-    MAX_SEED,
-    ErrorKind,
-    PictureRecord,
-    PictureRequest,
-    RandomSource,
-    SfumatoError,
-    StartImage,
-)
+from gui.errors import ErrorKind, SfumatoError
+from gui.request import MAX_SEED, PictureRecord, PictureRequest, RandomSource, StartImage
 
 if TYPE_CHECKING:
     import numpy as np

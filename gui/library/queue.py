@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import IO
 
 from gui import paths
-from gui.request import ErrorKind, PictureRequest, SfumatoError
+from gui.errors import ErrorKind, SfumatoError
+from gui.request import PictureRequest
 
 FILE_NAME = "queue.sqlite3"
 SCHEMA = 1

@@ -14,7 +14,7 @@ import threading
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from gui.request import ErrorKind, SfumatoError
+from gui.errors import ErrorKind, SfumatoError
 
 _NOTIFY_SCRIPT = (
     # The texts come as arguments, so nothing in them is ever read as AppleScript.

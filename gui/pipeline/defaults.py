@@ -10,8 +10,9 @@ from dataclasses import replace
 
 from gui.coreml.model import Family
 from gui.coreml.sidecar import Sidecar
+from gui.errors import SfumatoError
 from gui.pipeline.scheduler_names import SCHEDULER_NAMES, scheduler_name
-from gui.request import PictureRequest, SfumatoError
+from gui.request import PictureRequest
 
 FALLBACK_SCHEDULER = SCHEDULER_NAMES[0].name
 FALLBACK_STEPS = 25

@@ -21,6 +21,7 @@ import gui
 from gui.coreml.model import ComponentKind, Family, ModelInfo
 from gui.coreml.runtime import LoadedModel, Runtime
 from gui.coreml.sidecar import Preview, Sidecar
+from gui.errors import ErrorKind, SfumatoError
 from gui.pipeline import safety, vae
 from gui.pipeline.defaults import fill_defaults
 from gui.pipeline.denoise import denoise
@@ -31,13 +32,7 @@ from gui.pipeline.schedulers import Scheduler, make_scheduler, set_steps, step_s
 from gui.pipeline.start_image import read_start_image
 from gui.pipeline.text import Conditioning, TextEncoders, make_tokenizers
 from gui.pipeline.unet import GuidedUNet, is_guidance_distilled
-from gui.request import (
-    ComputeUnit,
-    ErrorKind,
-    PictureRecord,
-    PictureRequest,
-    SfumatoError,
-)
+from gui.request import ComputeUnit, PictureRecord, PictureRequest
 
 SUPPORTED_FAMILIES = {Family.SD1, Family.SD2, Family.SDXL, Family.UNKNOWN}
 

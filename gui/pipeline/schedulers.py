@@ -20,9 +20,9 @@ import torch
 from torch import Tensor
 
 from gui.coreml.sidecar import Sidecar
+from gui.errors import ErrorKind, SfumatoError
 from gui.pipeline.noise import BrownianNoise, NoiseSource
 from gui.pipeline.scheduler_names import SCHEDULER_NAMES, scheduler_name
-from gui.request import ErrorKind, SfumatoError
 
 
 class Scheduler(Protocol):

@@ -11,8 +11,8 @@ import numpy as np
 from gui.coreml.model import Family
 from gui.coreml.runtime import LoadedModel
 from gui.coreml.sidecar import Sidecar
+from gui.errors import ErrorKind, SfumatoError
 from gui.pipeline.tokens import TOKEN_LIMIT, ClipTokenizer
-from gui.request import ErrorKind, SfumatoError
 
 PAD_WITH_END = 49407
 PAD_WITH_ZERO = 0

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gui.errors import ErrorKind, SfumatoError
 from gui.paths import resource
-from gui.request import ErrorKind, SfumatoError
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from gui.coreml.model import TensorSpec
 from gui.coreml.runtime import LoadedModel
+from gui.errors import ErrorKind, SfumatoError
 from gui.pipeline.tensors import output
 from gui.pipeline.text import Conditioning
-from gui.request import ErrorKind, SfumatoError
 
 
 class GuidedUNet:

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from gui.coreml.runtime import LoadedModel
 from gui.coreml.sidecar import Sidecar
+from gui.errors import ErrorKind, SfumatoError
 from gui.pipeline.noise import NoiseSource
 from gui.pipeline.tensors import output
-from gui.request import ErrorKind, SfumatoError
 
 # AutoencoderKL's bounds on the log-variance
 LOG_VARIANCE_RANGE = (-30.0, 20.0)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from gui.request import ErrorKind
+from gui.errors import ErrorKind
 
 if TYPE_CHECKING:
     from gui.coreml.model import ModelInfo
     from gui.coreml.sidecar import Sidecar
     from gui.hub.types import DownloadStatus, RepoDetails
-    from gui.state.catalogue_rows import CatalogueRow
+    from gui.state.hub.catalogue_rows import CatalogueRow
 
 FAMILIES = {
     "sd1": "Stable Diffusion 1",

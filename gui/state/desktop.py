@@ -12,8 +12,8 @@ from PySide6.QtCore import QFile, QMimeData, QUrl
 from PySide6.QtGui import QDesktopServices, QGuiApplication, QImage
 
 from gui import paths
+from gui.errors import ErrorKind, SfumatoError
 from gui.mac import MacServices, mac_services
-from gui.request import ErrorKind, SfumatoError
 
 REVEAL_LABEL = "Reveal in Finder" if sys.platform == "darwin" else "Show in File Manager"
 

@@ -11,6 +11,7 @@ import random
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
+from gui.errors import SfumatoError
 from gui.request import (
     MAX_COUNT,
     MAX_GUIDANCE,
@@ -19,7 +20,6 @@ from gui.request import (
     ComputeUnit,
     PictureRequest,
     RandomSource,
-    SfumatoError,
     StartImage,
 )
 

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, Signal, Slot
 
 from gui.engine import messages
+from gui.errors import ErrorKind, SfumatoError
 from gui.library.queue import ENDED, MAX_CRASHES, Job, JobStatus, JobStore
-from gui.request import ErrorKind, PictureRecord, PictureRequest, SfumatoError
+from gui.request import PictureRecord, PictureRequest
 from gui.state.pipeline_thread import PipelineThread, StepUpdate, Work
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from PySide6.QtCore import (
 
 from gui import paths
 from gui.coreml.client import ModelReader
-from gui.request import ErrorKind, SfumatoError
+from gui.errors import ErrorKind, SfumatoError
 from gui.state import describe
 
 if TYPE_CHECKING:

@@ -19,7 +19,8 @@ from PySide6.QtCore import QObject, QThread, Signal
 from PySide6.QtGui import QImage
 
 from gui.engine import messages
-from gui.request import ErrorKind, PictureRequest, SfumatoError
+from gui.errors import ErrorKind, SfumatoError
+from gui.request import PictureRequest
 
 if TYPE_CHECKING:
     from gui.engine.runner import EngineRunner, Outcome

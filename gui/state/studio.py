@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QElapsedTimer, QObject, QTimer, Signal
 
-from gui.request import ErrorKind, SfumatoError
-from gui.state.convert import ConvertState
+from gui.errors import ErrorKind, SfumatoError
+from gui.state.convert.state import ConvertState
 from gui.state.draft import Draft, random_seed
-from gui.state.hub_state import HubState, library_of
+from gui.state.hub.state import HubState, library_of
 from gui.state.models import ModelEntry, ModelLibrary
-from gui.state.pictures import SessionPictures
+from gui.state.pictures.session import SessionPictures
 
 if TYPE_CHECKING:
     from PySide6.QtGui import QImage
 
-    from gui.state.hub import Hub
+    from gui.state.hub.thread import Hub
     from gui.state.settings import Settings
 
 _PASSING = (ErrorKind.ENGINE, ErrorKind.MEMORY, ErrorKind.STORAGE, ErrorKind.INTERNAL)

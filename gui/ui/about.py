@@ -23,8 +23,8 @@ from PySide6.QtWidgets import (
 import gui
 from gui import paths
 from gui.state.desktop import copy_text
-from gui.ui.controls import label
-from gui.ui.empty_state import Mark
+from gui.ui.canvas.empty_state import Mark
+from gui.ui.widgets.controls import label
 
 LIBRARIES = ("torch", "coremltools", "diffusers", "transformers", "numpy", "Pillow")
 

@@ -14,14 +14,14 @@ from PySide6.QtCore import Signal
 from PySide6.QtGui import QColor, QPainter
 from PySide6.QtWidgets import QApplication, QMainWindow
 
-from gui.ui.tones import DARK, LIGHT, Tones
+from gui.ui.widgets.palette import DARK, LIGHT, Palette
 
 if TYPE_CHECKING:
     from PySide6.QtGui import QCloseEvent, QPaintEvent
 
     from gui.state.settings import Settings
     from gui.state.studio import Studio
-    from gui.ui.appearance import Appearance
+    from gui.ui.widgets.appearance import Appearance
     from gui.ui.workspace import Workspace
 
 MINIMUM = (1024, 640)
@@ -96,18 +96,18 @@ class MainWindow(QMainWindow):
             self.first_painted.emit()
 
     def _paint_empty_house(self) -> None:
-        tones = self._tones()
+        palette = self._palette()
         width, height = self.width(), self.height()
         painter = QPainter(self)
-        painter.fillRect(0, 0, width, height, QColor(tones.panel))
+        painter.fillRect(0, 0, width, height, QColor(palette.panel))
         middle = width - LEFT_WIDTH - RIGHT_WIDTH
-        painter.fillRect(LEFT_WIDTH, HEAD_HEIGHT, middle, height, QColor(tones.canvas))
-        line = QColor(tones.border)
+        painter.fillRect(LEFT_WIDTH, HEAD_HEIGHT, middle, height, QColor(palette.canvas))
+        line = QColor(palette.border)
         painter.fillRect(0, HEAD_HEIGHT - 1, width, 1, line)
         painter.fillRect(LEFT_WIDTH, HEAD_HEIGHT, 1, height, line)
         painter.fillRect(width - RIGHT_WIDTH - 1, HEAD_HEIGHT, 1, height, line)
 
-    def _tones(self) -> Tones:
+    def _palette(self) -> Palette:
         choice = self.settings.appearance
         if choice == "system":
             dark = self.palette().window().color().lightness() < 128

@@ -21,28 +21,28 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from gui.request import SfumatoError
+from gui.errors import SfumatoError
 from gui.state import desktop
-from gui.state.convert_options import is_checkpoint
+from gui.state.convert.options import is_checkpoint
 from gui.state.draft import Draft, random_seed
-from gui.state.images import PICTURE_SUFFIXES
 from gui.state.models import ModelEntry
-from gui.state.pictures import SessionPicture, drag_data
+from gui.state.pictures.images import PICTURE_SUFFIXES
+from gui.state.pictures.session import SessionPicture, drag_data
 from gui.state.schedulers import scheduler_names
 from gui.state.studio import Activity, Studio
-from gui.ui.actions import Actions
-from gui.ui.appearance import Appearance
-from gui.ui.canvas import Canvas
-from gui.ui.controls import ElidedLabel
-from gui.ui.convert_progress import ConvertStrip
-from gui.ui.filmstrip import Filmstrip
-from gui.ui.hub_desk import HubDesk
+from gui.ui.canvas.canvas import Canvas
+from gui.ui.convert.progress import ConvertStrip
+from gui.ui.hub.desk import HubDesk
 from gui.ui.main_window import LEFT_WIDTH, RIGHT_WIDTH
-from gui.ui.models_panel import ModelsPanel
-from gui.ui.prompt_panel import PromptPanel
+from gui.ui.menus import Actions
+from gui.ui.models.panel import ModelsPanel
+from gui.ui.pictures.filmstrip import Filmstrip
+from gui.ui.prompt.panel import PromptPanel
+from gui.ui.widgets.appearance import Appearance
+from gui.ui.widgets.controls import ElidedLabel
 
 if TYPE_CHECKING:
-    from gui.ui.convert_sheet import ConvertSheet
+    from gui.ui.convert.sheet import ConvertSheet
 
 _ENGINE_WORDS = {
     "off": "",
@@ -352,7 +352,7 @@ class Workspace(QWidget):
         window.setWindowState(window.windowState() ^ Qt.WindowState.WindowFullScreen)
 
     def show_settings(self) -> None:
-        from gui.ui.settings_dialog import SettingsDialog
+        from gui.ui.settings.dialog import SettingsDialog
 
         self._show_dialog(
             "settings", lambda: SettingsDialog(self.studio.settings, self, self.studio.hub.account)
@@ -360,7 +360,7 @@ class Workspace(QWidget):
 
     def show_convert(self, path: str = "") -> None:
         """The Convert sheet, with a source where one was handed over."""
-        from gui.ui.convert_sheet import ConvertSheet
+        from gui.ui.convert.sheet import ConvertSheet
 
         if self._convert_sheet is None:
             sheet = ConvertSheet(self.studio.convert, self.main_window)

@@ -57,7 +57,7 @@ def stall() -> None:
     """Print the worst stall while converting, the most of the window's own work in one, the worst
     stall while idle, and how long it took."""
     from gui import app as application
-    from gui.state.convert import ConvertPhase
+    from gui.state.convert.state import ConvertPhase
     from tests.bench.bench_hub import Meter, after, open_window, settle
     from tests.support.fake_hub import FakeHub
     from tests.support.fake_queue import FakeQueue

@@ -43,7 +43,7 @@ class Cli:
 
     def start(self, *arguments: str, **more: Any) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-m", "gui.cli", *arguments],
+            [sys.executable, "-m", "gui.cli.main", *arguments],
             text=True, env=self.environment, cwd=self.folder,
             **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more},
         )  # fmt: skip
@@ -301,7 +301,7 @@ class TestOther:
 
     def test_help_imports_nothing_heavy(self, cli: Cli) -> None:
         code = (
-            "import sys\ntry:\n import gui.cli; gui.cli.main(['generate', '--help'])\n"
+            "import sys\ntry:\n import gui.cli.main; gui.cli.main.main(['generate', '--help'])\n"
             "except SystemExit as e: assert not e.code\n"
             "heavy = {'torch','numpy','diffusers','coremltools','PIL','PySide6','subprocess'}\n"
             "sys.exit(repr(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"
@@ -315,7 +315,7 @@ class TestOther:
     def test_no_arguments_open_the_window(self, monkeypatch: pytest.MonkeyPatch) -> None:
         import types
 
-        from gui import cli
+        from gui.cli import main as cli
 
         opened: list[list[str]] = []
         window = types.ModuleType("gui.app")

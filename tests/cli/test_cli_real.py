@@ -29,7 +29,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 def sfumato(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "gui.cli", *arguments],
+        [sys.executable, "-m", "gui.cli.main", *arguments],
         capture_output=True, text=True, cwd=ROOT, env=environment, timeout=200,
     )  # fmt: skip
 

@@ -45,7 +45,7 @@ class Cli:
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-m", "gui.cli", "convert", *arguments],
+            [sys.executable, "-m", "gui.cli.main", "convert", *arguments],
             text=True, env=self.environment, cwd=self.folder,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
@@ -252,7 +252,7 @@ def test_after_a_kill_the_same_command_goes_on(cli: Cli, number: signal.Signals)
 def models(cli: Cli, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run `sfumato models`."""
     return subprocess.run(
-        [sys.executable, "-m", "gui.cli", "models", *arguments],
+        [sys.executable, "-m", "gui.cli.main", "models", *arguments],
         env=cli.environment, cwd=cli.folder, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
 
@@ -374,7 +374,7 @@ class TestFromTheHub:
 
 def test_help_imports_nothing_heavy() -> None:
     code = (
-        "import sys\ntry:\n import gui.cli; gui.cli.main(['convert', '--help'])\n"
+        "import sys\ntry:\n import gui.cli.main; gui.cli.main.main(['convert', '--help'])\n"
         "except SystemExit as e: assert not e.code\n"
         "heavy = {'torch','numpy','diffusers','coremltools','PIL','PySide6','subprocess'}\n"
         "sys.exit(repr(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"

@@ -247,8 +247,8 @@ def test_what_is_half_there_goes_on_where_the_whole_would_not_fit(
     cli: Cli, server: HubServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The verdict counts the whole download against the free disk; part of it is there."""
-    from gui import cli as program
-    from gui import cli_models_hub
+    from gui.cli import main as program
+    from gui.cli import models_hub as cli_models_hub
 
     slow = server.fault("/cdn/*", bytes_per_second=400_000)
     process = cli.start("models", "get", STARTER_REPO)

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from gui import cli_models_hub
-from gui.hub.catalog import Catalog
+from gui.cli import models_hub as cli_models_hub
+from gui.hub.catalog.catalog import Catalog
 from gui.hub.types import SearchQuery
 from tests.support import hub_repos
 from tests.support.hub_server import HubServer

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gui.request import SfumatoError
+from gui.errors import SfumatoError
 from tests.support import tiny_checkpoints
 
 

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from gui.convert.chunk import chunk
+from gui.convert.package.chunk import chunk
 from gui.coreml.inspect import inspect_component, inspect_model
 from gui.coreml.model import ComponentInfo, ComponentKind
 from gui.coreml.portable import PortableRuntime
-from gui.request import ComputeUnit, ErrorKind, SfumatoError
+from gui.errors import ErrorKind, SfumatoError
+from gui.request import ComputeUnit
 from tests.support import tiny_checkpoints
 from tests.support.converted import chunks, everything
 

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 import torch
 
-from gui.convert.components import (
+from gui.convert.networks.components import (
     contract_controlnet,
     contract_text_encoder,
     residual_shapes,
 )
-from gui.convert.picture_components import contract_safety_checker
+from gui.convert.networks.picture_components import contract_safety_checker
 from gui.convert.types import Compression
 from gui.coreml.inspect import inspect_component
 from gui.coreml.model import Attention, ComponentKind, Family

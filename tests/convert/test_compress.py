@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gui.convert.compress import (
+from gui.convert.package.compress import (
     LARGE,
     SMALL,
     compress,

@@ -9,9 +9,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from gui.convert import weights
-from gui.convert.controlnet_source import look_controlnet
-from gui.request import ErrorKind, SfumatoError
+from gui.convert.checkpoint import weights
+from gui.convert.checkpoint.controlnet import look_controlnet
+from gui.errors import ErrorKind, SfumatoError
 from tests.convert.conftest import refusal
 from tests.support.original_names import Tensors
 from tests.support.tiny_checkpoints import save_controlnet

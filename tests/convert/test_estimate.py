@@ -14,14 +14,16 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from gui.convert import controlnet_source, estimate
-from gui.convert.source import look
+from gui.convert import estimate
+from gui.convert.checkpoint import controlnet
+from gui.convert.checkpoint.source import look
 from gui.convert.types import Compression, ConvertRequest, ImageSize, Lora, SourceInfo
 from gui.coreml.model import Attention, ComponentKind, Family
-from gui.request import ErrorKind, SfumatoError
+from gui.errors import ErrorKind, SfumatoError
 from tests.convert.conftest import refusal
 from tests.support import published_shapes
-from tests.support.tiny_checkpoints import controlnet, save_controlnet
+from tests.support.tiny_checkpoints import controlnet as tiny_controlnet
+from tests.support.tiny_checkpoints import save_controlnet
 from tests.support.tiny_loras import save_lora
 
 K = ComponentKind
@@ -302,10 +304,10 @@ def test_controlnets_compute_what_diffusers_do(
     suffix = "" if layout == "folder" else ".safetensors"
     path = save_controlnet(kind, tmp_path / f"canny{suffix}", layout=layout)
     info = look(tiny_folder(kind))
-    found = controlnet_source.check_controlnet(path, info)
+    found = controlnet.check_controlnet(path, info)
     assert found.family is info.family
     assert found.name == "canny"
-    wanted, got = controlnet(kind), found.network()
+    wanted, got = tiny_controlnet(kind), found.network()
     state: Any = got.state_dict()
     assert state.keys() == wanted.state_dict().keys()
     generator = torch.Generator().manual_seed(3)
@@ -368,9 +370,9 @@ def test_a_damaged_controlnet_is_found_before_the_work(tiny: SourceInfo, tmp_pat
 
 
 def test_a_controlnet_for_another_unet(tiny: SourceInfo, tmp_path: Path) -> None:
-    diffusers_controlnet = type(controlnet("sd1"))
+    diffusers_controlnet = type(tiny_controlnet("sd1"))
     narrow = diffusers_controlnet.from_config(
-        {**controlnet("sd1").config, "block_out_channels": (32, 32)}
+        {**tiny_controlnet("sd1").config, "block_out_channels": (32, 32)}
     )
     narrow.save_pretrained(tmp_path / "narrow")
     request = request_for(tiny, tmp_path, controlnets=(str(tmp_path / "narrow"),))

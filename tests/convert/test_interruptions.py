@@ -20,15 +20,16 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file, save_file
 
-from gui.convert import job, make
+from gui.convert import job
 from gui.convert.client import JOURNAL, Unfinished, partial_folder, remove_partial, unfinished
 from gui.convert.job import run
 from gui.convert.journal import Journal, locked
+from gui.convert.package import component
 from gui.convert.types import ConvertRequest, ImageSize, Lora, Progress, Step
 from gui.coreml import sidecar
 from gui.coreml.model import ComponentKind
-from gui.hub.kept import is_read
-from gui.request import ErrorKind, SfumatoError
+from gui.errors import ErrorKind, SfumatoError
+from gui.hub.leftovers import is_read
 from tests.support.converted import request
 from tests.support.tiny_checkpoints import save_folder
 from tests.support.tiny_loras import save_lora
@@ -143,12 +144,14 @@ def test_a_failure_leaves_no_scratch_to_fill_the_disk(
         (path / "half.bin").write_bytes(b"x" * 1000)
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    save = make.save
+    save = component.save
     asked = encoder_only(source, tmp_path, components=(K.TEXT_ENCODER, K.SAFETY_CHECKER))
-    monkeypatch.setattr(make, "save", full)
+    monkeypatch.setattr(component, "save", full)
     assert refusal(asked).kind is ErrorKind.STORAGE
     assert not partial_folder(asked.output).exists()  # nothing was finished, nothing is kept
-    monkeypatch.setattr(make, "save", lambda m, p: full(m, p) if "safety" in p.name else save(m, p))
+    monkeypatch.setattr(
+        component, "save", lambda m, p: full(m, p) if "safety" in p.name else save(m, p)
+    )
     assert refusal(asked).kind is ErrorKind.STORAGE
     work = partial_folder(asked.output)
     assert {p.name for p in work.iterdir()} == {"model", JOURNAL, "lock"}
@@ -197,7 +200,7 @@ def test_a_failed_file_system_call_for_want_of_memory_is_no_disk_error(
 def test_want_of_memory_while_reading_does_not_blame_the_file(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from gui.convert import weights
+    from gui.convert.checkpoint import weights
 
     def fail(*_: object) -> None:
         raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")

@@ -29,7 +29,7 @@ from gui.convert.types import (
 from gui.coreml import sidecar
 from gui.coreml.inspect import inspect_model
 from gui.coreml.model import Attention, ComponentKind, Family
-from gui.request import ErrorKind, SfumatoError
+from gui.errors import ErrorKind, SfumatoError
 from tests.support.converted import Converted, everything, request
 from tests.support.tiny_checkpoints import save_folder
 
@@ -335,21 +335,21 @@ def test_one_conversion_at_a_time(source: Path, tmp_path: Path) -> None:
 def test_a_full_disk_keeps_what_is_finished(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from gui.convert import make
+    from gui.convert.package import component
 
-    save = make.save
+    save = component.save
 
     def full(model: Any, path: Path) -> None:
         if "safety" in path.name:
             raise OSError(errno.ENOSPC, "No space left on device")
         save(model, path)
 
-    monkeypatch.setattr(make, "save", full)
+    monkeypatch.setattr(component, "save", full)
     asked = request(source, tmp_path / "model", components=QUICK, check=False)
     error = refusal(asked)
     assert error.kind is ErrorKind.STORAGE
     assert "disk is full" in error.message
-    monkeypatch.setattr(make, "save", save)
+    monkeypatch.setattr(component, "save", save)
     events: list[Progress] = []
     run(asked, events.append, never)
     assert [e.component for e in events if e.resumed] == ["Text encoder"]

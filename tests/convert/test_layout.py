@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch.nn import functional
 
-from gui.convert.attention import QUERY_SLICE, attend
-from gui.convert.layout import use_core_ml_layout
+from gui.convert.networks.attention import QUERY_SLICE, attend
+from gui.convert.networks.layout import use_core_ml_layout
 from gui.coreml.model import Attention
-from gui.request import ErrorKind, SfumatoError
+from gui.errors import ErrorKind, SfumatoError
 from tests.support import tiny_checkpoints
 from tests.support.tiny_networks import _library
 

@@ -13,11 +13,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from gui.convert import lora
-from gui.convert.source import PART_OF, look, open_source
+from gui.convert.checkpoint import lora
+from gui.convert.checkpoint.source import PART_OF, look, open_source
 from gui.convert.types import Lora
 from gui.coreml.model import ComponentKind
-from gui.request import ErrorKind, SfumatoError
+from gui.errors import ErrorKind, SfumatoError
 from tests.convert.conftest import refusal
 from tests.support.original_names import original_names
 from tests.support.tiny_checkpoints import pipeline

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from gui.convert import swift
 from gui.convert.job import run
+from gui.convert.package import swift
 from gui.convert.tasks import in_sentence, plain_name, plan
 from gui.convert.types import Compression, ConvertRequest, ImageSize, Lora, SourceInfo
 from gui.coreml.inspect import inspect_model
 from gui.coreml.model import ComponentKind, Family
-from gui.request import ErrorKind, SfumatoError
+from gui.errors import ErrorKind, SfumatoError
 from tests.support.converted import everything, request
 from tests.support.tiny_checkpoints import save_folder
 
@@ -79,7 +79,7 @@ def test_titles_within_sentences(title: str, written: str) -> None:
 
 
 def test_options_of_a_conversion_are_kept_without_paths() -> None:
-    from gui.convert.finish import _options
+    from gui.convert.package.finish import _options
 
     asked = ConvertRequest(
         "a", "b", loras=(Lora("/somewhere/private/ink.safetensors", 0.5),),

@@ -12,14 +12,15 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from gui.convert.components import contract_unet
+from gui.convert.checkpoint.source import look, open_source
 from gui.convert.job import run
-from gui.convert.source import look, open_source
+from gui.convert.networks.components import contract_unet
 from gui.convert.types import ConvertRequest
 from gui.coreml import sidecar
 from gui.coreml.model import Attention, ComponentKind, Family
+from gui.errors import ErrorKind, SfumatoError
 from gui.pipeline.defaults import fill_defaults
-from gui.request import ErrorKind, PictureRequest, SfumatoError
+from gui.request import PictureRequest
 from tests.convert.conftest import edit_json, refusal
 from tests.support.original_names import Tensors, openai_text
 from tests.support.tiny_checkpoints import pipeline, save_single

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import nn
 
-from gui.convert.components import Contract
-from gui.convert.convert import Credits, convert, save, trace
-from gui.convert.parity import INFINITE, expected, measure, psnr
+from gui.convert.networks.components import Contract
+from gui.convert.package.convert import Credits, convert, save, trace
+from gui.convert.package.parity import INFINITE, expected, measure, psnr
 from gui.convert.types import Compression
 from gui.coreml.model import ComponentKind
 

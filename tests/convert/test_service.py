@@ -23,7 +23,7 @@ from gui.convert.client import (
     unfinished,
 )
 from gui.convert.types import ConvertRequest, Ended, Family, ImageSize, Progress
-from gui.request import ErrorKind, SfumatoError
+from gui.errors import ErrorKind, SfumatoError
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -12,9 +12,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from gui.convert.source import look, open_source
+from gui.convert.checkpoint.source import look, open_source
 from gui.coreml.model import ComponentKind, Family
-from gui.request import ErrorKind, SfumatoError
+from gui.errors import ErrorKind, SfumatoError
 from tests.convert.conftest import refusal
 from tests.support import published_shapes
 from tests.support.original_names import Tensors

@@ -17,10 +17,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from gui.convert.source import PART_OF, look, open_source
+from gui.convert.checkpoint.source import PART_OF, look, open_source
 from gui.convert.types import SourceInfo
 from gui.coreml.model import ComponentKind, Family
-from gui.request import ErrorKind, SfumatoError
+from gui.errors import ErrorKind, SfumatoError
 from tests.convert.conftest import edit_json, refusal
 from tests.support.tiny_checkpoints import TINY, pipeline, save_folder
 
@@ -294,7 +294,7 @@ def test_nothing_is_unpickled_or_fetched(
 
 def test_looking_needs_no_heavy_library(tiny_single: Make, tiny_folder: Make) -> None:
     script = (
-        "import sys\nfrom gui.convert.source import look\n"
+        "import sys\nfrom gui.convert.checkpoint.source import look\n"
         "for p in sys.argv[1:]: print(look(p).family)\n"
         "print(sorted({'torch', 'numpy', 'diffusers', 'transformers', 'coremltools'}"
         " & set(sys.modules)))"

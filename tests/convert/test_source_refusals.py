@@ -13,9 +13,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from gui.convert.source import Source, look, open_source
+from gui.convert.checkpoint.source import Source, look, open_source
 from gui.coreml.model import ComponentKind
-from gui.request import ErrorKind, SfumatoError
+from gui.errors import ErrorKind, SfumatoError
 from tests.convert.conftest import edit_json, refusal
 
 K = ComponentKind

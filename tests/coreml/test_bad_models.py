@@ -11,7 +11,7 @@ import pytest
 
 from gui.coreml.inspect import inspect_component, inspect_model
 from gui.coreml.model import ComponentKind, ModelInfo
-from gui.request import ErrorKind, SfumatoError
+from gui.errors import ErrorKind, SfumatoError
 from tests.coreml.editing import (
     copy_of,
     edited,

@@ -17,7 +17,7 @@ import torch
 
 from gui.coreml.inspect import inspect_component, inspect_model, model_hash
 from gui.coreml.model import Attention, ComponentKind, Family, FileFormat
-from gui.request import SfumatoError
+from gui.errors import SfumatoError
 from tests.coreml.editing import (
     copy_of,
     edited,

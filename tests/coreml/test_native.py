@@ -28,7 +28,8 @@ from gui.coreml.native import NativeRuntime
 from gui.coreml.native_errors import translate
 from gui.coreml.portable import PortableRuntime
 from gui.coreml.runtime import LoadedModel, Runtime, default_runtime
-from gui.request import ComputeUnit, ErrorKind, SfumatoError
+from gui.errors import ErrorKind, SfumatoError
+from gui.request import ComputeUnit
 from tests.coreml.editing import copy_of, package, replace, weights_file
 from tests.support.compiled_writer import compile_package
 from tests.support.tiny_models import TinyModel, chunk_unet

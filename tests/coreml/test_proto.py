@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gui.coreml import proto
-from gui.request import ErrorKind, SfumatoError
+from gui.errors import ErrorKind, SfumatoError
 from tests.coreml.editing import copy_of, package, replace, set_manifest, spec_file
 from tests.support.tiny_models import TinyModel
 

@@ -14,7 +14,7 @@ from gui.coreml import sidecar
 from gui.coreml.inspect import inspect_model, load_sidecar
 from gui.coreml.model import Family, ModelInfo
 from gui.coreml.sidecar import Card, Preview, Sidecar
-from gui.request import ErrorKind, SfumatoError
+from gui.errors import ErrorKind, SfumatoError
 from tests.coreml.editing import copy_of, package, replace, set_shapes
 from tests.support.compiled_writer import compile_folder
 from tests.support.tiny_models import TinyModel, tiny_sidecar

@@ -14,7 +14,7 @@ import pytest
 from gui.coreml import proto
 from gui.coreml.portable import PortableModel, PortableRuntime, read_stages
 from gui.coreml.portable.plan import PlanError
-from gui.request import ErrorKind, SfumatoError
+from gui.errors import ErrorKind, SfumatoError
 from tests.coreml_portable.support import load
 from tests.support.mil_programs import save_program
 

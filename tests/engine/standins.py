@@ -25,7 +25,8 @@ from typing import Any
 
 import numpy as np
 
-from gui.request import ErrorKind, PictureRecord, PictureRequest, SfumatoError
+from gui.errors import ErrorKind, SfumatoError
+from gui.request import PictureRecord, PictureRequest
 
 
 class StandinCancelled(Exception):  # noqa: N818 - a request, not an error

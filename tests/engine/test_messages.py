@@ -9,7 +9,8 @@ import struct
 import pytest
 
 from gui.engine import messages
-from gui.request import ErrorKind, PictureRecord, PictureRequest, SfumatoError, StartImage
+from gui.errors import ErrorKind, SfumatoError
+from gui.request import PictureRecord, PictureRequest, StartImage
 
 REQUEST = PictureRequest(
     'a "b"\n漢字 \ud800', "/m", seed=2**32 - 1, start_image=StartImage("/a", 0.5), count=2

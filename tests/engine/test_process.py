@@ -16,8 +16,9 @@ import pytest
 from gui.engine import messages
 from gui.engine.client import EngineClient, EngineLost, engine_command
 from gui.engine.runner import EngineRunner, OutcomeStatus, Patience
+from gui.errors import ErrorKind
 from gui.library.pictures import read_record
-from gui.request import ComputeUnit, ErrorKind, PictureRequest
+from gui.request import ComputeUnit, PictureRequest
 from tests.engine.conftest import Recorder
 
 Make = Callable[..., Recorder]

@@ -11,8 +11,9 @@ from PIL import Image
 
 from gui.engine import messages
 from gui.engine.runner import EngineRunner, OutcomeStatus
+from gui.errors import ErrorKind
 from gui.library.pictures import read_record
-from gui.request import ErrorKind, PictureRequest, RandomSource, StartImage
+from gui.request import PictureRequest, RandomSource, StartImage
 
 if TYPE_CHECKING:
     from tests.support.tiny_models import TinyModel

@@ -76,7 +76,7 @@ def test_the_picture_shows_what_the_prompt_names(
 def test_the_command_line_uses_it_by_default(real_home: Path) -> None:
     target = real_home / "apple.png"
     done = subprocess.run(
-        [sys.executable, "-m", "gui.cli", "generate", "--prompt",
+        [sys.executable, "-m", "gui.cli.main", "generate", "--prompt",
          "a red apple on a blue background", "--seed", "2", "-o", str(target)],
         capture_output=True, text=True, cwd=ROOT, timeout=200,
     )  # fmt: skip

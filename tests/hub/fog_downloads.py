@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from gui.errors import ErrorKind
 from gui.hub.downloads import Downloads
 from gui.hub.types import DownloadState, DownloadStatus, ModelSummary, RepoDetails
-from gui.request import ErrorKind
 from tests.support.hub_downloads import contents, expected, variant_of
 from tests.support.hub_repo import Repo
 

@@ -13,8 +13,8 @@ import keyring.errors
 import pytest
 from keyring.backends import fail
 
+from gui.errors import ErrorKind, SfumatoError
 from gui.hub import account
-from gui.request import ErrorKind, SfumatoError
 
 
 class MemoryKeyring(keyring.backend.KeyringBackend):

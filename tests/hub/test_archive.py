@@ -14,9 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from gui.hub import archive
-from gui.hub.downloads import storage
-from gui.request import ErrorKind, SfumatoError
+from gui.errors import ErrorKind, SfumatoError
+from gui.hub.downloads import archive, storage
 from tests.support.hub_downloads import contents, random_bytes
 
 MODEL = {

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from gui.errors import ErrorKind, SfumatoError
 from gui.hub import session
-from gui.hub.catalog import Catalog
-from gui.hub.memory import Memory
+from gui.hub.catalog.catalog import Catalog
+from gui.hub.catalog.response_cache import Memory
 from gui.hub.types import SearchQuery, Sort
-from gui.request import ErrorKind, SfumatoError
 from tests.support.hub_repo import Repo
 from tests.support.hub_repos import apple_v1_5, apple_v1_5_palettized, crowd
 from tests.support.hub_server import HubServer
@@ -125,7 +125,7 @@ def test_half_characters_are_no_obstacle(hub_server: Start) -> None:
 
 
 def test_pages_without_end_are_given_up(hub_server: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    from gui.hub import catalog as module
+    from gui.hub.catalog import catalog as module
 
     monkeypatch.setattr(module, "MAX_PAGES", 5)
     server = hub_server(crowd(1))

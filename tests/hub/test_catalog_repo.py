@@ -13,11 +13,11 @@ from huggingface_hub import HfApi
 from huggingface_hub.hf_api import RepoFile
 from PIL import Image
 
-from gui.hub.card import read_card
-from gui.hub.catalog import Card, Catalog
-from gui.hub.listing import is_safe
+from gui.errors import ErrorKind, SfumatoError
+from gui.hub.catalog.card import read_card
+from gui.hub.catalog.catalog import Card, Catalog
+from gui.hub.catalog.listing import is_safe
 from gui.hub.types import Account, ModelSummary, SearchQuery
-from gui.request import ErrorKind, SfumatoError
 from tests.support import hub_repos
 from tests.support.hub_repo import Repo
 from tests.support.hub_server import GOOD_TOKEN, STRANGER_TOKEN, HubServer

@@ -8,9 +8,10 @@ from typing import get_args
 
 import pytest
 
-from gui.cli_models_hub import results
+from gui.cli.models_hub import results
 from gui.coreml.model import Attention, Family
-from gui.hub.catalog import Catalog, passes
+from gui.errors import ErrorKind, SfumatoError
+from gui.hub.catalog.catalog import Catalog, passes
 from gui.hub.types import (
     Level,
     ModelKind,
@@ -21,7 +22,6 @@ from gui.hub.types import (
     Variant,
     Verdict,
 )
-from gui.request import ErrorKind, SfumatoError
 from tests.support.hub_repo import Repo
 from tests.support.hub_repos import crowd, standard_repos
 from tests.support.hub_server import HubServer

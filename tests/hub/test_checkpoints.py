@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from gui.convert.journal import reading
-from gui.hub import kept
+from gui.errors import SfumatoError
+from gui.hub import leftovers
 from gui.hub.types import DownloadState
-from gui.request import SfumatoError
 from tests.support.hub_downloads import (
     contents,
     expected,
@@ -93,21 +93,21 @@ def test_checkpoints_kept_for_conversion_are_listed_and_removed(start, models, h
     for place in (fresh, stale):  # one is being copied from another disk, one was given up
         place.mkdir()
     os.utime(stale, (0, 0))
-    one, other = kept.leftovers(models)
+    one, other = leftovers.leftovers(models)
     assert (one.path, one.checkpoint) == (str(stale), False)
     assert (other.path, other.repo, other.checkpoint) == (str(folder), "ada/source", True)
     assert other.bytes >= 400_000
     with reading([folder]):  # as a conversion does
-        assert [each.path for each in kept.leftovers(models)] == [str(stale)]
-        assert [each.path for each in kept.kept_sources()] == [str(stale), str(folder)]
+        assert [each.path for each in leftovers.leftovers(models)] == [str(stale)]
+        assert [each.path for each in leftovers.kept_sources()] == [str(stale), str(folder)]
         with pytest.raises(SfumatoError, match="is being converted"):
-            kept.remove_leftover(folder, models)
+            leftovers.remove_leftover(folder, models)
         assert (folder / "model_index.json").exists()
     with pytest.raises(SfumatoError):
-        kept.remove_leftover(home / "cache", models)
+        leftovers.remove_leftover(home / "cache", models)
     for path in (stale, folder):
-        kept.remove_leftover(path, models)
-    assert kept.leftovers(models) == ()
+        leftovers.remove_leftover(path, models)
+    assert leftovers.leftovers(models) == ()
     assert sorted(folder.parent.iterdir()) == [fresh]
     again = downloads.wait(downloads.start_source(repo.id, repo.sha, tree_of(repo)).id, 30)
     assert again.bytes_fetched == 400_002, "what was deleted is not taken to be there"

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from gui.coreml.model import Attention
-from gui.hub.catalog import Catalog
-from gui.hub.details import details
+from gui.errors import ErrorKind, SfumatoError
+from gui.hub.catalog.catalog import Catalog
+from gui.hub.catalog.details import details
 from gui.hub.types import Level, Machine, RepoDetails
-from gui.request import ErrorKind, SfumatoError
 from tests.support import hub_repos
 from tests.support.hub_server import HubServer
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from gui.errors import ErrorKind, SfumatoError
 from gui.hub.downloads import Downloads, fetch
 from gui.hub.types import DownloadState, DownloadStatus, ModelSummary, RepoDetails
-from gui.request import ErrorKind, SfumatoError
 from gui.state.models import installed_folders
 from tests.hub.fog_downloads import pause, until
 from tests.support.hub_downloads import (

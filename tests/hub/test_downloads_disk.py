@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from gui.errors import ErrorKind, SfumatoError
 from gui.hub.downloads import Downloads, storage
 from gui.hub.types import DownloadState, RemoteFile
-from gui.request import ErrorKind, SfumatoError
 from gui.state.models import installed_folders
 from tests.hub.fog_downloads import ABOUT, SIZE, begin, failed, get, whole
 from tests.support.hub_downloads import HASTY, contents, expected, random_bytes, variant_of

@@ -7,10 +7,10 @@ import time
 
 import pytest
 
+from gui.errors import ErrorKind
 from gui.hub import session
 from gui.hub.downloads import Backoff, Downloads
 from gui.hub.types import DownloadState
-from gui.request import ErrorKind
 from gui.state.models import installed_folders
 from tests.hub.fog_downloads import (
     ABOUT,

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from gui.errors import ErrorKind, SfumatoError
 from gui.hub import installed as library
-from gui.hub import kept
+from gui.hub import leftovers
 from gui.hub.downloads import Downloads, install
 from gui.hub.downloads.plan import WorkFolder
 from gui.hub.types import DownloadState
-from gui.request import ErrorKind, SfumatoError
 from tests.hub.fog_downloads import (
     SIZE,
     SMALL,
@@ -205,13 +205,13 @@ def test_a_leftover_that_another_process_goes_on_with_is_not_deleted(
 ):
     name = half_fetched(one, server, repo)
     folder = models / ".downloads" / name
-    leftovers = library.orphans(models)
-    assert [orphan.path for orphan in leftovers] == [str(folder)]
-    monkeypatch.setattr(kept, "orphans", lambda _root: leftovers)
+    listed = library.orphans(models)
+    assert [orphan.path for orphan in listed] == [str(folder)]
+    monkeypatch.setattr(leftovers, "orphans", lambda _root: listed)
     held = server.fault("/cdn/*", delay=PATIENCE)
     two.resume(name)  # since this process looked
     with pytest.raises(SfumatoError) as caught:
-        kept.remove_leftover(folder, models)
+        leftovers.remove_leftover(folder, models)
     assert "Another Sfumato" in caught.value.message
     pause(two, name)
     server.faults.remove(held)

@@ -16,8 +16,8 @@ import httpx2
 import pytest
 from huggingface_hub import HfApi, constants, hf_hub_download
 
+from gui.errors import ErrorKind, SfumatoError
 from gui.hub.errors import retry_after, translate
-from gui.request import ErrorKind, SfumatoError
 from tests.support.hub_repo import Repo
 from tests.support.hub_server import STRANGER_TOKEN, HubServer
 

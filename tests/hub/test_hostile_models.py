@@ -19,10 +19,10 @@ import pytest
 from gui.coreml import compiled as programs
 from gui.coreml import proto
 from gui.coreml.compiled import describe_program
+from gui.errors import ErrorKind, SfumatoError
 from gui.hub.types import Level, Machine, RemoteFile, Variant
-from gui.hub.variants import MAX_VARIANTS, find_variants
-from gui.hub.verdict import judge
-from gui.request import ErrorKind, SfumatoError
+from gui.hub.variants.variants import MAX_VARIANTS, find_variants
+from gui.hub.variants.verdict import judge
 from tests.hub.trees import compiled, package, tree
 
 MAX_SECONDS = 30.0

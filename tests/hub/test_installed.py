@@ -19,11 +19,11 @@ import pytest
 from gui.coreml import sidecar as sidecars
 from gui.coreml.inspect import inspect_model, load_sidecar
 from gui.coreml.model import Family
+from gui.errors import ErrorKind, SfumatoError
 from gui.hub import installed as library
-from gui.hub import kept
+from gui.hub import leftovers
 from gui.hub.downloads import install, job
 from gui.hub.types import DownloadState, FileProblem, ModelSummary, RepoDetails
-from gui.request import ErrorKind, SfumatoError
 from gui.state.models import installed_folders
 from tests.hub.fog_downloads import pause, until
 from tests.hub.shelf import WEIGHT, get_model
@@ -415,7 +415,7 @@ def test_what_cannot_be_read_or_deleted_says_so(fog_installed, models, monkeypat
     (models / "ada--gone").mkdir()
     monkeypatch.setattr(shutil, "rmtree", denied)
     with pytest.raises(SfumatoError) as caught:
-        kept.remove_leftover(models / "ada--gone", models)
+        leftovers.remove_leftover(models / "ada--gone", models)
     assert caught.value.kind is ErrorKind.STORAGE
     assert "deleted" in caught.value.message and "download" not in caught.value.message
     true = Path.open

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from gui.hub import probe as probes
-from gui.hub.probe import MAX_READ, Budget, HttpProbe, ProbeLimit
+from gui.errors import ErrorKind, SfumatoError
 from gui.hub.types import RemoteFile
-from gui.request import ErrorKind, SfumatoError
+from gui.hub.variants import probe as probes
+from gui.hub.variants.probe import MAX_READ, Budget, HttpProbe, ProbeLimit
 from tests.hub.trees import tree_of
 from tests.support.hub_repo import Repo
 from tests.support.hub_server import GOOD_TOKEN, HubServer

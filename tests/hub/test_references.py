@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gui.hub.references import is_address, parse_reference
+from gui.hub.catalog.references import is_address, parse_reference
 
 REPO = "apple/coreml-stable-diffusion-v1-5"
 

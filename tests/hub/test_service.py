@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from gui import paths
-from gui.child import encode_json
 from gui.coreml.model import Family
+from gui.errors import ErrorKind, SfumatoError
 from gui.hub.client import Answer, Event, HubClient
 from gui.hub.types import (
     DownloadState,
@@ -24,7 +24,7 @@ from gui.hub.types import (
     Sort,
     Variant,
 )
-from gui.request import ErrorKind, SfumatoError
+from gui.process.child import encode_json
 from tests.support.hub_models import contents, long_model, offered
 from tests.support.hub_repo import Repo
 from tests.support.hub_repos import (

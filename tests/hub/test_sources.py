@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gui.hub.sources import pick
+from gui.errors import ErrorKind, SfumatoError
+from gui.hub.downloads.checkpoint_files import pick
 from gui.hub.types import RemoteFile, RepoTree
-from gui.request import ErrorKind, SfumatoError
 
 GB = 1 << 30
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from gui.errors import ErrorKind, SfumatoError
 from gui.hub import installed as library
-from gui.hub import kept
-from gui.hub.catalog import Catalog
+from gui.hub import leftovers
+from gui.hub.catalog.catalog import Catalog
 from gui.hub.downloads import Downloads, install
 from gui.hub.types import DownloadState
-from gui.request import ErrorKind, SfumatoError
 from gui.state.models import installed_folders
 from tests.hub.fog_downloads import pause
 from tests.hub.shelf import WEIGHT, get_model
@@ -105,12 +105,12 @@ def test_leftovers_are_listed_and_removed_and_models_are_not(fog_installed, mode
     assert found["old-123"].bytes >= 10_000
     assert found["old-123"].download == ""
     for orphan in found.values():
-        kept.remove_leftover(Path(orphan.path), models)
+        leftovers.remove_leftover(Path(orphan.path), models)
     assert library.orphans(models) == ()
     assert installed_folders(models) == [folder]
     for path in (folder, models, Path("/etc")):
         with pytest.raises(SfumatoError):
-            kept.remove_leftover(path, models)
+            leftovers.remove_leftover(path, models)
     assert folder.is_dir()
 
 

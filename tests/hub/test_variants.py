@@ -17,10 +17,10 @@ import pytest
 
 from gui.coreml.inspect import inspect_model
 from gui.coreml.model import Attention, ComponentKind, Family, FileFormat, ModelInfo
-from gui.hub import assembly
-from gui.hub.probe import HttpProbe
 from gui.hub.types import ModelKind, RepoTree, Variant
-from gui.hub.variants import MAX_DIRECTORY_READS, MAX_FILE_READS, find_variants
+from gui.hub.variants import assembly
+from gui.hub.variants.probe import HttpProbe
+from gui.hub.variants.variants import MAX_DIRECTORY_READS, MAX_FILE_READS, find_variants
 from tests.hub.trees import tree_of
 from tests.support import hub_repos
 from tests.support.hub_repo import Content, Repo

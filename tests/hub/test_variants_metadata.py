@@ -13,10 +13,10 @@ import pytest
 from gui.coreml.inspect import inspect_component
 from gui.coreml.model import Attention
 from gui.coreml.survey import Description
-from gui.hub.descriptions import Reader, attention_by_counts, describe
-from gui.hub.inventory import Bundle, take_inventory
+from gui.errors import ErrorKind, SfumatoError
 from gui.hub.types import RemoteFile
-from gui.request import ErrorKind, SfumatoError
+from gui.hub.variants.descriptions import Reader, attention_by_counts, describe
+from gui.hub.variants.inventory import Bundle, take_inventory
 from tests.support.hub_shelf import compiled_folder
 
 KINDS = ["original", "split_einsum", "split_einsum_v2", "xl", "palettized"]

@@ -7,9 +7,9 @@ import time
 import pytest
 
 from gui.coreml.model import Attention, Family, FileFormat
-from gui.hub import guess
 from gui.hub.types import ModelKind, RemoteFile, Variant
-from gui.hub.variants import find_variants
+from gui.hub.variants import heuristics
+from gui.hub.variants.variants import find_variants
 from tests.hub.trees import compiled, listed, package, tree
 
 _Files = tuple[RemoteFile, ...]
@@ -278,7 +278,7 @@ def test_weights_count_in_memory_but_not_the_encoder() -> None:
     ],
 )
 def test_attention_in_names(name: str, attention: Attention) -> None:
-    assert guess.attention(name) is attention
+    assert heuristics.attention(name) is attention
 
 
 @pytest.mark.parametrize(
@@ -303,7 +303,7 @@ def test_attention_in_names(name: str, attention: Attention) -> None:
     ],
 )
 def test_family_in_names(name: str, family: Family) -> None:
-    assert guess.family(name) is family
+    assert heuristics.family(name) is family
 
 
 # Titles

@@ -10,7 +10,7 @@ import pytest
 
 from gui.coreml.model import Attention, Family, FileFormat
 from gui.hub.types import Level, Machine, ModelKind, RemoteFile, Variant
-from gui.hub.verdict import activations, judge, memory
+from gui.hub.variants.verdict import activations, judge, memory
 
 GB = 2**30
 MACHINES = {

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from gui.errors import ErrorKind, SfumatoError
 from gui.hub.types import RemoteFile
-from gui.hub.zip_directory import MAX_ENTRIES, ZipProbe, read_directory
-from gui.request import ErrorKind, SfumatoError
+from gui.hub.variants.zip_directory import MAX_ENTRIES, ZipProbe, read_directory
 
 
 class Bytes:

@@ -23,15 +23,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gui.errors import ErrorKind, SfumatoError
 from gui.library import pictures
-from gui.request import (
-    ErrorKind,
-    PictureRecord,
-    PictureRequest,
-    RandomSource,
-    SfumatoError,
-    StartImage,
-)
+from gui.request import PictureRecord, PictureRequest, RandomSource, StartImage
 
 NASTY = [
     "a cat; a dog, Steps: 9, and a: colon",

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from gui.errors import ErrorKind, SfumatoError
 from gui.library.queue import JobStatus, JobStore
-from gui.request import ErrorKind, PictureRequest, SfumatoError, StartImage
+from gui.request import PictureRequest, StartImage
 
 ROOT = Path(__file__).parents[2]
 Opener = Callable[[Path], JobStore]

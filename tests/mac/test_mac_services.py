@@ -11,8 +11,8 @@ from unittest.mock import MagicMock
 
 import pytest
 
+from gui.errors import ErrorKind, SfumatoError
 from gui.mac import FallbackServices, MacServices, mac_services
-from gui.request import ErrorKind, SfumatoError
 
 
 @pytest.fixture

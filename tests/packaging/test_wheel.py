@@ -72,4 +72,4 @@ def test_licences_and_the_command_are_carried(installed: Path) -> None:
     (info,) = installed.glob("sfumato-*.dist-info")
     assert (info / "licenses/LICENSE").is_file()
     assert (info / "licenses/resources/LICENSES.md").is_file()
-    assert "sfumato = gui.cli:main" in (info / "entry_points.txt").read_text()
+    assert "sfumato = gui.cli.main:main" in (info / "entry_points.txt").read_text()

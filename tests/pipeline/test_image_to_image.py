@@ -14,8 +14,9 @@ import torch
 from PIL import Image
 
 from gui.coreml.model import ComponentKind
+from gui.errors import ErrorKind, SfumatoError
 from gui.pipeline.pipeline import Hooks
-from gui.request import ErrorKind, RandomSource, SfumatoError, StartImage
+from gui.request import RandomSource, StartImage
 from tests.pipeline.reference import diffusers_scheduler, extra_step_arguments
 from tests.pipeline.test_parity import (
     LATENT_TOLERANCE,

@@ -18,8 +18,9 @@ from PIL import Image
 from gui.coreml.inspect import inspect_model, load_sidecar
 from gui.coreml.model import ComponentKind
 from gui.coreml.portable import PortableRuntime
+from gui.errors import SfumatoError
 from gui.pipeline.pipeline import GeneratedPicture, Hooks, Pipeline
-from gui.request import ComputeUnit, PictureRequest, RandomSource, SfumatoError, StartImage
+from gui.request import ComputeUnit, PictureRequest, RandomSource, StartImage
 from tests.pipeline.reference import diffusers_scheduler
 from tests.pipeline.test_image_to_image import image_to_image
 from tests.pipeline.test_parity import NEGATIVE, PROMPT, SEED, settings_of, theirs

@@ -10,8 +10,8 @@ import pytest
 
 from gui.coreml.model import Family
 from gui.coreml.sidecar import Sidecar
+from gui.errors import ErrorKind, SfumatoError
 from gui.pipeline.schedulers import SCHEDULERS, make_scheduler, set_steps
-from gui.request import ErrorKind, SfumatoError
 
 
 def test_a_fresh_process_imports_little_and_breaks_nothing() -> None:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gui.errors import ErrorKind, SfumatoError
 from gui.pipeline.start_image import read_start_image
-from gui.request import ErrorKind, SfumatoError
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 

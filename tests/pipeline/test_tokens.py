@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from gui.errors import ErrorKind, SfumatoError
 from gui.paths import resource
 from gui.pipeline.tokens import ClipTokenizer, count_tokens
-from gui.request import ErrorKind, SfumatoError
 from tests.support.tiny_networks import clip_tokenizer
 
 NASTY = [

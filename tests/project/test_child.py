@@ -12,13 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from gui import bundle_main, child
-from gui.child import ChildLost, ChildProcess
-from gui.request import ErrorKind
+from gui import bundle_main
+from gui.errors import ErrorKind
+from gui.process import child
+from gui.process.child import ChildLost, ChildProcess
 
 ECHO = """
 import os, time
-from gui.child import ParentWatch, decode_json, encode_json, run_child
+from gui.process.child import ParentWatch, decode_json, encode_json, run_child
 
 def work(connection, options):
     while True:
@@ -124,7 +125,7 @@ def test_a_child_does_not_outlive_a_parent_that_is_killed(tmp_path: Path) -> Non
     parent = f"""
 import sys
 from pathlib import Path
-from gui.child import ChildProcess
+from gui.process.child import ChildProcess
 echo = ChildProcess("The echo", [sys.executable, "-c", {ECHO!r}], Path({str(tmp_path)!r}) / "e.log")
 echo.send_json({{"text": "up"}})
 echo.receive_json()

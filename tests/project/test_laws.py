@@ -74,7 +74,7 @@ def test_makefile_has_every_command_the_readme_gives() -> None:
 
 def test_readme_shows_commands_that_exist() -> None:
     """Every `sfumato …` line of the README is accepted by the command line's own parser."""
-    from gui.cli import _parser
+    from gui.cli.main import _parser
 
     shown = re.findall(r"^sfumato (.+)$", (ROOT / "README.md").read_text(), re.MULTILINE)
     assert shown

@@ -16,9 +16,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from gui.child import decode_json, encode_json, run_child
+from gui.errors import ErrorKind, SfumatoError
 from gui.hub.types import DownloadState, DownloadStatus, Machine
-from gui.request import ErrorKind, SfumatoError
+from gui.process.child import decode_json, encode_json, run_child
 
 
 def serve(connection: Any, _options: Any) -> None:

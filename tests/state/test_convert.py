@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from gui import child, paths
+from gui import paths
 from gui.convert.client import ConvertClient, partial_folder
+from gui.errors import ErrorKind
 from gui.hub.types import Machine
-from gui.request import ErrorKind
-from gui.state import convert as convert_module
-from gui.state import convert_options as words
-from gui.state import presence
-from gui.state.convert import (
+from gui.process import child
+from gui.state import desktop_status
+from gui.state.convert import options as words
+from gui.state.convert import state as convert_module
+from gui.state.convert.state import (
     Attention,
     ComponentKind,
     Compression,
@@ -31,7 +32,7 @@ from gui.state.convert import (
     Step,
     with_progress,
 )
-from gui.state.hub_state import HubState
+from gui.state.hub.state import HubState
 from tests.support.hub_repo import Repo
 from tests.support.hub_server import HubServer
 
@@ -295,9 +296,9 @@ class TestWords:
 def test_the_desktop_follows_a_conversion(qtbot, state, make, monkeypatch):
     from tests.state.test_presence import Desktop, FakeStudio
 
-    monkeypatch.setattr(presence, "_is_in_front", lambda: False)
+    monkeypatch.setattr(desktop_status, "_is_in_front", lambda: False)
     studio, desktop = FakeStudio(), Desktop()
-    bound = presence.Presence(studio, desktop, convert=state)  # type: ignore[arg-type]
+    bound = desktop_status.Presence(studio, desktop, convert=state)  # type: ignore[arg-type]
     with qtbot.waitSignal(state.finished):
         state.start(make("sleep=0.05"))
     assert desktop.calls[0] == ("begin",)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gui.request import ErrorKind
+from gui.errors import ErrorKind
 from gui.state import describe
 
 

@@ -8,9 +8,9 @@ import pytest
 from PySide6.QtCore import QCoreApplication, Qt
 from PySide6.QtTest import QAbstractItemModelTester
 
+from gui.errors import ErrorKind, SfumatoError
 from gui.hub.types import DownloadState, DownloadStatus
-from gui.request import ErrorKind, SfumatoError
-from gui.state.downloads import DownloadList
+from gui.state.hub.downloads import DownloadList
 from tests.support.fake_hub import FakeHub, summary
 
 FULL = SfumatoError(ErrorKind.STORAGE, "The disk is full; free some space and go on.")

@@ -11,6 +11,7 @@ from PySide6.QtCore import QCoreApplication, Qt
 from PySide6.QtTest import QAbstractItemModelTester
 
 from gui.coreml.model import Attention, Family
+from gui.errors import ErrorKind, SfumatoError
 from gui.hub.client import SearchAnswer
 from gui.hub.types import (
     DownloadState,
@@ -21,9 +22,8 @@ from gui.hub.types import (
     Sort,
     Verdict,
 )
-from gui.request import ErrorKind, SfumatoError
 from gui.state.describe import catalogue_sentence
-from gui.state.hub_catalogue import PAGES_AT_ONCE, CatalogueRow, HubCatalogue
+from gui.state.hub.catalogue import PAGES_AT_ONCE, CatalogueRow, HubCatalogue
 from tests.support.fake_hub import FakeHub, details, summary, variant
 
 OFFLINE = SfumatoError(ErrorKind.NETWORK, "The Hub cannot be reached; check the connection.")

@@ -14,8 +14,8 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from gui import paths
+from gui.errors import ErrorKind
 from gui.hub.types import DownloadState, Level, SearchQuery
-from gui.request import ErrorKind
 from gui.state.settings import Settings
 from gui.state.studio import Studio
 from tests.support.fake_queue import FakeQueue

@@ -14,10 +14,10 @@ from pytestqt.qtbot import QtBot
 from gui import paths
 from gui.coreml.model import Family
 from gui.coreml.sidecar import Sidecar
+from gui.errors import ErrorKind, SfumatoError
 from gui.hub.types import Account, DownloadState, DownloadStatus, FileProblem, Orphan, SearchQuery
-from gui.request import ErrorKind, SfumatoError
 from gui.state import desktop, models
-from gui.state.hub_state import HubState, unfinished_downloads
+from gui.state.hub.state import HubState, unfinished_downloads
 from gui.state.models import ModelEntry
 from gui.state.settings import Settings
 from gui.state.studio import Studio

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from pytestqt.qtbot import QtBot
 
+from gui.errors import ErrorKind, SfumatoError
 from gui.hub import client
 from gui.hub.client import HubClient
 from gui.hub.types import DownloadState
-from gui.request import ErrorKind, SfumatoError
-from gui.state.hub import MAX_DEATHS, HubThread
+from gui.state.hub.thread import MAX_DEATHS, HubThread
 
 COMMAND = [sys.executable, "-m", "tests.state.hub_standin"]
 

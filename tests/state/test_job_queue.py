@@ -17,8 +17,9 @@ from PySide6.QtGui import QColor
 from pytestqt.qtbot import QtBot
 
 from gui.engine.runner import EngineRunner, Patience
+from gui.errors import ErrorKind, SfumatoError
 from gui.library.queue import JobStore
-from gui.request import ErrorKind, PictureRequest, SfumatoError
+from gui.request import PictureRequest
 from gui.state.job_queue import Job, JobQueue, Loading, Picture, StepUpdate
 from gui.state.pipeline_thread import PipelineThread
 
@@ -381,7 +382,7 @@ def test_a_full_disk_for_the_queue_does_not_stop_pictures(
 
 def test_the_window_process_imports_nothing_heavy(home: Path) -> None:
     code = (
-        "import sys, gui.state.job_queue, gui.engine.runner, gui.cli, gui.library.pictures;"
+        "import sys, gui.state.job_queue, gui.engine.runner, gui.cli.main, gui.library.pictures;"
         "bad = {'torch', 'numpy', 'diffusers', 'transformers', 'coremltools', 'PIL'};"
         "sys.exit(str(bad & set(sys.modules)) if bad & set(sys.modules) else 0)"
     )

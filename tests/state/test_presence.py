@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from PySide6.QtCore import QObject, Signal
 
+from gui.errors import ErrorKind, SfumatoError
 from gui.hub.types import DownloadState, DownloadStatus
-from gui.request import ErrorKind, SfumatoError
-from gui.state import presence
+from gui.state import desktop_status
 from gui.state.studio import Activity, Phase
 
 
@@ -47,7 +47,7 @@ class FakeStudio(QObject):
 @pytest.fixture
 def bound(qapp):
     studio, desktop = FakeStudio(), Desktop()
-    presence.Presence(studio, desktop)  # type: ignore[arg-type]
+    desktop_status.Presence(studio, desktop)  # type: ignore[arg-type]
     return studio, desktop
 
 
@@ -75,8 +75,8 @@ def test_only_a_long_job_in_the_background_is_announced(
 ):
     studio, desktop = bound
     clock = iter([0.0, float(seconds)])
-    monkeypatch.setattr(presence.time, "monotonic", lambda: next(clock))
-    monkeypatch.setattr(presence, "_is_in_front", lambda: in_front)
+    monkeypatch.setattr(desktop_status.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(desktop_status, "_is_in_front", lambda: in_front)
     studio.activity_changed.emit(Activity(Phase.DENOISING, step=1, steps=2))
 
     class Made:
@@ -97,7 +97,7 @@ class FakeDownloads(QObject):
 @pytest.fixture
 def downloading(qapp):
     studio, desktop, downloads = FakeStudio(), Desktop(), FakeDownloads()
-    presence.Presence(studio, desktop, downloads)  # type: ignore[arg-type]
+    desktop_status.Presence(studio, desktop, downloads)  # type: ignore[arg-type]
     return studio, desktop, downloads
 
 
@@ -136,7 +136,7 @@ def test_the_end_of_a_download_is_announced_to_who_looks_elsewhere(
     downloading, monkeypatch, in_front, told
 ):
     _, desktop, downloads = downloading
-    monkeypatch.setattr(presence, "_is_in_front", lambda: in_front)
+    monkeypatch.setattr(desktop_status, "_is_in_front", lambda: in_front)
     status = DownloadStatus("d", "a/b", "v", "Fog", "r", DownloadState.DONE, 10)
     downloads.finished.emit(status)
     full = SfumatoError(ErrorKind.STORAGE, "The disk is full.")

@@ -38,7 +38,7 @@ from gui.convert.types import (
     SourceInfo,
     Step,
 )
-from gui.request import ErrorKind, SfumatoError
+from gui.errors import ErrorKind, SfumatoError
 
 COMPONENTS = ("Text encoder", "UNet", "Image decoder", "Image encoder")
 KINDS = (

@@ -1,4 +1,4 @@
-"""A Hub without a Hub process: stands where `gui.state.hub.HubThread` stands, driven by the test.
+"""A Hub without a Hub process: stands where `HubThread` stands, driven by the test.
 
 Every question is kept in `asked`.  With models given to it, it answers searches, details, pictures
 and the account by itself, at the next turn of the event loop; a question named in `silent` waits
@@ -16,6 +16,7 @@ from typing import Any
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from gui.coreml.model import Attention, Family, FileFormat
+from gui.errors import ErrorKind, SfumatoError
 from gui.hub.client import DetailsAnswer, SearchAnswer, VerifyProgress
 from gui.hub.types import (
     Account,
@@ -34,8 +35,7 @@ from gui.hub.types import (
     Variant,
     Verdict,
 )
-from gui.request import ErrorKind, SfumatoError
-from gui.state.hub import OnError, OnResult
+from gui.state.hub.thread import OnError, OnResult
 
 PAGE = 30
 GB = 1_000_000_000

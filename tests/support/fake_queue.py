@@ -15,7 +15,8 @@ from typing import Any
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QImage
 
-from gui.request import PictureRecord, PictureRequest, SfumatoError
+from gui.errors import SfumatoError
+from gui.request import PictureRecord, PictureRequest
 
 
 @dataclass

@@ -37,7 +37,7 @@ class Cli:
             "stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE,
             "env": self.environment, "cwd": self.home, "text": True,
         }  # fmt: skip
-        command = [sys.executable, "-m", "gui.cli", *arguments]
+        command = [sys.executable, "-m", "gui.cli.main", *arguments]
         self.started.append(subprocess.Popen(command, **{**options, **more}))
         return self.started[-1]
 

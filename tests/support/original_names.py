@@ -1,7 +1,7 @@
 """The original code's names for the tensors of diffusers' and transformers' networks.
 
-The way back is the product's business (`gui.convert.original_layout`); this is written apart from
-it, and held against diffusers' own reading of the layout by a test.
+The way back is the product's business (`gui.convert.checkpoint.original_layout`); this is written
+apart from it, and held against diffusers' own reading of the layout by a test.
 """
 
 from __future__ import annotations

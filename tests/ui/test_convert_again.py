@@ -7,9 +7,9 @@ from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 
 from gui.hub.types import Machine
-from gui.state import convert as convert_module
-from gui.state.convert import ConvertPhase
-from gui.ui.convert_source import existing_path
+from gui.state.convert import state as convert_module
+from gui.state.convert.state import ConvertPhase
+from gui.ui.convert.source import existing_path
 
 WAIT = 60_000
 

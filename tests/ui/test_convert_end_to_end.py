@@ -9,7 +9,7 @@ from PySide6.QtTest import QTest
 
 from gui import paths
 from gui.state import models
-from gui.state.convert import ConvertPhase
+from gui.state.convert.state import ConvertPhase
 from tests.support.tiny_checkpoints import save_single
 from tests.ui.test_end_to_end import offscreen_run
 

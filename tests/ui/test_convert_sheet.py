@@ -10,10 +10,10 @@ from PySide6.QtWidgets import QAbstractButton, QComboBox, QFileDialog, QLineEdit
 
 from gui import paths
 from gui.convert.client import partial_folder
+from gui.errors import ErrorKind, SfumatoError
 from gui.hub.types import DownloadState, DownloadStatus, Machine
-from gui.request import ErrorKind, SfumatoError
-from gui.state import convert as convert_module
-from gui.state.convert import Attention, Compression, ConvertPhase, ImageSize
+from gui.state.convert import state as convert_module
+from gui.state.convert.state import Attention, Compression, ConvertPhase, ImageSize
 from gui.state.models import ModelEntry
 from tests.support.hub_window import answer_question
 

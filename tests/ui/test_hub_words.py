@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from gui.errors import ErrorKind, SfumatoError
 from gui.hub.types import DownloadState, DownloadStatus
-from gui.request import ErrorKind, SfumatoError
-from gui.ui import hub_words
+from gui.ui.hub import words as hub_words
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 STATUS = DownloadStatus(

@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QFileDialog
 
 from gui.mac import FallbackServices
 from gui.request import RandomSource
-from gui.state.pictures import drag_data
+from gui.state.pictures.session import drag_data
 from tests.support.pictures import picture
 
 COLOURS = ("#a03020", "#30a020", "#2030a0")

@@ -17,8 +17,8 @@ from PySide6.QtWidgets import QAbstractButton, QApplication, QScrollBar, QWidget
 from gui.coreml.model import Family
 from gui.coreml.sidecar import Card, Sidecar
 from gui.state.models import ModelEntry
-from gui.ui.empty_state import Mark
-from gui.ui.tones import DARK, LIGHT
+from gui.ui.canvas.empty_state import Mark
+from gui.ui.widgets.palette import DARK, LIGHT
 from tests.support.pictures import picture
 from tests.ui.conftest import make_info
 
@@ -145,40 +145,46 @@ def contrast(one: str, other: str) -> float:
     return (light + 0.05) / (dark + 0.05)
 
 
-@pytest.mark.parametrize("tones", [LIGHT, DARK], ids=["light", "dark"])
-def test_text_stands_out_from_every_ground_it_is_on(tones):
+@pytest.mark.parametrize("palette", [LIGHT, DARK], ids=["light", "dark"])
+def test_text_stands_out_from_every_ground_it_is_on(palette):
     pairs = [
         (text, ground)
-        for text in (tones.text, tones.secondary)
-        for ground in (tones.panel, tones.canvas, tones.field, tones.overlay, tones.accent_soft)
+        for text in (palette.text, palette.secondary)
+        for ground in (
+            palette.panel,
+            palette.canvas,
+            palette.field,
+            palette.overlay,
+            palette.accent_soft,
+        )
     ]
     pairs += [
-        (tones.on_accent, tones.accent),
-        (tones.on_accent, tones.accent_hover),
-        (tones.on_accent, tones.accent_pressed),
-        (tones.warning, tones.panel),
-        (tones.warning, tones.accent_soft),
-        (tones.text, tones.error_soft),
-        (tones.accent, tones.panel),
-        (tones.accent, tones.overlay),
+        (palette.on_accent, palette.accent),
+        (palette.on_accent, palette.accent_hover),
+        (palette.on_accent, palette.accent_pressed),
+        (palette.warning, palette.panel),
+        (palette.warning, palette.accent_soft),
+        (palette.text, palette.error_soft),
+        (palette.accent, palette.panel),
+        (palette.accent, palette.overlay),
     ]
     poor = {pair: round(contrast(*pair), 2) for pair in pairs if contrast(*pair) < 4.5}
     assert poor == {}
 
 
-@pytest.mark.parametrize(("choice", "tones"), [("dark", DARK), ("light", LIGHT)])
-def test_the_appearance_changes_at_once(workspace, choice, tones):
+@pytest.mark.parametrize(("choice", "palette"), [("dark", DARK), ("light", LIGHT)])
+def test_the_appearance_changes_at_once(workspace, choice, palette):
     workspace.studio.settings.appearance = "light" if choice == "dark" else "dark"
     workspace.studio.settings.appearance = choice
     shot = workspace.main_window.grab().toImage()
     ratio = shot.devicePixelRatio()
     canvas = workspace.canvas.mapTo(workspace.main_window, workspace.canvas.rect().topLeft())
     at = (round((canvas.x() + 6) * ratio), round((canvas.y() + 30) * ratio))
-    assert shot.pixelColor(*at).name().upper() == tones.canvas
+    assert shot.pixelColor(*at).name().upper() == palette.canvas
     panel = workspace.prompt_panel
     at = panel.mapTo(workspace.main_window, panel.rect().topLeft())
     pixel = shot.pixelColor(round((at.x() + 3) * ratio), round((at.y() + 60) * ratio))
-    assert pixel.name().upper() == tones.panel
+    assert pixel.name().upper() == palette.panel
 
 
 # -- layout -------------------------------------------------------------------------------------

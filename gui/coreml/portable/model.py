@@ -20,7 +20,7 @@ from gui.coreml.portable.ir import Function, ProgramError, UnsupportedProgramErr
 from gui.coreml.portable.lower import Compute, Lowering, as_tensor, specialise
 from gui.coreml.portable.ops.context import torch_type
 from gui.coreml.portable.plan import Plan, PlanError
-from gui.request import ErrorKind, SfumatoError
+from gui.errors import ErrorKind, SfumatoError
 
 _KEPT_PLANS = 4
 """How many concrete shapes of a flexible model stay prepared."""

@@ -7,7 +7,8 @@ import torch
 from gui.coreml.model import ComponentInfo
 from gui.coreml.portable.lower import Compute
 from gui.coreml.portable.model import PortableModel, read_stages
-from gui.request import ComputeUnit, ErrorKind, SfumatoError
+from gui.errors import ErrorKind, SfumatoError
+from gui.request import ComputeUnit
 
 
 class PortableRuntime:

@@ -22,6 +22,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
+from gui.errors import ErrorKind, SfumatoError
 from gui.hub import errors
 from gui.hub.downloads.hashing import FileHash
 from gui.hub.downloads.journal import Journal, Ranges, file_key
@@ -29,7 +30,6 @@ from gui.hub.downloads.plan import Plan, digest_of
 from gui.hub.downloads.storage import storage_error
 from gui.hub.downloads.transport import Aborts, RangeIgnored, Transient, Transport, transient
 from gui.hub.types import RemoteFile
-from gui.request import ErrorKind, SfumatoError
 
 CHUNK = 1 << 20
 """Bytes between two entries in the journal: what a kill can cost one connection at most."""

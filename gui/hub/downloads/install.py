@@ -18,10 +18,10 @@ from typing import Any
 
 from gui.coreml import sidecar as sidecars
 from gui.coreml.model import Family
-from gui.hub import archive
+from gui.errors import ErrorKind, SfumatoError
+from gui.hub.downloads import archive
 from gui.hub.downloads.origin import MANIFEST
 from gui.hub.downloads.plan import FOLDER, Plan, WorkFolder
-from gui.request import ErrorKind, SfumatoError
 
 _SMALL = 1 << 20
 _PACKAGES = (".mlpackage", ".mlmodelc")

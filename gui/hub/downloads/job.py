@@ -10,18 +10,17 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from gui.hub import archive
-from gui.hub.downloads import install, settings
+from gui.errors import ErrorKind, SfumatoError
+from gui.hub.downloads import archive, install, settings
 from gui.hub.downloads.fetch import Fetch
 from gui.hub.downloads.journal import Journal, file_key, read_journal
 from gui.hub.downloads.origin import fetched_source, origin_of
 from gui.hub.downloads.plan import Plan, Purpose, WorkFolder, digest_of
 from gui.hub.downloads.reuse import Known, clone_or_copy
-from gui.hub.downloads.steering import Stop, Stopped, Surroundings, busy
+from gui.hub.downloads.steering import DownloadContext, Stop, Stopped, busy
 from gui.hub.downloads.storage import check_space, storage_error
 from gui.hub.downloads.transport import Transport
 from gui.hub.types import DownloadState, DownloadStatus, RemoteFile
-from gui.request import ErrorKind, SfumatoError
 
 TICK_SECONDS = 0.1
 """Between two reports while bytes arrive."""
@@ -34,7 +33,7 @@ _PAUSE_SECONDS = 0.3
 class Job:
     """One download.  Made from a plan; runs in a thread of its own when told to."""
 
-    def __init__(self, plan: Plan, around: Surroundings) -> None:
+    def __init__(self, plan: Plan, around: DownloadContext) -> None:
         self.plan = plan
         self.work = WorkFolder(around.root, plan.id)
         self._around = around

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gui import paths
-from gui.hub import sources
-from gui.hub.downloads import names
+from gui.errors import ErrorKind, SfumatoError
+from gui.hub.downloads import checkpoint_files, names
 from gui.hub.downloads.fetch import Backoff
 from gui.hub.downloads.job import Job
 from gui.hub.downloads.origin import holds_files, is_source_of, origin_of
@@ -25,7 +25,7 @@ from gui.hub.downloads.plan import (
     model_target,
     source_target,
 )
-from gui.hub.downloads.steering import Stop, Surroundings, busy
+from gui.hub.downloads.steering import DownloadContext, Stop, busy
 from gui.hub.downloads.storage import check_space, storage_error
 from gui.hub.downloads.workers import Workers
 from gui.hub.types import (
@@ -36,7 +36,6 @@ from gui.hub.types import (
     RepoTree,
     Variant,
 )
-from gui.request import ErrorKind, SfumatoError
 
 _STOP_SECONDS = 1.0
 
@@ -81,7 +80,7 @@ class Downloads:
         """Being brought to rest by one thread; others leave them alone."""
         self._closed = False
         workers = Workers(connections)
-        self._around = Surroundings(
+        self._around = DownloadContext(
             self.root, endpoint, token, workers, backoff or Backoff(), self._notify
         )
 
@@ -130,7 +129,7 @@ class Downloads:
         Raises:
             SfumatoError: as `start`; UNSUPPORTED where it holds nothing that can be converted.
         """
-        files = sources.pick(tree)
+        files = checkpoint_files.pick(tree)
         size = sum(file.size for file in files)
         variant = Variant(
             id="source", title="Checkpoint", files=files, download_bytes=size, disk_bytes=size

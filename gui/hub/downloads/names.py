@@ -11,7 +11,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-from gui.request import ErrorKind, SfumatoError
+from gui.errors import ErrorKind, SfumatoError
 
 MAX_COMPONENT_BYTES = 255
 """Longest name of one file in UTF-8: the limit of APFS (UTF-8) and ext4."""

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from gui.coreml import sidecar as sidecars
 from gui.coreml.sidecar import Sidecar
+from gui.errors import SfumatoError
 from gui.hub.downloads.plan import Plan, local_path
 from gui.hub.types import RemoteFile
-from gui.request import SfumatoError
 
 MANIFEST = ".sfumato-source.json"
 """In a fetched checkpoint: where it came from, and every file's size."""

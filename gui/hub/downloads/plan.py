@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from gui import locks, paths
+from gui.errors import ErrorKind, SfumatoError
 from gui.hub.downloads import names
 from gui.hub.types import RemoteFile, RepoDetails, Variant
 from gui.records import Record
-from gui.request import ErrorKind, SfumatoError
 
 FOLDER = ".downloads"
 """Name, below the models' folder, of what is not a model yet; hidden from the library."""

@@ -13,10 +13,10 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from gui.errors import SfumatoError
 from gui.hub.downloads.plan import About, Plan
 from gui.hub.downloads.transport import Transport
 from gui.hub.types import ModelKind
-from gui.request import SfumatoError
 
 _PREDICTIONS = ("epsilon", "v_prediction", "sample", "flow_prediction")
 _MAX_JSON = 64 << 10
@@ -57,7 +57,7 @@ def learn(
 
 
 def _about(plan: Plan, endpoint: str | None, token: Callable[[], str | None]) -> About:
-    from gui.hub.catalog import Catalog
+    from gui.hub.catalog.catalog import Catalog
 
     try:
         with contextlib.closing(Catalog(endpoint, token())) as catalog:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from gui.errors import ErrorKind, SfumatoError
 from gui.hub.downloads.fetch import Backoff
 from gui.hub.downloads.plan import Plan
 from gui.hub.downloads.workers import Workers
 from gui.hub.types import DownloadStatus
-from gui.request import ErrorKind, SfumatoError
 
 
 class Stop(StrEnum):
@@ -24,7 +24,7 @@ class Stop(StrEnum):
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class DownloadContext:
     """What all downloads share."""
 
     root: Path

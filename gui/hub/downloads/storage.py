@@ -6,7 +6,7 @@ import errno
 import shutil
 from pathlib import Path
 
-from gui.request import ErrorKind, SfumatoError
+from gui.errors import ErrorKind, SfumatoError
 
 SPARE_BYTES = 64 << 20
 """Left free beyond what a download needs: journals, folders, and other programs."""

@@ -17,9 +17,9 @@ import httpx2
 from huggingface_hub import constants, get_session, hf_hub_url
 from huggingface_hub.utils import hf_raise_for_status
 
+from gui.errors import ErrorKind, SfumatoError
 from gui.hub import errors, session
 from gui.hub.types import RemoteFile
-from gui.request import ErrorKind, SfumatoError
 
 
 class Transient(Exception):  # noqa: N818 - a state of the network, not a mistake

@@ -12,9 +12,9 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QToolButton
 
 from gui.coreml.model import Attention, Family
+from gui.errors import ErrorKind, SfumatoError
 from gui.hub.types import Level, ModelKind, Sort, Verdict
-from gui.request import ErrorKind, SfumatoError
-from gui.state.hub_catalogue import PAGES_AT_ONCE
+from gui.state.hub.catalogue import PAGES_AT_ONCE
 from tests.support import fake_hub
 from tests.support.hub_window import (
     answer_question,
@@ -393,7 +393,7 @@ def test_cards_are_read_as_sentences(panel, hub, qtbot):
 
 
 def test_a_verdict_is_more_than_a_colour(panel, hub, qtbot):
-    from gui.ui.hub_card import verdict_mark
+    from gui.ui.hub.card import verdict_mark
 
     bad = fake_hub.variant("a", verdict=Verdict(Level.NO, ("Needs macOS 15.",)))
     row = panel.catalogue.index(0).data(USER)

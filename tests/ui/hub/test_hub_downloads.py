@@ -10,10 +10,10 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QLineEdit
 
 from gui import paths
+from gui.errors import ErrorKind, SfumatoError
 from gui.hub.types import Account, DownloadState
-from gui.request import ErrorKind, SfumatoError
 from gui.state import desktop
-from gui.ui.account_section import SignInDialog
+from gui.ui.settings.account_section import SignInDialog
 from tests.support.fake_hub import FakeHub
 from tests.support.hub_window import (
     answer_question,

@@ -8,9 +8,9 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 
+from gui.errors import ErrorKind, SfumatoError
 from gui.hub.types import Account, DownloadState, Machine
-from gui.hub.verdict import judge
-from gui.request import ErrorKind, SfumatoError
+from gui.hub.variants.verdict import judge
 from gui.state import desktop
 from tests.support import fake_hub
 from tests.support.hub_window import (
@@ -183,7 +183,7 @@ def test_a_gated_model_explains_itself_and_lets_one_sign_in(
     assert opened == [f"https://huggingface.co/{NEW}"]
     qtbot.waitUntil(lambda: workspace.studio.hub.account.known)
     click(sheet.sign_in)
-    from gui.ui.account_section import SignInDialog
+    from gui.ui.settings.account_section import SignInDialog
 
     dialog = sheet.findChild(SignInDialog)
     QTest.keyClicks(dialog.section.token, "hf_wrong")
@@ -207,7 +207,7 @@ def test_signing_in_goes_on_with_what_was_refused(workspace, panel, hub, qtbot):
     hub.fail_download(download, terms)
     assert sheet.bar.error.text() == terms.message
     click(sheet.sign_in)
-    from gui.ui.account_section import SignInDialog
+    from gui.ui.settings.account_section import SignInDialog
 
     dialog = sheet.findChild(SignInDialog)
     qtbot.waitUntil(dialog.section.token.hasFocus)
@@ -221,7 +221,7 @@ def test_a_refused_token_leaves_the_words_room(workspace, panel, hub, qtbot):
     sheet = open_sheet(workspace, panel, qtbot)
     hub.errors["set_token"] = SfumatoError(ErrorKind.ACCESS, "The Hub says no to this. " * 6)
     sheet._sign_in()
-    from gui.ui.account_section import SignInDialog
+    from gui.ui.settings.account_section import SignInDialog
 
     dialog = sheet.findChild(SignInDialog)
     qtbot.waitUntil(dialog.section.token.hasFocus)

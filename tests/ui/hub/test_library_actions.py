@@ -11,11 +11,11 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication, QMessageBox
 
 from gui import paths
+from gui.errors import ErrorKind, SfumatoError
 from gui.hub.types import DownloadState, FileProblem, Orphan
-from gui.request import ErrorKind, SfumatoError
 from gui.state import desktop
-from gui.ui.controls import ElidedLabel
-from gui.ui.library_actions import VerifyDialog, problems_text
+from gui.ui.models.actions import VerifyDialog, problems_text
+from gui.ui.widgets.controls import ElidedLabel
 from tests.support.fake_hub import FakeHub
 from tests.support.hub_window import click, install, reading_from_the_hub, some_models
 from tests.ui.conftest import read_by_name

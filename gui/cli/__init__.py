@@ -1,0 +1,1 @@
+"""`sfumato`: the commands, on the same services as the window."""

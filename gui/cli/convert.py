@@ -1,0 +1,486 @@
+"""`sfumato convert`: a checkpoint becomes a Core ML model, in a process of its own.
+
+The flags of Apple's `torch2coreml` are taken where they mean the same.  Some of its flags say what
+the checkpoint's own files say better; those are accepted with a remark.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import json
+import re
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gui.convert.types import (
+    REPORT,
+    Compression,
+    ConvertRequest,
+    Ended,
+    ImageSize,
+    Lora,
+    Progress,
+    SourceInfo,
+)
+from gui.coreml.model import Attention, ComponentKind
+from gui.errors import ErrorKind, SfumatoError
+
+if TYPE_CHECKING:
+    from gui.cli.progress import Progress as Line
+    from gui.convert.client import ConvertClient, Outlook
+
+_STOPPED = 130
+_NAME_LENGTH = 80
+"""Characters of a model's name that its folder is called by."""
+
+_COMPONENTS = {
+    "text_encoder": (ComponentKind.TEXT_ENCODER, ComponentKind.TEXT_ENCODER_2),
+    "unet": (ComponentKind.UNET, ComponentKind.REFINER),
+    "vae_decoder": (ComponentKind.VAE_DECODER,),
+    "vae_encoder": (ComponentKind.VAE_ENCODER,),
+    "safety_checker": (ComponentKind.SAFETY_CHECKER,),
+}
+"""What Apple's ``--convert-…`` flags stand for."""
+
+_FILES_SAY = "the source's own files say it"
+_NOT_NEEDED = {
+    "--compute-unit": "it is chosen when pictures are made",
+    "--text-token-sequence-length": _FILES_SAY,
+    "--text-encoder-hidden-size": _FILES_SAY,
+    "--text-encoder-vocabulary-url": "the vocabulary comes with Sfumato",
+    "--text-encoder-merges-url": "the vocabulary comes with Sfumato",
+}
+"""Apple's flags whose value is not asked for, and why."""
+
+_ELSEWHERE = {
+    "--refiner-version": "Convert the refiner by itself: it is a source like any other.",
+    "--custom-vae-version": "Put the VAE into the source's folder as its vae, then convert that.",
+    "--sd3-version": "Stable Diffusion 3 cannot be converted; SD 1, SD 2 and SDXL can.",
+    "--include-t5": "Stable Diffusion 3 cannot be converted; SD 1, SD 2 and SDXL can.",
+    "--convert-mmdit": "Stable Diffusion 3 cannot be converted; SD 1, SD 2 and SDXL can.",
+}
+"""Apple's flags for what is not done here, and what to do instead."""
+
+_FLAGS_ONLY = {"--sd3-version", "--include-t5", "--convert-mmdit"}
+_NBITS = {
+    1: Compression.PALETTE_1,
+    2: Compression.PALETTE_2,
+    4: Compression.PALETTE_4,
+    6: Compression.PALETTE_6,
+    8: Compression.PALETTE_8,
+}
+_NO_SOURCE = "name a source, before the options: a folder, a file or owner/name."
+_TARGETS = ("macOS13", "macOS14", "macOS15", "macOS26")
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command to `sfumato`."""
+    parser = commands.add_parser(
+        "convert",
+        help="turn a Stable Diffusion checkpoint into a Core ML model",
+        description="Turn a checkpoint (a diffusers folder, a .safetensors file, or owner/name on "
+        "the Hub) into a Core ML model.  The finished folders are printed.",
+        epilog="The flag names of Apple's torch2coreml are accepted too.  An interrupted "
+        "conversion goes on when the same command is given again; Ctrl-C cancels it.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("source", metavar="SOURCE", nargs="?", default="", help="what to convert")
+    add("-o", "--output", default="", metavar="DIR",
+        help="model folder to make; below DIR where that exists; default: your models")  # fmt: skip
+    add("--name", default="", help="name of the model; default: the source's")
+    add("--revision", default="", metavar="REV", help="of a model on the Hub; default: the newest")
+    add("--attention-implementation", "--attention", dest="attention", type=str.upper,
+        choices=[a.value.upper() for a in Attention if a is not Attention.UNKNOWN],
+        default=Attention.SPLIT_EINSUM.value.upper(),
+        help="SPLIT_EINSUM (Neural Engine, the default), SPLIT_EINSUM_V2 or ORIGINAL (GPU)",
+        )  # fmt: skip
+    add("--size", nargs="+", action="extend", default=[], metavar="WxH",
+        help="picture sizes, multiples of 64; default: the source's own")  # fmt: skip
+    add("--latent-h", type=int, metavar="N", help="picture height ÷ 8")
+    add("--latent-w", type=int, metavar="N", help="picture width ÷ 8")
+    add("--quantize-nbits", type=int, choices=_NBITS, help="bits of a palette for the UNet")
+    add("--compression", choices=[c.value for c in Compression], help="of the UNet; default: none")
+    add("--chunk-unet", action="store_true", help="the UNet in two files")
+    add("--unet-batch-one", action="store_true", help="guidance in two calls: less memory")
+    add("--unet-support-controlnet", action="store_true", help="also a UNet for ControlNets")
+    add("--convert-controlnet", nargs="+", action="extend", default=[], metavar="PATH",
+        help="ControlNets to convert along")  # fmt: skip
+    parts = parser.add_argument_group(
+        "parts",
+        "By default all that the source has is converted; name parts, and only these are.",
+    )
+    for name in _COMPONENTS:
+        parts.add_argument(f"--convert-{name.replace('_', '-')}", dest=name, action="store_true")
+    add("--prediction-type", choices=("epsilon", "v_prediction", "sample"), default="",
+        help="what the UNet predicts; default: as the source's files say")  # fmt: skip
+    add("--lora", action="append", default=[], metavar="FILE[:SCALE]", help="fuse a LoRA in first")
+    add("--min-deployment-target", choices=_TARGETS, default="macOS13", metavar="MACOS",
+        help="oldest macOS that shall run it: macOS13 (default), macOS14, macOS15, macOS26",
+        )  # fmt: skip
+    add("--bundle-resources-for-swift-cli", "--compiled", dest="compiled", action="store_true",
+        help="also compile for the Swift apps (on a Mac)")  # fmt: skip
+    add("--no-check", action="store_true", help="do not compare each part with the original")
+    add("--dry-run", action="store_true", help="say what the source is and what it would take")
+    add("--json", action="store_true", help="print the report (or the estimate) as JSON")
+    add("--quiet", action="store_true", help="no progress")
+    add("--verbose", action="store_true", help="technical details of an error")
+    _apples_other_flags(add)
+    parser.set_defaults(run=_convert, parser=parser)
+
+
+def _apples_other_flags(add: Any) -> None:
+    add("--model-version", default="", help=argparse.SUPPRESS)  # Apple's name for the source
+    add("--check-output-correctness", action="store_true", help=argparse.SUPPRESS)  # the default
+    add("--xl-version", action="store_true", help=argparse.SUPPRESS)  # the files say it
+    for flag in _NOT_NEEDED:
+        add(flag, help=argparse.SUPPRESS)
+    for flag in _ELSEWHERE:
+        how: dict[str, Any] = {"action": "store_true"} if flag in _FLAGS_ONLY else {}
+        add(flag, help=argparse.SUPPRESS, **how)
+
+
+def _value(options: argparse.Namespace, flag: str) -> Any:
+    return getattr(options, flag[2:].replace("-", "_"))
+
+
+# The request
+
+
+def _convert(options: argparse.Namespace) -> int:
+    from gui.cli.progress import Progress as Line
+    from gui.convert.client import ConvertClient
+
+    try:
+        source = _source_text(options)
+        request = _request(options)
+    except SfumatoError as error:
+        options.parser.error(error.message)
+    line = Line(sys.stderr, 1, quiet=options.quiet)
+    _remark(options, line)
+    client = ConvertClient()
+    made: list[Path] = []
+    try:
+        request = _with_source(request, source, options, line)
+        info = client.look(request.source)
+        request = _completed(request, info, options)
+        made = _make_parents(Path(request.output))
+        outlook = client.outlook(request)
+        line.clear()
+        if options.dry_run:
+            return _tell(info, request, outlook, options)
+        if outlook.refusal is not None:
+            raise outlook.refusal
+        return _run(client, request, outlook, options, line)
+    finally:
+        line.clear()
+        client.close()
+        for folder in made:  # where nothing came of it, nothing is left of it
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+
+
+def _source_text(options: argparse.Namespace) -> str:
+    """What to convert, as it was given.  Raises SfumatoError."""
+    given = [text for text in (options.source, options.model_version) if text]
+    if len(given) == 1:
+        return given[0]
+    message = "name the source once." if given else _NO_SOURCE
+    raise SfumatoError(ErrorKind.BAD_REQUEST, message)
+
+
+def _request(options: argparse.Namespace) -> ConvertRequest:
+    """The request a command line means, source, output and name still open.
+
+    Raises:
+        SfumatoError: BAD_REQUEST.
+    """
+    for flag, advice in _ELSEWHERE.items():
+        if _value(options, flag):
+            raise SfumatoError(ErrorKind.BAD_REQUEST, f"{flag} is not possible.  {advice}")
+    if options.quantize_nbits and options.compression:
+        raise SfumatoError(
+            ErrorKind.BAD_REQUEST, "--quantize-nbits and --compression say the same; give one."
+        )
+    compression = Compression(options.compression or Compression.NONE)
+    if options.quantize_nbits:
+        compression = _NBITS[options.quantize_nbits]
+    return ConvertRequest(
+        source="",
+        output=options.output,
+        name=options.name,
+        attention=Attention(options.attention.lower()),
+        sizes=_sizes(options),
+        unet_batch=1 if options.unet_batch_one else 2,
+        chunked=options.chunk_unet,
+        compression=compression,
+        target=options.min_deployment_target,
+        loras=tuple(_lora(text) for text in options.lora),
+        controlnets=tuple(str(_absolute(path)) for path in options.convert_controlnet),
+        control_ready=options.unet_support_controlnet,
+        prediction_type=options.prediction_type,
+        compiled=options.compiled,
+        check=not options.no_check,
+    )
+
+
+def _sizes(options: argparse.Namespace) -> tuple[ImageSize, ...]:
+    from gui.state.convert.options import parse_sizes
+
+    try:
+        sizes = parse_sizes(",".join(options.size))
+    except ValueError as error:
+        raise SfumatoError(ErrorKind.BAD_REQUEST, str(error)) from error
+    if options.latent_h is None and options.latent_w is None:
+        return sizes
+    if sizes:
+        raise SfumatoError(ErrorKind.BAD_REQUEST, "Give either --size or --latent-h and -w.")
+    if options.latent_h is None or options.latent_w is None:
+        raise SfumatoError(ErrorKind.BAD_REQUEST, "--latent-h and --latent-w go together.")
+    if options.latent_h % 8 or options.latent_w % 8 or min(options.latent_h, options.latent_w) < 8:
+        raise SfumatoError(
+            ErrorKind.BAD_REQUEST, "--latent-h and --latent-w must be multiples of 8."
+        )
+    return (ImageSize(options.latent_w * 8, options.latent_h * 8),)
+
+
+def _lora(text: str) -> Lora:
+    """``FILE`` or ``FILE:SCALE``; a colon within the name is not taken for a scale."""
+    match = re.fullmatch(r"(.+):([+-]?\d+(?:\.\d*)?|[+-]?\.\d+)", text)
+    if match and not Path(text).expanduser().exists():
+        return Lora(str(_absolute(match[1])), float(match[2]))
+    return Lora(str(_absolute(text)))
+
+
+def _absolute(text: str) -> Path:
+    return Path(text).expanduser().absolute()
+
+
+def _remark(options: argparse.Namespace, line: Line) -> None:
+    for flag, why in _NOT_NEEDED.items():
+        if _value(options, flag):
+            line.line(f"{flag} is not needed: {why}.")
+    if options.xl_version:
+        line.line("--xl-version is not needed: the family is recognised from the files.")
+
+
+def _with_source(
+    request: ConvertRequest, source: str, options: argparse.Namespace, line: Line
+) -> ConvertRequest:
+    """The request with a source on this disk, fetched from the Hub where it is not."""
+    from gui.state.convert.options import hub_reference
+
+    path = _absolute(source)
+    if path.exists():
+        return dataclasses.replace(request, source=str(path))
+    repo = hub_reference(source)
+    if not repo:
+        raise SfumatoError(
+            ErrorKind.NOT_FOUND,
+            f"There is no file or folder {source}; check the path, or name a model on the Hub.",
+            str(path),
+        )
+    from gui.cli.fetch import begun_source, fetch_source
+
+    output = _output(request.output, request.name or _name_in(repo))
+    found = begun_source(output, repo, options.revision)
+    folder, revision = found or fetch_source(repo, options.revision, line)
+    return dataclasses.replace(request, source=folder, source_repo=repo, source_revision=revision)
+
+
+def _completed(
+    request: ConvertRequest, info: SourceInfo, options: argparse.Namespace
+) -> ConvertRequest:
+    """The request with what only the source could tell: components, name and place."""
+    wanted = [
+        kind for name, kinds in _COMPONENTS.items() if getattr(options, name) for kind in kinds
+    ]
+    components = tuple(kind for kind in info.components if kind in wanted)
+    if wanted and not components:
+        raise SfumatoError(ErrorKind.BAD_REQUEST, "The source has none of the parts asked for.")
+    name = request.name or _name_in(request.source_repo) or info.name
+    return dataclasses.replace(
+        request, components=components, name=name, output=str(_output(request.output, name))
+    )
+
+
+def _name_in(repo: str) -> str:
+    return repo.partition("/")[2]
+
+
+def _output(text: str, name: str) -> Path:
+    """The model folder to make."""
+    from gui import paths
+
+    plain = re.sub(r"[^\w.,()+ -]", "_", name).strip(" .")[:_NAME_LENGTH]
+    plain = re.sub(r"(\.(mlpackage|mlmodelc|partial)|[ .])+$", "", plain) or "model"
+    if not text:
+        return paths.models_dir() / plain
+    folder = _absolute(text)
+    with contextlib.suppress(OSError):  # what cannot be looked at is refused later
+        # One that holds a model (or one per size) is that model's, and the converter refuses it.
+        if folder.is_dir() and not any(folder.glob("*.ml*")) and not (folder / REPORT).exists():
+            return folder / plain
+    return folder
+
+
+def _make_parents(folder: Path) -> list[Path]:
+    """Make the folders above a model's; returns those that were not there, the inner ones first.
+
+    Raises:
+        SfumatoError: STORAGE.
+    """
+    try:
+        missing = [parent for parent in folder.parents if not parent.exists()]
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SfumatoError(
+            ErrorKind.STORAGE,
+            f"The folder {folder.parent} cannot be made; choose another with -o.",
+            str(error),
+        ) from error
+    return missing
+
+
+# Doing it
+
+
+def _tell(
+    info: SourceInfo, request: ConvertRequest, outlook: Outlook, options: argparse.Namespace
+) -> int:
+    """What a dry run prints."""
+    refusal = outlook.refusal
+    if options.json:
+        answer = {
+            "source": info.to_json(),
+            "request": request.to_json(),
+            "estimate": outlook.estimate.to_json(),
+            "refusal": refusal.to_json() if refusal else None,
+        }
+        print(json.dumps(answer, indent=1))
+    else:
+        print("\n".join(_lines(info, request, outlook)))
+    if refusal is not None:
+        print(f"sfumato: {refusal.message}", file=sys.stderr)
+    return 1 if refusal is not None else 0
+
+
+def _lines(info: SourceInfo, request: ConvertRequest, outlook: Outlook) -> Sequence[str]:
+    from gui.state import describe
+    from gui.state.convert import options as words
+
+    estimate = outlook.estimate
+    sizes = request.sizes or (info.size,)
+    lines = [
+        f"{info.name}  ({info.path})",
+        f"  source       {words.facts_line(info)}",
+        f"  parts        {', '.join(kind.value for kind in request.components or info.components)}",
+        f"  makes        {request.output}",
+        f"  pictures     {', '.join(f'{size.width} × {size.height}' for size in sizes)} pixels",
+        f"  attention    {request.attention}",
+        f"  compression  {request.compression}",
+        f"  on disk      {describe.bytes_text(estimate.disk_bytes)}"
+        f" ({describe.bytes_text(estimate.scratch_bytes)} more while converting)",
+        f"  memory       {describe.memory_text(estimate.memory_bytes)}",
+        f"  time         {describe.duration_text(estimate.seconds)}, roughly",
+    ]
+    return lines + [f"  note: {note}" for note in (*info.notes, *estimate.warnings)]
+
+
+def _run(
+    client: ConvertClient,
+    request: ConvertRequest,
+    outlook: Outlook,
+    options: argparse.Namespace,
+    line: Line,
+) -> int:
+    for warning in outlook.estimate.warnings:
+        line.line(warning)
+    asked = [0]
+
+    def stop(*_: object) -> None:
+        asked[0] += 1
+        line.text("cancelling (Ctrl-C again: at once)")
+        if asked[0] > 1:
+            client.abandon()
+
+    handlers = {
+        signal.SIGINT: signal.signal(signal.SIGINT, stop),
+        # Told to end by the system: what is finished stays, for another day.
+        signal.SIGTERM: signal.signal(signal.SIGTERM, lambda *_: client.abandon()),
+    }
+    reporter = _Reporter(line, quiet=options.quiet)
+    try:
+        ended = client.convert(request, reporter.show, lambda: asked[0] > 0, outlook.estimate)
+    finally:
+        line.clear()
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    return _finish(ended, request, options, line)
+
+
+def _finish(ended: Ended, request: ConvertRequest, options: argparse.Namespace, line: Line) -> int:
+    from gui.convert.client import partial_folder
+
+    if ended.report is not None:
+        report = ended.report
+        for warning in report.warnings:
+            line.line(warning)
+        print(json.dumps(report.to_json()) if options.json else "\n".join(report.folders))
+        return 0
+    if ended.cancelled or ended.error is None:
+        line.line("Cancelled; nothing was kept.")
+        return _STOPPED
+    refused = ended.error.kind is ErrorKind.BAD_REQUEST  # what is there is another conversion's
+    if partial_folder(request.output).is_dir() and not refused:
+        line.line("Finished parts are kept: give the same command again to go on.")
+    raise ended.error
+
+
+class _Reporter:
+    """Progress on the terminal.
+
+    Args:
+        line: where it shows.
+        quiet: nothing shows.
+    """
+
+    def __init__(self, line: Line, *, quiet: bool) -> None:
+        self._line = line
+        self._quiet = quiet
+        self._began: tuple[float, float] | None = None
+
+    def show(self, progress: Progress) -> None:
+        from gui.state.convert import options as words
+
+        if self._quiet:
+            return
+        if progress.resumed:
+            self._line.line(f"{progress.component}: already converted.")
+        elif progress.parity is not None:
+            parity = progress.parity
+            said = words.parity_text(parity.psnr, parity.threshold)
+            self._line.line(f"{progress.component}: {said}.")
+        number = min(progress.index + 1, progress.total)
+        text = f"{progress.step} {progress.component} ({number} of {progress.total})"
+        self._line.bar(progress.fraction, text + self._left(progress))
+
+    def _left(self, progress: Progress) -> str:
+        """Time left, once some of the work has been seen."""
+        from gui.state import describe
+
+        now = time.monotonic()
+        if self._began is None or progress.resumed:
+            self._began = (now, progress.fraction)
+        began, before = self._began
+        done = progress.fraction - before
+        if done < 0.05:
+            return ""
+        left = (now - began) / done * (1 - progress.fraction)
+        return f", {describe.duration_text(left)} left"

@@ -1,0 +1,127 @@
+"""`sfumato doctor`: what this machine can run, which versions, which folders."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from gui import __version__, paths
+from gui.errors import SfumatoError
+
+_LIBRARIES = (
+    "torch", "diffusers", "transformers", "coremltools", "numpy", "Pillow", "PySide6-Essentials",
+)  # fmt: skip
+_ENGINE_SECONDS = 120.0
+_LITTLE_DISK = 2e9
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report."""
+
+    what: str
+    text: str
+    good: bool = True
+
+
+def examine() -> list[Finding]:
+    """Look at everything; starts an engine to see that it comes up."""
+    return [
+        Finding("Sfumato", f"{__version__}, Python {platform.python_version()}"),
+        Finding("machine", _machine()),
+        _core_ml(),
+        *_libraries(),
+        *_folders(),
+        *_models(),
+        _engine(),
+    ]
+
+
+def _machine() -> str:
+    system = platform.platform(terse=True)
+    if sys.platform == "darwin":
+        system = f"macOS {platform.mac_ver()[0]}"
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return f"{system}, {platform.machine()}, {os.cpu_count()} cores, {memory / 2**30:.0f} GiB"
+
+
+def _core_ml() -> Finding:
+    if sys.platform == "darwin":
+        return Finding("Core ML", "native: models run on CPU, GPU and Neural Engine")
+    return Finding("Core ML", "absent on this system: models run on the CPU (portable runtime)")
+
+
+def _libraries() -> list[Finding]:
+    findings = []
+    for name in _LIBRARIES:
+        try:
+            findings.append(Finding(name, importlib.metadata.version(name)))
+        except importlib.metadata.PackageNotFoundError:
+            findings.append(Finding(name, "not installed", good=False))
+    return findings
+
+
+def _folders() -> list[Finding]:
+    from gui.library.pictures import check_writable
+
+    findings = []
+    for what, folder in (
+        ("pictures", paths.pictures_dir()),
+        ("models", paths.models_dir()),
+        ("logs", paths.logs_dir()),
+        ("cache", paths.cache_dir()),
+    ):
+        try:
+            check_writable(folder)
+            free = shutil.disk_usage(folder).free
+            text = f"{folder}, {free / 1e9:.1f} GB free"
+            findings.append(Finding(what, text, good=free >= _LITTLE_DISK))
+        except (SfumatoError, OSError):
+            findings.append(Finding(what, f"{folder} cannot be written", good=False))
+    return findings
+
+
+def _models() -> list[Finding]:
+    starter = paths.starter_model()
+    findings = [_model("starter model", starter)]
+    try:
+        installed = [p for p in sorted(paths.models_dir().iterdir()) if p.is_dir()]
+    except OSError:
+        installed = []
+    # A model that cannot be used is worth knowing, but nothing is wrong with the program.
+    findings += [Finding("model", _model("model", folder).text) for folder in installed]
+    return findings
+
+
+def _model(what: str, folder: Path) -> Finding:
+    from gui.coreml.inspect import inspect_model
+
+    info = inspect_model(folder)
+    if info.problems:
+        return Finding(what, f"{folder}: {info.problems[0]}", good=False)
+    return Finding(what, f"{info.name}, {info.image_width} × {info.image_height} pixels")
+
+
+def _engine() -> Finding:
+    from gui.engine.client import EngineLost
+    from gui.engine.runner import EngineRunner, Patience
+
+    runner = EngineRunner(Patience(start=_ENGINE_SECONDS))
+    started = time.monotonic()
+    try:
+        runner.start()
+        while runner.ready is None:
+            runner.idle()
+        seconds = time.monotonic() - started
+        return Finding("engine", f"{runner.ready.runtime}, ready in {seconds:.1f} s")
+    except EngineLost as lost:
+        log = paths.logs_dir() / "engine.log"
+        return Finding("engine", f"{lost.error.message} See {log}", good=False)
+    finally:
+        runner.close()

@@ -1,0 +1,396 @@
+"""`sfumato`: the window, and everything else from a terminal, on the same engine.
+
+Nothing heavy is imported before it is needed, so that ``--help`` answers at once.
+
+Exit codes: 0 done, 1 an error (one sentence on stderr), 2 the command line makes no sense,
+130 stopped with Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import importlib
+import io
+import json
+import os
+import secrets
+import signal
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from gui import __version__, paths
+from gui.cli import convert as cli_convert
+from gui.cli import models as cli_models
+from gui.errors import ErrorKind, SfumatoError
+from gui.pipeline.scheduler_names import scheduler_name
+from gui.request import MAX_SEED, ComputeUnit, PictureRequest, RandomSource, StartImage
+
+if TYPE_CHECKING:
+    from gui.coreml.model import ModelInfo
+
+_STOPPED = 130  # what shells report for a program ended by Ctrl-C
+_OTHER_IMAGES = {".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".gif", ".bmp", ".heic", ".avif"}
+_COMPUTE_UNITS = {
+    # Apple's Swift tool spells them this way.
+    "all": ComputeUnit.ALL,
+    "cpuonly": ComputeUnit.CPU_ONLY,
+    "cpuandgpu": ComputeUnit.CPU_AND_GPU,
+    "cpuandneuralengine": ComputeUnit.CPU_AND_NE,
+    **{unit.value.lower(): unit for unit in ComputeUnit},
+}
+_SUFFIXES = {"packages": ".mlpackage", "compiled": ".mlmodelc"}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command.  Without arguments: the window.
+
+    Args:
+        arguments: without the program's name; None: the process's own.
+
+    Returns:
+        The exit code.  A wrong command line and ``--help`` raise SystemExit, as argparse does.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if not given:
+        # By name, since window and command line are neighbours that do not know each other.
+        return int(importlib.import_module("gui.app").main([]) or 0)
+    options = _parser().parse_args(given)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal may not have every character
+            stream.reconfigure(errors="replace")
+    try:
+        return options.run(options)
+    except SfumatoError as error:
+        _report(error, getattr(options, "verbose", False))
+        return 1
+    except KeyboardInterrupt:
+        return _STOPPED
+    except BrokenPipeError:  # `sfumato … | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _report(error: SfumatoError, verbose: bool) -> None:
+    print(f"sfumato: {error.message}", file=sys.stderr)
+    if verbose and error.detail:
+        print(error.detail, file=sys.stderr)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, rather than after a screenful of usage."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="sfumato",
+        description="Pictures from words with Core ML Stable Diffusion, offline.",
+        epilog="Without a command: open the window.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"Sfumato {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _generate_parser(commands)
+    cli_convert.add_parser(commands)
+    cli_models.add_parser(commands)
+    inspect = commands.add_parser(
+        "inspect", help="say what a model folder holds, and whether it can be used"
+    )
+    inspect.add_argument("folder", metavar="DIR", type=Path, help="folder of a Core ML model")
+    inspect.add_argument("--json", action="store_true", help="print JSON")
+    inspect.add_argument("--verbose", action="store_true", help="inputs and outputs too")
+    inspect.set_defaults(run=_inspect)
+    doctor = commands.add_parser("doctor", help="say what this machine can run")
+    doctor.add_argument("--json", action="store_true", help="print JSON")
+    doctor.set_defaults(run=_doctor)
+    return parser
+
+
+def _generate_parser(commands: Any) -> None:
+    parser = commands.add_parser(
+        "generate",
+        help="make pictures",
+        description="Make pictures from a prompt.  The paths of the finished files are printed.",
+        epilog="The flag names of Apple's Python and Swift tools are accepted too.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--prompt", required=True, help="what to show")
+    add("--negative-prompt", default="", metavar="TEXT", help="what to avoid")
+    add(
+        "--model",
+        "-i",
+        "--resource-path",
+        default="",
+        metavar="MODEL",
+        help="the model's folder, or its name in `models list`; default: the starter model",
+    )
+    add("--variant", default="", metavar="ID", help="which one, where several are installed")
+    add("--model-sources", choices=("packages", "compiled"),
+        help="which files to use where the folder holds both")  # fmt: skip
+    add("-o", "--output", "--output-path", default="", metavar="FILE|DIR",
+        help="a name ending in .png: that file, replaced if it exists; anything else: a folder; "
+             "default: a folder per day in your pictures folder")  # fmt: skip
+    add("--seed", type=int, metavar="N", help="default: a random one, stored in the picture")
+    add("--num-inference-steps", "--steps", "--step-count", dest="steps", type=int, metavar="N",
+        help="default: the model's")  # fmt: skip
+    add("--guidance-scale", type=float, metavar="X", help="default: the model's")
+    add("--scheduler", metavar="NAME",
+        help="for example \"Euler a\" or DPMSolverMultistep; default: the model's")  # fmt: skip
+    add("--count", "--image-count", type=int, default=1, metavar="N",
+        help="number of pictures, with consecutive seeds")  # fmt: skip
+    add("--image", default="", metavar="FILE", help="picture to start from")
+    add("--strength", type=float, metavar="X",
+        help="how much of it is dreamt anew, from 0 to 1; default: 0.6")  # fmt: skip
+    add("--rng", type=str.lower, choices=[s.value for s in RandomSource], default="numpy",
+        help="whose random numbers: numpy (Apple's tools), torch (diffusers), nvidia (web UIs)",
+        )  # fmt: skip
+    add("--compute-unit", "--compute-units", type=str.lower, choices=_COMPUTE_UNITS,
+        default=ComputeUnit.ALL, metavar="UNIT",
+        help="ALL, CPU_AND_GPU, CPU_AND_NE or CPU_ONLY; default: ALL")  # fmt: skip
+    add("--disable-safety", action="store_true", help="leave out the model's safety checker")
+    add("--model-version", help=argparse.SUPPRESS)  # Apple's; the model's own files say it
+    add("--json", action="store_true", help="print one line of JSON per picture")
+    add("--quiet", action="store_true", help="no progress")
+    add("--verbose", action="store_true", help="technical details of an error")
+    parser.set_defaults(run=_generate, parser=parser)
+
+
+def _request(options: argparse.Namespace) -> PictureRequest:
+    """The request a command line means, but for the model, which is looked for last.
+
+    Raises:
+        SfumatoError: BAD_REQUEST.
+    """
+    start = None
+    if options.image:
+        strength = 0.6 if options.strength is None else options.strength
+        start = StartImage(str(_absolute(options.image)), strength)
+    elif options.strength is not None:
+        raise SfumatoError(ErrorKind.BAD_REQUEST, "--strength needs --image.")
+    file, folder = _output(options.output)
+    unit = options.compute_unit
+    request = PictureRequest(
+        prompt=options.prompt,
+        model="",
+        negative_prompt=options.negative_prompt,
+        steps=options.steps,
+        guidance_scale=options.guidance_scale,
+        scheduler=scheduler_name(options.scheduler).name if options.scheduler else None,
+        seed=secrets.randbelow(MAX_SEED + 1) if options.seed is None else options.seed,
+        count=options.count,
+        random_source=RandomSource(options.rng),
+        compute_unit=unit if isinstance(unit, ComputeUnit) else _COMPUTE_UNITS[unit],
+        start_image=start,
+        safety_checker=not options.disable_safety,
+        previews=False,
+        output_dir=folder,
+        output_file=file,
+    )
+    request.validate()
+    return request
+
+
+def _model_folder(text: str, variant: str) -> Path:
+    """Folder of the model that was named; one that is not there is the engine's to report.
+
+    Raises:
+        SfumatoError: NOT_FOUND where it names no model; BAD_REQUEST where it names several.
+    """
+    folder = _absolute(text)
+    if folder.exists() or text.startswith((".", "~", os.sep)):
+        return folder
+    if (inside := paths.models_dir() / text).is_dir():
+        return inside
+    from gui.hub.catalog.references import parse_reference
+
+    if parse_reference(text) is None:
+        return folder
+    from gui.cli.models_hub import chosen_models
+
+    return Path(chosen_models(text, variant)[0].folder)
+
+
+def _output(text: str) -> tuple[str, str]:
+    """``-o`` as exact file and folder, one of them empty."""
+    if not text:
+        return "", ""
+    path = _absolute(text)
+    if text.endswith(os.sep) or path.is_dir():
+        return "", str(path)
+    if path.suffix.lower() == ".png":
+        return str(path), ""
+    if path.suffix.lower() in _OTHER_IMAGES:
+        raise SfumatoError(
+            ErrorKind.BAD_REQUEST, f"Pictures are PNG files: {path.name} must end in .png."
+        )
+    return "", str(path)
+
+
+def _absolute(text: str) -> Path:
+    # Not resolve(): a link that a person made is the name they know.
+    return Path(text).expanduser().absolute()
+
+
+def _with_sources(folder: Path, sources: str) -> Path:
+    """The folder inside `folder` (or itself) that holds packages, or compiled models.
+
+    Raises:
+        SfumatoError: BAD_MODEL where there is none, or more than one.
+    """
+    suffix = _SUFFIXES[sources]
+    try:
+        found = [f for f in _folders(folder, depth=2) if any(_with_suffix(f, suffix))]
+    except OSError as error:
+        raise SfumatoError(
+            ErrorKind.BAD_MODEL, f"The model's folder cannot be read: {folder}", str(error)
+        ) from error
+    if folder in found:
+        return folder
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise SfumatoError(ErrorKind.BAD_MODEL, f"There are no {suffix} files in {folder}.")
+    names = ", ".join(str(f.relative_to(folder)) for f in found)
+    raise SfumatoError(
+        ErrorKind.BAD_MODEL, f"There are several models in {folder}; choose one of {names}."
+    )
+
+
+def _folders(folder: Path, depth: int) -> Iterable[Path]:
+    yield folder
+    if depth:
+        for child in sorted(folder.iterdir()):
+            if child.is_dir() and child.suffix not in _SUFFIXES.values():
+                yield from _folders(child, depth - 1)
+
+
+def _with_suffix(folder: Path, suffix: str) -> Iterable[Path]:
+    return (child for child in folder.iterdir() if child.suffix == suffix)
+
+
+def _generate(options: argparse.Namespace) -> int:
+    try:
+        request = _request(options)
+    except SfumatoError as error:
+        options.parser.error(error.message)
+    if options.model_version is not None:
+        print("sfumato: --model-version is not needed: the model says it itself.", file=sys.stderr)
+    if options.model:
+        folder = _model_folder(options.model, options.variant)
+        if options.model_sources:
+            folder = _with_sources(folder, options.model_sources)
+        request = dataclasses.replace(request, model=str(folder))
+    from gui.cli.progress import Progress
+
+    progress = Progress(sys.stderr, request.count, quiet=options.quiet)
+    return _run(request, progress, options)
+
+
+def _run(request: PictureRequest, progress: Any, options: argparse.Namespace) -> int:
+    """Generate on an engine of our own; one that dies is replaced once."""
+    from gui.engine import messages
+    from gui.engine.runner import EngineRunner, OutcomeStatus
+
+    saved: list[str] = []
+
+    def on_event(event: messages.JobEvent) -> None:
+        if isinstance(event, messages.Loading):
+            progress.loading(event.component, event.index, event.total)
+        elif isinstance(event, messages.Step):
+            progress.step(event.picture_index, event.step, event.steps, event.seconds_per_step)
+        elif isinstance(event, messages.Image):
+            saved.append(event.path)
+            progress.clear()
+            data = {"path": event.path, "record": event.record.to_json()}
+            print(json.dumps(data) if options.json else event.path, flush=True)
+            for note in event.record.notes:
+                progress.line(note)
+
+    def on_state(state: str) -> None:
+        if state == "stopping":
+            progress.text("stopping (Ctrl-C again: at once)")
+
+    runner = EngineRunner(on_state=on_state)
+    handlers = {s: signal.signal(s, lambda *_: runner.stop("cli")) for s in (signal.SIGINT,)}
+    handlers[signal.SIGTERM] = signal.signal(signal.SIGTERM, lambda *_: runner.abandon())
+    try:
+        progress.text("starting")
+        outcome = runner.run("cli", request, 0, on_event)
+        if outcome.status is OutcomeStatus.LOST and len(saved) < request.count:
+            progress.line(f"{outcome.error} Trying once more.")
+            outcome = runner.run("cli", request, len(saved), on_event)
+    finally:
+        progress.clear()
+        runner.close()
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    if outcome.status is OutcomeStatus.CANCELLED:
+        progress.line("Stopped.")
+        return _STOPPED
+    if outcome.error is not None and len(saved) < request.count:
+        raise outcome.error
+    return 0
+
+
+def _inspect(options: argparse.Namespace) -> int:
+    from gui.coreml.inspect import inspect_model
+
+    info = inspect_model(options.folder.expanduser().absolute())
+    if options.json:
+        print(json.dumps({**info.to_json(), "usable": info.usable}, indent=1))
+    else:
+        print("\n".join(_description(info, options.verbose)))
+    for problem in info.problems:
+        print(f"sfumato: {problem}", file=sys.stderr)
+    return 0 if info.usable else 1
+
+
+def _description(info: ModelInfo, verbose: bool) -> Iterable[str]:
+    """A model in lines of text."""
+    yield f"{info.name}  ({info.folder})"
+    if info.components:
+        yield f"  family       {info.family}"
+        yield f"  pictures     {info.image_width} × {info.image_height} pixels"
+        yield f"  attention    {info.attention}"
+        yield f"  compression  {info.compression or 'none'}"
+        yield f"  needs        macOS {info.minimum_macos or '?'} for Core ML"
+        yield f"  on disk      {_size(info.size_bytes)}"
+    for component in (*info.components.values(), *info.controlnets):
+        files = " + ".join(f.name for f in component.files)
+        name = component.name or component.kind.value
+        yield f"  {name:<15}{files}  {_size(component.size_bytes)}"
+        if verbose:
+            for arrow, tensors in (("→", component.inputs), ("←", component.outputs)):
+                for t in tensors:
+                    shape = " × ".join("?" if n is None else str(n) for n in t.shape)
+                    yield f"      {arrow} {t.name}  {t.dtype} [{shape}]"
+    for note in info.notes:
+        yield f"  note: {note}"
+    yield "  can be used" if info.usable else "  cannot be used"
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from gui.cli.doctor import examine
+
+    findings = examine()
+    if options.json:
+        print(json.dumps([vars(f) for f in findings], indent=1))
+    else:
+        for finding in findings:
+            mark = "ok     " if finding.good else "PROBLEM"
+            print(f"{mark} {finding.what:<14} {finding.text}")
+    return 0 if all(f.good for f in findings) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What is there to convert: checkpoints, LoRAs and ControlNets, read without trusting them."""

@@ -1,0 +1,138 @@
+"""Name the model families that cannot be converted, so that the refusal says which one it is.
+
+Recognised by names of tensors that only one family has (single files), by class names (diffusers
+folders) and by the UNet's number of input channels.  Standard library only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gui.errors import ErrorKind, SfumatoError
+
+CONVERTED = "Stable Diffusion 1, 2 and XL"
+
+_MARKERS: tuple[tuple[str, str], ...] = (
+    ("single_stream_modulation.lin", "FLUX.2"),
+    ("distilled_guidance_layer.", "Chroma"),
+    ("double_blocks.0.img_attn", "FLUX.1"),
+    ("single_transformer_blocks.0.attn", "FLUX.1"),
+    ("joint_blocks.0.context_block", "Stable Diffusion 3"),
+    ("context_embedder.", "Stable Diffusion 3"),
+    ("double_stream_blocks.0.block", "HiDream"),
+    ("double_layers.0.attn.w2q", "AuraFlow"),
+    ("txt_in.individual_token_refiner", "HunyuanVideo"),
+    ("blocks.0.default_modulation", "Hunyuan-DiT"),
+    ("mlp_t5.0", "Hunyuan-DiT"),
+    ("scale_shift_table_a2v", "LTX-2"),
+    ("patchify_proj.", "LTX Video"),
+    ("cap_embedder.0", "Lumina"),
+    ("blocks.0.cross_attn.kv_linear", "PixArt or Sana"),
+    ("adaln_single.", "PixArt"),
+    ("attn.qkv_x.", "Mochi"),
+    ("head.modulation", "Wan"),
+    ("clip_txt_mapper.", "Stable Cascade"),
+    ("down_blocks.0.0.channelwise", "Stable Cascade"),
+    ("down_blocks.1.0.channelwise", "Stable Cascade"),
+    ("add_embedding.image_norm", "Kandinsky"),
+    ("motion_modules.", "AnimateDiff"),
+    (".time_stack.", "Stable Video Diffusion"),
+    (".time_mixer.", "Stable Video Diffusion"),
+    ("net.blocks.0.self_attn", "Cosmos"),
+    ("txt_in.text_norm", "Qwen-Image"),
+    ("transformer_blocks.0.attn.add_q_proj", "Stable Diffusion 3"),
+    ("edm_mean", "Playground 2.5"),
+    ("edm_vpred.sigma_max", "CosXL"),
+)
+"""Part of a tensor's name, and the family it betrays; the first that fits counts."""
+
+_CLASSES: tuple[tuple[str, str], ...] = (
+    ("Flux2", "FLUX.2"),
+    ("Flux", "FLUX.1"),
+    ("StableDiffusion3", "Stable Diffusion 3"),
+    ("SD3", "Stable Diffusion 3"),
+    ("PixArt", "PixArt"),
+    ("WanVACE", "Wan"),
+    ("Wan", "Wan"),
+    ("HunyuanDiT", "Hunyuan-DiT"),
+    ("HunyuanVideo", "HunyuanVideo"),
+    ("StableCascade", "Stable Cascade"),
+    ("Wuerstchen", "Würstchen"),
+    ("Kandinsky", "Kandinsky"),
+    ("AuraFlow", "AuraFlow"),
+    ("LTX", "LTX Video"),
+    ("Lumina", "Lumina"),
+    ("Sana", "Sana"),
+    ("Kolors", "Kolors"),
+    ("Chroma", "Chroma"),
+    ("CogVideo", "CogVideoX"),
+    ("CogView", "CogView"),
+    ("Mochi", "Mochi"),
+    ("HiDream", "HiDream"),
+    ("QwenImage", "Qwen-Image"),
+    ("Cosmos", "Cosmos"),
+    ("OmniGen", "OmniGen"),
+    ("Allegro", "Allegro"),
+    ("ZImage", "Z-Image"),
+    ("AltDiffusion", "AltDiffusion"),
+    ("StableUnCLIP", "Stable unCLIP"),
+    ("UnCLIP", "unCLIP"),
+    ("StableVideo", "Stable Video Diffusion"),
+    ("AnimateDiff", "AnimateDiff"),
+    ("StableAudio", "Stable Audio"),
+    ("AudioLDM", "AudioLDM"),
+    ("IFPipeline", "DeepFloyd IF"),
+    ("IFImg2Img", "DeepFloyd IF"),
+    ("IFSuperResolution", "DeepFloyd IF"),
+    ("PaintByExample", "Paint by Example"),
+    ("LDMTextToImage", "Latent Diffusion"),
+    ("StableDiffusionUpscale", "a Stable Diffusion upscaler"),
+    ("StableDiffusionLatentUpscale", "a Stable Diffusion upscaler"),
+    ("StableDiffusionDepth2Img", "a depth-to-image model"),
+    ("StableDiffusionInstructPix2Pix", "an InstructPix2Pix model"),
+    ("StableDiffusionInpaint", "an inpainting model"),
+    ("StableDiffusionXLInpaint", "an inpainting model"),
+    ("StableDiffusionXLInstructPix2Pix", "an InstructPix2Pix model"),
+    ("StableDiffusionGLIGEN", "GLIGEN"),
+)
+"""Beginning of a pipeline's or network's class name in diffusers, and the family."""
+
+_CHANNELS = {
+    5: "a depth-to-image model",
+    7: "a Stable Diffusion upscaler",
+    8: "an InstructPix2Pix model",
+    9: "an inpainting model",
+}
+"""Input channels of a UNet that also takes a picture, a mask or a depth map."""
+
+
+def family_of_names(names: Iterable[str]) -> str:
+    """The unsupported family these tensor names belong to; empty if none is recognised."""
+    names = list(names)
+    for marker, family in _MARKERS:
+        if any(marker in name for name in names):
+            return family
+    return ""
+
+
+def family_of_class(class_name: str) -> str:
+    """The unsupported family of a diffusers class; empty if none is recognised."""
+    return next((family for start, family in _CLASSES if class_name.startswith(start)), "")
+
+
+def refuse_channels(channels: int, path: str) -> None:
+    """Raise unless a UNet takes four latent channels and nothing else."""
+    if channels == 4:
+        return
+    what = _CHANNELS.get(channels, f"a network with {channels} input channels")
+    raise unsupported(what, path)
+
+
+def unsupported(family: str, detail: str = "") -> SfumatoError:
+    """The refusal that names a family."""
+    return SfumatoError(
+        ErrorKind.UNSUPPORTED,
+        f"This is {family}, which cannot be converted; choose a text-to-image checkpoint of "
+        f"{CONVERTED}.",
+        detail,
+    )

@@ -1,0 +1,1 @@
+"""The networks of a model behind the inputs and outputs that Core ML models have."""

@@ -1,0 +1,1 @@
+"""Packages made, compressed, measured and finished."""

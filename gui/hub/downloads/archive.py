@@ -1,0 +1,290 @@
+"""Unpacking a downloaded zip, without trusting it.
+
+Every entry is judged by the archive's directory before anything is written: names that would leave
+the folder, links and devices, names a Mac would take for one file, absurd counts, sizes and
+compression ratios are refused.  While unpacking, the declared sizes are held to, and checksums are
+checked.  Standard library only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import stat
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from gui.errors import ErrorKind, SfumatoError
+from gui.hub.downloads import names
+from gui.hub.downloads.storage import check_space
+
+MAX_ENTRIES = 50_000
+MAX_BYTES = 200 * 10**9
+"""Of all files together: several times the largest published model."""
+MAX_RATIO = 200
+"""Unpacked size ÷ packed size of one entry, beyond `RATIO_FROM`.  Deflate reaches about 1000 on
+zeros; weights compress by a few per cent and model text by about ten."""
+RATIO_FROM = 16 << 20
+"""Less than this, in one entry or in all of them, may compress as it likes."""
+MAX_DIRECTORY = 8 << 20
+"""Bytes of the archive's directory: room for `MAX_ENTRIES` with long names."""
+
+_PIECE = 1 << 20
+_JUNK = frozenset((".DS_Store", "Thumbs.db", "desktop.ini"))
+_PACKAGES = (".mlpackage", ".mlmodelc")
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""Of others (bzip2, LZMA) the library unpacks whatever it has read at one stroke: a megabyte may
+become gigabytes in memory, whatever size is declared."""
+_LOCAL_HEADER = 30
+"""Bytes before an entry's name and contents (APPNOTE 4.3.7)."""
+_END = struct.Struct("<4s4H2LH")
+_LOCATOR = struct.Struct("<4sLQL")
+_END64 = struct.Struct("<4sQ2H2L4Q")
+
+
+def unpack(
+    source: Path,
+    folder: Path,
+    *,
+    on_bytes: Callable[[int], None] = lambda _: None,
+    stopped: Callable[[], bool] = lambda: False,
+) -> dict[str, tuple[int, str]] | None:
+    """Unpack a model's zip into `folder`, which must not exist.
+
+    Finder's and Windows' litter is left out, and folders that only wrap the model are taken off:
+    Core ML packages come to lie directly in `folder` where the archive holds one model.
+
+    Args:
+        source: the archive.
+        folder: made, and filled; on an error what has been written stays, for the caller to remove.
+        on_bytes: told how many bytes were unpacked so far.
+        stopped: asked often; True: give up.
+
+    Returns:
+        size and SHA-256 of each file by path relative to `folder`; None where `stopped` said so.
+
+    Raises:
+        SfumatoError: BAD_MODEL for a damaged, hostile or unreadable archive; STORAGE where the disk
+            has no room for the contents.
+        OSError: a file cannot be written.
+        zipfile.BadZipFile, zlib.error, EOFError: damaged; `translated` words it.
+    """
+    _check_directory(source)
+    with zipfile.ZipFile(source) as archive:
+        entries = _entries(archive)
+        wrapper = _wrapper([name for name, _ in entries])
+        kept = [(name[len(wrapper) :], info) for name, info in entries if name.startswith(wrapper)]
+        check_space(folder, sum(info.file_size for _, info in kept))
+        folder.mkdir(parents=True)
+        found: dict[str, tuple[int, str]] = {}
+        done = 0
+        for name, info in kept:
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            digest = hashlib.sha256()
+            with target.open("xb") as file:
+                for data in _contents(archive, info):
+                    if stopped():
+                        return None
+                    file.write(data)
+                    digest.update(data)
+                    done += len(data)
+                    on_bytes(done)
+            found[name] = (info.file_size, digest.hexdigest())
+    return found
+
+
+def declared_bytes(source: Path) -> int:
+    """What the archive says its files will take; 0 where it cannot be read."""
+    try:
+        _check_directory(source)
+        with zipfile.ZipFile(source) as archive:
+            return sum(info.file_size for info in archive.infolist())
+    except (OSError, zipfile.BadZipFile, ValueError, SfumatoError):
+        return 0
+
+
+@contextlib.contextmanager
+def translated(name: str) -> Iterator[None]:
+    """Words the zip library's errors for a person.
+
+    Raises:
+        SfumatoError: BAD_MODEL.
+    """
+    try:
+        yield
+    except (
+        zipfile.BadZipFile,
+        zipfile.LargeZipFile,
+        zlib.error,
+        EOFError,
+        NotImplementedError,
+        RuntimeError,
+        ValueError,
+        OverflowError,
+        struct.error,
+    ) as error:
+        raise _damaged(name, error) from error
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a nonsensical offset
+            raise
+        raise _damaged(name, error) from error
+
+
+def _damaged(name: str, error: Exception) -> SfumatoError:
+    return SfumatoError(
+        ErrorKind.BAD_MODEL,
+        f"The archive “{name}” is damaged and cannot be unpacked; tell its author, or choose "
+        "another variant.",
+        repr(error),
+    )
+
+
+def _refuse(what: str, detail: str) -> SfumatoError:
+    return SfumatoError(
+        ErrorKind.BAD_MODEL,
+        f"The archive {what}, so it was not unpacked; choose another variant.",
+        detail,
+    )
+
+
+def _check_directory(source: Path) -> None:
+    """Refuse a directory that would fill the memory, before the library makes objects of it.
+
+    Looks for the end record where the library does: PKWARE's APPNOTE 6.3, 4.3.14 to 4.3.16.
+    """
+    with source.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        start = max(0, size - _END.size - 0xFFFF - _LOCATOR.size - _END64.size)
+        file.seek(start)
+        tail = file.read()
+    place = len(tail) - _END.size
+    if place < 0 or tail[place : place + 4] != b"PK\5\6" or tail[-2:] != b"\0\0":
+        place = tail.rfind(b"PK\5\6")  # it has a comment
+    if place < 0 or place + _END.size > len(tail):
+        return  # no archive; the library says so
+    length = _END.unpack_from(tail, place)[5]
+    # The library takes the 64-bit record to stand right before its locator.
+    place -= _LOCATOR.size + _END64.size
+    if place >= 0 and tail[place : place + 4] == b"PK\6\6":
+        length = max(length if length < 0xFFFFFFFF else 0, _END64.unpack_from(tail, place)[8])
+    if length > MAX_DIRECTORY:
+        raise _refuse(f"holds more than {MAX_ENTRIES:,} files", f"a directory of {length} bytes")
+
+
+def _entries(archive: zipfile.ZipFile) -> list[tuple[str, zipfile.ZipInfo]]:
+    """Every file worth having, its name checked; folders are made as files need them."""
+    infos = archive.infolist()
+    if len(infos) > MAX_ENTRIES:
+        raise _refuse(f"holds more than {MAX_ENTRIES:,} files", f"{len(infos)} entries")
+    files: list[tuple[str, zipfile.ZipInfo]] = []
+    total = packed = 0
+    for info in infos:
+        name = _name(info)
+        if _is_junk(name):
+            continue
+        _check_kind(info)
+        if info.is_dir():
+            names.checked_path(name.rstrip("/"))
+            continue
+        names.checked_path(name)
+        total += info.file_size
+        packed += info.compress_size
+        _check_size(info, total)
+        files.append((name, info))
+    _check_ratio("in all", packed, total)
+    _check_overlaps(info for _, info in files)
+    names.check_distinct(name for name, _ in files)
+    if not files:
+        raise _refuse("is empty", archive.filename or "")
+    return files
+
+
+def _name(info: zipfile.ZipInfo) -> str:
+    """An entry's name as it is stated: the library cuts it at NUL, turns the system's separator,
+    and takes it for code page 437 where nothing says UTF-8.  Finder writes that and says nothing.
+    """
+    name = info.orig_filename
+    if not info.flag_bits & 0x800:
+        with contextlib.suppress(UnicodeError):
+            return name.encode("cp437").decode("utf-8")
+    return name
+
+
+def _check_overlaps(infos: Iterable[zipfile.ZipInfo]) -> None:
+    """Refuse entries that share their bytes: a small archive could unpack to anything."""
+    end = 0
+    for info in sorted(infos, key=lambda one: one.header_offset):
+        if info.header_offset < end:
+            raise _refuse("holds files that share their bytes", info.orig_filename)
+        end = info.header_offset + _LOCAL_HEADER + info.compress_size
+
+
+def _is_junk(name: str) -> bool:
+    parts = name.split("/")
+    return parts[0] == "__MACOSX" or parts[-1] in _JUNK or parts[-1].startswith("._")
+
+
+def _check_kind(info: zipfile.ZipInfo) -> None:
+    """Only plain files and folders, not encrypted, by a method that is known."""
+    kind = stat.S_IFMT(info.external_attr >> 16)  # 0 where it was not made by a Unix
+    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+        raise _refuse("holds a link or a device", info.orig_filename)
+    if info.flag_bits & 0x1:
+        raise _refuse("is protected by a password", info.orig_filename)
+    if info.compress_type not in _METHODS:
+        raise _refuse(
+            "uses a compression that is not known", f"{info.orig_filename}: {info.compress_type}"
+        )
+
+
+def _check_size(info: zipfile.ZipInfo, total: int) -> None:
+    if total > MAX_BYTES:
+        raise _refuse("would unpack to an absurd size", f"{total} bytes")
+    _check_ratio(info.orig_filename, info.compress_size, info.file_size)
+
+
+def _check_ratio(what: str, packed: int, size: int) -> None:
+    if size > RATIO_FROM and size > MAX_RATIO * max(1, packed):
+        raise _refuse("would unpack to an absurd size", f"{what}: {packed} to {size} bytes")
+
+
+def _contents(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:
+    """An entry's bytes; the library checks the CRC as the end is read."""
+    size = 0
+    with archive.open(info) as file:
+        while data := file.read(_PIECE):
+            size += len(data)
+            if size > info.file_size:
+                raise _refuse("holds more than it declares", info.orig_filename)
+            yield data
+    if size != info.file_size:
+        raise zipfile.BadZipFile(f"{info.orig_filename}: {size} of {info.file_size} bytes")
+
+
+def _wrapper(files: list[str]) -> str:
+    """The prefix of folders that only wrap the model: ``Name/``, ``Name/compiled/`` or nothing."""
+    prefix = ""
+    while True:
+        inside = {name[len(prefix) :].split("/")[0] for name in files if name.startswith(prefix)}
+        folders = {
+            part for part in inside if any(name.startswith(f"{prefix}{part}/") for name in files)
+        }
+        if any(part.endswith(_PACKAGES) for part in folders) or len(folders) != 1:
+            return prefix
+        (only,) = folders
+        # Files beside the wrapper (a read-me) are not the model; they stay behind only when the
+        # wrapper does hold the packages.
+        if not any(
+            part.endswith(_PACKAGES)
+            for name in files
+            if name.startswith(f"{prefix}{only}/")
+            for part in name.split("/")
+        ):
+            return prefix
+        prefix += only + "/"

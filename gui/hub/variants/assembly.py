@@ -1,0 +1,386 @@
+"""Put together what is known of one candidate: from descriptions where they were read, then from
+the inventory, then from sizes, then from names."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from gui.coreml import fit
+from gui.coreml.inspect import component_of, oldest_macos
+from gui.coreml.model import Attention, ComponentInfo, ComponentKind, Family, FileFormat
+from gui.coreml.names import FileRole
+from gui.coreml.sidecar import Sidecar
+from gui.coreml.survey import Description
+from gui.errors import ErrorKind, SfumatoError
+from gui.hub.types import ModelKind, RemoteFile, Variant
+from gui.hub.variants import heuristics
+from gui.hub.variants.candidates import Candidate
+from gui.hub.variants.descriptions import Reader
+from gui.hub.variants.inventory import Bundle, clashes
+from gui.hub.variants.probe import Probe
+
+K = ComponentKind
+Components = dict[ComponentKind, ComponentInfo]
+
+ATTENTION_TITLES = {
+    Attention.ORIGINAL: "Original",
+    Attention.SPLIT_EINSUM: "Split einsum",
+    Attention.SPLIT_EINSUM_V2: "Split einsum v2",
+}
+FORM_TITLES = {FileFormat.PACKAGE: "packages", FileFormat.COMPILED: "compiled"}
+CONTROLNET_READY = "ControlNet-ready"
+
+NO_UPSCALERS = "This is an upscaler: it enlarges pictures, and cannot be used yet."
+NO_CONTROLNETS = "This is a ControlNet: it steers another model and makes no pictures alone."
+
+MENTIONED_BYTES = 100_000_000
+"""Of an archive that serve nothing; less is nobody's concern."""
+
+_SAME_WEIGHTS = 0.02
+"""Chunks and the whole network they were cut from differ by less."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A candidate, and where its files lie."""
+
+    candidate: Candidate
+    probe: Probe | None
+    archive: RemoteFile | None = None
+    beside: tuple[Bundle, ...] = ()
+    """All bundles of the same folder."""
+    unpacked: int = 0
+    """Bytes of everything in the archive: all of it is unpacked, used or not."""
+
+    @property
+    def id(self) -> str:
+        if self.archive is not None:
+            return self.archive.path
+        folder = self.candidate.folder or "."
+        return f"{folder}#{self.candidate.suffix}" if self.candidate.suffix else folder
+
+
+def assemble(
+    repo: str, place: Place, reader: Reader, role: Callable[[Bundle], FileRole | None]
+) -> Variant:
+    """The variant that a candidate makes.
+
+    Args:
+        repo: ``owner/name``, for what its words suggest.
+        place: the candidate.
+        reader: knows the descriptions that were read.
+        role: what a bundle is.
+    """
+    candidate, name = place.candidate, f"{repo}/{place.id}"
+    components, wrong = _components(candidate, reader)
+    whole = _whole_beside(place, components, reader, role)
+    if whole is not None:
+        components[whole.kind] = whole
+    own = reader.sidecar(candidate.sidecar)
+    if isinstance(own, SfumatoError):
+        wrong.append(own.message)
+        own = None
+    family = _family(candidate, components, name, own)
+    kind = candidate.denoiser.kind if candidate.denoiser else K.CONTROLNET
+    unet = components.get(kind)
+    attention = unet.attention if unet else Attention.UNKNOWN
+    problems = [*candidate.problems, *_problems(candidate, components, family, own), *wrong]
+    kinds = {p.kind for p in candidate.parts}
+    files = (place.archive,) if place.archive else candidate.files
+    used = sum(f.size for f in candidate.files)
+    width, height = _size(components)
+    idle = {K.VAE_ENCODER, K.CONTROLNET}
+    if K.UNET in kinds:
+        idle.add(K.CONTROL_UNET)  # one of the two is loaded
+    resident = [p for p in candidate.parts if p.kind not in idle]
+    variant = Variant(
+        id=place.id,
+        title="",
+        files=files,
+        folder="" if place.archive else candidate.folder,
+        archive=place.archive is not None,
+        format=candidate.format,
+        family=family,
+        kind=candidate.kind,
+        attention=attention if attention is not Attention.UNKNOWN else heuristics.attention(name),
+        attention_known=attention is not Attention.UNKNOWN,
+        compression=unet.compression if unet else _compression(candidate, family, name),
+        components=tuple(dict.fromkeys(p.kind.value for p in candidate.parts)),
+        chunked=candidate.chunked,
+        has_encoder=K.VAE_ENCODER in kinds,
+        has_safety_checker=K.SAFETY_CHECKER in kinds,
+        controlnet_ready=_takes_controlnets(components, kinds),
+        controlnets=tuple(p.name for p in candidate.parts if p.kind is K.CONTROLNET),
+        image_width=width,
+        image_height=height,
+        minimum_macos=oldest_macos(max((c.spec_version for c in components.values()), default=0)),
+        download_bytes=sum(f.size for f in files),
+        disk_bytes=place.unpacked or used,
+        weight_bytes=sum(p.weight_bytes for p in resident),
+        unet_bytes=candidate.denoiser.weight_bytes if candidate.denoiser else 0,
+        missing=_missing(candidate, family),
+        problems=tuple(dict.fromkeys(map(fit.plain, problems))),
+        notes=(*candidate.notes, *_unused(place.unpacked - used if place.archive else 0)),
+    )
+    return dataclasses.replace(variant, title=_title(variant, candidate))
+
+
+def _unused(size: int) -> list[str]:
+    """What to say of an archive that holds more than the model, such as its UNet a second time."""
+    if size < MENTIONED_BYTES:
+        return []
+    return [f"{size / 1e9:.1f} GB of what the archive holds is not used."]
+
+
+def _components(candidate: Candidate, reader: Reader) -> tuple[Components, list[str]]:
+    """Networks whose descriptions were read, and what is wrong with others."""
+    found: Components = {}
+    wrong: list[str] = []
+    for part in candidate.parts:
+        known = [reader.known(b) for b in part.bundles]
+        texts = tuple(k for k in known if isinstance(k, Description))
+        try:
+            for each in known:
+                if isinstance(each, SfumatoError):
+                    raise each
+            if len(texts) != len(known):
+                continue
+            component = component_of(
+                FileRole(part.kind, prefix=part.name), texts, sum(b.size for b in part.bundles)
+            )
+            for bundle, text in zip(part.bundles, texts, strict=True):
+                _check_weights(bundle, text)
+            if len(texts) > 1:
+                fit.check_chain(texts)
+            fit.check_contract(component)
+            found.setdefault(part.kind, component)
+        except SfumatoError as error:
+            if part.kind is not K.CONTROLNET or candidate.kind is ModelKind.CONTROLNET:
+                wrong.append(error.message)
+    return found, wrong
+
+
+def _check_weights(bundle: Bundle, description: Description) -> None:
+    """Check that the weight files a package's program speaks of are in the list, and long enough.
+
+    Raises:
+        SfumatoError: BAD_MODEL, as `Survey.check_blobs` does for files on disk.
+    """
+    if bundle.specification is None:
+        return
+    folder = bundle.specification.path.rpartition("/")[0]
+    sizes = {file.path: file.size for file in bundle.files}
+    for name, needed in description.survey.weight_files.items():
+        relative = name.removeprefix("@model_path/")
+        size = sizes.get(f"{folder}/{relative}")
+        if size is None:
+            raise SfumatoError(
+                ErrorKind.BAD_MODEL, f"{bundle.name} lacks its weights ({_name(relative)}).", name
+            )
+        if size < needed:
+            raise SfumatoError(
+                ErrorKind.BAD_MODEL,
+                f"The weights of {bundle.name} are cut short.",
+                f"{name}: {size} bytes, at least {needed} needed",
+            )
+
+
+def _whole_beside(
+    place: Place,
+    components: Components,
+    reader: Reader,
+    role: Callable[[Bundle], FileRole | None],
+) -> ComponentInfo | None:
+    """What a pair of chunks is that was not itself described: the whole network it was cut from.
+
+    That is the one in the same folder with as many bytes of weights.  Chunks may be compressed in
+    another way than the network beside them, and are then not taken for it.
+    """
+    part = place.candidate.denoiser
+    if part is None or len(part.bundles) < 2 or part.kind in components:
+        return None
+    for bundle in place.beside:
+        if bundle.format is not part.bundles[0].format:
+            continue
+        its, known = role(bundle), reader.known(bundle)
+        alike = abs(bundle.weight_bytes - part.weight_bytes) < _SAME_WEIGHTS * part.weight_bytes
+        if its is None or its.kind is not part.kind or its.chunk:
+            continue
+        if alike and isinstance(known, Description):
+            whole = component_of(its, (known,), bundle.size)
+            with contextlib.suppress(SfumatoError):
+                fit.check_contract(whole)
+                return whole
+    return None
+
+
+def _family(candidate: Candidate, components: Components, name: str, own: Sidecar | None) -> Family:
+    """What the UNet takes; else what its sidecar says, what networks there are and how large;
+    else names."""
+    if candidate.kind is ModelKind.TEXT_TO_IMAGE:
+        if candidate.denoiser is not None and candidate.denoiser.kind in components:
+            return fit.family(components, own)[0]
+        if own is not None:
+            return own.family
+        weights = {p.kind: p.weight_bytes for p in candidate.parts}
+        return heuristics.family_by_sizes(weights, heuristics.family(name))
+    net = components.get(K.CONTROLNET)
+    if net is not None:
+        return fit.family({K.UNET: net}, None)[0]
+    return heuristics.family(name)
+
+
+def _compression(candidate: Candidate, family: Family, name: str) -> str:
+    """From bytes per weight where the family is known, else from names."""
+    size = candidate.denoiser.weight_bytes if candidate.denoiser else 0
+    measured = heuristics.compression_by_size(size, family)
+    return heuristics.compression(name) if measured is None else measured
+
+
+def _size(components: Components) -> tuple[int, int]:
+    """Width and height of pictures; of a lone ControlNet, those of the picture it is shown."""
+    net = components.get(K.CONTROLNET)
+    condition = net.input("controlnet_cond") if net else None
+    if fit.denoiser(components) is None and condition is not None and len(condition.shape) == 4:
+        return condition.shape[3] or 0, condition.shape[2] or 0
+    sizes = fit.sizes(components)
+    return sizes.image_width, sizes.image_height
+
+
+def _takes_controlnets(components: Components, kinds: set[ComponentKind]) -> bool:
+    if K.CONTROL_UNET in kinds:
+        return True
+    unet = components.get(K.UNET)
+    return unet is not None and any(t.name.startswith(fit.RESIDUAL) for t in unet.inputs)
+
+
+def _problems(
+    candidate: Candidate, components: Components, family: Family, own: Sidecar | None
+) -> list[str]:
+    """Why it cannot be used whatever the machine: the same sentences that a folder gets."""
+    found = []
+    if pair := clashes(candidate.files):
+        found.append(
+            f"{_name(pair[0])} and {_name(pair[1])} differ in upper and lower case only, which a "
+            "Mac's disk cannot keep apart."
+        )
+    if candidate.kind is ModelKind.CONTROLNET:
+        return [NO_CONTROLNETS, *found]
+    networks = {k: c for k, c in components.items() if k is not K.CONTROLNET}
+    if not candidate.denoiser or candidate.denoiser.kind not in networks:
+        # Nothing was read: the family alone can speak, through a stand-in that takes nothing.
+        return _family_problem(family) + found
+    unusable = fit.not_yet(networks, family)
+    if unusable:
+        return [unusable, *found]
+    if set(networks) == {p.kind for p in candidate.parts} - {K.CONTROLNET}:
+        missing = {f"The {fit.title(k)} is missing." for k in ComponentKind}
+        found += [p for p in fit.problems(networks, family, own) if p not in missing]
+    return found
+
+
+def _family_problem(family: Family) -> list[str]:
+    """`fit.not_yet` of a model that is known by its family only."""
+    kind = {Family.SD3: K.MMDIT, Family.SDXL_REFINER: K.REFINER}.get(family)
+    if kind is None:
+        return []
+    stand_in = ComponentInfo(kind, (), FileFormat.PACKAGE, (), ())
+    return [fit.not_yet({kind: stand_in}, family)]
+
+
+def _missing(candidate: Candidate, family: Family) -> tuple[str, ...]:
+    """Networks without which there is no picture; a broken one says what it lacks."""
+    if candidate.kind is not ModelKind.TEXT_TO_IMAGE or family in (Family.SD3, Family.SDXL_REFINER):
+        return ()
+    words = {fault.partition(":")[0]: fault for fault in candidate.faults}
+    kinds = fit.missing_kinds({p.kind for p in candidate.parts}, family)
+    return tuple(words.get(fit.title(k), fit.title(k)) for k in kinds)
+
+
+def _title(variant: Variant, candidate: Candidate) -> str:
+    """``Split einsum v2 · compiled · 6-bit palette``."""
+    parts = [candidate.model]
+    if variant.kind is ModelKind.CONTROLNET:
+        count = len(variant.controlnets)
+        parts = list(variant.controlnets) if count < 3 else [f"{count} ControlNets"]
+    elif candidate.denoiser is None and len(candidate.parts) == 1:
+        parts.append(fit.title(candidate.parts[0].kind))
+    parts.append(ATTENTION_TITLES.get(variant.attention, ""))
+    parts += [FORM_TITLES[variant.format], variant.compression]
+    parts += ["in chunks"] if variant.chunked else []
+    parts += [CONTROLNET_READY] if variant.controlnet_ready else []
+    parts += ["zip"] if variant.archive else []
+    return _joined(parts)
+
+
+def looked_into(variant: Variant) -> bool:
+    """Whether a variant's facts come from its files rather than from names and sizes."""
+    return variant.attention_known or variant.image_width > 0 or bool(variant.minimum_macos)
+
+
+# Without a candidate
+
+
+def closed_archive(repo: str, archive: RemoteFile, why: str) -> Variant:
+    """A zip that was not looked into: only its name and size speak.
+
+    Args:
+        why: what is wrong with it, one sentence; empty: nothing that is known.
+    """
+    name = f"{repo}/{archive.path}"
+    kind = heuristics.kind(_name(archive.path)) or ModelKind.TEXT_TO_IMAGE
+    family = heuristics.family(name)
+    problems = [why] if why else _family_problem(family)
+    if kind is not ModelKind.TEXT_TO_IMAGE and not why:
+        problems = [NO_UPSCALERS if kind is ModelKind.UPSCALER else NO_CONTROLNETS]
+    variant = Variant(
+        id=archive.path,
+        title="",
+        files=(archive,),
+        archive=True,
+        format=heuristics.file_format(name),
+        family=family,
+        kind=kind,
+        attention=heuristics.attention(name),
+        compression=heuristics.compression(name),
+        controlnet_ready=heuristics.controlnet_ready(_name(archive.path)),
+        download_bytes=archive.size,
+        problems=tuple(problems),
+    )
+    parts = [
+        ATTENTION_TITLES.get(variant.attention, ""),
+        FORM_TITLES[variant.format],
+        variant.compression,
+        CONTROLNET_READY if variant.controlnet_ready else "",
+        "zip",
+    ]
+    return dataclasses.replace(variant, title=_joined(parts))
+
+
+def upscaler(path: str, files: tuple[RemoteFile, ...], form: FileFormat) -> Variant:
+    """A network that enlarges pictures; listed so that a person learns why it is of no use."""
+    size = sum(f.size for f in files)
+    return Variant(
+        id=path,
+        title=f"{PurePosixPath(path).stem} · upscaler",
+        files=files,
+        folder=path.rpartition("/")[0],
+        format=form,
+        kind=ModelKind.UPSCALER,
+        download_bytes=size,
+        disk_bytes=size,
+        problems=(NO_UPSCALERS,),
+    )
+
+
+def _joined(parts: list[str]) -> str:
+    title = fit.plain(" · ".join(filter(None, parts)))
+    return title[:1].upper() + title[1:]
+
+
+def _name(path: str) -> str:
+    return PurePosixPath(path).name

@@ -1,0 +1,1 @@
+"""A conversion as the window sees it."""

@@ -1,0 +1,1 @@
+"""The Hub as the window sees it: catalogue, downloads, account."""

@@ -1,0 +1,1 @@
+"""The picture, and what shows while it is made."""

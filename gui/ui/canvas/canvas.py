@@ -1,0 +1,165 @@
+"""The middle column: banner, picture or empty state, progress strip."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QPoint, QSize, Qt, Signal
+from PySide6.QtGui import QAccessible, QAccessibleAnnouncementEvent, QImage
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QStackedWidget, QVBoxLayout
+
+from gui.errors import SfumatoError
+from gui.state.pictures.images import ImageLoader
+from gui.state.studio import Activity, Phase
+from gui.ui.canvas.empty_state import EmptyState
+from gui.ui.canvas.hud import ProgressStrip
+from gui.ui.canvas.picture_view import PictureView
+from gui.ui.widgets.banner import Banner
+from gui.ui.widgets.controls import ElidedLabel
+
+if TYPE_CHECKING:
+    from gui.state.models import ModelEntry
+    from gui.state.pictures.session import SessionPicture
+
+STRIP_WIDTH = 620
+
+
+class Canvas(QFrame):
+    """Shows what is being made, else the chosen picture, else the invitation."""
+
+    picture_shown = Signal(str)
+    """Path of the finished picture on show; empty while there is none."""
+    menu_requested = Signal(QPoint)
+    failed = Signal(object)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("canvasColumn")
+        self.banner = Banner()
+        self.view = PictureView()
+        self.empty = EmptyState()
+        self.strip = ProgressStrip()
+        self.caption = ElidedLabel("", "small")
+        self.caption.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self._picture: SessionPicture | None = None
+        self._activity = Activity()
+        self._size = (512, 512)
+        self._loader = ImageLoader(parent=self)
+        self._lay_out()
+        self._loader.loaded.connect(self._on_loaded)
+        self._loader.failed.connect(self._on_load_failed)
+        self.view.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self.view.customContextMenuRequested.connect(
+            lambda at: self.menu_requested.emit(self.view.mapToGlobal(at))
+        )
+        self.view.drag_failed.connect(self.failed)
+        self.banner.shown.connect(self.announce)
+
+    def _lay_out(self) -> None:
+        self.stack = QStackedWidget()
+        self.stack.addWidget(self.empty)
+        self.stack.addWidget(self.view)
+        self.strip.setMaximumWidth(STRIP_WIDTH)
+        self.strip.hide()
+        above = QHBoxLayout()
+        above.setContentsMargins(20, 14, 20, 0)
+        above.addWidget(self.banner)
+        below = QHBoxLayout()
+        below.setContentsMargins(20, 0, 20, 14)
+        below.addStretch(1)
+        below.addWidget(self.strip, 20)
+        below.addStretch(1)
+        foot = QHBoxLayout()
+        foot.setContentsMargins(24, 0, 24, 12)
+        foot.addWidget(self.caption)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addLayout(above)
+        column.addWidget(self.stack, 1)
+        column.addLayout(foot)
+        column.addLayout(below)
+        self.caption.hide()
+
+    # -- what is shown ------------------------------------------------------------------------
+
+    @property
+    def picture(self) -> SessionPicture | None:
+        """The finished picture on show, or None."""
+        return self._picture if not self._activity.busy else None
+
+    def set_model(self, entry: ModelEntry) -> None:
+        self.empty.set_model(entry)
+        if entry.info is not None and entry.info.image_width:
+            self._size = (entry.info.image_width, entry.info.image_height)
+
+    def show_picture(self, picture: SessionPicture | None) -> None:
+        """Show a finished picture; None goes back to the invitation."""
+        self._picture = picture
+        if picture is not None:
+            self._loader.load(picture.path)
+        self._update()
+
+    def set_activity(self, activity: Activity) -> None:
+        before, self._activity = self._activity, activity
+        self.strip.set_activity(activity)
+        if activity.busy and activity.preview is not before.preview and activity.preview:
+            self.view.show_image(activity.preview, size=QSize(*self._size))
+        if activity.busy != before.busy or activity.phase is not before.phase:
+            self._on_phase(before)
+
+    def _on_phase(self, before: Activity) -> None:
+        activity = self._activity
+        if activity.busy and not before.busy:
+            self.banner.dismiss()
+            self.view.show_fog(*self._size)
+            self.announce("Generating")
+        if not activity.busy and before.busy and self._picture is not None:
+            self._loader.load(self._picture.path)
+        self._update()
+
+    def _update(self) -> None:
+        busy = self._activity.busy
+        self.strip.setVisible(busy)
+        picture = self._picture
+        has_picture = picture is not None
+        self.stack.setCurrentWidget(self.view if busy or has_picture else self.empty)
+        self.caption.setVisible(has_picture and not busy)
+        if picture is not None:
+            self.caption.set_text(caption_of(picture))
+            self.view.setAccessibleName(f"Picture of “{picture.record.request.prompt}”")
+        if busy:
+            self.view.setAccessibleName("Preview")
+        self.picture_shown.emit(picture.path if picture is not None and not busy else "")
+
+    def _on_loaded(self, path: str, image: QImage) -> None:
+        """A picture came from the disk; by now something else may be on show."""
+        if self._picture is not None and self._picture.path == path and not self._activity.busy:
+            self.view.show_image(image, path=path)
+
+    def _on_load_failed(self, path: str, error: SfumatoError) -> None:
+        if self._picture is not None and self._picture.path == path:
+            self.failed.emit(error)
+
+    def announce(self, text: str) -> None:
+        """Say something through VoiceOver and its kin."""
+        QAccessible.updateAccessibility(QAccessibleAnnouncementEvent(self, text))
+
+    def close_loader(self) -> None:
+        self._loader.close()
+
+    def is_waiting_for_picture(self) -> bool:
+        return self._activity.phase in (Phase.STARTING, Phase.LOADING)
+
+
+def caption_of(picture: SessionPicture) -> str:
+    """The line below a picture: how it was made."""
+    record, request = picture.record, picture.record.request
+    parts = [f"{record.width} × {record.height}", f"seed {request.seed}"]
+    if request.steps is not None:
+        parts.append(f"{request.steps} steps")
+    if request.scheduler:
+        parts.append(request.scheduler)
+    if record.seconds:
+        parts.append(f"{record.seconds:.1f} s")
+    return "  ·  ".join(parts)

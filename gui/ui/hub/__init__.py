@@ -1,0 +1,1 @@
+"""The Hub: results, filters, the sheet of a repository, downloads."""

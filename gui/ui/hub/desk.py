@@ -1,0 +1,145 @@
+"""What ties the Hub to the window: the sheet of a model, the care of installed ones, leftovers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, Qt
+
+from gui.errors import SfumatoError
+from gui.ui.hub.leftovers import LeftoversDialog, leftovers_text
+from gui.ui.models.actions import LibraryActions
+
+if TYPE_CHECKING:
+    from gui.state.hub.types import Orphan
+    from gui.ui.hub.detail import HubDetail
+    from gui.ui.workspace import Workspace
+
+
+class HubDesk(QObject):
+    """Answers what the models panel asks for.
+
+    Args:
+        workspace: the window's contents.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        super().__init__(workspace)
+        self._workspace = workspace
+        self._hub = workspace.studio.hub
+        self._orphans: list[Orphan] = []
+        self._asked_for_leftovers = False
+        self.sheet: HubDetail | None = None
+        self.leftovers: LeftoversDialog | None = None
+        self.library = LibraryActions(workspace.studio, workspace)
+        self.library.failed.connect(workspace.show_error)
+        panel = workspace.models_panel
+        panel.actions_of = self.library.of
+        panel.repo_opened.connect(self.show_repo)
+        panel.updates_requested.connect(self._check_for_updates)
+        panel.leftovers_requested.connect(self.show_leftovers)
+        panel.hub_made.connect(self._on_hub_made)
+        self._hub.orphans_found.connect(self._on_orphans)
+        self._hub.orphan_removed.connect(lambda _: self._hub.want_orphans())
+        self._hub.updates_changed.connect(self._on_updates)
+        self._hub.error_raised.connect(self._on_hub_error)
+        self._hub.downloads.refused.connect(self._on_refused)
+        self._told_of_updates = True
+        # The studio listens to the same signals first and tells the Hub what is installed.
+        workspace.studio.models.refreshed.connect(self._on_library_read)
+        workspace.studio.models.trashed.connect(self._on_library_read)
+
+    # -- the sides of the panel ---------------------------------------------------------------
+
+    def show_hub(self) -> None:
+        """Turn the left column to the Hub, with the search field ready."""
+        self._workspace.actions_.models.setChecked(True)
+        self._workspace.models_panel.show_hub().focus_search()
+
+    def show_installed(self) -> None:
+        self._workspace.actions_.models.setChecked(True)
+        self._workspace.models_panel.show_installed()
+        self._workspace.models_panel.list.setFocus()
+
+    def _on_hub_made(self) -> None:
+        """The Hub process runs from now on, so it may as well look after the library."""
+        self._hub.want_orphans()
+        self._hub.look_for_updates()
+
+    # -- one model ----------------------------------------------------------------------------
+
+    def show_repo(self, repo: str) -> None:
+        """Open the sheet of a repository."""
+        if self.sheet is None:
+            from gui.ui.hub.detail import HubDetail
+
+            self.sheet = HubDetail(self._hub, self._workspace)
+            self.sheet.use_requested.connect(self._use)
+            self.sheet.convert_requested.connect(self._convert)
+            self.sheet.failed.connect(self._workspace.show_error)
+        self.sheet.show_repo(repo)
+
+    def _use(self, folder: str) -> None:
+        studio = self._workspace.studio
+        entry = studio.models.entry(folder)
+        if entry is not None:
+            studio.select_model(entry)
+            self.show_installed()
+
+    def _convert(self, repo: str) -> None:
+        """Hand over to the conversion sheet, which fetches the repository's checkpoint."""
+        if self.sheet is not None and self.sheet.isVisible():
+            self.sheet.reject()
+        self._workspace.show_convert(repo)
+
+    def _on_library_read(self, *_: object) -> None:
+        if self.sheet is not None:
+            self.sheet.library_read()
+
+    def _on_refused(self, repo: str, _variant: str, error: SfumatoError) -> None:
+        """A download that could not begin; the sheet says so itself where it is open."""
+        sheet = self.sheet
+        if sheet is None or not sheet.isVisible() or sheet.repo != repo:
+            self._workspace.show_error(error)
+
+    # -- the library --------------------------------------------------------------------------
+
+    def _check_for_updates(self) -> None:
+        self._told_of_updates = False
+        self._hub.look_for_updates(quietly=False)
+
+    def _on_updates(self) -> None:
+        if self._told_of_updates:
+            return
+        self._told_of_updates = True
+        entries = self._workspace.studio.models.entries()
+        number = sum(bool(self._hub.update_of(str(entry.folder))) for entry in entries)
+        text = {0: "No updates were found.", 1: "One model has an update."}
+        self._workspace.canvas.banner.show_notice(
+            text.get(number, f"{number} models have updates.")
+        )
+
+    def _on_hub_error(self, _error: SfumatoError) -> None:
+        """The person has been told of the failure; a later answer, to a question of our own, must
+        not come up as theirs."""
+        self._told_of_updates = True
+        self._asked_for_leftovers = False
+
+    def show_leftovers(self) -> None:
+        """List what lies about in the models folder."""
+        self._asked_for_leftovers = True
+        self._hub.want_orphans()
+
+    def _on_orphans(self, orphans: list[Orphan]) -> None:
+        self._orphans = orphans
+        self._workspace.models_panel.set_leftovers(leftovers_text(orphans))
+        if self._asked_for_leftovers:
+            self._asked_for_leftovers = False
+            if not orphans:
+                text = "Nothing is left over in the models folder."
+                self._workspace.canvas.banner.show_notice(text)
+                return
+            dialog = LeftoversDialog(self._hub, orphans, self._workspace)
+            dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+            self.leftovers = dialog
+            dialog.open()

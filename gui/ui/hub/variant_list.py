@@ -1,0 +1,263 @@
+"""What a repository offers: its variants as rows, and every fact of the chosen one."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+from PySide6.QtCore import (
+    QAbstractListModel,
+    QEvent,
+    QModelIndex,
+    QObject,
+    QPersistentModelIndex,
+    QRect,
+    QRectF,
+    QSize,
+    Qt,
+)
+from PySide6.QtGui import QPainter
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QFrame,
+    QListView,
+    QScrollArea,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from gui.state import describe
+from gui.state.hub.types import FileFormat, Level, Variant
+from gui.ui.hub import words as hub_words
+from gui.ui.hub.card import draw_line, text_width
+from gui.ui.models.card import paint_ground, placing
+from gui.ui.widgets.appearance import current_palette
+from gui.ui.widgets.controls import label, plain_tip
+from gui.ui.widgets.icons import icon_pixmap
+from gui.ui.widgets.palette import Palette
+
+ROW_HEIGHT = 56
+MARK = 18
+
+_Index = QModelIndex | QPersistentModelIndex
+
+
+def summary_line(variant: Variant) -> str:
+    """Second line of a row: what it costs, or why it will not run."""
+    if variant.verdict.level is Level.NO and variant.verdict.reasons:
+        return variant.verdict.reasons[0]
+    parts = [describe.bytes_text(variant.download_bytes)]
+    if variant.minimum_macos:
+        parts.append(f"macOS {variant.minimum_macos}")
+    if variant.memory_bytes:
+        parts.append(f"{describe.memory_text(variant.memory_bytes)} memory")
+    return " · ".join(parts)
+
+
+class VariantModel(QAbstractListModel):
+    """Rows carry `Variant` as UserRole, best first as the verdicts put them."""
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._variants: tuple[Variant, ...] = ()
+        self.installed: frozenset[str] = frozenset()
+
+    def set_variants(self, variants: tuple[Variant, ...]) -> None:
+        self.beginResetModel()
+        self._variants = variants
+        self.endResetModel()
+
+    def set_installed(self, ids: frozenset[str]) -> None:
+        self.installed = ids
+        if self._variants:
+            self.dataChanged.emit(self.index(0), self.index(len(self._variants) - 1))
+
+    def row_of(self, variant_id: str) -> int:
+        return next((k for k, v in enumerate(self._variants) if v.id == variant_id), -1)
+
+    def rowCount(self, parent: _Index = QModelIndex()) -> int:  # noqa: B008
+        return 0 if parent.isValid() else len(self._variants)
+
+    def data(self, index: _Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        if not index.isValid():
+            return None
+        variant = self._variants[index.row()]
+        if role == Qt.ItemDataRole.DisplayRole:
+            return variant.title
+        if role == Qt.ItemDataRole.UserRole:
+            return variant
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return plain_tip(variant.title)
+        if role == Qt.ItemDataRole.AccessibleTextRole:
+            parts = [
+                variant.title,
+                "Recommended" if variant.recommended else "",
+                "Installed" if variant.id in self.installed else "",
+                hub_words.LEVEL_WORDS[variant.verdict.level],
+                summary_line(variant),
+            ]
+            return ". ".join(part for part in parts if part)
+        return None
+
+
+class VariantDelegate(QStyledItemDelegate):
+    """Verdict sign, title, and what the variant costs."""
+
+    def sizeHint(self, _option: QStyleOptionViewItem, _index: _Index) -> QSize:
+        return QSize(120, ROW_HEIGHT)
+
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: _Index) -> None:
+        variant: Variant = index.data(Qt.ItemDataRole.UserRole)
+        model = index.model()
+        installed = isinstance(model, VariantModel) and variant.id in model.installed
+        palette = current_palette()
+        rect: QRect = option.rect  # type: ignore[attr-defined]
+        card = rect.adjusted(2, 2, -4, -2)
+        painter.save()
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        paint_ground(painter, QRectF(card), option.state, palette)  # type: ignore[attr-defined]
+        level = variant.verdict.level
+        ratio = painter.device().devicePixelRatioF()
+        colour = getattr(palette, hub_words.LEVEL_TONES[level])
+        pixmap = icon_pixmap(hub_words.LEVEL_ICONS[level], MARK, colour, ratio)
+        place = placing(painter, option)
+        sign = QRect(card.left() + 9, card.top() + 8, MARK, MARK)
+        painter.drawPixmap(place(sign).topLeft(), pixmap)
+        line = QRect(card.left() + 36, card.top() + 7, card.width() - 46, 19)
+        title = QRect(line)
+        if installed:
+            title.setRight(title.right() - 20)
+            check = icon_pixmap("check", 16, palette.accent, ratio)
+            sign = QRect(line.right() - 16, line.top() + 1, 16, 16)
+            painter.drawPixmap(place(sign).topLeft(), check)
+        dim = level is Level.NO
+        draw_line(
+            painter, place(title), variant.title, palette.secondary if dim else palette.text,
+            pixels=13, bold=True,
+        )  # fmt: skip
+        line.translate(0, 20)
+        if variant.recommended:
+            word = "Recommended"
+            draw_line(painter, place(line), word, palette.accent)
+            line.setLeft(line.left() + text_width(word) + 8)
+        draw_line(painter, place(line), summary_line(variant), palette.secondary)
+        painter.restore()
+
+
+class VariantList(QListView):
+    """The rows; the arrow keys and a click choose."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.variants = VariantModel(self)
+        self.setModel(self.variants)
+        self.setItemDelegate(VariantDelegate(self))
+        self.setAccessibleName("Variants")
+        self.setUniformItemSizes(True)
+        self.setMouseTracking(True)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setResizeMode(QListView.ResizeMode.Adjust)
+
+    def chosen(self) -> Variant | None:
+        variant = self.currentIndex().data(Qt.ItemDataRole.UserRole)
+        return variant if isinstance(variant, Variant) else None
+
+
+class VariantFacts(QScrollArea):
+    """The verdict with its reasons, and a table of what is known."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._variant: Variant | None = None
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setAccessibleName("Facts of the variant")
+        self.text = label("", "", wrap=True)
+        self.text.setTextFormat(Qt.TextFormat.RichText)
+        self.text.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        inner = QWidget()
+        inner.setObjectName("scrolled")
+        column = QVBoxLayout(inner)
+        column.setContentsMargins(14, 6, 12, 6)
+        column.addWidget(self.text)
+        column.addStretch(1)
+        self.setWidget(inner)
+
+    def set_variant(self, variant: Variant | None) -> None:
+        self._variant = variant
+        self.text.setText(facts_html(variant, current_palette()) if variant is not None else "")
+        self.verticalScrollBar().setValue(0)
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange and self._variant is not None:
+            self.set_variant(self._variant)
+
+
+def fact_rows(variant: Variant) -> list[tuple[str, str]]:
+    """Label and value of everything known of a variant."""
+    rows = [
+        ("Download", describe.bytes_text(variant.download_bytes)),
+        ("On disk", describe.bytes_text(variant.disk_bytes or variant.download_bytes)),
+    ]
+    if variant.memory_bytes:
+        rows.append(("Memory", f"about {describe.memory_text(variant.memory_bytes)}"))
+    if variant.image_width:
+        rows.append(("Picture size", f"{variant.image_width} × {variant.image_height} px"))
+    rows.append(("Attention", hub_words.attention_text(variant)))
+    compression = variant.compression
+    rows.append(("Compression", compression[:1].upper() + compression[1:] or "None known"))
+    rows.append(("Format", _format_text(variant)))
+    macos = f"{variant.minimum_macos} or later" if variant.minimum_macos else "Not stated"
+    rows.append(("Needs macOS", macos))
+    if has := _has(variant):
+        rows.append(("Has", has))
+    if variant.missing:
+        rows.append(("Lacks", ", ".join(variant.missing)))
+    return rows
+
+
+def _format_text(variant: Variant) -> str:
+    packed = ", in an archive" if variant.archive else ""
+    kind = "Compiled" if variant.format is FileFormat.COMPILED else "Packages"
+    return f"{kind}{packed}"
+
+
+def _has(variant: Variant) -> str:
+    parts = (
+        (variant.has_encoder, "starting pictures"),
+        (variant.has_safety_checker, "safety checker"),
+        (variant.controlnet_ready, "ready for ControlNet"),
+        (variant.chunked, "UNet in two parts"),
+        (bool(variant.controlnets), hub_words.plural(len(variant.controlnets), "ControlNet")),
+    )
+    text = ", ".join(word for there, word in parts if there)
+    return text[:1].upper() + text[1:]
+
+
+def facts_html(variant: Variant, palette: Palette) -> str:
+    """The facts as rich text.  Everything that came from the Hub is escaped."""
+    level = variant.verdict.level
+    colour = getattr(palette, hub_words.LEVEL_TONES[level])
+    parts = [
+        f'<p style="margin-bottom:4px"><span style="color:{colour}; font-weight:600">'
+        f"{escape(hub_words.LEVEL_WORDS[level])}</span></p>"
+    ]
+    parts += [
+        f'<p style="margin-top:0; margin-bottom:3px">{escape(reason)}</p>'
+        for reason in variant.verdict.reasons
+    ]
+    rows = "".join(
+        f'<tr><td style="color:{palette.secondary}; padding:0 12px 5px 0">{escape(name)}</td>'
+        f'<td style="padding-bottom:5px">{escape(value)}</td></tr>'
+        for name, value in fact_rows(variant)
+    )
+    parts.append(f'<table cellspacing="0" style="margin-top:8px">{rows}</table>')
+    return "".join(parts)

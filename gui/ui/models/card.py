@@ -1,0 +1,174 @@
+"""Paints a model's card in the list."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from zlib import crc32
+
+from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QPointF, QRect, QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPainterPath, QPen, QRadialGradient
+from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
+
+from gui.state.models import ModelEntry
+from gui.ui.hub.words import short_name
+from gui.ui.widgets.appearance import current_palette, sized_font
+from gui.ui.widgets.icons import paint_icon
+from gui.ui.widgets.palette import Palette
+
+TILE = 40
+PADDING = 10
+GAP = 3
+"""Free space around a card."""
+LINE = 18
+MAX_PROBLEM_LINES = 4
+
+_Index = QModelIndex | QPersistentModelIndex
+
+
+@lru_cache(maxsize=64)
+def tile_hues(name: str) -> tuple[int, int, int]:
+    """Three hues of a model's tile, always the same for the same name."""
+    digest = crc32(name.encode()).to_bytes(4, "big")
+    base = digest[0] * 360 // 256
+    return base, (base + 30 + digest[1] % 50) % 360, (base + 320 - digest[2] % 40) % 360
+
+
+def placing(painter: QPainter, option: QStyleOptionViewItem) -> Callable[[QRect], QRect]:
+    """Where a part of a card goes, given its place in a card that is read from left to right; from
+    now on the painter's texts begin where reading does."""
+    whole: QRect = option.rect  # type: ignore[attr-defined]
+    direction: Qt.LayoutDirection = option.direction  # type: ignore[attr-defined]
+    painter.setLayoutDirection(direction)
+    return lambda rect: QStyle.visualRect(direction, whole, rect)
+
+
+def isolated(painter: QPainter, text: str) -> str:
+    """A text whose words stay in their own order where the layout is mirrored: “1.6 GB” begins
+    with a number, which would else go to the end."""
+    mirrored = painter.layoutDirection() is Qt.LayoutDirection.RightToLeft
+    return f"\u2068{text}\u2069" if mirrored else text
+
+
+def paint_ground(
+    painter: QPainter, card: QRectF, state: QStyle.StateFlag, palette: Palette
+) -> None:
+    """The ground of a card that is chosen or under the pointer, and the focus ring."""
+    painter.setPen(Qt.PenStyle.NoPen)
+    if state & QStyle.StateFlag.State_Selected:
+        painter.setBrush(QColor(palette.accent_soft))
+        painter.drawRoundedRect(card, 9, 9)
+    elif state & QStyle.StateFlag.State_MouseOver:
+        painter.setBrush(QColor(palette.hover))
+        painter.drawRoundedRect(card, 9, 9)
+    if state & QStyle.StateFlag.State_HasFocus:
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        painter.setPen(QPen(QColor(palette.accent), 2))
+        painter.drawRoundedRect(card.adjusted(1, 1, -1, -1), 8, 8)
+
+
+def paint_tile(painter: QPainter, tile: QRectF, name: str, opacity: float = 1.0) -> None:
+    """Soft colours in the place of a picture, always the same for the same name."""
+    side = tile.width()
+    clip = QPainterPath()
+    clip.addRoundedRect(tile, 9, 9)
+    painter.save()
+    painter.setClipPath(clip)
+    painter.setOpacity(opacity)
+    hues = tile_hues(name)
+    painter.fillRect(tile, QColor.fromHsl(hues[0], 95, 132))
+    places = ((0.15, 0.2), (0.9, 0.35), (0.4, 1.0))
+    for hue, (x, y), light in zip(hues, places, (176, 150, 96), strict=True):
+        centre = QPointF(tile.left() + x * side, tile.top() + y * side)
+        gradient = QRadialGradient(centre, side * 0.75)
+        gradient.setColorAt(0, QColor.fromHsl(hue, 130, light, 230))
+        gradient.setColorAt(1, QColor.fromHsl(hue, 130, light, 0))
+        painter.fillRect(tile, gradient)
+    painter.restore()
+
+
+class ModelCardDelegate(QStyledItemDelegate):
+    """Name; family and size; attention, compression and size on disk, or why it can't be used."""
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: _Index) -> QSize:
+        entry: ModelEntry = index.data(Qt.ItemDataRole.UserRole)
+        width = option.rect.width()  # type: ignore[attr-defined]
+        text_lines = 2 * LINE
+        if entry.problem:
+            text_lines += self._problem_height(entry.problem, self._text_width(width))
+        elif entry.facts():
+            text_lines += LINE
+        text_lines += LINE if entry.update or entry.source_line() else 0
+        return QSize(120, max(TILE, text_lines) + 2 * PADDING + 2 * GAP)
+
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: _Index) -> None:
+        entry: ModelEntry = index.data(Qt.ItemDataRole.UserRole)
+        palette = current_palette()
+        rect: QRect = option.rect  # type: ignore[attr-defined]
+        state = option.state  # type: ignore[attr-defined]
+        card = QRectF(rect).adjusted(8, GAP, -8, -GAP)
+        painter.save()
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        selected = bool(state & QStyle.StateFlag.State_Selected)
+        paint_ground(painter, card, state, palette)
+        place = placing(painter, option)
+        tile = QRect(round(card.left()) + PADDING, round(card.top()) + PADDING, TILE, TILE)
+        shade = entry.repo or entry.name
+        paint_tile(painter, QRectF(place(tile)), shade, 0.45 if entry.problem else 1.0)
+        left = tile.left() + TILE + PADDING
+        column = QRect(left, round(card.top()) + PADDING - 1, round(card.right()) - left - 8, LINE)
+        if selected:
+            column.setRight(column.right() - 20)
+            check = QRect(round(card.right()) - 26, column.top() + 1, 16, 16)
+            paint_icon(painter, "check", place(check), palette.accent)
+        if entry.update:
+            column.setRight(column.right() - 20)
+            mark = QRect(column.right() + 4, column.top() + 1, 16, 16)
+            paint_icon(painter, "update", place(mark), palette.accent)
+        whole = QRect(column)
+        whole.setRight(round(card.right()) - 8)
+        self._paint_text(painter, place(column), place(whole), entry, palette)
+        painter.restore()
+
+    def _paint_text(
+        self, painter: QPainter, first: QRect, line: QRect, entry: ModelEntry, palette: Palette
+    ) -> None:
+        """`first`: where the name goes; `line`: the same line over the whole width."""
+        bold, small = sized_font(13, bold=True), sized_font(12)
+        dim = bool(entry.problem)
+        name = short_name(entry.name) if entry.repo else entry.name
+        self._line(painter, first, name, bold, palette.secondary if dim else palette.text)
+        line = line.translated(0, LINE)
+        word = "Update available" if entry.update else entry.source_line()
+        if word:
+            self._line(
+                painter, line, word, small, palette.accent if entry.update else palette.secondary
+            )
+            line = line.translated(0, LINE)
+        self._line(painter, line, entry.subtitle(), small, palette.secondary)
+        line = line.translated(0, LINE)
+        if entry.problem:
+            line.setHeight(self._problem_height(entry.problem, line.width()))
+            painter.setPen(QColor(palette.warning))
+            painter.drawText(line, Qt.TextFlag.TextWordWrap, isolated(painter, entry.problem))
+        else:
+            self._line(painter, line, entry.facts(), small, palette.secondary)
+
+    @staticmethod
+    def _line(painter: QPainter, rect: QRect, text: str, font, colour: str) -> None:  # type: ignore[no-untyped-def]
+        painter.setFont(font)
+        painter.setPen(QColor(colour))
+        mode = Qt.TextElideMode.ElideMiddle if font.bold() else Qt.TextElideMode.ElideRight
+        shown = QFontMetrics(font).elidedText(text, mode, rect.width())
+        painter.drawText(rect, Qt.AlignmentFlag.AlignVCenter, isolated(painter, shown))
+
+    @staticmethod
+    def _text_width(row_width: int) -> int:
+        return max(80, row_width - 16 - 2 * PADDING - TILE - 8)
+
+    @staticmethod
+    def _problem_height(problem: str, width: int) -> int:
+        metrics = QFontMetrics(sized_font(12))
+        bounds = QRect(0, 0, width, 1000)
+        height = metrics.boundingRect(bounds, Qt.TextFlag.TextWordWrap, problem).height()
+        return min(height, metrics.lineSpacing() * MAX_PROBLEM_LINES) + 2

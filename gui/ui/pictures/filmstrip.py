@@ -1,0 +1,162 @@
+"""This session's pictures in a row: choose one to see it, drag several out."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import (
+    QModelIndex,
+    QPersistentModelIndex,
+    QPoint,
+    QRectF,
+    QSize,
+    Qt,
+    Signal,
+)
+from PySide6.QtGui import QColor, QDrag, QImage, QKeyEvent, QPainter, QPainterPath, QPen
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QFrame,
+    QListView,
+    QStyle,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from gui.errors import SfumatoError
+from gui.state.pictures.session import SessionPicture, SessionPictures
+from gui.ui.canvas.picture_view import drag_pixmap
+from gui.ui.widgets.appearance import current_palette
+
+SIDE = 72
+CELL = 84
+HEIGHT = CELL + 20
+
+_Index = QModelIndex | QPersistentModelIndex
+
+
+class _Delegate(QStyledItemDelegate):
+    def sizeHint(self, _option: QStyleOptionViewItem, _index: _Index) -> QSize:
+        return QSize(CELL, CELL)
+
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: _Index) -> None:
+        palette = current_palette()
+        image: QImage | None = index.data(Qt.ItemDataRole.DecorationRole)
+        rect: QRectF = QRectF(option.rect)  # type: ignore[attr-defined]
+        inner = QRectF(0, 0, SIDE, SIDE)
+        inner.moveCenter(rect.center())
+        painter.save()
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+        state = option.state  # type: ignore[attr-defined]
+        if state & QStyle.StateFlag.State_Selected:
+            painter.setPen(QPen(QColor(palette.accent), 3))
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.drawRoundedRect(inner.adjusted(-3.5, -3.5, 3.5, 3.5), 9, 9)
+        clip = QPainterPath()
+        clip.addRoundedRect(inner, 6, 6)
+        painter.setClipPath(clip)
+        painter.fillRect(inner, QColor(palette.hover))
+        if image is not None and not image.isNull():
+            side = min(image.width(), image.height())
+            source = QRectF((image.width() - side) / 2, (image.height() - side) / 2, side, side)
+            painter.drawImage(inner, image, source)
+        painter.restore()
+
+
+class _List(QListView):
+    delete_pressed = Signal()
+    drag_failed = Signal(object)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() in (Qt.Key.Key_Delete, Qt.Key.Key_Backspace):
+            self.delete_pressed.emit()
+            return
+        super().keyPressEvent(event)
+
+    def startDrag(self, _actions: Qt.DropAction) -> None:
+        """Drag the chosen files out: copies only, so no target can take the library's own file."""
+        indexes = self.selectedIndexes()
+        if not indexes:
+            return
+        try:
+            data = self.model().mimeData(indexes)
+        except SfumatoError as error:
+            self.drag_failed.emit(error)
+            return
+        drag = QDrag(self)
+        drag.setMimeData(data)
+        image = indexes[0].data(Qt.ItemDataRole.DecorationRole)
+        if image is not None:
+            drag.setPixmap(drag_pixmap(image, self.devicePixelRatioF()))
+            drag.setHotSpot(QPoint(40, 40))
+        drag.exec(Qt.DropAction.CopyAction)
+
+
+class Filmstrip(QFrame):
+    """A horizontal list over `SessionPictures`."""
+
+    chosen = Signal(object)
+    """The person moved to this `SessionPicture`."""
+    delete_requested = Signal(list)
+    menu_requested = Signal(QPoint)
+    drag_failed = Signal(object)
+
+    def __init__(self, pictures: SessionPictures, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("filmstrip")
+        self._pictures = pictures
+        self.list = _List()
+        view = self.list
+        view.setAccessibleName("Pictures of this session")
+        view.setModel(pictures)
+        view.setItemDelegate(_Delegate(view))
+        view.setViewMode(QListView.ViewMode.IconMode)
+        view.setFlow(QListView.Flow.LeftToRight)
+        view.setWrapping(False)
+        view.setUniformItemSizes(True)
+        view.setSpacing(0)
+        view.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
+        view.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        view.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        view.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        # Static movement silently turns dragging off, so dragging is turned on after it.
+        view.setMovement(QListView.Movement.Static)
+        view.setDragDropMode(QAbstractItemView.DragDropMode.DragOnly)
+        view.setDragEnabled(True)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(10, 8, 10, 2)
+        layout.addWidget(view)
+        self.setFixedHeight(HEIGHT)
+        view.selectionModel().currentChanged.connect(self._on_current)
+        view.clicked.connect(self._on_current)
+        view.delete_pressed.connect(lambda: self.delete_requested.emit(self.selected_paths()))
+        view.drag_failed.connect(self.drag_failed)
+        view.customContextMenuRequested.connect(
+            lambda at: self.menu_requested.emit(view.viewport().mapToGlobal(at))
+        )
+        pictures.rowsInserted.connect(self._on_rows)
+        pictures.rowsRemoved.connect(self._on_rows)
+        self._on_rows()
+
+    def selected_paths(self) -> list[str]:
+        rows = sorted(index.row() for index in self.list.selectedIndexes())
+        pictures = self._pictures.pictures()
+        return [pictures[row].path for row in rows]
+
+    def select(self, path: str) -> None:
+        """Mark one picture as current, without saying that the person chose it."""
+        row = self._pictures.row_of(path)
+        if row >= 0:
+            blocked = self.blockSignals(True)
+            self.list.setCurrentIndex(self._pictures.index(row))
+            self.list.scrollTo(self._pictures.index(row))
+            self.blockSignals(blocked)
+
+    def _on_current(self, index: QModelIndex, *_: object) -> None:
+        picture: SessionPicture | None = index.data(Qt.ItemDataRole.UserRole)
+        if picture is not None:
+            self.chosen.emit(picture)
+
+    def _on_rows(self, *_: object) -> None:
+        self.setVisible(self._pictures.rowCount() > 0)

@@ -1,0 +1,258 @@
+"""The place for a starting picture: drop one, or click to choose."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QMimeData, QRect, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import (
+    QColor,
+    QDragEnterEvent,
+    QDragLeaveEvent,
+    QDropEvent,
+    QImage,
+    QKeyEvent,
+    QMouseEvent,
+    QPainter,
+    QPainterPath,
+    QPaintEvent,
+    QPen,
+)
+from PySide6.QtWidgets import QFileDialog, QSizePolicy, QToolButton, QWidget
+
+from gui.errors import ErrorKind, SfumatoError
+from gui.state.desktop import keep_dropped_image
+from gui.state.pictures.images import PICTURE_SUFFIXES, read_image
+from gui.ui.widgets.appearance import current_palette, sized_font
+from gui.ui.widgets.controls import icon_button
+from gui.ui.widgets.icons import paint_icon
+
+HEIGHT = 76
+_FILTER = "Pictures (" + " ".join(f"*{s}" for s in PICTURE_SUFFIXES) + ")"
+
+
+def picture_from_drop(data: QMimeData) -> str | None:
+    """Path of the picture a drag brings, or None.  Pixels without a file are kept as a file.
+
+    Raises:
+        SfumatoError: STORAGE where such a file cannot be written.
+    """
+    for url in data.urls():
+        if url.isLocalFile():
+            return url.toLocalFile()
+    if data.hasImage():
+        image = QImage(data.imageData())
+        if not image.isNull():
+            return keep_dropped_image(image)
+    return None
+
+
+class DropZone(QWidget):
+    """Holds the path of a starting picture and shows it small.
+
+    A widget of buttons' manners: Tab reaches it, Space and Return open the file dialog, Delete
+    takes the picture away.
+    """
+
+    path_changed = Signal(str)
+    failed = Signal(object)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._path = ""
+        self._thumbnail = QImage()
+        self._size_text = ""
+        self._reason = ""
+        self._hovering = False
+        self.setAcceptDrops(True)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setCursor(Qt.CursorShape.PointingHandCursor)
+        self.setFixedHeight(HEIGHT)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.remove_button: QToolButton = icon_button("close", "Remove the starting picture")
+        self.remove_button.setParent(self)
+        self.remove_button.clicked.connect(lambda: self.set_path(""))
+        self.remove_button.hide()
+        self._name_it()
+
+    def path(self) -> str:
+        return self._path
+
+    def set_path(self, path: str) -> None:
+        """Take a picture as the start; one that cannot be read is refused with `failed`."""
+        if path == self._path:
+            return
+        image = QImage()
+        if path:
+            try:
+                image = read_image(path)
+            except SfumatoError as error:
+                self.failed.emit(error)
+                return
+        self._path = path
+        self._size_text = f"{image.width()} × {image.height()} px" if path else ""
+        side = round(HEIGHT * self.devicePixelRatioF())
+        self._thumbnail = image.scaled(
+            side,
+            side,
+            Qt.AspectRatioMode.KeepAspectRatioByExpanding,
+            Qt.TransformationMode.SmoothTransformation,
+        )
+        self.remove_button.setVisible(bool(path))
+        self._name_it()
+        self.update()
+        self.path_changed.emit(path)
+
+    def set_unavailable(self, reason: str) -> None:
+        """Say why no picture can be used, in one sentence; an empty reason makes it usable again.
+
+        A picture chosen before stays, unused, and can still be taken away.
+        """
+        self._reason = reason
+        self.setAcceptDrops(not reason)
+        pointer = Qt.CursorShape.ArrowCursor if reason else Qt.CursorShape.PointingHandCursor
+        self.setCursor(pointer)
+        self._name_it()
+        self.update()
+
+    @property
+    def available(self) -> bool:
+        return not self._reason
+
+    def choose(self) -> None:
+        """Open the file dialog."""
+        if not self.available:
+            return
+        path, _ = QFileDialog.getOpenFileName(self, "Choose a Starting Picture", "", _FILTER)
+        if path:
+            self.set_path(path)
+
+    def _name_it(self) -> None:
+        state = self._reason or (self._path and f"Starts from {self._path}") or "None chosen"
+        self.setAccessibleName("Starting picture")
+        self.setAccessibleDescription(state)
+        self.setToolTip(self._reason or self._path)
+
+    # -- painting -----------------------------------------------------------------------------
+
+    def sizeHint(self) -> QSize:
+        return QSize(240, HEIGHT)
+
+    def resizeEvent(self, event) -> None:  # type: ignore[no-untyped-def]
+        super().resizeEvent(event)
+        size = self.remove_button.sizeHint()
+        y = (self.height() - size.height()) // 2
+        self.remove_button.setGeometry(
+            QRect(self.width() - size.width() - 8, y, size.width(), size.height())
+        )
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        palette = current_palette()
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+        frame = QRectF(self.rect()).adjusted(1, 1, -1, -1)
+        strong = self._hovering or self.hasFocus()
+        pen = QPen(QColor(palette.accent if strong else palette.border_strong), 2 if strong else 1)
+        if not self._path and not self.hasFocus():
+            pen.setStyle(Qt.PenStyle.CustomDashLine)
+            pen.setDashPattern([4, 3])
+        painter.setPen(pen)
+        painter.setBrush(QColor(palette.accent_soft if self._hovering else palette.field))
+        painter.drawRoundedRect(frame, 8, 8)
+        if self._path:
+            self._paint_picture(painter)
+        else:
+            self._paint_invitation(painter)
+
+    def _paint_picture(self, painter: QPainter) -> None:
+        palette = current_palette()
+        inner = QRectF(8, 8, HEIGHT - 16, HEIGHT - 16)
+        clip = QPainterPath()
+        clip.addRoundedRect(inner, 6, 6)
+        painter.save()
+        painter.setClipPath(clip)
+        painter.setOpacity(1.0 if self.available else 0.4)
+        side = min(self._thumbnail.width(), self._thumbnail.height())
+        source = QRectF(
+            (self._thumbnail.width() - side) / 2, (self._thumbnail.height() - side) / 2, side, side
+        )
+        painter.drawImage(inner, self._thumbnail, source)
+        painter.restore()
+        left = HEIGHT + 4
+        width = self.width() - left - 42
+        if self._reason:
+            painter.setFont(sized_font(12))
+            painter.setPen(QColor(palette.secondary))
+            flags = Qt.AlignmentFlag.AlignVCenter | Qt.TextFlag.TextWordWrap
+            painter.drawText(QRect(left, 6, width, HEIGHT - 12), flags, "Not used. " + self._reason)
+            return
+        name = self.fontMetrics().elidedText(
+            self._path.rsplit("/", 1)[-1], Qt.TextElideMode.ElideMiddle, width
+        )
+        painter.setPen(QColor(palette.text))
+        painter.drawText(QRect(left, 16, width, 22), Qt.AlignmentFlag.AlignVCenter, name)
+        painter.setFont(sized_font(12))
+        painter.setPen(QColor(palette.secondary))
+        painter.drawText(QRect(left, 37, width, 22), Qt.AlignmentFlag.AlignVCenter, self._size_text)
+
+    def _paint_invitation(self, painter: QPainter) -> None:
+        palette = current_palette()
+        colour = palette.secondary
+        painter.setPen(QColor(colour))
+        painter.setFont(sized_font(12))
+        flags = Qt.AlignmentFlag.AlignVCenter | Qt.TextFlag.TextWordWrap
+        if self._reason:
+            rect = self.rect().adjusted(12, 6, -12, -6)
+            painter.drawText(rect, flags | Qt.AlignmentFlag.AlignHCenter, self._reason)
+            return
+        text = "Drop a picture, or click to choose"
+        width = painter.fontMetrics().horizontalAdvance(text) + 2
+        left = max(8, (self.width() - width - 28) // 2)
+        paint_icon(painter, "image-add", QRect(left, (HEIGHT - 20) // 2, 20, 20), colour)
+        painter.drawText(QRect(left + 28, 0, self.width() - left - 32, HEIGHT), flags, text)
+
+    # -- being used ---------------------------------------------------------------------------
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        inside = self.rect().contains(event.position().toPoint())
+        if event.button() == Qt.MouseButton.LeftButton and inside:
+            self.choose()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.modifiers() in (
+            Qt.KeyboardModifier.NoModifier,
+            Qt.KeyboardModifier.KeypadModifier,
+        ):
+            if event.key() in (Qt.Key.Key_Space, Qt.Key.Key_Return, Qt.Key.Key_Enter):
+                self.choose()
+                return
+            if event.key() in (Qt.Key.Key_Delete, Qt.Key.Key_Backspace) and self._path:
+                self.set_path("")
+                return
+        super().keyPressEvent(event)
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if event.mimeData().hasUrls() or event.mimeData().hasImage():
+            event.setDropAction(Qt.DropAction.CopyAction)
+            event.accept()
+            self._hovering = True
+            self.update()
+
+    def dragLeaveEvent(self, _event: QDragLeaveEvent) -> None:
+        self._hovering = False
+        self.update()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        self._hovering = False
+        self.update()
+        try:
+            path = picture_from_drop(event.mimeData())
+        except SfumatoError as error:
+            self.failed.emit(error)
+            return
+        if path is None:
+            message = "What was dropped is no picture on this computer."
+            self.failed.emit(SfumatoError(ErrorKind.BAD_IMAGE, message))
+            return
+        event.setDropAction(Qt.DropAction.CopyAction)
+        event.accept()
+        self.set_path(path)

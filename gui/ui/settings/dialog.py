@@ -1,0 +1,135 @@
+"""The Settings window.  Every change counts at once, as on macOS; there is no OK button."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import (
+    QDialog,
+    QFileDialog,
+    QFormLayout,
+    QHBoxLayout,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from gui import paths
+from gui.state.settings import Settings
+from gui.ui.prompt.advanced import compute_unit_choice
+from gui.ui.settings.account_section import AccountSection
+from gui.ui.widgets.controls import Choice, ElidedLabel, Switch, fit_height, label
+
+if TYPE_CHECKING:
+    from gui.state.hub.account import HubAccount
+
+APPEARANCES = (("system", "Same as system"), ("light", "Light"), ("dark", "Dark"))
+
+
+class SettingsDialog(QDialog):
+    """Bound to `Settings`, and to the Hub's account where there is one."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        parent: QWidget | None = None,
+        account: HubAccount | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._settings = settings
+        self.setWindowTitle("Settings")
+        self.setMinimumWidth(500)
+        self.appearance = Choice("Appearance")
+        for value, text in APPEARANCES:
+            self.appearance.addItem(text, value)
+        self.compute_unit = compute_unit_choice("Default compute unit")
+        self.folder = ElidedLabel()
+        self.change_folder = QPushButton("Choose…")
+        self.change_folder.setAccessibleName("Choose the pictures folder")
+        self.reset_folder = QPushButton("Default")
+        self.reset_folder.setAccessibleName("Use the default pictures folder")
+        for button in (self.change_folder, self.reset_folder):
+            button.setAutoDefault(False)  # Return in a field is the field's
+        self.previews = Switch("Show a preview at every step")
+        self.safety = Switch("Use safety checkers where models have one")
+        self.account = AccountSection(account) if account is not None else None
+        self._lay_out()
+        self._load()
+        self._connect()
+        fit_height(self)
+
+    def _lay_out(self) -> None:
+        row = QHBoxLayout()
+        row.setSpacing(8)
+        row.addWidget(self.folder, 1)
+        row.addWidget(self.change_folder)
+        row.addWidget(self.reset_folder)
+        form = QFormLayout()
+        form.setHorizontalSpacing(16)
+        form.setVerticalSpacing(12)
+        form.setLabelAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form.addRow("Appearance:", self.appearance)
+        form.addRow("Pictures folder:", row)
+        form.addRow("Compute unit:", self.compute_unit)
+        form.addRow("", self.previews)
+        form.addRow("", self.safety)
+        if self.account is not None:
+            heading = label("Hugging Face Hub:")
+            form.addRow(heading, self.account)
+        note = label(
+            "Prepared models and the queue are kept in Sfumato’s own folders. "
+            "Pictures are made on this computer; only the Hub’s pages ask the network.",
+            "small",
+            wrap=True,
+        )
+        column = QVBoxLayout(self)
+        column.setContentsMargins(24, 22, 24, 20)
+        column.setSpacing(18)
+        column.addLayout(form)
+        column.addWidget(note)
+
+    def _load(self) -> None:
+        settings = self._settings
+        self.appearance.select_data(settings.appearance)
+        self.compute_unit.select_data(settings.compute_unit)
+        self.previews.setChecked(settings.previews)
+        self.safety.setChecked(settings.safety_checker)
+        self._show_folder()
+
+    def _connect(self) -> None:
+        settings = self._settings
+
+        def bind(name: str):  # type: ignore[no-untyped-def]
+            return lambda value: setattr(settings, name, value)
+
+        self.appearance.currentIndexChanged.connect(
+            lambda _: bind("appearance")(self.appearance.currentData())
+        )
+        self.compute_unit.currentIndexChanged.connect(
+            lambda _: bind("compute_unit")(self.compute_unit.currentData())
+        )
+        self.previews.toggled.connect(bind("previews"))
+        self.safety.toggled.connect(bind("safety_checker"))
+        self.change_folder.clicked.connect(self._choose_folder)
+        self.reset_folder.clicked.connect(lambda: self.set_folder(""))
+        if self.account is not None:
+            self.account.grown.connect(lambda: fit_height(self))
+
+    def _choose_folder(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, "Folder for Finished Pictures")
+        if folder:
+            self.set_folder(folder)
+
+    def set_folder(self, folder: str) -> None:
+        self._settings.pictures_folder = folder
+        self._show_folder()
+
+    def _show_folder(self) -> None:
+        folder = self._settings.pictures_folder or str(paths.pictures_dir())
+        home = str(Path.home())
+        shown = "~" + folder[len(home) :] if folder.startswith(home + "/") else folder
+        self.folder.set_text(shown)
+        self.reset_folder.setEnabled(bool(self._settings.pictures_folder))

@@ -1,0 +1,468 @@
+"""Small controls the panels are made of."""
+
+from __future__ import annotations
+
+from html import escape
+
+from PySide6.QtCore import QEvent, QPoint, QRect, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import (
+    QColor,
+    QFontMetrics,
+    QIcon,
+    QPainter,
+    QPaintEvent,
+    QPen,
+    QResizeEvent,
+    QWheelEvent,
+)
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QAbstractSpinBox,
+    QApplication,
+    QCheckBox,
+    QComboBox,
+    QDoubleSpinBox,
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QLayout,
+    QLayoutItem,
+    QPlainTextEdit,
+    QPushButton,
+    QSizePolicy,
+    QSlider,
+    QStyle,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from gui.ui.widgets.appearance import current_palette
+from gui.ui.widgets.icons import icon, paint_icon
+
+LABEL_WIDTH = 74
+"""Width of the label column in the prompt panel."""
+SPIN_WIDTH = 62
+
+
+def label(text: str, name: str = "", *, wrap: bool = False) -> QLabel:
+    """A label; `name` is its role in the style sheet.  Its text is only text: much of what is shown
+    comes from strangers' files."""
+    made = QLabel(text)
+    made.setTextFormat(Qt.TextFormat.PlainText)
+    made.setObjectName(name)
+    made.setWordWrap(wrap)
+    if wrap:
+        made.setMinimumWidth(1)
+    return made
+
+
+def plain_tip(text: str) -> str:
+    """A tool tip that shows a text as it is: Qt takes what looks like HTML for HTML."""
+    return f"<p>{escape(text)}</p>" if text else ""
+
+
+def fit_height(dialog: QWidget) -> None:
+    """As high as the wrapped texts need at this width, which a layout alone overlooks."""
+    layout = dialog.layout()
+    assert layout is not None
+    layout.activate()
+    width = max(dialog.width(), dialog.minimumWidth(), dialog.sizeHint().width())
+    height = max(layout.totalHeightForWidth(width), layout.totalMinimumSize().height())
+    dialog.resize(width, height)
+
+
+def mirrored(widget: QWidget, rect: QRect) -> QRect:
+    """A part of a widget that is read from left to right, where it is in the widget's layout."""
+    return QStyle.visualRect(widget.layoutDirection(), widget.rect(), rect)
+
+
+def icon_button(name: str, tip: str, *, on: str = "", checkable: bool = False) -> QToolButton:
+    """A flat button with an icon alone; `tip` is its tool tip and its accessible name."""
+    button = QToolButton()
+    button.setIcon(icon(name, on=on))
+    button.setIconSize(QSize(18, 18))
+    button.setToolTip(tip)
+    button.setAccessibleName(tip)
+    button.setCheckable(checkable)
+    button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+    return button
+
+
+class QuietSlider(QSlider):
+    """A slider the wheel moves only when it has the focus: scrolling a panel changes nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(Qt.Orientation.Horizontal)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        if self.hasFocus():
+            super().wheelEvent(event)
+        else:
+            event.ignore()
+
+
+class QuietSpinBox(QDoubleSpinBox):
+    """A number field without arrows; keys move it, the wheel only with the focus."""
+
+    def __init__(self, decimals: int) -> None:
+        super().__init__()
+        self.setDecimals(decimals)
+        self.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
+        self.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setFixedWidth(SPIN_WIDTH)
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        if self.hasFocus():
+            super().wheelEvent(event)
+        else:
+            event.ignore()
+
+
+class SliderRow(QWidget):
+    """A label, a slider and a number field that hold one value.
+
+    The number field may reach beyond the slider: the slider spans the useful range, the field the
+    allowed one.
+
+    Args:
+        text: the label.
+        low, high: range of the slider.
+        limit: largest value of the field; None: `high`.
+        decimals: digits after the point.
+    """
+
+    value_changed = Signal(float)
+    edited = Signal(float)
+    """Changed by the person, not by `set_value`."""
+
+    def __init__(
+        self, text: str, low: float, high: float, *, limit: float | None = None, decimals: int = 0
+    ) -> None:
+        super().__init__()
+        self._scale = 10**decimals
+        self._setting = False
+        self.label = label(text)
+        self.label.setFixedWidth(LABEL_WIDTH)
+        self.slider = QuietSlider()
+        self.slider.setRange(round(low * self._scale), round(high * self._scale))
+        self.slider.setPageStep(max(1, round((high - low) * self._scale / 10)))
+        self.slider.setAccessibleName(text)
+        self.spin = QuietSpinBox(decimals)
+        self.spin.setRange(low, limit if limit is not None else high)
+        self.spin.setSingleStep(0.5 if decimals == 1 else 1 / self._scale)
+        self.spin.setAccessibleName(f"{text}, value")
+        self.label.setBuddy(self.spin)
+        layout = QGridLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setHorizontalSpacing(8)
+        layout.addWidget(self.label, 0, 0)
+        layout.addWidget(self.slider, 0, 1)
+        layout.addWidget(self.spin, 0, 2)
+        self.slider.valueChanged.connect(self._on_slider)
+        self.spin.valueChanged.connect(self._on_spin)
+
+    def value(self) -> float:
+        return self.spin.value()
+
+    def set_value(self, value: float) -> None:
+        """Set both without an `edited` signal."""
+        self._setting = True
+        self.spin.setValue(value)
+        self._setting = False
+
+    def set_tool_tip(self, text: str) -> None:
+        for widget in (self.label, self.slider, self.spin):
+            widget.setToolTip(text)
+
+    def _on_slider(self, value: int) -> None:
+        # A slider at its end must not pull a larger typed value back.
+        if value != self._as_slider(self.spin.value()):
+            self.spin.setValue(value / self._scale)
+
+    def _on_spin(self, value: float) -> None:
+        self.slider.setValue(self._as_slider(value))
+        self.value_changed.emit(value)
+        if not self._setting:
+            self.edited.emit(value)
+
+    def _as_slider(self, value: float) -> int:
+        return min(self.slider.maximum(), max(self.slider.minimum(), round(value * self._scale)))
+
+
+class Choice(QComboBox):
+    """A pop-up menu with a chevron of ours; the wheel changes it only with the focus."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.setAccessibleName(name)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.setMinimumContentsLength(8)
+        self.setMaxVisibleItems(16)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        super().paintEvent(event)
+        palette = current_palette()
+        painter = QPainter(self)
+        rect = mirrored(self, QRect(self.width() - 23, (self.height() - 16) // 2, 16, 16))
+        colour = palette.secondary if self.isEnabled() else palette.disabled
+        paint_icon(painter, "chevron-down", rect, colour)
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        if self.hasFocus():
+            super().wheelEvent(event)
+        else:
+            event.ignore()
+
+    def select_data(self, data: object) -> None:
+        """Select the item that carries `data`; nothing happens when there is none."""
+        index = self.findData(data)
+        if index >= 0:
+            self.setCurrentIndex(index)
+
+
+class Switch(QCheckBox):
+    """A check box drawn as a switch, its text on the left."""
+
+    TRACK = QSize(34, 20)
+
+    def sizeHint(self) -> QSize:
+        text = QFontMetrics(self.font()).size(0, self.text())
+        return QSize(text.width() + 12 + self.TRACK.width(), max(24, text.height()))
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(self.TRACK.width() + 40, 24)
+
+    def hitButton(self, pos: QPoint) -> bool:
+        return self.rect().contains(pos)
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        palette = current_palette()
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        room = QRect(
+            self.width() - self.TRACK.width() - 2,
+            (self.height() - self.TRACK.height()) // 2,
+            self.TRACK.width(),
+            self.TRACK.height(),
+        )
+        track = QRectF(mirrored(self, room)).adjusted(1, 1, -1, -1)
+        on = self.isChecked() and self.isEnabled()
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(QColor(palette.accent if on else palette.groove))
+        painter.drawRoundedRect(track, track.height() / 2, track.height() / 2)
+        side = track.height() - 4
+        at_right = self.isChecked() != self.isRightToLeft()
+        x = track.right() - side - 2 if at_right else track.left() + 2
+        painter.setBrush(
+            QColor(palette.on_accent if on and palette.knob != "#FFFFFF" else palette.knob)
+        )
+        painter.drawEllipse(QRectF(x, track.top() + 2, side, side))
+        if self.hasFocus():
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.setPen(QPen(QColor(palette.accent), 2))
+            ring = track.adjusted(-1.5, -1.5, 1.5, 1.5)
+            painter.drawRoundedRect(ring, ring.height() / 2, ring.height() / 2)
+        painter.setPen(QColor(palette.text if self.isEnabled() else palette.disabled))
+        text_rect = mirrored(self, self.rect().adjusted(0, 0, -self.TRACK.width() - 10, 0))
+        flags = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft
+        text = QFontMetrics(self.font()).elidedText(
+            self.text(), Qt.TextElideMode.ElideRight, text_rect.width()
+        )
+        painter.drawText(text_rect, flags, text)
+
+
+class Section(QWidget):
+    """A heading that opens and closes what is below it."""
+
+    toggled = Signal(bool)
+
+    def __init__(self, title: str, content: QWidget, *, open_: bool = False) -> None:
+        super().__init__()
+        self.button = QPushButton(title)
+        self.button.setObjectName("section")
+        self.button.setCheckable(True)
+        self.button.setChecked(open_)
+        self.button.setIcon(icon("chevron-right", on="chevron-down", tone="secondary"))
+        self.button.setIconSize(QSize(14, 14))
+        self.button.setAccessibleName(title)
+        self.content = content
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(6)
+        layout.addWidget(self.button)
+        layout.addWidget(content)
+        content.setVisible(open_)
+        self.button.toggled.connect(content.setVisible)
+        self.button.toggled.connect(self.toggled)
+
+    def set_open(self, is_open: bool) -> None:
+        self.button.setChecked(is_open)
+
+
+class Segments(QFrame):
+    """A segmented control: exactly one of a few buttons is on."""
+
+    chosen = Signal(int)
+    """By the person or by `choose`; also when that one was on already."""
+
+    def __init__(self, name: str, texts: tuple[str, ...]) -> None:
+        super().__init__()
+        self.setObjectName("segments")
+        self.setAccessibleName(name)
+        self.buttons: list[QPushButton] = []
+        row = QHBoxLayout(self)
+        row.setContentsMargins(2, 2, 2, 2)
+        row.setSpacing(2)
+        for number, text in enumerate(texts):
+            button = QPushButton(text)
+            button.setObjectName("segment")
+            button.setCheckable(True)
+            button.setChecked(number == 0)
+            # Not an exclusive group of Qt's: there Tab would reach the chosen one alone.
+            button.clicked.connect(lambda *_, number=number: self.choose(number))
+            row.addWidget(button, 1)
+            self.buttons.append(button)
+
+    def current(self) -> int:
+        return next(k for k, button in enumerate(self.buttons) if button.isChecked())
+
+    def choose(self, number: int) -> None:
+        for k, button in enumerate(self.buttons):
+            button.setChecked(k == number)
+        self.chosen.emit(number)
+
+
+class PromptEdit(QPlainTextEdit):
+    """A few lines of text; Tab moves on, as in a form."""
+
+    def __init__(self, name: str, placeholder: str, lines: int) -> None:
+        super().__init__()
+        self.setAccessibleName(name)
+        self.setPlaceholderText(placeholder)
+        self.setTabChangesFocus(True)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setFixedHeight(QFontMetrics(self.font()).lineSpacing() * lines + 18)
+
+    def insertFromMimeData(self, source) -> None:  # type: ignore[no-untyped-def]
+        """Paste text only; pictures and files dropped here are somebody else's."""
+        if source.hasText() and not source.hasUrls():
+            super().insertFromMimeData(source)
+
+    def canInsertFromMimeData(self, source) -> bool:  # type: ignore[no-untyped-def]
+        return source.hasText() and not source.hasUrls()
+
+
+class ElidedLabel(QLabel):
+    """One line that ends in … where there is no room; the whole text is its tool tip."""
+
+    def __init__(self, text: str = "", name: str = "") -> None:
+        super().__init__()
+        self.setObjectName(name)
+        self.setTextFormat(Qt.TextFormat.PlainText)
+        self._whole = text
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.set_text(text)
+
+    def set_text(self, text: str) -> None:
+        self._whole = " ".join(text.split())
+        self.setAccessibleName(self._whole)
+        self._elide()
+
+    def whole_text(self) -> str:
+        return self._whole
+
+    def _elide(self) -> None:
+        room = self.contentsRect().width()
+        shown = self.fontMetrics().elidedText(self._whole, Qt.TextElideMode.ElideRight, room)
+        self.setText(shown)
+        self.setToolTip(plain_tip(self._whole) if shown != self._whole else "")
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._elide()
+
+
+class FlowLayout(QLayout):
+    """Lays widgets out in rows, like words in a paragraph.
+
+    Args:
+        spacing: between widgets and between rows.
+        centred: rows stand in the middle; else where reading begins.
+    """
+
+    def __init__(self, spacing: int = 8, *, centred: bool = True) -> None:
+        super().__init__()
+        self._centred = centred
+        self._items: list[QLayoutItem] = []
+        self.setSpacing(spacing)
+        self.setContentsMargins(0, 0, 0, 0)
+
+    def addItem(self, item: QLayoutItem) -> None:
+        self._items.append(item)
+
+    def count(self) -> int:
+        return len(self._items)
+
+    def itemAt(self, index: int) -> QLayoutItem | None:  # type: ignore[override]
+        return self._items[index] if 0 <= index < len(self._items) else None
+
+    def takeAt(self, index: int) -> QLayoutItem | None:  # type: ignore[override]
+        return self._items.pop(index) if 0 <= index < len(self._items) else None
+
+    def hasHeightForWidth(self) -> bool:
+        return True
+
+    def heightForWidth(self, width: int) -> int:
+        rows = self._rows(width)
+        heights = [max(i.sizeHint().height() for i in row) for row in rows]
+        return sum(heights) + self.spacing() * max(0, len(rows) - 1)
+
+    def sizeHint(self) -> QSize:
+        width = sum(i.sizeHint().width() + self.spacing() for i in self._items)
+        return QSize(width, self.heightForWidth(max(1, width)))
+
+    def minimumSize(self) -> QSize:
+        return QSize(min((i.minimumSize().width() for i in self._items), default=0), 0)
+
+    def setGeometry(self, rect: QRect) -> None:
+        super().setGeometry(rect)
+        y = rect.y()
+        for row in self._rows(rect.width()):
+            sizes = [item.sizeHint() for item in row]
+            widths = [min(size.width(), rect.width()) for size in sizes]
+            free = rect.width() - sum(widths) - self.spacing() * (len(row) - 1)
+            x = rect.x() + (max(0, free // 2) if self._centred else 0)
+            if not self._centred and QApplication.isRightToLeft():
+                x += max(0, free)
+            for item, size, width in zip(row, sizes, widths, strict=True):
+                item.setGeometry(QRect(x, y, width, size.height()))
+                x += width + self.spacing()
+            y += max(size.height() for size in sizes) + self.spacing()
+
+    def _rows(self, width: int) -> list[list[QLayoutItem]]:
+        rows: list[list[QLayoutItem]] = []
+        used = 0
+        for item in self._items:
+            needed = item.sizeHint().width()
+            if rows and used + self.spacing() + needed <= width:
+                rows[-1].append(item)
+                used += self.spacing() + needed
+            else:
+                rows.append([item])
+                used = needed
+        return rows
+
+
+def set_button_icon(button: QAbstractButton, made: QIcon, size: int = 16) -> None:
+    button.setIcon(made)
+    button.setIconSize(QSize(size, size))
+
+
+def is_appearance_change(event: QEvent) -> bool:
+    """Whether a widget that paints itself should paint again."""
+    return event.type() in (QEvent.Type.PaletteChange, QEvent.Type.StyleChange)
