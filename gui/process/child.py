@@ -285,7 +285,7 @@ def _environment(extra: Mapping[str, str]) -> dict[str, str]:
     environment.setdefault("OMP_WAIT_POLICY", "passive")
     if not getattr(sys, "frozen", None):
         # The child runs the very code this process runs, installed or not.
-        root = str(Path(__file__).resolve().parents[1])
+        root = str(Path(__file__).resolve().parents[2])
         inherited = environment.get("PYTHONPATH")
         environment["PYTHONPATH"] = f"{root}{os.pathsep}{inherited}" if inherited else root
     return environment

@@ -28,13 +28,14 @@ def text_of(path: Path) -> str | None:
 
 
 @pytest.mark.parametrize("folder", ["gui", "packaging", "tests"])
-def test_no_file_is_too_long_to_read(folder: str) -> None:
+def test_no_file_grows_out_of_all_proportion(folder: str) -> None:
+    """A file is as long as its subject; around 500 lines is a sign to look, this is a limit."""
     lengths = {
         path.relative_to(ROOT).as_posix(): len(path.read_text(encoding="utf-8").splitlines())
         for path in tracked(f"{folder}/**.py", f"{folder}/*.py")
     }
     assert lengths
-    assert {name: lines for name, lines in lengths.items() if lines > 500} == {}
+    assert {name: lines for name, lines in lengths.items() if lines > 800} == {}
 
 
 def test_every_resource_has_its_licence() -> None:
