@@ -85,7 +85,9 @@ class Studio(QObject):
     picture_finished = Signal(object)
     """A `SessionPicture` was made."""
     model_selected = Signal(object)
-    """The `ModelEntry` to use from now on; also when that entry has been read anew."""
+    """Another model is in use from now on, this `ModelEntry`; it may not have been read yet."""
+    model_read = Signal(object)
+    """The model in use stays, and has been read (again): its `ModelEntry` with the facts."""
     error_raised = Signal(object)
     """A `SfumatoError` for the person to see."""
     job_failed = Signal(object, bool)
@@ -112,12 +114,14 @@ class Studio(QObject):
         self._running: Any = None
         self._failed = ""
         self._selected = settings.selected_model
+        self._in_use = self.model.folder  # what `model_selected` said last
         self._new: dict[str, bool] = {}  # folder just installed → whether to use it
         self._loading_since = QElapsedTimer()
         self._loading_base = 0.0
         self._loading_tick = QTimer(self)
         self._loading_tick.setInterval(LOADING_TICK_MS)
         self._loading_tick.timeout.connect(self._on_loading_tick)
+        self.models.modelReset.connect(self._tell_of_another_model)
         self.models.entry_changed.connect(self._on_entry_changed)
         self.models.refreshed.connect(self._on_refreshed)
         self.models.trashed.connect(self._on_trashed)
@@ -173,7 +177,14 @@ class Studio(QObject):
     def select_model(self, entry: ModelEntry) -> None:
         self._selected = entry.request_folder
         self.settings.selected_model = self._selected
-        self.model_selected.emit(entry)
+        self._tell_of_another_model()
+
+    def _tell_of_another_model(self) -> None:
+        """Also when the folders were listed: only then is a remembered model there."""
+        entry = self.model
+        if entry.folder != self._in_use:
+            self._in_use = entry.folder
+            self.model_selected.emit(entry)
 
     def add_model_folder(self, path: str) -> None:
         """Add a folder by reference and select it; a file that is no folder becomes an error."""
@@ -233,7 +244,7 @@ class Studio(QObject):
 
     def _on_entry_changed(self, entry: ModelEntry) -> None:
         if entry.folder == self.model.folder:
-            self.model_selected.emit(entry)
+            self.model_read.emit(entry)
 
     def _on_refreshed(self) -> None:
         """A remembered model that is no longer there gives way to the starter, and says so."""

@@ -156,6 +156,7 @@ class Workspace(QWidget):
         studio.activity_changed.connect(self._on_activity)
         studio.picture_finished.connect(self._on_picture)
         studio.model_selected.connect(self._on_model)
+        studio.model_read.connect(self._show_facts)
         studio.error_raised.connect(self.show_error)
         studio.job_failed.connect(self.canvas.banner.show_error)
         self.canvas.banner.retry_asked.connect(studio.retry_failed)
@@ -420,6 +421,11 @@ class Workspace(QWidget):
 
     def _on_model(self, entry: ModelEntry) -> None:
         self.models_panel.set_current(entry)
+        self._show_facts(entry)
+
+    def _show_facts(self, entry: ModelEntry) -> None:
+        """Of the model in use, as far as they have been read."""
+        self.models_panel.details.set_entry(entry)
         self.prompt_panel.set_model(entry)
         self.canvas.set_model(entry)
         self.model_title.set_text(entry.name)

@@ -102,7 +102,7 @@ def open_sheet(workspace: Any, panel: Any, qtbot: QtBot, row: int = 0) -> Any:
     """Click a card; its sheet, once there is something to choose from."""
     click_row(panel.list, row)
     sheet = workspace.hub_desk.sheet
-    qtbot.waitUntil(lambda: sheet.isVisible() and sheet.chosen is not None)
+    qtbot.waitUntil(lambda: sheet.isActiveWindow() and sheet.chosen is not None)
     return sheet
 
 

@@ -20,5 +20,11 @@ class PatientBot(QtBot):
     def waitSignal(self, signal: Any, *, timeout: int = WAIT, **rest: Any) -> Any:
         return super().waitSignal(signal, timeout=timeout, **rest)
 
+    def waitSignals(self, signals: Any, *, timeout: int = WAIT, **rest: Any) -> Any:
+        return super().waitSignals(signals, timeout=timeout, **rest)
+
+    def waitActive(self, widget: Any, *, timeout: int = WAIT) -> Any:
+        return super().waitActive(widget, timeout=timeout)
+
     def waitExposed(self, widget: Any, *, timeout: int = WAIT) -> Any:
         return super().waitExposed(widget, timeout=timeout)

@@ -136,8 +136,9 @@ def open_workspace(qtbot, qapp, home, monkeypatch) -> Iterator[Callable]:  # typ
         folder = home / "made"
         folder.mkdir(exist_ok=True)
         queue = FakeQueue(folder)
-        window.show()
-        qtbot.waitExposed(window)
+        with qtbot.waitActive(window):  # only then can anything in it have the focus
+            window.show()
+            window.activateWindow()
         workspace = application.furnish(qapp, window, queue, hub or FakeHub())
         with qtbot.waitSignal(workspace.studio.models.refreshed):
             workspace.studio.start()

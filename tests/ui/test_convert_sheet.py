@@ -56,11 +56,11 @@ def until(sheet, qtbot, phase):
     qtbot.waitUntil(lambda: sheet.state.status.phase is phase, timeout=WAIT)
 
 
-def test_before_a_source_there_is_nothing_to_press(sheet):
+def test_before_a_source_there_is_nothing_to_press(sheet, qtbot):
     assert sheet.isVisible() and sheet.pages.currentIndex() == 0
     assert not sheet.convert_button.isEnabled()
     assert sheet.options.isHidden() and "Stable Diffusion 1, 2 and XL" in sheet.empty.text()
-    assert sheet.source.edit.hasFocus()
+    qtbot.waitUntil(sheet.source.edit.hasFocus)
 
 
 def test_a_chosen_file_is_recognised_and_the_best_choices_made(sheet, qtbot, source, monkeypatch):

@@ -10,7 +10,7 @@ import pytest
 from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDropEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QFileDialog
+from PySide6.QtWidgets import QFileDialog, QPushButton
 
 from gui import paths
 from gui.coreml.model import Family
@@ -187,6 +187,29 @@ def test_a_remembered_model_that_is_gone_is_reported(workspace, open_workspace, 
     again, _ = open_workspace()
     assert again.studio.model.starter
     assert "soon-gone" in again.canvas.banner.statement.text()
+
+
+def test_reading_the_model_in_use_again_chooses_nothing(installed, workspace, qtbot):
+    studio, examples = workspace.studio, workspace.canvas.empty.chips
+    chosen: list[str] = []
+    studio.model_selected.connect(lambda entry: chosen.append(entry.name))
+    chip = examples.findChildren(QPushButton)[0]
+    chip.setFocus()
+    with qtbot.waitSignals([studio.model_read, studio.models.refreshed]):
+        studio.models.refresh()
+    assert chosen == []
+    assert examples.findChildren(QPushButton)[0] is chip, "what is in use was taken away"
+    choose(workspace, "split", qtbot)
+    studio.select_model(studio.model)
+    assert chosen == ["split"]
+
+
+def test_a_remembered_model_is_in_use_once_it_is_found(installed, workspace, open_workspace, qtbot):
+    choose(workspace, "split", qtbot)
+    again, _ = open_workspace()
+    assert again.model_title.whole_text() == "split"
+    assert again.models_panel.list.currentIndex().data() == "split"
+    assert "512 × 768" in again.prompt_panel.size_label.text()
 
 
 def test_details_escape_what_files_say(workspace, tmp_path, qtbot):

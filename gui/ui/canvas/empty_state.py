@@ -68,6 +68,7 @@ class EmptyState(QWidget):
         for one in (self.title, self.text):
             one.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.chips = QWidget()
+        self._examples: tuple[str, ...] | None = None
         self._flow = FlowLayout()
         self.chips.setLayout(self._flow)
         self.chips.setMaximumWidth(TEXT_WIDTH + 100)
@@ -108,6 +109,9 @@ class EmptyState(QWidget):
         self._mark.setHidden(needed > self.height())
 
     def _show_examples(self, examples: tuple[str, ...]) -> None:
+        if examples == self._examples:
+            return  # one of the chips may have the focus, or the pointer on it
+        self._examples = examples
         while (item := self._flow.takeAt(0)) is not None:
             widget = item.widget()
             if widget is not None:

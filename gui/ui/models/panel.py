@@ -335,9 +335,8 @@ class ModelsPanel(QFrame):
     # -- the installed models -----------------------------------------------------------------
 
     def set_current(self, entry: ModelEntry) -> None:
-        """Mark the model in use and show its details; nothing is said to have been chosen."""
+        """Mark the model in use; nothing is said to have been chosen."""
         self._current = entry.folder
-        self.details.set_entry(entry)
         self._mark_current()
 
     def _mark_current(self) -> None:
