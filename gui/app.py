@@ -118,19 +118,8 @@ def open_window(app: Application, queue: object | None = None) -> MainWindow:
     return window
 
 
-def main(arguments: Sequence[str] = ()) -> int:
-    """Open the window and stay until it is closed.
-
-    Args:
-        arguments: empty, or ``--offscreen-run PROMPT --out DIR`` (see `gui.offscreen`).
-
-    Returns:
-        The process's exit code.
-    """
-    if arguments and arguments[0] == "--offscreen-run":
-        from gui.offscreen import run
-
-        return run(list(arguments[1:]))
+def main() -> int:
+    """Open the window and stay until it is closed; the process's exit code."""
     app = make_application()
     window = open_window(app)
     code = app.exec()

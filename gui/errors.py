@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import traceback
 from enum import StrEnum
 from typing import Any
 
@@ -58,3 +60,26 @@ class SfumatoError(Exception):
         except ValueError:
             kind = ErrorKind.INTERNAL
         return cls(kind, str(data.get("message", "")), str(data.get("detail", "")))
+
+
+def as_sfumato_error(error: BaseException) -> SfumatoError:
+    """Any exception as something that can be shown and reported."""
+    if isinstance(error, SfumatoError):
+        return error
+    detail = "".join(traceback.format_exception(error))
+    if isinstance(error, MemoryError):
+        return SfumatoError(
+            ErrorKind.MEMORY,
+            "There is not enough memory; close other programs and try again.",
+            detail,
+        )
+    if isinstance(error, OSError) and error.errno is not None:
+        reason = os.strerror(error.errno)
+        return SfumatoError(
+            ErrorKind.STORAGE,
+            f"A file could not be read or written ({reason}); check the disk and try again.",
+            detail,
+        )
+    return SfumatoError(
+        ErrorKind.INTERNAL, "Something went wrong inside Sfumato; the details say what.", detail
+    )

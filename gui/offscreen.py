@@ -34,7 +34,7 @@ class _RunError(Exception):
     """One sentence for the terminal."""
 
 
-def run(arguments: Sequence[str]) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Run once.  The paths of picture and screenshots are printed.
 
     Returns:

@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     if not given:
         # By name, since window and command line are neighbours that do not know each other.
-        return int(importlib.import_module("gui.app").main([]) or 0)
+        return int(importlib.import_module("gui.app").main() or 0)
     options = _parser().parse_args(given)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal may not have every character

@@ -27,7 +27,7 @@ from typing import Any, NoReturn, Protocol
 
 from gui.convert.memory import ran_out
 from gui.convert.types import ConvertReport, ConvertRequest, Ended, Estimate, Progress, SourceInfo
-from gui.errors import ErrorKind, SfumatoError
+from gui.errors import ErrorKind, SfumatoError, as_sfumato_error
 from gui.process.child import decode_json, encode_json, run_child
 
 STANDIN_VARIABLE = "SFUMATO_CONVERTER_STANDIN"
@@ -196,26 +196,14 @@ class Service:
 
 
 def as_error(error: Exception) -> SfumatoError:
-    """Any exception as something that can be shown and reported."""
-    if isinstance(error, SfumatoError):
-        return error
-    detail = "".join(traceback.format_exception(error))
-    if ran_out(error):
+    """As `as_sfumato_error`; torch and coremltools say in ways of their own that memory is out."""
+    if not isinstance(error, SfumatoError) and ran_out(error):
         return SfumatoError(
             ErrorKind.MEMORY,
             "There is not enough memory for this conversion; close other programs and go on.",
-            detail,
+            "".join(traceback.format_exception(error)),
         )
-    if isinstance(error, OSError) and error.errno is not None:
-        reason = os.strerror(error.errno)
-        return SfumatoError(
-            ErrorKind.STORAGE,
-            f"A file could not be read or written ({reason}); check the disk and try again.",
-            detail,
-        )
-    return SfumatoError(
-        ErrorKind.INTERNAL, "Something went wrong inside Sfumato; the details say what.", detail
-    )
+    return as_sfumato_error(error)
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:

@@ -111,17 +111,6 @@ class FallbackServices:
             _start([command, "--app-name=Sfumato", "--", title, body])
 
 
-def mac_services() -> MacServices:
-    """The services of this machine: Cocoa's on a Mac with pyobjc, the fallback elsewhere."""
-    if sys.platform == "darwin":
-        try:
-            from gui.mac.cocoa import CocoaServices
-        except ImportError:  # pyobjc is optional
-            return FallbackServices()
-        return CocoaServices()
-    return FallbackServices()
-
-
 def _start(command: list[str]) -> None:
     """Start a short-lived helper without waiting for it.
 

@@ -43,19 +43,50 @@ def open_page(url: str) -> None:
         raise SfumatoError(ErrorKind.UNSUPPORTED, "There is no browser to open the page with.", url)
 
 
-def move_to_trash(path: str) -> SfumatoError | None:
-    """Move a file to the Trash; the error if it would not go.  A file already gone counts as gone.
+def move_to_trash(path: str) -> str:
+    """Move a file to the Trash.  Nothing is ever deleted for good: without a Trash the file stays.
 
-    Nothing is ever deleted for good: where there is no Trash the file stays.
+    Returns:
+        Where it lies now, for `put_back`; empty where it was already gone.
+
+    Raises:
+        SfumatoError: STORAGE where it would not go.
     """
     file = QFile(path)
-    if not file.exists() or file.moveToTrash():
-        return None
-    return SfumatoError(
+    if not file.exists():
+        return ""
+    if file.moveToTrash():
+        return file.fileName()
+    raise SfumatoError(
         ErrorKind.STORAGE,
-        f"“{Path(path).name}” could not be moved to the Trash.",
+        f"“{Path(path).name}” could not be moved to the Trash, and stays where it is.",
         f"{path}: {file.errorString()}",
     )
+
+
+def put_back(trashed: str, path: str) -> None:
+    """Take a file out of the Trash to where it was.  Never writes over another file.
+
+    Raises:
+        SfumatoError: STORAGE where it cannot come back.
+    """
+    here, there = Path(trashed), Path(path)
+    name = there.name
+    if there.exists():
+        raise SfumatoError(
+            ErrorKind.STORAGE, f"“{name}” stays in the Trash: there is another file in its place."
+        )
+    try:
+        there.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(here, there)
+        # freedesktop's Trash keeps a note of where each file came from; macOS has none.
+        (here.parent.parent / "info" / f"{here.name}.trashinfo").unlink(missing_ok=True)
+    except OSError as error:
+        raise SfumatoError(
+            ErrorKind.STORAGE,
+            f"“{name}” could not be taken out of the Trash; look for it there.",
+            f"{trashed}: {error}",
+        ) from error
 
 
 def copy_to_clipboard(data: QMimeData) -> None:

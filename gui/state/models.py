@@ -233,7 +233,11 @@ def trash_model(folder: Path) -> SfumatoError | None:
         with contextlib.suppress(OSError):
             if [child.name for child in parent.iterdir()] == [folder.name]:
                 folder = parent
-    return desktop.move_to_trash(str(folder))
+    try:
+        desktop.move_to_trash(str(folder))
+    except SfumatoError as error:
+        return error
+    return None
 
 
 def _is_folder(path: Path) -> bool:

@@ -15,11 +15,14 @@ from typing import TYPE_CHECKING, Any
 from PySide6.QtCore import QElapsedTimer, QObject, QTimer, Signal
 
 from gui.errors import ErrorKind, SfumatoError
+from gui.state.background import Background
 from gui.state.convert.state import ConvertState
 from gui.state.draft import Draft, random_seed
 from gui.state.hub.state import HubState, library_of
 from gui.state.models import ModelEntry, ModelLibrary
 from gui.state.pictures.session import SessionPictures
+from gui.state.pictures.trash import PictureTrash
+from gui.state.undo import UndoStack
 
 if TYPE_CHECKING:
     from PySide6.QtGui import QImage
@@ -93,6 +96,8 @@ class Studio(QObject):
     job_failed = Signal(object, bool)
     """A job ended with this `SfumatoError`; true where `retry_failed` may bring better luck."""
     notice = Signal(str)
+    undoable = Signal(str)
+    """Something was done that `undo` takes back: one sentence."""
     engine_state_changed = Signal(str)
 
     def __init__(
@@ -109,6 +114,11 @@ class Studio(QObject):
         self.hub = HubState(hub, self)
         self.convert = ConvertState(self)
         self.pictures = SessionPictures(self)
+        self.undo = UndoStack(self)
+        self.background = Background(self)
+        self.trash = PictureTrash(self.pictures, self.background, self.undo, self)
+        self.trash.failed.connect(self.error_raised)
+        self.trash.done.connect(self.undoable)
         self.engine_state = "off"
         self._activity = Activity()
         self._running: Any = None
@@ -164,6 +174,7 @@ class Studio(QObject):
         self.hub.close()
         self.models.close()
         self.pictures.close()
+        self.background.close()
         self.queue.shutdown()
         self.settings.sync()
 
@@ -300,8 +311,35 @@ class Studio(QObject):
 
     def clear_waiting(self) -> None:
         """Take every job off the line that has not begun."""
-        for job in self._waiting_jobs():
-            self.queue.remove(job.id)
+        self.remove_waiting([job.id for job in self._waiting_jobs()])
+
+    def waiting(self) -> list[tuple[str, str]]:
+        """Id and prompt of each job that waits behind the running one, in their order."""
+        return [(job.id, job.request.prompt) for job in self._waiting_jobs()]
+
+    def remove_waiting(self, job_ids: list[str]) -> None:
+        """Take jobs off the line that have not begun; undo puts them back at its end."""
+        jobs = [job for job in self._waiting_jobs() if job.id in job_ids]
+        if not jobs:
+            return
+        requests = [job.request for job in jobs]
+        back: list[str] = []
+
+        def undo() -> None:
+            back.extend(self.queue.submit(request).id for request in requests)
+
+        def redo() -> None:
+            self._take_off(back)
+            back.clear()
+
+        self._take_off([job.id for job in jobs])
+        self.undo.did("Remove from Queue", undo, redo)
+        what = "One request was" if len(jobs) == 1 else f"{len(jobs)} requests were"
+        self.undoable.emit(f"{what} taken off the queue.")
+
+    def _take_off(self, job_ids: list[str]) -> None:
+        for job_id in job_ids:
+            self.queue.remove(job_id)
         self._set_activity(replace(self._activity, waiting=len(self._waiting_jobs())))
 
     def retry_failed(self) -> None:

@@ -7,13 +7,13 @@ workspace in: what a person sees is a window that is there at once and complete 
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Signal
 from PySide6.QtGui import QColor, QPainter
 from PySide6.QtWidgets import QApplication, QMainWindow
 
+from gui.ui.widgets.measures import FIRST_SIZE, HEAD_HEIGHT, LEFT_WIDTH, MINIMUM, RIGHT_WIDTH
 from gui.ui.widgets.palette import DARK, LIGHT, Palette
 
 if TYPE_CHECKING:
@@ -23,13 +23,6 @@ if TYPE_CHECKING:
     from gui.state.studio import Studio
     from gui.ui.widgets.appearance import Appearance
     from gui.ui.workspace import Workspace
-
-MINIMUM = (1024, 640)
-FIRST_SIZE = (1320, 860)
-LEFT_WIDTH = 272
-RIGHT_WIDTH = 324
-HEAD_HEIGHT = 50 if sys.platform == "darwin" else 77
-"""Tool bar with its line below; the menu bar above it where it is in the window."""
 
 
 class MainWindow(QMainWindow):

@@ -1,80 +1,81 @@
-"""The menu bar: every command, its shortcut and its place, as Mac users expect them."""
+"""The menu bar: every command, its shortcut and its place, as Mac users expect them.
+
+Only what a command is called lives here; what it does is connected by the workspace.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
-
 from PySide6.QtGui import QAction, QKeySequence
-from PySide6.QtWidgets import QMenu, QMenuBar
+from PySide6.QtWidgets import QMenu, QMenuBar, QWidget
 
 from gui.state.desktop import REVEAL_LABEL
 from gui.ui.widgets.icons import icon
 
-if TYPE_CHECKING:
-    from gui.ui.workspace import Workspace
-
 Key = QKeySequence.StandardKey
 Role = QAction.MenuRole
 
+EDITING = (
+    ("Cut", Key.Cut, "cut"),
+    ("Copy", Key.Copy, "copy"),
+    ("Paste", Key.Paste, "paste"),
+    ("Select All", Key.SelectAll, "selectAll"),
+)
+"""Text, key and the method of a text field."""
+
 
 class Actions:
-    """The commands of the main window, by name.  Ctrl is ⌘ on macOS."""
+    """The commands of the main window, by name.  Ctrl is ⌘ on macOS.
 
-    def __init__(self, window: Workspace) -> None:
-        self._window = window
+    Args:
+        parent: the widget within which the shortcuts work.
+    """
+
+    def __init__(self, parent: QWidget) -> None:
+        self._parent = parent
         self.menus: list[QMenu] = []
-        w = window
-        self.add_model = self._make(
-            "Add Model Folder…", w.choose_model_folder, Key.Open, "folder-plus"
-        )
-        self.convert = self._make("Convert a Model…", w.show_convert, "Ctrl+Shift+O")
-        self.save_as = self._make("Save Picture As…", w.save_picture_as, "Ctrl+S", "save")
-        self.reveal = self._make(REVEAL_LABEL, w.reveal_picture, "Ctrl+Shift+R", "reveal")
-        self.trash = self._make("Move to Trash", w.trash_pictures, "Ctrl+Backspace", "trash")
-        self.close = self._make("Close Window", w.main_window.close, "Ctrl+W")
-        self.quit = self._make("Quit Sfumato", w.main_window.close, Key.Quit, role=Role.QuitRole)
-        self.copy_picture = self._make("Copy Picture", w.copy_picture, "Ctrl+Shift+C", "copy")
-        self.settings = self._make(
-            "Settings…", w.show_settings, "Ctrl+,", role=Role.PreferencesRole
-        )
-        self.generate = self._make("Generate", w.generate, "Ctrl+Return", "sparkle")
-        self.stop = self._make("Stop", w.studio.stop, "Ctrl+.", "stop")
-        self.clear_queue = self._make("Clear Waiting Pictures", w.studio.clear_waiting)
-        self.new_seed = self._make("New Random Seed", w.prompt_panel.seed.roll, "Ctrl+R", "dice")
-        self.use_settings = self._make(
-            "Use These Settings", w.use_settings, "Ctrl+U", "settings-use"
-        )
-        self.use_as_start = self._make(
-            "Use as Starting Picture", w.use_as_start, "Ctrl+Shift+U", "image-add"
-        )
-        self.focus_prompt = self._make("Edit Prompt", w.prompt_panel.focus_prompt, "Ctrl+L")
-        self.models = self._toggle("Models", "Ctrl+Alt+1", "sidebar-left")
-        desk = w.hub_desk
-        self.installed = self._make("Installed Models", desk.show_installed, "Ctrl+Shift+1")
-        self.hub = self._make("Find Models on the Hub", desk.show_hub, "Ctrl+Shift+2", "search")
+        make, toggle = self._make, self._toggle
+        self.add_model = make("Add Model Folder…", Key.Open, "folder-plus")
+        self.convert = make("Convert a Model…", "Ctrl+Shift+O")
+        self.save_as = make("Save Picture As…", "Ctrl+S", "save")
+        self.reveal = make(REVEAL_LABEL, "Ctrl+Shift+R", "reveal")
+        self.trash = make("Move to Trash", "Ctrl+Backspace", "trash")
+        self.close = make("Close Window", "Ctrl+W")
+        self.quit = make("Quit Sfumato", Key.Quit, role=Role.QuitRole)
+        self.undo = make("Undo", Key.Undo)
+        self.redo = make("Redo", Key.Redo)
+        self.editing = {method: make(text, key) for text, key, method in EDITING}
+        self.copy_picture = make("Copy Picture", "Ctrl+Shift+C", "copy")
+        self.settings = make("Settings…", "Ctrl+,", role=Role.PreferencesRole)
+        self.generate = make("Generate", "Ctrl+Return", "sparkle")
+        self.stop = make("Stop", "Ctrl+.", "stop")
+        self.clear_queue = make("Remove Waiting Pictures")
+        self.new_seed = make("New Random Seed", "Ctrl+R", "dice")
+        self.use_settings = make("Use These Settings", "Ctrl+U", "settings-use")
+        self.use_as_start = make("Use as Starting Picture", "Ctrl+Shift+U", "image-add")
+        self.focus_prompt = make("Edit Prompt", "Ctrl+L")
+        self.models = toggle("Models", "Ctrl+Alt+1", "sidebar-left")
+        self.installed = make("Installed Models", "Ctrl+Shift+1")
+        self.hub = make("Find Models on the Hub", "Ctrl+Shift+2", "search")
         # The first is what people try; the second goes with that of the installed models.
         self.hub.setShortcuts([QKeySequence(Key.Find), QKeySequence("Ctrl+Shift+2")])
-        self.options = self._toggle("Prompt and Options", "Ctrl+Alt+2", "sidebar-right")
-        self.filmstrip = self._toggle("Filmstrip", "Ctrl+Alt+3", "")
-        self.details = self._toggle("Model Details", "Ctrl+I", "info", checked=False)
-        self.fit = self._toggle("Zoom to Fit", "Ctrl+0", "fit")
-        self.true_size = self._toggle("Actual Size", "Ctrl+1", "actual-size", checked=False)
-        self.full_screen = self._make("Enter Full Screen", w.toggle_full_screen, Key.FullScreen)
-        self.minimise = self._make("Minimize", w.main_window.showMinimized, "Ctrl+M")
-        self.shortcuts = self._make("Keyboard Shortcuts", w.show_shortcuts, "Ctrl+/", "help")
-        self.about = self._make("About Sfumato", w.show_about, role=Role.AboutRole)
+        self.options = toggle("Prompt and Options", "Ctrl+Alt+2", "sidebar-right")
+        self.filmstrip = toggle("Filmstrip", "Ctrl+Alt+3")
+        self.details = toggle("Model Details", "Ctrl+I", "info", checked=False)
+        self.fit = toggle("Zoom to Fit", "Ctrl+0", "fit")
+        self.true_size = toggle("Actual Size", "Ctrl+1", "actual-size", checked=False)
+        self.full_screen = make("Enter Full Screen", Key.FullScreen)
+        self.minimise = make("Minimize", "Ctrl+M")
+        self.shortcuts = make("Keyboard Shortcuts", "Ctrl+/", "help")
+        self.about = make("About Sfumato", role=Role.AboutRole)
 
     def _make(
         self,
         text: str,
-        slot: Callable[[], object],
         key: str | Key | None = None,
         symbol: str = "",
         role: Role = Role.NoRole,
     ) -> QAction:
-        action = QAction(text, self._window)
-        action.triggered.connect(lambda *_: slot())
+        action = QAction(text, self._parent)
         action.setMenuRole(role)
         if key is not None:
             action.setShortcut(QKeySequence(key))
@@ -83,8 +84,8 @@ class Actions:
             action.setIconVisibleInMenu(False)
         return action
 
-    def _toggle(self, text: str, key: str, symbol: str, *, checked: bool = True) -> QAction:
-        action = self._make(text, lambda: None, key, symbol)
+    def _toggle(self, text: str, key: str, symbol: str = "", *, checked: bool = True) -> QAction:
+        action = self._make(text, key, symbol)
         action.setCheckable(True)
         action.setChecked(checked)
         if symbol:
@@ -103,7 +104,8 @@ class Actions:
         ]
 
     def everything(self) -> list[QAction]:
-        return [value for value in vars(self).values() if isinstance(value, QAction)]
+        single = [value for value in vars(self).values() if isinstance(value, QAction)]
+        return [*single, *self.editing.values()]
 
     def fill_menu_bar(self, bar: QMenuBar) -> None:
         names = ("&File", "&Edit", "&View", "&Generate", "&Window", "&Help")
@@ -111,21 +113,7 @@ class Actions:
         file, edit, view, generate, window, help_ = self.menus
         _fill(file, self.add_model, self.convert, None, self.save_as, self.reveal, None, self.trash)
         _fill(file, None, self.close, self.quit)
-        for text, key, method in (
-            ("Undo", Key.Undo, "undo"),
-            ("Redo", Key.Redo, "redo"),
-            (None, None, None),
-            ("Cut", Key.Cut, "cut"),
-            ("Copy", Key.Copy, "copy"),
-            ("Paste", Key.Paste, "paste"),
-            ("Select All", Key.SelectAll, "selectAll"),
-        ):
-            if text is None or key is None or method is None:
-                edit.addSeparator()
-                continue
-            edit.addAction(
-                self._make(text, lambda name=method: self._window.edit_command(name), key)
-            )
+        _fill(edit, self.undo, self.redo, None, *self.editing.values())
         _fill(edit, None, self.copy_picture, None, self.settings)
         _fill(view, self.installed, self.hub, None)
         _fill(view, self.models, self.options, self.filmstrip, self.details, None)

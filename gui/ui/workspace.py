@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,10 @@ from PySide6.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
     QLabel,
+    QLineEdit,
     QMainWindow,
     QMenu,
+    QPlainTextEdit,
     QSizePolicy,
     QSplitter,
     QToolBar,
@@ -22,24 +25,24 @@ from PySide6.QtWidgets import (
 )
 
 from gui.errors import SfumatoError
-from gui.state import desktop
 from gui.state.convert.options import is_checkpoint
 from gui.state.draft import Draft, random_seed
 from gui.state.models import ModelEntry
 from gui.state.pictures.images import PICTURE_SUFFIXES
-from gui.state.pictures.session import SessionPicture, drag_data
+from gui.state.pictures.session import SessionPicture
 from gui.state.schedulers import scheduler_names
 from gui.state.studio import Activity, Studio
 from gui.ui.canvas.canvas import Canvas
 from gui.ui.convert.progress import ConvertStrip
-from gui.ui.hub.desk import HubDesk
-from gui.ui.main_window import LEFT_WIDTH, RIGHT_WIDTH
 from gui.ui.menus import Actions
+from gui.ui.models.desk import ModelsDesk
 from gui.ui.models.panel import ModelsPanel
+from gui.ui.pictures.commands import PictureCommands
 from gui.ui.pictures.filmstrip import Filmstrip
 from gui.ui.prompt.panel import PromptPanel
 from gui.ui.widgets.appearance import Appearance
 from gui.ui.widgets.controls import ElidedLabel
+from gui.ui.widgets.measures import LEFT_WIDTH, RIGHT_WIDTH
 
 if TYPE_CHECKING:
     from gui.ui.convert.sheet import ConvertSheet
@@ -53,6 +56,9 @@ _ENGINE_WORDS = {
     "stopping": "Stopping…",
     "lost": "Engine is being restarted…",
 }
+MENU_JOBS = 12
+"""Waiting requests that a menu names."""
+MENU_CHARACTERS = 48
 
 
 class Workspace(QWidget):
@@ -76,13 +82,17 @@ class Workspace(QWidget):
         self.prompt_panel = PromptPanel(scheduler_names())
         self.canvas = Canvas()
         self.filmstrip = Filmstrip(studio.pictures)
-        self.hub_desk = HubDesk(self)
+        self.models_desk = ModelsDesk(studio, self.models_panel, self)
+        self.picture_commands = PictureCommands(
+            studio, lambda: self.canvas.picture, self.filmstrip.selected_paths, self
+        )
         self.actions_ = Actions(self)
         self._make_columns()
         self._make_tool_bar()
         self.actions_.fill_menu_bar(window.menuBar())
         self._connect_studio()
         self._connect_widgets()
+        self._connect_actions()
         self._restore()
 
     # -- construction -------------------------------------------------------------------------
@@ -161,6 +171,9 @@ class Workspace(QWidget):
         studio.job_failed.connect(self.canvas.banner.show_error)
         self.canvas.banner.retry_asked.connect(studio.retry_failed)
         studio.notice.connect(self.canvas.banner.show_notice)
+        studio.undoable.connect(self._on_undoable)
+        self.canvas.banner.undo_asked.connect(studio.undo.undo)
+        studio.undo.changed.connect(self._on_undo_changed)
         studio.engine_state_changed.connect(self._on_engine_state)
         studio.pictures.removed.connect(self._on_picture_removed)
         studio.settings.changed.connect(self._on_setting)
@@ -176,28 +189,72 @@ class Workspace(QWidget):
         self.models_panel.convert_requested.connect(self.show_convert)
         self.models_panel.folder_dropped.connect(self.studio.add_model_folder)
         self.models_panel.remove_requested.connect(self.studio.remove_model)
-        self.models_panel.reveal_requested.connect(self.reveal)
+        self.models_panel.reveal_requested.connect(self.picture_commands.reveal_path)
+        desk = self.models_desk
+        desk.failed.connect(self.show_error)
+        desk.notice.connect(canvas.banner.show_notice)
+        desk.panel_wanted.connect(lambda: a.models.setChecked(True))
+        desk.convert_wanted.connect(self.show_convert)
+        commands = self.picture_commands
+        commands.failed.connect(self.show_error)
+        commands.said.connect(canvas.banner.show_notice)
+        commands.settings_wanted.connect(self._use_settings_of)
+        commands.start_wanted.connect(panel.start.set_path)
         panel.generate_requested.connect(self.generate)
         panel.draft_changed.connect(self._save_draft)
         panel.failed.connect(self.show_error)
         canvas.empty.example_chosen.connect(self._use_example)
         canvas.strip.stop_requested.connect(self.studio.stop)
-        canvas.strip.clear_requested.connect(self.studio.clear_waiting)
+        canvas.strip.waiting_requested.connect(self._show_waiting_menu)
         canvas.failed.connect(self.show_error)
         canvas.picture_shown.connect(self._on_shown)
         canvas.menu_requested.connect(self._show_picture_menu)
-        strip.chosen.connect(canvas.show_picture)
-        strip.delete_requested.connect(self._trash)
+        canvas.pixels_shown.connect(self.studio.pictures.keep_pixels)
+        canvas.following_changed.connect(strip.set_following)
+        strip.set_following(canvas.following)
+        strip.chosen.connect(canvas.look_at)
+        strip.follow_requested.connect(canvas.follow)
+        strip.delete_requested.connect(self.studio.trash.move)
         strip.menu_requested.connect(self._show_picture_menu)
-        strip.drag_failed.connect(self.show_error)
         a.models.toggled.connect(self.models_panel.setVisible)
         a.options.toggled.connect(self.prompt_panel.setVisible)
         a.filmstrip.toggled.connect(self._show_filmstrip)
         a.details.toggled.connect(self.models_panel.details_section.set_open)
         self.models_panel.details_section.toggled.connect(a.details.setChecked)
-        a.fit.triggered.connect(lambda: self._set_fit(True))
-        a.true_size.triggered.connect(lambda: self._set_fit(False))
         canvas.view.zoom_changed.connect(self._on_zoom)
+
+    def _connect_actions(self) -> None:
+        a, commands, desk = self.actions_, self.picture_commands, self.models_desk
+        for action, deed in (
+            (a.add_model, self.choose_model_folder),
+            (a.convert, self.show_convert),
+            (a.save_as, commands.save_as),
+            (a.reveal, commands.reveal),
+            (a.trash, self.trash_pictures),
+            (a.copy_picture, commands.copy),
+            (a.use_settings, commands.use_settings),
+            (a.use_as_start, commands.use_as_start),
+            (a.close, self.main_window.close),
+            (a.quit, self.main_window.close),
+            (a.undo, lambda: self.undo_or_redo("undo")),
+            (a.redo, lambda: self.undo_or_redo("redo")),
+            (a.settings, self.show_settings),
+            (a.generate, self.generate),
+            (a.stop, self.studio.stop),
+            (a.clear_queue, self.studio.clear_waiting),
+            (a.new_seed, self.prompt_panel.seed.roll),
+            (a.focus_prompt, self.prompt_panel.focus_prompt),
+            (a.installed, desk.show_installed),
+            (a.hub, desk.show_hub),
+            (a.fit, lambda: self._set_fit(True)),
+            (a.true_size, lambda: self._set_fit(False)),
+            (a.full_screen, self.toggle_full_screen),
+            (a.minimise, self.main_window.showMinimized),
+            (a.shortcuts, self.show_shortcuts),
+            (a.about, self.show_about),
+            *((act, partial(self.edit_command, name)) for name, act in a.editing.items()),
+        ):
+            action.triggered.connect(lambda _checked=False, deed=deed: deed())
 
     # -- state that lasts ---------------------------------------------------------------------
 
@@ -253,6 +310,7 @@ class Workspace(QWidget):
             return
         sent = self.studio.generate(self.prompt_panel.draft())
         if sent is not None:
+            self.canvas.follow()
             self.prompt_panel.seed.set_value(sent.seed)
             self._save_draft()
 
@@ -274,79 +332,48 @@ class Workspace(QWidget):
         else:
             self.studio.add_model_folder(path)
 
-    def save_picture_as(self) -> None:
-        picture = self.canvas.picture
-        if picture is None:
-            return
-        suggested = str(Path.home() / Path(picture.path).name)
-        target, _ = QFileDialog.getSaveFileName(
-            self, "Save Picture As", suggested, "PNG picture (*.png)"
-        )
-        if not target:
-            return
-        if not Path(target).suffix:
-            target += ".png"
-        try:
-            desktop.save_copy(picture.path, target)
-        except SfumatoError as error:
-            self.show_error(error)
-
-    def copy_picture(self) -> None:
-        picture = self.canvas.picture
-        if picture is None:
-            return
-        try:
-            desktop.copy_to_clipboard(drag_data([picture.path]))
-        except SfumatoError as error:
-            self.show_error(error)
-
     def edit_command(self, name: str) -> None:
-        """Undo, cut, copy … of the text field in use; Copy elsewhere copies the picture."""
+        """Cut, copy … of the text field in use; Copy elsewhere copies the picture."""
         focus = QApplication.focusWidget()
         method = getattr(focus, name, None)
         if callable(method):
             method()
         elif name == "copy":
-            self.copy_picture()
+            self.picture_commands.copy()
 
-    def reveal_picture(self) -> None:
-        if self.canvas.picture is not None:
-            self.reveal(self.canvas.picture.path)
+    def undo_or_redo(self, name: str) -> None:
+        """In a text field with something to take back that is meant, else what was last done."""
+        focus = QApplication.focusWidget()
+        if isinstance(focus, QLineEdit):
+            able = focus.isUndoAvailable() if name == "undo" else focus.isRedoAvailable()
+        elif isinstance(focus, QPlainTextEdit):
+            text = focus.document()
+            able = text.isUndoAvailable() if name == "undo" else text.isRedoAvailable()
+        else:
+            able = False
+        getattr(focus if able else self.studio.undo, name)()
 
-    def reveal(self, path: str) -> None:
-        """Show a file or folder in the file manager."""
-        try:
-            desktop.reveal(path)
-        except SfumatoError as error:
-            self.show_error(error)
+    def _on_undo_changed(self) -> None:
+        undo = self.studio.undo
+        self.actions_.undo.setText(f"Undo {undo.undo_text}".strip())
+        self.actions_.redo.setText(f"Redo {undo.redo_text}".strip())
+
+    def _on_undoable(self, text: str) -> None:
+        self.canvas.banner.show_notice(text, can_undo=True)
 
     def trash_pictures(self) -> None:
         # In a text field the same keys delete text; no picture may go by mistake.
-        if hasattr(QApplication.focusWidget(), "cut"):
-            return
-        picture = self.canvas.picture
-        if picture is not None:
-            paths = self.filmstrip.selected_paths()
-            self._trash(paths if picture.path in paths else [picture.path])
+        if not hasattr(QApplication.focusWidget(), "cut"):
+            self.picture_commands.trash()
 
-    def _trash(self, paths: list[str]) -> None:
-        for error in self.studio.pictures.move_to_trash(paths):
-            self.show_error(error)
-
-    def use_settings(self) -> None:
-        if self.canvas.picture is not None:
-            draft = Draft.from_request(self.canvas.picture.record.request)
-            self.prompt_panel.use_settings(draft)
-            self._use_model_of(self.canvas.picture)
+    def _use_settings_of(self, picture: SessionPicture) -> None:
+        self.prompt_panel.use_settings(Draft.from_request(picture.record.request))
+        self._use_model_of(picture)
 
     def _use_model_of(self, picture: SessionPicture) -> None:
         entry = self.studio.models.entry(picture.record.request.model)
         if entry is not None and entry.folder != self.studio.model.folder:
             self.studio.select_model(entry)
-
-    def use_as_start(self) -> None:
-        if self.canvas.picture is not None:
-            self.prompt_panel.start.set_path(self.canvas.picture.path)
 
     def toggle_full_screen(self) -> None:
         window = self.main_window
@@ -366,7 +393,7 @@ class Workspace(QWidget):
         if self._convert_sheet is None:
             sheet = ConvertSheet(self.studio.convert, self.main_window)
             sheet.model_wanted.connect(self.studio.use_folder)
-            sheet.reveal_wanted.connect(self.reveal)
+            sheet.reveal_wanted.connect(self.picture_commands.reveal_path)
             self._convert_sheet = sheet
         if path and self.studio.convert.status.busy:
             self.studio.notice.emit(
@@ -401,23 +428,27 @@ class Workspace(QWidget):
 
     def _on_activity(self, activity: Activity) -> None:
         self.canvas.set_activity(activity)
+        self.filmstrip.set_activity(activity)
         self.prompt_panel.set_busy(activity.busy)
         self.actions_.stop.setEnabled(activity.busy)
         self.actions_.clear_queue.setEnabled(activity.waiting > 0)
         self.actions_.generate.setText("Add to Queue" if activity.busy else "Generate")
 
     def _on_picture(self, picture: SessionPicture) -> None:
-        self.canvas.show_picture(picture)
-        self.filmstrip.select(picture.path)
+        """A finished picture is shown to who was waiting for it, and to nobody else."""
+        if self.canvas.following or self.canvas.picture is None:
+            self.canvas.show_picture(picture)
+            self.filmstrip.select(picture.path)
         self.canvas.announce("The picture is finished")
 
-    def _on_picture_removed(self, path: str) -> None:
+    def _on_picture_removed(self, path: str, row: int) -> None:
         shown = self.canvas.picture
         if shown is not None and shown.path == path:
             left = self.studio.pictures.pictures()
-            self.canvas.show_picture(left[0] if left else None)
-            if left:
-                self.filmstrip.select(left[0].path)
+            beside = left[min(row, len(left) - 1)] if left else None
+            self.canvas.show_picture(beside)
+            if beside is not None:
+                self.filmstrip.select(beside.path)
 
     def _on_model(self, entry: ModelEntry) -> None:
         self.models_panel.set_current(entry)
@@ -477,6 +508,25 @@ class Workspace(QWidget):
         menu.addAction(a.trash)
         return menu
 
+    def waiting_menu(self) -> QMenu:
+        """What waits, each to be taken off; and all of it."""
+        menu = QMenu(self)
+        waiting = self.studio.waiting()
+        for job_id, prompt in waiting[:MENU_JOBS]:
+            entry = QMenu(elided_for_menu(prompt), menu)
+            menu.addMenu(entry)
+            entry.addAction("Remove from Queue", partial(self.studio.remove_waiting, [job_id]))
+        if len(waiting) > MENU_JOBS:
+            menu.addAction(f"and {len(waiting) - MENU_JOBS} more").setEnabled(False)
+        menu.addSeparator()
+        menu.addAction(self.actions_.clear_queue)
+        return menu
+
+    def _show_waiting_menu(self, at: QPoint) -> None:
+        menu = self.waiting_menu()
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.popup(at - QPoint(0, menu.sizeHint().height()))
+
     def _show_picture_menu(self, at: QPoint) -> None:
         if self.canvas.picture is not None:
             menu = self.picture_menu()
@@ -493,3 +543,11 @@ class Workspace(QWidget):
         for url in event.mimeData().urls():
             if url.isLocalFile():
                 self.open_path(url.toLocalFile())
+
+
+def elided_for_menu(text: str) -> str:
+    """A prompt as a menu's entry: one line, no mnemonic."""
+    line = " ".join(text.split()) or "(no prompt)"
+    if len(line) > MENU_CHARACTERS:
+        line = line[: MENU_CHARACTERS - 1].rstrip() + "…"
+    return line.replace("&", "&&")

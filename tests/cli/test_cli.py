@@ -317,9 +317,9 @@ class TestOther:
 
         from gui.cli import main as cli
 
-        opened: list[list[str]] = []
+        opened: list[str] = []
         window = types.ModuleType("gui.app")
-        window.main = lambda arguments: opened.append(arguments) or 0  # type: ignore[attr-defined]
+        window.main = lambda: opened.append("window") or 0  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, "gui.app", window)
         assert cli.main([]) == 0
-        assert opened == [[]]
+        assert opened == ["window"]

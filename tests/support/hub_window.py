@@ -95,13 +95,13 @@ def ids(panel: Any) -> list[str]:
 
 
 def shown_sheet(workspace: Any) -> Any:
-    return workspace.hub_desk.sheet
+    return workspace.models_desk.sheet
 
 
 def open_sheet(workspace: Any, panel: Any, qtbot: QtBot, row: int = 0) -> Any:
     """Click a card; its sheet, once there is something to choose from."""
     click_row(panel.list, row)
-    sheet = workspace.hub_desk.sheet
+    sheet = workspace.models_desk.sheet
     qtbot.waitUntil(lambda: sheet.isActiveWindow() and sheet.chosen is not None)
     return sheet
 

@@ -349,8 +349,8 @@ class TestFromTheHub:
         assert sheet.convert_button.isEnabled() == (text == "maker/dreams")
 
     def test_a_repository_without_core_ml_is_handed_over_by_its_sheet(self, workspace, source):
-        workspace.hub_desk.show_repo("maker/dreams")
-        workspace.hub_desk.sheet.convert_requested.emit("maker/dreams")
+        workspace.models_desk.show_repo("maker/dreams")
+        workspace.models_desk.sheet.convert_requested.emit("maker/dreams")
         sheet = workspace._convert_sheet
         assert sheet.source.text() == "maker/dreams" and sheet.convert_button.text() == "Download"
 

@@ -81,8 +81,8 @@ def test_from_the_search_to_a_picture(
     qtbot.waitUntil(lambda: studio.hub.details(STARTER_REPO) is not None, timeout=PATIENCE)
     card = panel.list.visualRect(catalogue.index(catalogue.row_of(STARTER_REPO)))
     QTest.mouseClick(panel.list.viewport(), Qt.MouseButton.LeftButton, pos=card.center())
-    qtbot.waitUntil(lambda: workspace.hub_desk.sheet is not None, timeout=PATIENCE)
-    sheet = workspace.hub_desk.sheet
+    qtbot.waitUntil(lambda: workspace.models_desk.sheet is not None, timeout=PATIENCE)
+    sheet = workspace.models_desk.sheet
     assert sheet is not None
     qtbot.waitUntil(lambda: sheet.chosen is not None and bool(sheet.chosen.image_width))
     chosen = sheet.chosen

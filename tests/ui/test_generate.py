@@ -6,6 +6,7 @@ import pytest
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QGuiApplication, QImage
 from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QMenu
 
 from gui.errors import ErrorKind, SfumatoError
 from tests.support.pictures import picture
@@ -239,9 +240,74 @@ def test_jobs_wait_in_line_and_can_be_cleared(workspace, queue):
     press_generate(workspace)
     strip = workspace.canvas.strip
     assert strip.waiting.text() == "2 waiting"
-    QTest.mouseClick(strip.waiting, LEFT)
+    workspace.actions_.clear_queue.trigger()
     assert [job.status for job in queue.jobs()] == ["running"]
     assert not strip.waiting.isVisible()
+    assert workspace.canvas.banner.statement.text() == "2 requests were taken off the queue."
+    QTest.mouseClick(workspace.canvas.banner.undo_button, LEFT)
+    assert [job.status for job in queue.jobs()] == ["running", "queued", "queued"]
+    assert strip.waiting.text() == "2 waiting"
+    workspace.studio.undo.redo()
+    assert [job.status for job in queue.jobs()] == ["running"]
+
+
+def test_a_click_on_the_number_that_waits_removes_nothing(workspace, queue):
+    type_prompt(workspace, "one & only")
+    press_generate(workspace)
+    queue.run()
+    press_generate(workspace)
+    type_prompt(workspace, "another")
+    press_generate(workspace)
+    asked = []
+    workspace.canvas.strip.waiting_requested.connect(asked.append)
+    QTest.mouseClick(workspace.canvas.strip.waiting, LEFT)
+    assert len(asked) == 1 and len(queue.jobs()) == 3
+    menu = workspace.waiting_menu()
+    entries = menu.findChildren(QMenu)
+    assert [entry.title() for entry in entries] == ["one && only", "another"]
+    entries[0].actions()[0].trigger()
+    assert [job.request.prompt for job in queue.jobs()] == ["one & only", "another"]
+    assert workspace.studio.undo.undo_text == "Remove from Queue"
+
+
+def test_an_older_picture_can_be_looked_at_while_one_is_made(workspace, queue, qtbot):
+    old = finish_one(workspace, queue, qtbot, picture(96, 64))
+    press_generate(workspace)
+    queue.run()
+    queue.step(3, 25, preview=picture(8, 8, "#00ff00"))
+    strip, canvas = workspace.filmstrip, workspace.canvas
+    assert strip.running.isVisible() and strip.running.isChecked()
+    at = strip.list.visualRect(workspace.studio.pictures.index(0)).center()
+    QTest.mouseClick(strip.list.viewport(), LEFT, pos=at)
+    qtbot.waitUntil(lambda: canvas.view.path() == old)
+    assert workspace.actions_.save_as.isEnabled() and canvas.title.isVisible()
+    assert canvas.title.whole_text() == "a lighthouse in fog"
+    assert not strip.running.isChecked()
+    queue.step(4, 25, preview=picture(8, 8, "#0000ff"))
+    assert canvas.view.path() == old, "a preview takes nobody's eyes off"
+    new = queue.picture(picture(32, 32))
+    queue.finish()
+    qtbot.waitUntil(lambda: workspace.studio.pictures.rowCount() == 2)
+    assert (canvas.picture.path, strip.selected_paths()) == (old, [old])
+    assert workspace.studio.pictures.pictures()[0].path == new
+    assert not strip.running.isVisible()
+
+
+def test_the_running_picture_is_one_click_away(workspace, queue, qtbot):
+    old = finish_one(workspace, queue, qtbot)
+    press_generate(workspace)
+    queue.run()
+    green = picture(8, 8, "#00ff00")
+    queue.step(3, 25, preview=green)
+    workspace.filmstrip.chosen.emit(workspace.studio.pictures.find(old))
+    qtbot.waitUntil(lambda: workspace.canvas.view.path() == old)
+    QTest.mouseClick(workspace.filmstrip.running, LEFT)
+    assert workspace.canvas.view.path() == "" and not workspace.actions_.save_as.isEnabled()
+    assert workspace.canvas.view.image() == green
+    new = queue.picture(picture(32, 32))
+    queue.finish()
+    qtbot.waitUntil(lambda: workspace.canvas.view.path() == new)
+    assert workspace.filmstrip.selected_paths() == [new]
 
 
 def test_the_next_job_takes_over_when_one_ends(workspace, queue):

@@ -40,9 +40,16 @@ def same_pixels(one: QImage, other: QImage) -> bool:
 
 
 def test_a_drag_offers_the_saved_file_and_its_pixels(made):
-    data = drag_data([made[0]])
+    data = drag_data([made[0]], QImage(made[0]))
     assert [url.toLocalFile() for url in data.urls()] == [made[0]]
     assert same_pixels(QImage(data.imageData()), QImage(made[0]))
+
+
+def test_a_drag_from_the_strip_offers_the_pixels_of_the_picture_on_show(workspace, made):
+    pictures = workspace.studio.pictures
+    shown = pictures.mimeData([pictures.index(0)])
+    assert same_pixels(QImage(shown.imageData()), QImage(made[-1]))
+    assert not pictures.mimeData([pictures.index(1)]).hasImage(), "no file is read for a drag"
 
 
 def test_a_drag_of_several_offers_every_file(workspace, made):
@@ -86,19 +93,23 @@ def test_edit_copy_means_text_in_a_text_field_and_the_picture_elsewhere(workspac
     assert QGuiApplication.clipboard().mimeData().hasImage()
 
 
-def test_save_as_writes_the_same_bytes(workspace, made, tmp_path, monkeypatch):
+def test_save_as_writes_the_same_bytes(workspace, made, tmp_path, monkeypatch, qtbot):
     target = tmp_path / "my picture"
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(target), ""))
     workspace.actions_.save_as.trigger()
+    qtbot.waitUntil(lambda: Path(f"{target}.png").exists())
     assert Path(f"{target}.png").read_bytes() == Path(made[-1]).read_bytes()
     assert [p.name for p in tmp_path.glob("*.part")] == []
 
 
-def test_save_as_into_a_missing_folder_is_one_sentence(workspace, made, tmp_path, monkeypatch):
+def test_save_as_into_a_missing_folder_is_one_sentence(
+    workspace, made, tmp_path, monkeypatch, qtbot
+):
     target = tmp_path / "gone" / "x.png"
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(target), ""))
+    banner = workspace.canvas.banner
     workspace.actions_.save_as.trigger()
-    assert "could not be saved" in workspace.canvas.banner.statement.text()
+    qtbot.waitUntil(lambda: "could not be saved" in banner.statement.text())
     assert not target.parent.exists()
 
 
@@ -113,7 +124,7 @@ def test_move_to_trash_keeps_the_file_there(workspace, made, tmp_path, monkeypat
     bytes_ = Path(made[-1]).read_bytes()
     workspace.filmstrip.list.setFocus()
     QTest.keyClick(workspace.filmstrip.list, Qt.Key.Key_Delete)
-    assert not Path(made[-1]).exists()
+    qtbot.waitUntil(lambda: not Path(made[-1]).exists())
     if sys.platform != "darwin":
         trashed = [p for p in tmp_path.rglob("*.png") if p.name == Path(made[-1]).name]
         assert [p.read_bytes() for p in trashed] == [bytes_]
@@ -126,7 +137,53 @@ def test_the_trash_keys_in_a_text_field_move_no_picture(workspace, made):
     assert all(Path(path).exists() for path in made)
 
 
-def test_a_file_that_will_not_go_stays_on_the_strip(workspace, made, monkeypatch):
+def test_undo_brings_pictures_back_from_the_trash(workspace, made, tmp_path, monkeypatch, qtbot):
+    use_own_trash(tmp_path, monkeypatch)
+    bytes_ = [Path(path).read_bytes() for path in made]
+    pictures, banner = workspace.studio.pictures, workspace.canvas.banner
+    workspace.filmstrip.list.setFocus()
+    workspace.filmstrip.list.selectAll()
+    QTest.keyClick(workspace.filmstrip.list, Qt.Key.Key_Delete)
+    qtbot.waitUntil(lambda: pictures.rowCount() == 0)
+    assert banner.statement.text() == "3 pictures are in the Trash."
+    assert workspace.actions_.undo.text() == "Undo Move to Trash"
+    QTest.mouseClick(banner.undo_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: pictures.rowCount() == 3)
+    assert [Path(path).read_bytes() for path in made] == bytes_
+    assert [p.path for p in pictures.pictures()] == made[::-1], "in their old order"
+    assert not [p for p in (tmp_path / "xdg").rglob("*") if p.is_file()], "the Trash is as before"
+    workspace.actions_.redo.trigger()
+    qtbot.waitUntil(lambda: not any(Path(path).exists() for path in made))
+    workspace.actions_.undo.trigger()
+    qtbot.waitUntil(lambda: pictures.rowCount() == 3)
+
+
+def test_nothing_is_overwritten_by_undo(workspace, made, tmp_path, monkeypatch, qtbot):
+    use_own_trash(tmp_path, monkeypatch)
+    workspace.filmstrip.list.setFocus()
+    QTest.keyClick(workspace.filmstrip.list, Qt.Key.Key_Delete)
+    qtbot.waitUntil(lambda: workspace.studio.pictures.rowCount() == 2)
+    Path(made[-1]).write_text("something else")
+    workspace.actions_.undo.trigger()
+    banner = workspace.canvas.banner
+    qtbot.waitUntil(lambda: "another file in its place" in banner.statement.text())
+    assert Path(made[-1]).read_text() == "something else"
+
+
+def test_undo_in_a_text_field_means_its_text(workspace, made, tmp_path, monkeypatch, qtbot):
+    use_own_trash(tmp_path, monkeypatch)
+    workspace.filmstrip.list.setFocus()
+    QTest.keyClick(workspace.filmstrip.list, Qt.Key.Key_Delete)
+    qtbot.waitUntil(lambda: workspace.studio.pictures.rowCount() == 2)
+    edit = workspace.prompt_panel.prompt.edit
+    edit.clear()
+    edit.setFocus()
+    QTest.keyClicks(edit, "fog")
+    workspace.actions_.undo.trigger()
+    assert "fog" not in edit.toPlainText() and workspace.studio.pictures.rowCount() == 2
+
+
+def test_a_file_that_will_not_go_stays_on_the_strip(workspace, made, monkeypatch, qtbot):
     class Stuck(QFile):
         def moveToTrash(self) -> bool:
             return False
@@ -134,9 +191,10 @@ def test_a_file_that_will_not_go_stays_on_the_strip(workspace, made, monkeypatch
     monkeypatch.setattr("gui.state.desktop.QFile", Stuck)
     workspace.filmstrip.list.setFocus()
     workspace.actions_.trash.trigger()
+    qtbot.waitUntil(lambda: "Trash" in workspace.canvas.banner.statement.text())
     assert Path(made[-1]).exists()
     assert workspace.studio.pictures.rowCount() == 3
-    assert "Trash" in workspace.canvas.banner.statement.text()
+    assert workspace.studio.undo.undo_text == ""
 
 
 def test_use_these_settings_makes_the_same_request_again(workspace, queue, made):
@@ -206,7 +264,7 @@ def test_a_file_that_is_no_picture_is_refused_in_one_sentence(workspace, tmp_pat
     assert "letter.png" in workspace.canvas.banner.statement.text()
 
 
-def test_reveal_shows_the_file_and_says_when_it_is_gone(workspace, made, monkeypatch):
+def test_reveal_shows_the_file_and_says_when_it_is_gone(workspace, made, monkeypatch, qtbot):
     shown = []
 
     class Finder(FallbackServices):
@@ -217,10 +275,11 @@ def test_reveal_shows_the_file_and_says_when_it_is_gone(workspace, made, monkeyp
 
     monkeypatch.setattr("gui.state.desktop.services", Finder)
     workspace.actions_.reveal.trigger()
-    assert shown == [Path(made[-1])]
+    qtbot.waitUntil(lambda: shown == [Path(made[-1])])
     Path(made[-1]).unlink()
     workspace.actions_.reveal.trigger()
-    assert "no longer where it was" in workspace.canvas.banner.statement.text()
+    banner = workspace.canvas.banner
+    qtbot.waitUntil(lambda: "no longer where it was" in banner.statement.text())
     assert len(shown) == 1
 
 
@@ -253,12 +312,12 @@ def test_fitting_keeps_the_shape_and_stays_inside(workspace, queue, qtbot):
     assert view.rect().contains(rect.toRect())
 
 
-def test_selecting_several_and_trashing_them(workspace, made, tmp_path, monkeypatch):
+def test_selecting_several_and_trashing_them(workspace, made, tmp_path, monkeypatch, qtbot):
     use_own_trash(tmp_path, monkeypatch)
     view, pictures = workspace.filmstrip.list, workspace.studio.pictures
     view.setFocus()
     for row in (0, 1):
         view.selectionModel().select(pictures.index(row), QItemSelectionModel.SelectionFlag.Select)
     workspace.actions_.trash.trigger()
+    qtbot.waitUntil(lambda: pictures.rowCount() == 1)
     assert [Path(path).exists() for path in made] == [True, False, False]
-    assert pictures.rowCount() == 1

@@ -18,13 +18,11 @@ from PySide6.QtCore import (
 )
 from PySide6.QtGui import QImage
 
-from gui.state import desktop
-from gui.state.pictures.images import ImageLoader, read_image
+from gui.state.pictures.images import ImageLoader
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gui.errors import SfumatoError
     from gui.request import PictureRecord
 
 _Index = QModelIndex | QPersistentModelIndex
@@ -40,30 +38,35 @@ class SessionPicture:
     thumbnail: QImage | None = None
 
 
-def drag_data(paths: list[str]) -> QMimeData:
+def drag_data(paths: list[str], image: QImage | None = None) -> QMimeData:
     """What a drag or a copy of these pictures offers: their file URLs, and the pixels for one.
 
     Every result is on disk under its real name before it can be dragged: macOS reads the URL when
     the drag starts, so a file written later would not arrive.
+
+    Args:
+        image: the pixels of the only picture, where they are at hand; no file is read for them.
     """
     data = QMimeData()
     data.setUrls([QUrl.fromLocalFile(path) for path in paths])
-    if len(paths) == 1:
-        data.setImageData(read_image(paths[0]))
+    if len(paths) == 1 and image is not None and not image.isNull():
+        data.setImageData(image)
     return data
 
 
 class SessionPictures(QAbstractListModel):
     """Rows carry `SessionPicture` as UserRole, its thumbnail as DecorationRole."""
 
-    added = Signal(object)
-    removed = Signal(str)
+    added = Signal(SessionPicture)
+    removed = Signal(str, int)
+    """A picture's path, and the row it had."""
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._pictures: list[SessionPicture] = []
         self._loader = ImageLoader(THUMBNAIL, self)
         self._loader.loaded.connect(self._on_thumbnail)
+        self._pixels = ("", QImage())
 
     def pictures(self) -> list[SessionPicture]:
         return list(self._pictures)
@@ -75,26 +78,25 @@ class SessionPictures(QAbstractListModel):
         row = self.row_of(path)
         return self._pictures[row] if row >= 0 else None
 
-    def add(self, path: str, record: PictureRecord) -> SessionPicture:
-        """Put a picture in front; its thumbnail follows from a worker thread."""
+    def add(self, path: str, record: PictureRecord, row: int = 0) -> SessionPicture:
+        """Put a picture in front, or back into its row; its thumbnail follows from a worker."""
         picture = SessionPicture(path, record)
-        self.beginInsertRows(QModelIndex(), 0, 0)
-        self._pictures.insert(0, picture)
+        row = min(row, len(self._pictures))
+        self.beginInsertRows(QModelIndex(), row, row)
+        self._pictures.insert(row, picture)
         self.endInsertRows()
         self._loader.load(path)
         self.added.emit(picture)
         return picture
 
-    def move_to_trash(self, paths: list[str]) -> list[SfumatoError]:
-        """Move the files to the system's Trash and drop those that went; errors for the others."""
-        errors: list[SfumatoError] = []
-        for path in paths:
-            error = desktop.move_to_trash(path)
-            if error is not None:
-                errors.append(error)
-            else:
-                self.forget(path)
-        return errors
+    def keep_pixels(self, path: str, image: QImage) -> None:
+        """Have the picture on show at hand, so that a drag of it can offer its pixels."""
+        self._pixels = (path, image)
+
+    def drag_data(self, paths: list[str]) -> QMimeData:
+        """As `drag_data`, with the pixels of the picture on show."""
+        shown, image = self._pixels
+        return drag_data(paths, image if paths == [shown] else None)
 
     def forget(self, path: str) -> None:
         """Take a picture off the strip; its file stays."""
@@ -104,7 +106,7 @@ class SessionPictures(QAbstractListModel):
         self.beginRemoveRows(QModelIndex(), row, row)
         del self._pictures[row]
         self.endRemoveRows()
-        self.removed.emit(path)
+        self.removed.emit(path, row)
 
     def close(self) -> None:
         self._loader.close()
@@ -144,7 +146,7 @@ class SessionPictures(QAbstractListModel):
 
     def mimeData(self, indexes: Sequence[QModelIndex]) -> QMimeData:
         rows = sorted({index.row() for index in indexes})
-        return drag_data([self._pictures[row].path for row in rows])
+        return self.drag_data([self._pictures[row].path for row in rows])
 
     def supportedDragActions(self) -> Qt.DropAction:
         return Qt.DropAction.CopyAction

@@ -25,12 +25,19 @@ STRIP_WIDTH = 620
 
 
 class Canvas(QFrame):
-    """Shows what is being made, else the chosen picture, else the invitation."""
+    """Shows what is being made or the chosen picture, as the person likes; else the invitation.
+
+    It *follows* what is being made from when it is asked for until the person looks at another
+    picture.  Then a picture that is finished takes nobody's eyes off the one on show.
+    """
 
     picture_shown = Signal(str)
     """Path of the finished picture on show; empty while there is none."""
+    following_changed = Signal(bool)
+    pixels_shown = Signal(str, QImage)
+    """A finished picture's path and pixels, once they are on show."""
     menu_requested = Signal(QPoint)
-    failed = Signal(object)
+    failed = Signal(SfumatoError)
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,9 +46,12 @@ class Canvas(QFrame):
         self.view = PictureView()
         self.empty = EmptyState()
         self.strip = ProgressStrip()
+        self.title = ElidedLabel("")
         self.caption = ElidedLabel("", "small")
-        self.caption.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        for line in (self.title, self.caption):
+            line.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self._picture: SessionPicture | None = None
+        self._following = True
         self._activity = Activity()
         self._size = (512, 512)
         self._loader = ImageLoader(parent=self)
@@ -52,7 +62,6 @@ class Canvas(QFrame):
         self.view.customContextMenuRequested.connect(
             lambda at: self.menu_requested.emit(self.view.mapToGlobal(at))
         )
-        self.view.drag_failed.connect(self.failed)
         self.banner.shown.connect(self.announce)
 
     def _lay_out(self) -> None:
@@ -69,8 +78,10 @@ class Canvas(QFrame):
         below.addStretch(1)
         below.addWidget(self.strip, 20)
         below.addStretch(1)
-        foot = QHBoxLayout()
+        foot = QVBoxLayout()
         foot.setContentsMargins(24, 0, 24, 12)
+        foot.setSpacing(2)
+        foot.addWidget(self.title)
         foot.addWidget(self.caption)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -79,6 +90,7 @@ class Canvas(QFrame):
         column.addWidget(self.stack, 1)
         column.addLayout(foot)
         column.addLayout(below)
+        self.title.hide()
         self.caption.hide()
 
     # -- what is shown ------------------------------------------------------------------------
@@ -86,7 +98,33 @@ class Canvas(QFrame):
     @property
     def picture(self) -> SessionPicture | None:
         """The finished picture on show, or None."""
-        return self._picture if not self._activity.busy else None
+        return self._picture if not self._live else None
+
+    @property
+    def following(self) -> bool:
+        return self._following
+
+    @property
+    def _live(self) -> bool:
+        """Whether what is being made is on show."""
+        return self._activity.busy and (self._following or self._picture is None)
+
+    def follow(self) -> None:
+        """Show what is being made, now or next."""
+        self._set_following(True)
+        if self._activity.busy:
+            self._show_live()
+        self._update()
+
+    def look_at(self, picture: SessionPicture) -> None:
+        """The person turned to a finished picture."""
+        self._set_following(False)
+        self.show_picture(picture)
+
+    def _set_following(self, following: bool) -> None:
+        if following != self._following:
+            self._following = following
+            self.following_changed.emit(following)
 
     def set_model(self, entry: ModelEntry) -> None:
         self.empty.set_model(entry)
@@ -103,7 +141,7 @@ class Canvas(QFrame):
     def set_activity(self, activity: Activity) -> None:
         before, self._activity = self._activity, activity
         self.strip.set_activity(activity)
-        if activity.busy and activity.preview is not before.preview and activity.preview:
+        if self._live and activity.preview is not before.preview and activity.preview:
             self.view.show_image(activity.preview, size=QSize(*self._size))
         if activity.busy != before.busy or activity.phase is not before.phase:
             self._on_phase(before)
@@ -112,30 +150,38 @@ class Canvas(QFrame):
         activity = self._activity
         if activity.busy and not before.busy:
             self.banner.dismiss()
-            self.view.show_fog(*self._size)
+            if self._live:
+                self._show_live()
             self.announce("Generating")
         if not activity.busy and before.busy and self._picture is not None:
             self._loader.load(self._picture.path)
         self._update()
 
+    def _show_live(self) -> None:
+        if self._activity.preview is not None:
+            self.view.show_image(self._activity.preview, size=QSize(*self._size))
+        else:
+            self.view.show_fog(*self._size)
+
     def _update(self) -> None:
-        busy = self._activity.busy
-        self.strip.setVisible(busy)
-        picture = self._picture
-        has_picture = picture is not None
-        self.stack.setCurrentWidget(self.view if busy or has_picture else self.empty)
-        self.caption.setVisible(has_picture and not busy)
+        live, picture = self._live, self._picture
+        self.strip.setVisible(self._activity.busy)
+        self.stack.setCurrentWidget(self.view if live or picture is not None else self.empty)
+        for line in (self.title, self.caption):
+            line.setVisible(picture is not None and not live)
         if picture is not None:
+            self.title.set_text(picture.record.request.prompt)
             self.caption.set_text(caption_of(picture))
             self.view.setAccessibleName(f"Picture of “{picture.record.request.prompt}”")
-        if busy:
+        if live:
             self.view.setAccessibleName("Preview")
-        self.picture_shown.emit(picture.path if picture is not None and not busy else "")
+        self.picture_shown.emit(picture.path if picture is not None and not live else "")
 
     def _on_loaded(self, path: str, image: QImage) -> None:
         """A picture came from the disk; by now something else may be on show."""
-        if self._picture is not None and self._picture.path == path and not self._activity.busy:
+        if self._picture is not None and self._picture.path == path and not self._live:
             self.view.show_image(image, path=path)
+            self.pixels_shown.emit(path, image)
 
     def _on_load_failed(self, path: str, error: SfumatoError) -> None:
         if self._picture is not None and self._picture.path == path:

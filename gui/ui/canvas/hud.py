@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtCore import QPoint, QSize, Qt, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout
 
 from gui.state.describe import COMPONENTS, duration_text, speed_text
@@ -38,7 +38,8 @@ class ProgressStrip(QFrame):
     """Bound to an `Activity`."""
 
     stop_requested = Signal()
-    clear_requested = Signal()
+    waiting_requested = Signal(QPoint)
+    """The person wants to see what waits; where a menu may come up."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,7 +56,7 @@ class ProgressStrip(QFrame):
         )
         self.waiting = QPushButton("")
         self.waiting.setObjectName("flat")
-        self.waiting.clicked.connect(self.clear_requested)
+        self.waiting.clicked.connect(self._ask_for_waiting)
         self.stop = QPushButton("Stop")
         self.stop.setIcon(icon("stop"))
         self.stop.setIconSize(QSize(14, 14))
@@ -89,10 +90,13 @@ class ProgressStrip(QFrame):
         self.hint.setVisible(long_load)
         self.waiting.setVisible(activity.waiting > 0)
         self.waiting.setText(f"{activity.waiting} waiting")
-        self.waiting.setToolTip("Take the waiting pictures off the queue")
-        self.waiting.setAccessibleName(f"{activity.waiting} waiting. Clear the queue")
+        self.waiting.setToolTip("Show what waits")
+        self.waiting.setAccessibleName(f"{activity.waiting} waiting. Show them")
         stopping = activity.phase is Phase.STOPPING
         self.stop.setText("Stop Now" if stopping else "Stop")
+
+    def _ask_for_waiting(self) -> None:
+        self.waiting_requested.emit(self.waiting.mapToGlobal(QPoint(0, 0)))
 
     def _show_progress(self, activity: Activity) -> None:
         if activity.phase is Phase.LOADING and activity.total:

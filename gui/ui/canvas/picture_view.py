@@ -18,7 +18,6 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QApplication, QFrame, QScrollArea, QWidget
 
-from gui.errors import SfumatoError
 from gui.state.pictures.session import drag_data
 from gui.ui.widgets.appearance import current_palette
 
@@ -38,7 +37,6 @@ class PictureView(QScrollArea):
 
     zoom_changed = Signal(bool)
     """True: fitted to the window."""
-    drag_failed = Signal(object)
 
     def __init__(self) -> None:
         super().__init__()
@@ -232,13 +230,8 @@ class _Surface(QWidget):
         self._view.set_fitted(not self._view.fitted)
 
     def _start_drag(self) -> None:
-        try:
-            data = drag_data([self.path])
-        except SfumatoError as error:
-            self._view.drag_failed.emit(error)
-            return
         drag = QDrag(self)
-        drag.setMimeData(data)
+        drag.setMimeData(drag_data([self.path], self.image))
         drag.setPixmap(drag_pixmap(self.image, self.devicePixelRatioF()))
         drag.setHotSpot(QPoint(DRAG_PIXMAP // 4, DRAG_PIXMAP // 4))
         drag.exec(Qt.DropAction.CopyAction)

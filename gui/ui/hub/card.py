@@ -28,8 +28,8 @@ from gui.state import describe
 from gui.state.hub.types import DownloadState
 from gui.state.pictures.images import ImageLoader
 from gui.ui.hub import words as hub_words
-from gui.ui.models.card import GAP, PADDING, isolated, paint_ground, paint_tile, placing
 from gui.ui.widgets.appearance import current_palette, sized_font
+from gui.ui.widgets.cards import GAP, PADDING, isolated, paint_ground, paint_tile, placing
 from gui.ui.widgets.icons import icon_pixmap
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from gui.errors import SfumatoError
 from gui.state.pictures.images import read_image
 from gui.ui.hub import words as hub_words
 from gui.ui.hub.card import shade_of, square_pixmap
-from gui.ui.models.card import paint_tile
+from gui.ui.widgets.cards import paint_tile
 from gui.ui.widgets.controls import ElidedLabel, label
 from gui.ui.widgets.icons import icon
 

@@ -24,8 +24,8 @@ from PySide6.QtWidgets import (
 from gui.state.hub.types import SearchQuery, Sort
 from gui.ui.hub.card import ROW_HEIGHT, TILE, CardPictures, HubCardDelegate
 from gui.ui.hub.filters import FilterButton, FilterChips, active_filters, without_filters
-from gui.ui.models.card import GAP, PADDING
 from gui.ui.widgets.appearance import current_palette
+from gui.ui.widgets.cards import GAP, PADDING
 from gui.ui.widgets.controls import Choice, ElidedLabel, is_appearance_change, label, mirrored
 from gui.ui.widgets.icons import icon
 

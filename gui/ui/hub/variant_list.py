@@ -32,8 +32,8 @@ from gui.state import describe
 from gui.state.hub.types import FileFormat, Level, Variant
 from gui.ui.hub import words as hub_words
 from gui.ui.hub.card import draw_line, text_width
-from gui.ui.models.card import paint_ground, placing
 from gui.ui.widgets.appearance import current_palette
+from gui.ui.widgets.cards import paint_ground, placing
 from gui.ui.widgets.controls import label, plain_tip
 from gui.ui.widgets.icons import icon_pixmap
 from gui.ui.widgets.palette import Palette

@@ -2,89 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import lru_cache
-from zlib import crc32
-
-from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QPointF, QRect, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPainterPath, QPen, QRadialGradient
+from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRect, QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QFontMetrics, QPainter
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
 from gui.state.models import ModelEntry
 from gui.ui.hub.words import short_name
 from gui.ui.widgets.appearance import current_palette, sized_font
+from gui.ui.widgets.cards import GAP, PADDING, TILE, isolated, paint_ground, paint_tile, placing
 from gui.ui.widgets.icons import paint_icon
 from gui.ui.widgets.palette import Palette
 
-TILE = 40
-PADDING = 10
-GAP = 3
-"""Free space around a card."""
 LINE = 18
 MAX_PROBLEM_LINES = 4
 
 _Index = QModelIndex | QPersistentModelIndex
-
-
-@lru_cache(maxsize=64)
-def tile_hues(name: str) -> tuple[int, int, int]:
-    """Three hues of a model's tile, always the same for the same name."""
-    digest = crc32(name.encode()).to_bytes(4, "big")
-    base = digest[0] * 360 // 256
-    return base, (base + 30 + digest[1] % 50) % 360, (base + 320 - digest[2] % 40) % 360
-
-
-def placing(painter: QPainter, option: QStyleOptionViewItem) -> Callable[[QRect], QRect]:
-    """Where a part of a card goes, given its place in a card that is read from left to right; from
-    now on the painter's texts begin where reading does."""
-    whole: QRect = option.rect  # type: ignore[attr-defined]
-    direction: Qt.LayoutDirection = option.direction  # type: ignore[attr-defined]
-    painter.setLayoutDirection(direction)
-    return lambda rect: QStyle.visualRect(direction, whole, rect)
-
-
-def isolated(painter: QPainter, text: str) -> str:
-    """A text whose words stay in their own order where the layout is mirrored: “1.6 GB” begins
-    with a number, which would else go to the end."""
-    mirrored = painter.layoutDirection() is Qt.LayoutDirection.RightToLeft
-    return f"\u2068{text}\u2069" if mirrored else text
-
-
-def paint_ground(
-    painter: QPainter, card: QRectF, state: QStyle.StateFlag, palette: Palette
-) -> None:
-    """The ground of a card that is chosen or under the pointer, and the focus ring."""
-    painter.setPen(Qt.PenStyle.NoPen)
-    if state & QStyle.StateFlag.State_Selected:
-        painter.setBrush(QColor(palette.accent_soft))
-        painter.drawRoundedRect(card, 9, 9)
-    elif state & QStyle.StateFlag.State_MouseOver:
-        painter.setBrush(QColor(palette.hover))
-        painter.drawRoundedRect(card, 9, 9)
-    if state & QStyle.StateFlag.State_HasFocus:
-        painter.setBrush(Qt.BrushStyle.NoBrush)
-        painter.setPen(QPen(QColor(palette.accent), 2))
-        painter.drawRoundedRect(card.adjusted(1, 1, -1, -1), 8, 8)
-
-
-def paint_tile(painter: QPainter, tile: QRectF, name: str, opacity: float = 1.0) -> None:
-    """Soft colours in the place of a picture, always the same for the same name."""
-    side = tile.width()
-    clip = QPainterPath()
-    clip.addRoundedRect(tile, 9, 9)
-    painter.save()
-    painter.setClipPath(clip)
-    painter.setOpacity(opacity)
-    hues = tile_hues(name)
-    painter.fillRect(tile, QColor.fromHsl(hues[0], 95, 132))
-    places = ((0.15, 0.2), (0.9, 0.35), (0.4, 1.0))
-    for hue, (x, y), light in zip(hues, places, (176, 150, 96), strict=True):
-        centre = QPointF(tile.left() + x * side, tile.top() + y * side)
-        gradient = QRadialGradient(centre, side * 0.75)
-        gradient.setColorAt(0, QColor.fromHsl(hue, 130, light, 230))
-        gradient.setColorAt(1, QColor.fromHsl(hue, 130, light, 0))
-        painter.fillRect(tile, gradient)
-    painter.restore()
 
 
 class ModelCardDelegate(QStyledItemDelegate):

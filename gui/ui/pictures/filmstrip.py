@@ -15,21 +15,20 @@ from PySide6.QtGui import QColor, QDrag, QImage, QKeyEvent, QPainter, QPainterPa
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QFrame,
+    QHBoxLayout,
     QListView,
     QStyle,
     QStyledItemDelegate,
     QStyleOptionViewItem,
-    QVBoxLayout,
     QWidget,
 )
 
-from gui.errors import SfumatoError
 from gui.state.pictures.session import SessionPicture, SessionPictures
+from gui.state.studio import Activity
 from gui.ui.canvas.picture_view import drag_pixmap
+from gui.ui.pictures.running_tile import CELL, SIDE, RunningTile
 from gui.ui.widgets.appearance import current_palette
 
-SIDE = 72
-CELL = 84
 HEIGHT = CELL + 20
 
 _Index = QModelIndex | QPersistentModelIndex
@@ -61,12 +60,15 @@ class _Delegate(QStyledItemDelegate):
             side = min(image.width(), image.height())
             source = QRectF((image.width() - side) / 2, (image.height() - side) / 2, side, side)
             painter.drawImage(inner, image, source)
+        painter.setClipping(False)
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        painter.setPen(QPen(QColor(palette.border), 1))  # a white picture has an edge too
+        painter.drawRoundedRect(inner.adjusted(0.5, 0.5, -0.5, -0.5), 6, 6)
         painter.restore()
 
 
 class _List(QListView):
     delete_pressed = Signal()
-    drag_failed = Signal(object)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.key() in (Qt.Key.Key_Delete, Qt.Key.Key_Backspace):
@@ -79,13 +81,8 @@ class _List(QListView):
         indexes = self.selectedIndexes()
         if not indexes:
             return
-        try:
-            data = self.model().mimeData(indexes)
-        except SfumatoError as error:
-            self.drag_failed.emit(error)
-            return
         drag = QDrag(self)
-        drag.setMimeData(data)
+        drag.setMimeData(self.model().mimeData(indexes))
         image = indexes[0].data(Qt.ItemDataRole.DecorationRole)
         if image is not None:
             drag.setPixmap(drag_pixmap(image, self.devicePixelRatioF()))
@@ -96,11 +93,12 @@ class _List(QListView):
 class Filmstrip(QFrame):
     """A horizontal list over `SessionPictures`."""
 
-    chosen = Signal(object)
-    """The person moved to this `SessionPicture`."""
+    chosen = Signal(SessionPicture)
+    """The person moved to this picture."""
+    follow_requested = Signal()
+    """The person wants to see what is being made."""
     delete_requested = Signal(list)
     menu_requested = Signal(QPoint)
-    drag_failed = Signal(object)
 
     def __init__(self, pictures: SessionPictures, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -124,20 +122,33 @@ class Filmstrip(QFrame):
         view.setMovement(QListView.Movement.Static)
         view.setDragDropMode(QAbstractItemView.DragDropMode.DragOnly)
         view.setDragEnabled(True)
-        layout = QVBoxLayout(self)
+        self.running = RunningTile()
+        self.running.hide()
+        self.running.clicked.connect(self.follow_requested)
+        layout = QHBoxLayout(self)
         layout.setContentsMargins(10, 8, 10, 2)
+        layout.setSpacing(0)
+        layout.addWidget(self.running, 0, Qt.AlignmentFlag.AlignTop)
         layout.addWidget(view)
         self.setFixedHeight(HEIGHT)
         view.selectionModel().currentChanged.connect(self._on_current)
         view.clicked.connect(self._on_current)
         view.delete_pressed.connect(lambda: self.delete_requested.emit(self.selected_paths()))
-        view.drag_failed.connect(self.drag_failed)
         view.customContextMenuRequested.connect(
             lambda at: self.menu_requested.emit(view.viewport().mapToGlobal(at))
         )
         pictures.rowsInserted.connect(self._on_rows)
         pictures.rowsRemoved.connect(self._on_rows)
         self._on_rows()
+
+    def set_activity(self, activity: Activity) -> None:
+        """What is being made stands at the head of the strip."""
+        self.running.setVisible(activity.busy)
+        self.running.set_activity(activity)
+
+    def set_following(self, following: bool) -> None:
+        """Whether the canvas shows what is being made: then no finished picture is marked."""
+        self.running.setChecked(following)
 
     def selected_paths(self) -> list[str]:
         rows = sorted(index.row() for index in self.list.selectedIndexes())

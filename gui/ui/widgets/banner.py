@@ -21,6 +21,7 @@ class Banner(QFrame):
     shown = Signal(str)
     """The sentence, for assistive programs."""
     retry_asked = Signal()
+    undo_asked = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,6 +32,8 @@ class Banner(QFrame):
         self.advice = label("", "", wrap=True)
         self.retry_button = QPushButton("Try Again")
         self.retry_button.clicked.connect(self._retry)
+        self.undo_button = QPushButton("Undo")
+        self.undo_button.clicked.connect(self._undo)
         self.copy_button = QPushButton("Copy Details")
         self.copy_button.clicked.connect(self._copy)
         self.close_button = icon_button("close", "Dismiss")
@@ -45,6 +48,7 @@ class Banner(QFrame):
         row.addWidget(self._icon, 0, Qt.AlignmentFlag.AlignTop)
         row.addLayout(text, 1)
         row.addWidget(self.retry_button, 0, Qt.AlignmentFlag.AlignVCenter)
+        row.addWidget(self.undo_button, 0, Qt.AlignmentFlag.AlignVCenter)
         row.addWidget(self.copy_button, 0, Qt.AlignmentFlag.AlignVCenter)
         row.addWidget(self.close_button, 0, Qt.AlignmentFlag.AlignVCenter)
         self._timer = QTimer(self)
@@ -64,14 +68,16 @@ class Banner(QFrame):
         self._error = error
         self._present("error", "warning", error.message, describe.advice(error.kind))
         self.copy_button.setVisible(True)
+        self.undo_button.setVisible(False)
 
-    def show_notice(self, text: str) -> None:
+    def show_notice(self, text: str, *, can_undo: bool = False) -> None:
         """Show a remark for a while; it never covers an error that still stands."""
         if self._error is not None:
             return
         self._present("notice", "info", text, "")
         self.copy_button.setVisible(False)
         self.retry_button.setVisible(False)
+        self.undo_button.setVisible(can_undo)
         self._timer.start()
 
     def dismiss(self) -> None:
@@ -95,6 +101,10 @@ class Banner(QFrame):
     def _retry(self) -> None:
         self.dismiss()
         self.retry_asked.emit()
+
+    def _undo(self) -> None:
+        self.dismiss()
+        self.undo_asked.emit()
 
     def _copy(self) -> None:
         if self._error is not None:

@@ -71,7 +71,7 @@ def test_the_journey_by_keys_alone(workspace, hub, qtbot):
     assert panel.search.hasFocus() or workspace.main_window.focusWidget() is panel.search
     QTest.keyClick(panel.search, Qt.Key.Key_Return)
     QTest.keyClick(panel.list, Qt.Key.Key_Down)
-    assert not workspace.hub_desk.sheet, "arrow keys only move"
+    assert not workspace.models_desk.sheet, "arrow keys only move"
     QTest.keyClick(panel.list, Qt.Key.Key_Return)
     sheet = shown_sheet(workspace)
     qtbot.waitUntil(lambda: sheet.chosen is not None)
@@ -94,12 +94,12 @@ def test_return_searches_at_once_and_goes_to_what_it_finds(workspace, panel, hub
     assert ids(panel) == ["coreml-community/coreml-model-7"] + [
         m.id for m in hub.models if "model-7" in m.id and not m.id.endswith("model-7")
     ]
-    assert panel.list.currentIndex().row() == 0 and workspace.hub_desk.sheet is None
+    assert panel.list.currentIndex().row() == 0 and workspace.models_desk.sheet is None
     panel.search.setFocus()
     panel.search.selectAll()
     QTest.keyClicks(panel.search, FIRST)
     QTest.keyClick(panel.search, Qt.Key.Key_Return)
-    qtbot.waitUntil(lambda: workspace.hub_desk.sheet is not None)
+    qtbot.waitUntil(lambda: workspace.models_desk.sheet is not None)
     assert shown_sheet(workspace).repo == FIRST
 
 
@@ -331,8 +331,8 @@ def drop_text(widget, text):
 @pytest.mark.parametrize("text", [f"https://huggingface.co/{FIRST}", FIRST])
 def test_a_dropped_address_opens_the_model(workspace, qtbot, text):
     drop_text(workspace.models_panel, text)
-    qtbot.waitUntil(lambda: workspace.hub_desk.sheet is not None)
-    assert workspace.hub_desk.sheet.repo == FIRST
+    qtbot.waitUntil(lambda: workspace.models_desk.sheet is not None)
+    assert workspace.models_desk.sheet.repo == FIRST
 
 
 def test_an_address_pasted_onto_the_cards_opens_the_model(workspace, panel, qtbot):
@@ -340,8 +340,8 @@ def test_an_address_pasted_onto_the_cards_opens_the_model(workspace, panel, qtbo
     panel.list.setFocus()
     paste = next(a for a in workspace.actions_.menus[1].actions() if a.text() == "Paste")
     paste.trigger()
-    qtbot.waitUntil(lambda: workspace.hub_desk.sheet is not None)
-    assert workspace.hub_desk.sheet.repo == FIRST
+    qtbot.waitUntil(lambda: workspace.models_desk.sheet is not None)
+    assert workspace.models_desk.sheet.repo == FIRST
 
 
 def test_an_address_that_leads_nowhere_says_so(workspace, qtbot):
@@ -349,7 +349,7 @@ def test_an_address_that_leads_nowhere_says_so(workspace, qtbot):
     panel = workspace.models_panel.hub
     qtbot.waitUntil(panel.message.isVisible)
     assert "nobody/nothing" in panel.message.title.text()
-    assert workspace.hub_desk.sheet is None
+    assert workspace.models_desk.sheet is None
 
 
 # -- reach --------------------------------------------------------------------------------------

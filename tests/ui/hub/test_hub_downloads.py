@@ -127,7 +127,7 @@ def test_several_downloads_each_have_their_own_buttons(workspace, strip, hub, qt
 def test_a_click_on_a_download_opens_its_model(workspace, hub, qtbot):
     row, _ = begin(workspace, hub, qtbot)
     QTest.mouseClick(row, Qt.MouseButton.LeftButton)
-    sheet = workspace.hub_desk.sheet
+    sheet = workspace.models_desk.sheet
     qtbot.waitUntil(lambda: sheet.isVisible() and sheet.chosen is not None)
     assert sheet.repo == REPO
     assert sheet.bar.cancel.isVisible()

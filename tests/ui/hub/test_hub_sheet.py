@@ -105,7 +105,7 @@ def test_details_that_fail_can_be_tried_again(workspace, panel, hub, qtbot):
     hub.silent.add("details")
     newcomer(panel, hub, qtbot)
     click_row(panel.list, 0)
-    sheet = workspace.hub_desk.sheet
+    sheet = workspace.models_desk.sheet
     assert sheet.message_text.text() == "Reading the list of files…"
     asked = next(a for a in hub.open_questions("details") if a.arguments["probe"])
     asked.open = False

@@ -214,8 +214,8 @@ def test_an_update_that_is_there_is_told(workspace, entry, hub, qtbot):
 def test_an_update_can_be_fetched_from_the_sheet(workspace, entry, hub, qtbot):
     hub.updates[str(entry.folder)] = "b" * 40
     workspace.studio.hub.look_for_updates()
-    workspace.hub_desk.show_repo(REPO)
-    bar = workspace.hub_desk.sheet.bar
+    workspace.models_desk.show_repo(REPO)
+    bar = workspace.models_desk.sheet.bar
     qtbot.waitUntil(bar.update_button.isVisible)
     assert bar.main.text() == "Use"
     click(bar.update_button)
@@ -238,10 +238,10 @@ def test_a_failed_question_does_not_come_up_as_the_answer_to_a_later_one(workspa
     qtbot.waitUntil(lambda: banner.statement.text() == down.message)
     hub.errors.clear()
     asked = hub.count("orphans"), hub.count("updates")
-    workspace.hub_desk.show_hub()  # which looks for both of its own accord
+    workspace.models_desk.show_hub()  # which looks for both of its own accord
     qtbot.waitUntil(lambda: hub.count("orphans") > asked[0] and hub.count("updates") > asked[1])
     qtbot.waitUntil(lambda: not hub.open_questions("orphans") + hub.open_questions("updates"))
-    assert workspace.hub_desk.leftovers is None
+    assert workspace.models_desk.leftovers is None
     assert banner.statement.text() == down.message
 
 
@@ -326,8 +326,8 @@ def leftovers(home, hub):
 
 def open_leftovers(workspace, qtbot):
     workspace.models_panel.leftovers_requested.emit()
-    qtbot.waitUntil(lambda: workspace.hub_desk.leftovers is not None)
-    return workspace.hub_desk.leftovers
+    qtbot.waitUntil(lambda: workspace.models_desk.leftovers is not None)
+    return workspace.models_desk.leftovers
 
 
 def test_leftovers_are_offered_once_the_hub_is_looked_at(leftovers, workspace, qtbot):
@@ -405,7 +405,7 @@ def test_without_leftovers_that_is_said(workspace, qtbot):
     workspace.models_panel.leftovers_requested.emit()
     banner = workspace.canvas.banner
     qtbot.waitUntil(lambda: "Nothing is left over" in banner.statement.text())
-    assert workspace.hub_desk.leftovers is None
+    assert workspace.models_desk.leftovers is None
 
 
 def test_checkpoints_kept_for_conversion_have_a_place_and_a_button(home, hub, workspace, qtbot):

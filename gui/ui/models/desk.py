@@ -1,10 +1,11 @@
-"""What ties the Hub to the window: the sheet of a model, the care of installed ones, leftovers."""
+"""What the models panel asks for: a Hub model's sheet, the care of installed ones, leftovers."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, Qt
+from PySide6.QtCore import QObject, Qt, Signal
+from PySide6.QtWidgets import QWidget
 
 from gui.errors import SfumatoError
 from gui.ui.hub.leftovers import LeftoversDialog, leftovers_text
@@ -12,28 +13,39 @@ from gui.ui.models.actions import LibraryActions
 
 if TYPE_CHECKING:
     from gui.state.hub.types import Orphan
+    from gui.state.studio import Studio
     from gui.ui.hub.detail import HubDetail
-    from gui.ui.workspace import Workspace
+    from gui.ui.models.panel import ModelsPanel
 
 
-class HubDesk(QObject):
-    """Answers what the models panel asks for.
+class ModelsDesk(QObject):
+    """Ties models panel, Hub and library together.
 
     Args:
-        workspace: the window's contents.
+        studio: the models and the Hub.
+        panel: the left column.
+        window: what the sheets lie over.
     """
 
-    def __init__(self, workspace: Workspace) -> None:
-        super().__init__(workspace)
-        self._workspace = workspace
-        self._hub = workspace.studio.hub
+    failed = Signal(SfumatoError)
+    notice = Signal(str)
+    panel_wanted = Signal()
+    """The left column is to be seen."""
+    convert_wanted = Signal(str)
+    """This repository's checkpoint is to be converted."""
+
+    def __init__(self, studio: Studio, panel: ModelsPanel, window: QWidget) -> None:
+        super().__init__(window)
+        self._studio = studio
+        self._panel = panel
+        self._window = window
+        self._hub = studio.hub
         self._orphans: list[Orphan] = []
         self._asked_for_leftovers = False
         self.sheet: HubDetail | None = None
         self.leftovers: LeftoversDialog | None = None
-        self.library = LibraryActions(workspace.studio, workspace)
-        self.library.failed.connect(workspace.show_error)
-        panel = workspace.models_panel
+        self.library = LibraryActions(studio, window)
+        self.library.failed.connect(self.failed)
         panel.actions_of = self.library.of
         panel.repo_opened.connect(self.show_repo)
         panel.updates_requested.connect(self._check_for_updates)
@@ -46,20 +58,20 @@ class HubDesk(QObject):
         self._hub.downloads.refused.connect(self._on_refused)
         self._told_of_updates = True
         # The studio listens to the same signals first and tells the Hub what is installed.
-        workspace.studio.models.refreshed.connect(self._on_library_read)
-        workspace.studio.models.trashed.connect(self._on_library_read)
+        studio.models.refreshed.connect(self._on_library_read)
+        studio.models.trashed.connect(self._on_library_read)
 
     # -- the sides of the panel ---------------------------------------------------------------
 
     def show_hub(self) -> None:
         """Turn the left column to the Hub, with the search field ready."""
-        self._workspace.actions_.models.setChecked(True)
-        self._workspace.models_panel.show_hub().focus_search()
+        self.panel_wanted.emit()
+        self._panel.show_hub().focus_search()
 
     def show_installed(self) -> None:
-        self._workspace.actions_.models.setChecked(True)
-        self._workspace.models_panel.show_installed()
-        self._workspace.models_panel.list.setFocus()
+        self.panel_wanted.emit()
+        self._panel.show_installed()
+        self._panel.list.setFocus()
 
     def _on_hub_made(self) -> None:
         """The Hub process runs from now on, so it may as well look after the library."""
@@ -73,24 +85,23 @@ class HubDesk(QObject):
         if self.sheet is None:
             from gui.ui.hub.detail import HubDetail
 
-            self.sheet = HubDetail(self._hub, self._workspace)
+            self.sheet = HubDetail(self._hub, self._window)
             self.sheet.use_requested.connect(self._use)
             self.sheet.convert_requested.connect(self._convert)
-            self.sheet.failed.connect(self._workspace.show_error)
+            self.sheet.failed.connect(self.failed)
         self.sheet.show_repo(repo)
 
     def _use(self, folder: str) -> None:
-        studio = self._workspace.studio
-        entry = studio.models.entry(folder)
+        entry = self._studio.models.entry(folder)
         if entry is not None:
-            studio.select_model(entry)
+            self._studio.select_model(entry)
             self.show_installed()
 
     def _convert(self, repo: str) -> None:
         """Hand over to the conversion sheet, which fetches the repository's checkpoint."""
         if self.sheet is not None and self.sheet.isVisible():
             self.sheet.reject()
-        self._workspace.show_convert(repo)
+        self.convert_wanted.emit(repo)
 
     def _on_library_read(self, *_: object) -> None:
         if self.sheet is not None:
@@ -100,7 +111,7 @@ class HubDesk(QObject):
         """A download that could not begin; the sheet says so itself where it is open."""
         sheet = self.sheet
         if sheet is None or not sheet.isVisible() or sheet.repo != repo:
-            self._workspace.show_error(error)
+            self.failed.emit(error)
 
     # -- the library --------------------------------------------------------------------------
 
@@ -112,12 +123,10 @@ class HubDesk(QObject):
         if self._told_of_updates:
             return
         self._told_of_updates = True
-        entries = self._workspace.studio.models.entries()
+        entries = self._studio.models.entries()
         number = sum(bool(self._hub.update_of(str(entry.folder))) for entry in entries)
         text = {0: "No updates were found.", 1: "One model has an update."}
-        self._workspace.canvas.banner.show_notice(
-            text.get(number, f"{number} models have updates.")
-        )
+        self.notice.emit(text.get(number, f"{number} models have updates."))
 
     def _on_hub_error(self, _error: SfumatoError) -> None:
         """The person has been told of the failure; a later answer, to a question of our own, must
@@ -132,14 +141,13 @@ class HubDesk(QObject):
 
     def _on_orphans(self, orphans: list[Orphan]) -> None:
         self._orphans = orphans
-        self._workspace.models_panel.set_leftovers(leftovers_text(orphans))
+        self._panel.set_leftovers(leftovers_text(orphans))
         if self._asked_for_leftovers:
             self._asked_for_leftovers = False
             if not orphans:
-                text = "Nothing is left over in the models folder."
-                self._workspace.canvas.banner.show_notice(text)
+                self.notice.emit("Nothing is left over in the models folder.")
                 return
-            dialog = LeftoversDialog(self._hub, orphans, self._workspace)
+            dialog = LeftoversDialog(self._hub, orphans, self._window)
             dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
             self.leftovers = dialog
             dialog.open()
