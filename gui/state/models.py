@@ -28,11 +28,11 @@ from gui import paths
 from gui.coreml.client import ModelReader
 from gui.errors import ErrorKind, SfumatoError
 from gui.state import describe
+from gui.state.settings import Settings
 
 if TYPE_CHECKING:
     from gui.coreml.model import ModelInfo
     from gui.coreml.sidecar import Sidecar
-    from gui.state.settings import Settings
 
 _Index = QModelIndex | QPersistentModelIndex
 _PACKAGE_SUFFIXES = (".mlpackage", ".mlmodelc")
@@ -338,7 +338,7 @@ class ModelLibrary(QAbstractListModel):
         if known is not None:
             self._read_later(known)
             return known
-        self._settings.model_folders = [*self._settings.model_folders, str(folder)]
+        self._settings.update(Settings.model_folders, lambda added: [*added, str(folder)])
         entry = ModelEntry(folder, added=True)
         self.beginInsertRows(QModelIndex(), len(self._entries), len(self._entries))
         self._entries.append(entry)
@@ -351,12 +351,15 @@ class ModelLibrary(QAbstractListModel):
         row = self.row_of(folder)
         if row < 0 or not self._entries[row].added:
             return
-        left = [p for p in self._settings.model_folders if p != str(folder)]
-        self._settings.model_folders = left
+        self._forget(folder)
         self.beginRemoveRows(QModelIndex(), row, row)
         del self._entries[row]
         self.endRemoveRows()
         self._tell_apart()
+
+    def _forget(self, folder: Path) -> None:
+        gone = str(folder)
+        self._settings.update(Settings.model_folders, lambda added: [p for p in added if p != gone])
 
     def move_to_trash(self, folder: Path) -> None:
         """Move a model's files to the Trash, in the background; `trashed` or `trash_failed`
@@ -439,8 +442,7 @@ class ModelLibrary(QAbstractListModel):
             return
         row = self.row_of(entry.folder)
         if row >= 0:
-            left = [p for p in self._settings.model_folders if p != str(entry.folder)]
-            self._settings.model_folders = left
+            self._forget(entry.folder)
             self.beginRemoveRows(QModelIndex(), row, row)
             del self._entries[row]
             self.endRemoveRows()

@@ -2,18 +2,27 @@
 
 Every setting is one `Option`: a key, a default and, through the default's type, how it is read
 back.  A value in the file that does not fit its type reads as the default, so a damaged settings
-file costs a preference and never a start.
+file costs a preference and never a start.  The file holds prompts, so nobody else may read it.  A
+second window of Sfumato uses the same file, so a list is changed as it stands there (`update`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
 import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QByteArray, QObject, QSettings, Signal
 
 from gui import paths
+
+log = logging.getLogger(__name__)
 
 STATE_VERSION = 1
 """Version of the saved window layout; a layout of another version is not restored."""
@@ -47,7 +56,7 @@ class Option:
         if isinstance(self.default, (list, dict)):
             try:
                 value = json.loads(str(raw))
-            except ValueError:
+            except (ValueError, RecursionError):
                 return self.default
             return value if isinstance(value, type(self.default)) else self.default
         value = str(raw)
@@ -75,7 +84,9 @@ class Settings(QObject):
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self.store = _open_store()
+        self.notice = ""
+        """A sentence where the settings could not be used as they were; empty: all is well."""
+        self.store = self._open()
 
     def save_layout(self, name: str, state: QByteArray) -> None:
         """Keep a window's geometry or a splitter's sizes under `name`."""
@@ -86,15 +97,60 @@ class Settings(QObject):
         value = self.store.value(f"layout/{STATE_VERSION}/{name}")
         return value if isinstance(value, QByteArray) and not value.isEmpty() else None
 
+    def update(self, option: Option, change: Callable[[Any], Any]) -> None:
+        """Change a list or table that another window may have changed since it was read here."""
+        self.store.sync()
+        option.__set__(self, change(option.__get__(self)))
+        self.store.sync()
+
     def sync(self) -> None:
         """Write now; also done by Qt from time to time and at exit."""
         self.store.sync()
 
+    def _open(self) -> QSettings:
+        """The system's own store, or a file under `SFUMATO_HOME` where that is set.  A store that
+        is damaged is kept beside a new one; a folder that is closed to us costs no start."""
+        if os.environ.get("SFUMATO_HOME"):
+            file = paths.data_dir() / "settings.ini"
+            with contextlib.suppress(OSError):
+                file.parent.mkdir(parents=True, exist_ok=True)
 
-def _open_store() -> QSettings:
-    """The system's own store, or a file under `SFUMATO_HOME` where that is set."""
-    if os.environ.get("SFUMATO_HOME"):
-        file = paths.data_dir() / "settings.ini"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        return QSettings(str(file), QSettings.Format.IniFormat)
-    return QSettings("Sfumato", "Sfumato")
+            def opened() -> QSettings:
+                return QSettings(str(file), QSettings.Format.IniFormat)
+        else:
+
+            def opened() -> QSettings:
+                return QSettings("Sfumato", "Sfumato")
+
+        store = opened()
+        store.allKeys()  # reads the file, whose state is known from then on
+        if store.status() is QSettings.Status.FormatError:
+            aside = _set_aside(Path(store.fileName()))
+            self.notice = (
+                f"The settings were damaged and are back to their defaults (the old ones: {aside})."
+            )
+            store = opened()
+        elif store.status() is QSettings.Status.AccessError:
+            self.notice = f"“{store.fileName()}” cannot be read, so the settings are at their defaults; "
+                "check who may read that file."
+        _keep_to_oneself(Path(store.fileName()))
+        return store
+
+
+def _set_aside(file: Path) -> str:
+    """Put a damaged file out of the way; returns where it is now, or was."""
+    aside = file.with_name(f"{file.stem}-damaged-{int(time.time())}{file.suffix}")
+    try:
+        shutil.copyfile(file, aside)
+        file.unlink()
+    except OSError as error:
+        log.warning("damaged settings could not be set aside: %r", error)
+        return str(file)
+    return str(aside)
+
+
+def _keep_to_oneself(file: Path) -> None:
+    """Let nobody else read a file of prompts.  QSettings keeps a file's mode when it writes."""
+    with contextlib.suppress(OSError):
+        file.touch(mode=0o600)
+        file.chmod(0o600)

@@ -164,6 +164,8 @@ class Studio(QObject):
 
     def start(self) -> None:
         """Bring up the engine and read the models; called right after the first paint."""
+        if self.settings.notice:
+            self.notice.emit(self.settings.notice)
         self.queue.start()
         self.models.refresh()
         self.hub.start()

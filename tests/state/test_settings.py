@@ -109,3 +109,62 @@ def test_random_seeds_are_in_range_and_differ():
     seeds = {random_seed() for _ in range(50)}
     assert len(seeds) == 50
     assert all(0 <= seed < 2**32 for seed in seeds)
+
+
+def test_two_windows_lose_no_added_folder(home, qapp):
+    one, two = Settings(), Settings()
+    assert one.model_folders == two.model_folders == []
+    one.update(Settings.model_folders, lambda folders: [*folders, "/models/a"])
+    two.update(Settings.model_folders, lambda folders: [*folders, "/models/b"])
+    one.sync()
+    assert one.model_folders == two.model_folders == ["/models/a", "/models/b"]
+
+
+def test_settings_hold_prompts_and_are_for_nobody_else(home, qapp):
+    file = paths.data_dir() / "settings.ini"
+    file.parent.mkdir(parents=True)
+    file.write_text("[window]\nappearance=dark\n")
+    file.chmod(0o644)
+    settings = Settings()
+    assert settings.appearance == "dark"
+    settings.previews = False
+    settings.sync()
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_damaged_settings_are_set_aside_and_said_once(home, qapp):
+    file = paths.data_dir() / "settings.ini"
+    file.parent.mkdir(parents=True)
+    damage = b"[generate\nprevi\x00ews=\xff\xfe" + b"\x80" * 50
+    file.write_bytes(damage)
+    settings = Settings()
+    assert settings.appearance == "system"
+    assert "damaged" in settings.notice
+    assert [p.read_bytes() for p in file.parent.glob("settings-damaged-*.ini")] == [damage]
+    settings.appearance = "dark"
+    settings.sync()
+    again = Settings()
+    assert (again.appearance, again.notice) == ("dark", "")
+
+
+@pytest.mark.parametrize(
+    "raw", ["@Invalid()", "@Variant(\\0\\0)", "\\xd8\\x0", "[" * 100_000, "1e999", '{"a":' * 2000]
+)
+def test_odd_values_read_as_defaults(home, qapp, raw):
+    file = paths.data_dir() / "settings.ini"
+    file.parent.mkdir(parents=True)
+    lines = [f"[{group}]\n{name}={raw}\n" for group, name in (
+        ("models", "folders"), ("session", "draft"), ("layout", "1\\columns"),
+        ("generate", "previews"), ("window", "appearance"))]  # fmt: skip
+    file.write_text("".join(lines))
+    settings = Settings()
+    assert settings.model_folders == [] and settings.draft == {}
+    assert settings.appearance == "system" and settings.layout("columns") is None
+
+
+def test_a_settings_folder_that_is_closed_costs_no_start(home, qapp, monkeypatch):
+    (home / "data").write_text("a file in the place of the folder")
+    settings = Settings()
+    settings.previews = False
+    settings.sync()
+    assert settings.appearance == "system"
