@@ -131,8 +131,10 @@ class Settings(QObject):
             )
             store = opened()
         elif store.status() is QSettings.Status.AccessError:
-            self.notice = f"“{store.fileName()}” cannot be read, so the settings are at their defaults; "
+            self.notice = (
+                f"“{store.fileName()}” cannot be read, so the settings are at their defaults; "
                 "check who may read that file."
+            )
         _keep_to_oneself(Path(store.fileName()))
         return store
 
