@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import gui
-from gui import paths
+from gui import paths, words
 
 ENGINE_MODULES = (
     "numpy", "scipy.integrate", "PIL.Image", "torch", "safetensors.torch", "tokenizers",
@@ -89,7 +89,7 @@ def _run(name: str, check: Callable[[], str]) -> bool:
         if not isinstance(error, CheckError):
             traceback.print_exc()
         return False
-    print(f"ok     {name}: {said} ({time.monotonic() - started:.1f} s)", flush=True)
+    print(f"ok     {name}: {said} ({words.measured(time.monotonic() - started)})", flush=True)
     return True
 
 

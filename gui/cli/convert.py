@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gui import words
 from gui.convert.types import (
     REPORT,
     Compression,
@@ -372,23 +373,23 @@ def _tell(
 
 
 def _lines(info: SourceInfo, request: ConvertRequest, outlook: Outlook) -> Sequence[str]:
-    from gui.state import describe
-    from gui.state.convert import options as words
+    from gui.state.convert import options as choices
 
     estimate = outlook.estimate
     sizes = request.sizes or (info.size,)
+    parts = request.components or info.components
     lines = [
         f"{info.name}  ({info.path})",
-        f"  source       {words.facts_line(info)}",
-        f"  parts        {', '.join(kind.value for kind in request.components or info.components)}",
+        f"  source       {choices.facts_line(info)}",
+        f"  parts        {', '.join(map(words.component, parts))}",
         f"  makes        {request.output}",
-        f"  pictures     {', '.join(f'{size.width} × {size.height}' for size in sizes)} pixels",
-        f"  attention    {request.attention}",
-        f"  compression  {request.compression}",
-        f"  on disk      {describe.bytes_text(estimate.disk_bytes)}"
-        f" ({describe.bytes_text(estimate.scratch_bytes)} more while converting)",
-        f"  memory       {describe.memory_text(estimate.memory_bytes)}",
-        f"  time         {describe.duration_text(estimate.seconds)}, roughly",
+        f"  pictures     {', '.join(words.pixels(s.width, s.height) for s in sizes)} pixels",
+        f"  attention    {words.attention(request.attention)}",
+        f"  compression  {choices.compression_text(request.compression)}",
+        f"  on disk      {words.size(estimate.disk_bytes)}"
+        f" ({words.size(estimate.scratch_bytes)} more while converting)",
+        f"  memory       {words.memory(estimate.memory_bytes)}",
+        f"  time         {words.duration(estimate.seconds)}, roughly",
     ]
     return lines + [f"  note: {note}" for note in (*info.notes, *estimate.warnings)]
 
@@ -457,7 +458,7 @@ class _Reporter:
         self._began: tuple[float, float] | None = None
 
     def show(self, progress: Progress) -> None:
-        from gui.state.convert import options as words
+        from gui.state.convert import options as choices
 
         if self._quiet:
             return
@@ -465,7 +466,7 @@ class _Reporter:
             self._line.line(f"{progress.component}: already converted.")
         elif progress.parity is not None:
             parity = progress.parity
-            said = words.parity_text(parity.psnr, parity.threshold)
+            said = choices.parity_text(parity.psnr, parity.threshold)
             self._line.line(f"{progress.component}: {said}.")
         number = min(progress.index + 1, progress.total)
         text = f"{progress.step} {progress.component} ({number} of {progress.total})"
@@ -473,7 +474,6 @@ class _Reporter:
 
     def _left(self, progress: Progress) -> str:
         """Time left, once some of the work has been seen."""
-        from gui.state import describe
 
         now = time.monotonic()
         if self._began is None or progress.resumed:
@@ -483,4 +483,4 @@ class _Reporter:
         if done < 0.05:
             return ""
         left = (now - began) / done * (1 - progress.fraction)
-        return f", {describe.duration_text(left)} left"
+        return f", {words.left(left)}"

@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from gui import __version__, paths
+from gui import __version__, paths, words
 from gui.errors import SfumatoError
 
 _LIBRARIES = (
@@ -48,7 +48,8 @@ def _machine() -> str:
     if sys.platform == "darwin":
         system = f"macOS {platform.mac_ver()[0]}"
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return f"{system}, {platform.machine()}, {os.cpu_count()} cores, {memory / 2**30:.0f} GiB"
+    cores = words.plural(os.cpu_count() or 1, "core")
+    return f"{system}, {platform.machine()}, {cores}, {words.memory(memory)} of memory"
 
 
 def _core_ml() -> Finding:
@@ -80,7 +81,7 @@ def _folders() -> list[Finding]:
         try:
             check_writable(folder)
             free = shutil.disk_usage(folder).free
-            text = f"{folder}, {free / 1e9:.1f} GB free"
+            text = f"{folder}, {words.size(free)} free"
             findings.append(Finding(what, text, good=free >= _LITTLE_DISK))
         except (SfumatoError, OSError):
             findings.append(Finding(what, f"{folder} cannot be written", good=False))
@@ -105,7 +106,7 @@ def _model(what: str, folder: Path) -> Finding:
     info = inspect_model(folder)
     if info.problems:
         return Finding(what, f"{folder}: {info.problems[0]}", good=False)
-    return Finding(what, f"{info.name}, {info.image_width} × {info.image_height} pixels")
+    return Finding(what, f"{info.name}, {words.pixels(info.image_width, info.image_height)} pixels")
 
 
 def _engine() -> Finding:
@@ -119,7 +120,7 @@ def _engine() -> Finding:
         while runner.ready is None:
             runner.idle()
         seconds = time.monotonic() - started
-        return Finding("engine", f"{runner.ready.runtime}, ready in {seconds:.1f} s")
+        return Finding("engine", f"{runner.ready.runtime}, ready in {words.measured(seconds)}")
     except EngineLost as lost:
         log = paths.logs_dir() / "engine.log"
         return Finding("engine", f"{lost.error.message} See {log}", good=False)

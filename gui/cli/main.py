@@ -21,7 +21,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from gui import __version__, paths
+from gui import __version__, paths, words
 from gui.cli import convert as cli_convert
 from gui.cli import models as cli_models
 from gui.errors import ErrorKind, SfumatoError
@@ -355,16 +355,16 @@ def _description(info: ModelInfo, verbose: bool) -> Iterable[str]:
     """A model in lines of text."""
     yield f"{info.name}  ({info.folder})"
     if info.components:
-        yield f"  family       {info.family}"
-        yield f"  pictures     {info.image_width} × {info.image_height} pixels"
-        yield f"  attention    {info.attention}"
-        yield f"  compression  {info.compression or 'none'}"
+        yield f"  family       {words.family(info.family)}"
+        yield f"  pictures     {words.pixels(info.image_width, info.image_height)} pixels"
+        yield f"  attention    {words.attention(info.attention)}"
+        yield f"  compression  {words.compression(info.compression)}"
         yield f"  needs        macOS {info.minimum_macos or '?'} for Core ML"
-        yield f"  on disk      {_size(info.size_bytes)}"
+        yield f"  on disk      {words.size(info.size_bytes)}"
     for component in (*info.components.values(), *info.controlnets):
         files = " + ".join(f.name for f in component.files)
-        name = component.name or component.kind.value
-        yield f"  {name:<15}{files}  {_size(component.size_bytes)}"
+        name = component.name or words.component(component.kind)
+        yield f"  {name:<23}{files}  {words.size(component.size_bytes)}"
         if verbose:
             for arrow, tensors in (("→", component.inputs), ("←", component.outputs)):
                 for t in tensors:
@@ -373,10 +373,6 @@ def _description(info: ModelInfo, verbose: bool) -> Iterable[str]:
     for note in info.notes:
         yield f"  note: {note}"
     yield "  can be used" if info.usable else "  cannot be used"
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
 
 
 def _doctor(options: argparse.Namespace) -> int:

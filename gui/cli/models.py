@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from gui import words
 from gui.coreml.model import Attention, Family
 from gui.errors import ErrorKind, SfumatoError
 from gui.hub.types import ModelKind, SearchQuery, Sort
@@ -137,7 +138,7 @@ def _query(options: argparse.Namespace) -> SearchQuery:
 
 
 def _search(options: argparse.Namespace) -> int:
-    from gui.cli import models_text as words
+    from gui.cli import models_text
     from gui.cli.models_hub import results
 
     found = []
@@ -152,7 +153,7 @@ def _search(options: argparse.Namespace) -> int:
     for model in results(_catalog(), _query(options), options.limit, on_stale):
         found.append(model)
         if not options.json:
-            print(words.result_line(model), flush=True)
+            print(models_text.result_line(model), flush=True)
     if options.json:
         print(json.dumps([m.to_json() for m in found], indent=1, ensure_ascii=False))
     elif not found:
@@ -164,14 +165,14 @@ def _search(options: argparse.Namespace) -> int:
 
 
 def _show(options: argparse.Namespace) -> int:
-    from gui.cli import models_text as words
+    from gui.cli import models_text
     from gui.cli.models_hub import details_at
 
     found = details_at(_catalog(), options.repo, options.revision, probe=not options.quick)
     if options.json:
         print(json.dumps(found.to_json(), indent=1, ensure_ascii=False))
     else:
-        print("\n".join(words.details_lines(found)))
+        print("\n".join(models_text.details_lines(found)))
     return 0
 
 
@@ -226,7 +227,7 @@ def _no_variant(found: Any, variant: str) -> SfumatoError:
 
 
 def _list(options: argparse.Namespace) -> int:
-    from gui.cli import models_text as words
+    from gui.cli import models_text
     from gui.cli.models_hub import conversions, library, under_way, updates
     from gui.hub.installed import folder_bytes
     from gui.hub.leftovers import kept_sources
@@ -251,15 +252,15 @@ def _list(options: argparse.Namespace) -> int:
         print(json.dumps(data, indent=1, ensure_ascii=False))
         return 0
     for model in models:
-        print(words.installed_line(model, newer.get(model.folder, "")))
+        print(models_text.installed_line(model, newer.get(model.folder, "")))
         if model.folder in closed:
             print(f"    {words.plain(closed[model.folder].message)}")
     for status in downloads:
-        print(words.unfinished_line(status))
+        print(models_text.unfinished_line(status))
     for each, size in begun:
-        print(words.conversion_line(each.title, size, str(each.folder)))
+        print(models_text.conversion_line(each.title, size, str(each.folder)))
     for source in kept:
-        print(words.checkpoint_line(source))
+        print(models_text.checkpoint_line(source))
     if not models and not downloads and not begun:
         _say("No model is installed yet; find one with `sfumato models search`.")
     return 0
@@ -302,7 +303,6 @@ def _verify(options: argparse.Namespace) -> int:
 
 def _remove(options: argparse.Namespace) -> int:
     from gui.cli.models_hub import to_remove
-    from gui.state.describe import bytes_text
 
     chosen = to_remove(options.model, options.variant)
     if not options.yes:
@@ -310,7 +310,7 @@ def _remove(options: argparse.Namespace) -> int:
             raise SfumatoError(
                 ErrorKind.BAD_REQUEST, "Nothing was deleted; say --yes to delete without asking."
             )
-        question = f"Delete {chosen.title} ({bytes_text(chosen.bytes)})? [y/N] "
+        question = f"Delete {chosen.title} ({words.size(chosen.bytes)})? [y/N] "
         print(question, end="", file=sys.stderr, flush=True)
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
             _say("Nothing was deleted.")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gui import paths
-from gui.cli import models_text as words
+from gui.cli import models_text
 from gui.convert.client import Unfinished, is_at_work
 from gui.convert.client import unfinished as unfinished_conversions
 from gui.errors import ErrorKind, SfumatoError
@@ -174,7 +174,7 @@ def fetch(
                     status = downloads.pause(status.id)
                     break
                 part = status.bytes_done / status.bytes_total if status.bytes_total else 0.0
-                progress.bar(min(part, 1.0), words.download_text(status))
+                progress.bar(min(part, 1.0), models_text.download_text(status))
                 status = downloads.wait(status.id, _TICK)
             if status.state is not DownloadState.DONE and not status.bytes_done:
                 downloads.cancel(status.id)  # there is nothing to go on from

@@ -6,6 +6,8 @@ import shutil
 import time
 from typing import TextIO
 
+from gui import words
+
 _BAR = 24
 _QUIET_SECONDS = 5.0
 """Least time between two plain lines."""
@@ -29,18 +31,18 @@ class Progress:
         self._last = 0.0
 
     def loading(self, component: str, index: int, total: int) -> None:
-        self.text(f"loading {component} ({index + 1} of {total})")
+        self.text(f"loading {words.component(component)} ({index + 1} of {total})")
 
     def step(self, picture: int, step: int, steps: int, seconds_per_step: float) -> None:
         left = (steps - step + (self._count - 1 - picture) * steps) * seconds_per_step
         which = f"picture {picture + 1} of {self._count}, " if self._count > 1 else ""
-        bar = self._bar(step / steps)
-        speed = _speed(seconds_per_step)
-        self.text(f"{bar}{which}step {step} of {steps}, {speed}, {_duration(left)} left")
+        figures = (f"step {step} of {steps}", words.speed(seconds_per_step), words.left(left))
+        told = ", ".join(figure for figure in figures if figure)
+        self.text(f"{self._bar(step / steps)}{which}{told}")
 
     def bar(self, fraction: float, text: str) -> None:
         """Show how much of something is done, 0 to 1."""
-        self.text(f"{self._bar(fraction)}{int(100 * fraction)} %, {text}")
+        self.text(f"{self._bar(fraction)}{words.percent(fraction)}, {text}")
 
     def _bar(self, fraction: float) -> str:
         if not self._terminal:
@@ -74,17 +76,3 @@ class Progress:
         self.clear()
         self._stream.write(f"sfumato: {text}\n")
         self._stream.flush()
-
-
-def _speed(seconds_per_step: float) -> str:
-    if 0 < seconds_per_step < 1:
-        return f"{1 / seconds_per_step:.1f} steps/s"
-    return f"{seconds_per_step:.1f} s/step"
-
-
-def _duration(seconds: float) -> str:
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    return f"{minutes}:{rest:02d} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

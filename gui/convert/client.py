@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gui import locks
+from gui import locks, words
 from gui.convert.types import ConvertRequest, Ended, Estimate, Progress, SourceInfo
 from gui.errors import ErrorKind, SfumatoError
 from gui.process.child import ChildLost, ChildOnDemand
@@ -187,7 +187,7 @@ def _died(lost: ChildLost, estimate: Estimate | None) -> SfumatoError:
         )
     needs = ""
     if estimate is not None and estimate.memory_bytes:
-        needs = f" (it needs about {estimate.memory_bytes / 2**30:.1f} GB)"
+        needs = f" (it needs about {words.memory(estimate.memory_bytes)})"
     return SfumatoError(
         ErrorKind.MEMORY,
         f"The system ended the converter, most likely for want of memory{needs}; close other "

@@ -17,6 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from gui import words
 from gui.convert import tasks
 from gui.convert.checkpoint import controlnet, lora, weights
 from gui.convert.checkpoint.checkpoint import PREDICTIONS, Checkpoint
@@ -141,8 +142,8 @@ def check(request: ConvertRequest, info: SourceInfo) -> None:
     if needed.free_disk_bytes < space:
         raise SfumatoError(
             ErrorKind.STORAGE,
-            f"The conversion needs {_gigabytes(space)} of disk space, but only "
-            f"{_gigabytes(needed.free_disk_bytes)} are free; make room or choose another disk.",
+            f"The conversion needs {words.size(space)} of disk space, but only "
+            f"{words.size(needed.free_disk_bytes)} are free; make room or choose another disk.",
             str(request.output),
         )
 
@@ -207,7 +208,7 @@ def _check_components(request: ConvertRequest, info: SourceInfo) -> None:
     possible = {*info.components, *((K.CONTROL_UNET,) if K.UNET in info.components else ())}
     for kind in request.components:
         if kind not in possible:
-            what = tasks.in_sentence(tasks.TITLES.get(kind, str(kind)))
+            what = words.component(kind)
             raise _bad(f"“{info.name}” has no {what}; leave it out of the conversion.")
     control = request.control_ready or request.controlnets
     if control and info.family is Family.SDXL_REFINER:
@@ -378,14 +379,13 @@ def _warnings(disk: int, memory: int, request: ConvertRequest) -> tuple[str, ...
     free, machine = _free_disk(Path(request.output)), machine_memory()
     if free < _MARGIN * disk:
         found.append(
-            f"The conversion needs {_gigabytes(disk)} of disk space, but only {_gigabytes(free)} "
+            f"The conversion needs {words.size(disk)} of disk space, but only {words.size(free)} "
             "are free."
         )
     if 0 < machine < memory:
         found.append(
-            # Memory is counted in 2³⁰ bytes, as Macs are sold with it.
-            f"The conversion needs about {memory / 2**30:.1f} GB of memory, and this machine has "
-            f"{machine / 2**30:.0f} GB: it may be slow, or fail."
+            f"The conversion needs about {words.memory(memory)} of memory, and {words.COMPUTER} "
+            f"has {words.memory(machine)}: it may be slow, or fail."
         )
     return tuple(found)
 
@@ -417,7 +417,3 @@ def machine_memory() -> int:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (OSError, ValueError):
         return 0
-
-
-def _gigabytes(count: int) -> str:
-    return f"{count / 1e9:.1f} GB"

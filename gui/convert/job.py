@@ -226,14 +226,13 @@ class _Job:
 
     def _convert(self, task: Task) -> None:
         started = time.monotonic()
-        title = task.title
 
         def tick(step: Step, fraction: float) -> None:
             if self._cancelled():
                 raise Cancelled
             self._tell(task, step, fraction)
 
-        with _errors(title):
+        with _errors(task.name):
             self._scratch.mkdir(exist_ok=True)
             name = task.file_name(tasks.plain_name(self._version))
             label = f"{task.folder}/{name}" if task.folder else name
@@ -443,7 +442,7 @@ _READ = (".safetensors", ".json")
 
 
 @contextlib.contextmanager
-def _errors(title: str) -> Iterator[None]:
+def _errors(name: str) -> Iterator[None]:
     """Whatever goes wrong with a component, as a sentence."""
     try:
         with _storage_errors():
@@ -453,24 +452,23 @@ def _errors(title: str) -> Iterator[None]:
     except Exception as error:
         free_memory()
         detail = "".join(traceback.format_exception(error))
-        title = tasks.in_sentence(title)
         if ran_out(error):
             raise SfumatoError(
                 ErrorKind.MEMORY,
-                f"There is not enough memory to convert the {title}; close other programs, or "
+                f"There is not enough memory to convert the {name}; close other programs, or "
                 "choose a smaller picture size, and convert again: finished parts are kept.",
                 detail,
             ) from error
         if any(words in detail for words in _UNWRITTEN):
             raise SfumatoError(
                 ErrorKind.STORAGE,
-                f"The {title} could not be written, most likely because the disk is full; free "
+                f"The {name} could not be written, most likely because the disk is full; free "
                 "some space and convert again: finished parts are kept.",
                 detail,
             ) from error
         raise SfumatoError(
             ErrorKind.INTERNAL,
-            f"The {title} could not be converted; the details say why.",
+            f"The {name} could not be converted; the details say why.",
             detail,
         ) from error
 

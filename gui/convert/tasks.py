@@ -6,22 +6,12 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from gui import words
 from gui.convert.types import ConvertRequest, ImageSize, SourceInfo
 from gui.coreml.model import ComponentKind
 
 K = ComponentKind
 
-TITLES = {
-    K.TEXT_ENCODER: "Text encoder",
-    K.TEXT_ENCODER_2: "Second text encoder",
-    K.UNET: "UNet",
-    K.CONTROL_UNET: "UNet for ControlNets",
-    K.REFINER: "Refiner",
-    K.CONTROLNET: "ControlNet",
-    K.VAE_DECODER: "VAE decoder",
-    K.VAE_ENCODER: "VAE encoder",
-    K.SAFETY_CHECKER: "Safety checker",
-}
 DENOISERS = (K.UNET, K.CONTROL_UNET, K.REFINER)
 
 # Share of the whole time, roughly, measured on Stable Diffusion 1.5's networks.
@@ -59,12 +49,17 @@ class Task:
         return "/".join(filter(None, (self.folder, self.kind.value, self.controlnet)))
 
     @property
-    def title(self) -> str:
-        """For people."""
-        title = TITLES[self.kind]
+    def name(self) -> str:
+        """Within a sentence."""
+        name = words.component(self.kind)
         if self.controlnet:
-            title = f"{title} {plain_name(self.controlnet)}"
-        return f"{title}, {self.size}" if self.folder and not self.shared else title
+            name = f"{name} {plain_name(self.controlnet)}"
+        return f"{name}, {self.size}" if self.folder and not self.shared else name
+
+    @property
+    def title(self) -> str:
+        """At the beginning of a line."""
+        return words.capital(self.name)
 
     @property
     def latent(self) -> tuple[int, int]:
@@ -141,12 +136,6 @@ def plain_name(text: str) -> str:
     plain = re.sub(r"[^\w.-]+", "_", text.replace("--", "_")).strip("_.")
     short = plain.encode()[:_NAME_BYTES].decode(errors="ignore").rstrip("_.")
     return short or "model"
-
-
-def in_sentence(title: str) -> str:
-    """A title as it is written within a sentence: names keep their capitals."""
-    first = title.partition(" ")[0]
-    return title if first[1:] != first[1:].lower() else title[:1].lower() + title[1:]
 
 
 def version_of(request: ConvertRequest, info: SourceInfo) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from gui import words
 from gui.coreml.model import ComponentInfo, ComponentKind, Family, TensorSpec
 from gui.coreml.sidecar import Sidecar
 from gui.coreml.survey import Description
@@ -25,21 +26,6 @@ MAX_TEXT = 300
 
 NEWEST_SPEC = 10
 """Newest Core ML specification version this program knows (macOS 26)."""
-
-TITLES: dict[ComponentKind, str] = {
-    K.TEXT_ENCODER: "text encoder",
-    K.TEXT_ENCODER_2: "second text encoder",
-    K.TEXT_ENCODER_T5: "T5 text encoder",
-    K.UNET: "UNet",
-    K.CONTROL_UNET: "ControlNet-ready UNet",
-    K.REFINER: "refiner",
-    K.MMDIT: "diffusion transformer",
-    K.VAE_DECODER: "VAE decoder",
-    K.VAE_ENCODER: "VAE encoder",
-    K.SAFETY_CHECKER: "safety checker",
-    K.CONTROLNET: "ControlNet",
-}
-"""How a person reads of each network."""
 
 _UNET_INPUTS = ("sample", "timestep", "encoder_hidden_states")
 REQUIRED_INPUTS: dict[ComponentKind, tuple[str, ...]] = {
@@ -66,25 +52,11 @@ CONTEXT_FAMILIES = {
 }
 """Width of the text context → family."""
 
-FAMILY_NAMES = {
-    Family.SD1: "Stable Diffusion 1",
-    Family.SD2: "Stable Diffusion 2",
-    Family.SDXL: "Stable Diffusion XL",
-    Family.SDXL_REFINER: "Stable Diffusion XL refiner",
-    Family.SD3: "Stable Diffusion 3",
-    Family.UNKNOWN: "unknown",
-}
-
-
-def title(kind: ComponentKind) -> str:
-    return TITLES[kind]
-
 
 def plain(text: str) -> str:
     """What a stranger wrote, or what quotes it: without characters that are not to be seen (some
     turn a text around), and no longer than anyone reads."""
-    text = "".join(c if c.isprintable() else " " for c in text[: 2 * MAX_TEXT])
-    return text if len(text) <= MAX_TEXT else text[:MAX_TEXT].rstrip() + "…"
+    return words.shortened(words.plain(text[: 2 * MAX_TEXT]), MAX_TEXT)
 
 
 def kind_by_inputs(names: set[str]) -> ComponentKind | None:
@@ -112,7 +84,7 @@ def check_contract(component: ComponentInfo) -> None:
         SfumatoError: BAD_MODEL for other names or layouts, UNSUPPORTED for a specification that is
             too new.
     """
-    what = f"The {title(component.kind)} ({component.files[0].name})"
+    what = f"The {words.component(component.kind)} ({component.files[0].name})"
     if component.spec_version > NEWEST_SPEC:
         raise SfumatoError(
             ErrorKind.UNSUPPORTED,
@@ -133,8 +105,8 @@ def check_contract(component: ComponentInfo) -> None:
         if not all(size is None or 0 < size < MAX_SIZE for size in tensor.shape):
             raise SfumatoError(
                 ErrorKind.BAD_MODEL,
-                f"The description of the {title(component.kind)} ({component.files[0].name}) makes "
-                "no sense.",
+                f"The description of the {words.component(component.kind)} "
+                f"({component.files[0].name}) makes no sense.",
                 f"{tensor.name}: {str(tensor.shape)[:200]}",
             )
     for tensor in component.inputs:
@@ -315,7 +287,7 @@ def not_yet(components: Components, kind: Family) -> str:
 
 
 def _missing(components: Components, kind: Family) -> list[str]:
-    return [f"The {title(k)} is missing." for k in missing_kinds(set(components), kind)]
+    return [f"The {words.component(k)} is missing." for k in missing_kinds(set(components), kind)]
 
 
 def missing_kinds(have: set[ComponentKind], kind: Family) -> list[ComponentKind]:
@@ -345,8 +317,8 @@ def _unet_problems(unet: ComponentInfo, kind: Family, own: Sidecar | None) -> li
                 found.append(f"The UNet is no complete Stable Diffusion XL one: it lacks {name}.")
     if own is not None and own.family not in (kind, Family.UNKNOWN):
         found.append(
-            f"Its sfumato.json says {FAMILY_NAMES[own.family]}, but the UNet is "
-            f"{FAMILY_NAMES[kind]}'s."
+            f"Its sfumato.json says {words.family(own.family)}, but the UNet is "
+            f"{words.family(kind)}'s."
         )
     extra = [
         t.name
@@ -374,7 +346,7 @@ def _text_problems(components: Components, unet: ComponentInfo, kind: Family) ->
     other = "last_hidden_state" if kind is Family.SDXL else "hidden_embeds"
     widths = []
     for encoder in encoders:
-        name = title(encoder.kind)
+        name = words.component(encoder.kind)
         if encoder.output(wanted) is None:
             if encoder.output(other) is not None:
                 theirs = "another family" if kind is Family.SDXL else "Stable Diffusion XL"

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gui import words
 from gui.coreml import fit, sidecar
 from gui.coreml.compiled import describe_compiled
 from gui.coreml.model import (
@@ -284,14 +285,14 @@ def _choose(
     """
     if whole:
         if chunks:
-            found.notes.append(f"The whole {fit.title(kind)} is used, not its chunks.")
+            found.notes.append(f"The whole {words.component(kind)} is used, not its chunks.")
         return _one_of(kind, whole, found)
     if not chunks:
         return []
     if sorted(chunks) != [1, 2]:
         have = next(iter(chunks))
         found.problems.append(
-            f"The {fit.title(kind)} is in two chunks, and chunk {3 - have} is missing."
+            f"The {words.component(kind)} is in two chunks, and chunk {3 - have} is missing."
         )
         return []
     halves = [_one_of(kind, chunks[n], found) for n in (1, 2)]
@@ -303,15 +304,16 @@ def _one_of(kind: ComponentKind, files: list[Path], found: _Findings) -> list[Pa
     for suffix in (".mlmodelc", ".mlpackage"):
         alike = [f for f in files if f.suffix.lower() == suffix]
         if len(alike) > 1:
-            names = " and ".join(f.name for f in alike[:2])
+            names = words.listed(f.name for f in alike[:2])
             found.problems.append(
-                f"There are two of the {fit.title(kind)} ({names}); keep one model per folder."
+                f"There are two of the {words.component(kind)} ({names}); "
+                "keep one model per folder."
             )
             return []
         if alike:
             if len(files) > 1:
                 found.notes.append(
-                    f"The compiled {fit.title(kind)} is used, not the package beside it."
+                    f"The compiled {words.component(kind)} is used, not the package beside it."
                 )
             return alike
     return []

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from gui import words
 from gui.coreml import proto
 from gui.coreml.model import Attention, FileFormat, TensorSpec
 from gui.errors import ErrorKind, SfumatoError
@@ -120,9 +121,7 @@ class Survey:
         if self._palettes:
             total = sum(self._palettes.values())
             mean = sum(bits * n for bits, n in self._palettes.items()) / max(total, 1)
-            several = len(self._palettes) > 1
-            form = f"mixed palette ({mean:.1f} bits)" if several else f"{mean:.0f}-bit palette"
-            parts.append(form)
+            parts.append(words.palette(mean, mixed=len(self._palettes) > 1))
         if self._linears:
             parts.append("/".join(str(b) for b in sorted(self._linears)) + "-bit linear")
         if any(kind.startswith("constexpr_sparse") for kind in self.operations):

@@ -150,7 +150,7 @@ class Pipeline:
         if request.start_image and ComponentKind.VAE_ENCODER not in self.model.components:
             raise SfumatoError(
                 ErrorKind.UNSUPPORTED,
-                "This model has no image encoder, so it cannot start from a picture.",
+                "This model has no VAE encoder, so it cannot start from a picture.",
             )
         assert request.scheduler and request.steps
         # made first: what cannot be done is refused before anything is loaded
@@ -391,12 +391,12 @@ def _check_usable(model: ModelInfo, sidecar: Sidecar) -> None:
         raise SfumatoError(ErrorKind.BAD_MODEL, "The model has no UNet.")
     decoder = have.get(ComponentKind.VAE_DECODER)
     if decoder is None:
-        raise SfumatoError(ErrorKind.BAD_MODEL, "The model has no image decoder.")
+        raise SfumatoError(ErrorKind.BAD_MODEL, "The model has no VAE decoder.")
     latent = (1, model.latent_channels, model.latent_height, model.latent_width)
     z = decoder.inputs[0].shape if decoder.inputs else ()
     if any(has not in (None, needs) for has, needs in zip(z, latent, strict=False)):
         raise SfumatoError(
             ErrorKind.BAD_MODEL,
-            "The model's UNet and image decoder do not belong together: their sizes differ.",
+            "The model's UNet and VAE decoder do not belong together: their sizes differ.",
             f"decoder {z}, UNet {latent}",
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass
 
+from gui import words
 from gui.errors import ErrorKind, SfumatoError
 
 
@@ -203,7 +204,9 @@ def scheduler_name(text: str) -> SchedulerName:
         return found
     near = difflib.get_close_matches(_key(text), _BY_KEY, n=4, cutoff=0.5)
     names = list(dict.fromkeys(_BY_KEY[key].name for key in near))[:3]
-    hint = f"Did you mean {_listed(names)}?" if names else f"One that exists is {_FIRST}."
+    hint = (
+        f"Did you mean {words.listed(names, 'or')}?" if names else f"One that exists is {_FIRST}."
+    )
     raise SfumatoError(
         ErrorKind.BAD_REQUEST,
         f"There is no scheduler called “{text}”. {hint}",
@@ -214,10 +217,6 @@ def scheduler_name(text: str) -> SchedulerName:
 def _key(text: str) -> str:
     kept = "".join(c for c in text.casefold() if c.isalnum() or c == "+")
     return kept.removesuffix("scheduler") or kept
-
-
-def _listed(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " or " + names[-1]
 
 
 _FIRST = SCHEDULER_NAMES[0].name

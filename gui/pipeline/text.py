@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gui import words
 from gui.coreml.model import Family
 from gui.coreml.runtime import LoadedModel
 from gui.coreml.sidecar import Sidecar
@@ -63,7 +64,7 @@ class TextEncoders:
             return ""
         return (
             f"The {what} has {count.n} tokens and the model reads {count.limit}; "
-            f"this part had no effect: “{_shortened(count.cut_text.strip())}”."
+            f"this part had no effect: {words.quoted(count.cut_text.strip(), 300)}."
         )
 
     def _limit(self) -> int:
@@ -114,7 +115,3 @@ def _run(
             f"outputs: {sorted(outputs)}",
         )
     return hidden, pooled
-
-
-def _shortened(text: str, length: int = 300) -> str:
-    return text if len(text) <= length else text[: length - 1].rstrip() + "…"

@@ -1,66 +1,23 @@
-"""Model facts in words: what cards and details show.  Pure functions, no Qt."""
+"""Models, downloads and search results in words: what cards, sheets and the command line show.
+
+Pure functions, no Qt; how figures and terms are written is in `gui.words`.
+"""
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING
 
+from gui import words
 from gui.errors import ErrorKind
+from gui.hub.types import DownloadState, ModelKind
 
 if TYPE_CHECKING:
     from gui.coreml.model import ModelInfo
     from gui.coreml.sidecar import Sidecar
-    from gui.hub.types import DownloadStatus, RepoDetails
+    from gui.hub.types import DownloadStatus, ModelSummary, RepoDetails, Variant
     from gui.state.hub.catalogue_rows import CatalogueRow
 
-FAMILIES = {
-    "sd1": "Stable Diffusion 1",
-    "sd2": "Stable Diffusion 2",
-    "sdxl": "Stable Diffusion XL",
-    "sdxl-refiner": "SDXL refiner",
-    "sd3": "Stable Diffusion 3",
-    "unknown": "Unknown family",
-}
-
-SHORT_FAMILIES = {
-    "sd1": "SD 1",
-    "sd2": "SD 2",
-    "sdxl": "SDXL",
-    "sdxl-refiner": "SDXL refiner",
-    "sd3": "SD 3",
-    "unknown": "Unknown",
-}
-
-ATTENTION = {
-    "original": "Original",
-    "split_einsum": "Split einsum",
-    "split_einsum_v2": "Split einsum v2",
-}
-
-COMPONENTS = {
-    "text_encoder": "Text encoder",
-    "text_encoder_2": "Second text encoder",
-    "text_encoder_t5": "T5 text encoder",
-    "unet": "UNet",
-    "control-unet": "UNet for ControlNet",
-    "refiner": "Refiner UNet",
-    "mmdit": "Transformer",
-    "vae_decoder": "Image decoder",
-    "vae_encoder": "Image encoder",
-    "safety_checker": "Safety checker",
-    "controlnet": "ControlNet",
-}
-
-_LEVELS = {
-    "good": "Runs well on this machine",
-    "fair": "Runs on this machine, with limits",
-    "no": "Will not run on this machine",
-}
-
-_MONTHS = (
-    "January", "February", "March", "April", "May", "June", "July", "August", "September",
-    "October", "November", "December",
-)  # fmt: skip
+KINDS = {ModelKind.CONTROLNET: "ControlNet", ModelKind.UPSCALER: "Upscaler"}
 
 _ADVICE = {
     ErrorKind.BAD_REQUEST: "Change the setting and try again.",
@@ -82,68 +39,16 @@ def advice(kind: ErrorKind) -> str:
     return _ADVICE.get(kind, _ADVICE[ErrorKind.INTERNAL])
 
 
-def bytes_text(size: int) -> str:
-    """A file size as Finder writes it, in decimal units: ``1.98 GB``."""
-    if size < 1000:
-        return "1 byte" if size == 1 else f"{size} bytes"
-    value = float(size)
-    for unit in ("KB", "MB", "GB", "TB"):
-        value /= 1000
-        if value < 999.5 or unit == "TB":
-            digits = 0 if value >= 100 or unit == "KB" else 1 if value >= 10 or unit == "MB" else 2
-            return f"{value:.{digits}f} {unit}"
-    raise AssertionError("unreachable")
-
-
-def memory_text(size: int) -> str:
-    """An amount of memory as Macs are sold with it, in units of 2³⁰ bytes: ``4.1 GB``."""
-    return f"{size / 2**30:.1f} GB"
-
-
-def size_text(info: ModelInfo) -> str:
-    """Size of the model's pictures, width first: ``512 × 768``."""
-    return f"{info.image_width} × {info.image_height}"
-
-
-def family_text(info: ModelInfo) -> str:
-    return FAMILIES.get(info.family.value, FAMILIES["unknown"])
-
-
-def compression_text(info: ModelInfo) -> str:
-    return info.compression or "Uncompressed"
-
-
-def duration_text(seconds: float) -> str:
-    """A span of time to read at a glance: ``8 s``, ``2 min 5 s``, ``1 h 4 min``."""
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
-
-
-def speed_text(seconds_per_step: float) -> str:
-    """Speed the way that keeps the number above one: ``2.4 s/step`` or ``3.1 steps/s``."""
-    if seconds_per_step <= 0:
-        return ""
-    if seconds_per_step >= 1:
-        return f"{seconds_per_step:.1f} s/step"
-    return f"{1 / seconds_per_step:.1f} steps/s"
-
-
 def detail_rows(info: ModelInfo, sidecar: Sidecar | None) -> list[tuple[str, str]]:
     """Label and value of every fact the details pane shows; guessed ones say so."""
     rows = [
-        ("Family", family_text(info)),
-        ("Picture size", f"{size_text(info)} px"),
-        ("Attention", ATTENTION.get(info.attention.value, "Unknown")),
-        ("Compression", compression_text(info)),
-        ("On disk", bytes_text(info.size_bytes)),
+        ("Family", words.family(info.family)),
+        ("Picture size", f"{words.pixels(info.image_width, info.image_height)} px"),
+        ("Attention", words.attention(info.attention)),
+        ("Compression", words.compression(info.compression)),
+        ("On disk", words.size(info.size_bytes)),
         ("Needs macOS", f"{info.minimum_macos} or later" if info.minimum_macos else "Not stated"),
-        ("Parts", ", ".join(COMPONENTS.get(k.value, k.value) for k in info.components)),
+        ("Parts", words.capital(", ".join(map(words.component, info.components)))),
     ]
     if info.controlnets:
         rows.append(("ControlNets", ", ".join(c.name for c in info.controlnets)))
@@ -164,39 +69,87 @@ def detail_rows(info: ModelInfo, sidecar: Sidecar | None) -> list[tuple[str, str
     return rows
 
 
-def day_text(iso: str) -> str:
-    """A day to read, ``3 May`` or ``3 May 2024`` when it is another year's; empty for nonsense."""
-    try:
-        then = datetime.fromisoformat(iso).astimezone()
-    except ValueError:
-        return ""
-    day = f"{then.day} {_MONTHS[then.month - 1]}"
-    return day if then.year == datetime.now().astimezone().year else f"{day} {then.year}"
+def repository_kind(summary: ModelSummary) -> str:
+    """Family, or what else the repository is for; empty when neither is known."""
+    if summary.kind in KINDS:
+        return KINDS[summary.kind]
+    return "" if summary.family.value == "unknown" else words.short_family(summary.family)
 
 
-def download_text(status: DownloadStatus) -> str:
-    """Where a download stands, as a sentence to be read aloud."""
-    amount = f"{bytes_text(min(status.bytes_done, status.bytes_total))} of"
-    amount += f" {bytes_text(status.bytes_total)}"
-    match status.state.value:
-        case "queued":
-            return "Waiting for its turn."
-        case "fetching":
-            left = status.seconds_left
-            return f"{amount}, {duration_text(left)} left." if left > 0 else f"{amount}."
-        case "waiting":
-            return f"No connection, trying again. {amount}."
-        case "paused":
-            return f"{'Interrupted' if status.interrupted else 'Paused'} at {amount}."
-        case "unpacking":
-            return "Unpacking."
-        case "verifying":
-            return "Checking the files."
-        case "failed":
-            return status.error.message if status.error else "The download failed."
-        case "done":
-            return "Installed."
-    return "Cancelled."
+def variant_attention(variant: Variant) -> str:
+    if variant.attention.value == "unknown":
+        return "Not known before the download"
+    name = words.attention(variant.attention)
+    return name if variant.attention_known else f"{name} (by its name)"
+
+
+# Downloads
+
+
+def download_share(status: DownloadStatus) -> float:
+    """How much is there, 0 … 1."""
+    if status.state is DownloadState.DONE:
+        return 1.0
+    return min(1.0, status.bytes_done / status.bytes_total) if status.bytes_total else 0.0
+
+
+def download_amount(status: DownloadStatus) -> str:
+    """``312 MB of 1.60 GB``"""
+    return words.progress(status.bytes_done, status.bytes_total)
+
+
+def download_state(status: DownloadStatus, between: str = " · ") -> str:
+    """Where a download stands, in a few words.
+
+    Args:
+        between: what parts the figures.
+    """
+    match status.state:
+        case DownloadState.FETCHING:
+            parts = [download_amount(status)]
+            if status.bytes_per_second > 0:
+                parts.append(words.rate(status.bytes_per_second))
+            parts.append(words.left(status.seconds_left))
+        case DownloadState.QUEUED:
+            parts = ["Waiting for its turn", words.size(status.bytes_total)]
+        case DownloadState.PAUSED:
+            parts = ["Interrupted" if status.interrupted else "Paused", download_amount(status)]
+        case DownloadState.WAITING:
+            wait = f" in {words.duration(status.retry_in)}" if status.retry_in else ""
+            parts = ["No connection", f"tries again{wait}"]
+        case DownloadState.UNPACKING:
+            parts = ["Unpacking…"]
+        case DownloadState.VERIFYING:
+            parts = ["Checking the files…"]
+        case DownloadState.DONE:
+            parts = ["Installed", words.size(status.bytes_total)]
+        case DownloadState.FAILED:
+            parts = [status.error.message if status.error else "The download failed."]
+        case _:
+            parts = ["Cancelled"]
+    return between.join(part for part in parts if part)
+
+
+def short_download_state(status: DownloadStatus) -> str:
+    """The same in one or two words, for a card."""
+    match status.state:
+        case DownloadState.QUEUED:
+            return "Waiting"
+        case DownloadState.PAUSED:
+            return "Interrupted" if status.interrupted else "Paused"
+        case DownloadState.WAITING:
+            return "No connection"
+        case DownloadState.UNPACKING:
+            return "Unpacking"
+        case DownloadState.VERIFYING:
+            return "Checking"
+        case DownloadState.FAILED:
+            return "Failed"
+        case _:
+            return words.percent(download_share(status))
+
+
+# Search results
 
 
 def catalogue_sentence(row: CatalogueRow) -> str:
@@ -204,34 +157,30 @@ def catalogue_sentence(row: CatalogueRow) -> str:
     summary = row.summary
     parts = [f"{summary.name} by {summary.author}"]
     if summary.family.value != "unknown":
-        parts.append(FAMILIES[summary.family.value])
+        parts.append(words.family(summary.family))
     if row.details is not None and (best := row.details.recommended) is not None:
-        parts.append(f"{bytes_text(best.download_bytes)} to download")
+        parts.append(f"{words.size(best.download_bytes)} to download")
     elif summary.total_bytes:
-        parts.append(f"{bytes_text(summary.total_bytes)} in all")
-    likes, downloads = _count(summary.likes, "like"), _count(summary.downloads, "download")
-    parts.append(f"{likes}, {downloads}")
-    if day := day_text(summary.updated):
+        parts.append(f"{words.size(summary.total_bytes)} in all")
+    likes = words.plural(summary.likes, "like")
+    parts.append(f"{likes}, {words.plural(summary.downloads, 'download')}")
+    if day := words.day(summary.updated):
         parts.append(f"Updated {day}")
     if summary.gated:
         parts.append("Its terms must be accepted first")
     if row.installed:
         parts.append("Installed")
     if row.details is not None and (level := best_level(row.details)):
-        parts.append(_LEVELS[level])
+        parts.append(words.LEVELS[level])
     if row.download is not None:
-        parts.append(download_text(row.download).removesuffix("."))
+        parts.append(download_state(row.download, ", ").rstrip(".…"))
     if row.problem:
-        parts.append(row.problem.removesuffix("."))
+        parts.append(row.problem.rstrip(".…"))
     return ". ".join(parts) + "."
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number:,} {word}" + ("" if number == 1 else "s")
 
 
 def best_level(details: RepoDetails) -> str:
     """The best verdict among a repository's variants: ``good``, ``fair`` or ``no``; empty where
     there is nothing to download."""
     found = {variant.verdict.level.value for variant in details.variants}
-    return next((level for level in _LEVELS if level in found), "")
+    return next((level for level in words.LEVELS if level in found), "")

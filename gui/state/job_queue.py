@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal, Slot
 
+from gui import words
 from gui.engine import messages
 from gui.errors import ErrorKind, SfumatoError
 from gui.library.queue import ENDED, MAX_CRASHES, Job, JobStatus, JobStore
@@ -310,7 +311,7 @@ class JobQueue(QObject):
                 self.notice.emit(self._store.notice)
             waiting = sum(job.status is JobStatus.QUEUED for job in self._jobs.values())
             if waiting:
-                what = "1 request" if waiting == 1 else f"{waiting} requests"
+                what = words.plural(waiting, "request")
                 self.notice.emit(f"Going on with {what} left from last time.")
         return self._store
 

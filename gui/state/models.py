@@ -24,10 +24,9 @@ from PySide6.QtCore import (
     Signal,
 )
 
-from gui import paths
+from gui import paths, words
 from gui.coreml.client import ModelReader
 from gui.errors import ErrorKind, SfumatoError
-from gui.state import describe
 from gui.state.settings import Settings
 
 if TYPE_CHECKING:
@@ -143,20 +142,18 @@ class ModelEntry:
             return "Reading…" if self.reading else "Cannot be read"
         if not self.info.components:
             return "No model here"
-        family = describe.SHORT_FAMILIES.get(self.info.family.value, "Unknown")
-        size = describe.bytes_text(self.info.size_bytes)
-        return f"{family} · {describe.size_text(self.info)} px · {size}"
+        family = words.short_family(self.info.family)
+        size = words.size(self.info.size_bytes)
+        pixels = words.pixels(self.info.image_width, self.info.image_height)
+        return f"{family} · {pixels} px · {size}"
 
     def facts(self) -> str:
         """The card's third line: attention and compression."""
         if self.info is None or not self.info.components:
             return ""
-        attention = describe.ATTENTION.get(self.info.attention.value, "")
-        parts = (
-            attention,
-            describe.compression_text(self.info),
-        )
-        return " · ".join(part for part in parts if part)
+        known = self.info.attention.value != "unknown"
+        parts = [words.attention(self.info.attention)] if known else []
+        return " · ".join([*parts, words.compression(self.info.compression)])
 
 
 def read_entry(entry: ModelEntry, reader: ModelReader) -> ModelEntry:
@@ -173,8 +170,8 @@ def marks_of(entries: list[ModelEntry]) -> list[str]:
     marks = [""] * len(entries)
     for look in {look for look in looks if looks.count(look) > 1}:
         alike = [k for k, one in enumerate(looks) if one == look and not entries[k].starter]
-        for words in (_own_words, lambda e: e.folder.name, _place):
-            found = [words(entries[k]) for k in alike]
+        for tell in (_own_words, lambda e: e.folder.name, _place):
+            found = [tell(entries[k]) for k in alike]
             if all(found) and len(set(found)) == len(found):
                 for k, text in zip(alike, found, strict=True):
                     marks[k] = "" if text == entries[k].name else text

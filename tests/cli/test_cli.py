@@ -282,7 +282,7 @@ def read_terminal(cli: Cli, columns: int, *arguments: str) -> str:
 
 def test_a_terminal_gets_a_bar_that_goes_away(cli: Cli) -> None:
     text = read_terminal(cli, 100, "generate", "--prompt", "steps=4 sleep=0.05", "--count", "2")
-    assert "loading unet (2 of 3)" in text
+    assert "loading UNet (2 of 3)" in text
     assert "▕████████████············▏ picture 1 of 2, step 2 of 4" in text
     assert re.search(r"step 4 of 4, \d+\.\d steps/s, 0 s left", text)
     assert all(len(line) <= 100 for line in re.split(r"[\r\n]+", text))

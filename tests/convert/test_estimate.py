@@ -140,7 +140,7 @@ def test_this_machine_is_compared(
     monkeypatch.setattr(estimate, "_free_disk", lambda _: 10**9)
     disk, memory = estimate.estimate(request, full_size).warnings
     assert "disk space" in disk
-    assert "1.0 GB" in disk
+    assert "1.00 GB" in disk
     assert "memory" in memory
     assert "4 GB" in memory
 
@@ -238,7 +238,7 @@ def test_a_full_disk(
     monkeypatch.setattr(estimate, "_free_disk", lambda _: 3 * 10**9)
     error = refused(request_for(full_size, tmp_path), full_size)
     assert error.kind is ErrorKind.STORAGE
-    assert "3.0 GB are free" in error.message
+    assert "3.00 GB are free" in error.message
 
 
 def test_what_is_finished_is_not_charged_again(

@@ -11,7 +11,7 @@ import pytest
 
 from gui.convert.job import run
 from gui.convert.package import swift
-from gui.convert.tasks import in_sentence, plain_name, plan
+from gui.convert.tasks import plain_name, plan
 from gui.convert.types import Compression, ConvertRequest, ImageSize, Lora, SourceInfo
 from gui.coreml.inspect import inspect_model
 from gui.coreml.model import ComponentKind, Family
@@ -62,20 +62,6 @@ def test_the_plan_of_a_model_with_controlnets() -> None:
 )
 def test_names_for_files(text: str, name: str) -> None:
     assert plain_name(text) == name
-
-
-@pytest.mark.parametrize(
-    ("title", "written"),
-    [
-        ("Text encoder", "text encoder"),
-        ("VAE decoder", "VAE decoder"),
-        ("UNet for ControlNets", "UNet for ControlNets"),
-        ("ControlNet canny", "ControlNet canny"),
-        ("Refiner", "refiner"),
-    ],
-)
-def test_titles_within_sentences(title: str, written: str) -> None:
-    assert in_sentence(title) == written
 
 
 def test_options_of_a_conversion_are_kept_without_paths() -> None:

@@ -113,7 +113,7 @@ def test_a_package_that_gives_no_numbers_is_warned_of(network: nn.Linear, packag
 def test_warnings_name_the_component_within_the_sentence(network: nn.Linear, package: Path) -> None:
     made = contract(network)
     references = [{"last_hidden_state": np.full((1, 64), np.nan, np.float32)}] * 2
-    made.title = "Text encoder"
+    made.title = "text encoder"
     assert measure(made, [package], references, name="x").warning.startswith("The text encoder ")
     made.title = "VAE decoder"
     assert measure(made, [package], references, name="x").warning.startswith("The VAE decoder ")

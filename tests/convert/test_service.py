@@ -100,7 +100,7 @@ def test_a_conversion_reports_every_component(converter: ConvertClient, make: Ca
     assert ended.report.folders == (request.output,)
     assert left(request) == ["Made"]
     assert list(dict.fromkeys(p.component for p in seen)) == [
-        "Text encoder", "UNet", "Image decoder", "Image encoder"
+        "Text encoder", "UNet", "VAE decoder", "VAE encoder"
     ]  # fmt: skip
     fractions = [p.fraction for p in seen]
     assert fractions == sorted(fractions) and fractions[-1] == 1.0
@@ -146,7 +146,7 @@ def test_cancelling_a_step_that_cannot_be_interrupted(
 @pytest.mark.parametrize(
     ("text", "kind", "words"),
     [
-        ("kill_at=2", ErrorKind.MEMORY, "for want of memory (it needs about 7.0 GB)"),
+        ("kill_at=2", ErrorKind.MEMORY, "for want of memory (it needs about 7 GB)"),
         ("crash_at=2", ErrorKind.ENGINE, "stopped unexpectedly"),
     ],
 )

@@ -193,7 +193,7 @@ def test_reasons_carry_their_figures() -> None:
     full = dataclasses.replace(MACHINES["M2"], free_disk_bytes=2_100_000_000)
     big = _variant("big", download_bytes=3_400_000_000)
     assert judge([big], full)[0].verdict.reasons[0] == (
-        "3.4 GB to download, and 2.1 GB free on disk."
+        "3.40 GB to download, and 2.10 GB free on disk."
     )
     fast = reasons(VARIANTS["sd1 split"], "M1 Max")
     assert any("8 performance cores" in r for r in fast)
@@ -209,7 +209,7 @@ def test_a_zip_needs_room_for_itself_and_its_contents() -> None:
     assert judge([VARIANTS["sd1"]], machine)[0].verdict.level is G
     judged = judge([archive], machine)[0]
     assert judged.verdict.level is N
-    assert judged.verdict.reasons[0].startswith("3.9 GB to download and unpack")
+    assert judged.verdict.reasons[0].startswith("3.93 GB to download and unpack")
 
 
 @pytest.mark.parametrize(

@@ -268,7 +268,7 @@ def reshaped(model: ModelInfo, kind: ComponentKind, name: str, shape: tuple[int,
         (lambda m: replace(m, family=Family.SD3), "unsupported", "cannot be run yet"),
         (lambda m: without(m, ComponentKind.UNET), "bad-model", "has no UNet"),
         (lambda m: without(m, ComponentKind.TEXT_ENCODER), "bad-model", "no text encoder"),
-        (lambda m: without(m, ComponentKind.VAE_DECODER), "bad-model", "no image decoder"),
+        (lambda m: without(m, ComponentKind.VAE_DECODER), "bad-model", "no VAE decoder"),
         (
             lambda m: reshaped(m, ComponentKind.VAE_DECODER, "z", (1, 4, 64, 64)),
             "bad-model",

@@ -14,7 +14,7 @@ from gui.errors import ErrorKind
 from gui.hub.types import Machine
 from gui.process import child
 from gui.state import desktop_status
-from gui.state.convert import options as words
+from gui.state.convert import options as choices
 from gui.state.convert import state as convert_module
 from gui.state.convert.state import (
     Attention,
@@ -62,7 +62,7 @@ def make(tmp_path: Path) -> Callable[..., ConvertRequest]:
     def make_(text: str = "", name: str = "Made") -> ConvertRequest:
         source = tmp_path / "source.safetensors"
         source.write_text(text)
-        return ConvertRequest(str(source), str(words.output_folder(name)), name)
+        return ConvertRequest(str(source), str(choices.output_folder(name)), name)
 
     return make_
 
@@ -121,7 +121,7 @@ def test_a_conversion_from_start_to_finish(qtbot, state, make):
     assert Path(request.output).parent == paths.models_dir() and Path(request.output).is_dir()
     assert state.status.phase is ConvertPhase.DONE
     names = [row.name for row in state.status.rows]
-    assert names == ["Text encoder", "UNet", "Image decoder", "Image encoder"]
+    assert names == ["Text encoder", "UNet", "VAE decoder", "VAE encoder"]
     assert all(row.done and row.parities for row in state.status.rows)
     assert fractions == sorted(fractions)
     assert any("UNet: tracing" in line for line in state.log)
@@ -165,7 +165,7 @@ def test_a_converter_that_runs_out_of_memory_says_so_and_can_go_on(qtbot, state,
         state.estimate(request)
     with qtbot.waitSignal(state.failed) as failed:
         state.start(request)
-    assert failed.args[0].kind is ErrorKind.MEMORY and "7.0 GB" in failed.args[0].message
+    assert failed.args[0].kind is ErrorKind.MEMORY and "7 GB" in failed.args[0].message
     assert state.status.phase is ConvertPhase.FAILED
     assert [row.done for row in state.status.rows] == [True, False]
     make("")
@@ -242,7 +242,7 @@ class TestRecommended:
         ],
     )
     def test_what_suits_a_machine(self, machine, source, attention, compression, target) -> None:
-        preset = words.recommended(source, machine)
+        preset = choices.recommended(source, machine)
         assert (preset.attention, preset.compression, preset.target) == (
             attention, compression, target
         )  # fmt: skip
@@ -265,31 +265,31 @@ class TestWords:
         ],
     )
     def test_names_on_the_hub(self, text: str, repo: str) -> None:
-        assert words.hub_reference(text) == repo
+        assert choices.hub_reference(text) == repo
 
     def test_sizes(self) -> None:
-        assert words.parse_sizes("640x448, 512 × 512;640x448,") == (
+        assert choices.parse_sizes("640x448, 512 × 512;640x448,") == (
             ImageSize(640, 448), ImageSize(512, 512)
         )  # fmt: skip
         with pytest.raises(ValueError, match="multiples of 64"):
-            words.parse_sizes("500x512")
+            choices.parse_sizes("500x512")
         with pytest.raises(ValueError, match="not a picture size"):
-            words.parse_sizes("big")
+            choices.parse_sizes("big")
 
     def test_every_size_on_offer_is_a_multiple_of_64(self) -> None:
         for side in (512, 768, 1024):
-            for size in words.size_presets(info(side=side)):
+            for size in choices.size_presets(info(side=side)):
                 assert size.width % 64 == size.height % 64 == 0
 
     def test_two_models_of_a_name_get_two_folders(self, home: Path) -> None:
-        first = words.output_folder("a/b: c.mlpackage")
+        first = choices.output_folder("a/b: c.mlpackage")
         assert first.parent == paths.models_dir() and first.suffix != ".mlpackage"
         partial_folder(str(first)).mkdir(parents=True)
-        second = words.output_folder("a/b: c.mlpackage")
+        second = choices.output_folder("a/b: c.mlpackage")
         assert second != first and second.name == f"{first.name} 2"
 
     def test_facts(self) -> None:
-        text = words.facts_line(info(Family.SDXL, 1024, 2_567_000_000))
+        text = choices.facts_line(info(Family.SDXL, 1024, 2_567_000_000))
         assert text == "Stable Diffusion XL · 2.8 billion weights · 2.00 GB"
 
 

@@ -1,48 +1,46 @@
-"""Figures in words."""
+"""Models and downloads in words."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from gui.errors import ErrorKind
+from gui.errors import ErrorKind, SfumatoError
+from gui.hub.types import DownloadState, DownloadStatus
 from gui.state import describe
 
+STATUS = DownloadStatus(
+    "d", "a/b", "v", "b", "r", DownloadState.FETCHING, 1_600_000_000, 312_000_000,
+    bytes_per_second=24e6, seconds_left=50,
+)  # fmt: skip
+
 
 @pytest.mark.parametrize(
-    ("size", "text"),
+    ("values", "text"),
     [
-        (0, "0 bytes"),
-        (999, "999 bytes"),
-        (1_000, "1 KB"),
-        (999_499, "999 KB"),
-        (999_600, "1.0 MB"),
-        (12_440_000, "12.4 MB"),
-        (640_000_000, "640 MB"),
-        (2_873_000_000, "2.87 GB"),
-        (15_000_000_000, "15.0 GB"),
+        ({}, "312 MB of 1.60 GB · 24.0 MB/s · 50 s left"),
+        ({"seconds_left": 0.0, "bytes_per_second": 0.0}, "312 MB of 1.60 GB"),
+        ({"state": DownloadState.QUEUED}, "Waiting for its turn · 1.60 GB"),
+        ({"state": DownloadState.PAUSED}, "Paused · 312 MB of 1.60 GB"),
+        ({"state": DownloadState.PAUSED, "interrupted": True}, "Interrupted · 312 MB of 1.60 GB"),
+        (
+            {"state": DownloadState.WAITING, "retry_in": 8.0},
+            "No connection · tries again in 8 s",
+        ),
+        (
+            {
+                "state": DownloadState.FAILED,
+                "error": SfumatoError(ErrorKind.STORAGE, "The disk is full."),
+            },
+            "The disk is full.",
+        ),
     ],
 )
-def test_file_sizes_are_decimal(size, text):
-    assert describe.bytes_text(size) == text
+def test_where_a_download_stands(values, text):
+    assert describe.download_state(replace(STATUS, **values)) == text
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0, "0 s"), (59.4, "59 s"), (60, "1 min"), (125, "2 min 5 s"), (3840, "1 h 4 min")],
-)
-def test_spans_of_time(seconds, text):
-    assert describe.duration_text(seconds) == text
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0, ""), (0.1, "10.0 steps/s"), (1.0, "1.0 s/step"), (2.44, "2.4 s/step")]
-)
-def test_speed_keeps_the_number_above_one(seconds, text):
-    assert describe.speed_text(seconds) == text
-
-
-@pytest.mark.parametrize("kind", list(ErrorKind))
-def test_every_kind_of_error_comes_with_advice(kind):
-    text = describe.advice(kind)
-    assert text.endswith(".")
-    assert text.count(".") == 1
+def test_a_share_never_leaves_its_bar():
+    assert describe.download_share(replace(STATUS, bytes_done=10**12)) == 1.0
+    assert describe.download_share(replace(STATUS, bytes_total=0)) == 0.0

@@ -58,7 +58,9 @@ def test_a_download_from_start_to_end(hub, downloads):
     assert downloads.active_fraction == pytest.approx(0.25)
     index = downloads.index(0)
     assert index.data(Qt.ItemDataRole.UserRole).seconds_left == pytest.approx(50)
-    assert index.data(Qt.ItemDataRole.AccessibleTextRole).endswith("400 MB of 1.60 GB, 50 s left.")
+    assert index.data(Qt.ItemDataRole.AccessibleTextRole).endswith(
+        "400 MB of 1.60 GB, 24.0 MB/s, 50 s left."
+    )
     hub.finish(queued.id, "/models/fog")
     assert downloads.rowCount() == 0 and downloads.active_fraction is None
     assert [s.folder for (s,) in finished.all] == ["/models/fog"]

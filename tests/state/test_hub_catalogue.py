@@ -393,7 +393,7 @@ def test_a_row_reads_as_one_sentence_after_another(make):
     assert catalogue.index(0).data(Qt.ItemDataRole.AccessibleTextRole) == (
         "fog by apple. Stable Diffusion 1. 1.60 GB to download. 1,234 likes, 5 downloads. "
         "Updated 3 May 2019. Its terms must be accepted first. Installed. "
-        "Runs well on this machine."
+        "Runs well on this computer."
     )
 
 

@@ -40,7 +40,7 @@ from gui.convert.types import (
 )
 from gui.errors import ErrorKind, SfumatoError
 
-COMPONENTS = ("Text encoder", "UNet", "Image decoder", "Image encoder")
+COMPONENTS = ("Text encoder", "UNet", "VAE decoder", "VAE encoder")
 KINDS = (
     ComponentKind.TEXT_ENCODER,
     ComponentKind.UNET,

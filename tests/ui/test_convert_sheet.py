@@ -75,7 +75,7 @@ def test_a_chosen_file_is_recognised_and_the_best_choices_made(sheet, qtbot, sou
     assert request.attention is Attention.SPLIT_EINSUM
     assert request.compression is Compression.NONE
     assert "recommended" in sheet.options.reason.text()
-    for figure in ("2.60 GB on disk", "7.0 GB of memory", "7 min", "90.0 GB free"):
+    for figure in ("2.60 GB on disk", "7 GB of memory", "7 min", "90.0 GB free"):
         assert figure in sheet.estimate.text()
 
 

@@ -157,7 +157,7 @@ def test_loading_names_the_component_and_its_time_moves_on(workspace, queue, qtb
     queue.run()
     queue.load("vae_decoder", 2, 4, elapsed=61.0)
     strip = workspace.canvas.strip
-    assert strip.what.whole_text() == "Loading image decoder…"
+    assert strip.what.whole_text() == "Loading VAE decoder…"
     assert "3 of 4 · 1 min 1 s" in strip.figures.text()
     assert strip.hint.isVisible()
     qtbot.waitUntil(lambda: "3 of 4 · 1 min 1 s" not in strip.figures.text())

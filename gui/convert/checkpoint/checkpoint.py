@@ -14,19 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gui.convert.checkpoint.weights import TITLES, Part
+from gui import words
+from gui.convert.checkpoint.weights import Part
 from gui.convert.types import ImageSize, SourceInfo
 from gui.coreml.model import ComponentKind, Family
 from gui.errors import ErrorKind, SfumatoError
 
 K = ComponentKind
 
-FAMILY_NAMES = {
-    Family.SD1: "Stable Diffusion 1",
-    Family.SD2: "Stable Diffusion 2",
-    Family.SDXL: "Stable Diffusion XL",
-    Family.SDXL_REFINER: "the Stable Diffusion XL refiner",
-}
 CONTEXT_WIDTHS = {
     768: Family.SD1,
     1024: Family.SD2,
@@ -90,7 +85,9 @@ class Checkpoint:
 
 
 def family_name(family: Family) -> str:
-    return FAMILY_NAMES.get(family, str(family))
+    """A family within a sentence."""
+    name = words.family(family)
+    return f"the {name}" if family is Family.SDXL_REFINER else name
 
 
 def default_pad(family: Family, part: str) -> int:
@@ -149,7 +146,7 @@ def check_parts(parts: Mapping[str, Part], family: Family, name: str, context: i
     Raises:
         SfumatoError: BAD_MODEL or UNSUPPORTED.
     """
-    missing = [TITLES[p] for p in NEEDED[family] if p not in parts]
+    missing = [words.component(p) for p in NEEDED[family] if p not in parts]
     if missing:
         raise SfumatoError(
             ErrorKind.BAD_MODEL,
@@ -166,13 +163,13 @@ def check_parts(parts: Mapping[str, Part], family: Family, name: str, context: i
             f"text states {widths}, UNet takes {context}",
         )
     for part in parts.values():
-        words = part.config.get("vocab_size", CLIP_VOCABULARY)
-        if part.name.startswith("text_") and words < CLIP_VOCABULARY:
+        vocabulary = part.config.get("vocab_size", CLIP_VOCABULARY)
+        if part.name.startswith("text_") and vocabulary < CLIP_VOCABULARY:
             raise SfumatoError(
                 ErrorKind.UNSUPPORTED,
                 f"The {part.title} of “{name}” has a vocabulary of its own, which Sfumato cannot "
                 "use; choose a model with the usual CLIP text encoder.",
-                f"{words} tokens",
+                f"{vocabulary} tokens",
             )
     levels = len(parts["vae"].config["block_out_channels"])
     if 2 ** (levels - 1) != VAE_SCALE:

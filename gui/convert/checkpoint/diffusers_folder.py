@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gui import words
 from gui.convert.checkpoint import checkpoint as base
 from gui.convert.checkpoint import unsupported
 from gui.convert.checkpoint.checkpoint import Checkpoint
 from gui.convert.checkpoint.safetensors_header import pickle_refusal, read_header
-from gui.convert.checkpoint.weights import TITLES, Part, Stored, compressed, stored
+from gui.convert.checkpoint.weights import Part, Stored, compressed, stored
 from gui.coreml.model import Family
 from gui.errors import ErrorKind, SfumatoError
 from gui.paths import resource
@@ -165,7 +166,7 @@ def _parts(
             continue
         if entry[1] not in classes:
             raise unsupported.unsupported(
-                f"a model whose {TITLES[name]} is of the kind “{entry[1]}”", str(folder)
+                f"a model whose {words.component(name)} is of the kind “{entry[1]}”", str(folder)
             )
         if name == "safety_checker" and not _has_weights(folder / name):
             notes.append(
@@ -202,7 +203,9 @@ def read_part(name: str, network: str, folder: Path) -> Part:
         _check_sane(config.get("vision_config") or {}, folder)
     _check_sane(config, folder)
     if config.get("quantization_config"):
-        raise compressed(f"The {TITLES[name]}", f"{folder}: {config['quantization_config']}")
+        raise compressed(
+            f"The {words.component(name)}", f"{folder}: {config['quantization_config']}"
+        )
     tensors: dict[str, Stored] = {}
     for file in _weight_files(folder):
         tensors |= stored(read_header(file))

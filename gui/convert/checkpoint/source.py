@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from gui import words
 from gui.convert.checkpoint import weights
 from gui.convert.checkpoint.checkpoint import PREDICTIONS, Checkpoint
 from gui.convert.checkpoint.diffusers_folder import read_folder
@@ -155,7 +156,7 @@ class Source:
         if part is None:
             raise SfumatoError(
                 ErrorKind.BAD_REQUEST,
-                f"“{self.info.name}” has no {weights.TITLES.get(name, str(kind))}; leave it out of "
+                f"“{self.info.name}” has no {words.component(name or kind)}; leave it out of "
                 "the conversion.",
                 f"{kind} of {self.info.path}",
             )

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gui import words
 from gui.convert.checkpoint.safetensors_header import FLOATS, Header
 from gui.convert.memory import ran_out
 from gui.errors import ErrorKind, SfumatoError
@@ -24,16 +25,6 @@ from gui.errors import ErrorKind, SfumatoError
 if TYPE_CHECKING:
     import torch
     from torch import nn
-
-TITLES = {
-    "text_encoder": "text encoder",
-    "text_encoder_2": "second text encoder",
-    "unet": "UNet",
-    "vae": "VAE",
-    "safety_checker": "safety checker",
-    "controlnet": "ControlNet",
-}
-"""What each part is called in sentences."""
 
 _NETWORKS = {
     "UNet2DConditionModel": "diffusers",
@@ -88,7 +79,7 @@ class Part:
     """One network."""
 
     name: str
-    """A key of `TITLES`."""
+    """A key of `gui.words.COMPONENTS`."""
     network: str
     """Its class, one of `NETWORKS`."""
     config: Mapping[str, Any]
@@ -103,7 +94,7 @@ class Part:
 
     @property
     def title(self) -> str:
-        return TITLES[self.name]
+        return words.component(self.name)
 
 
 def stored(header: Header) -> dict[str, Stored]:

@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from gui import words
 from gui.convert.networks.layout import use_core_ml_layout
 from gui.coreml.model import Attention, ComponentKind, Family
 
@@ -170,11 +171,10 @@ def contract_text_encoder(
         values = outputs(torch.from_numpy(arrays["input_ids"]))
         return {n: v.numpy() for n, v in zip((states, "pooled_outputs"), values, strict=True)}
 
-    number = "second text encoder" if kind is K.TEXT_ENCODER_2 else "text encoder"
     return Contract(
         kind=kind,
-        title=number.capitalize(),
-        description=f"The {number}: what the prompt means, as numbers",
+        title=words.component(kind),
+        description=f"The {words.component(kind)}: what the prompt means, as numbers",
         source=network,
         wrap=lambda: PlainCall(network, lambda _network, ids: outputs(ids)),
         example={"input_ids": ids[:1]},
@@ -246,10 +246,9 @@ def contract_unet(
 
     example = inputs(0, CHECK_TIMESTEPS[1])
     what = "residuals of a ControlNet, " if residuals else ""
-    titles = {K.REFINER: "Refiner", K.CONTROL_UNET: "UNet for ControlNets"}
     return Contract(
         kind=kind,
-        title=titles.get(kind, "UNet"),
+        title=words.component(kind),
         description="The UNet: takes noise out of the latents, step by step",
         source=network,
         wrap=wrap,
@@ -259,18 +258,17 @@ def contract_unet(
         reference=reference,
         compared=(
             f"normally distributed latents and text states, {what}at timesteps "
-            f"{_listed(CHECK_TIMESTEPS)}, batch of {batch}"
+            f"{_timesteps()}, batch of {batch}"
         ),
     )
 
 
+def _timesteps() -> str:
+    return words.listed(f"{t:g}" for t in CHECK_TIMESTEPS)
+
+
 def _checks(inputs: Callable[[int, float], dict[str, Tensor]]) -> tuple[Arrays, ...]:
     return tuple(as_given(inputs(n + 1, t), True) for n, t in enumerate(CHECK_TIMESTEPS))
-
-
-def _listed(values: tuple[float, ...]) -> str:
-    *first, last = (f"{v:g}" for v in values)
-    return f"{', '.join(first)} and {last}"
 
 
 def _conditions(config: Any) -> tuple[str, ...]:
@@ -417,6 +415,6 @@ def contract_controlnet(
         reference=reference,
         compared=(
             "normally distributed latents and text states with a picture of noise, at timesteps "
-            f"{_listed(CHECK_TIMESTEPS)}, batch of {batch}"
+            f"{_timesteps()}, batch of {batch}"
         ),
     )

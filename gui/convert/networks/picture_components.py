@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from gui import words
 from gui.convert.networks.components import (
     LATENT_SCALE,
     Arrays,
@@ -49,7 +50,7 @@ def contract_vae_decoder(vae: Any, latent: tuple[int, int], float32: bool) -> Co
 
     return Contract(
         kind=K.VAE_DECODER,
-        title="VAE decoder",
+        title=words.component(K.VAE_DECODER),
         description="The decoder: turns latents into a picture",
         source=vae,
         wrap=lambda: PlainCall(vae, decode),
@@ -82,7 +83,7 @@ def contract_vae_encoder(vae: Any, latent: tuple[int, int], float32: bool) -> Co
 
     return Contract(
         kind=K.VAE_ENCODER,
-        title="VAE encoder",
+        title=words.component(K.VAE_ENCODER),
         description="The encoder: turns a picture into latents to start from",
         source=vae,
         wrap=lambda: PlainCall(vae, encode),
@@ -142,7 +143,7 @@ def contract_safety_checker(checker: Any, size: tuple[int, int]) -> Contract:
 
     return Contract(
         kind=K.SAFETY_CHECKER,
-        title="Safety checker",
+        title=words.component(K.SAFETY_CHECKER),
         description="The safety checker: objects to pictures that should not be shown",
         source=checker,
         wrap=lambda: PlainCall(checker, _check_safety),

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from gui.convert.networks.components import Arrays, Contract
-from gui.convert.tasks import in_sentence
 from gui.convert.types import PSNR_WARNING, Compression, Parity
 from gui.coreml.inspect import inspect_component
 from gui.coreml.model import ComponentInfo
@@ -108,7 +107,7 @@ def _component(files: Sequence[Path]) -> ComponentInfo:
 def _warning(contract: Contract, decibels: float, compression: Compression) -> str:
     if decibels >= PSNR_WARNING:
         return ""
-    what = in_sentence(contract.title)
+    what = contract.title
     measured = f"{decibels:.1f} dB, below {PSNR_WARNING:.0f} dB"
     if compression is Compression.NONE:
         return (

@@ -6,6 +6,7 @@ import errno
 import shutil
 from pathlib import Path
 
+from gui import words
 from gui.errors import ErrorKind, SfumatoError
 
 SPARE_BYTES = 64 << 20
@@ -77,20 +78,11 @@ def check_space(folder: Path, needed: int, promised: int = 0) -> None:
         return
     free = free_bytes(folder)
     if free < needed + promised + SPARE_BYTES:
-        others = f" besides the {size_text(promised)} that other downloads still need"
-        room = f"{size_text(max(0, free - promised))} is free{others if promised else ''}"
+        others = f" besides the {words.size(promised)} that other downloads still need"
+        room = f"{words.size(max(0, free - promised))} is free{others if promised else ''}"
         raise SfumatoError(
             ErrorKind.STORAGE,
-            f"This needs {size_text(needed)} of disk space and {size_text(SPARE_BYTES)} to spare, "
-            f"and {room}; free some space, then try again.",
+            f"This needs {words.size(needed)} of disk space and {words.size(SPARE_BYTES)} to "
+            f"spare, and {room}; free some space, then try again.",
             f"{folder}: {needed} bytes needed, {promised} promised, {free} free",
         )
-
-
-def size_text(size: float) -> str:
-    """A size as Finder writes it, in powers of 1000."""
-    for unit in ("bytes", "KB", "MB"):
-        if size < 999.5:
-            return f"{size:.0f} {unit}"
-        size /= 1000
-    return f"{size:.1f} GB" if size < 999.5 else f"{size / 1000:.1f} TB"

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from gui import words
 from gui.coreml import fit
 from gui.coreml.inspect import component_of, oldest_macos
 from gui.coreml.model import Attention, ComponentInfo, ComponentKind, Family, FileFormat
@@ -25,14 +26,6 @@ from gui.hub.variants.probe import Probe
 
 K = ComponentKind
 Components = dict[ComponentKind, ComponentInfo]
-
-ATTENTION_TITLES = {
-    Attention.ORIGINAL: "Original",
-    Attention.SPLIT_EINSUM: "Split einsum",
-    Attention.SPLIT_EINSUM_V2: "Split einsum v2",
-}
-FORM_TITLES = {FileFormat.PACKAGE: "packages", FileFormat.COMPILED: "compiled"}
-CONTROLNET_READY = "ControlNet-ready"
 
 NO_UPSCALERS = "This is an upscaler: it enlarges pictures, and cannot be used yet."
 NO_CONTROLNETS = "This is a ControlNet: it steers another model and makes no pictures alone."
@@ -133,7 +126,7 @@ def _unused(size: int) -> list[str]:
     """What to say of an archive that holds more than the model, such as its UNet a second time."""
     if size < MENTIONED_BYTES:
         return []
-    return [f"{size / 1e9:.1f} GB of what the archive holds is not used."]
+    return [f"{words.size(size)} of what the archive holds is not used."]
 
 
 def _components(candidate: Candidate, reader: Reader) -> tuple[Components, list[str]]:
@@ -278,7 +271,7 @@ def _problems(
     if unusable:
         return [unusable, *found]
     if set(networks) == {p.kind for p in candidate.parts} - {K.CONTROLNET}:
-        missing = {f"The {fit.title(k)} is missing." for k in ComponentKind}
+        missing = {f"The {words.component(k)} is missing." for k in ComponentKind}
         found += [p for p in fit.problems(networks, family, own) if p not in missing]
     return found
 
@@ -296,9 +289,9 @@ def _missing(candidate: Candidate, family: Family) -> tuple[str, ...]:
     """Networks without which there is no picture; a broken one says what it lacks."""
     if candidate.kind is not ModelKind.TEXT_TO_IMAGE or family in (Family.SD3, Family.SDXL_REFINER):
         return ()
-    words = {fault.partition(":")[0]: fault for fault in candidate.faults}
+    told = {fault.partition(":")[0]: fault for fault in candidate.faults}
     kinds = fit.missing_kinds({p.kind for p in candidate.parts}, family)
-    return tuple(words.get(fit.title(k), fit.title(k)) for k in kinds)
+    return tuple(told.get(words.component(k), words.component(k)) for k in kinds)
 
 
 def _title(variant: Variant, candidate: Candidate) -> str:
@@ -308,11 +301,10 @@ def _title(variant: Variant, candidate: Candidate) -> str:
         count = len(variant.controlnets)
         parts = list(variant.controlnets) if count < 3 else [f"{count} ControlNets"]
     elif candidate.denoiser is None and len(candidate.parts) == 1:
-        parts.append(fit.title(candidate.parts[0].kind))
-    parts.append(ATTENTION_TITLES.get(variant.attention, ""))
-    parts += [FORM_TITLES[variant.format], variant.compression]
+        parts.append(words.component(candidate.parts[0].kind))
+    parts += [_attention(variant), words.FORMATS[variant.format], variant.compression]
     parts += ["in chunks"] if variant.chunked else []
-    parts += [CONTROLNET_READY] if variant.controlnet_ready else []
+    parts += [words.CONTROLNET_READY] if variant.controlnet_ready else []
     parts += ["zip"] if variant.archive else []
     return _joined(parts)
 
@@ -352,10 +344,10 @@ def closed_archive(repo: str, archive: RemoteFile, why: str) -> Variant:
         problems=tuple(problems),
     )
     parts = [
-        ATTENTION_TITLES.get(variant.attention, ""),
-        FORM_TITLES[variant.format],
+        _attention(variant),
+        words.FORMATS[variant.format],
         variant.compression,
-        CONTROLNET_READY if variant.controlnet_ready else "",
+        words.CONTROLNET_READY if variant.controlnet_ready else "",
         "zip",
     ]
     return dataclasses.replace(variant, title=_joined(parts))
@@ -378,8 +370,12 @@ def upscaler(path: str, files: tuple[RemoteFile, ...], form: FileFormat) -> Vari
 
 
 def _joined(parts: list[str]) -> str:
-    title = fit.plain(" · ".join(filter(None, parts)))
-    return title[:1].upper() + title[1:]
+    return words.capital(fit.plain(" · ".join(filter(None, parts))))
+
+
+def _attention(variant: Variant) -> str:
+    known = variant.attention is not Attention.UNKNOWN
+    return words.attention(variant.attention) if known else ""
 
 
 def _name(path: str) -> str:

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
-from gui.coreml.fit import title
+from gui import words
 from gui.coreml.model import ComponentKind, FileFormat
 from gui.coreml.names import CONTROLNET_FOLDER, FileRole
 from gui.coreml.sidecar import FILE_NAME as SIDECAR
@@ -200,13 +200,13 @@ def _model_candidates(
         split = any(form in s.whole and len(s.pick(form, True)) == 2 for s in denoisers)
         for chunks in (False, True) if split else (False,):
             parts = _choose(shelves, form, chunks)
-            words = [prefix] if prefix else []
-            words += [_FORM_NAMES[form]] if len(forms) > 1 else []
-            words += ["chunks" if chunks else "unet"] if split else []
+            terms = [prefix] if prefix else []
+            terms += [_FORM_NAMES[form]] if len(forms) > 1 else []
+            terms += ["chunks" if chunks else "unet"] if split else []
             nets = _one_each(controlnets, form)
             candidate = Candidate(
                 folder, ModelKind.TEXT_TO_IMAGE, (*parts, *nets), companions, prefix,
-                "+".join(words), faults, problems,
+                "+".join(terms), faults, problems,
             )  # fmt: skip
             candidates.setdefault(
                 tuple(f.path for f in candidate.files), _without_refiner(candidate)
@@ -229,7 +229,7 @@ def _shelve(
     for bundle in bundles:
         role = roles[bundle.path]
         if bundle.fault:
-            broken.append((role.kind, f"{title(role.kind)}: {bundle.fault}"))
+            broken.append((role.kind, f"{words.component(role.kind)}: {bundle.fault}"))
             continue
         shelf = shelves.setdefault(role.kind, _Shelf())
         if role.chunk:
@@ -239,15 +239,16 @@ def _shelve(
         if other is not bundle:
             twice.setdefault(
                 role.kind,
-                f"There are two of the {title(role.kind)} ({other.name} and {bundle.name}).",
+                f"There are two of the {words.component(role.kind)} "
+                f"({other.name} and {bundle.name}).",
             )
     faults = []
-    for kind, words in broken:
+    for kind, fault in broken:
         if kind not in shelves or not any(shelves[kind].pick(f, False) for f in FileFormat):
-            faults.append(words)
+            faults.append(fault)
     for kind, shelf in shelves.items():
         if shelf.halves and not any(shelf.pick(f, False) for f in FileFormat):
-            faults.append(f"{title(kind)}: one of its two chunks is missing")
+            faults.append(f"{words.component(kind)}: one of its two chunks is missing")
     return shelves, tuple(dict.fromkeys(faults)), tuple(twice.values())
 
 

@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Mapping
 
+from gui import words
 from gui.coreml.model import Attention, ComponentKind, Family, FileFormat
 from gui.hub.types import ModelKind
 
@@ -51,9 +52,9 @@ def compression(name: str) -> str:
     """As `gui.coreml.survey.Survey.compression` words it; empty where the name says nothing."""
     text = _words(name)
     if match := re.search(r"\b([1-8]) ?bits?\b(?! per)", text):
-        return f"{match.group(1)}-bit palette"
+        return words.palette(int(match.group(1)))
     if match := re.search(r"\b([2-8]) (\d{1,2}) bit (?:mixed)?pal", text):
-        return f"mixed palette ({float(f'{match.group(1)}.{match.group(2)}'):.1f} bits)"
+        return words.palette(float(f"{match.group(1)}.{match.group(2)}"), mixed=True)
     if re.search(r"\bmixed ?palett\w*|\bmbp\b|\bmixed bit\b", text):
         return "mixed palette"
     return "palette" if re.search(r"\bpalett\w+", text) else ""
@@ -161,8 +162,8 @@ def compression_by_size(unet: int, family: Family) -> str | None:
         return ""
     for bits in (8, 6, 4):
         if _near(width, bits / 8):
-            return f"{bits}-bit palette"
-    return f"mixed palette ({8 * width:.1f} bits)" if 0.12 < width < 1.0 else None
+            return words.palette(bits)
+    return words.palette(8 * width, mixed=True) if 0.12 < width < 1.0 else None
 
 
 def bits(compression: str) -> float:

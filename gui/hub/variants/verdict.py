@@ -12,6 +12,7 @@ import dataclasses
 from collections.abc import Iterable
 from enum import StrEnum
 
+from gui import words
 from gui.coreml.infer import V_PREDICTION_LATENT
 from gui.coreml.model import Attention, Family, FileFormat
 from gui.hub.types import Level, Machine, ModelKind, Variant, Verdict
@@ -162,7 +163,9 @@ def _against(variant: Variant, machine: Machine) -> list[str]:
     needed = disk(variant)
     if machine.free_disk_bytes and needed > machine.free_disk_bytes:
         what = "to download and unpack" if variant.archive else "to download"
-        found.append(f"{_size(needed)} {what}, and {_size(machine.free_disk_bytes)} free on disk.")
+        found.append(
+            f"{words.size(needed)} {what}, and {words.size(machine.free_disk_bytes)} free on disk."
+        )
     return found
 
 
@@ -176,7 +179,7 @@ def _hindrances(variant: Variant, machine: Machine) -> list[str]:
         return found
     large = not 0 < variant.unet_bytes < SMALL_UNET
     if machine.system != "Darwin" and large:
-        found.append("Everything runs on this machine’s CPU here, which takes its time.")
+        found.append("Everything runs on this computer’s CPU here, which takes its time.")
     if machine.system == "Darwin" and not machine.apple_silicon and large:
         found.append("This Mac has no Neural Engine, so expect it to be slow.")
     v2 = variant.attention is Attention.SPLIT_EINSUM_V2
@@ -238,27 +241,20 @@ def _memory_text(variant: Variant, machine: Machine) -> str:
 
 
 def _memory_figures(variant: Variant, machine: Machine) -> tuple[str, str]:
-    """``about 2.5 GB`` and ``this Mac has 16 GB``; memory is counted in 2³⁰ bytes, as Macs are
-    sold."""
-    mac = "this Mac" if machine.system == "Darwin" else "this machine"
+    """``about 2.5 GB`` and ``this Mac has 16 GB``."""
     return (
-        f"about {variant.memory_bytes / 2**30:.1f} GB",
-        f"{mac} has {machine.memory_bytes / 2**30:.0f} GB",
+        f"about {words.memory(variant.memory_bytes)}",
+        f"{words.computer(machine.system == 'Darwin')} has {words.memory(machine.memory_bytes)}",
     )
 
 
-def _size(size: int) -> str:
-    """Disk space in decimal units, as Finder counts."""
-    return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"
-
-
-def _list(words: tuple[str, ...]) -> str:
+def _list(missing: tuple[str, ...]) -> str:
     """``the UNet and the VAE decoder``; a reason after a colon goes into brackets."""
     named = []
-    for word in words:
+    for word in missing:
         name, _, why = word.partition(": ")
         named.append(f"the {name} ({why})" if why else f"the {name}")
-    return " and ".join(filter(None, (", ".join(named[:-1]), named[-1])))
+    return words.listed(named)
 
 
 def _version(text: str) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from gui import paths
+from gui import paths, words
 from gui.convert.client import partial_folder
 from gui.convert.types import Compression, ConvertRequest, ImageSize, SourceInfo
 from gui.coreml.model import Attention, Family
@@ -67,8 +67,7 @@ TARGETS = (
 
 PREDICTIONS = (
     ("", "As the source says"),
-    ("epsilon", "Noise (epsilon)"),
-    ("v_prediction", "Velocity (v-prediction)"),
+    *((name, words.PREDICTIONS[name]) for name in ("epsilon", "v_prediction")),
 )
 """What a UNet may predict, and how it is called; the first is the source's own statement."""
 
@@ -155,8 +154,8 @@ def recommended(info: SourceInfo, machine: Machine) -> Preset:
         reason = "This Mac’s Neural Engine is its quickest part"
     compression = _compression(info, machine.memory_bytes)
     if compression is not Compression.NONE:
-        memory = round(machine.memory_bytes / 2**30)
-        reason += f"; with {memory} GB of memory a compressed model leaves room for other programs"
+        memory = words.memory(machine.memory_bytes)
+        reason += f"; with {memory} of memory a compressed model leaves room for other programs"
     return Preset(attention, compression, _target(machine, compression), reason + ".")
 
 
@@ -178,16 +177,8 @@ def _target(machine: Machine, compression: Compression) -> str:
 
 def facts_line(info: SourceInfo) -> str:
     """What was recognised: ``Stable Diffusion XL · 3.5 billion weights · 6.94 GB``."""
-    family = describe.FAMILIES.get(info.family.value, describe.FAMILIES["unknown"])
-    return f"{family} · {weights_text(info.parameters)} · {describe.bytes_text(info.bytes)}"
-
-
-def weights_text(count: int) -> str:
-    if count >= 1e9:
-        return f"{count / 1e9:.1f} billion weights"
-    if count >= 1e6:
-        return f"{count / 1e6:.0f} million weights"
-    return f"{count:,} weights"
+    family = words.family(info.family)
+    return f"{family} · {words.weights(info.parameters)} · {words.size(info.bytes)}"
 
 
 def parity_text(psnr: float, threshold: float) -> str:
@@ -247,13 +238,16 @@ def hub_reference(text: str) -> str:
     return plain if re.fullmatch(f"{name}/{name}", plain) else ""
 
 
+def compression_text(compression: Compression) -> str:
+    return next(text for value, text, _ in COMPRESSIONS if value is compression)
+
+
 def described(request: ConvertRequest) -> str:
     """A request's choices in a line: ``Split einsum · 512 × 768 · 6-bit palette``."""
-    sizes = ", ".join(f"{s.width} × {s.height}" for s in request.sizes)
-    compression = "" if request.compression is Compression.NONE else next(
-        text for value, text, _ in COMPRESSIONS if value is request.compression
-    )  # fmt: skip
-    parts = (describe.ATTENTION.get(request.attention.value, ""), sizes, compression)
+    sizes = ", ".join(words.pixels(s.width, s.height) for s in request.sizes)
+    plain = request.compression is Compression.NONE
+    compression = "" if plain else compression_text(request.compression)
+    parts = (words.attention(request.attention), sizes, compression)
     return " · ".join(part for part in parts if part)
 
 
@@ -263,8 +257,5 @@ def fetch_text(status: DownloadStatus) -> str:
         return "The download is paused; go on with it in the list of downloads."
     if status.state is DownloadState.VERIFYING:
         return "Checking the download…"
-    done = describe.bytes_text(status.bytes_done)
-    text = f"Downloading: {done} of {describe.bytes_text(status.bytes_total)}"
-    if status.seconds_left:
-        text += f" · {describe.duration_text(status.seconds_left)} left"
-    return text
+    parts = (describe.download_amount(status), words.left(status.seconds_left))
+    return "Downloading: " + " · ".join(part for part in parts if part)

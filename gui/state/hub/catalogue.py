@@ -23,6 +23,7 @@ from PySide6.QtCore import (
     Signal,
 )
 
+from gui import words
 from gui.errors import ErrorKind, SfumatoError
 from gui.hub.types import DownloadStatus, ModelSummary, RepoDetails, SearchQuery
 from gui.state import describe
@@ -394,7 +395,7 @@ class HubCatalogue(QAbstractListModel):
             return "No model of that name was found." if self._query.text else "No model was found."
         if examined == fitting:
             return ""
-        models = "1 model" if examined == 1 else f"{examined:,} models"
+        models = words.plural(examined, "model")
         fit = "none fits" if not fitting else "1 fits" if fitting == 1 else f"{fitting:,} fit"
         text = f"Looked through {models}, {fit}"
         if self._failed_checks:
@@ -493,7 +494,7 @@ def _remember(kept: dict[str, Any], repo: str, value: Any) -> None:
 
 
 def _stale_text(fetched: str) -> str:
-    day = describe.day_text(fetched)
-    if day and day == describe.day_text(datetime.now(UTC).isoformat()):
+    day = words.day(fetched)
+    if day and day == words.day(datetime.now(UTC).isoformat()):
         day = "earlier today"
     return f"No connection. These are the results of {day}." if day else "No connection."

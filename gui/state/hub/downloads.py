@@ -233,7 +233,8 @@ class DownloadList(QAbstractListModel):
         if role == Qt.ItemDataRole.UserRole:
             return status
         if role == Qt.ItemDataRole.AccessibleTextRole:
-            return f"{status.title or status.repo}. {describe.download_text(status)}"
+            where = describe.download_state(status, ", ").rstrip(".…")
+            return f"{status.title or status.repo}. {where}."
         return None
 
 

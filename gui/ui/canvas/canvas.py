@@ -8,6 +8,7 @@ from PySide6.QtCore import QPoint, QSize, Qt, Signal
 from PySide6.QtGui import QAccessible, QAccessibleAnnouncementEvent, QImage
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QStackedWidget, QVBoxLayout
 
+from gui import words
 from gui.errors import SfumatoError
 from gui.state.pictures.images import ImageLoader
 from gui.state.studio import Activity, Phase
@@ -201,11 +202,11 @@ class Canvas(QFrame):
 def caption_of(picture: SessionPicture) -> str:
     """The line below a picture: how it was made."""
     record, request = picture.record, picture.record.request
-    parts = [f"{record.width} × {record.height}", f"seed {request.seed}"]
+    parts = [words.pixels(record.width, record.height), f"seed {request.seed}"]
     if request.steps is not None:
         parts.append(f"{request.steps} steps")
     if request.scheduler:
         parts.append(request.scheduler)
     if record.seconds:
-        parts.append(f"{record.seconds:.1f} s")
+        parts.append(words.measured(record.seconds))
     return "  ·  ".join(parts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import QPoint, QSize, Qt, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout
 
-from gui.state.describe import COMPONENTS, duration_text, speed_text
+from gui import words
 from gui.state.studio import Activity, Phase
 from gui.ui.widgets.controls import ElidedLabel, label
 from gui.ui.widgets.icons import icon
@@ -19,18 +19,16 @@ def activity_text(activity: Activity) -> tuple[str, str]:
     if activity.phase is Phase.STARTING:
         return "Preparing…" if activity.engine_up else "Starting the engine…", ""
     if activity.phase is Phase.LOADING:
-        part = COMPONENTS.get(activity.component, activity.component.replace("_", " "))
+        part = words.component(activity.component)
         place = f"{activity.index + 1} of {activity.total}" if activity.total else ""
-        part = part if part.startswith("UNet") else part[:1].lower() + part[1:]
-        figures = (place, duration_text(activity.elapsed))
+        figures = (place, words.duration(activity.elapsed))
         return f"Loading {part}…", " · ".join(t for t in figures if t)
     what = f"Step {activity.step} of {activity.steps}" if activity.steps else "Working…"
     if activity.count > 1:
         what = f"Picture {activity.picture_index + 1} of {activity.count} · {what}"
     if activity.phase is Phase.STOPPING:
         return "Stopping…", what if activity.steps else ""
-    left = f"{duration_text(activity.seconds_left)} left" if activity.seconds_left > 0 else ""
-    figures = (speed_text(activity.seconds_per_step), left)
+    figures = (words.speed(activity.seconds_per_step), words.left(activity.seconds_left))
     return what, " · ".join(t for t in figures if t)
 
 

@@ -15,8 +15,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from gui.state import describe
-from gui.state.convert import options as words
+from gui import words
+from gui.state.convert import options as choices
 from gui.state.convert.state import (
     Attention,
     Compression,
@@ -81,7 +81,7 @@ class SizeChoice(QWidget):
     def sizes(self) -> tuple[ImageSize, ...]:
         """What is chosen, empty where what was typed is no size."""
         try:
-            typed = words.parse_sizes(self.other.text())
+            typed = choices.parse_sizes(self.other.text())
         except ValueError:
             return ()
         chosen = [size for size, chip in self._chips.items() if chip.isChecked()]
@@ -90,7 +90,7 @@ class SizeChoice(QWidget):
     def _on_change(self) -> None:
         problem = ""
         try:
-            words.parse_sizes(self.other.text())
+            choices.parse_sizes(self.other.text())
         except ValueError as error:
             problem = str(error)
         if not problem and not self.sizes():
@@ -113,7 +113,7 @@ class ConvertOptions(QWidget):
         self.name = QLineEdit()
         self.name.setAccessibleName("Name of the model")
         self.attention = Choice("Made for")
-        for value, text, _ in words.ATTENTIONS:
+        for value, text, _ in choices.ATTENTIONS:
             self.attention.addItem(text, value)
         self.attention_help = label("", "small", wrap=True)
         self.sizes = SizeChoice()
@@ -129,10 +129,10 @@ class ConvertOptions(QWidget):
 
     def _make_advanced(self) -> None:
         self.target = Choice("Needs macOS")
-        for value, text in words.TARGETS:
+        for value, text in choices.TARGETS:
             self.target.addItem(text, value)
         self.prediction = Choice("What the model predicts")
-        for value, text in words.PREDICTIONS:
+        for value, text in choices.PREDICTIONS:
             self.prediction.addItem(text, value)
         self.prediction.setToolTip("Change it only if pictures come out as noise or washed out.")
         self.chunked = Switch("Split the UNet into two files")
@@ -202,9 +202,9 @@ class ConvertOptions(QWidget):
         self._loading = True
         self._info = info
         self.name.setText(info.name)
-        self.sizes.offer(words.size_presets(info))
+        self.sizes.offer(choices.size_presets(info))
         self._fill_compressions()
-        self.prediction.setItemText(0, words.stated_prediction(info))
+        self.prediction.setItemText(0, choices.stated_prediction(info))
         self.prediction.setCurrentIndex(0)
         self._loading = False
         self.use_recommended()
@@ -219,7 +219,7 @@ class ConvertOptions(QWidget):
         if self._info is None or self._machine is None:
             self._on_change()
             return
-        preset = words.recommended(self._info, self._machine)
+        preset = choices.recommended(self._info, self._machine)
         self._loading = True
         self.attention.select_data(preset.attention)
         self.compression.select_data(preset.compression)
@@ -231,9 +231,9 @@ class ConvertOptions(QWidget):
         chosen = self.compression.currentData()
         blocked = self.compression.blockSignals(True)
         self.compression.clear()
-        for value, text, _ in words.COMPRESSIONS:
+        for value, text, _ in choices.COMPRESSIONS:
             if self._info is not None:
-                size = describe.bytes_text(words.compressed_bytes(self._info, value))
+                size = words.size(choices.compressed_bytes(self._info, value))
                 text = f"{text} – about {size}"
             self.compression.addItem(text, value)
         self.compression.select_data(chosen or Compression.NONE)
@@ -243,8 +243,10 @@ class ConvertOptions(QWidget):
         if self._loading:
             return
         attention, compression = self.attention.currentData(), self.compression.currentData()
-        self.attention_help.setText(next(h for v, _, h in words.ATTENTIONS if v == attention))
-        self.compression_help.setText(next(h for v, _, h in words.COMPRESSIONS if v == compression))
+        self.attention_help.setText(next(h for v, _, h in choices.ATTENTIONS if v == attention))
+        self.compression_help.setText(
+            next(h for v, _, h in choices.COMPRESSIONS if v == compression)
+        )
         self._show_recommendation()
         if self.controlnets.paths():
             self.control_ready.setChecked(True)
@@ -258,7 +260,7 @@ class ConvertOptions(QWidget):
             self.reason.setText("Choose a model first.")
             return
         assert self._info is not None and self._machine is not None
-        preset = words.recommended(self._info, self._machine)
+        preset = choices.recommended(self._info, self._machine)
         chosen = (
             self.attention.currentData(),
             self.compression.currentData(),
@@ -278,7 +280,7 @@ class ConvertOptions(QWidget):
             return None
         return ConvertRequest(
             source=self._info.path,
-            output=str(words.output_folder(name)),
+            output=str(choices.output_folder(name)),
             name=name,
             attention=Attention(self.attention.currentData()),
             sizes=sizes,

@@ -16,7 +16,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from gui.state import describe
+from gui import words
 from gui.state.convert.options import described, parity_text
 from gui.state.convert.state import STEP_WORDS, ComponentRow, ConvertPhase, ConvertStatus
 from gui.state.desktop import copy_text
@@ -255,8 +255,8 @@ def state_text(status: ConvertStatus) -> str:
         return f"{status.step}…" if status.step else "Starting…"
     if status.phase is ConvertPhase.DONE and status.report is not None:
         report = status.report
-        size = describe.bytes_text(report.disk_bytes)
-        return f"{size} on disk · took {describe.duration_text(report.seconds)}"
+        size = words.size(report.disk_bytes)
+        return f"{size} on disk · took {words.duration(report.seconds)}"
     if status.phase is ConvertPhase.PAUSED:
         return "Paused; finished parts are kept."
     return ""
@@ -265,8 +265,8 @@ def state_text(status: ConvertStatus) -> str:
 def time_text(status: ConvertStatus) -> str:
     if not status.busy:
         return ""
-    text = f"{describe.duration_text(status.elapsed)} so far"
-    return f"{text} · about {describe.duration_text(status.left)} left" if status.left else text
+    text = f"{words.duration(status.elapsed)} so far"
+    return f"{text} · about {words.left(status.left)}" if status.left else text
 
 
 class ConvertStrip(QFrame):
@@ -311,8 +311,9 @@ class ConvertStrip(QFrame):
         self.close_button.setVisible(not status.busy)
         if phase in HEADINGS:
             self.title.set_text(HEADINGS[phase].format(status.title))
-            left = f" · {describe.duration_text(status.left)} left" if status.left else ""
-            done = f"{round(100 * status.fraction)} %{left}" if status.busy else state_text(status)
+            figures = (words.percent(status.fraction), words.left(status.left))
+            busy = " · ".join(part for part in figures if part)
+            done = busy if status.busy else state_text(status)
             if phase is ConvertPhase.DONE:
                 done = "Click to see how it turned out."
             self.text.set_text(status.error.message if status.error else done)

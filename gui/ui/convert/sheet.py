@@ -16,8 +16,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from gui import words
 from gui.errors import SfumatoError
-from gui.state import describe
 from gui.state.convert.options import facts_line
 from gui.state.convert.state import (
     ConvertPhase,
@@ -415,12 +415,12 @@ class ConvertSheet(QDialog):
 def estimate_text(estimate: Estimate) -> str:
     """What it takes: ``About 2.60 GB on disk · 7.5 GB of memory · 7 min · 90.0 GB free``."""
     parts = [
-        f"About {describe.bytes_text(estimate.disk_bytes)} on disk",
-        f"{describe.memory_text(estimate.memory_bytes)} of memory",
-        describe.duration_text(estimate.seconds),
+        f"About {words.size(estimate.disk_bytes)} on disk",
+        f"{words.memory(estimate.memory_bytes)} of memory",
+        words.duration(estimate.seconds),
     ]
     if estimate.free_disk_bytes:
-        parts.append(f"{describe.bytes_text(estimate.free_disk_bytes)} free")
+        parts.append(f"{words.size(estimate.free_disk_bytes)} free")
     return " · ".join(parts)
 
 

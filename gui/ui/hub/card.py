@@ -24,10 +24,10 @@ from PySide6.QtCore import (
 from PySide6.QtGui import QColor, QFont, QFontMetrics, QImage, QPainter, QPainterPath, QPixmap
 from PySide6.QtWidgets import QApplication, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
+from gui import words
 from gui.state import describe
-from gui.state.hub.types import DownloadState
+from gui.state.hub.types import DownloadState, Level
 from gui.state.pictures.images import ImageLoader
-from gui.ui.hub import words as hub_words
 from gui.ui.widgets.appearance import current_palette, sized_font
 from gui.ui.widgets.cards import GAP, PADDING, isolated, paint_ground, paint_tile, placing
 from gui.ui.widgets.icons import icon_pixmap
@@ -46,6 +46,12 @@ SHADES = 64
 """Different tiles in the places of pictures; gradients are slow to paint."""
 MAX_PICTURES = 400
 """Pictures kept decoded; at two device pixels a point that is about 19 MB."""
+LEVEL_MARKS = {
+    Level.GOOD: ("good", "good"),
+    Level.FAIR: ("fair", "warning"),
+    Level.NO: ("no", "secondary"),
+}
+"""Icon and tone of each verdict."""
 
 _Index = QModelIndex | QPersistentModelIndex
 Place = Callable[[QRect], QRect]
@@ -175,18 +181,13 @@ def shade_of(name: str) -> int:
     return crc32(name.encode()) % SHADES
 
 
-def short_size(size: int) -> str:
-    """A size to two digits: ``1.6 GB``, ``940 MB``."""
-    return f"{size / 1e9:.1f} GB" if size >= 999_500_000 else describe.bytes_text(size)
-
-
 def facts_of(row: CatalogueRow) -> str:
     """Family, size and age, as far as they are known."""
     size = size_of(row)
     parts = (
-        hub_words.kind_text(row.summary),
-        short_size(size) if size else "",
-        hub_words.short_when_text(row.summary.updated),
+        describe.repository_kind(row.summary),
+        words.size(size) if size else "",
+        words.short_ago(row.summary.updated),
     )
     return " · ".join(part for part in parts if part)
 
@@ -252,7 +253,7 @@ class HubCardDelegate(QStyledItemDelegate):
             _mark(painter, right + 2, line, name, colour, place)
         room = QRect(line)
         room.setRight(right - (3 if marks else 0))
-        name = hub_words.short_name(row.summary.name)
+        name = words.short_name(row.summary.name)
         draw_line(painter, place(room), name, palette.text, pixels=13, bold=True)
 
     @staticmethod
@@ -261,7 +262,7 @@ class HubCardDelegate(QStyledItemDelegate):
     ) -> None:
         right = line.right()
         for name, number in (("download", row.summary.downloads), ("heart", row.summary.likes)):
-            text = hub_words.count_text(number)
+            text = words.count(number)
             width = text_width(text, 11)
             where = QRect(right - width, line.top(), width + 1, line.height())
             draw_line(painter, place(where), text, palette.secondary, pixels=11)
@@ -294,15 +295,15 @@ def verdict_mark(row: CatalogueRow) -> tuple[str, str]:
     best = details.recommended if details is not None else None
     if best is None and details is not None and details.variants:
         best = details.variants[0]
-    level = best.verdict.level if best is not None else hub_words.Level.NO
-    return hub_words.LEVEL_ICONS[level], hub_words.LEVEL_TONES[level]
+    level = best.verdict.level if best is not None else Level.NO
+    return LEVEL_MARKS[level]
 
 
 def paint_progress(
     painter: QPainter, line: QRect, status: DownloadStatus, palette: Palette, place: Place
 ) -> None:
     """A thin bar and a word beside it."""
-    text = hub_words.short_state(status)
+    text = describe.short_download_state(status)
     width = max(34, text_width(text, 11))
     failed = status.state is DownloadState.FAILED
     colour = palette.error if failed else palette.secondary
@@ -312,7 +313,7 @@ def paint_progress(
     painter.setPen(Qt.PenStyle.NoPen)
     painter.setBrush(QColor(palette.groove))
     painter.drawRoundedRect(QRectF(place(track)), 2, 2)
-    track.setWidth(max(4, round(track.width() * hub_words.share(status))))
+    track.setWidth(max(4, round(track.width() * describe.download_share(status))))
     moving = status.state.live
     painter.setBrush(
         QColor(palette.error if failed else palette.accent if moving else palette.secondary)

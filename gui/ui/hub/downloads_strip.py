@@ -17,8 +17,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from gui.state import describe
 from gui.state.hub.types import DownloadState, DownloadStatus
-from gui.ui.hub import words as hub_words
 from gui.ui.hub.get_bar import PROGRESS_STEPS
 from gui.ui.widgets.controls import ElidedLabel, icon_button, label
 from gui.ui.widgets.questions import cancel_download
@@ -100,11 +100,11 @@ class DownloadRow(QWidget):
         failed = state is DownloadState.FAILED
         asks = failed or (state is DownloadState.PAUSED and status.interrupted)
         self.name.set_text(title)
-        text = hub_words.state_text(status)
-        self.state.set_text(hub_words.amount_text(status) if failed else text)
+        text = describe.download_state(status)
+        self.state.set_text(describe.download_amount(status) if failed else text)
         self.problem.setText(text if failed else "")
         self.problem.setVisible(failed)
-        self.bar.setValue(round(hub_words.share(status) * PROGRESS_STEPS))
+        self.bar.setValue(round(describe.download_share(status) * PROGRESS_STEPS))
         self.bar.setAccessibleName(f"Download of {title}")
         self.bar.setAccessibleDescription(text)
         pressed = any(b.hasFocus() for b in (self.pause, self.resume, self.go_on))

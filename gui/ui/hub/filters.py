@@ -10,51 +10,52 @@ from PySide6.QtCore import QPoint, Qt, Signal
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
-from gui.state import describe
+from gui import words
 from gui.state.hub.types import Attention, Family, ModelKind, SearchQuery
-from gui.ui.hub import words as hub_words
 from gui.ui.widgets.controls import Choice, FlowLayout, Switch, icon_button, label
 from gui.ui.widgets.icons import icon
 
-FAMILIES = ((Family.SD1, "SD 1"), (Family.SD2, "SD 2"), (Family.SDXL, "SDXL"), (Family.SD3, "SD 3"))
+FAMILIES = tuple(
+    (one, words.short_family(one)) for one in (Family.SD1, Family.SD2, Family.SDXL, Family.SD3)
+)
 KINDS = (
     (ModelKind.TEXT_TO_IMAGE, "Pictures from words"),
     (ModelKind.CONTROLNET, "ControlNet"),
     (ModelKind.UPSCALER, "Upscaler"),
 )
 ATTENTIONS = tuple(
-    (one, describe.ATTENTION[one.value])
+    (one, words.ATTENTION[one.value])
     for one in (Attention.ORIGINAL, Attention.SPLIT_EINSUM, Attention.SPLIT_EINSUM_V2)
 )
 COMPRESSIONS = (("none", "None"), ("palette", "Palette"), ("linear", "Linear"))
 _COMPRESSION_CHIPS = {"none": "Uncompressed", "palette": "Palette", "linear": "Linear"}
 GB = 1_000_000_000
 SIZES = ((0, "Any size"), *((n * GB, f"Up to {n} GB") for n in (1, 2, 4, 8)))
-FITS = f"Fits {hub_words.MACHINE}"
+FITS = f"Fits {words.COMPUTER}"
 POPOVER_WIDTH = 296
 
 
 def active_filters(query: SearchQuery) -> list[tuple[str, SearchQuery]]:
     """Each filter in force: its words, and the query without it."""
     found: list[tuple[str, SearchQuery]] = []
-    words: tuple[tuple[str, dict[Any, str]], ...] = (
+    named: tuple[tuple[str, dict[Any, str]], ...] = (
         ("families", dict(FAMILIES)),
         ("kinds", dict(KINDS)),
         ("attentions", dict(ATTENTIONS)),
         ("compressions", _COMPRESSION_CHIPS),
     )
-    for name, texts in words:
+    for name, texts in named:
         chosen: tuple[Any, ...] = getattr(query, name)
         for one in chosen:
             rest = tuple(other for other in chosen if other != one)
             found.append((texts.get(one, str(one)), replace(query, **{name: rest})))
     if query.max_bytes:
-        text = f"Up to {describe.bytes_text(query.max_bytes)}"
+        text = f"Up to {words.size(query.max_bytes)}"
         found.append((dict(SIZES).get(query.max_bytes, text), replace(query, max_bytes=0)))
     if query.fits:
         found.append((FITS, replace(query, fits=False)))
     if query.licence:
-        found.append((hub_words.licence_text(query.licence), replace(query, licence="")))
+        found.append((words.licence(query.licence), replace(query, licence="")))
     return found
 
 
@@ -113,7 +114,7 @@ class FilterPopover(QFrame):
         for value, text in SIZES:
             self.size_choice.addItem(text, value)
         self.licence = Choice("Licence")
-        for tag, text in (("", "Any licence"), *hub_words.LICENCES):
+        for tag, text in (("", "Any licence"), *words.LICENCES.items()):
             self.licence.addItem(text, tag)
         self.clear = QPushButton("Clear Filters")
         self.clear.setObjectName("flat")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from PySide6.QtCore import Qt, Signal, SignalInstance
 from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
+from gui import words
 from gui.errors import SfumatoError
 from gui.state import describe
 from gui.state.hub.types import DownloadState, DownloadStatus, Level, Variant
-from gui.ui.hub import words as hub_words
 from gui.ui.widgets.controls import ElidedLabel, label
 
 PROGRESS_STEPS = 1000
@@ -128,8 +128,8 @@ class GetBar(QWidget):
                 return
 
     def _present_offer(self, variant: Variant, starting: bool, free_bytes: int) -> None:
-        text = f"{describe.bytes_text(variant.download_bytes)} to download"
-        note = f"{describe.bytes_text(free_bytes)} free on this disk" if free_bytes else ""
+        text = f"{words.size(variant.download_bytes)} to download"
+        note = f"{words.size(free_bytes)} free on this disk" if free_bytes else ""
         unusable = variant.verdict.level is Level.NO
         word = "Get Anyway" if unusable else "Get"
         if starting:
@@ -137,19 +137,19 @@ class GetBar(QWidget):
         self._say(text, note, word, self.get_requested, enabled=not starting, urged=not unusable)
 
     def _present_download(self, status: DownloadStatus) -> None:
-        self.bar.setValue(round(hub_words.share(status) * PROGRESS_STEPS))
+        self.bar.setValue(round(describe.download_share(status) * PROGRESS_STEPS))
         state = status.state
-        words = hub_words.amount_text(status)
+        amount = describe.download_amount(status)
         if state is DownloadState.FAILED:
             note = "What was fetched is kept." if status.bytes_done else ""
-            self._say(words, note, "Try Again", self.resume_requested)
+            self._say(amount, note, "Try Again", self.resume_requested)
         elif state is DownloadState.PAUSED:
             note = "Goes on from the last byte."
-            self._say(hub_words.state_text(status), note, "Go On", self.resume_requested)
+            self._say(describe.download_state(status), note, "Go On", self.resume_requested)
         else:
-            whole = hub_words.state_text(status)
+            whole = describe.download_state(status)
             head, _, rest = whole.partition(" · ")
-            self._say(head, rest or words, "Get", self.get_requested, enabled=False, shown=False)
+            self._say(head, rest or amount, "Get", self.get_requested, enabled=False, shown=False)
 
     def _say(
         self,

@@ -9,9 +9,10 @@ from PySide6.QtCore import QRectF, QSize, Qt
 from PySide6.QtGui import QPainter, QPaintEvent, QPixmap
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
+from gui import words
 from gui.errors import SfumatoError
+from gui.state import describe
 from gui.state.pictures.images import read_image
-from gui.ui.hub import words as hub_words
 from gui.ui.hub.card import shade_of, square_pixmap
 from gui.ui.widgets.cards import paint_tile
 from gui.ui.widgets.controls import ElidedLabel, label
@@ -98,21 +99,19 @@ class HubHeader(QWidget):
             self.facts.set_text(repo.partition("/")[0])
             self.popularity.set_text("")
             return
-        licence = hub_words.licence_text(summary.licence)
-        updated = hub_words.when_text(summary.updated)
+        licence = words.licence(summary.licence)
+        updated = words.ago(summary.updated)
         parts = (
             summary.author,
-            hub_words.kind_text(summary),
+            describe.repository_kind(summary),
             licence or "No licence stated",
             f"updated {updated}" if updated else "",
         )
         self.facts.set_text(" · ".join(part for part in parts if part))
         counts = [
-            hub_words.plural(summary.likes, "like") if summary.likes < 1000
-            else f"{hub_words.count_text(summary.likes)} likes",
-            hub_words.plural(summary.downloads, "download") if summary.downloads < 1000
-            else f"{hub_words.count_text(summary.downloads)} downloads",
-        ]  # fmt: skip
+            words.counted(summary.likes, "like"),
+            words.counted(summary.downloads, "download"),
+        ]
         self.popularity.set_text(" · ".join(counts))
 
     def set_details(self, details: RepoDetails | None) -> None:

@@ -16,8 +16,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from gui import words
 from gui.errors import SfumatoError
-from gui.state import describe
 from gui.ui.widgets.controls import ElidedLabel, label
 
 if TYPE_CHECKING:
@@ -32,10 +32,10 @@ def leftovers_text(orphans: list[Orphan]) -> str:
     size = sum(orphan.bytes for orphan in orphans if not orphan.checkpoint)
     if all(orphan.checkpoint for orphan in orphans):
         kept = sum(orphan.bytes for orphan in orphans)
-        return f"Checkpoints kept for conversion · {describe.bytes_text(kept)}…"
+        return f"Checkpoints kept for conversion · {words.size(kept)}…"
     if any(orphan.download for orphan in orphans):
-        return f"Recover {describe.bytes_text(size)} of downloads…"
-    return f"Clear {describe.bytes_text(size)} of leftovers…"
+        return f"Recover {words.size(size)} of downloads…"
+    return f"Clear {words.size(size)} of leftovers…"
 
 
 class OrphanRow(QFrame):
@@ -53,7 +53,7 @@ class OrphanRow(QFrame):
         if orphan.checkpoint:
             kind = "Checkpoint kept for conversion"
         self.name = ElidedLabel(name, "statement")
-        facts = ElidedLabel(f"{describe.bytes_text(orphan.bytes)} · {kind}", "small")
+        facts = ElidedLabel(f"{words.size(orphan.bytes)} · {kind}", "small")
         self.resume = QPushButton("Go On")
         self.resume.setAccessibleName(f"Go on with {name}")
         self.resume.setVisible(bool(orphan.download))
@@ -156,12 +156,12 @@ class LeftoversDialog(QDialog):
         parts = []
         if rest or not kept:
             parts.append(
-                f"{describe.bytes_text(rest)} lie in the models folder from downloads that were "
+                f"{words.size(rest)} lie in the models folder from downloads that were "
                 "never finished."
             )
         if kept:
             parts.append(
-                f"{describe.bytes_text(kept)} are checkpoints, kept so that converting again need "
+                f"{words.size(kept)} are checkpoints, kept so that converting again need "
                 "not fetch them."
             )
         parts.append("What you delete is gone; it can be fetched again from the Hub.")

@@ -28,10 +28,10 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from gui import words
 from gui.state import describe
 from gui.state.hub.types import FileFormat, Level, Variant
-from gui.ui.hub import words as hub_words
-from gui.ui.hub.card import draw_line, text_width
+from gui.ui.hub.card import LEVEL_MARKS, draw_line, text_width
 from gui.ui.widgets.appearance import current_palette
 from gui.ui.widgets.cards import paint_ground, placing
 from gui.ui.widgets.controls import label, plain_tip
@@ -48,11 +48,11 @@ def summary_line(variant: Variant) -> str:
     """Second line of a row: what it costs, or why it will not run."""
     if variant.verdict.level is Level.NO and variant.verdict.reasons:
         return variant.verdict.reasons[0]
-    parts = [describe.bytes_text(variant.download_bytes)]
+    parts = [words.size(variant.download_bytes)]
     if variant.minimum_macos:
         parts.append(f"macOS {variant.minimum_macos}")
     if variant.memory_bytes:
-        parts.append(f"{describe.memory_text(variant.memory_bytes)} memory")
+        parts.append(f"{words.memory(variant.memory_bytes)} memory")
     return " · ".join(parts)
 
 
@@ -95,7 +95,7 @@ class VariantModel(QAbstractListModel):
                 variant.title,
                 "Recommended" if variant.recommended else "",
                 "Installed" if variant.id in self.installed else "",
-                hub_words.LEVEL_WORDS[variant.verdict.level],
+                words.LEVELS[variant.verdict.level],
                 summary_line(variant),
             ]
             return ". ".join(part for part in parts if part)
@@ -120,8 +120,8 @@ class VariantDelegate(QStyledItemDelegate):
         paint_ground(painter, QRectF(card), option.state, palette)  # type: ignore[attr-defined]
         level = variant.verdict.level
         ratio = painter.device().devicePixelRatioF()
-        colour = getattr(palette, hub_words.LEVEL_TONES[level])
-        pixmap = icon_pixmap(hub_words.LEVEL_ICONS[level], MARK, colour, ratio)
+        colour = getattr(palette, LEVEL_MARKS[level][1])
+        pixmap = icon_pixmap(LEVEL_MARKS[level][0], MARK, colour, ratio)
         place = placing(painter, option)
         sign = QRect(card.left() + 9, card.top() + 8, MARK, MARK)
         painter.drawPixmap(place(sign).topLeft(), pixmap)
@@ -204,16 +204,18 @@ class VariantFacts(QScrollArea):
 def fact_rows(variant: Variant) -> list[tuple[str, str]]:
     """Label and value of everything known of a variant."""
     rows = [
-        ("Download", describe.bytes_text(variant.download_bytes)),
-        ("On disk", describe.bytes_text(variant.disk_bytes or variant.download_bytes)),
+        ("Download", words.size(variant.download_bytes)),
+        ("On disk", words.size(variant.disk_bytes or variant.download_bytes)),
     ]
     if variant.memory_bytes:
-        rows.append(("Memory", f"about {describe.memory_text(variant.memory_bytes)}"))
+        rows.append(("Memory", f"about {words.memory(variant.memory_bytes)}"))
     if variant.image_width:
-        rows.append(("Picture size", f"{variant.image_width} × {variant.image_height} px"))
-    rows.append(("Attention", hub_words.attention_text(variant)))
+        rows.append(
+            ("Picture size", f"{words.pixels(variant.image_width, variant.image_height)} px")
+        )
+    rows.append(("Attention", describe.variant_attention(variant)))
     compression = variant.compression
-    rows.append(("Compression", compression[:1].upper() + compression[1:] or "None known"))
+    rows.append(("Compression", words.capital(compression) or "None known"))
     rows.append(("Format", _format_text(variant)))
     macos = f"{variant.minimum_macos} or later" if variant.minimum_macos else "Not stated"
     rows.append(("Needs macOS", macos))
@@ -234,21 +236,21 @@ def _has(variant: Variant) -> str:
     parts = (
         (variant.has_encoder, "starting pictures"),
         (variant.has_safety_checker, "safety checker"),
-        (variant.controlnet_ready, "ready for ControlNet"),
+        (variant.controlnet_ready, words.CONTROLNET_READY),
         (variant.chunked, "UNet in two parts"),
-        (bool(variant.controlnets), hub_words.plural(len(variant.controlnets), "ControlNet")),
+        (bool(variant.controlnets), words.plural(len(variant.controlnets), "ControlNet")),
     )
     text = ", ".join(word for there, word in parts if there)
-    return text[:1].upper() + text[1:]
+    return words.capital(text)
 
 
 def facts_html(variant: Variant, palette: Palette) -> str:
     """The facts as rich text.  Everything that came from the Hub is escaped."""
     level = variant.verdict.level
-    colour = getattr(palette, hub_words.LEVEL_TONES[level])
+    colour = getattr(palette, LEVEL_MARKS[level][1])
     parts = [
         f'<p style="margin-bottom:4px"><span style="color:{colour}; font-weight:600">'
-        f"{escape(hub_words.LEVEL_WORDS[level])}</span></p>"
+        f"{escape(words.LEVELS[level])}</span></p>"
     ]
     parts += [
         f'<p style="margin-top:0; margin-bottom:3px">{escape(reason)}</p>'

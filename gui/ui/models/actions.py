@@ -17,10 +17,10 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from gui import words
 from gui.errors import SfumatoError
-from gui.state import describe, desktop
+from gui.state import desktop
 from gui.ui.hub.get_bar import PROGRESS_STEPS
-from gui.ui.hub.words import plural
 from gui.ui.widgets.controls import ElidedLabel, label
 from gui.ui.widgets.questions import ask
 
@@ -38,7 +38,7 @@ def problems_text(problems: list[FileProblem]) -> str:
     """What is wrong, file by file, the first few of them."""
     lines = [f"“{p.path}” {WHAT.get(p.what, 'is not right')}" for p in problems[:SHOWN_PROBLEMS]]
     if len(problems) > SHOWN_PROBLEMS:
-        lines.append(f"and {plural(len(problems) - SHOWN_PROBLEMS, 'more file')}")
+        lines.append(f"and {words.plural(len(problems) - SHOWN_PROBLEMS, 'more file')}")
     return "\n".join(lines)
 
 
@@ -124,7 +124,7 @@ class VerifyDialog(QDialog):
         elif self._repair_at_once:
             self._repair()
         else:
-            number = plural(len(problems), "file is", "files are")
+            number = words.plural(len(problems), "file is", "files are")
             them = "it" if len(problems) == 1 else "them"
             self._say(f"{number} not as the Hub has {them}.", problems_text(problems))
             self.repair_button.show()
@@ -214,7 +214,7 @@ class LibraryActions(QObject):
 
     def trash(self, entry: ModelEntry) -> QMessageBox:
         """Ask, then move the model's files to the Trash."""
-        size = describe.bytes_text(entry.bytes) if entry.bytes else "Its space"
+        size = words.size(entry.bytes) if entry.bytes else "Its space"
         again = " You can get it again from the Hub." if entry.repo else ""
         return ask(
             self._window,

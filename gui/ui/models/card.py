@@ -6,8 +6,8 @@ from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRect, QRectF, QS
 from PySide6.QtGui import QColor, QFontMetrics, QPainter
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
+from gui import words
 from gui.state.models import ModelEntry
-from gui.ui.hub.words import short_name
 from gui.ui.widgets.appearance import current_palette, sized_font
 from gui.ui.widgets.cards import GAP, PADDING, TILE, isolated, paint_ground, paint_tile, placing
 from gui.ui.widgets.icons import paint_icon
@@ -68,7 +68,7 @@ class ModelCardDelegate(QStyledItemDelegate):
         """`first`: where the name goes; `line`: the same line over the whole width."""
         bold, small = sized_font(13, bold=True), sized_font(12)
         dim = bool(entry.problem)
-        name = short_name(entry.name) if entry.repo else entry.name
+        name = words.short_name(entry.name) if entry.repo else entry.name
         self._line(painter, first, name, bold, palette.secondary if dim else palette.text)
         line = line.translated(0, LINE)
         word = "Update available" if entry.update else entry.source_line()

@@ -25,11 +25,11 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from gui import words
 from gui.state import describe
 from gui.state.desktop import REVEAL_LABEL
 from gui.state.models import ModelEntry, ModelLibrary
 from gui.ui.hub.downloads_strip import DownloadsStrip
-from gui.ui.hub.words import plural
 from gui.ui.models.card import ModelCardDelegate
 from gui.ui.widgets.appearance import current_palette
 from gui.ui.widgets.controls import ElidedLabel, Section, Segments, icon_button, label
@@ -328,8 +328,8 @@ class ModelsPanel(QFrame):
 
     def _sum_up(self, *_: object) -> None:
         number = self._models.installed_count
-        text = plural(number, "model") + " installed" if number else "Only the starter model"
-        size = f" · {describe.bytes_text(self._models.disk_use)}" if number else ""
+        text = words.plural(number, "model") + " installed" if number else "Only the starter model"
+        size = f" · {words.size(self._models.disk_use)}" if number else ""
         self.library_text.set_text(text + size)
 
     # -- the installed models -----------------------------------------------------------------
@@ -394,8 +394,8 @@ class ModelsPanel(QFrame):
             offers = self.actions_of(entry)
             if offers:
                 menu.addSeparator()
-            for words, deed in offers:
-                menu.addAction(words, deed)
+            for text, deed in offers:
+                menu.addAction(text, deed)
             menu.addSeparator()
         menu.addAction("Add Model Folder…", self.add_requested.emit)
         if entry is None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
+from gui import words
 from gui.state.draft import ComputeUnit, RandomSource
 from gui.ui.widgets.controls import Choice, Switch, label
 
 COMPUTE_UNITS = (
-    (ComputeUnit.ALL, "Automatic", "Core ML chooses among CPU, GPU and Neural Engine."),
-    (ComputeUnit.CPU_AND_GPU, "CPU and GPU", "Suits models with original attention."),
-    (ComputeUnit.CPU_AND_NE, "CPU and Neural Engine", "Suits split einsum models; least energy."),
-    (ComputeUnit.CPU_ONLY, "CPU only", "Slow, and always works."),
+    (ComputeUnit.ALL, "Core ML chooses among CPU, GPU and Neural Engine."),
+    (ComputeUnit.CPU_AND_GPU, "Suits models with original attention."),
+    (ComputeUnit.CPU_AND_NE, "Suits split einsum models; least energy."),
+    (ComputeUnit.CPU_ONLY, "Slow, and always works."),
 )
 
 RANDOM_SOURCES = (
@@ -25,8 +26,8 @@ RANDOM_SOURCES = (
 def compute_unit_choice(name: str = "Compute unit") -> Choice:
     """A pop-up of the compute units; its data are their values as text."""
     choice = Choice(name)
-    for unit, text, tip in COMPUTE_UNITS:
-        choice.addItem(text, unit.value)
+    for unit, tip in COMPUTE_UNITS:
+        choice.addItem(words.COMPUTE_UNITS[unit], unit.value)
         choice.setItemData(choice.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
     return choice
 

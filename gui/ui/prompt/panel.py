@@ -354,7 +354,7 @@ class PromptPanel(QFrame):
         self.size_label.setText(size)
         reason = ""
         if info is not None and not entry.has_encoder:
-            reason = "This model has no image encoder."
+            reason = "This model has no VAE encoder."
         self.start.set_unavailable(reason)
         self._update_strength()
         self.advanced.set_has_safety_checker(entry.has_safety_checker)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QMessageBox, QWidget
 
-from gui.state import describe
+from gui import words
 
 if TYPE_CHECKING:
     from gui.state.hub.types import DownloadStatus
@@ -44,7 +44,7 @@ def cancel_download(
     box = ask(
         parent,
         f"Give up the download of “{status.title or status.repo}”?",
-        f"The {describe.bytes_text(status.bytes_done)} that are here already will be deleted. "
+        f"The {words.size(status.bytes_done)} that are here already will be deleted. "
         "A paused download keeps them.",
         "Give Up",
         cancel,
