@@ -55,6 +55,7 @@ class SfumatoError(Exception):
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> SfumatoError:
+        """Read what `to_json` wrote; a kind of another version's counts as INTERNAL."""
         try:
             kind = ErrorKind(data.get("kind", "internal"))
         except ValueError:

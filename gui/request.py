@@ -1,20 +1,26 @@
 """What is asked for and what comes back: the vocabulary every floor shares.
 
 One picture request is one dataclass tree.  The window, the command line, the queue on disk, the
-metadata inside a picture and the messages to the engine all carry this same tree as JSON, so a new
-parameter is one field here.  Standard library only: the window process imports this before its
-first paint.
+metadata inside a picture and the messages to the engine all carry this same tree as JSON.  What a
+parameter may be and how it is told to people stands with its field and nowhere else, so a new one
+is one field here and one row in the window's table of controls (`gui.ui.prompt.controls`).
+Standard library only: the window process imports this before its first paint.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import math
-from dataclasses import dataclass, field
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from functools import cache
+from types import MappingProxyType
+from typing import Annotated, Any, Self
 
+from gui import records
 from gui.errors import ErrorKind, SfumatoError
+from gui.records import Range, Record, RecordError
 
 MAX_SEED = 2**32 - 1
 """Largest seed.  NumPy's and Swift's generators take 32 bits, and torch's CPU one uses no more."""
@@ -48,36 +54,235 @@ class RandomSource(StrEnum):
 
 
 @dataclass(frozen=True)
-class StartImage:
-    """A picture to start from (image-to-image)."""
+class Option:
+    """One value of a parameter that has a few."""
 
-    path: str
-    strength: float = 0.6
-    """How much of the picture is dreamt anew: 0 keeps it, 1 ignores it."""
+    value: StrEnum
+    label: str
+    help: str
+    aliases: tuple[str, ...] = ()
+    """Other spellings on the command line, compared without regard to case."""
 
 
 @dataclass(frozen=True)
-class PictureRequest:
+class Parameter:
+    """How a field is told to people, wherever it is shown or asked for; part of its type."""
+
+    label: str
+    """Beside its control and in a picture's information: ``Steps``."""
+    words: str
+    """In sentences: ``The number of steps``."""
+    help: str
+    """A sentence for tool tip and ``--help``."""
+    flags: tuple[str, ...] = ()
+    """On the command line, the usual one first; empty: not given there, or in its own way."""
+    metavar: str = "N"
+    key: str = ""
+    """In the text for other programs that is kept in pictures; empty: not there, or in its own
+    way."""
+    placeholder: str = ""
+    """What an empty control says."""
+    model_decides: bool = False
+    """None means that the model's own default is used."""
+    useful: tuple[float, float] = (0, 1)
+    """The range of a slider, where what is allowed reaches further than what is useful."""
+    decimals: int = 0
+    step: float = 1.0
+    """By which a key moves the number."""
+    options: tuple[Option, ...] = ()
+
+
+@dataclass(frozen=True)
+class StartImage(Record):
+    """A picture to start from (image-to-image)."""
+
+    path: Annotated[
+        str,
+        Parameter(
+            "Starting picture",
+            "The starting picture",
+            "A picture to start from.",
+            ("--image",),
+            "FILE",
+        ),
+    ]
+    strength: Annotated[
+        float,
+        Range(0.0, 1.0),
+        Parameter(
+            "Strength",
+            "The strength",
+            "How much of the starting picture is dreamt anew: 0 keeps it, 1 ignores it.",
+            ("--strength",),
+            "X",
+            key="Denoising strength",
+            decimals=2,
+            step=0.01,
+        ),
+    ] = 0.6
+
+
+@dataclass(frozen=True)
+class PictureRequest(Record):
     """Everything that decides a picture.  Immutable; change it with `dataclasses.replace`."""
 
-    prompt: str
+    prompt: Annotated[
+        str,
+        Parameter(
+            "Prompt",
+            "The prompt",
+            "What to show.",
+            ("--prompt",),
+            "TEXT",
+            placeholder="What should be seen?",
+        ),
+    ]
     model: str
     """Folder of the model; empty for the starter model that ships with the app."""
-    negative_prompt: str = ""
-    steps: int | None = None
-    """None: the model's own default."""
-    guidance_scale: float | None = None
-    """None: the model's own default.  At 1 or below the UNet runs once per step."""
-    scheduler: str | None = None
-    """A name from `gui.pipeline.schedulers`; None: the model's own default."""
-    seed: int = 0
-    count: int = 1
-    """Number of pictures.  Picture k is made from seed + k (modulo 2**32), alone reproducible."""
-    random_source: RandomSource = RandomSource.NUMPY
-    compute_unit: ComputeUnit = ComputeUnit.ALL
+    negative_prompt: Annotated[
+        str,
+        Parameter(
+            "Negative prompt",
+            "The negative prompt",
+            "What to avoid.",
+            ("--negative-prompt",),
+            "TEXT",
+            placeholder="What should not be seen?",
+        ),
+    ] = ""
+    steps: Annotated[
+        int | None,
+        Range(1, MAX_STEPS),
+        Parameter(
+            "Steps",
+            "The number of steps",
+            "More steps take longer and settle detail; 20 to 30 are usual.",
+            ("--steps", "--num-inference-steps", "--step-count"),
+            key="Steps",
+            model_decides=True,
+            useful=(1, 60),
+        ),
+    ] = None
+    guidance_scale: Annotated[
+        float | None,
+        Range(0.0, MAX_GUIDANCE),
+        Parameter(
+            "Guidance",
+            "The guidance scale",
+            "How closely the picture follows the prompt; at 1 or less steps are twice as fast.",
+            ("--guidance-scale",),
+            "X",
+            key="CFG scale",
+            model_decides=True,
+            useful=(0, 20),
+            decimals=1,
+            step=0.5,
+        ),
+    ] = None
+    """At 1 or below the UNet runs once per step."""
+    scheduler: Annotated[
+        str | None,
+        Parameter(
+            "Scheduler",
+            "The scheduler",
+            "The method that takes the noise away, for example “Euler a”.",
+            ("--scheduler",),
+            "NAME",
+            key="Sampler",
+            model_decides=True,
+        ),
+    ] = None
+    """A name from `gui.pipeline.scheduler_names`."""
+    seed: Annotated[
+        int,
+        Range(0, MAX_SEED),
+        Parameter(
+            "Seed",
+            "The seed",
+            "The same seed and settings give the same picture.",
+            ("--seed",),
+            key="Seed",
+        ),
+    ] = 0
+    count: Annotated[
+        int,
+        Range(1, MAX_COUNT),
+        Parameter(
+            "Pictures",
+            "The number of pictures",
+            "How many to make. Picture 2 is made from the next seed, and so on.",
+            ("--count", "--image-count"),
+            useful=(1, 12),
+        ),
+    ] = 1
+    """Picture k is made from seed + k (modulo 2**32), alone reproducible."""
+    random_source: Annotated[
+        RandomSource,
+        Parameter(
+            "Random numbers",
+            "The source of random numbers",
+            "Whose random numbers the picture begins with.",
+            ("--rng",),
+            "SOURCE",
+            options=(
+                Option(
+                    RandomSource.NUMPY,
+                    "NumPy",
+                    "Same pictures as Apple’s tools, Mochi Diffusion, Diffusers app",
+                ),
+                Option(
+                    RandomSource.TORCH,
+                    "PyTorch",
+                    "Same pictures as the diffusers library on the CPU",
+                ),
+                Option(
+                    RandomSource.NVIDIA,
+                    "NVIDIA",
+                    "Same pictures as Stable Diffusion web UIs on NVIDIA GPUs",
+                ),
+            ),
+        ),
+    ] = RandomSource.NUMPY
+    compute_unit: Annotated[
+        ComputeUnit,
+        Parameter(
+            "Compute unit",
+            "The compute unit",
+            "Processors that Core ML may use.",
+            ("--compute-unit", "--compute-units"),
+            "UNIT",
+            options=(
+                Option(
+                    ComputeUnit.ALL,
+                    "Automatic",
+                    "Core ML chooses among CPU, GPU and Neural Engine.",
+                ),
+                Option(
+                    ComputeUnit.CPU_AND_GPU,
+                    "CPU and GPU",
+                    "Suits models with original attention.",
+                    ("cpuAndGPU",),
+                ),
+                Option(
+                    ComputeUnit.CPU_AND_NE,
+                    "CPU and Neural Engine",
+                    "Suits split einsum models; least energy.",
+                    ("cpuAndNeuralEngine",),
+                ),
+                Option(ComputeUnit.CPU_ONLY, "CPU only", "Slow, and always works.", ("cpuOnly",)),
+            ),
+        ),
+    ] = ComputeUnit.ALL
     start_image: StartImage | None = None
-    safety_checker: bool = True
-    """Use the model's safety checker when it has one."""
+    safety_checker: Annotated[
+        bool,
+        Parameter(
+            "Safety checker",
+            "The safety checker",
+            "Use the model’s safety checker, where it has one.",
+            ("--safety-checker",),
+        ),
+    ] = True
     previews: bool = True
     output_dir: str = ""
     """Folder for the pictures; empty: the user's picture folder."""
@@ -88,71 +293,77 @@ class PictureRequest:
         """Seeds of the pictures, wrapping at 2**32 rather than overflowing."""
         return [(self.seed + k) % (MAX_SEED + 1) for k in range(self.count)]
 
-    def to_json(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
-
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> PictureRequest:
+    def from_json(cls, data: Any) -> Self:
         """Read a request; unknown keys (a newer version's) are ignored.
 
         Raises:
             SfumatoError: BAD_REQUEST where a value has the wrong type or range.
         """
-        known = {f.name for f in dataclasses.fields(cls)}
-        values = {k: v for k, v in data.items() if k in known}
         try:
-            if values.get("start_image") is not None:
-                start = values["start_image"]
-                values["start_image"] = StartImage(str(start["path"]), float(start["strength"]))
-            if "random_source" in values:
-                values["random_source"] = RandomSource(values["random_source"])
-            if "compute_unit" in values:
-                values["compute_unit"] = ComputeUnit(values["compute_unit"])
-            request = cls(**values)
-        except (TypeError, ValueError, KeyError) as error:
-            raise SfumatoError(
-                ErrorKind.BAD_REQUEST, "The picture request is not readable.", repr(error)
-            ) from error
-        request.validate()
-        return request
+            return records.from_plain(cls, data)
+        except RecordError as error:
+            raise SfumatoError(ErrorKind.BAD_REQUEST, str(error), repr(error)) from error
 
     def validate(self) -> None:
-        """Check ranges that do not depend on the model.
+        """Check types and the ranges that do not depend on the model.
 
         Raises:
             SfumatoError: BAD_REQUEST, naming the parameter and its range.
         """
-        _whole("The seed", self.seed, 0, MAX_SEED)
-        _whole("The number of pictures", self.count, 1, MAX_COUNT)
-        if self.steps is not None:
-            _whole("The number of steps", self.steps, 1, MAX_STEPS)
-        if self.guidance_scale is not None:
-            _real("The guidance scale", self.guidance_scale, 0.0, MAX_GUIDANCE)
-        if self.start_image is not None:
-            _real("The strength", self.start_image.strength, 0.0, 1.0)
-        for name in ("prompt", "negative_prompt", "model", "output_dir", "output_file"):
-            if not isinstance(getattr(self, name), str):
-                raise SfumatoError(ErrorKind.BAD_REQUEST, f"The {name} must be text.")
-
-
-def _whole(what: str, value: object, low: int, high: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise SfumatoError(
-            ErrorKind.BAD_REQUEST,
-            f"{what} must be a whole number from {low} to {high}, not {value!r}.",
-        )
-
-
-def _real(what: str, value: object, low: float, high: float) -> None:
-    good = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not good or not math.isfinite(value) or not low <= value <= high:  # type: ignore[arg-type]
-        raise SfumatoError(
-            ErrorKind.BAD_REQUEST, f"{what} must be from {low:g} to {high:g}, not {value!r}."
-        )
+        try:
+            records.check(self)
+        except RecordError as error:
+            raise SfumatoError(ErrorKind.BAD_REQUEST, str(error)) from error
 
 
 @dataclass(frozen=True)
-class PictureRecord:
+class Described:
+    """A field that people set: `name` as in ``steps`` or ``start_image.strength``."""
+
+    name: str
+    kind: type
+    """Of its value where it is not None."""
+    parameter: Parameter
+    range: Range | None = None
+
+
+@cache
+def described_fields() -> Mapping[str, Described]:
+    """The fields of a `PictureRequest` and of its `StartImage` that people set, in order."""
+    found = (*_described(PictureRequest, ""), *_described(StartImage, "start_image."))
+    return MappingProxyType({each.name: each for each in found})
+
+
+def _described(owner: type, prefix: str) -> Iterator[Described]:
+    for name, hint in typing.get_type_hints(owner, include_extras=True).items():
+        inner, *extras = typing.get_args(hint) or (hint,)
+        told = next((each for each in extras if isinstance(each, Parameter)), None)
+        if told is not None:
+            bounds = next((each for each in extras if isinstance(each, Range)), None)
+            kind = next((a for a in typing.get_args(inner) if a is not type(None)), inner)
+            yield Described(prefix + name, kind, told, bounds)
+
+
+def value_of(request: PictureRequest, name: str) -> Any:
+    """The value of a field that `described_fields` names; None where it is in something absent."""
+    owner: Any = request
+    for part in name.split("."):
+        owner = getattr(owner, part) if owner is not None else None
+    return owner
+
+
+def with_value(request: PictureRequest, name: str, value: object) -> PictureRequest:
+    """The request with one field changed, which `described_fields` names."""
+    outer, _, inner = name.rpartition(".")
+    if not outer:
+        return dataclasses.replace(request, **{inner: value})
+    start = request.start_image or StartImage("")
+    return dataclasses.replace(request, start_image=dataclasses.replace(start, **{inner: value}))
+
+
+@dataclass(frozen=True)
+class PictureRecord(Record):
     """What a finished picture says of itself: stored in its PNG and sent with the `image` event."""
 
     request: PictureRequest
@@ -163,21 +374,10 @@ class PictureRecord:
     model_hash: str = ""
     seconds: float = 0.0
     """Wall time of this picture, loading excluded."""
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
     """Sentences the person should know (prompt cut, safety checker blanked the picture …)."""
     safety: str = "absent"
     """`absent` (model has none), `off` (person's choice), `passed` or `blanked`."""
     program: str = ""
     created: str = ""
     """ISO 8601 local time with offset."""
-
-    def to_json(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> PictureRecord:
-        known = {f.name for f in dataclasses.fields(cls)}
-        values = {k: v for k, v in data.items() if k in known}
-        values["request"] = PictureRequest.from_json(values["request"])
-        values["notes"] = tuple(values.get("notes", ()))
-        return cls(**values)

@@ -6,7 +6,6 @@ No Qt and nothing heavy.  Every call blocks its thread until the answer is there
 from __future__ import annotations
 
 import contextlib
-import json
 import shutil
 import signal
 import threading
@@ -17,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gui import locks, words
+from gui import locks, records, words
 from gui.convert.types import ConvertRequest, Ended, Estimate, Progress, SourceInfo
 from gui.errors import ErrorKind, SfumatoError
 from gui.process.child import ChildLost, ChildOnDemand
@@ -245,7 +244,7 @@ def is_at_work(folder: Path) -> bool:
 def asked_of(work: Path) -> ConvertRequest | None:
     """The request that a work folder's journal states; None where it states none."""
     try:
-        data = json.loads((work / JOURNAL).read_text(encoding="utf-8"))
+        data = records.parse((work / JOURNAL).read_bytes())
         return ConvertRequest.from_json(data["request"])
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -7,18 +7,17 @@ a process may be killed at any moment: the next run finds what is noted and does
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gui import locks
+from gui import locks, records
 from gui.convert.client import JOURNAL, LOCK
 from gui.convert.types import ConvertRequest, Parity
 from gui.errors import ErrorKind, SfumatoError
-from gui.records import Record
+from gui.records import Record, RecordError
 
 FORMAT = 1
 
@@ -75,8 +74,8 @@ class Journal:
                     str(work),
                 )
             if old is not None and old.get("fingerprint") == fingerprint:
-                with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
-                    journal.done = {k: Done.from_json(v) for k, v in old["done"].items()}
+                with contextlib.suppress(RecordError, KeyError):
+                    journal.done = records.from_plain(dict[str, Done], old["done"])
         journal.save()
         return journal
 
@@ -89,13 +88,13 @@ class Journal:
         """Write atomically, and wait until the disk has it."""
         data = {
             "format": FORMAT,
-            "request": self.request.to_json(),
+            "request": self.request,
             "fingerprint": self.fingerprint,
-            "done": {key: done.to_json() for key, done in self.done.items()},
+            "done": self.done,
         }
         temporary = self.path.with_name(f".{JOURNAL}.{os.getpid()}")
         with temporary.open("w", encoding="utf-8") as file:
-            json.dump(data, file, indent=1, ensure_ascii=False)
+            file.write(records.dumps(data, indent=1))
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(self.path)
@@ -104,7 +103,7 @@ class Journal:
 def _read(path: Path) -> dict[str, Any] | None:
     """The file's contents; None where they are damaged, which is as good as no journal."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = records.parse(path.read_bytes())
     except (OSError, ValueError):
         return None
     return data if isinstance(data, dict) and data.get("format") == FORMAT else None

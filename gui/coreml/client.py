@@ -8,13 +8,12 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from gui.coreml.model import ModelInfo
 from gui.coreml.sidecar import FILE_NAME as SIDECAR
 from gui.coreml.sidecar import Sidecar
-from gui.errors import SfumatoError
 from gui.process.child import ChildLost, ChildOnDemand
+from gui.records import Record
 
 MAX_FILES = 5000
 """A folder of more files and folders is no model, and not remembered."""
@@ -23,7 +22,7 @@ Stamp = tuple[tuple[str, int, int, int], ...]
 
 
 @dataclass(frozen=True)
-class Reading:
+class Reading(Record):
     """What was found in a model folder."""
 
     info: ModelInfo | None = None
@@ -32,23 +31,6 @@ class Reading:
     """Complete: what its file leaves out is inferred."""
     problem: str = ""
     """Why the model cannot be used, in one sentence; empty if it can."""
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "info": self.info.to_json() if self.info is not None else None,
-            "sidecar": self.sidecar.to_json() if self.sidecar is not None else None,
-            "problem": self.problem,
-        }
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Reading:
-        """Raises ValueError, KeyError or SfumatoError for what `to_json` did not write."""
-        info, sidecar = data["info"], data["sidecar"]
-        return cls(
-            ModelInfo.from_json(info) if info is not None else None,
-            Sidecar.from_json(sidecar) if sidecar is not None else None,
-            str(data["problem"]),
-        )
 
 
 class ModelReader(ChildOnDemand):
@@ -78,7 +60,7 @@ class ModelReader(ChildOnDemand):
         except ChildLost as lost:
             self.close()
             return Reading(problem=lost.error.message)
-        except (KeyError, ValueError, SfumatoError):
+        except ValueError:
             self.close()
             return Reading(problem="This model cannot be read.")
 

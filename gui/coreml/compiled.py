@@ -7,12 +7,12 @@ what a program does not say; its shapes are often ``[]`` and are not needed.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from gui import records
 from gui.coreml.model import FileFormat, TensorSpec
 from gui.coreml.survey import Description, Survey, check_count
 from gui.errors import ErrorKind, SfumatoError
@@ -267,8 +267,8 @@ def _metadata(file: Path) -> dict[str, Any]:
 def parse_metadata(data: bytes) -> dict[str, Any]:
     """The one object in a `metadata.json`; empty where the bytes are something else."""
     try:
-        found = json.loads(data)
-    except (ValueError, RecursionError):
+        found = records.parse(data)
+    except ValueError:
         return {}
     if isinstance(found, list) and found:
         found = found[0]

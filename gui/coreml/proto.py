@@ -12,12 +12,12 @@ from __future__ import annotations
 import importlib
 import importlib.machinery
 import importlib.util
-import json
 import sys
 import threading
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from gui import records
 from gui.errors import ErrorKind, SfumatoError
 
 _ALIAS = "gui.coreml._specification"
@@ -65,10 +65,10 @@ def package_model_file(path: Path) -> Path:
         return SfumatoError(ErrorKind.BAD_MODEL, message, f"{manifest_path}: {detail}")
 
     try:
-        manifest = json.loads(manifest_path.read_text(encoding="utf-8"))
+        manifest = records.parse(manifest_path.read_bytes())
     except FileNotFoundError as error:
         raise bad(f"{path.name} has no Manifest.json.", error) from error
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise bad(f"The manifest of {path.name} cannot be read.", error) from error
     try:
         item = manifest["itemInfoEntries"][manifest["rootModelIdentifier"]]["path"]

@@ -6,12 +6,13 @@ RGB block.  Never pickle.  Standard library only.
 
 from __future__ import annotations
 
-import json
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from gui import records
 from gui.errors import SfumatoError
+from gui.records import Mode, RecordError
 from gui.request import PictureRecord, PictureRequest
 
 MAX_FRAME = 256 * 2**20
@@ -131,19 +132,14 @@ _TYPES: dict[str, type] = {
 
 def encode(message: Message) -> bytes:
     """One frame."""
-    header: dict[str, Any] = {}
-    payload = b""
-    for name in message.__dataclass_fields__:
-        value = getattr(message, name)
-        if isinstance(value, (PictureRequest, PictureRecord, SfumatoError)):
-            value = value.to_json()
-        elif isinstance(value, Preview):
-            payload = value.rgb
-            value = [value.width, value.height]
-        header[name] = value
-    header["type"] = type(message).__name__.lower()
-    text = json.dumps(header, separators=(",", ":")).encode("ascii")
-    return b"".join((_LENGTH.pack(len(text)), text, payload))
+    preview = message.preview if isinstance(message, Step) else None
+    if preview is not None:
+        message = replace(message, preview=None)
+    header = records.to_plain(message) | {"type": type(message).__name__.lower()}
+    if preview is not None:
+        header["preview"] = [preview.width, preview.height]
+    text = records.dumps(header).encode("ascii")
+    return b"".join((_LENGTH.pack(len(text)), text, preview.rgb if preview is not None else b""))
 
 
 def decode(frame: bytes) -> Message:
@@ -157,28 +153,24 @@ def decode(frame: bytes) -> Message:
         end = _LENGTH.size + length
         if end > len(frame):
             raise ProtocolError("the header is cut off")
-        header = json.loads(frame[_LENGTH.size : end])
+        header = records.loads(dict[str, Any], frame[_LENGTH.size : end])
         kind = _TYPES[header.pop("type")]
-        return kind(**_values(header, frame[end:]))
+        size = header.pop("preview", None)
+        message = records.from_plain(kind, header, Mode.REFUSE)
+        preview = _preview(size, frame[end:])
+        return message if preview is None else replace(message, preview=preview)
     except ProtocolError:
         raise
-    except (struct.error, ValueError, KeyError, TypeError, AttributeError, SfumatoError) as error:
+    except (struct.error, RecordError, KeyError, TypeError) as error:
         raise ProtocolError(f"not a message: {error!r}") from error
 
 
-def _values(header: dict[str, Any], payload: bytes) -> dict[str, Any]:
-    values = dict(header)
-    if "request" in values:
-        values["request"] = PictureRequest.from_json(values["request"])
-    if "record" in values:
-        values["record"] = PictureRecord.from_json(values["record"])
-    if "error" in values:
-        values["error"] = SfumatoError.from_json(values["error"])
-    if values.get("preview") is not None:
-        width, height = (int(v) for v in values["preview"])
-        if width < 1 or height < 1 or len(payload) != 3 * width * height:
-            raise ProtocolError(f"a preview of {width} × {height} with {len(payload)} bytes")
-        values["preview"] = Preview(width, height, payload)
-    elif payload:
-        raise ProtocolError(f"{len(payload)} bytes that belong to nothing")
-    return values
+def _preview(size: Any, payload: bytes) -> Preview | None:
+    if size is None:
+        if payload:
+            raise ProtocolError(f"{len(payload)} bytes that belong to nothing")
+        return None
+    width, height = records.from_plain(tuple[int, int], size)
+    if width < 1 or height < 1 or len(payload) != 3 * width * height:
+        raise ProtocolError(f"a preview of {width} × {height} with {len(payload)} bytes")
+    return Preview(width, height, payload)

@@ -16,13 +16,14 @@ import secrets
 import shutil
 import time
 import unicodedata
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gui import __version__, paths
+from gui import __version__, paths, records
 from gui.errors import ErrorKind, SfumatoError
+from gui.records import Record, RecordError
 from gui.request import MAX_SEED, PictureRecord, PictureRequest, RandomSource, StartImage
 
 if TYPE_CHECKING:
@@ -95,8 +96,8 @@ def read_record(path: Path) -> PictureRecord | None:
     if not isinstance(text, str):
         return None
     try:
-        record = PictureRecord.from_json(json.loads(text)["record"])
-    except (ValueError, KeyError, TypeError, AttributeError, SfumatoError) as error:
+        record = records.loads(_Stored, text).record
+    except RecordError as error:
         raise SfumatoError(
             ErrorKind.BAD_IMAGE,
             f"The settings inside this picture are damaged: {path}",
@@ -125,7 +126,7 @@ def png_bytes(pixels: np.ndarray, record: PictureRecord) -> bytes:
     info = PngInfo()
     info.add_text(PARAMETERS_KEY, parameters_text(record))
     # ASCII-only JSON: lone surrogates, NULs and every script survive as escapes.
-    info.add_itxt(RECORD_KEY, json.dumps(_stored(record), separators=(",", ":")))
+    info.add_itxt(RECORD_KEY, records.dumps(_stored(record)))
     buffer = io.BytesIO()
     image = Image.frombytes("RGB", (width, height), pixels.tobytes())
     image.save(buffer, "PNG", pnginfo=info, compress_level=4)
@@ -325,12 +326,18 @@ def _sweep(folder: Path) -> None:
                 stale.unlink()
 
 
-def _stored(record: PictureRecord) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Stored(Record):
+    record: PictureRecord
+    format: int = RECORD_FORMAT
+
+
+def _stored(record: PictureRecord) -> _Stored:
     """The JSON kept in the file.  A picture is made to be given away: where it was saved is left
     out, and the home folder, which often holds a person's name, becomes ``~``."""
     kept = _with_paths(record, _to_home)
     kept = replace(kept, request=replace(kept.request, output_dir="", output_file=""))
-    return {"format": RECORD_FORMAT, "record": kept.to_json()}
+    return _Stored(kept)
 
 
 def _with_paths(record: PictureRecord, change: Any) -> PictureRecord:

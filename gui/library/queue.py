@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import logging
 import sqlite3
 import time
@@ -19,7 +18,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import IO
 
-from gui import paths
+from gui import paths, records
 from gui.errors import ErrorKind, SfumatoError
 from gui.request import PictureRequest
 
@@ -150,7 +149,7 @@ class JobStore:
         with self._transaction() as db:
             db.execute(
                 "INSERT INTO jobs (id, request, status, pictures, crashes) VALUES (?, ?, ?, ?, ?)",
-                (job.id, json.dumps(request.to_json()), job.status, "[]", 0),
+                (job.id, records.dumps(request), job.status, "[]", 0),
             )
         return job
 
@@ -160,11 +159,11 @@ class JobStore:
         Raises:
             SfumatoError: STORAGE where it cannot be written.
         """
-        error = json.dumps(job.error.to_json()) if job.error else None
+        error = records.dumps(job.error) if job.error else None
         with self._transaction() as db:
             db.execute(
                 "UPDATE jobs SET status = ?, error = ?, pictures = ?, crashes = ? WHERE id = ?",
-                (job.status, error, json.dumps(job.pictures), job.crashes, job.id),
+                (job.status, error, records.dumps(job.pictures), job.crashes, job.id),
             )
 
     def remove(self, job_id: str) -> None:
@@ -180,7 +179,7 @@ class JobStore:
         for row in rows:
             try:
                 jobs.append(_job(*row))
-            except (ValueError, TypeError, AttributeError, SfumatoError) as error:
+            except (ValueError, TypeError) as error:
                 log.warning("job %s is unreadable: %r", row[0], error)
         return jobs
 
@@ -205,10 +204,10 @@ def _job(
 ) -> Job:
     return Job(
         job_id,
-        PictureRequest.from_json(json.loads(request)),
+        records.loads(PictureRequest, request),
         JobStatus(status),
-        SfumatoError.from_json(json.loads(error)) if error else None,
-        [str(p) for p in json.loads(pictures)],
+        records.loads(SfumatoError, error) if error else None,
+        records.loads(list[str], pictures),
         crashes,
     )
 

@@ -6,22 +6,24 @@ are kept among the things that can be made again.
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
+from gui import records
 from gui.coreml.sidecar import Preview
 from gui.paths import cache_dir
+from gui.records import RecordError
+
+_ROWS = tuple[tuple[float, float, float], ...]
 
 
 def kept_preview(key: str, channels: int) -> Preview | None:
     """The map fitted for this model before; None where there is none or it makes no sense."""
     try:
-        data = json.loads(_path(key).read_text(encoding="utf-8"))
-        rows = [(float(r), float(g), float(b)) for r, g, b in data]
-    except (OSError, ValueError, TypeError):
+        rows = records.loads(_ROWS, _path(key).read_bytes())
+    except (OSError, RecordError):
         return None
-    return Preview(tuple(rows[:-1]), rows[-1]) if len(rows) == channels + 1 else None
+    return Preview(rows[:-1], rows[-1]) if len(rows) == channels + 1 else None
 
 
 def keep_preview(key: str, preview: Preview) -> None:
@@ -30,7 +32,7 @@ def keep_preview(key: str, preview: Preview) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps([*preview.matrix, preview.bias]), encoding="utf-8")
+        temporary.write_text(records.dumps([*preview.matrix, preview.bias]), encoding="utf-8")
         temporary.replace(path)
     except OSError:
         temporary.unlink(missing_ok=True)

@@ -9,11 +9,11 @@ pattern and their UTF-8 bytes merged pairwise by the published merges.
 from __future__ import annotations
 
 import functools
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gui import records
 from gui.errors import ErrorKind, SfumatoError
 from gui.paths import resource
 
@@ -106,8 +106,8 @@ def _build(folder: Path) -> Tokenizer:
     from tokenizers.models import BPE
 
     try:
-        vocab = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
-        lines = (folder / "merges.txt").read_text(encoding="utf-8").split("\n")
+        vocab = records.parse((folder / "vocab.json").read_bytes())
+        lines = (folder / "merges.txt").read_text(encoding="utf-8-sig").split("\n")
         first = 1 if lines[0].startswith("#version") else 0
         merges = [(left, right) for left, right in (line.split() for line in lines[first:] if line)]
         if not (START in vocab and END in vocab):

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import faulthandler
-import json
 import os
 import signal
 import socket
@@ -25,7 +24,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, NoReturn
 
-from gui import paths
+from gui import paths, records
 from gui.errors import ErrorKind, SfumatoError
 
 MAX_MESSAGE = 64 * 2**20
@@ -258,12 +257,12 @@ class ChildOnDemand:
 
 
 def encode_json(message: Mapping[str, Any]) -> bytes:
-    return json.dumps(message, separators=(",", ":")).encode("ascii")
+    return records.dumps(message).encode("ascii")
 
 
 def decode_json(frame: bytes) -> dict[str, Any]:
     """Raises ValueError for anything but a JSON object."""
-    message = json.loads(frame)
+    message = records.parse(frame)
     if not isinstance(message, dict):
         raise ValueError("not a message")
     return message

@@ -9,7 +9,6 @@ second window of Sfumato uses the same file, so a list is changed as it stands t
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import shutil
@@ -20,7 +19,7 @@ from typing import Any
 
 from PySide6.QtCore import QByteArray, QObject, QSettings, Signal
 
-from gui import paths
+from gui import paths, records
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +43,7 @@ class Option:
     def __set__(self, owner: Settings, value: Any) -> None:
         if self.__get__(owner) == value:
             return
-        plain = json.dumps(value) if isinstance(self.default, (list, dict)) else value
+        plain = records.dumps(value) if isinstance(self.default, (list, dict)) else value
         owner.store.setValue(self.key, plain)
         owner.changed.emit(self.key)
 
@@ -55,8 +54,8 @@ class Option:
             return raw if isinstance(raw, bool) else str(raw).lower() == "true"
         if isinstance(self.default, (list, dict)):
             try:
-                value = json.loads(str(raw))
-            except (ValueError, RecursionError):
+                value = records.parse(str(raw))
+            except ValueError:
                 return self.default
             return value if isinstance(value, type(self.default)) else self.default
         value = str(raw)

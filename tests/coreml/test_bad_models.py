@@ -366,10 +366,13 @@ def test_a_sidecar_of_another_family(sd1: Path, sdxl: Path) -> None:
         (b'{"format": 1}', "makes no sense"),
         (b'{"family": "sd9"}', "makes no sense"),
         (b'{"format": 2, "family": "sd1"}', "has format 2"),
-        (b'{"family": "sd1", "prediction_type": "guess"}', "prediction_type is unknown"),
-        (b'{"family": "sd1", "scaling_factor": NaN}', "scaling_factor is not finite"),
-        (b'{"family": "sd1", "scaling_factor": 0}', "scaling_factor is 0"),
-        (b'{"family": "sd1", "scheduler_config": 3}', "scheduler_config is not an object"),
+        (b'{"family": "sd1", "prediction_type": "guess"}', "“prediction_type” must be epsilon"),
+        (b'{"family": "sd1", "scaling_factor": NaN}', "cannot be read"),
+        (
+            b'{"family": "sd1", "scaling_factor": 0}',
+            "“scaling_factor” must be a number other than 0",
+        ),
+        (b'{"family": "sd1", "scheduler_config": 3}', "“scheduler_config” must be an object"),
     ],
 )
 def test_a_broken_sidecar(sd1: Path, content: bytes, says: str) -> None:

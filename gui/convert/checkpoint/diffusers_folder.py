@@ -5,12 +5,11 @@ Only JSON files and the headers of `.safetensors` files are opened.  Standard li
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gui import words
+from gui import records, words
 from gui.convert.checkpoint import checkpoint as base
 from gui.convert.checkpoint import unsupported
 from gui.convert.checkpoint.checkpoint import Checkpoint
@@ -110,7 +109,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > MAX_JSON:
             raise ValueError(f"more than {MAX_JSON} bytes")
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = records.parse(path.read_bytes())
         if not isinstance(data, dict):
             raise ValueError("no JSON object")
     except FileNotFoundError as error:
@@ -119,7 +118,7 @@ def read_json(path: Path) -> dict[str, Any]:
             f"“{path.parent.name}/{path.name}” is missing; download the model again.",
             str(path),
         ) from error
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise SfumatoError(
             ErrorKind.BAD_MODEL,
             f"“{path.parent.name}/{path.name}” cannot be read; download the model again.",

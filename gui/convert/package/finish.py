@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import hashlib
 import importlib.metadata
-import json
 import os
 import platform
 import shutil
@@ -14,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gui import __version__
+from gui import __version__, records
 from gui.convert import tasks
 from gui.convert.checkpoint import lora
 from gui.convert.checkpoint.checkpoint import is_named_for_few_steps
@@ -170,7 +169,7 @@ def write_report(
 ) -> ConvertReport:
     """Write `conversion.json`; returns the report complete."""
     report = dataclasses.replace(report, seconds=round(seconds, 1), peak_memory_bytes=peak_memory)
-    text = json.dumps(report.to_json(), indent=1, ensure_ascii=False)
+    text = records.dumps(report, indent=1, ascii_only=False)
     (root / REPORT).write_text(text + "\n", encoding="utf-8")
     return report
 

@@ -6,7 +6,6 @@ One SQLite file in the cache folder.  It can be deleted at any time; a damaged o
 from __future__ import annotations
 
 import contextlib
-import json
 import sqlite3
 import threading
 import time
@@ -16,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from gui import records
 from gui.hub.types import ModelSummary
 from gui.records import Record
 
@@ -60,7 +60,7 @@ class Memory:
     def see(self, models: Iterable[ModelSummary]) -> None:
         """Remember results."""
         now = time.time()
-        rows = [(m.id, json.dumps(m.to_json()), now) for m in models]
+        rows = [(m.id, records.dumps(m), now) for m in models]
         self._with(
             lambda base: base.executemany("INSERT OR REPLACE INTO models VALUES (?, ?, ?)", rows)
         )
@@ -80,7 +80,7 @@ class Memory:
 
     def put(self, kind: str, key: str, value: Any) -> None:
         """Remember a JSON value."""
-        row = (kind, key, zlib.compress(json.dumps(value).encode(), 1), time.time())
+        row = (kind, key, zlib.compress(records.dumps(value).encode(), 1), time.time())
         self._with(
             lambda base: base.execute("INSERT OR REPLACE INTO things VALUES (?, ?, ?, ?)", row)
         )
@@ -90,7 +90,7 @@ class Memory:
         rows = self._rows("SELECT data, seen FROM things WHERE kind = ? AND key = ?", kind, key)
         for data, seen in rows:
             with contextlib.suppress(ValueError, zlib.error):
-                return json.loads(zlib.decompress(data)), _iso(seen)
+                return records.parse(zlib.decompress(data)), _iso(seen)
         return None
 
     def record(self, shape: type[R], kind: str, key: str) -> tuple[R, str] | None:
@@ -171,7 +171,7 @@ class Memory:
 def _models(rows: Iterable[Any]) -> Iterator[ModelSummary]:
     for row in rows:
         with contextlib.suppress(ValueError):
-            yield ModelSummary.from_json(json.loads(row[0]))
+            yield records.loads(ModelSummary, row[0])
 
 
 def _iso(seconds: float | None) -> str:

@@ -7,16 +7,17 @@ author is asked for, what that author has without any tag.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from gui import records
 from gui.errors import ErrorKind, SfumatoError
 from gui.hub.catalog import listing
 from gui.hub.session import get_json
 from gui.hub.types import ModelKind, ModelSummary, SearchQuery, Sort
+from gui.records import RecordError
 
 PAGE = 30
 """Results asked for at a time; a page may have more or fewer."""
@@ -44,7 +45,7 @@ class Place:
 
     def cursor(self) -> str:
         """For the caller to hand back; opaque."""
-        return json.dumps([self.stream, self.next])
+        return records.dumps([self.stream, self.next])
 
     @classmethod
     def parse(cls, cursor: str, endpoint: str) -> Place:
@@ -52,9 +53,8 @@ class Place:
         if not cursor:
             return cls()
         try:
-            stream, following = json.loads(cursor)
-            place = cls(int(stream), str(following))
-        except (ValueError, TypeError) as error:
+            place = cls(*records.loads(tuple[int, str], cursor))
+        except RecordError as error:
             raise _bad_cursor(cursor) from error
         if place.next and urlsplit(place.next).netloc != urlsplit(endpoint).netloc:
             raise _bad_cursor(cursor)

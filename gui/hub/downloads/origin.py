@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from gui import records
 from gui.coreml import sidecar as sidecars
 from gui.coreml.sidecar import Sidecar
 from gui.errors import SfumatoError
@@ -125,7 +125,7 @@ def file_hashes(folder: Path) -> dict[str, tuple[str, ...]]:
 def fetched_source(folder: Path) -> tuple[str, str] | None:
     """Repository and revision of a checkpoint that was fetched to be converted; None: not ours."""
     try:
-        data = json.loads((folder / MANIFEST).read_text("utf-8"))
+        data = records.parse((folder / MANIFEST).read_bytes())
         return str(data["repo"]), str(data["revision"])
     except (OSError, ValueError, KeyError, TypeError):
         return None

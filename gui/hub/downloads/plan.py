@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -18,7 +17,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from gui import locks, paths
+from gui import locks, paths, records
 from gui.errors import ErrorKind, SfumatoError
 from gui.hub.downloads import names
 from gui.hub.types import RemoteFile, RepoDetails, Variant
@@ -157,12 +156,12 @@ class WorkFolder:
             OSError: the folder cannot be written.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        _write_json(self.path / "plan.json", plan.to_json())
+        _write_json(self.path / "plan.json", plan)
 
     def load(self) -> Plan | None:
         """The plan, or None where there is none that can be read."""
         try:
-            plan = Plan.from_json(json.loads((self.path / "plan.json").read_text("utf-8")))
+            plan = records.loads(Plan, (self.path / "plan.json").read_bytes())
             plan.check()
         except (OSError, ValueError, SfumatoError):
             return None
@@ -187,7 +186,7 @@ class WorkFolder:
 
     def load_state(self) -> dict[str, Any]:
         try:
-            state = json.loads((self.path / "state.json").read_text("utf-8"))
+            state = records.parse((self.path / "state.json").read_bytes())
         except (OSError, ValueError):
             return {}
         return state if isinstance(state, dict) else {}
@@ -228,9 +227,8 @@ class WorkFolder:
 
 def _write_json(path: Path, data: Any) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    # Model cards may hold halves of characters; they become question marks.
-    with temporary.open("w", encoding="utf-8", errors="replace") as file:
-        json.dump(data, file, ensure_ascii=False)
+    with temporary.open("w", encoding="ascii") as file:
+        file.write(records.dumps(data))
         file.flush()
         os.fsync(file.fileno())  # or a power failure may leave an empty file under that name
     temporary.replace(path)

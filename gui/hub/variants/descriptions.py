@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from gui import records
 from gui.coreml import compiled, package, proto
 from gui.coreml.model import Attention, FileFormat, TensorSpec
 from gui.coreml.sidecar import FILE_NAME, Sidecar
@@ -231,7 +232,7 @@ class Reader:
             if key in self._sidecars or self.trouble is not None or file.size > MAX_METADATA:
                 continue
             try:
-                data = json.loads(_whole(file, probe))
+                data = records.parse(_whole(file, probe))
                 self._sidecars[key] = Sidecar.from_json(data, file.path)
             except ProbeLimit:
                 self.limited = True
@@ -240,7 +241,7 @@ class Reader:
                     self._sidecars[key] = error
                 else:
                     self.trouble = error
-            except (ValueError, RecursionError) as error:
+            except ValueError as error:
                 self._sidecars[key] = SfumatoError(
                     ErrorKind.BAD_MODEL, f"The model's {FILE_NAME} cannot be read.", repr(error)
                 )
