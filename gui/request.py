@@ -192,7 +192,7 @@ class PictureRequest(Record):
             model_decides=True,
         ),
     ] = None
-    """A name from `gui.pipeline.scheduler_names`."""
+    """A name from `gui.scheduler_names`."""
     seed: Annotated[
         int,
         Range(0, MAX_SEED),

@@ -25,8 +25,8 @@ from gui import __version__, paths, words
 from gui.cli import convert as cli_convert
 from gui.cli import models as cli_models
 from gui.errors import ErrorKind, SfumatoError
-from gui.pipeline.scheduler_names import scheduler_name
 from gui.request import MAX_SEED, ComputeUnit, PictureRequest, RandomSource, StartImage
+from gui.scheduler_names import scheduler_name
 
 if TYPE_CHECKING:
     from gui.coreml.model import ModelInfo

@@ -157,8 +157,8 @@ def _import_the_rest() -> None:
     from gui.coreml import inspect  # noqa: F401
     from gui.coreml.model import Family
     from gui.coreml.sidecar import Sidecar
-    from gui.pipeline.scheduler_names import SCHEDULER_NAMES
     from gui.pipeline.schedulers import make_scheduler
+    from gui.scheduler_names import SCHEDULER_NAMES
 
     make_scheduler(SCHEDULER_NAMES[0].name, Sidecar(Family.SD1))
 

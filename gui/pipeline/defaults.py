@@ -11,8 +11,8 @@ from dataclasses import replace
 from gui.coreml.model import Family
 from gui.coreml.sidecar import Sidecar
 from gui.errors import SfumatoError
-from gui.pipeline.scheduler_names import SCHEDULER_NAMES, scheduler_name
 from gui.request import PictureRequest
+from gui.scheduler_names import SCHEDULER_NAMES, scheduler_name
 
 FALLBACK_SCHEDULER = SCHEDULER_NAMES[0].name
 FALLBACK_STEPS = 25

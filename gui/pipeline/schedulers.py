@@ -22,7 +22,7 @@ from torch import Tensor
 from gui.coreml.sidecar import Sidecar
 from gui.errors import ErrorKind, SfumatoError
 from gui.pipeline.noise import BrownianNoise, NoiseSource
-from gui.pipeline.scheduler_names import SCHEDULER_NAMES, scheduler_name
+from gui.scheduler_names import SCHEDULER_NAMES, scheduler_name
 
 
 class Scheduler(Protocol):

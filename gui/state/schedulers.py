@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gui.pipeline.scheduler_names import SCHEDULER_NAMES, SchedulerName
+from gui.scheduler_names import SCHEDULER_NAMES, SchedulerName
 
 
 def scheduler_names() -> tuple[SchedulerName, ...]:

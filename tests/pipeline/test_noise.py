@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from gui.pipeline.noise import BrownianNoise, _philox, make_noise
-from gui.pipeline.random_source_names import RANDOM_SOURCE_NAMES
+from gui.random_source_names import RANDOM_SOURCE_NAMES
 from gui.request import RandomSource
 
 SHAPE = (1, 4, 8, 12)

@@ -16,8 +16,8 @@ import torch
 from gui.coreml.model import ComponentKind, Family, ModelInfo, TensorSpec
 from gui.errors import ErrorKind, SfumatoError
 from gui.pipeline.pipeline import Cancelled, Hooks, Pipeline
-from gui.pipeline.scheduler_names import SCHEDULER_NAMES
 from gui.request import ComputeUnit, PictureRecord, PictureRequest, RandomSource
+from gui.scheduler_names import SCHEDULER_NAMES
 from tests.support.torch_runtime import TorchRuntime, torch_pipeline
 
 Pipes = Callable[[str], Any]

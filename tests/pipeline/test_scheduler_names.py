@@ -8,9 +8,9 @@ from gui.coreml.model import Family
 from gui.coreml.sidecar import Sidecar
 from gui.errors import ErrorKind, SfumatoError
 from gui.pipeline.defaults import fill_defaults
-from gui.pipeline.scheduler_names import SCHEDULER_NAMES, scheduler_name
 from gui.pipeline.schedulers import SCHEDULERS, make_scheduler
 from gui.request import PictureRequest
+from gui.scheduler_names import SCHEDULER_NAMES, scheduler_name
 
 
 @pytest.mark.parametrize(
