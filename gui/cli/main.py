@@ -353,10 +353,15 @@ def _inspect(options: argparse.Namespace) -> int:
 
 def _description(info: ModelInfo, verbose: bool) -> Iterable[str]:
     """A model in lines of text."""
+    from gui.coreml.prediction import KnownBy, Prediction
+
     yield f"{info.name}  ({info.folder})"
     if info.components:
         yield f"  family       {words.family(info.family)}"
         yield f"  pictures     {words.pixels(info.image_width, info.image_height)} pixels"
+        if info.prediction_type:
+            reason = Prediction(info.prediction_type, KnownBy(info.prediction_known_by)).reason
+            yield f"  predicts     {info.prediction_type} ({reason})"
         yield f"  attention    {words.attention(info.attention)}"
         yield f"  compression  {words.compression(info.compression)}"
         yield f"  needs        macOS {info.minimum_macos or '?'} for Core ML"

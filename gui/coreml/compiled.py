@@ -50,11 +50,11 @@ def describe_compiled(path: Path) -> Description:
         SfumatoError: BAD_MODEL for a damaged or incomplete model, UNSUPPORTED for one that is not
             an ML Program.
     """
-    stages = _stages(path)
+    places = stages(path)
     metadata = _metadata(path / "metadata.json")
-    programs = [(_read(stage / "model.mil", path), Survey()) for stage in stages]
+    programs = [(read_text(stage / "model.mil", path), Survey()) for stage in places]
     description = _describe(path, programs, metadata)
-    for stage, (_, survey) in zip(stages, programs, strict=True):
+    for stage, (_, survey) in zip(places, programs, strict=True):
         survey.check_blobs(stage, path)
     return description
 
@@ -109,16 +109,16 @@ def _describe(
     )
 
 
-def _stages(path: Path) -> list[Path]:
+def stages(path: Path) -> list[Path]:
     """Folders that hold a program: the model itself, or `model0`, `model1` … of a pipeline."""
     if (path / "model.mil").is_file():
         return [path]
-    stages = sorted(
+    found = sorted(
         (p for p in path.glob("model[0-9]*") if (p / "model.mil").is_file()),
         key=lambda p: int(re.sub(r"\D", "", p.name) or 0),
     )
-    if stages:
-        return stages
+    if found:
+        return found
     if any(path.glob("*.espresso.*")) or (path / "neural_network_optionals").exists():
         raise SfumatoError(
             ErrorKind.UNSUPPORTED,
@@ -130,7 +130,12 @@ def _stages(path: Path) -> list[Path]:
     )
 
 
-def _read(file: Path, model: Path) -> str:
+def read_text(file: Path, model: Path) -> str:
+    """A program's text.
+
+    Raises:
+        SfumatoError: BAD_MODEL for one that cannot be read, is too long or lies outside the model.
+    """
     from gui.coreml.proto import is_contained
 
     if not is_contained(file, model):
@@ -200,10 +205,24 @@ def _scan_operations(body: str, survey: Survey, types: Types) -> None:
         if kind.startswith("constexpr_") and results:
             last = _tensor_type(results[-1][1])[1]
             _scan_compressed(kind, right[call.end() :], last, survey, types)
-        if "BLOBFILE" in right:
-            for blob in _BLOB.finditer(right):
-                dtype, size = _tensor_type(blob.group(1))
-                survey.blob(blob.group(2), int(blob.group(3)), dtype, size)
+        for name, offset, dtype, size in blobs(right):
+            survey.blob(name, offset, dtype, size)
+
+
+def blobs(text: str) -> Iterator[tuple[str, int, str, tuple[int | None, ...]]]:
+    """Constants in weight files that a statement speaks of: file, offset, type and shape."""
+    if "BLOBFILE" in text:
+        for blob in _BLOB.finditer(text):
+            yield blob.group(2), int(blob.group(3)), *_tensor_type(blob.group(1))
+
+
+def operations(text: str) -> Iterator[tuple[str, str, str]]:
+    """Every operation of a program: kind, first result's name, and what follows the kind."""
+    for statement in _statements(text):
+        left, equals, right = statement.partition("=")
+        call = _CALL.match(right)
+        if equals and call is not None and (names := left.split()):
+            yield call.group(1), names[-1], right[call.end() :]
 
 
 def _statements(body: str) -> Iterator[str]:

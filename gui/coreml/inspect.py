@@ -15,6 +15,7 @@ from pathlib import Path
 from gui import words
 from gui.coreml import fit, sidecar
 from gui.coreml.compiled import describe_compiled
+from gui.coreml.infer import complete, with_inferences
 from gui.coreml.model import (
     Attention,
     ComponentInfo,
@@ -191,12 +192,13 @@ def inspect_model(folder: Path) -> ModelInfo:
         except OSError as error:
             found.problems.append(f"The folder cannot be read ({error.strerror}).")
     place = place or folder
-    own = None
+    stated = None
     try:
-        own = _read_sidecar(place)
+        stated = _read_sidecar(place)
     except SfumatoError as error:
         found.problems.append(error.message)
-    return _model(place, found, own)
+    own, fields = stated or (None, frozenset())
+    return with_inferences(_model(place, found, own), own, fields)
 
 
 def _locate(folder: Path, found: _Findings) -> Path | None:
@@ -385,17 +387,12 @@ def load_sidecar(info: ModelInfo) -> Sidecar:
     Raises:
         SfumatoError: BAD_MODEL for a `sfumato.json` that holds nonsense.
     """
-    from gui.coreml.infer import complete
-
-    for place in _sidecar_folders(info.folder):
-        stated = sidecar.read_stated(place)
-        if stated is not None:
-            return complete(info, *stated)
-    return complete(info, None, frozenset())
+    return complete(info, *(_read_sidecar(info.folder) or (None, frozenset())))
 
 
-def _read_sidecar(folder: Path) -> Sidecar | None:
-    return next((s for p in _sidecar_folders(folder) if (s := sidecar.read(p))), None)
+def _read_sidecar(folder: Path) -> tuple[Sidecar, frozenset[str]] | None:
+    """The sidecar and the names of the fields it states."""
+    return next((s for p in _sidecar_folders(folder) if (s := sidecar.read_stated(p))), None)
 
 
 def _sidecar_folders(folder: Path) -> Iterable[Path]:

@@ -112,6 +112,10 @@ class ModelInfo(Record):
     minimum_macos: str
     """Oldest macOS the files declare, e.g. "13"."""
     size_bytes: int
+    prediction_type: str = ""
+    """What the UNet predicts, by diffusers' name; empty: nothing known."""
+    prediction_known_by: str = ""
+    """How that is known, a `gui.coreml.prediction.KnownBy`."""
     problems: tuple[str, ...] = ()
     """One sentence each; empty when the model can be used."""
     notes: tuple[str, ...] = ()

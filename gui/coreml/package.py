@@ -150,7 +150,7 @@ def _type_names() -> dict[int, str]:
     return {number: name.lower().replace("float", "fp") for name, number in names.items()}
 
 
-def _value_type(value_type: Any) -> tuple[str, tuple[int | None, ...]]:
+def value_type(value_type: Any) -> tuple[str, tuple[int | None, ...]]:
     """MIL dtype and shape of a value; ("", ()) for what is no tensor."""
     if value_type.WhichOneof("type") != "tensorType":
         return "", ()
@@ -172,7 +172,7 @@ def _survey_block(block: Any, survey: Survey, types: dict[str, tuple[int | None,
     for op in block.operations:
         shape: tuple[int | None, ...] = ()
         for n, output in enumerate(op.outputs):
-            dtype, dims = _value_type(output.type)
+            dtype, dims = value_type(output.type)
             types[output.name] = dims
             dtypes[output.name] = dtype
             if n == 0:
@@ -181,7 +181,7 @@ def _survey_block(block: Any, survey: Survey, types: dict[str, tuple[int | None,
         for value in _values(op):
             if value.WhichOneof("value") == "blobFileValue":
                 blob = value.blobFileValue
-                survey.blob(blob.fileName, int(blob.offset), *_value_type(value.type))
+                survey.blob(blob.fileName, int(blob.offset), *value_type(value.type))
         if op.type.startswith("constexpr_"):
             _survey_compressed(op, shape, survey, types, dtypes)
         for inner in op.blocks:
@@ -211,10 +211,10 @@ def _survey_compressed(
 
     def operand(name: str) -> tuple[str, tuple[int | None, ...]]:
         if name in op.attributes:
-            return _value_type(op.attributes[name].type)
+            return value_type(op.attributes[name].type)
         for binding in op.inputs[name].arguments if name in op.inputs else ():
             if binding.WhichOneof("binding") == "value":
-                return _value_type(binding.value.type)
+                return value_type(binding.value.type)
             return dtypes.get(binding.name, ""), types.get(binding.name, ())
         return "", ()
 
@@ -234,4 +234,4 @@ def _survey_compressed(
 
 def _sparse_shape(op: Any) -> tuple[int | None, ...]:
     """Shape of an operation's last output, for those whose first is a mask."""
-    return _value_type(op.outputs[-1].type)[1] if len(op.outputs) else ()
+    return value_type(op.outputs[-1].type)[1] if len(op.outputs) else ()

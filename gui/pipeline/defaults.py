@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from gui.coreml import few_steps
 from gui.coreml.model import Family
 from gui.coreml.sidecar import Sidecar
 from gui.errors import SfumatoError
@@ -19,9 +20,6 @@ FALLBACK_STEPS = 25
 # diffusers' own defaults: 7.5 in StableDiffusionPipeline, 5.0 in StableDiffusionXLPipeline
 FALLBACK_GUIDANCE = 7.5
 FALLBACK_GUIDANCE_XL = 5.0
-# the consistency models' papers and model cards: 4 steps, guidance distilled into the weights
-FEW_STEP_SCHEDULERS = ("LCM", "TCD")
-FEW_STEPS = 4
 
 
 def default_scheduler(sidecar: Sidecar) -> str:
@@ -49,15 +47,15 @@ def default_steps(sidecar: Sidecar, scheduler: str) -> int:
     """Steps the model asks for, or a number that suits the scheduler."""
     if sidecar.default_steps > 0:
         return sidecar.default_steps
-    return FEW_STEPS if scheduler in FEW_STEP_SCHEDULERS else FALLBACK_STEPS
+    return few_steps.FEW_STEPS if scheduler in few_steps.SCHEDULERS else FALLBACK_STEPS
 
 
 def default_guidance_scale(sidecar: Sidecar, scheduler: str) -> float:
     """Guidance scale the model asks for, or its family's."""
     if sidecar.default_guidance_scale > 0:
         return sidecar.default_guidance_scale
-    if scheduler in FEW_STEP_SCHEDULERS:
-        return 1.0
+    if scheduler in few_steps.SCHEDULERS:
+        return few_steps.NO_GUIDANCE
     return FALLBACK_GUIDANCE_XL if sidecar.family is Family.SDXL else FALLBACK_GUIDANCE
 
 

@@ -19,6 +19,7 @@ from torch import Tensor
 
 import gui
 from gui.coreml.model import ComponentKind, Family, ModelInfo
+from gui.coreml.prediction import KnownBy, Prediction
 from gui.coreml.runtime import LoadedModel, Runtime
 from gui.coreml.sidecar import Preview, Sidecar
 from gui.errors import ErrorKind, SfumatoError
@@ -235,7 +236,7 @@ class Pipeline:
         self, request: PictureRequest, guided: bool, hooks: Hooks
     ) -> tuple[Conditioning, Conditioning | None, tuple[str, ...]]:
         assert self._text is not None
-        notes = [self._text.note_of_cut(request.prompt)]
+        notes = [self._assumed(), self._text.note_of_cut(request.prompt)]
         _check(hooks)
         positive = self._text.encode(request.prompt)
         negative = None
@@ -251,6 +252,13 @@ class Pipeline:
             reason = "this model takes none" if distilled else "it needs a guidance scale above 1"
             notes.append(f"The negative prompt had no effect: {reason}.")
         return positive, negative, tuple(note for note in notes if note)
+
+    def _assumed(self) -> str:
+        """What the UNet is taken to predict, where nothing states it."""
+        model = self.model
+        if "prediction_type" not in self.sidecar.inferred or not model.prediction_known_by:
+            return ""
+        return Prediction(model.prediction_type, KnownBy(model.prediction_known_by)).note
 
     def _previewer(self, hooks: Hooks) -> Previewer:
         channels = self.model.latent_channels

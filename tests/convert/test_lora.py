@@ -267,6 +267,9 @@ def test_family_stated_in_the_metadata(tiny_folder: Make, tmp_path: Path) -> Non
         ("dora_scale", "DoRA"),
         ("lora_mid.weight", "LoCon"),
         ("diff", "difference"),
+        ("a1.weight", "GLoRA"),
+        ("b2.weight", "GLoRA"),
+        ("oft_blocks", "OFT"),
     ],
 )
 def test_other_kinds_are_named(name: str, kind: str, tiny_folder: Make, tmp_path: Path) -> None:
@@ -287,12 +290,107 @@ def test_layers_without_counterpart_are_counted(tiny_folder: Make, tmp_path: Pat
     assert f"1 of {len(factors)} layers" in note
 
 
-@pytest.mark.parametrize("name", ["lora_unet_conv_norm_out.w_norm", "bundle_emb.fog", "emb"])
+@pytest.mark.parametrize("name", ["lora_unet_conv_nowhere.w_norm", "bundle_emb.fog", "emb"])
 def test_what_else_a_file_holds_is_counted(name: str, tiny_folder: Make, tmp_path: Path) -> None:
     path = save_lora("sd1", tmp_path / "a.safetensors", naming="kohya", alpha=2.0)
     save_file({**load_file(path), name: torch.zeros(32)}, path)
     (note,) = lora.check(path, look(tiny_folder("sd1")))
     assert note.startswith("1 of ") and "left out" in note
+    missing = name.startswith("lora_unet_")  # a layer's name that the model could have
+    assert ("no counterpart in the model" in note) == missing
+    assert ("not understood" in note) != missing
+
+
+@pytest.mark.parametrize(
+    ("naming", "rename"),
+    [
+        ("peft", lambda name: f"{name.partition('.')[0]}.{name}"),
+        ("peft", lambda name: name.replace(".lora_A.", ".lora_A.default_0.").replace(
+            ".lora_B.", ".lora_B.default_0.")),
+        ("peft", lambda name: name.replace(".lora_A.", ".lora_A.my-style.").replace(
+            ".lora_B.", ".lora_B.my-style.")),
+        ("peft", lambda name: name.replace("unet.", "unet.base_model.model.")),
+        ("peft", lambda name: name.replace(
+            "text_encoder.", "text_encoders.clip_l.transformer.")),
+    ],
+)  # fmt: skip
+def test_wrapped_and_named_adapters(
+    naming: str, rename: Callable[[str], str], tiny_folder: Make, tmp_path: Path
+) -> None:
+    """Fused like the same file in the plain spelling, which diffusers reads."""
+    plain = save_lora("sd1", tmp_path / "plain.safetensors", naming=naming)
+    path = tmp_path / "a.safetensors"
+    save_file({rename(name): value for name, value in load_file(plain).items()}, path)
+    source = tiny_folder("sd1")
+    assert lora.check(path, look(source)) == ()
+    got, wanted = fused_by_us(source, [(path, 0.7)]), fused_by_diffusers("sd1", [(plain, 0.7)])
+    for part, state in wanted.items():
+        for name, value in state.items():
+            assert torch.allclose(got[part][name], value, atol=1e-6), f"{part}.{name}"
+
+
+def test_two_adapters_in_one_file(tiny_folder: Make, tmp_path: Path) -> None:
+    tensors = load_file(save_lora("sd1", tmp_path / "plain.safetensors"))
+    both = {
+        name.replace(".weight", f".{adapter}.weight"): value.clone()
+        for adapter in ("one", "two")
+        for name, value in tensors.items()
+    }
+    save_file(both, tmp_path / "a.safetensors")
+    error = refused(tmp_path / "a.safetensors", tiny_folder("sd1"))
+    assert error.kind is ErrorKind.UNSUPPORTED
+    assert "several LoRAs" in error.message
+
+
+def test_a_stated_scale_stands_for_alpha_over_rank(tiny_folder: Make, tmp_path: Path) -> None:
+    """As A1111's web UI reads it: W + s · scale · up · down, whatever alpha says."""
+    path = save_lora("sd1", tmp_path / "a.safetensors", naming="kohya", alpha=3.0)
+    stem = "lora_unet_mid_block_attentions_0_proj_in"
+    tensors = {**load_file(path), f"{stem}.scale": torch.tensor(0.25)}
+    save_file(tensors, path)
+    assert lora.check(path, look(tiny_folder("sd1"))) == ()
+    got = fused_by_us(tiny_folder("sd1"), [(path, 0.5)])["unet"]
+    name = "mid_block.attentions.0.proj_in.weight"
+    before = pipeline("sd1").unet.state_dict()[name]
+    down, up = tensors[f"{stem}.lora_down.weight"], tensors[f"{stem}.lora_up.weight"]
+    delta = 0.5 * 0.25 * torch.einsum("or...,ri...->oi...", up, down)
+    assert torch.allclose(got[name], before + delta, atol=1e-6)
+    assert not torch.allclose(got[name], before, atol=1e-3)
+
+
+def test_norms_of_lycoris(tiny_folder: Make, tiny_single: Make, tmp_path: Path) -> None:
+    """LyCORIS' NormModule: weight + s · w_norm, bias + s · b_norm."""
+    unet = pipeline("sd1").unet.state_dict()
+    names = [
+        "conv_norm_out",
+        "mid_block.attentions.0.transformer_blocks.0.norm2",
+        "down_blocks.0.resnets.0.norm1",
+    ]
+    tensors = {}
+    for n, name in enumerate(names):
+        stem = "lora_unet_" + name.replace(".", "_")
+        tensors[f"{stem}.w_norm"] = torch.full_like(unet[f"{name}.weight"], 0.1 + n)
+        tensors[f"{stem}.b_norm"] = torch.full_like(unet[f"{name}.bias"], 0.2 + n)
+    save_file(tensors, tmp_path / "a.safetensors")
+    for source in (tiny_folder("sd1"), tiny_single("sd1")):
+        assert lora.check(tmp_path / "a.safetensors", look(source)) == ()
+        got = fused_by_us(source, [(tmp_path / "a.safetensors", 0.5)])["unet"]
+        for n, name in enumerate(names):
+            for leaf, shift in (("weight", 0.1 + n), ("bias", 0.2 + n)):
+                wanted = unet[f"{name}.{leaf}"] + 0.5 * shift
+                assert torch.allclose(got[f"{name}.{leaf}"], wanted, atol=1e-6)
+        changed = [name for name, value in unet.items() if not torch.equal(got[name], value)]
+        assert len(changed) == 2 * len(names)
+
+
+def test_a_foreign_spelling_is_not_understood_rather_than_another_models(
+    tiny_folder: Make, tmp_path: Path
+) -> None:
+    down, up = next(iter(lora_factors("sd1").values()))
+    path = save_lora("sd1", tmp_path / "a.safetensors", factors={"net.block7.query": (down, up)})
+    error = refused(path, tiny_folder("sd1"))
+    assert error.kind is ErrorKind.UNSUPPORTED
+    assert "not understood" in error.message
 
 
 def test_files_that_are_no_loras(tiny_folder: Make, tiny_single: Make, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from gui.convert.checkpoint.source import look, open_source
 from gui.convert.job import run
 from gui.convert.networks.components import contract_unet
-from gui.convert.types import ConvertRequest
+from gui.convert.types import ConvertRequest, Lora
 from gui.coreml import sidecar
 from gui.coreml.model import Attention, ComponentKind, Family
 from gui.errors import ErrorKind, SfumatoError
@@ -24,6 +24,7 @@ from gui.request import PictureRequest
 from tests.convert.conftest import edit_json, refusal
 from tests.support.original_names import Tensors, openai_text
 from tests.support.tiny_checkpoints import pipeline, save_single
+from tests.support.tiny_loras import save_lora
 from tests.support.tiny_networks import _library
 
 K = ComponentKind
@@ -245,6 +246,36 @@ def test_models_of_few_steps_are_used_with_few(
     assert stated is not None
     asked = fill_defaults(PictureRequest("a fox", ""), stated)
     assert (asked.steps, asked.guidance_scale) == (steps, guidance)
+
+
+@pytest.mark.parametrize(
+    ("place", "scale", "scheduler", "steps", "guidance"),
+    [
+        ("lcm-lora-sdv1-5/pytorch_lora_weights", 1.0, "LCM", 4, 1.0),
+        ("Hyper-SD15-8steps-lora", 0.8, "DDIM", 8, 1.0),
+        ("watercolour", 1.0, "PNDM", 25, 7.5),
+        ("lcm-lora-sdv1-5", 0.0, "PNDM", 25, 7.5),
+    ],
+)
+def test_a_fused_lora_of_few_steps_sets_them(
+    place: str, scale: float, scheduler: str, steps: int, guidance: float, tmp_path: Path
+) -> None:
+    path = tmp_path / f"{place}.safetensors"
+    path.parent.mkdir(exist_ok=True)
+    save_lora("sd1", path)
+    request = ConvertRequest(
+        str(save_single("sd1", tmp_path / "dream.safetensors")),
+        str(tmp_path / "model"),
+        components=(K.TEXT_ENCODER,),
+        loras=(Lora(str(path), scale),),
+        check=False,
+    )
+    report = run(request, lambda _: None, lambda: False)
+    stated = sidecar.read(tmp_path / "model")
+    assert stated is not None
+    asked = fill_defaults(PictureRequest("a fox", ""), stated)
+    assert (asked.scheduler, asked.steps, asked.guidance_scale) == (scheduler, steps, guidance)
+    assert any("few steps" in text for text in report.warnings) == (steps < 25)
 
 
 # --- compressed weights ---------------------------------------------------------------------------

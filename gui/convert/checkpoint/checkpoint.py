@@ -63,15 +63,6 @@ _BETAS: dict[str, Any] = {
 }
 
 
-def is_named_for_few_steps(name: str) -> bool:
-    """Whether a model is called like those that were distilled to make a picture in a few steps,
-    without guidance (SD-Turbo, SDXL-Lightning).
-
-    They are published with "trailing" steps, as the first of a few must begin at pure noise.
-    """
-    return any(word in name.lower() for word in ("turbo", "lightning"))
-
-
 @dataclass(frozen=True)
 class Checkpoint:
     info: SourceInfo

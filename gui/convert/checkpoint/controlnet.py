@@ -15,6 +15,7 @@ from gui.convert.checkpoint import checkpoint as base
 from gui.convert.checkpoint import original_layout as original
 from gui.convert.checkpoint import unsupported, weights
 from gui.convert.checkpoint.diffusers_folder import read_json, read_part
+from gui.convert.checkpoint.reading import read_checkpoint
 from gui.convert.checkpoint.safetensors_header import read_header
 from gui.convert.checkpoint.single_file import renamed
 from gui.convert.checkpoint.weights import Part, Stored, stored
@@ -105,8 +106,6 @@ def check_controlnet(path: Path | str, info: SourceInfo) -> ControlNetSource:
     Raises:
         SfumatoError: naming both families where they differ.
     """
-    from gui.convert.checkpoint.source import read_checkpoint
-
     return check_fit(path, info, read_checkpoint(info.path).parts["unet"].config)
 
 

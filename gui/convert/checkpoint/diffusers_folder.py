@@ -15,6 +15,8 @@ from gui.convert.checkpoint import unsupported
 from gui.convert.checkpoint.checkpoint import Checkpoint
 from gui.convert.checkpoint.safetensors_header import pickle_refusal, read_header
 from gui.convert.checkpoint.weights import Part, Stored, compressed, stored
+from gui.coreml import prediction as predictions
+from gui.coreml.few_steps import few_steps
 from gui.coreml.model import Family
 from gui.errors import ErrorKind, SfumatoError
 from gui.paths import resource
@@ -68,7 +70,7 @@ def read_folder(folder: Path) -> Checkpoint:
     context, family = _family(unet, parts, index)
     base.check_parts(parts, family, folder.name, context)
     _check_vae(parts["vae"].config, folder)
-    scheduler = _scheduler(folder, family, unet, notes)
+    scheduler = _scheduler(folder, family, parts["unet"], notes)
     prediction = str(scheduler["prediction_type"])
     _check_vocabulary(folder, parts)
     return Checkpoint(
@@ -344,29 +346,49 @@ def _family(
     return context, family
 
 
-def _scheduler(
-    folder: Path, family: Family, unet: Mapping[str, Any], notes: list[str]
-) -> dict[str, Any]:
-    """The scheduler's settings, with the prediction type stated."""
+def _scheduler(folder: Path, family: Family, unet: Part, notes: list[str]) -> dict[str, Any]:
+    """The scheduler's settings, with the prediction type stated, and as few steps as the model was
+    distilled to."""
     path = folder / "scheduler" / "scheduler_config.json"
     config = read_json(path) if path.is_file() else {}
     prediction = config.get("prediction_type")
     if prediction is None:
-        v = family is Family.SD2 and unet.get("sample_size") == 96  # 768 pixels
-        prediction = "v_prediction" if v else "epsilon"
+        prediction, reason = _prediction(folder, family, unet)
         if not config or family is Family.SD2:
-            notes.append(
-                "The model does not say what it predicts; the usual "
-                f"{'velocity (v-prediction)' if v else 'noise (epsilon)'} is assumed."
-            )
+            notes.append(predictions.assumed(prediction, reason))
     class_name = str(config.get("_class_name", ""))
     if prediction not in base.PREDICTIONS or class_name.startswith(("Flow", "EDM")):
         raise unsupported.unsupported(
             f"a model that is sampled in another way ({class_name or prediction})", str(path)
         )
-    if not config:
-        return base.default_scheduler(family, prediction)
+    few = few_steps(
+        (name_of(folder),),
+        config or None,
+        takes_guidance=bool(unet.config.get("time_cond_proj_dim")),
+    )
+    config = config or base.default_scheduler(family, prediction)
+    if few is not None:
+        config = {**config, **few.scheduler}
+        if few.is_guess:
+            notes.append(few.note)
     return {**config, "prediction_type": prediction}
+
+
+def _prediction(folder: Path, family: Family, unet: Part) -> tuple[str, str]:
+    """What the UNet predicts where nothing states it, and the reason."""
+    if kind := predictions.by_name(name_of(folder), family):
+        return kind, "by its name"
+    if family is not Family.SD2:
+        return predictions.EPSILON, "as its family does"
+    place = unet.tensors.get(_VELOCITY_SIGN)
+    if place and (kind := predictions.by_weights(read_header(place.file).numbers(place.key))):
+        return kind, "by its weights"
+    v = unet.config.get("sample_size") == predictions.VELOCITY_LATENT
+    return (predictions.VELOCITY if v else predictions.EPSILON), "by the size of its pictures"
+
+
+_VELOCITY_SIGN = "up_blocks.3.attentions.2.transformer_blocks.0.norm1.bias"
+"""What `gui.coreml.prediction` tells a prediction type from."""
 
 
 def _size(unet: Mapping[str, Any], family: Family, prediction: str) -> int:

@@ -6,8 +6,11 @@ it changes two small matrices.  Fused at scale s, a weight W becomes
     W + s · (alpha / r) · up · down
 
 with down [r, in, …], up [out, r] and r the rank; alpha is the file's, and the rank where it states
-none.  Convolutions count as matrices over their flattened kernels.  Layers are found by name in
-diffusers' and peft's spelling, in that of kohya's trainer (underscores) and in the original code's.
+none.  A `scale` beside them stands for alpha / r (as in A1111's web UI).  Convolutions count as
+matrices over their flattened kernels.  LyCORIS' `w_norm` and `b_norm` are differences: a norm's
+weight W becomes W + s · w_norm, its bias likewise.  Layers are found by name in diffusers' and
+peft's spelling (whatever peft's adapter is called), in that of kohya's trainer (underscores) and in
+the original code's.
 
 `check` needs no torch.
 """
@@ -16,7 +19,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -25,9 +29,12 @@ from typing import TYPE_CHECKING, Any
 from gui.convert.checkpoint import original_layout as original
 from gui.convert.checkpoint import unsupported
 from gui.convert.checkpoint.checkpoint import CONTEXT_WIDTHS, Checkpoint, family_name
+from gui.convert.checkpoint.diffusers_folder import name_of as published_name
+from gui.convert.checkpoint.reading import read_checkpoint
 from gui.convert.checkpoint.safetensors_header import FLOATS, Header, Tensor, read_header
 from gui.convert.checkpoint.weights import Part, canonical
 from gui.convert.types import Lora, SourceInfo
+from gui.coreml.few_steps import FewSteps, few_steps
 from gui.coreml.model import Family
 from gui.errors import ErrorKind, SfumatoError
 
@@ -37,29 +44,29 @@ if TYPE_CHECKING:
 
 MAX_SCALE = 10.0
 
-_DOWN = (
-    ".lora_linear_layer.down.weight",
-    ".lora_A.default.weight",
-    ".lora_A.weight",
-    ".lora_down.weight",
-    ".lora.down.weight",
-    "_lora.down.weight",
+_PAIRS = (
+    (re.compile(r"(.+)\.lora_A(?:\.([^.]+))?\.weight"), ".lora_A", ".lora_B"),
+    (re.compile(r"(.+)\.lora_down(?:\.([^.]+))?\.weight"), ".lora_down", ".lora_up"),
+    (re.compile(r"(.+)\.lora_linear_layer\.down\.weight"), ".down", ".up"),
+    (re.compile(r"(.+)\.lora\.down\.weight"), ".down", ".up"),
+    (re.compile(r"(.+)_lora\.down\.weight"), ".down", ".up"),
 )
-_UP = tuple(end.replace("down", "up").replace("lora_A", "lora_B") for end in _DOWN)
+"""Names of the first matrix, with the layer (and peft's adapter), and how the second's differs."""
 
-_KINDS = {
-    ".hada_w": "LoHa",
-    ".lokr_w": "LoKr",
-    ".dora_scale": "DoRA",
-    ".lora_magnitude_vector": "DoRA",
-    ".oft_": "OFT",
-    ".lora_mid.": "LoCon with a core tensor",
-    ".on_input": "IA3",
-    ".diff$": "full weight difference",
-    ".diff_b$": "full weight difference",
-    ".lora_B.bias": "LoRA with biases",
-}
-"""Parts of names that other kinds of files have, and what these are called; $ is the end."""
+_NORMS = {".w_norm": "weight", ".b_norm": "bias"}
+
+_KINDS = (
+    (r"\.hada_[wt]", "LoHa"),
+    (r"\.lokr_[wt]", "LoKr"),
+    (r"\.[ab][12]\.weight$", "GLoRA"),
+    (r"\.dora_scale|\.lora_magnitude_vector", "DoRA"),
+    (r"\.oft_|\.oft\.", "OFT"),
+    (r"\.lora_mid\.", "LoCon with a core tensor"),
+    (r"\.on_input", "IA3"),
+    (r"\.diff(_b)?$", "full weight difference"),
+    (r"\.lora_B(\.[^.]+)?\.bias$", "LoRA with biases"),
+)
+"""Parts of names that other kinds of files have, and what these are called."""
 
 _FLAT_PREFIXES = {
     "lora_unet_": ("unet",),
@@ -74,9 +81,17 @@ _DOTTED_PREFIXES = {
     "diffusion_model.": ("unet",),
     "text_encoder_2.": ("text_encoder_2",),
     "text_encoder.": ("text_encoder",),
-    "base_model.model.": ("unet", "text_encoder"),
-    "": ("unet",),
+    "text_encoders.clip_l.transformer.": ("text_encoder",),
+    "text_encoders.clip_g.transformer.": ("text_encoder_2",),
+    "": ("unet", "text_encoder"),
 }
+_WRAPPERS = ("unet.", "text_encoder_2.", "text_encoder.")
+"""Beginnings that some programs write twice."""
+_BARE = re.compile(
+    r"(down_blocks|mid_block|up_blocks|input_blocks|middle_block|output_blocks|time_embed|conv_in"
+    r"|conv_out|text_model|encoder\.layers|transformer\.resblocks)[._]"
+)
+"""Beginnings of layers' names that stand without a part's."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +100,10 @@ class Change:
 
     down: str
     up: str
-    alpha: str
+    alpha: str = ""
     """Empty: none."""
+    scale: str = ""
+    """Stands for alpha / rank; empty: none."""
 
 
 @dataclass(frozen=True)
@@ -96,8 +113,27 @@ class Matched:
     header: Header
     layers: Mapping[str, Mapping[str, Change]]
     """By part, then by the layer's canonical name."""
-    unknown: tuple[str, ...]
+    norms: Mapping[str, Mapping[str, str]]
+    """Names of differences, by part, then by the parameter's canonical name."""
+    missing: tuple[str, ...]
     """Layers the model does not have."""
+    not_understood: tuple[str, ...]
+    """Whatever else the file holds."""
+
+    def notes(self) -> tuple[str, ...]:
+        """What is left out, one sentence for each reason."""
+        placed = sum(len(part) for part in (*self.layers.values(), *self.norms.values()))
+        total = placed + len(self.missing) + len(self.not_understood)
+        name = self.header.path.name
+        reasons = {
+            "have no counterpart in the model": self.missing,
+            "are not understood": self.not_understood,
+        }
+        return tuple(
+            f"{len(names)} of {total} layers of “{name}” {reason} and are left out."
+            for reason, names in reasons.items()
+            if names
+        )
 
 
 def check(path: Path | str, info: SourceInfo, scale: float = 1.0) -> tuple[str, ...]:
@@ -109,8 +145,6 @@ def check(path: Path | str, info: SourceInfo, scale: float = 1.0) -> tuple[str, 
     Raises:
         SfumatoError: one sentence on why it cannot be fused.
     """
-    from gui.convert.checkpoint.source import read_checkpoint
-
     return check_fit(path, read_checkpoint(info.path), scale)
 
 
@@ -121,14 +155,25 @@ def check_fit(path: Path | str, checkpoint: Checkpoint, scale: float = 1.0) -> t
             ErrorKind.BAD_REQUEST,
             f"The scale of a LoRA must be from {-MAX_SCALE:g} to {MAX_SCALE:g}, not {scale}.",
         )
-    found = match(Path(path), checkpoint)
-    layers = sum(len(part) for part in found.layers.values())
-    if not found.unknown:
-        return ()
-    return (
-        f"{len(found.unknown)} of {layers + len(found.unknown)} layers of “{Path(path).name}” have "
-        "no counterpart in the model and are left out.",
-    )
+    few = few_steps_of(Lora(str(path), scale))
+    notes = match(Path(path), checkpoint).notes()
+    return (*notes, f"With “{Path(path).name}”: {few.note}") if few else notes
+
+
+def few_steps_of(entry: Lora) -> FewSteps | None:
+    """How a model is used once this LoRA is fused in, where it distils to a few steps (LCM-LoRA,
+    Hyper-SD, DMD2 …); told by its title and its name."""
+    path = Path(entry.path)
+    if entry.scale <= 0:
+        return None
+    metadata = read_header(path).metadata
+    titles = [metadata.get(key, "") for key in ("modelspec.title", "ss_output_name")]
+    names = [path.stem] if path.stem not in _PLAIN_NAMES else [published_name(path.parent)]
+    return few_steps((*titles, *names))
+
+
+_PLAIN_NAMES = ("pytorch_lora_weights", "adapter_model")
+"""Files that are called like this are told apart by their folders only."""
 
 
 def match(path: Path, checkpoint: Checkpoint) -> Matched:
@@ -139,22 +184,35 @@ def match(path: Path, checkpoint: Checkpoint) -> Matched:
             family.
     """
     header = read_header(path)
-    changes = _changes(header)
-    layers: dict[str, dict[str, Change]] = {}
-    unknown: list[str] = []
+    changes, norms = _changes(header), _norms(header)
     tables = {name: _layer_names(part) for name, part in checkpoint.parts.items()}
+    layers: dict[str, dict[str, Change]] = {}
+    shifts: dict[str, dict[str, str]] = {}
+    lost: list[str] = []
     for stem, change in changes.items():
+        if place := _place(stem, tables):
+            part, layer = place
+            _check_shape(header, change, checkpoint, part, tables[part].shapes[f"{layer}.weight"])
+            layers.setdefault(part, {})[layer] = change
+        else:
+            lost.append(stem)
+    for (stem, leaf), name in norms.items():
         place = _place(stem, tables)
-        if place is None:
-            unknown.append(stem)
-            continue
-        part, layer = place
-        _check_shape(header, change, checkpoint, part, tables[part].shapes[layer])
-        layers.setdefault(part, {})[layer] = change
-    if not layers:
-        raise _other_family(header, checkpoint, f"no layer in common, e.g. {unknown[:3]}")
-    unknown += _unread(header, changes)
-    return Matched(header, layers, tuple(unknown))
+        wanted = place and tables[place[0]].shapes.get(f"{place[1]}.{leaf}")
+        if place is None or wanted is None:
+            lost.append(stem)
+        elif header.tensors[name].shape != wanted:
+            raise _other_family(header, checkpoint, f"{name}: not {list(wanted)}")
+        else:
+            shifts.setdefault(place[0], {})[f"{place[1]}.{leaf}"] = name
+    missing = [stem for stem in dict.fromkeys(lost) if _is_spelled(stem)]
+    strange = [stem for stem in dict.fromkeys(lost) if not _is_spelled(stem)]
+    if not layers and not shifts:
+        if not missing and not family_of_lora(header):
+            raise _strange(header, strange)
+        raise _other_family(header, checkpoint, f"no layer in common, e.g. {lost[:3]}")
+    strange += _unread(header, changes.values(), norms.values())
+    return Matched(header, layers, shifts, tuple(missing), tuple(dict.fromkeys(strange)))
 
 
 def fuse(
@@ -177,14 +235,19 @@ def fuse(
     counts = []
     for lora in loras:
         found = match(Path(lora.path), checkpoint)
-        layers = found.layers.get(part, {})
-        _add(modules, layers, found.header, lora.scale)
-        counts.append(len(layers))
+        layers, norms = found.layers.get(part, {}), found.norms.get(part, {})
+        if layers or norms:
+            _add(modules, layers, norms, found.header, lora.scale)
+        counts.append(len(layers) + len(norms))
     return tuple(counts)
 
 
 def _add(
-    modules: Mapping[str, nn.Module], layers: Mapping[str, Change], header: Header, scale: float
+    modules: Mapping[str, nn.Module],
+    layers: Mapping[str, Change],
+    norms: Mapping[str, str],
+    header: Header,
+    scale: float,
 ) -> None:
     import safetensors
     import torch
@@ -196,19 +259,32 @@ def _add(
 
         for layer, change in layers.items():
             down, up = read(change.down), read(change.up)
-            alpha = float(read(change.alpha)) if change.alpha else _stated_alpha(header, change)
-            rank = down.shape[0]
-            ratio = 1.0 if alpha is None else alpha / _rank_divisor(header, change, rank)
+            ratio = _ratio(header, change, down.shape[0], read)
             weight: Any = modules[layer].weight
             delta = (scale * ratio) * (up.flatten(1) @ down.flatten(1)).reshape(weight.shape)
             if not torch.isfinite(delta).all():
                 raise _damaged(header, f"{change.down}: not finite")
             weight.data = weight.data + delta
+        for parameter, name in norms.items():
+            layer, _, leaf = parameter.rpartition(".")
+            shift = scale * read(name)
+            if not torch.isfinite(shift).all():
+                raise _damaged(header, f"{name}: not finite")
+            value: Any = getattr(modules[layer], leaf)
+            value.data = value.data + shift
 
 
-def _unread(header: Header, changes: Mapping[str, Change]) -> list[str]:
-    """What the file holds besides: norms that were trained too, words of an embedding …"""
-    read = {name for c in changes.values() for name in (c.down, c.up, c.alpha)}
+def _ratio(header: Header, change: Change, rank: int, read: Callable[[str], torch.Tensor]) -> float:
+    """alpha / rank, or what stands for it."""
+    if change.scale:
+        return float(read(change.scale))
+    alpha = float(read(change.alpha)) if change.alpha else _stated_alpha(header, change)
+    return 1.0 if alpha is None else alpha / _rank_divisor(header, change, rank)
+
+
+def _unread(header: Header, changes: Iterable[Change], norms: Iterable[str]) -> list[str]:
+    """What the file holds besides: words of an embedding, parts of an unknown kind …"""
+    read = {name for c in changes for name in (c.down, c.up, c.alpha, c.scale)}.union(norms)
     return list(dict.fromkeys(n.rpartition(".")[0] or n for n in header.tensors if n not in read))
 
 
@@ -218,26 +294,33 @@ def _unread(header: Header, changes: Mapping[str, Change]) -> list[str]:
 def _changes(header: Header) -> dict[str, Change]:
     """The file's pairs of matrices by layer, as the file names it."""
     for name in header.tensors:
-        for mark, kind in _KINDS.items():
-            if mark in f"{name}$":
+        for mark, kind in _KINDS:
+            if re.search(mark, name):
                 raise SfumatoError(
                     ErrorKind.UNSUPPORTED,
-                    f"“{header.path.name}” is of the kind {kind}, which cannot be fused; choose a "
-                    "plain LoRA.",
+                    f"“{header.path.name}” is of the kind {kind}, which is not understood and "
+                    "cannot be fused; choose a plain LoRA.",
                     name,
                 )
     found: dict[str, Change] = {}
     for name in header.tensors:
-        end = next((e for e in _DOWN if name.endswith(e)), "")
-        if not end:
+        pair = _pair(name)
+        if pair is None:
             continue
-        stem = name.removesuffix(end)
-        up = stem + _UP[_DOWN.index(end)]
+        stem, up = pair
         if up not in header.tensors:
             raise _damaged(header, f"{up} is missing")
-        alpha = f"{stem}.alpha"
-        found[_modern(stem)] = Change(name, up, alpha if alpha in header.tensors else "")
-    if not found:
+        layer = _modern(stem)
+        if layer in found:
+            raise SfumatoError(
+                ErrorKind.UNSUPPORTED,
+                f"“{header.path.name}” holds several LoRAs for the same layers; choose a file with "
+                "one.",
+                f"{name} beside {found[layer].down}",
+            )
+        extras = [f"{stem}.{leaf}" for leaf in ("alpha", "scale")]
+        found[layer] = Change(name, up, *(e if e in header.tensors else "" for e in extras))
+    if not found and not _norms(header):
         raise SfumatoError(
             ErrorKind.BAD_MODEL,
             f"“{header.path.name}” is not a LoRA; choose a “.safetensors” file made for use with "
@@ -247,6 +330,25 @@ def _changes(header: Header) -> dict[str, Change]:
     for change in found.values():
         _check_pair(header, change)
     return found
+
+
+def _pair(name: str) -> tuple[str, str] | None:
+    """The layer whose first matrix is called `name`, and the second matrix' name."""
+    for pattern, first, second in _PAIRS:
+        if match := pattern.fullmatch(name):
+            head, _, tail = name.rpartition(first)
+            return match[1], f"{head}{second}{tail}"
+    return None
+
+
+def _norms(header: Header) -> dict[tuple[str, str], str]:
+    """Names of LyCORIS' differences, by layer and parameter."""
+    return {
+        (_modern(name.removesuffix(end)), leaf): name
+        for name, tensor in header.tensors.items()
+        for end, leaf in _NORMS.items()
+        if name.endswith(end) and tensor.dtype in FLOATS
+    }
 
 
 def _modern(stem: str) -> str:
@@ -270,7 +372,7 @@ def _check_pair(header: Header, change: Change) -> None:
         and up.shape[1] == down.shape[0] > 0
         and all(side == 1 for side in up.shape[2:])
         and {down.dtype, up.dtype} <= FLOATS
-        and (not change.alpha or header.tensors[change.alpha].count == 1)
+        and all(header.tensors[n].count == 1 for n in (change.alpha, change.scale) if n)
     )
     if not fits:
         detail = f"{change.down}: {down.dtype} {list(down.shape)}, up {up.dtype} {list(up.shape)}"
@@ -345,22 +447,18 @@ def _number(header: Header, value: Any) -> float:
 @dataclass(frozen=True)
 class _LayerNames:
     shapes: Mapping[str, tuple[int, ...]]
-    """Of the weight, by canonical name."""
+    """Of every parameter, by canonical name."""
     spellings: Mapping[str, str]
-    """Canonical name by every dotted spelling, and by every spelling with underscores."""
+    """A layer's canonical name by every dotted spelling, and by every one with underscores."""
 
 
 def _layer_names(part: Part) -> _LayerNames:
-    shapes = {
-        canonical(name).removesuffix(".weight"): place.shape
-        for name, place in part.tensors.items()
-        if name.endswith(".weight") and len(place.shape) >= 2
-    }
+    shapes = {canonical(name): place.shape for name, place in part.tensors.items()}
     original_names = None
     if part.name == "unet" and (shape := original.shape_of_config(part.config)):
         original_names = original.unet_names(shape)
     spellings: dict[str, str] = {}
-    for layer in shapes:
+    for layer in (n.removesuffix(".weight") for n in shapes if n.endswith(".weight")):
         names = [layer]
         if part.name.startswith("text_"):
             names.append(f"text_model.{layer}")
@@ -374,6 +472,7 @@ def _layer_names(part: Part) -> _LayerNames:
 
 def _place(stem: str, tables: Mapping[str, _LayerNames]) -> tuple[str, str] | None:
     """The part and layer that a file's name for a layer means."""
+    stem = _unwrapped(stem)
     for prefixes in (_FLAT_PREFIXES, _DOTTED_PREFIXES):
         for prefix, parts in prefixes.items():
             if not stem.startswith(prefix):
@@ -383,6 +482,22 @@ def _place(stem: str, tables: Mapping[str, _LayerNames]) -> tuple[str, str] | No
                 if layer:
                     return part, layer
     return None
+
+
+def _unwrapped(stem: str) -> str:
+    """A layer's name without what peft, or saving twice, put before it."""
+    stem = stem.replace(_PEFT_PREFIX, "", 1)
+    for wrapper in _WRAPPERS:
+        while stem.startswith(2 * wrapper):
+            stem = stem.removeprefix(wrapper)
+    return stem
+
+
+def _is_spelled(stem: str) -> bool:
+    """Whether a layer's name is one of the known spellings, and so means what the model lacks."""
+    starts = (*_FLAT_PREFIXES, *filter(None, _DOTTED_PREFIXES))
+    plain = _unwrapped(stem)
+    return plain.startswith(starts) or _BARE.match(plain) is not None
 
 
 def _check_shape(
@@ -413,7 +528,7 @@ def family_of_lora(header: Header) -> str:
     if family := unsupported.family_of_names(_dotted(names)):
         return family
     for name, tensor in names.items():
-        if "attn2_to_k" in name.replace(".", "_") and _is_down(name):
+        if "attn2_to_k" in name.replace(".", "_") and _pair(name):
             known = CONTEXT_WIDTHS.get(tensor.shape[1]) if len(tensor.shape) > 1 else None
             if known:
                 return family_name(known)
@@ -448,10 +563,6 @@ def _dotted(names: Mapping[str, Tensor]) -> list[str]:
     return found
 
 
-def _is_down(name: str) -> bool:
-    return name.endswith(_DOWN)
-
-
 def _other_family(header: Header, checkpoint: Checkpoint, detail: str) -> SfumatoError:
     ours = family_name(checkpoint.info.family)
     theirs = family_of_lora(header)
@@ -466,6 +577,15 @@ def _other_family(header: Header, checkpoint: Checkpoint, detail: str) -> Sfumat
             "choose one made for this model."
         )
     return SfumatoError(ErrorKind.BAD_MODEL, sentence, f"{header.path}: {detail}")
+
+
+def _strange(header: Header, stems: Sequence[str]) -> SfumatoError:
+    return SfumatoError(
+        ErrorKind.UNSUPPORTED,
+        f"“{header.path.name}” names its layers in a way that is not understood; choose a version "
+        "of it made for diffusers, ComfyUI or A1111.",
+        f"{header.path}: {', '.join(stems[:5])}",
+    )
 
 
 def _damaged(header: Header, detail: str) -> SfumatoError:

@@ -6,10 +6,8 @@ is downloaded.  Standard library only.
 
 from __future__ import annotations
 
-import math
 import re
-import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,10 +15,12 @@ from typing import Any
 from gui.convert.checkpoint import checkpoint as base
 from gui.convert.checkpoint import original_layout as original
 from gui.convert.checkpoint import unsupported
-from gui.convert.checkpoint.checkpoint import Checkpoint, is_named_for_few_steps
+from gui.convert.checkpoint.checkpoint import Checkpoint
 from gui.convert.checkpoint.safetensors_header import Header, read_header
 from gui.convert.checkpoint.weights import Part, Stored, stored
 from gui.convert.types import ImageSize
+from gui.coreml import prediction as predictions
+from gui.coreml.few_steps import few_steps
 from gui.coreml.model import Family
 from gui.errors import ErrorKind, SfumatoError
 
@@ -47,11 +47,7 @@ SD2_BASE_STEP = 875000
 """`global_step` in Stable Diffusion 2.0's 512-pixel checkpoint, which predicts epsilon."""
 
 SD2_VELOCITY_SIGN = "model.diffusion_model.output_blocks.11.1.transformer_blocks.0.norm1.bias"
-SD2_VELOCITY_SPREAD = 0.09
-"""Standard deviation of that tensor above which Stable Diffusion 2 predicts velocity.  Learnt from
-the published models and long in use in ComfyUI; nothing else in the weights tells the two apart."""
-
-_VELOCITY_NAME = re.compile(r"v[-_ ]?pred")
+"""What `gui.coreml.prediction` tells a prediction type from."""
 
 _CONFIG = "unet_config"
 _LONGEST_CONFIG = 100_000
@@ -247,13 +243,13 @@ def _checkpoint(header: Header, parts: dict[str, Part], family: Family) -> Check
     scheduler = base.default_scheduler(family, prediction)
     if "ztsnr" in header.tensors:  # trained with a last step of pure noise
         scheduler |= {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
-    if parts["unet"].config.get("time_cond_proj_dim"):
-        scheduler["_class_name"] = "LCMScheduler"
-    elif is_named_for_few_steps(header.path.stem):
-        scheduler |= {"_class_name": "EulerDiscreteScheduler", "timestep_spacing": "trailing"}
-        notes.append(
-            "By its name, the model makes pictures in a few steps: 4 are set, and no guidance."
-        )
+    few = few_steps(
+        (header.path.stem, header.metadata.get("modelspec.title", "")),
+        takes_guidance=bool(parts["unet"].config.get("time_cond_proj_dim")),
+    )
+    if few is not None:
+        scheduler |= few.scheduler
+        notes.append(few.note)
     size = _stated_size(header) or base.default_size(family, prediction)
     if any(name.startswith("model_ema.") for name in header.tensors):
         notes.append("The file also holds averaged training weights, which are not used.")
@@ -269,43 +265,24 @@ def _checkpoint(header: Header, parts: dict[str, Part], family: Family) -> Check
 def _prediction_type(header: Header, family: Family, notes: list[str]) -> str:
     """As the file states, or by the family's rule; a guess is noted."""
     if "v_pred" in header.tensors:
-        return "v_prediction"
-    metadata = header.metadata
-    stated = (
-        metadata.get("modelspec.prediction_type")
-        or metadata.get("modelspec.predict_key")  # ComfyUI's
-        or _stated_beside(header.path)
-    ).lower()
-    if stated in ("v", "v_prediction", "v-prediction"):
-        return "v_prediction"
-    if stated in ("epsilon", "eps"):
-        return "epsilon"
-    words = f"{header.path.stem} {metadata.get('modelspec.title', '')}".lower()
-    if _VELOCITY_NAME.search(words):  # merging drops the tensor that says so
-        notes.append(
-            "The file does not say what it predicts; by its name, velocity (v-prediction) is "
-            "assumed."
-        )
-        return "v_prediction"
-    if family is not Family.SD2:
-        return "epsilon"
-    if header.scalar("global_step") == SD2_BASE_STEP:
-        return "epsilon"
-    if spread := _spread(header.numbers(SD2_VELOCITY_SIGN)):
-        velocity = spread > SD2_VELOCITY_SPREAD
-        what = "velocity (v-prediction)" if velocity else "the noise (epsilon)"
-        notes.append(f"The file does not say what it predicts; by its weights, {what} is assumed.")
-        return "v_prediction" if velocity else "epsilon"
-    if any(word in words for word in ("base", "512", "turbo")):
-        notes.append(
-            "The file does not say what it predicts; by its name, the noise (epsilon) is assumed."
-        )
-        return "epsilon"
+        return predictions.VELOCITY
+    if kind := predictions.stated(header.metadata) or predictions.spelled(
+        _stated_beside(header.path)
+    ):
+        return kind
+    for name in (header.path.stem, header.metadata.get("modelspec.title", "")):
+        if kind := predictions.by_name(name, family):  # merging drops the tensor that says so
+            notes.append(predictions.assumed(kind, "by its name"))
+            return kind
+    if family is not Family.SD2 or header.scalar("global_step") == SD2_BASE_STEP:
+        return predictions.EPSILON
+    if kind := predictions.by_weights(header.numbers(SD2_VELOCITY_SIGN)):
+        notes.append(predictions.assumed(kind, "by its weights"))
+        return kind
     notes.append(
-        "The file does not say what it predicts; as for most of Stable Diffusion 2, velocity "
-        "(v-prediction) at 768 pixels is assumed."
+        predictions.assumed(predictions.VELOCITY, "as for most of Stable Diffusion 2 at 768 pixels")
     )
-    return "v_prediction"
+    return predictions.VELOCITY
 
 
 def _stated_beside(path: Path) -> str:
@@ -325,11 +302,6 @@ def _stated_beside(path: Path) -> str:
         return ""  # of something else
     match = _PARAMETERIZATION.search(text)
     return match[1] if match else "eps"  # the code's default
-
-
-def _spread(values: Sequence[float]) -> float:
-    """Standard deviation; 0 where there is none."""
-    return statistics.pstdev(values) if values and all(map(math.isfinite, values)) else 0.0
 
 
 def _stated_size(header: Header) -> ImageSize | None:

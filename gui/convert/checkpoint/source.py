@@ -1,7 +1,6 @@
-"""What is to be converted: look at it quickly, then open it and take its networks out one by one.
+"""What is to be converted: open it and take its networks out one by one.
 
-`look` reads headers and configurations only, without torch; `open_source` gives the networks as
-float32 torch modules.  Nothing is ever downloaded, unpickled or executed.
+`look` (see `reading`) needs no torch; `open_source` gives the networks as float32 torch modules.
 """
 
 from __future__ import annotations
@@ -14,10 +13,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from gui import words
-from gui.convert.checkpoint import weights
+from gui.convert.checkpoint import lora, weights
 from gui.convert.checkpoint.checkpoint import PREDICTIONS, Checkpoint
-from gui.convert.checkpoint.diffusers_folder import read_folder
-from gui.convert.checkpoint.single_file import read_single_file
+from gui.convert.checkpoint.reading import look, read_checkpoint
 from gui.convert.types import Lora, SourceInfo
 from gui.coreml.model import ComponentKind
 from gui.errors import ErrorKind, SfumatoError
@@ -25,6 +23,8 @@ from gui.paths import resource
 
 if TYPE_CHECKING:
     from torch import nn
+
+__all__ = ["PART_OF", "Source", "look", "open_source", "read_checkpoint"]
 
 K = ComponentKind
 
@@ -39,38 +39,6 @@ PART_OF = {
     K.SAFETY_CHECKER: "safety_checker",
 }
 """The part of a source that each component is made from."""
-
-
-def look(path: Path | str) -> SourceInfo:
-    """What `path` holds.
-
-    Args:
-        path: a diffusers folder, or a `.safetensors` checkpoint in the original layout.
-
-    Raises:
-        SfumatoError: one sentence on why it cannot be converted.
-    """
-    return read_checkpoint(path).info
-
-
-def read_checkpoint(path: Path | str) -> Checkpoint:
-    """`look`, with everything that was read on the way."""
-    path = Path(path)
-    try:
-        return read_folder(path) if path.is_dir() else read_single_file(path)
-    except OSError as error:
-        raise SfumatoError(
-            ErrorKind.STORAGE,
-            f"“{path.name}” cannot be read; see that you may open it, and that its disk is there.",
-            f"{path}: {error}",
-        ) from error
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        # A setting of a kind that nobody would write: text for a number, a list for a name …
-        raise SfumatoError(
-            ErrorKind.BAD_MODEL,
-            f"A configuration file of “{path.name}” makes no sense; get the checkpoint again.",
-            f"{path}: {error!r}",
-        ) from error
 
 
 class Source:
@@ -118,6 +86,11 @@ class Source:
         return self._checkpoint.force_zeros_for_empty_prompt
 
     @property
+    def takes_guidance(self) -> bool:
+        """Whether the UNet takes the guidance scale as an input (latent consistency models)."""
+        return bool(self._checkpoint.parts["unet"].config.get("time_cond_proj_dim"))
+
+    @property
     def pad_token_ids(self) -> tuple[int, ...]:
         """Padding token of each text encoder."""
         return self._checkpoint.pad_token_ids
@@ -162,9 +135,7 @@ class Source:
             )
         network = weights.build(part)
         if self._loras:
-            from gui.convert.checkpoint.lora import fuse
-
-            fuse(network, name, self._loras, self._checkpoint)
+            lora.fuse(network, name, self._loras, self._checkpoint)
         return network
 
     def close(self) -> None:

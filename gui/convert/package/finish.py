@@ -16,11 +16,11 @@ from typing import Any
 from gui import __version__, records
 from gui.convert import tasks
 from gui.convert.checkpoint import lora
-from gui.convert.checkpoint.checkpoint import is_named_for_few_steps
 from gui.convert.journal import Journal
 from gui.convert.package.component import total_bytes
 from gui.convert.types import REPORT, ConvertReport, ConvertRequest
 from gui.coreml import sidecar
+from gui.coreml.few_steps import FewSteps, few_steps
 from gui.coreml.model import Family
 from gui.coreml.sidecar import Sidecar
 
@@ -188,12 +188,9 @@ def _sidecar(request: ConvertRequest, source: Any, hashes: dict[str, str]) -> Si
     config = {k: v for k, v in source.scheduler_config().items() if k != "_diffusers_version"}
     xl = info.family in (Family.SDXL, Family.SDXL_REFINER)
     steps, guidance = 25, 5.0 if xl else 7.5
-    if str(config.get("_class_name", "")).startswith(("LCM", "TCD")):
-        steps, guidance = 0, 0.0  # left to the scheduler
-    elif config.get("timestep_spacing") == "trailing" and any(
-        is_named_for_few_steps(name) for name in (info.name, request.source_repo)
-    ):
-        steps, guidance = 4, 1.0  # as their model cards use them: guidance is off
+    if few := _distilled(request, source, config):
+        config |= few.scheduler
+        steps, guidance = few.steps, few.guidance_scale
     scheduler = "" if config.get("_class_name") else _SCHEDULERS.get(info.family, "")
     return Sidecar(
         family=info.family,
@@ -211,6 +208,20 @@ def _sidecar(request: ConvertRequest, source: Any, hashes: dict[str, str]) -> Si
         source_revision=request.source_revision,
         hashes=hashes,
         extra={"conversion": _options(request)},
+    )
+
+
+def _distilled(request: ConvertRequest, source: Any, config: dict[str, Any]) -> FewSteps | None:
+    """How the model is used where it, or a LoRA fused into it, was distilled to a few steps."""
+    for entry in request.loras:
+        if few := lora.few_steps_of(entry):
+            return few
+    info = source.info
+    return few_steps(
+        (info.name, request.source_repo),
+        # those of a single file are the family's, not its own
+        None if info.single_file else config,
+        takes_guidance=source.takes_guidance,
     )
 
 

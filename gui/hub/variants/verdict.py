@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from enum import StrEnum
 
 from gui import words
-from gui.coreml.infer import V_PREDICTION_LATENT
 from gui.coreml.model import Attention, Family, FileFormat
+from gui.coreml.prediction import VELOCITY_LATENT
 from gui.hub.types import Level, Machine, ModelKind, Variant, Verdict
 from gui.hub.variants import heuristics
 
@@ -185,7 +185,7 @@ def _hindrances(variant: Variant, machine: Machine) -> list[str]:
     v2 = variant.attention is Attention.SPLIT_EINSUM_V2
     if v2 and variant.family is Family.SDXL and machine.apple_silicon:
         found.append("Split einsum v2 takes very long to prepare for Stable Diffusion XL.")
-    side = 8 * V_PREDICTION_LATENT
+    side = 8 * VELOCITY_LATENT
     if (
         variant.family is Family.SD2
         and variant.attention is Attention.ORIGINAL
@@ -289,7 +289,7 @@ def _is_odd_size(variant: Variant) -> bool:
     """Whether pictures are of another size than the family was trained at, as far as is known."""
     usual = {_SIZES.get(variant.family, 0)}
     if variant.family is Family.SD2:
-        usual.add(8 * V_PREDICTION_LATENT)
+        usual.add(8 * VELOCITY_LATENT)
     size = {variant.image_width, variant.image_height}
     return bool(variant.image_width) and 0 not in usual and not (len(size) == 1 and size <= usual)
 
