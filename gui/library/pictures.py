@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from gui import __version__, paths, records
 from gui.errors import ErrorKind, SfumatoError
+from gui.library.metadata.containers import read_fields
 from gui.records import Record, RecordError
 from gui.request import MAX_SEED, PictureRecord, PictureRequest, RandomSource, StartImage
 
@@ -82,25 +83,22 @@ def read_record(path: Path) -> PictureRecord | None:
     Raises:
         SfumatoError: BAD_IMAGE for a file that is no picture or whose record is damaged.
     """
-    from PIL import Image, UnidentifiedImageError
+    text = read_fields(path).texts.get(RECORD_KEY)
+    return record_of(text, path.name) if text else None
 
-    try:
-        with Image.open(path) as image:
-            text = image.info.get(RECORD_KEY)
-    except (
-        UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError,
-    ) as error:  # fmt: skip
-        raise SfumatoError(
-            ErrorKind.BAD_IMAGE, f"This file is not a picture that can be read: {path}", repr(error)
-        ) from error
-    if not isinstance(text, str):
-        return None
+
+def record_of(text: str, name: str = "this picture") -> PictureRecord:
+    """The record that a picture carries as text under `RECORD_KEY`.
+
+    Raises:
+        SfumatoError: BAD_IMAGE where it is damaged.
+    """
     try:
         record = records.loads(_Stored, text).record
     except RecordError as error:
         raise SfumatoError(
             ErrorKind.BAD_IMAGE,
-            f"The settings inside this picture are damaged: {path}",
+            f"The settings inside “{name}” are damaged; the picture itself can still be used.",
             repr(error),
         ) from error
     return _with_paths(record, _from_home)

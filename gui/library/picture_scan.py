@@ -1,0 +1,260 @@
+"""From picture files to the index: read what is new, notice what changed, forget what is gone.
+
+Folders are compared with the index by name, size and date, so that a second look at 100,000
+pictures opens none of them.  A folder that cannot be reached at all (a disk that is not there) is
+left as it was: its pictures are not forgotten.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from gui.errors import SfumatoError
+from gui.library.metadata.containers import Fields, read_fields_of
+from gui.library.metadata.tools import read_settings
+from gui.library.picture_index import (
+    FINGERPRINT_BYTES,
+    PictureFacts,
+    PictureIndex,
+    PictureKind,
+    fingerprint,
+)
+from gui.library.pictures import RECORD_KEY, record_of
+from gui.request import PictureRecord
+
+BATCH = 200
+"""Pictures that are written to the index at once."""
+MAX_DEPTH = 8
+PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".avif", ".heic", ".heif"})
+"""What can be a picture worth finding again; other forms are read, but not gathered."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class ScanReport:
+    """What a look at the folders found."""
+
+    read: int = 0
+    """Files that were new or changed."""
+    gone: int = 0
+    unreadable: int = 0
+    unreachable: tuple[str, ...] = ()
+    """Folders that could not be looked at."""
+
+    @property
+    def changed(self) -> bool:
+        return bool(self.read or self.gone)
+
+
+def facts_of(path: Path, status: os.stat_result | None = None) -> PictureFacts:
+    """Everything the index keeps of one file.
+
+    Raises:
+        SfumatoError: BAD_IMAGE where it is no picture.
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        status = status or os.fstat(file.fileno())
+        head = file.read(FINGERPRINT_BYTES)
+        file.seek(0)
+        fields = read_fields_of(file, path.name)
+    known = _record(fields)
+    common = {
+        "path": str(path),
+        "width": fields.width,
+        "height": fields.height,
+        "bytes": status.st_size,
+        "modified_ns": status.st_mtime_ns,
+        "fingerprint": fingerprint(head, status.st_size),
+    }
+    if known is not None:
+        return made_facts(known, **common)
+    found = read_settings(fields)
+    if found is None:
+        return PictureFacts(created=status.st_mtime, **common)
+    return PictureFacts(
+        created=status.st_mtime,
+        prompt=found.prompt,
+        negative_prompt=found.negative_prompt,
+        model=found.model,
+        scheduler=found.scheduler or found.sampler,
+        seed=found.seed,
+        steps=found.steps,
+        guidance_scale=found.guidance_scale,
+        words=found.program,
+        **common,
+    )
+
+
+def made_facts(record: PictureRecord, **common: object) -> PictureFacts:
+    """The facts of a picture that was made here.
+
+    Args:
+        record: what it says of itself.
+        common: path, size in pixels and bytes, date and fingerprint of its file.
+    """
+    request = record.request
+    try:
+        created = datetime.fromisoformat(record.created).timestamp()
+    except (ValueError, OverflowError, OSError):
+        created = int(common["modified_ns"]) / 1e9  # type: ignore[call-overload]
+    start = request.start_image
+    words = [*record.notes, request.random_source.value, record.program]
+    if start is not None:
+        words.append(Path(start.path).name)
+    return PictureFacts(
+        created=created,
+        prompt=request.prompt,
+        negative_prompt=request.negative_prompt,
+        model=record.model_name,
+        scheduler=request.scheduler or "",
+        seed=request.seed,
+        steps=request.steps,
+        guidance_scale=request.guidance_scale,
+        kind=PictureKind.MADE,
+        words=" ".join(words),
+        **common,  # type: ignore[arg-type]
+    )
+
+
+def _record(fields: Fields) -> PictureRecord | None:
+    text = fields.texts.get(RECORD_KEY, "")
+    if not text:
+        return None
+    try:
+        return record_of(text)
+    except SfumatoError as error:
+        log.info("a picture's record is damaged: %s", error.detail)
+        return None
+
+
+def scan(
+    index: PictureIndex,
+    roots: list[Path],
+    *,
+    on_progress: Callable[[int], None] = lambda _: None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> ScanReport:
+    """Bring the index in line with the folders.
+
+    Args:
+        roots: looked through with all folders below; what is indexed elsewhere stays.
+        on_progress: called with the number of files read so far, a batch at a time.
+        cancelled: asked between files; what was read by then is kept.
+    """
+    report = ScanReport()
+    unreachable: list[str] = []
+    seen: set[str] = set()
+    for root in roots:
+        for folder, entries in _walk(root, unreachable):
+            seen.add(folder)
+            if cancelled():
+                return report
+            _scan_folder(index, folder, entries, report, on_progress, cancelled)
+    # Folders that were there once and are no more, below roots that can be looked at.
+    for folder in index.folders():
+        if folder in seen or not _below(folder, roots) or _below(folder, map(Path, unreachable)):
+            continue
+        gone = [f"{folder}/{name}" for name in index.known_files(folder)]
+        report.gone += index.drop(gone)
+    report.unreachable = tuple(unreachable)
+    return report
+
+
+def scan_folder(index: PictureIndex, folder: Path) -> ScanReport:
+    """Bring the index in line with one folder alone, for when something changed there."""
+    report = ScanReport()
+    try:
+        with os.scandir(folder) as listing:
+            entries = [entry for entry in listing if _is_picture(entry)]
+    except FileNotFoundError:
+        if folder.parent.is_dir():
+            known = index.known_files(str(folder))
+            report.gone = index.drop(f"{folder}/{name}" for name in known)
+        return report
+    except OSError:
+        report.unreachable = (str(folder),)
+        return report
+    _scan_folder(index, str(folder), entries, report, lambda _: None, lambda: False)
+    return report
+
+
+def _scan_folder(
+    index: PictureIndex,
+    folder: str,
+    entries: list[os.DirEntry[str]],
+    report: ScanReport,
+    on_progress: Callable[[int], None],
+    cancelled: Callable[[], bool],
+) -> None:
+    known = index.known_files(folder)
+    batch: list[PictureFacts] = []
+    for entry in entries:
+        before = known.pop(entry.name, None)
+        try:
+            status = entry.stat()
+            same = before is not None and (before.bytes, before.modified_ns) == (
+                status.st_size,
+                status.st_mtime_ns,
+            )
+            if same:
+                continue
+            batch.append(facts_of(Path(entry.path), status))
+        except (OSError, SfumatoError) as error:
+            log.info("not indexed: %s: %r", entry.path, error)
+            report.unreadable += 1
+            continue
+        if len(batch) >= BATCH:
+            report.read += len(index.put(batch))
+            batch.clear()
+            on_progress(report.read)
+        if cancelled():
+            break
+    else:
+        report.gone += index.drop(f"{folder}/{name}" for name in known)
+    if batch:
+        report.read += len(index.put(batch))
+        on_progress(report.read)
+
+
+def _walk(root: Path, unreachable: list[str]) -> Iterator[tuple[str, list[os.DirEntry[str]]]]:
+    """Each folder with its pictures, in no promised order; links to folders are not followed."""
+    line = [(str(root), 0)]
+    while line:
+        folder, depth = line.pop()
+        pictures: list[os.DirEntry[str]] = []
+        try:
+            with os.scandir(folder) as listing:
+                for entry in listing:
+                    if entry.name.startswith("."):
+                        continue
+                    if entry.is_dir(follow_symlinks=False):
+                        if depth < MAX_DEPTH:
+                            line.append((entry.path, depth + 1))
+                    elif _is_picture(entry):
+                        pictures.append(entry)
+        except OSError as error:
+            log.info("folder not looked at: %s: %r", folder, error)
+            unreachable.append(folder)
+            continue
+        yield folder, pictures
+
+
+def _is_picture(entry: os.DirEntry[str]) -> bool:
+    dot = entry.name.rfind(".")
+    if entry.name.startswith(".") or entry.name[dot:].lower() not in PICTURE_SUFFIXES:
+        return False
+    try:
+        return entry.is_file()  # a pipe or a socket of that name would be waited for
+    except OSError:
+        return False
+
+
+def _below(folder: str, roots: object) -> bool:
+    return any(folder == str(root) or folder.startswith(f"{root}/") for root in roots)  # type: ignore[attr-defined]
