@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from gui.errors import SfumatoError
+from gui.errors import ErrorKind, SfumatoError
 from gui.library.metadata.containers import Fields, read_fields_of
 from gui.library.metadata.tools import read_settings
 from gui.library.picture_index import (
@@ -64,6 +64,10 @@ def facts_of(path: Path, status: os.stat_result | None = None) -> PictureFacts:
         head = file.read(FINGERPRINT_BYTES)
         file.seek(0)
         fields = read_fields_of(file, path.name)
+    if not fields.width or not fields.height:
+        raise SfumatoError(
+            ErrorKind.BAD_IMAGE, f"“{path.name}” ends before it says how large it is."
+        )
     known = _record(fields)
     common = {
         "path": str(path),

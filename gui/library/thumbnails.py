@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from gui import paths
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
+    from PIL.Image import Image as PillowImage
 
 SIDE = 384
 """Longest side in pixels: twice the largest cell of the grid at 1×, and enough for it at 2×."""
@@ -39,7 +39,7 @@ def name_of(path: str, size: int, modified_ns: int) -> Path:
     return folder() / digest[:2] / f"{digest[2:]}.jpg"
 
 
-def make(image: Image, target: Path) -> bytes:
+def make(image: PillowImage, target: Path) -> bytes:
     """Write the thumbnail of an upright sRGB picture and return its bytes.
 
     Never raises for the disk: a thumbnail that cannot be kept is still shown.
@@ -49,9 +49,9 @@ def make(image: Image, target: Path) -> bytes:
     small = image.copy() if max(image.size) > SIDE else image
     small.thumbnail((SIDE, SIDE))
     if small.mode in ("RGBA", "LA", "P"):
-        from PIL import Image as pillow
+        from PIL import Image
 
-        ground = pillow.new("RGB", small.size, "#ffffff")
+        ground = Image.new("RGB", small.size, "#ffffff")
         rgba = small.convert("RGBA")
         ground.paste(rgba, mask=rgba.getchannel("A"))
         small = ground

@@ -67,15 +67,15 @@ def test_folders_are_read_once_and_then_followed(tmp_path: Path, index: PictureI
     (tmp_path / "a" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing more")
     (tmp_path / "a" / "no.jpg").write_text("no picture")
     report = scan(index, [tmp_path])
-    assert sorted(paths_of(index)) == sorted([one.name, two.name, "broken.png"])
-    assert report.unreadable == 1
+    assert sorted(paths_of(index)) == sorted([one.name, two.name])
+    assert report.unreadable == 2
     assert not scan(index, [tmp_path]).changed, "a second look opens nothing"
     shutil.move(two, tmp_path / "a" / "moved.png")
     one.unlink()
     third = save(tmp_path / "a", "a castle")
     report = scan(index, [tmp_path])
     assert (report.read, report.gone) == (2, 2)
-    assert sorted(paths_of(index)) == sorted(["moved.png", third.name, "broken.png"])
+    assert sorted(paths_of(index)) == sorted(["moved.png", third.name])
     assert paths_of(index, "boat") == ["moved.png"]
 
 
@@ -104,8 +104,8 @@ def test_one_folder_alone_can_be_looked_at(tmp_path: Path, index: PictureIndex) 
 
 def test_pipes_links_and_deep_folders_hold_nobody_up(tmp_path: Path, index: PictureIndex) -> None:
     os.mkfifo(tmp_path / "pipe.png")
-    os.symlink(tmp_path, tmp_path / "circle")
-    os.symlink(tmp_path / "nowhere.png", tmp_path / "dead.png")
+    (tmp_path / "circle").symlink_to(tmp_path)
+    (tmp_path / "dead.png").symlink_to(tmp_path / "nowhere.png")
     deep = tmp_path.joinpath(*"abcdefghijkl")
     save(deep, "too deep")
     save(tmp_path / "x", "a fox")
