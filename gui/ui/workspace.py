@@ -203,6 +203,7 @@ class Workspace(QWidget):
         panel.generate_requested.connect(self.generate)
         panel.draft_changed.connect(self._save_draft)
         panel.failed.connect(self.show_error)
+        panel.known_words.hub_requested.connect(desk.show_real_models)
         canvas.empty.example_chosen.connect(self._use_example)
         canvas.strip.stop_requested.connect(self.studio.stop)
         canvas.strip.waiting_requested.connect(self._show_waiting_menu)
@@ -299,6 +300,7 @@ class Workspace(QWidget):
         """Save the state and end what runs in the background."""
         self.save_state()
         self.canvas.close_loader()
+        self.prompt_panel.known_words.close_down()
         self.models_panel.close_down()
         self.studio.close()
 

@@ -308,6 +308,14 @@ class HubPanel(QWidget):
         self.search.setFocus(Qt.FocusReason.ShortcutFocusReason)
         self.search.selectAll()
 
+    def search_for(self, query: SearchQuery) -> None:
+        """Show what answers to `query`, as if it had been entered here."""
+        self._open_when_found = ""
+        self._entering = False
+        self._show_query(query)
+        self._set_query(query)
+        self.list.setFocus()
+
     def open_reference(self, text: str) -> None:
         """Look a repository up by its name or address, and open it when it is found."""
         self.search.setText(text.strip())

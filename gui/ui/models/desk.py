@@ -8,6 +8,7 @@ from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtWidgets import QWidget
 
 from gui.errors import SfumatoError
+from gui.state.hub.types import ModelKind, SearchQuery, Sort
 from gui.ui.hub.leftovers import LeftoversDialog, leftovers_text
 from gui.ui.models.actions import LibraryActions
 
@@ -67,6 +68,13 @@ class ModelsDesk(QObject):
         """Turn the left column to the Hub, with the search field ready."""
         self.panel_wanted.emit()
         self._panel.show_hub().focus_search()
+
+    def show_real_models(self) -> None:
+        """Turn to the Hub's models that make pictures from words and run on this machine."""
+        self.panel_wanted.emit()
+        self._panel.show_hub().search_for(
+            SearchQuery(sort=Sort.DOWNLOADS, kinds=(ModelKind.TEXT_TO_IMAGE,), fits=True)
+        )
 
     def show_installed(self) -> None:
         self.panel_wanted.emit()

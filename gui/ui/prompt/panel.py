@@ -23,6 +23,7 @@ from gui.state.draft import MAX_GUIDANCE, MAX_SEED, MAX_STEPS, Draft, random_see
 from gui.state.tokens import TokenCounter
 from gui.ui.prompt.advanced import AdvancedOptions
 from gui.ui.prompt.drop_zone import DropZone
+from gui.ui.prompt.known_words import KnownWords
 from gui.ui.widgets.controls import (
     LABEL_WIDTH,
     Choice,
@@ -169,6 +170,7 @@ class PromptPanel(QFrame):
 
     def _make_controls(self, schedulers: tuple[Any, ...]) -> None:
         self.prompt = TextField("Prompt", "What should be seen?", 5)
+        self.known_words = KnownWords(self.prompt.edit)
         self.negative = TextField("Negative prompt", "What should not be seen?", 2)
         self.steps = SliderRow("Steps", 1, 60, limit=MAX_STEPS)
         self.steps.set_tool_tip("More steps take longer and settle detail; 20 to 30 are usual.")
@@ -207,6 +209,7 @@ class PromptPanel(QFrame):
         column.setContentsMargins(16, 14, 16, 16)
         column.setSpacing(10)
         column.addWidget(self.prompt)
+        column.addWidget(self.known_words)
         column.addSpacing(4)
         column.addWidget(self.negative)
         column.addSpacing(8)
@@ -336,6 +339,7 @@ class PromptPanel(QFrame):
 
     def set_model(self, entry: ModelEntry) -> None:
         """Bound the controls by what the model can do; untouched values move to its defaults."""
+        self.known_words.set_model(entry)
         info, sidecar = entry.info, entry.sidecar
         if sidecar is not None:
             steps = sidecar.default_steps or FALLBACK_STEPS

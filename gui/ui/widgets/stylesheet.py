@@ -78,6 +78,10 @@ QPushButton#flat { background: transparent; border: 1px solid transparent; color
 QPushButton#flat:hover { background: $hover; }
 QPushButton#flat:focus { border: 2px solid $accent; padding: 2px 6px; }
 QPushButton#flat:disabled { color: $disabled; }
+QPushButton#link { background: transparent; border: 1px solid transparent; color: $accent;
+  padding: 2px 12px 2px 0px; font-size: 12px; text-align: left; }
+QPushButton#link:hover { text-decoration: underline; }
+QPushButton#link:focus { border-bottom: 2px solid $accent; padding: 2px 12px 1px 0px; }
 QPushButton#section { background: transparent; border: 1px solid transparent;
   padding: 4px 4px 4px 0px; text-align: left; font-weight: 600; color: $text; }
 QPushButton#section:hover { background: $hover; }
