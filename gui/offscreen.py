@@ -127,8 +127,7 @@ class _Session:
         studio.activity_changed.connect(self._on_activity)
         panel.prompt.edit.clear()
         QTest.keyClicks(panel.prompt.edit, prompt)
-        panel.seed.set_value(seed)
-        panel.seed.lock.setChecked(True)
+        studio.draft.set("seed", seed)
         QTest.mouseClick(panel.generate, Qt.MouseButton.LeftButton)
         self._wait(lambda: bool(made) and not studio.activity.busy, "No picture was made.")
         shown = self._work.canvas.view

@@ -190,7 +190,38 @@ SCHEDULER_NAMES: tuple[SchedulerName, ...] = (
         draws_noise=True,
     ),
 )
-"""In the order they are shown."""
+"""In the order they are listed."""
+
+_CLASSICS = ("LMS", "LMS Karras", "DDIM", "PNDM", "DDPM")
+_FEW_STEPS = ("LCM", "TCD")
+_USUAL = ("DPM++ 2M Karras", "UniPC", "Euler a")
+"""What suits most models."""
+
+
+def grouped_schedulers(default: str = "") -> tuple[tuple[str, tuple[SchedulerName, ...]], ...]:
+    """Every scheduler once, under headings, those that suit a model first.
+
+    Args:
+        default: the model's own scheduler, which the first group leaves out (it stands there as the
+            default already); empty: not known.
+    """
+    recommended = _FEW_STEPS if default in _FEW_STEPS else _USUAL
+    groups: dict[str, list[SchedulerName]] = {"Recommended for this model": []}
+    for each in SCHEDULER_NAMES:
+        first = each.name in recommended and each.name != default
+        title = "Recommended for this model" if first else _kind(each)
+        groups.setdefault(title, []).append(each)
+    return tuple((title, tuple(members)) for title, members in groups.items())
+
+
+def _kind(scheduler: SchedulerName) -> str:
+    if scheduler.name in _FEW_STEPS:
+        return "Only for models of few steps"
+    if scheduler.name in _CLASSICS:
+        return "Classics"
+    if scheduler.unet_calls_per_step > 1:
+        return "Twice the time per step"
+    return "Fresh noise at every step" if scheduler.draws_noise else "Settle as steps increase"
 
 
 def scheduler_name(text: str) -> SchedulerName:

@@ -54,13 +54,6 @@ ATTENTION = {
     "unknown": "Unknown",
 }
 
-COMPUTE_UNITS = {
-    "ALL": "Automatic",
-    "CPU_AND_GPU": "CPU and GPU",
-    "CPU_AND_NE": "CPU and Neural Engine",
-    "CPU_ONLY": "CPU only",
-}
-
 PREDICTIONS = {
     "epsilon": "Noise (epsilon)",
     "v_prediction": "Velocity (v-prediction)",

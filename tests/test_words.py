@@ -9,7 +9,6 @@ import pytest
 from gui import words
 from gui.coreml.model import Attention, ComponentKind, Family, FileFormat
 from gui.hub.types import Level
-from gui.request import ComputeUnit
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
@@ -172,7 +171,6 @@ def test_names_are_shown_without_what_all_begin_with(name, short):
         (words.FAMILIES, Family),
         (words.SHORT_FAMILIES, Family),
         (words.ATTENTION, Attention),
-        (words.COMPUTE_UNITS, ComputeUnit),
         (words.FORMATS, FileFormat),
         (words.LEVELS, Level),
     ],

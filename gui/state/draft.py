@@ -1,27 +1,34 @@
 """What the prompt panel holds: a picture request in the making.
 
-A draft differs from a `PictureRequest` in two ways: the seed may be unlocked (a fresh one is drawn
-for every run), and steps, guidance scale and scheduler remember whether the person chose them or
-the model did, so that switching models moves only what was never touched.
+A draft is a `PictureRequest` and one thing more: whether its seed is kept.  What is None is the
+model's to decide, so that switching models moves only what was never touched.  Controls are bound
+to its fields by name (`gui.ui.prompt.controls`); nothing here knows which fields there are.
 """
 
 from __future__ import annotations
 
 import random
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
-from gui.errors import SfumatoError
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from gui import records
+from gui.records import Mode, Record, RecordError
 from gui.request import (
-    MAX_COUNT,
-    MAX_GUIDANCE,
     MAX_SEED,
-    MAX_STEPS,
-    ComputeUnit,
     PictureRequest,
-    RandomSource,
     StartImage,
+    described_fields,
+    value_of,
+    with_value,
 )
+from gui.state.undo import UndoStack
+
+SAVE_PAUSE_MS = 400
+"""After the last change, before the draft is saved."""
+SEED = "seed"
 
 
 def random_seed() -> int:
@@ -29,29 +36,45 @@ def random_seed() -> int:
     return random.SystemRandom().randint(0, MAX_SEED)
 
 
+_BLANK = PictureRequest("", "", start_image=StartImage(""))
+
+
 @dataclass(frozen=True)
-class Draft:
-    """The prompt panel's contents.  Immutable; change it with `dataclasses.replace`."""
+class Draft(Record):
+    """The prompt panel's contents.  Immutable."""
 
-    prompt: str = ""
-    negative_prompt: str = ""
-    steps: int | None = None
-    """None: the model's own default."""
-    guidance_scale: float | None = None
-    """None: the model's own default."""
-    scheduler: str | None = None
-    """None: the model's own default."""
-    seed: int = 0
+    request: PictureRequest = _BLANK
+    """Its model and folder are filled in when it is sent.  Its starting picture is never None: an
+    empty path stands for none, and keeps the strength."""
     seed_locked: bool = False
-    count: int = 1
-    strength: float = 0.6
-    start_image: str = ""
-    """Path of the picture to start from; empty: start from noise."""
-    random_source: str = RandomSource.NUMPY.value
-    compute_unit: str = ComputeUnit.ALL.value
-    safety_checker: bool = True
+    """Whether the seed is the person's; else a fresh one is drawn for every run, and the request
+    has the last one that was used."""
 
-    def request(self, model: str, *, output_dir: str = "", previews: bool = True) -> PictureRequest:
+    def value(self, name: str) -> Any:
+        """A field's value by its name in `described_fields`; of the seed, None while it is not
+        locked."""
+        if name == SEED and not self.seed_locked:
+            return None
+        return value_of(self.request, name)
+
+    def with_value(self, name: str, value: object) -> Draft:
+        """With one field changed; a seed locks itself, None unlocks it."""
+        if name == SEED:
+            locked = replace(self, seed_locked=value is not None)
+            return locked if value is None else replace(locked, request=_with(self, SEED, value))
+        return replace(self, request=_with(self, name, value))
+
+    def without_choices(self) -> Draft:
+        """With everything the model can decide left to it."""
+        draft = self
+        for name, field in described_fields().items():
+            if field.parameter.model_decides:
+                draft = draft.with_value(name, None)
+        return draft
+
+    def request_for(
+        self, model: str, *, output_dir: str = "", previews: bool = True
+    ) -> PictureRequest:
         """The request this draft stands for.
 
         Args:
@@ -60,84 +83,112 @@ class Draft:
         Raises:
             SfumatoError: BAD_REQUEST where a value is out of range.
         """
-        start = StartImage(self.start_image, self.strength) if self.start_image else None
-        request = PictureRequest(
-            prompt=self.prompt.strip(),
+        start = self.request.start_image
+        request = replace(
+            self.request,
+            prompt=self.request.prompt.strip(),
+            negative_prompt=self.request.negative_prompt.strip(),
             model=model,
-            negative_prompt=self.negative_prompt.strip(),
-            steps=self.steps,
-            guidance_scale=self.guidance_scale,
-            scheduler=self.scheduler,
-            seed=self.seed,
-            count=self.count,
-            random_source=RandomSource(self.random_source),
-            compute_unit=ComputeUnit(self.compute_unit),
-            start_image=start,
-            safety_checker=self.safety_checker,
-            previews=previews,
+            start_image=start if start is not None and start.path else None,
             output_dir=output_dir,
+            output_file="",
+            previews=previews,
         )
         request.validate()
         return request
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Draft:
-        """Read a saved draft; anything unknown, mistyped or out of range falls back to default."""
-        draft = cls()
-        known = {f.name for f in fields(cls)}
-        for name, value in data.items():
-            if name in known:
-                candidate = replace(draft, **{name: value})
-                if _is_sound(candidate):
-                    draft = candidate
-        return draft
-
     @classmethod
     def from_request(cls, request: PictureRequest) -> Draft:
         """The settings of a finished picture, seed locked so that the same picture comes again."""
-        start = request.start_image
-        return cls(
-            prompt=request.prompt,
-            negative_prompt=request.negative_prompt,
-            steps=request.steps,
-            guidance_scale=request.guidance_scale,
-            scheduler=request.scheduler,
-            seed=request.seed,
-            seed_locked=True,
-            count=1,
-            strength=start.strength if start else 0.6,
-            start_image=start.path if start else "",
-            random_source=request.random_source.value,
-            compute_unit=request.compute_unit.value,
-            safety_checker=request.safety_checker,
-        )
+        start = request.start_image or StartImage("")
+        return cls(replace(request, model="", count=1, start_image=start), seed_locked=True)
+
+    @classmethod
+    def from_json(cls, data: Any) -> Draft:
+        """Read a saved draft; anything unknown, mistyped or out of range falls back to default."""
+        if not isinstance(data, dict):
+            return cls()
+        saved = cast("dict[str, Any]", data)
+        if "request" not in saved:
+            saved = _of_version_1(saved)
+        inner: Any = saved["request"]
+        texts = {"prompt": "", "model": ""}
+        if isinstance(inner, dict):
+            given = cast("dict[str, Any]", inner)
+            texts |= {name: given[name] for name in texts if isinstance(given.get(name), str)}
+            inner = {**given, **texts}
+        try:
+            draft = records.from_plain(cls, {**saved, "request": inner}, Mode.SALVAGE)
+        except RecordError:
+            return cls()
+        start = draft.request.start_image or StartImage("")
+        return replace(draft, request=replace(draft.request, start_image=start))
 
 
-def _is_sound(draft: Draft) -> bool:
-    texts = (draft.prompt, draft.negative_prompt, draft.start_image)
-    flags = (draft.seed_locked, draft.safety_checker)
-    if not all(isinstance(t, str) for t in texts) or not all(isinstance(f, bool) for f in flags):
-        return False
-    if not isinstance(draft.scheduler, (str, type(None))):
-        return False
-    try:
-        draft.request("")
-        StartImage("", float(draft.strength))
-        return 0.0 <= float(draft.strength) <= 1.0
-    except (SfumatoError, ValueError, TypeError):
-        return False
+def _with(draft: Draft, name: str, value: object) -> PictureRequest:
+    return with_value(draft.request, name, value)
 
 
-__all__ = [
-    "MAX_COUNT",
-    "MAX_GUIDANCE",
-    "MAX_SEED",
-    "MAX_STEPS",
-    "ComputeUnit",
-    "Draft",
-    "RandomSource",
-    "random_seed",
-]
+def _of_version_1(data: Mapping[str, Any]) -> dict[str, Any]:
+    """A draft as it was saved before it held a request: one flat object."""
+    request = {k: v for k, v in data.items() if k not in ("start_image", "strength", "seed_locked")}
+    start = {"path": data.get("start_image", ""), "strength": data.get("strength", 0.6)}
+    return {
+        "request": {**request, "start_image": start},
+        "seed_locked": data.get("seed_locked", False),
+    }
+
+
+class DraftState(QObject):
+    """The draft that the window edits.
+
+    Args:
+        undo: gets a step where a draft is replaced as a whole.
+    """
+
+    changed = Signal(str)
+    """The name of a field that has another value now."""
+    settled = Signal()
+    """Some time after the last change, to be saved."""
+
+    def __init__(self, undo: UndoStack, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._undo = undo
+        self._draft = Draft()
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(SAVE_PAUSE_MS)
+        self._timer.timeout.connect(self.settled)
+
+    @property
+    def draft(self) -> Draft:
+        return self._draft
+
+    def value(self, name: str) -> Any:
+        return self._draft.value(name)
+
+    def set(self, name: str, value: object) -> None:
+        """Change one field."""
+        self.put(self._draft.with_value(name, value))
+
+    def put(self, draft: Draft) -> None:
+        """Take a whole draft, without a step to undo."""
+        before, self._draft = self._draft, draft
+        for name in described_fields():
+            if before.value(name) != draft.value(name) or (
+                name == SEED and before.request.seed != draft.request.seed
+            ):
+                self.changed.emit(name)
+        if before != draft:
+            self._timer.start()
+
+    def replace(self, draft: Draft, what: str) -> None:
+        """Take a whole draft in place of what the person had set.
+
+        Args:
+            what: what this is called after “Undo”: ``Use Settings``.
+        """
+        before = self._draft
+        if draft != before:
+            self.put(draft)
+            self._undo.did(what, lambda: self.put(before), lambda: self.put(draft))

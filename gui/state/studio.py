@@ -17,7 +17,7 @@ from PySide6.QtCore import QElapsedTimer, QObject, QTimer, Signal
 from gui.errors import ErrorKind, SfumatoError
 from gui.state.background import Background
 from gui.state.convert.state import ConvertState
-from gui.state.draft import Draft, random_seed
+from gui.state.draft import DraftState, random_seed
 from gui.state.hub.state import HubState, library_of
 from gui.state.models import ModelEntry, ModelLibrary
 from gui.state.pictures.session import SessionPictures
@@ -115,6 +115,7 @@ class Studio(QObject):
         self.convert = ConvertState(self)
         self.pictures = SessionPictures(self)
         self.undo = UndoStack(self)
+        self.draft = DraftState(self.undo, self)
         self.background = Background(self)
         self.trash = PictureTrash(self.pictures, self.background, self.undo, self)
         self.trash.failed.connect(self.error_raised)
@@ -274,26 +275,33 @@ class Studio(QObject):
     def activity(self) -> Activity:
         return self._activity
 
-    def generate(self, draft: Draft) -> Draft | None:
-        """Put a draft in line.
+    @property
+    def has_prompt(self) -> bool:
+        """Whether the draft says what to make: in words or with a starting picture."""
+        request = self.draft.draft.request
+        start = request.start_image
+        return bool(request.prompt.strip() or (start is not None and start.path))
+
+    def generate(self) -> bool:
+        """Put the draft in line, with a seed drawn for it where none is kept.
 
         Returns:
-            The draft as it was sent (with the seed that was drawn), or None after an error, which
-            has then been raised as a signal.
+            Whether it is in line; what hinders it has been raised as a signal.
         """
         entry = self.model
+        draft = self.draft.draft
         try:
             if entry.problem:
                 raise SfumatoError(ErrorKind.BAD_MODEL, entry.problem, str(entry.folder))
-            if not draft.prompt.strip() and not draft.start_image:
+            if not self.has_prompt:
                 raise SfumatoError(
                     ErrorKind.BAD_REQUEST, "Type a prompt first: what should be seen?"
                 )
             if not draft.seed_locked:
-                draft = replace(draft, seed=random_seed())
-            sent = draft if entry.has_encoder else replace(draft, start_image="")
+                draft = replace(draft, request=replace(draft.request, seed=random_seed()))
+            sent = draft if entry.has_encoder else draft.with_value("start_image.path", "")
             self.queue.submit(
-                sent.request(
+                sent.request_for(
                     entry.request_folder,
                     output_dir=self.settings.pictures_folder,
                     previews=self.settings.previews,
@@ -301,8 +309,9 @@ class Studio(QObject):
             )
         except SfumatoError as error:
             self.error_raised.emit(error)
-            return None
-        return draft
+            return False
+        self.draft.put(draft)
+        return True
 
     def stop(self) -> None:
         """Stop the running job; asked a second time, the engine is ended and started again."""

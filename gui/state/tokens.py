@@ -6,9 +6,12 @@ worker thread and answer by signal.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QRunnable, QThreadPool, QTimer, Signal
+
+if TYPE_CHECKING:
+    from gui.pipeline.tokens import TokenCount
 
 PAUSE_MS = 120
 """Pause in typing after which the tokens are counted."""
@@ -58,6 +61,6 @@ class TokenCounter(QObject):
     def _start(self) -> None:
         QThreadPool.globalInstance().start(_Task(self._answers, self._text))
 
-    def _on_arrived(self, text: str, count: Any) -> None:
+    def _on_arrived(self, text: str, count: TokenCount) -> None:
         if text == self._text:
             self.counted.emit(count)

@@ -25,12 +25,12 @@ from PySide6.QtWidgets import (
 )
 
 from gui.errors import SfumatoError
+from gui.request import ComputeUnit
 from gui.state.convert.options import is_checkpoint
-from gui.state.draft import Draft, random_seed
+from gui.state.draft import Draft
 from gui.state.models import ModelEntry
 from gui.state.pictures.images import PICTURE_SUFFIXES
 from gui.state.pictures.session import SessionPicture
-from gui.state.schedulers import scheduler_names
 from gui.state.studio import Activity, Studio
 from gui.ui.canvas.canvas import Canvas
 from gui.ui.convert.progress import ConvertStrip
@@ -79,7 +79,7 @@ class Workspace(QWidget):
         self._convert_sheet: ConvertSheet | None = None
         self.setAcceptDrops(True)
         self.models_panel = ModelsPanel(studio.models, studio.hub)
-        self.prompt_panel = PromptPanel(scheduler_names())
+        self.prompt_panel = PromptPanel(studio.draft)
         self.canvas = Canvas()
         self.filmstrip = Filmstrip(studio.pictures)
         self.models_desk = ModelsDesk(studio, self.models_panel, self)
@@ -201,7 +201,7 @@ class Workspace(QWidget):
         commands.settings_wanted.connect(self._use_settings_of)
         commands.start_wanted.connect(panel.start.set_path)
         panel.generate_requested.connect(self.generate)
-        panel.draft_changed.connect(self._save_draft)
+        self.studio.draft.settled.connect(self._save_draft)
         panel.failed.connect(self.show_error)
         panel.known_words.hub_requested.connect(desk.show_real_models)
         canvas.empty.example_chosen.connect(self._use_example)
@@ -270,14 +270,10 @@ class Workspace(QWidget):
         saved: dict[str, Any] = settings.draft
         draft = Draft.from_json(saved)
         if not saved:
-            draft = Draft(
-                seed=random_seed(),
-                compute_unit=settings.compute_unit,
-                safety_checker=settings.safety_checker,
-            )
-        if draft.start_image and not Path(draft.start_image).is_file():
-            draft = Draft.from_json({**draft.to_json(), "start_image": ""})
-        self.prompt_panel.set_draft(draft)
+            draft = draft.with_value("compute_unit", ComputeUnit(settings.compute_unit))
+            draft = draft.with_value("safety_checker", settings.safety_checker)
+        self.studio.draft.put(draft)
+        self.prompt_panel.forget_edits()
         self._on_activity(Activity())
         self._on_model(self.studio.model)
         self._on_shown("")
@@ -294,7 +290,7 @@ class Workspace(QWidget):
         self._save_draft()
 
     def _save_draft(self) -> None:
-        self.studio.settings.draft = self.prompt_panel.draft().to_json()
+        self.studio.settings.draft = self.studio.draft.draft.to_json()
 
     def close_down(self) -> None:
         """Save the state and end what runs in the background."""
@@ -310,15 +306,15 @@ class Workspace(QWidget):
         if not self.prompt_panel.generate.isEnabled():
             self.show_error_of_model()
             return
-        sent = self.studio.generate(self.prompt_panel.draft())
-        if sent is not None:
+        if not self.studio.has_prompt:
+            self.prompt_panel.ask_for_prompt()
+        elif self.studio.generate():
             self.canvas.follow()
-            self.prompt_panel.seed.set_value(sent.seed)
             self._save_draft()
 
     def show_error_of_model(self) -> None:
         """Say why the chosen model cannot be used."""
-        self.studio.generate(self.prompt_panel.draft())
+        self.studio.generate()
 
     def choose_model_folder(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, "Add a Model Folder")
@@ -470,16 +466,15 @@ class Workspace(QWidget):
         if key == "window/appearance":
             self.appearance.set_choice(self.studio.settings.appearance)
         elif key == "generate/compute_unit":
-            choice = self.prompt_panel.advanced.compute_unit
-            choice.select_data(self.studio.settings.compute_unit)
+            unit = ComputeUnit(self.studio.settings.compute_unit)
+            self.studio.draft.set("compute_unit", unit)
         elif key == "generate/safety_checker":
-            on = self.studio.settings.safety_checker
-            self.prompt_panel.advanced.safety.setChecked(on)
+            self.studio.draft.set("safety_checker", self.studio.settings.safety_checker)
 
     # -- small things -------------------------------------------------------------------------
 
     def _use_example(self, text: str) -> None:
-        self.prompt_panel.prompt.edit.setPlainText(text)
+        self.prompt_panel.use_example(text)
         self.prompt_panel.prompt.edit.setFocus()
 
     def _show_filmstrip(self, wanted: bool) -> None:

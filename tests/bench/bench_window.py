@@ -140,7 +140,7 @@ def _show_previews(app: Any, workspace: Any, queue: Any) -> list[float]:
     from PySide6.QtGui import QImage
 
     workspace.prompt_panel.prompt.edit.setPlainText("a bench")
-    workspace.studio.generate(workspace.prompt_panel.draft())
+    workspace.studio.generate()
     queue.run()
     app.processEvents()
     times = []

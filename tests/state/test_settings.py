@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 from PySide6.QtCore import QByteArray
 
-from gui import paths
-from gui.request import PictureRequest, RandomSource, StartImage
-from gui.state.draft import Draft, random_seed
+from gui import paths, records
+from gui.request import ComputeUnit, PictureRequest, RandomSource, StartImage
+from gui.state.draft import Draft, DraftState, random_seed
 from gui.state.settings import Settings
+from gui.state.undo import UndoStack
 
 
 @pytest.fixture
@@ -54,11 +59,26 @@ def test_an_unknown_value_reads_as_the_default(home, qapp):
     assert settings.draft == {}
 
 
+DRAFT = Draft(
+    PictureRequest(
+        "a", "", "b", 12, 3.5, "Euler", 99, 4, RandomSource.TORCH, ComputeUnit.CPU_ONLY,
+        StartImage("/x.png", 0.25), False,
+    ),
+    seed_locked=True,
+)  # fmt: skip
+
+
 def test_a_draft_comes_back_from_json():
-    draft = Draft(
-        "a", "b", 12, 3.5, "Euler", 99, True, 4, 0.25, "/x.png", "torch", "CPU_ONLY", False
+    assert Draft.from_json(json.loads(records.dumps(DRAFT))) == DRAFT
+
+
+def test_a_draft_of_an_earlier_version_is_read():
+    """It was one flat object, as in this file of version 0.9."""
+    file = Path(__file__).parents[1] / "records" / "written_before" / "draft.json"
+    draft = Draft.from_json(json.loads(file.read_text()))
+    assert draft == replace(
+        DRAFT, request=replace(DRAFT.request, prompt="a fox", negative_prompt="blurry")
     )
-    assert Draft.from_json(draft.to_json()) == draft
 
 
 @pytest.mark.parametrize(
@@ -73,20 +93,27 @@ def test_a_draft_comes_back_from_json():
         {"count": 0},
         {"compute_unit": "QUANTUM"},
         {"random_source": 3},
-        {"strength": 2, "start_image": "/x.png"},
+        {"start_image": {"strength": 2, "path": "/x.png"}},
+        {"start_image": 5},
         {"prompt": None},
-        {"seed_locked": "yes"},
         {"scheduler": 5},
         {"unknown": 1},
     ],
 )
 def test_a_bad_saved_value_falls_back_and_the_rest_stays(bad):
-    draft = Draft.from_json({"negative_prompt": "kept", **bad})
-    assert draft.negative_prompt == "kept"
-    assert draft.request("").seed == draft.seed
+    draft = Draft.from_json({"request": {"negative_prompt": "kept", **bad}, "seed_locked": "yes"})
+    assert draft.request.negative_prompt == "kept"
+    assert draft.request_for("").seed == draft.request.seed
+    assert not draft.seed_locked
     for name in bad:
-        if hasattr(Draft, name) and name not in ("start_image",):
-            assert getattr(draft, name) == getattr(Draft(), name)
+        if hasattr(Draft().request, name) and name != "start_image":
+            assert getattr(draft.request, name) == getattr(Draft().request, name)
+    assert draft.value("start_image.strength") == 0.6
+
+
+@pytest.mark.parametrize("data", [None, 5, [], {"request": 5}, {"request": []}, {}])
+def test_what_is_no_draft_is_an_empty_one(data):
+    assert Draft.from_json(data) == Draft()
 
 
 def test_a_request_and_its_draft_mean_the_same():
@@ -102,7 +129,40 @@ def test_a_request_and_its_draft_mean_the_same():
         start_image=StartImage("/s.png", 0.3),
         safety_checker=False,
     )
-    assert Draft.from_request(request).request("/m") == request
+    assert Draft.from_request(request).request_for("/m") == request
+
+
+def test_the_state_tells_which_field_changed(qapp):
+    state = DraftState(UndoStack())
+    seen: list[str] = []
+    state.changed.connect(seen.append)
+    state.set("steps", 9)
+    state.set("steps", 9)
+    state.set("start_image.strength", 0.5)
+    state.set("seed", 7)
+    assert seen == ["steps", "start_image.strength", "seed"]
+    assert (state.value("steps"), state.value("start_image.strength")) == (9, 0.5)
+    assert state.value("seed") == 7 and state.draft.seed_locked
+    state.set("seed", None)
+    assert state.value("seed") is None
+    assert state.draft.request.seed == 7, "the last one can be kept again"
+    assert state.draft.request_for("").start_image is None
+
+
+def test_a_replaced_draft_comes_back_by_undo(qapp):
+    undo = UndoStack()
+    state = DraftState(undo)
+    state.put(DRAFT)
+    assert undo.undo_text == ""
+    state.replace(DRAFT, "Use Settings")
+    assert undo.undo_text == "", "nothing was changed"
+    state.replace(DRAFT.without_choices(), "Reset")
+    assert [state.value(n) for n in ("steps", "guidance_scale", "scheduler")] == [None] * 3
+    assert state.value("start_image.path") == "/x.png"
+    undo.undo()
+    assert state.draft == DRAFT
+    undo.redo()
+    assert state.draft == DRAFT.without_choices()
 
 
 def test_random_seeds_are_in_range_and_differ():

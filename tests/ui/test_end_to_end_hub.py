@@ -59,8 +59,7 @@ def make_picture(workspace: Workspace, qtbot: QtBot) -> Path:
     """Type, press, wait."""
     panel, studio = workspace.prompt_panel, workspace.studio
     panel.prompt.edit.setPlainText(PROMPT)
-    panel.seed.set_value(7)
-    panel.seed.lock.setChecked(True)
+    studio.draft.set("seed", 7)
     made: list[str] = []
     studio.picture_finished.connect(lambda picture: made.append(picture.path))
     QTest.mouseClick(panel.generate, Qt.MouseButton.LeftButton)

@@ -27,9 +27,9 @@ def test_generate_sends_what_the_panel_says(workspace, queue):
     panel = workspace.prompt_panel
     type_prompt(workspace, "a boat")
     QTest.keyClicks(panel.negative.edit, "people")
-    panel.steps.spin.setValue(31)
-    panel.guidance.spin.setValue(6.5)
-    panel.count.spin.setValue(3)
+    panel.controls["steps"].input.spin.setValue(31)
+    panel.controls["guidance_scale"].input.spin.setValue(6.5)
+    panel.controls["count"].input.spin.setValue(3)
     panel.scheduler.setCurrentText("Euler a")
     press_generate(workspace)
     request = queue.last.request
@@ -37,13 +37,16 @@ def test_generate_sends_what_the_panel_says(workspace, queue):
     assert (request.steps, request.guidance_scale, request.count) == (31, 6.5, 3)
     assert request.scheduler == "Euler a"
     assert request.model == ""
-    assert request.seed == int(panel.seed.field.text())
+    assert str(request.seed) in panel.seed.field.placeholderText()
 
 
 def test_untouched_values_are_left_to_the_model(workspace, queue):
     panel = workspace.prompt_panel
     type_prompt(workspace)
-    assert (panel.steps.value(), panel.guidance.value()) == (18, 4.0)
+    assert (
+        panel.controls["steps"].input.value(),
+        panel.controls["guidance_scale"].input.value(),
+    ) == (18, 4.0)
     assert "Euler" in panel.scheduler.currentText()
     press_generate(workspace)
     request = queue.last.request
@@ -53,17 +56,17 @@ def test_untouched_values_are_left_to_the_model(workspace, queue):
 def test_reset_returns_to_the_models_defaults(workspace, queue):
     panel = workspace.prompt_panel
     type_prompt(workspace)
-    panel.steps.spin.setValue(50)
+    panel.controls["steps"].input.spin.setValue(50)
     panel.scheduler.setCurrentText("DDIM")
     QTest.mouseClick(panel.reset, LEFT)
     press_generate(workspace)
     assert queue.last.request.steps is None
     assert queue.last.request.scheduler is None
-    assert panel.steps.value() == 18
+    assert panel.controls["steps"].input.value() == 18
 
 
 def test_slider_and_field_hold_one_value(workspace):
-    steps = workspace.prompt_panel.steps
+    steps = workspace.prompt_panel.controls["steps"].input
     steps.slider.setValue(40)
     assert steps.spin.value() == 40
     steps.spin.setValue(400)
@@ -80,12 +83,16 @@ def test_shortcut_generates_from_the_prompt_field_and_adds_no_line(workspace, qu
     assert edit.toPlainText() == "a tree"
 
 
-def test_an_empty_prompt_is_refused_in_one_sentence(workspace, queue):
+def test_an_empty_prompt_is_asked_for_where_it_is_typed_and_is_no_error(workspace, queue):
+    field = workspace.prompt_panel.prompt
     type_prompt(workspace, "   ")
     press_generate(workspace)
     assert queue.jobs() == []
-    assert workspace.canvas.banner.isVisible()
-    assert "prompt" in workspace.canvas.banner.statement.text()
+    assert not workspace.canvas.banner.isVisible()
+    assert field.count_label.text() == "Type what should be seen"
+    assert field.count_label.objectName() == "small"
+    QTest.keyClicks(field.edit, "a")
+    assert field.count_label.text() != "Type what should be seen"
 
 
 def test_an_unlocked_seed_is_new_every_time_and_shown(workspace, queue):
@@ -94,8 +101,25 @@ def test_an_unlocked_seed_is_new_every_time_and_shown(workspace, queue):
     for _ in range(4):
         press_generate(workspace)
         seeds.add(queue.last.request.seed)
-        assert workspace.prompt_panel.seed.field.text() == str(queue.last.request.seed)
+        field = workspace.prompt_panel.seed.field
+        assert field.text() == ""
+        assert field.placeholderText() == f"Random, last {queue.last.request.seed}"
     assert len(seeds) == 4
+
+
+def test_the_last_seed_can_be_kept_and_let_go(workspace, queue):
+    seed = workspace.prompt_panel.seed
+    type_prompt(workspace)
+    press_generate(workspace)
+    last = queue.last.request.seed
+    QTest.mouseClick(seed.pin, LEFT)
+    assert seed.field.text() == str(last)
+    press_generate(workspace)
+    assert queue.last.request.seed == last
+    QTest.mouseClick(seed.pin, LEFT)
+    assert seed.field.text() == ""
+    press_generate(workspace)
+    assert queue.last.request.seed != last
 
 
 def test_a_typed_seed_is_kept(workspace, queue):
@@ -106,7 +130,13 @@ def test_a_typed_seed_is_kept(workspace, queue):
     press_generate(workspace)
     press_generate(workspace)
     assert [job.request.seed for job in queue.jobs()] == [4242, 4242]
-    assert seed.lock.isChecked()
+    assert seed.pin.isChecked()
+    seed.field.clear()
+    QTest.keyClick(seed.field, Qt.Key.Key_Backspace)
+    seed.field.textEdited.emit("")
+    assert not seed.pin.isChecked()
+    press_generate(workspace)
+    assert queue.last.request.seed != 4242
 
 
 def test_a_seed_beyond_the_largest_becomes_the_largest(workspace, queue):
@@ -118,11 +148,16 @@ def test_a_seed_beyond_the_largest_becomes_the_largest(workspace, queue):
     assert queue.last.request.seed == 2**32 - 1
 
 
-def test_the_die_draws_another_seed(workspace):
+def test_the_die_draws_another_seed_which_is_used(workspace, queue):
     seed = workspace.prompt_panel.seed
-    before = seed.field.text()
-    QTest.mouseClick(seed.dice, LEFT)
-    assert seed.field.text() != before
+    type_prompt(workspace)
+    drawn = set()
+    for _ in range(3):
+        QTest.mouseClick(seed.dice, LEFT)
+        drawn.add(seed.field.text())
+        press_generate(workspace)
+        assert str(queue.last.request.seed) == seed.field.text()
+    assert len(drawn) == 3
 
 
 def test_steps_speed_time_left_and_preview_are_shown(workspace, queue):
@@ -141,7 +176,7 @@ def test_steps_speed_time_left_and_preview_are_shown(workspace, queue):
 
 
 def test_progress_of_several_pictures_names_the_picture(workspace, queue):
-    workspace.prompt_panel.count.spin.setValue(3)
+    workspace.prompt_panel.controls["count"].input.spin.setValue(3)
     type_prompt(workspace)
     press_generate(workspace)
     queue.run()
@@ -389,7 +424,20 @@ def test_tokens_are_counted_and_what_is_cut_is_named(workspace, qtbot):
     qtbot.waitUntil(lambda: field.count_label.text() == "5 / 75")
     field.edit.setPlainText("cat " * 75 + "zebra")
     qtbot.waitUntil(lambda: field.count_label.text() == "76 / 75")
-    assert "zebra" in field.count_label.toolTip()
+    assert "dimmed" in field.count_label.toolTip()
+    assert len(field.count_label.toolTip()) < 100
+    (cut,) = field.edit.extraSelections()
+    assert cut.cursor.selectedText().strip() == "zebra"
+    field.edit.setPlainText("🦊 " * 20 + "漢字, " * 20 + "zebra")  # two units a fox in Qt's count
+    qtbot.waitUntil(lambda: field.count_label.text().startswith("1"))
+    (cut,) = field.edit.extraSelections()
+    assert field.edit.toPlainText().endswith(cut.cursor.selectedText())
+    from gui.pipeline.tokens import count_tokens
+
+    assert cut.cursor.selectedText() == count_tokens(field.edit.toPlainText()).cut_text
+    field.edit.setPlainText("a cat")
+    qtbot.waitUntil(lambda: field.count_label.text() == "2 / 75")
+    assert field.edit.extraSelections() == []
     field.edit.clear()
     assert field.count_label.text() == ""
 

@@ -60,10 +60,10 @@ def test_cards_say_what_the_model_is(installed, workspace):
 def test_choosing_a_model_moves_untouched_values_only(installed, workspace, queue, qtbot):
     panel = workspace.prompt_panel
     panel.prompt.edit.setPlainText("x")
-    panel.guidance.spin.setValue(9.0)
+    panel.controls["guidance_scale"].input.spin.setValue(9.0)
     choose(workspace, "split", qtbot)
-    assert panel.steps.value() == 30
-    assert panel.guidance.value() == 9.0
+    assert panel.controls["steps"].input.value() == 30
+    assert panel.controls["guidance_scale"].input.value() == 9.0
     assert "512 × 768" in panel.size_label.text()
     QTest.mouseClick(panel.generate, Qt.MouseButton.LeftButton)
     assert queue.last.request.model == str(entry_named(workspace, "split").folder)
@@ -103,13 +103,13 @@ def test_without_an_encoder_the_starting_picture_is_not_sent(
 def test_the_safety_switch_is_there_only_for_models_that_have_a_checker(
     workspace, queue, qtbot, tmp_path
 ):
-    advanced = workspace.prompt_panel.advanced
-    assert advanced.safety.isHidden()
+    safety = workspace.prompt_panel.safety
+    assert safety.isHidden()
     folder = tmp_path / "with-safety"
     (folder / "unet.mlpackage").mkdir(parents=True)
     workspace.studio.add_model_folder(str(folder))
-    qtbot.waitUntil(lambda: not advanced.safety.isHidden())
-    advanced.safety.setChecked(False)
+    qtbot.waitUntil(lambda: not safety.isHidden())
+    safety.setChecked(False)
     workspace.prompt_panel.prompt.edit.setPlainText("x")
     QTest.mouseClick(workspace.prompt_panel.generate, Qt.MouseButton.LeftButton)
     assert queue.last.request.safety_checker is False

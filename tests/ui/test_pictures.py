@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QFile, QItemSelectionModel, QMimeData, QPointF, Qt, QUrl
-from PySide6.QtGui import QDropEvent, QGuiApplication, QImage
+from PySide6.QtCore import QFile, QItemSelectionModel, QMimeData, QPoint, QPointF, Qt, QUrl
+from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDropEvent, QGuiApplication, QImage
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QFileDialog
 
@@ -23,8 +23,8 @@ COLOURS = ("#a03020", "#30a020", "#2030a0")
 def made(workspace, queue, qtbot):
     """Three finished pictures, oldest first."""
     workspace.prompt_panel.prompt.edit.setPlainText("three flags")
-    workspace.prompt_panel.count.spin.setValue(3)
-    workspace.prompt_panel.guidance.spin.setValue(3.5)
+    workspace.prompt_panel.controls["count"].input.spin.setValue(3)
+    workspace.prompt_panel.controls["guidance_scale"].input.spin.setValue(3.5)
     QTest.mouseClick(workspace.prompt_panel.generate, Qt.MouseButton.LeftButton)
     queue.run()
     paths = [queue.picture(picture(colour=colour)) for colour in COLOURS]
@@ -201,8 +201,8 @@ def test_use_these_settings_makes_the_same_request_again(workspace, queue, made)
     panel = workspace.prompt_panel
     record = workspace.canvas.picture.record
     panel.prompt.edit.setPlainText("something else")
-    panel.guidance.spin.setValue(12)
-    panel.advanced.random_source.select_data(RandomSource.TORCH.value)
+    panel.controls["guidance_scale"].input.spin.setValue(12)
+    panel.controls["random_source"].input.select_data(RandomSource.TORCH.value)
     workspace.actions_.use_settings.trigger()
     QTest.mouseClick(panel.generate, Qt.MouseButton.LeftButton)
     again = queue.last.request
@@ -217,7 +217,7 @@ def test_use_these_settings_makes_the_same_request_again(workspace, queue, made)
 def test_use_as_starting_picture(workspace, queue, made):
     workspace.actions_.use_as_start.trigger()
     panel = workspace.prompt_panel
-    panel.strength.spin.setValue(0.35)
+    panel.controls["start_image.strength"].input.spin.setValue(0.35)
     QTest.mouseClick(panel.generate, Qt.MouseButton.LeftButton)
     start = queue.last.request.start_image
     assert (start.path, start.strength) == (made[-1], 0.35)
@@ -254,13 +254,13 @@ def test_dropped_pixels_without_a_file_are_kept_as_one(workspace):
     assert same_pixels(QImage(workspace.prompt_panel.start.path()), picture(40, 30))
 
 
-def test_a_file_that_is_no_picture_is_refused_in_one_sentence(workspace, tmp_path):
+def test_a_file_that_is_no_picture_is_refused_in_one_sentence(workspace, tmp_path, qtbot):
     file = tmp_path / "letter.png"
     file.write_text("dear reader")
     data = QMimeData()
     data.setUrls([QUrl.fromLocalFile(str(file))])
     drop(workspace.prompt_panel.start, data)
-    assert workspace.prompt_panel.start.path() == ""
+    qtbot.waitUntil(lambda: workspace.prompt_panel.start.path() == "")
     assert "letter.png" in workspace.canvas.banner.statement.text()
 
 
@@ -321,3 +321,73 @@ def test_selecting_several_and_trashing_them(workspace, made, tmp_path, monkeypa
     workspace.actions_.trash.trigger()
     qtbot.waitUntil(lambda: pictures.rowCount() == 1)
     assert [Path(path).exists() for path in made] == [True, False, False]
+
+
+def text_of(edit) -> str:
+    return edit.toPlainText()
+
+
+def test_what_replaces_the_prompt_can_be_taken_back(workspace, queue, made):
+    """Use Settings, an example and Reset: the text by undo in its field, the rest by undo."""
+    panel, state = workspace.prompt_panel, workspace.studio.draft
+    panel.prompt.edit.selectAll()
+    QTest.keyClicks(panel.prompt.edit, "my own long prompt")
+    panel.controls["steps"].input.spin.setValue(44)
+    mine = state.draft
+    workspace.actions_.use_settings.trigger()
+    assert text_of(panel.prompt.edit) == "three flags"
+    panel.prompt.edit.setFocus()
+    workspace.actions_.undo.trigger()
+    assert text_of(panel.prompt.edit) == "my own long prompt"
+    workspace.actions_.redo.trigger()
+    assert text_of(panel.prompt.edit) == "three flags"
+
+    panel.generate.setFocus()
+    assert workspace.actions_.undo.text() == "Undo Use Settings"
+    workspace.actions_.undo.trigger()
+    assert state.draft == mine
+    assert panel.controls["steps"].input.value() == 44
+    workspace.actions_.redo.trigger()
+    assert text_of(panel.prompt.edit) == "three flags"
+    assert state.draft != mine
+    workspace.actions_.undo.trigger()
+
+    panel.reset.click()
+    assert state.draft.request.steps is None
+    workspace.actions_.undo.trigger()
+    assert state.draft == mine
+    workspace.canvas.empty.example_chosen.emit("a blue boat")
+    assert text_of(panel.prompt.edit) == "a blue boat"
+    workspace.actions_.undo.trigger()
+    assert text_of(panel.prompt.edit) == "my own long prompt"
+
+
+def test_a_drag_lights_the_place_for_what_it_takes_and_only_for_that(workspace, tmp_path):
+    zone = workspace.prompt_panel.start
+
+    def lit(data: QMimeData) -> bool:
+        event = QDragEnterEvent(
+            QPoint(10, 10), Qt.DropAction.CopyAction, data,
+            Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier,
+        )  # fmt: skip
+        event.ignore()
+        zone.dragEnterEvent(event)
+        was = zone._hovering
+        assert was == event.isAccepted()
+        zone.dragLeaveEvent(QDragLeaveEvent())
+        return was
+
+    def urls(*names: str) -> QMimeData:
+        data = QMimeData()
+        data.setUrls([QUrl.fromLocalFile(str(tmp_path / name)) for name in names])
+        return data
+
+    pixels = QMimeData()
+    pixels.setImageData(picture(8, 8))
+    words = QMimeData()
+    words.setText("a cat")
+    page = QMimeData()
+    page.setUrls([QUrl("https://example.org/a.png")])
+    assert lit(urls("a.png")) and lit(urls("b.JPG")) and lit(pixels)
+    for refused in (urls("model"), urls("model.safetensors"), urls("a.txt"), words, page):
+        assert not lit(refused)

@@ -14,6 +14,7 @@ from PySide6.QtGui import QImage, QImageReader
 from gui.errors import ErrorKind, SfumatoError
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+_SIZE = "sfumato-size"
 MAX_MEGABYTES = 512
 """Largest decoded picture; a file that claims more is damaged or hostile."""
 
@@ -36,11 +37,19 @@ def read_image(path: str, bound: QSize | None = None) -> QImage:
             f"“{name}” cannot be read as a picture.",
             f"{path}: {reader.errorString()}",
         )
+    whole = image.size()
     if bound is not None and (image.width() > bound.width() or image.height() > bound.height()):
         image = image.scaled(
             bound, Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation
         )
+    image.setText(_SIZE, f"{whole.width()} {whole.height()}")
     return image
+
+
+def picture_size(image: QImage) -> QSize:
+    """Pixels of the picture that `read_image` read, before it was scaled down."""
+    words = image.text(_SIZE).split()
+    return QSize(int(words[0]), int(words[1])) if len(words) == 2 else image.size()
 
 
 class _Task(QRunnable):

@@ -27,7 +27,8 @@ from gui.state.convert.state import (
     SourceInfo,
 )
 from gui.ui.convert.files import FileList
-from gui.ui.widgets.controls import Choice, Section, Switch, label
+from gui.ui.widgets.choice import Choice
+from gui.ui.widgets.controls import Section, Switch, label
 
 LABEL_WIDTH = 92
 SIZES_PER_ROW = 4

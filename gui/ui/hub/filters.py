@@ -12,7 +12,8 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QSizePolicy, QVB
 
 from gui import words
 from gui.state.hub.types import Attention, Family, ModelKind, SearchQuery
-from gui.ui.widgets.controls import Choice, FlowLayout, Switch, icon_button, label
+from gui.ui.widgets.choice import Choice
+from gui.ui.widgets.controls import FlowLayout, Switch, icon_button, label
 from gui.ui.widgets.icons import icon
 
 FAMILIES = tuple(

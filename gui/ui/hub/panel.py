@@ -26,7 +26,8 @@ from gui.ui.hub.card import ROW_HEIGHT, TILE, CardPictures, HubCardDelegate
 from gui.ui.hub.filters import FilterButton, FilterChips, active_filters, without_filters
 from gui.ui.widgets.appearance import current_palette
 from gui.ui.widgets.cards import GAP, PADDING
-from gui.ui.widgets.controls import Choice, ElidedLabel, is_appearance_change, label, mirrored
+from gui.ui.widgets.choice import Choice
+from gui.ui.widgets.controls import ElidedLabel, is_appearance_change, label, mirrored
 from gui.ui.widgets.icons import icon
 
 if TYPE_CHECKING:

@@ -20,13 +20,22 @@ from PySide6.QtWidgets import QFileDialog, QSizePolicy, QToolButton, QWidget
 
 from gui.errors import ErrorKind, SfumatoError
 from gui.state.desktop import keep_dropped_image
-from gui.state.pictures.images import PICTURE_SUFFIXES, read_image
+from gui.state.pictures.images import PICTURE_SUFFIXES, ImageLoader, picture_size
 from gui.ui.widgets.appearance import current_palette, sized_font
 from gui.ui.widgets.controls import icon_button
 from gui.ui.widgets.icons import paint_icon
 
 HEIGHT = 76
+"""With a picture."""
+EMPTY_HEIGHT = 44
+_THUMBNAIL = QSize(4 * HEIGHT, 4 * HEIGHT)
 _FILTER = "Pictures (" + " ".join(f"*{s}" for s in PICTURE_SUFFIXES) + ")"
+
+
+def brings_picture(data: QMimeData) -> bool:
+    """Whether a drag brings a picture, as far as its name tells."""
+    files = [url.toLocalFile() for url in data.urls() if url.isLocalFile()]
+    return files[0].lower().endswith(PICTURE_SUFFIXES) if files else data.hasImage()
 
 
 def picture_from_drop(data: QMimeData) -> str | None:
@@ -52,7 +61,8 @@ class DropZone(QWidget):
     takes the picture away.
     """
 
-    path_changed = Signal(str)
+    edited = Signal(object)
+    """The path of another picture, or an empty one."""
     failed = Signal(object)
 
     def __init__(self) -> None:
@@ -62,10 +72,13 @@ class DropZone(QWidget):
         self._size_text = ""
         self._reason = ""
         self._hovering = False
+        self._loader = ImageLoader(_THUMBNAIL, self)
+        self._loader.loaded.connect(self._on_loaded)
+        self._loader.failed.connect(self._on_failed)
         self.setAcceptDrops(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
-        self.setFixedHeight(HEIGHT)
+        self.setFixedHeight(EMPTY_HEIGHT)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.remove_button: QToolButton = icon_button("close", "Remove the starting picture")
         self.remove_button.setParent(self)
@@ -76,30 +89,38 @@ class DropZone(QWidget):
     def path(self) -> str:
         return self._path
 
-    def set_path(self, path: str) -> None:
-        """Take a picture as the start; one that cannot be read is refused with `failed`."""
+    def set_value(self, path: str) -> None:
+        """Take a picture as the start.  It is read off the window's thread; one that cannot be
+        read is taken away again, with `failed`."""
         if path == self._path:
             return
-        image = QImage()
-        if path:
-            try:
-                image = read_image(path)
-            except SfumatoError as error:
-                self.failed.emit(error)
-                return
         self._path = path
-        self._size_text = f"{image.width()} × {image.height()} px" if path else ""
-        side = round(HEIGHT * self.devicePixelRatioF())
-        self._thumbnail = image.scaled(
-            side,
-            side,
-            Qt.AspectRatioMode.KeepAspectRatioByExpanding,
-            Qt.TransformationMode.SmoothTransformation,
-        )
+        self._size_text = ""
+        self._thumbnail = QImage()
+        self.setFixedHeight(HEIGHT if path else EMPTY_HEIGHT)
         self.remove_button.setVisible(bool(path))
         self._name_it()
         self.update()
-        self.path_changed.emit(path)
+        if path:
+            self._loader.load(path)
+
+    def set_path(self, path: str) -> None:
+        """As `set_value`, by the person."""
+        if path != self._path:
+            self.set_value(path)
+            self.edited.emit(path)
+
+    def _on_loaded(self, path: str, image: QImage) -> None:
+        if path == self._path:
+            size = picture_size(image)
+            self._size_text = f"{size.width()} × {size.height()} px"
+            self._thumbnail = image
+            self.update()
+
+    def _on_failed(self, path: str, error: SfumatoError) -> None:
+        if path == self._path:
+            self.set_path("")
+            self.failed.emit(error)
 
     def set_unavailable(self, reason: str) -> None:
         """Say why no picture can be used, in one sentence; an empty reason makes it usable again.
@@ -134,7 +155,7 @@ class DropZone(QWidget):
     # -- painting -----------------------------------------------------------------------------
 
     def sizeHint(self) -> QSize:
-        return QSize(240, HEIGHT)
+        return QSize(200, self.height())
 
     def resizeEvent(self, event) -> None:  # type: ignore[no-untyped-def]
         super().resizeEvent(event)
@@ -171,6 +192,8 @@ class DropZone(QWidget):
         painter.save()
         painter.setClipPath(clip)
         painter.setOpacity(1.0 if self.available else 0.4)
+        if self._thumbnail.isNull():
+            painter.fillRect(inner, QColor(palette.groove))
         side = min(self._thumbnail.width(), self._thumbnail.height())
         source = QRectF(
             (self._thumbnail.width() - side) / 2, (self._thumbnail.height() - side) / 2, side, side
@@ -204,11 +227,11 @@ class DropZone(QWidget):
             rect = self.rect().adjusted(12, 6, -12, -6)
             painter.drawText(rect, flags | Qt.AlignmentFlag.AlignHCenter, self._reason)
             return
-        text = "Drop a picture, or click to choose"
+        text = "Drop or choose a picture"
         width = painter.fontMetrics().horizontalAdvance(text) + 2
         left = max(8, (self.width() - width - 28) // 2)
-        paint_icon(painter, "image-add", QRect(left, (HEIGHT - 20) // 2, 20, 20), colour)
-        painter.drawText(QRect(left + 28, 0, self.width() - left - 32, HEIGHT), flags, text)
+        paint_icon(painter, "image-add", QRect(left, (self.height() - 20) // 2, 20, 20), colour)
+        painter.drawText(QRect(left + 28, 0, self.width() - left - 32, self.height()), flags, text)
 
     # -- being used ---------------------------------------------------------------------------
 
@@ -231,7 +254,7 @@ class DropZone(QWidget):
         super().keyPressEvent(event)
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        if event.mimeData().hasUrls() or event.mimeData().hasImage():
+        if brings_picture(event.mimeData()):
             event.setDropAction(Qt.DropAction.CopyAction)
             event.accept()
             self._hovering = True

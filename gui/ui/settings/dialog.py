@@ -18,9 +18,10 @@ from PySide6.QtWidgets import (
 
 from gui import paths
 from gui.state.settings import Settings
-from gui.ui.prompt.advanced import compute_unit_choice
+from gui.ui.prompt.controls import options
 from gui.ui.settings.account_section import AccountSection
-from gui.ui.widgets.controls import Choice, ElidedLabel, Switch, fit_height, label
+from gui.ui.widgets.choice import Choice
+from gui.ui.widgets.controls import ElidedLabel, Switch, fit_height, label
 
 if TYPE_CHECKING:
     from gui.state.hub.account import HubAccount
@@ -44,7 +45,7 @@ class SettingsDialog(QDialog):
         self.appearance = Choice("Appearance")
         for value, text in APPEARANCES:
             self.appearance.addItem(text, value)
-        self.compute_unit = compute_unit_choice("Default compute unit")
+        self.compute_unit = options("compute_unit", "Default compute unit")
         self.folder = ElidedLabel()
         self.change_folder = QPushButton("Choose…")
         self.change_folder.setAccessibleName("Choose the pictures folder")

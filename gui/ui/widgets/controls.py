@@ -13,6 +13,7 @@ from PySide6.QtGui import (
     QPaintEvent,
     QPen,
     QResizeEvent,
+    QTextCursor,
     QWheelEvent,
 )
 from PySide6.QtWidgets import (
@@ -20,7 +21,6 @@ from PySide6.QtWidgets import (
     QAbstractSpinBox,
     QApplication,
     QCheckBox,
-    QComboBox,
     QDoubleSpinBox,
     QFrame,
     QGridLayout,
@@ -39,7 +39,7 @@ from PySide6.QtWidgets import (
 )
 
 from gui.ui.widgets.appearance import current_palette
-from gui.ui.widgets.icons import icon, paint_icon
+from gui.ui.widgets.icons import icon
 
 LABEL_WIDTH = 74
 """Width of the label column in the prompt panel."""
@@ -133,14 +133,22 @@ class SliderRow(QWidget):
         low, high: range of the slider.
         limit: largest value of the field; None: `high`.
         decimals: digits after the point.
+        step: by which keys move the number.
     """
 
     value_changed = Signal(float)
-    edited = Signal(float)
-    """Changed by the person, not by `set_value`."""
+    edited = Signal(object)
+    """The value (an int where there are no decimals), changed by the person, not by `set_value`."""
 
     def __init__(
-        self, text: str, low: float, high: float, *, limit: float | None = None, decimals: int = 0
+        self,
+        text: str,
+        low: float,
+        high: float,
+        *,
+        limit: float | None = None,
+        decimals: int = 0,
+        step: float = 1.0,
     ) -> None:
         super().__init__()
         self._scale = 10**decimals
@@ -153,7 +161,7 @@ class SliderRow(QWidget):
         self.slider.setAccessibleName(text)
         self.spin = QuietSpinBox(decimals)
         self.spin.setRange(low, limit if limit is not None else high)
-        self.spin.setSingleStep(0.5 if decimals == 1 else 1 / self._scale)
+        self.spin.setSingleStep(step)
         self.spin.setAccessibleName(f"{text}, value")
         self.label.setBuddy(self.spin)
         layout = QGridLayout(self)
@@ -187,42 +195,10 @@ class SliderRow(QWidget):
         self.slider.setValue(self._as_slider(value))
         self.value_changed.emit(value)
         if not self._setting:
-            self.edited.emit(value)
+            self.edited.emit(round(value) if self._scale == 1 else value)
 
     def _as_slider(self, value: float) -> int:
         return min(self.slider.maximum(), max(self.slider.minimum(), round(value * self._scale)))
-
-
-class Choice(QComboBox):
-    """A pop-up menu with a chevron of ours; the wheel changes it only with the focus."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__()
-        self.setAccessibleName(name)
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.setMinimumContentsLength(8)
-        self.setMaxVisibleItems(16)
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        super().paintEvent(event)
-        palette = current_palette()
-        painter = QPainter(self)
-        rect = mirrored(self, QRect(self.width() - 23, (self.height() - 16) // 2, 16, 16))
-        colour = palette.secondary if self.isEnabled() else palette.disabled
-        paint_icon(painter, "chevron-down", rect, colour)
-
-    def wheelEvent(self, event: QWheelEvent) -> None:
-        if self.hasFocus():
-            super().wheelEvent(event)
-        else:
-            event.ignore()
-
-    def select_data(self, data: object) -> None:
-        """Select the item that carries `data`; nothing happens when there is none."""
-        index = self.findData(data)
-        if index >= 0:
-            self.setCurrentIndex(index)
 
 
 class Switch(QCheckBox):
@@ -346,7 +322,21 @@ class PromptEdit(QPlainTextEdit):
         self.setPlaceholderText(placeholder)
         self.setTabChangesFocus(True)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.set_lines(lines)
+
+    def set_lines(self, lines: int) -> None:
+        """Room for so many lines; more are scrolled to."""
         self.setFixedHeight(QFontMetrics(self.font()).lineSpacing() * lines + 18)
+
+    def replace_text(self, text: str) -> None:
+        """Put a text in place of what is there, as one edit that undo takes back."""
+        if text == self.toPlainText():
+            return
+        cursor = QTextCursor(self.document())
+        cursor.beginEditBlock()
+        cursor.select(QTextCursor.SelectionType.Document)
+        cursor.insertText(text)
+        cursor.endEditBlock()
 
     def insertFromMimeData(self, source) -> None:  # type: ignore[no-untyped-def]
         """Paste text only; pictures and files dropped here are somebody else's."""

@@ -89,7 +89,7 @@ QPushButton#section:focus { border: 2px solid $accent; padding: 3px 3px 3px 0px;
 
 QLineEdit, QPlainTextEdit, QTextEdit, QSpinBox, QDoubleSpinBox { background: $field; color: $text;
   border: 1px solid $border; border-radius: 6px; selection-background-color: $accent;
-  selection-color: $on_accent; }
+  selection-color: $on_accent; placeholder-text-color: $secondary; }
 QLineEdit { padding: 4px 7px; }
 QPlainTextEdit, QTextEdit { padding: 3px 4px; border-radius: 8px; }
 QSpinBox, QDoubleSpinBox { padding: 3px 5px; }
@@ -101,7 +101,7 @@ QSpinBox:focus, QDoubleSpinBox:focus { padding: 2px 4px; }
 QLineEdit:disabled, QSpinBox:disabled, QDoubleSpinBox:disabled { color: $disabled; }
 
 QComboBox { background: $field; color: $text; border: 1px solid $border; border-radius: 6px;
-  padding: 4px 26px 4px 9px; min-height: 17px; }
+  padding: 4px 26px 4px 9px; min-height: 17px; combobox-popup: 0; }
 QComboBox:hover { background: $hover; }
 QComboBox:focus { border: 2px solid $accent; padding: 3px 25px 3px 8px; }
 QComboBox:disabled { color: $disabled; }
@@ -112,7 +112,6 @@ QComboBox::down-arrow { image: none; width: 0px; }
 QComboBox QAbstractItemView { background: $overlay; color: $text; border: 1px solid $border;
   outline: none; padding: 4px; selection-background-color: $accent;
   selection-color: $on_accent; }
-QComboBox QAbstractItemView::item { min-height: 24px; padding: 0px 8px; }
 
 QSlider { min-height: 20px; }
 QSlider::groove:horizontal { height: 4px; border-radius: 2px; background: $groove; }

@@ -1,0 +1,201 @@
+"""The prompt panel's controls: one row per parameter, made from its description and bound to its
+field by name.
+
+A new parameter is one row here.  What control it gets follows from its kind, unless the row says
+otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, StrEnum, auto
+from typing import Any, Protocol
+
+from PySide6.QtCore import Signal, SignalInstance
+from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+
+from gui.request import Described, described_fields
+from gui.state.draft import DraftState
+from gui.ui.prompt.drop_zone import DropZone
+from gui.ui.prompt.fields import SchedulerChoice, SeedRow, TextField
+from gui.ui.widgets.choice import Choice
+from gui.ui.widgets.controls import LABEL_WIDTH, SliderRow, Switch, label
+
+
+class Place(Enum):
+    """Where in the panel a control stands."""
+
+    TEXTS = auto()
+    MAIN = auto()
+    START = auto()
+    ADVANCED = auto()
+
+
+class Bound(Protocol):
+    """What a control must have to be bound to a field."""
+
+    edited: SignalInstance
+
+    def set_value(self, value: Any) -> None: ...
+
+
+@dataclass(frozen=True)
+class Control:
+    """A control for one field."""
+
+    input: Any
+    """What the person uses: a `Bound` widget."""
+    row: QWidget
+    """What stands in the panel: the control with its label."""
+
+
+Maker = Callable[[Described], Control]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One parameter in the panel."""
+
+    field: str
+    place: Place
+    make: Maker | None = None
+    """None: the control that suits the field's kind."""
+
+
+class OnOff(Switch):
+    """A switch that can be bound."""
+
+    edited = Signal(object)
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.toggled.connect(lambda on: self.edited.emit(on))
+
+    def set_value(self, on: bool) -> None:
+        self.setChecked(on)
+
+
+def options(name: str, title: str = "") -> Choice:
+    """A pop-up list of the options a field has; their data are their values."""
+    told = described_fields()[name].parameter
+    choice = Choice(title or told.label)
+    for option in told.options:
+        choice.add(option.label, option.value.value, option.help)
+    return choice
+
+
+def beside(title: str, widget: QWidget) -> QWidget:
+    """A control with its label before it, in the panel's two columns."""
+    name = label(title)
+    name.setFixedWidth(LABEL_WIDTH)
+    name.setBuddy(widget)
+    made = QWidget()
+    row = QHBoxLayout(made)
+    row.setContentsMargins(0, 0, 0, 0)
+    row.setSpacing(8)
+    row.addWidget(name)
+    row.addWidget(widget, 1)
+    return made
+
+
+def below(title: str, widget: QWidget) -> QWidget:
+    """A control below its label, where long names need their room."""
+    name = label(title)
+    name.setBuddy(widget)
+    made = QWidget()
+    column = QVBoxLayout(made)
+    column.setContentsMargins(0, 0, 0, 0)
+    column.setSpacing(5)
+    column.addWidget(name)
+    column.addWidget(widget)
+    return made
+
+
+def text(lines: int) -> Maker:
+    """A field of so many lines, its tokens counted."""
+
+    def make(field: Described) -> Control:
+        made = TextField(field.parameter, lines)
+        return Control(made, made)
+
+    return make
+
+
+def seed(field: Described) -> Control:
+    made = SeedRow(field.parameter)
+    return Control(made, made)
+
+
+def picture(field: Described) -> Control:
+    made = DropZone()
+    return Control(made, beside(field.parameter.label, made))
+
+
+def scheduler(field: Described) -> Control:
+    made = SchedulerChoice(field.parameter.label)
+    return Control(made, beside(field.parameter.label, made))
+
+
+def usual(field: Described) -> Control:
+    """The control that suits a field's kind: a switch, a pop-up list or a slider with a number."""
+    told = field.parameter
+    if told.options:
+        choice = options(field.name)
+        return Control(choice, below(told.label, choice))
+    if field.kind is bool:
+        switch = OnOff(told.label)
+        switch.setToolTip(told.help)
+        return Control(switch, switch)
+    assert field.range is not None, f"{field.name}: a number without a range"
+    slider = SliderRow(
+        told.label, *told.useful, limit=field.range.high, decimals=told.decimals, step=told.step
+    )
+    slider.set_tool_tip(told.help)
+    return Control(slider, slider)
+
+
+ROWS = (
+    Row("prompt", Place.TEXTS, text(lines=5)),
+    Row("negative_prompt", Place.TEXTS, text(lines=2)),
+    Row("steps", Place.MAIN),
+    Row("guidance_scale", Place.MAIN),
+    Row("scheduler", Place.MAIN, scheduler),
+    Row("seed", Place.MAIN, seed),
+    Row("count", Place.MAIN),
+    Row("start_image.path", Place.START, picture),
+    Row("start_image.strength", Place.START),
+    Row("compute_unit", Place.ADVANCED),
+    Row("random_source", Place.ADVANCED),
+    Row("safety_checker", Place.ADVANCED),
+)
+"""In the order they stand in the panel."""
+
+
+def make_controls() -> dict[str, Control]:
+    """A control for every row, by its field's name."""
+    fields = described_fields()
+    return {row.field: (row.make or usual)(fields[row.field]) for row in ROWS}
+
+
+def bind(state: DraftState, name: str, control: Bound, shown: Callable[[str], Any]) -> None:
+    """Keep a control and a field of the draft at one value.
+
+    Args:
+        state: the draft.
+        name: the field.
+        control: shows it and changes it.
+        shown: what a control shows for a field: its value, or the model's where it has none.
+    """
+
+    def on_changed(changed: str) -> None:
+        if changed == name:
+            control.set_value(shown(name))
+
+    def on_edited(value: object) -> None:
+        # Qt hands the values of enums back as mere text.
+        state.set(name, kind(value) if issubclass(kind, StrEnum) else value)
+
+    kind = described_fields()[name].kind
+    state.changed.connect(on_changed)
+    control.edited.connect(on_edited)

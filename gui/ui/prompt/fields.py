@@ -1,0 +1,211 @@
+"""The prompt panel's own fields: a text with its tokens counted, and the seed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QRegularExpression, Signal
+from PySide6.QtGui import QColor, QRegularExpressionValidator, QTextCharFormat, QTextCursor
+from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QTextEdit, QVBoxLayout, QWidget
+
+from gui.request import MAX_SEED, Parameter
+from gui.scheduler_names import grouped_schedulers
+from gui.state.draft import random_seed
+from gui.state.tokens import TokenCounter
+from gui.ui.widgets.appearance import current_palette
+from gui.ui.widgets.choice import Choice
+from gui.ui.widgets.controls import LABEL_WIDTH, PromptEdit, icon_button, label
+
+if TYPE_CHECKING:
+    from gui.state.tokens import TokenCount
+
+
+class TextField(QWidget):
+    """A prompt with its title and the tokens it takes: ``12 / 75``.  What the model will not read
+    is dimmed."""
+
+    edited = Signal(object)
+
+    def __init__(self, told: Parameter, lines: int) -> None:
+        super().__init__()
+        self._count: TokenCount | None = None
+        self._remarked = False
+        self.edit = PromptEdit(told.label, told.placeholder, lines)
+        self.count_label = label("", "small")
+        heading = label(told.label, "heading")
+        heading.setBuddy(self.edit)
+        row = QHBoxLayout()
+        row.addWidget(heading)
+        row.addStretch(1)
+        row.addWidget(self.count_label)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(6)
+        layout.addLayout(row)
+        layout.addWidget(self.edit)
+        self._counter = TokenCounter(self)
+        self._counter.counted.connect(self._on_counted)
+        self.edit.textChanged.connect(self._on_text)
+
+    def text(self) -> str:
+        return self.edit.toPlainText()
+
+    def set_value(self, text: str) -> None:
+        """Put a text in place of what is there; undo in the field brings that back."""
+        self.edit.replace_text(text)
+
+    def remark(self, text: str) -> None:
+        """Say something in the count's place until the text changes."""
+        self._say(text, "", warn=False)
+        self._remarked = True
+
+    def _on_text(self) -> None:
+        text = self.text()
+        self._counter.set_text(text if text.strip() else "")
+        if not text.strip() or self._remarked:
+            self._count = None
+            self._say("", "", warn=False)
+            self._dim()
+        self._remarked = False
+        self.edited.emit(text)
+
+    def _on_counted(self, count: TokenCount) -> None:
+        if not self.text().strip():
+            return
+        self._count = count
+        tip = f"Tokens of this text. The model reads {count.limit}"
+        tip += "." if count.fits else "; what is dimmed has no effect."
+        self._say(f"{count.n} / {count.limit}", tip, warn=not count.fits)
+        self.count_label.setAccessibleName(f"{count.n} of {count.limit} tokens")
+        self._dim()
+
+    def _say(self, text: str, tip: str, *, warn: bool) -> None:
+        name = "warning" if warn else "small"
+        self.count_label.setText(text)
+        self.count_label.setToolTip(tip)
+        self.count_label.setAccessibleName(text)
+        if self.count_label.objectName() != name:
+            self.count_label.setObjectName(name)
+            self.count_label.style().polish(self.count_label)
+
+    def _dim(self) -> None:
+        count = self._count
+        if count is None or count.fits:
+            self.edit.setExtraSelections([])
+            return
+        # Qt counts UTF-16 units.
+        begin = len(count.kept_text.encode("utf-16-le", "surrogatepass")) // 2
+        cut = QTextEdit.ExtraSelection()
+        cursor = QTextCursor(self.edit.document())
+        cursor.setPosition(min(begin, self.edit.document().characterCount() - 1))
+        cursor.movePosition(QTextCursor.MoveOperation.End, QTextCursor.MoveMode.KeepAnchor)
+        faint = QTextCharFormat()
+        faint.setForeground(QColor(current_palette().disabled))
+        cut.cursor = cursor  # type: ignore[attr-defined]
+        cut.format = faint  # type: ignore[attr-defined]
+        self.edit.setExtraSelections([cut])
+
+
+class SchedulerChoice(Choice):
+    """The schedulers under headings, the model's own as the first of them."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self._default = "?"
+        self.set_default("")
+
+    def set_default(self, default: str) -> None:
+        """Which one the model uses by itself; what is chosen stays."""
+        if default == self._default:
+            return
+        self._default = default
+        chosen = self.currentData()
+        self.showing = True
+        self.clear()
+        own = f"{default} – the model’s default" if default else "The model’s default"
+        for title, schedulers in grouped_schedulers(default):
+            self.add_heading(title)
+            if self.count() == 1:
+                self.add(own, None, "Follows the model when you choose another one.")
+            for each in schedulers:
+                self.add(each.name, each.name, each.description)
+        self.setCurrentIndex(max(1, self.index_of(chosen)))
+        self.showing = False
+
+
+class SeedRow(QWidget):
+    """The seed: a number that is kept, or none, which is then drawn for every run.
+
+    What is shown is what is used: without a number the field says that it will be random, and
+    which one the last run had.
+    """
+
+    edited = Signal(object)
+    """A number, or None for a random one."""
+
+    def __init__(self, told: Parameter) -> None:
+        super().__init__()
+        self._last: int | None = None
+        self.field = QLineEdit()
+        self.field.setAccessibleName(told.label)
+        self.field.setToolTip(told.help)
+        self.field.setValidator(
+            QRegularExpressionValidator(QRegularExpression(r"\d{1,10}"), self.field)
+        )
+        self.dice = icon_button("dice", "Draw a seed and keep it")
+        self.pin = icon_button("pin", "", on="pin-on", checkable=True)
+        name = label(told.label)
+        name.setFixedWidth(LABEL_WIDTH)
+        name.setBuddy(self.field)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(4)
+        row.addWidget(name)
+        row.addSpacing(4)
+        row.addWidget(self.field, 1)
+        row.addWidget(self.dice)
+        row.addWidget(self.pin)
+        self.dice.clicked.connect(self.roll)
+        self.field.textEdited.connect(self._on_typed)
+        self.field.editingFinished.connect(self._tidy)
+        self.pin.clicked.connect(self._on_pin)
+        self.set_value(None)
+
+    def value(self) -> int | None:
+        """The seed; a number beyond the largest seed counts as the largest."""
+        text = self.field.text()
+        return min(int(text), MAX_SEED) if text else None
+
+    def set_value(self, seed: int | None) -> None:
+        if seed != self.value():
+            self.field.setText("" if seed is None else str(seed))
+        self._show_state()
+
+    def set_last(self, seed: int | None) -> None:
+        """Which seed the last run had; None: there was none yet."""
+        self._last = seed
+        self._show_state()
+
+    def roll(self) -> None:
+        """Draw a seed and keep it."""
+        self.edited.emit(random_seed())
+
+    def _on_typed(self) -> None:
+        self.edited.emit(self.value())
+
+    def _tidy(self) -> None:
+        value = self.value()
+        self.field.setText("" if value is None else str(value))
+
+    def _on_pin(self, kept: bool) -> None:
+        last = random_seed() if self._last is None else self._last
+        self.edited.emit(last if kept else None)
+
+    def _show_state(self) -> None:
+        kept = self.value() is not None
+        self.pin.setChecked(kept)
+        keep = "Keep a seed" if self._last is None else f"Keep the last seed, {self._last}"
+        self.pin.setToolTip("A new seed for every run" if kept else keep)
+        self.pin.setAccessibleName("Keep the seed")
+        last = "" if self._last is None else f", last {self._last}"
+        self.field.setPlaceholderText(f"Random{last}")
