@@ -75,7 +75,10 @@ class Parameter:
     help: str
     """A sentence for tool tip and ``--help``."""
     flags: tuple[str, ...] = ()
-    """On the command line, the usual one first; empty: not given there, or in its own way."""
+    """On the command line, the usual one first; of a switch, what turns it off where it is on by
+    default.  Empty: not given there."""
+    flag_help: str = ""
+    """In place of `help` for ``--help``, where that suits the window alone."""
     metavar: str = "N"
     key: str = ""
     """In the text for other programs that is kept in pictures; empty: not there, or in its own
@@ -99,11 +102,11 @@ class StartImage(Record):
     path: Annotated[
         str,
         Parameter(
-            "Starting picture",
+            "Start from",
             "The starting picture",
             "A picture to start from.",
             ("--image",),
-            "FILE",
+            metavar="FILE",
         ),
     ]
     strength: Annotated[
@@ -114,7 +117,7 @@ class StartImage(Record):
             "The strength",
             "How much of the starting picture is dreamt anew: 0 keeps it, 1 ignores it.",
             ("--strength",),
-            "X",
+            metavar="X",
             key="Denoising strength",
             decimals=2,
             step=0.01,
@@ -133,7 +136,7 @@ class PictureRequest(Record):
             "The prompt",
             "What to show.",
             ("--prompt",),
-            "TEXT",
+            metavar="TEXT",
             placeholder="What should be seen?",
         ),
     ]
@@ -146,7 +149,7 @@ class PictureRequest(Record):
             "The negative prompt",
             "What to avoid.",
             ("--negative-prompt",),
-            "TEXT",
+            metavar="TEXT",
             placeholder="What should not be seen?",
         ),
     ] = ""
@@ -171,7 +174,7 @@ class PictureRequest(Record):
             "The guidance scale",
             "How closely the picture follows the prompt; at 1 or less steps are twice as fast.",
             ("--guidance-scale",),
-            "X",
+            metavar="X",
             key="CFG scale",
             model_decides=True,
             useful=(0, 20),
@@ -187,7 +190,7 @@ class PictureRequest(Record):
             "The scheduler",
             "The method that takes the noise away, for example “Euler a”.",
             ("--scheduler",),
-            "NAME",
+            metavar="NAME",
             key="Sampler",
             model_decides=True,
         ),
@@ -201,6 +204,7 @@ class PictureRequest(Record):
             "The seed",
             "The same seed and settings give the same picture.",
             ("--seed",),
+            "The same seed and settings give the same picture; default: a random one.",
             key="Seed",
         ),
     ] = 0
@@ -223,7 +227,7 @@ class PictureRequest(Record):
             "The source of random numbers",
             "Whose random numbers the picture begins with.",
             ("--rng",),
-            "SOURCE",
+            metavar="SOURCE",
             options=(
                 Option(
                     RandomSource.NUMPY,
@@ -250,7 +254,7 @@ class PictureRequest(Record):
             "The compute unit",
             "Processors that Core ML may use.",
             ("--compute-unit", "--compute-units"),
-            "UNIT",
+            metavar="UNIT",
             options=(
                 Option(
                     ComputeUnit.ALL,
@@ -280,7 +284,8 @@ class PictureRequest(Record):
             "Safety checker",
             "The safety checker",
             "Use the model’s safety checker, where it has one.",
-            ("--safety-checker",),
+            ("--disable-safety",),
+            "Leave out the model’s safety checker.",
         ),
     ] = True
     previews: bool = True
@@ -326,6 +331,8 @@ class Described:
     """Of its value where it is not None."""
     parameter: Parameter
     range: Range | None = None
+    default: Any = None
+    """None also where there is none."""
 
 
 @cache
@@ -342,7 +349,7 @@ def _described(owner: type, prefix: str) -> Iterator[Described]:
         if told is not None:
             bounds = next((each for each in extras if isinstance(each, Range)), None)
             kind = next((a for a in typing.get_args(inner) if a is not type(None)), inner)
-            yield Described(prefix + name, kind, told, bounds)
+            yield Described(prefix + name, kind, told, bounds, getattr(owner, name, None))
 
 
 def value_of(request: PictureRequest, name: str) -> Any:

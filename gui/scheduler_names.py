@@ -221,7 +221,7 @@ def _kind(scheduler: SchedulerName) -> str:
         return "Classics"
     if scheduler.unet_calls_per_step > 1:
         return "Twice the time per step"
-    return "Fresh noise at every step" if scheduler.draws_noise else "Settle as steps increase"
+    return "Fresh noise at every step" if scheduler.draws_noise else "Steady"
 
 
 def scheduler_name(text: str) -> SchedulerName:

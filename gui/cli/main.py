@@ -14,7 +14,6 @@ import importlib
 import io
 import json
 import os
-import secrets
 import signal
 import sys
 from collections.abc import Iterable, Sequence
@@ -24,23 +23,15 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from gui import __version__, paths, words
 from gui.cli import convert as cli_convert
 from gui.cli import models as cli_models
+from gui.cli.parameters import add_parameters, request_of
 from gui.errors import ErrorKind, SfumatoError
-from gui.request import MAX_SEED, ComputeUnit, PictureRequest, RandomSource, StartImage
-from gui.scheduler_names import scheduler_name
+from gui.request import PictureRequest
 
 if TYPE_CHECKING:
     from gui.coreml.model import ModelInfo
 
 _STOPPED = 130  # what shells report for a program ended by Ctrl-C
 _OTHER_IMAGES = {".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".gif", ".bmp", ".heic", ".avif"}
-_COMPUTE_UNITS = {
-    # Apple's Swift tool spells them this way.
-    "all": ComputeUnit.ALL,
-    "cpuonly": ComputeUnit.CPU_ONLY,
-    "cpuandgpu": ComputeUnit.CPU_AND_GPU,
-    "cpuandneuralengine": ComputeUnit.CPU_AND_NE,
-    **{unit.value.lower(): unit for unit in ComputeUnit},
-}
 _SUFFIXES = {"packages": ".mlpackage", "compiled": ".mlmodelc"}
 
 
@@ -82,6 +73,28 @@ def _report(error: SfumatoError, verbose: bool) -> None:
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, rather than after a screenful of usage."""
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        return super().parse_known_args(self._with_values(args), namespace)
+
+    def _with_values(self, args: Sequence[str]) -> list[str]:
+        """Values that begin with a hyphen, joined to their options: ``--negative-prompt -blurry``.
+
+        What is itself an option stays one, so that a forgotten value is still noticed.
+        """
+        given, result = list(args), []
+        while given:
+            word = given.pop(0)
+            if word == "--":
+                return [*result, word, *given]
+            action = self._option_string_actions.get(word)
+            takes_one = action is not None and action.nargs is None and action.const is None
+            following = given[0] if given else ""
+            known = following.partition("=")[0] in self._option_string_actions
+            if takes_one and following.startswith("-") and following != "--" and not known:
+                word = f"{word}={given.pop(0)}"
+            result.append(word)
+        return result
+
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
@@ -120,8 +133,7 @@ def _generate_parser(commands: Any) -> None:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("--prompt", required=True, help="what to show")
-    add("--negative-prompt", default="", metavar="TEXT", help="what to avoid")
+    add_parameters(parser)
     add(
         "--model",
         "-i",
@@ -136,24 +148,6 @@ def _generate_parser(commands: Any) -> None:
     add("-o", "--output", "--output-path", default="", metavar="FILE|DIR",
         help="a name ending in .png: that file, replaced if it exists; anything else: a folder; "
              "default: a folder per day in your pictures folder")  # fmt: skip
-    add("--seed", type=int, metavar="N", help="default: a random one, stored in the picture")
-    add("--num-inference-steps", "--steps", "--step-count", dest="steps", type=int, metavar="N",
-        help="default: the model's")  # fmt: skip
-    add("--guidance-scale", type=float, metavar="X", help="default: the model's")
-    add("--scheduler", metavar="NAME",
-        help="for example \"Euler a\" or DPMSolverMultistep; default: the model's")  # fmt: skip
-    add("--count", "--image-count", type=int, default=1, metavar="N",
-        help="number of pictures, with consecutive seeds")  # fmt: skip
-    add("--image", default="", metavar="FILE", help="picture to start from")
-    add("--strength", type=float, metavar="X",
-        help="how much of it is dreamt anew, from 0 to 1; default: 0.6")  # fmt: skip
-    add("--rng", type=str.lower, choices=[s.value for s in RandomSource], default="numpy",
-        help="whose random numbers: numpy (Apple's tools), torch (diffusers), nvidia (web UIs)",
-        )  # fmt: skip
-    add("--compute-unit", "--compute-units", type=str.lower, choices=_COMPUTE_UNITS,
-        default=ComputeUnit.ALL, metavar="UNIT",
-        help="ALL, CPU_AND_GPU, CPU_AND_NE or CPU_ONLY; default: ALL")  # fmt: skip
-    add("--disable-safety", action="store_true", help="leave out the model's safety checker")
     add("--model-version", help=argparse.SUPPRESS)  # Apple's; the model's own files say it
     add("--json", action="store_true", help="print one line of JSON per picture")
     add("--quiet", action="store_true", help="no progress")
@@ -167,33 +161,8 @@ def _request(options: argparse.Namespace) -> PictureRequest:
     Raises:
         SfumatoError: BAD_REQUEST.
     """
-    start = None
-    if options.image:
-        strength = 0.6 if options.strength is None else options.strength
-        start = StartImage(str(_absolute(options.image)), strength)
-    elif options.strength is not None:
-        raise SfumatoError(ErrorKind.BAD_REQUEST, "--strength needs --image.")
     file, folder = _output(options.output)
-    unit = options.compute_unit
-    request = PictureRequest(
-        prompt=options.prompt,
-        model="",
-        negative_prompt=options.negative_prompt,
-        steps=options.steps,
-        guidance_scale=options.guidance_scale,
-        scheduler=scheduler_name(options.scheduler).name if options.scheduler else None,
-        seed=secrets.randbelow(MAX_SEED + 1) if options.seed is None else options.seed,
-        count=options.count,
-        random_source=RandomSource(options.rng),
-        compute_unit=unit if isinstance(unit, ComputeUnit) else _COMPUTE_UNITS[unit],
-        start_image=start,
-        safety_checker=not options.disable_safety,
-        previews=False,
-        output_dir=folder,
-        output_file=file,
-    )
-    request.validate()
-    return request
+    return dataclasses.replace(request_of(options), output_dir=folder, output_file=file)
 
 
 def _model_folder(text: str, variant: str) -> Path:
@@ -289,6 +258,8 @@ def _generate(options: argparse.Namespace) -> int:
     from gui.cli.progress import Progress
 
     progress = Progress(sys.stderr, request.count, quiet=options.quiet)
+    if options.seed is None and not options.quiet:
+        progress.line(f"The seed is {request.seed}.")
     return _run(request, progress, options)
 
 

@@ -25,7 +25,15 @@ from gui import __version__, paths, records
 from gui.errors import ErrorKind, SfumatoError
 from gui.library.metadata.containers import read_fields
 from gui.records import Record, RecordError
-from gui.request import MAX_SEED, PictureRecord, PictureRequest, RandomSource, StartImage
+from gui.request import (
+    MAX_SEED,
+    PictureRecord,
+    PictureRequest,
+    RandomSource,
+    StartImage,
+    described_fields,
+    value_of,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -138,18 +146,11 @@ def parameters_text(record: PictureRecord) -> str:
     commas, in which a value that holds a comma, a colon, a quote or a line break is a JSON string.
     """
     request = record.request
-    fields: list[tuple[str, str]] = [("Steps", str(request.steps))]
-    if request.scheduler:
-        fields.append(("Sampler", request.scheduler))
-    if request.guidance_scale is not None:
-        fields.append(("CFG scale", f"{request.guidance_scale:g}"))
-    fields.append(("Seed", str(request.seed)))
+    fields = _described(request)
     fields.append(("Size", f"{record.width}x{record.height}"))
     if record.model_hash:
         fields.append(("Model hash", record.model_hash))
     fields.append(("Model", record.model_name))
-    if request.start_image is not None:
-        fields.append(("Denoising strength", f"{request.start_image.strength:g}"))
     # Web UIs know two sources by these names; numpy is not among them, so it gets its own key.
     known = {RandomSource.TORCH: ("RNG", "CPU"), RandomSource.NVIDIA: ("RNG", "NV")}
     fields.append(known.get(request.random_source, ("Noise source", "numpy")))
@@ -161,6 +162,21 @@ def parameters_text(record: PictureRecord) -> str:
     lines.append(", ".join(f"{key}: {_quoted(value)}" for key, value in fields))
     text = "\n".join(lines).replace("\0", "")
     return text.encode("utf-8", "replace").decode("utf-8")
+
+
+_FIRST = ("Steps", "Sampler", "CFG scale", "Seed")
+"""Readers know the last line by the first of these."""
+
+
+def _described(request: PictureRequest) -> list[tuple[str, str]]:
+    """The request's fields that web UIs know, as they write them."""
+    found: dict[str, str] = {}
+    for name, field in described_fields().items():
+        value = value_of(request, name)
+        if field.parameter.key and value is not None:
+            found[field.parameter.key] = f"{value:g}" if isinstance(value, float) else str(value)
+    first = [(key, found.pop(key)) for key in _FIRST if key in found]
+    return [*first, *found.items()]
 
 
 def slug(prompt: str) -> str:

@@ -155,6 +155,9 @@ class TestErrors:
             (["generate", "--prompt", "x", "--compute-unit", "GPU"], "compute-unit"),
             (["generate", "--prompt", "x", "-o", "a.jpg"], "png"),
             (["generate", "--prompt", "x", "--promt", "y"], "--promt"),
+            (["generate", "--prompt", "x", "--negative-prompt", "--seed", "5"], "one argument"),
+            (["generate", "--prompt", "x", "--negative-prompt"], "one argument"),
+            (["generate", "--prompt", "x", "--rng", "dice"], "numpy, torch, nvidia"),
             (["paint"], "paint"),
         ],
     )
@@ -191,6 +194,22 @@ class TestErrors:
         done = cli("generate", f"--prompt={prompt}", "--json", "--quiet")
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["record"]["request"]["prompt"] == prompt
+
+    @pytest.mark.parametrize("text", ["-blurry", "--", "-", "-1", "--no people, -dark", "-o x"])
+    def test_any_text_may_begin_with_a_hyphen(self, cli: Cli, text: str) -> None:
+        done = cli("generate", "--negative-prompt", text, "--prompt", text, "--json", "--quiet")
+        if text == "--":  # by convention the end of all options
+            assert done.returncode == 2 and one_sentence(done.stderr)
+            return
+        assert done.returncode == 0, done.stderr
+        request = json.loads(done.stdout)["record"]["request"]
+        assert request["negative_prompt"] == request["prompt"] == text
+
+    def test_a_seed_that_was_drawn_is_told(self, cli: Cli) -> None:
+        done = cli("generate", "--prompt", "x", "--json")
+        seed = json.loads(done.stdout)["record"]["request"]["seed"]
+        assert f"The seed is {seed}." in done.stderr
+        assert "The seed is" not in cli("generate", "--prompt", "x", "--seed", "5").stderr
 
 
 class TestModelSources:

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from gui.pipeline.noise import BrownianNoise, _philox, make_noise
-from gui.random_source_names import RANDOM_SOURCE_NAMES
 from gui.request import RandomSource
 
 SHAPE = (1, 4, 8, 12)
@@ -73,8 +72,7 @@ def test_nvidia_draws_are_normal_and_differ() -> None:
 
 
 @pytest.mark.parametrize("source", list(RandomSource))
-def test_every_source_has_a_label_and_is_repeatable(source: RandomSource) -> None:
-    assert RANDOM_SOURCE_NAMES[source]
+def test_every_source_is_repeatable(source: RandomSource) -> None:
     once = make_noise(source, 5).normal(SHAPE)
     assert once.dtype == torch.float32
     assert torch.equal(once, make_noise(source, 5).normal(SHAPE))

@@ -86,7 +86,7 @@ def test_counting_needs_nothing_heavy() -> None:
     """The window counts tokens, and must not load torch, transformers or numpy for it."""
     code = (
         "import sys; from gui.pipeline.tokens import count_tokens;"
-        "import gui.scheduler_names, gui.random_source_names,"
+        "import gui.scheduler_names,"
         " gui.pipeline.defaults;"
         "assert count_tokens('two cats').n == 2;"
         "heavy = {'torch', 'transformers', 'diffusers', 'numpy', 'coremltools', 'scipy'};"

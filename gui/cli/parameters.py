@@ -1,0 +1,94 @@
+"""The options of `generate` that are parameters of a picture: made from their descriptions in
+`gui.request`, so that a new one needs no line here."""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from gui.errors import ErrorKind, SfumatoError
+from gui.request import (
+    MAX_SEED,
+    Described,
+    Option,
+    PictureRequest,
+    described_fields,
+    with_value,
+)
+from gui.scheduler_names import scheduler_name
+
+
+def add_parameters(parser: argparse.ArgumentParser) -> None:
+    """Give a parser an option for every parameter; what is not given reads as None."""
+    for field in described_fields().values():
+        told = field.parameter
+        if not told.flags:
+            continue
+        settings: dict[str, Any] = {"dest": field.name, "help": _help(field)}
+        if field.kind is bool:
+            settings |= {"action": "store_const", "const": not field.default}
+        elif told.options:
+            settings |= {"type": _option(told.options), "metavar": told.metavar}
+        else:
+            settings |= {"type": field.kind, "metavar": told.metavar}
+        parser.add_argument(*told.flags, required=field.name == "prompt", **settings)
+
+
+def request_of(options: argparse.Namespace) -> PictureRequest:
+    """The request that the given options mean, for the starter model; a seed is drawn where none
+    is given.
+
+    Raises:
+        SfumatoError: BAD_REQUEST, naming the parameter and its range.
+    """
+    request = PictureRequest("", "", previews=False)
+    for name in described_fields():
+        value = getattr(options, name, None)
+        if value is not None and (value != "" or name not in _MEANINGS):
+            request = with_value(request, name, _MEANINGS.get(name, _as_given)(value))
+    if getattr(options, "seed", None) is None:
+        request = with_value(request, "seed", secrets.randbelow(MAX_SEED + 1))
+    start = request.start_image
+    if start is not None and not start.path:
+        raise SfumatoError(ErrorKind.BAD_REQUEST, "--strength needs --image.")
+    request.validate()
+    return request
+
+
+def _as_given(value: Any) -> Any:
+    return value
+
+
+_MEANINGS: dict[str, Callable[[Any], Any]] = {
+    "scheduler": lambda text: scheduler_name(text).name,
+    "start_image.path": lambda text: str(Path(text).expanduser().absolute()),
+}
+"""Of parameters whose text on the command line is not yet their value."""
+
+
+def _option(options: tuple[Option, ...]) -> Callable[[str], Any]:
+    known = {text.casefold(): o.value for o in options for text in (o.value, *o.aliases)}
+
+    def read(text: str) -> Any:
+        if text.casefold() not in known:
+            listed = ", ".join(option.value for option in options)
+            raise argparse.ArgumentTypeError(f"must be one of {listed}, not {text!r}")
+        return known[text.casefold()]
+
+    return read
+
+
+def _help(field: Described) -> str:
+    told = field.parameter
+    words = (told.flag_help or told.help).rstrip(".")
+    text = words if words[:2].isupper() else words[0].lower() + words[1:]
+    if told.options:
+        text += ": " + ", ".join(option.value for option in told.options)
+    if told.model_decides:
+        text += "; default: the model's"
+    elif field.kind is not bool and "default" not in text and field.default:
+        text += f"; default: {field.default}"
+    return text.replace("%", "%%")
