@@ -190,17 +190,18 @@ def _reading() -> str:
 
 def _hub() -> str:
     """Ask the real Hub process about this machine; nothing goes over the network."""
-    from gui.hub.client import Answer, HubClient
+    from gui.errors import SfumatoError
+    from gui.hub.messages import HUB, AskMachine
+    from gui.process.supervisor import Supervisor
 
     with tempfile.TemporaryDirectory(prefix="sfumato-self-test-") as folder:
-        client = HubClient(log=Path(folder) / "hub.log")
-        with _limited(client.kill, client.close):
-            client.ask(1, "machine", {})
-            while not isinstance(answer := client.receive(), Answer):
-                pass
-    if answer.error is not None:
-        raise CheckError(f"{answer.error.message} {answer.error.detail}")
-    return f"{answer.result.chip or 'unknown processor'}, macOS {answer.result.macos or 'none'}"
+        hub = Supervisor(HUB, log=Path(folder) / "hub.log")
+        with _limited(hub.abandon, hub.close):
+            try:
+                machine = hub.ask(AskMachine())
+            except SfumatoError as error:
+                raise CheckError(f"{error.message} {error.detail}") from error
+    return f"{machine.chip or 'unknown processor'}, macOS {machine.macos or 'none'}"
 
 
 def _conversion() -> str:
@@ -260,14 +261,13 @@ def _write_checkpoint(folder: Path) -> None:
 
 def _picture() -> str:
     """Make a picture through the real engine process, into a folder that is then removed."""
-    from gui.engine.client import EngineClient
     from gui.engine.runner import EngineRunner, OutcomeStatus
     from gui.request import PictureRequest
 
     with tempfile.TemporaryDirectory(prefix="sfumato-self-test-") as folder:
         target = Path(folder) / "picture.png"
         request = PictureRequest(prompt=PROMPT, model="", seed=1, output_file=str(target))
-        runner = EngineRunner(make_client=lambda: EngineClient(log=Path(folder) / "engine.log"))
+        runner = EngineRunner(log=Path(folder) / "engine.log")
         with _limited(runner.abandon, runner.close):
             outcome = runner.run("self-test", request)
         if outcome.status is OutcomeStatus.CANCELLED:

@@ -110,8 +110,8 @@ def _model(what: str, folder: Path) -> Finding:
 
 
 def _engine() -> Finding:
-    from gui.engine.client import EngineLost
     from gui.engine.runner import EngineRunner, Patience
+    from gui.process.child import ChildLost
 
     runner = EngineRunner(Patience(start=_ENGINE_SECONDS))
     started = time.monotonic()
@@ -121,8 +121,8 @@ def _engine() -> Finding:
             runner.idle()
         seconds = time.monotonic() - started
         return Finding("engine", f"{runner.ready.runtime}, ready in {words.measured(seconds)}")
-    except EngineLost as lost:
+    except ChildLost as lost:
         log = paths.logs_dir() / "engine.log"
-        return Finding("engine", f"{lost.error.message} See {log}", good=False)
+        return Finding("engine", f"{lost.message} See {log}", good=False)
     finally:
         runner.close()

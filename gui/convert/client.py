@@ -9,17 +9,18 @@ import contextlib
 import shutil
 import signal
 import threading
-import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from gui import locks, records, words
+from gui.convert.messages import CONVERTER, Check, Convert, EstimateIt, Look
 from gui.convert.types import ConvertRequest, Ended, Estimate, Progress, SourceInfo
 from gui.errors import ErrorKind, SfumatoError
-from gui.process.child import ChildLost, ChildOnDemand
+from gui.process.child import ChildLost
+from gui.process.messages import Cancelled
+from gui.process.supervisor import Supervisor
 
 PARTIAL_SUFFIX = ".partial"
 """Ending of the work folder beside the model folder that is being made."""
@@ -39,8 +40,6 @@ interrupted, so most of the time the process is ended."""
 
 _CONTENTS = frozenset({MODEL, "scratch", "temporary"})
 """What a work folder holds besides journal and lock."""
-
-_POLL = 0.1
 
 
 @dataclass(frozen=True)
@@ -66,34 +65,29 @@ class Unfinished:
         return self.request.name or Path(self.request.output).name
 
 
-class ConvertClient(ChildOnDemand):
+class ConvertClient(Supervisor):
     """One converter process.  What a conversion has finished stays in its work folder, however the
     process ends.
 
     Args:
         command: program and arguments; None: this program's own.
-        environment: variables to add to this process's own.
     """
 
-    def __init__(
-        self, command: list[str] | None = None, environment: dict[str, str] | None = None
-    ) -> None:
-        super().__init__("The converter", "convert", command, environment=environment)
-        self._count = 0
+    def __init__(self, command: list[str] | None = None) -> None:
+        super().__init__(CONVERTER, command)
 
     def look(self, path: str) -> SourceInfo:
         """What a source is.  Raises SfumatoError."""
-        return SourceInfo.from_json(self._ask({"do": "look", "path": path}))
+        return self.ask(Look(path))
 
     def estimate(self, request: ConvertRequest) -> Estimate:
         """What a conversion would take.  Raises SfumatoError where not even that can be told."""
-        return Estimate.from_json(self._ask({"do": "estimate", "request": request.to_json()}))
+        return self.ask(EstimateIt(request))
 
     def refusal(self, request: ConvertRequest) -> SfumatoError | None:
         """Why a conversion would be refused.  The first time this takes seconds, for it holds the
         source's weights against the networks they belong to."""
-        refusal = self._ask({"do": "check", "request": request.to_json()}).get("refusal")
-        return SfumatoError.from_json(refusal) if refusal else None
+        return self.ask(Check(request))
 
     def outlook(self, request: ConvertRequest) -> Outlook:
         """Both."""
@@ -116,69 +110,25 @@ class ConvertClient(ChildOnDemand):
             estimate: for the sentence about a process that ran out of memory.
         """
         try:
-            ended = self._converted(request, on_progress, cancelled)
+            question = Convert(request)
+            return Ended(self.ask(question, on_progress, cancelled, CANCEL_GRACE))
+        except Cancelled:
+            ended = Ended(cancelled=True)
         except ChildLost as lost:
             ended = Ended(cancelled=True) if cancelled() else Ended(error=_died(lost, estimate))
         except SfumatoError as error:
             ended = Ended(error=error)
         finally:
-            self.close()
+            self.stop(0.0)
         if ended.cancelled:
             remove_partial(request)
         return ended
 
-    def _converted(
-        self,
-        request: ConvertRequest,
-        on_progress: Callable[[Progress], None],
-        cancelled: Callable[[], bool],
-    ) -> Ended:
-        process = self._started()
-        process.send_json({"do": "convert", "request": request.to_json()})
-        deadline: float | None = None
-        while True:
-            if deadline is None and cancelled():
-                process.send_json({"do": "cancel"})
-                deadline = time.monotonic() + CANCEL_GRACE
-            if deadline is not None and time.monotonic() > deadline:
-                return Ended(cancelled=True)
-            if not process.poll(_POLL):
-                continue
-            message = process.receive_json()
-            if message.get("event") == "ended":
-                return _read(Ended, message["ended"])
-            if message.get("event") == "progress" and deadline is None:
-                on_progress(_read(Progress, message["progress"]))
-
-    def _ask(self, question: dict[str, Any]) -> dict[str, Any]:
-        """Raises SfumatoError; a process that died over the question is replaced by the next."""
-        self._count += 1
-        try:
-            process = self._started()
-            process.send_json({**question, "id": self._count})
-            while (answer := process.receive_json()).get("id") != self._count:
-                pass
-        except ChildLost as lost:
-            self.close()
-            raise lost.error from lost
-        if "error" in answer:
-            raise SfumatoError.from_json(answer["error"])
-        return answer["result"]
-
-
-def _read(kind: Any, data: Any) -> Any:
-    try:
-        return kind.from_json(data)
-    except ValueError as error:
-        raise SfumatoError(
-            ErrorKind.INTERNAL, "The converter sent something unreadable.", str(error)
-        ) from error
-
 
 def _died(lost: ChildLost, estimate: Estimate | None) -> SfumatoError:
     """Why the process ended by itself, with what a person can do about it."""
-    detail = lost.error.detail
-    if signal.SIGKILL.name not in detail:
+    detail = lost.detail
+    if lost.status != -signal.SIGKILL:
         return SfumatoError(
             ErrorKind.ENGINE,
             "The converter stopped unexpectedly; finished parts are kept, so it can go on.",

@@ -1,34 +1,26 @@
 """The converter's process: looks at sources, estimates, and converts.
 
-A reader thread takes messages while the main thread works, so that a cancel is heard during a
-conversion and the end of the window ends this process at once.  What a conversion has finished by
-then lies in its work folder, and the next one goes on from there.
-
-Messages, one JSON object each.  To here: ``{"do": "look", "id", "path"}``, ``{"do": "estimate",
-"id", "request"}``, likewise ``check``; ``{"do": "convert", "request"}`` once; ``{"do": "cancel"}``.
-From here: ``{"id", "result"}`` or ``{"id", "error"}``; ``{"event": "progress", "progress"}``;
-``{"event": "ended", "ended"}``, after which the process ends.
+When the window ends, so does this process at once.  What a conversion has finished by then lies in
+its work folder, and the next one goes on from there.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import importlib
 import os
-import queue
 import sys
-import threading
-import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
 from gui.convert.memory import ran_out
-from gui.convert.types import ConvertReport, ConvertRequest, Ended, Estimate, Progress, SourceInfo
+from gui.convert.messages import CONVERTER, Check, Convert, EstimateIt, Look
+from gui.convert.types import ConvertReport, ConvertRequest, Estimate, Progress, SourceInfo
 from gui.errors import ErrorKind, SfumatoError, as_sfumato_error
-from gui.process.child import decode_json, encode_json, run_child
+from gui.process.messages import Cancelled, Question
+from gui.process.serve import Call, Server, run_child
 
 STANDIN_VARIABLE = "SFUMATO_CONVERTER_STANDIN"
 """``module:function`` that returns a `Backend` to use instead of the converter.  For tests: it lets
@@ -107,109 +99,60 @@ def make_backend() -> Backend:
 
 
 class Service:
-    """Serves one parent until a conversion has ended or the parent hangs up.
+    """What the process answers.
 
     Args:
-        connection: to the parent.
         backend: does the work.
     """
 
-    def __init__(self, connection: Connection, backend: Backend) -> None:
-        self._connection = connection
+    def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        self._messages: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
-        self._cancelled = threading.Event()
-        self._sending = threading.Lock()
 
-    def serve(self) -> None:
-        threading.Thread(target=self._read, name="reader", daemon=True).start()
-        while True:
-            message = self._messages.get()
-            if message.get("do") == "convert":
-                self._convert(message)
-                return
-            self._answer(message)
+    def look(self, ask: Look, _call: Call) -> SourceInfo:
+        return self._backend.look(Path(ask.path))
 
-    def _read(self) -> None:
+    def estimate(self, ask: EstimateIt, _call: Call) -> Estimate:
+        info = self._backend.look(Path(ask.request.source))
+        return self._backend.estimate(ask.request, info)
+
+    def check(self, ask: Check, _call: Call) -> SfumatoError | None:
+        info = self._backend.look(Path(ask.request.source))
         try:
-            while True:
-                message = decode_json(self._connection.recv_bytes())
-                if message.get("do") == "cancel":
-                    self._cancelled.set()
-                else:
-                    self._messages.put(message)
-        except (EOFError, OSError, ValueError):
-            # The window has gone: nobody wants what this process does.  Its work folder stays.
-            os._exit(0)
-
-    def _send(self, message: dict[str, Any]) -> None:
-        with self._sending, contextlib.suppress(OSError):
-            self._connection.send_bytes(encode_json(message))
-
-    def _answer(self, message: dict[str, Any]) -> None:
-        answer: dict[str, Any] = {"id": message.get("id")}
-        try:
-            answer["result"] = self._result(message)
-        except Exception as error:
-            answer["error"] = as_error(error).to_json()
-        self._send(answer)
-
-    def _result(self, message: dict[str, Any]) -> dict[str, Any]:
-        """What a question is answered with."""
-        what = message.get("do")
-        if what == "look":
-            return self._backend.look(Path(message["path"])).to_json()
-        request = ConvertRequest.from_json(message["request"])
-        info = self._backend.look(Path(request.source))
-        if what == "estimate":
-            return self._backend.estimate(request, info).to_json()
-        if what == "check":
-            return {"refusal": self._refusal(request, info)}
-        raise ValueError(f"unknown message: {message!r}")
-
-    def _refusal(self, request: ConvertRequest, info: SourceInfo) -> dict[str, str] | None:
-        try:
-            self._backend.check(request, info)
+            self._backend.check(ask.request, info)
         except SfumatoError as error:
-            return error.to_json()
+            return error
         return None
 
-    def _convert(self, message: dict[str, Any]) -> None:
+    def convert(self, ask: Convert, call: Call) -> ConvertReport:
         with contextlib.suppress(OSError):
             os.nice(NICENESS)
-        ended = self._run(message)
-        self._send({"event": "ended", "ended": ended.to_json()})
-
-    def _run(self, message: dict[str, Any]) -> Ended:
-        def on_progress(progress: Progress) -> None:
-            self._send({"event": "progress", "progress": progress.to_json()})
-
+        self._backend.check(ask.request, self._backend.look(Path(ask.request.source)))
         try:
-            request = ConvertRequest.from_json(message["request"])
-            self._backend.check(request, self._backend.look(Path(request.source)))
-            report = self._backend.run(request, on_progress, self._cancelled.is_set)
-        except Exception as error:
-            if isinstance(error, self._backend.cancelled_error):
-                return Ended(cancelled=True)
-            return Ended(error=as_error(error))
-        return Ended(report=report)
+            return self._backend.run(ask.request, call.tell, call.cancelled)
+        except self._backend.cancelled_error as error:
+            raise Cancelled from error
 
 
-def as_error(error: Exception) -> SfumatoError:
+def as_error(error: Exception, _question: Question[Any]) -> SfumatoError:
     """As `as_sfumato_error`; torch and coremltools say in ways of their own that memory is out."""
-    if not isinstance(error, SfumatoError) and ran_out(error):
-        return SfumatoError(
-            ErrorKind.MEMORY,
-            "There is not enough memory for this conversion; close other programs and go on.",
-            "".join(traceback.format_exception(error)),
-        )
-    return as_sfumato_error(error)
+    found = as_sfumato_error(error)
+    if ran_out(error):
+        message = "There is not enough memory for this conversion; close other programs and go on."
+        return SfumatoError(ErrorKind.MEMORY, message, found.detail)
+    return found
+
+
+def _serve(connection: Connection) -> None:
+    service = Service(make_backend())
+    answers = {
+        Look: service.look,
+        EstimateIt: service.estimate,
+        Check: service.check,
+        Convert: service.convert,
+    }
+    Server(connection, CONVERTER, answers, as_error=as_error).run()
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Entry of the converter's process."""
-
-    def work(connection: Connection, _options: argparse.Namespace) -> None:
-        Service(connection, make_backend()).serve()
-
-    run_child("convert", work, arguments)
+    run_child("convert", _serve, arguments)

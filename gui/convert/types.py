@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from gui.coreml.model import Attention, ComponentKind, Family
 from gui.errors import SfumatoError
+from gui.process.messages import Event
 from gui.records import Record
 
 REPORT = "conversion.json"
@@ -180,7 +181,7 @@ class Step(StrEnum):
 
 
 @dataclass(frozen=True)
-class Progress(Record):
+class Progress(Event):
     """An event of a running conversion."""
 
     component: str
@@ -200,8 +201,8 @@ class Progress(Record):
 
 
 @dataclass(frozen=True)
-class Ended(Record):
-    """The last event: exactly one of report, error, or cancelled."""
+class Ended:
+    """What came of a conversion: exactly one of report, error, or cancelled."""
 
     report: ConvertReport | None = None
     error: SfumatoError | None = None

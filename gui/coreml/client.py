@@ -6,14 +6,12 @@ Nothing heavy: no protobuf here.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
-from gui.coreml.model import ModelInfo
+from gui.coreml.messages import READER, Read, Reading
 from gui.coreml.sidecar import FILE_NAME as SIDECAR
-from gui.coreml.sidecar import Sidecar
-from gui.process.child import ChildLost, ChildOnDemand
-from gui.records import Record
+from gui.errors import SfumatoError
+from gui.process.supervisor import Supervisor
 
 MAX_FILES = 5000
 """A folder of more files and folders is no model, and not remembered."""
@@ -21,19 +19,7 @@ MAX_FILES = 5000
 Stamp = tuple[tuple[str, int, int, int], ...]
 
 
-@dataclass(frozen=True)
-class Reading(Record):
-    """What was found in a model folder."""
-
-    info: ModelInfo | None = None
-    """None where nothing at all could be read."""
-    sidecar: Sidecar | None = None
-    """Complete: what its file leaves out is inferred."""
-    problem: str = ""
-    """Why the model cannot be used, in one sentence; empty if it can."""
-
-
-class ModelReader(ChildOnDemand):
+class ModelReader(Supervisor):
     """One reading process.  What has been read is remembered as long as the files stay as they are.
 
     Args:
@@ -42,7 +28,7 @@ class ModelReader(ChildOnDemand):
     """
 
     def __init__(self, command: list[str] | None = None, log: Path | None = None) -> None:
-        super().__init__("Reading the model", "coreml", command, log)
+        super().__init__(READER, command, log)
         self._known: dict[Path, tuple[Stamp, Reading]] = {}
 
     def read(self, folder: Path) -> Reading:
@@ -52,17 +38,11 @@ class ModelReader(ChildOnDemand):
         if stamp and folder in self._known and self._known[folder][0] == stamp:
             return self._known[folder][1]
         try:
-            process = self._started()
-            process.send_json({"folder": str(folder)})
-            found = Reading.from_json(process.receive_json())
-            self._known[folder] = (stamp, found)
-            return found
-        except ChildLost as lost:
-            self.close()
-            return Reading(problem=lost.error.message)
-        except ValueError:
-            self.close()
-            return Reading(problem="This model cannot be read.")
+            found = self.ask(Read(folder))
+        except SfumatoError as error:
+            return Reading(problem=error.message)
+        self._known[folder] = (stamp, found)
+        return found
 
 
 def stamp_of(folder: Path) -> Stamp:

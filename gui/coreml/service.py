@@ -7,16 +7,15 @@ every event would wait for both.
 
 from __future__ import annotations
 
-import argparse
-import traceback
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NoReturn
 
-from gui.coreml.client import Reading
 from gui.coreml.inspect import inspect_model, load_sidecar
-from gui.errors import SfumatoError
-from gui.process.child import ParentWatch, decode_json, encode_json, run_child
+from gui.coreml.messages import READER, Read, Reading
+from gui.errors import ErrorKind, SfumatoError, as_sfumato_error
+from gui.process.messages import Question
+from gui.process.serve import Call, Server, run_child
 
 
 def read_model(folder: Path) -> Reading:
@@ -31,22 +30,16 @@ def read_model(folder: Path) -> Reading:
         return Reading(info, problem=found[0] if found else error.message)
 
 
-def _answer(message: dict[str, Any]) -> Reading:
-    try:
-        return read_model(Path(message["folder"]))
-    except Exception:  # one folder that nobody thought of must not end the rest
-        traceback.print_exc()
-        return Reading(problem="This model cannot be read; the log says why.")
+def _as_error(error: Exception, _question: Question[Any]) -> SfumatoError:
+    message = "This model cannot be read; the log says why."
+    return SfumatoError(ErrorKind.BAD_MODEL, message, as_sfumato_error(error).detail)
 
 
-def _serve(connection: Connection, _options: argparse.Namespace) -> None:
-    with ParentWatch():
-        while True:
-            try:
-                message = decode_json(connection.recv_bytes())
-                connection.send_bytes(encode_json(_answer(message).to_json()))
-            except (EOFError, OSError):
-                return  # the window has hung up
+def _serve(connection: Connection) -> None:
+    def read(ask: Read, _call: Call) -> Reading:
+        return read_model(ask.folder)
+
+    Server(connection, READER, {Read: read}, as_error=_as_error).run()
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:

@@ -1,4 +1,4 @@
-"""`python -m gui.engine`: the child process.  `EngineClient` starts it; it is no use by hand."""
+"""`python -m gui.engine`: the child process.  `EngineRunner` starts it; it is no use by hand."""
 
 from gui.engine.server import main
 

@@ -152,9 +152,8 @@ class PipelineBackend:
 def _import_the_rest() -> None:
     """What a first picture would otherwise stop to import, about 3 s: diffusers' schedulers come
     with its own dependencies, and reading a model with protobuf."""
-    from PIL import Image, PngImagePlugin  # noqa: F401
-
-    from gui.coreml import inspect  # noqa: F401
+    for name in ("PIL.Image", "PIL.PngImagePlugin", "gui.coreml.inspect"):
+        importlib.import_module(name)
     from gui.coreml.model import Family
     from gui.coreml.sidecar import Sidecar
     from gui.pipeline.schedulers import make_scheduler

@@ -5,21 +5,27 @@ No Qt and nothing heavy; the window's pipeline thread and the command line both 
 
 from __future__ import annotations
 
-import contextlib
-import socket
+import signal
 import statistics
 import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from multiprocessing.connection import wait
+from pathlib import Path
 
 from gui.engine import messages
-from gui.engine.client import EngineClient, EngineLost
-from gui.engine.messages import Generate, JobEvent, Ready
+from gui.engine.messages import ENGINE, Generate, JobEvent, Ready
 from gui.errors import ErrorKind, SfumatoError
+from gui.process.child import ChildLost
+from gui.process.messages import Answer
+from gui.process.supervisor import Supervisor
 from gui.request import PictureRequest
+
+_ATTEMPTS = 2
+"""How often an engine is started for one job."""
+_FRESH_SECONDS = 2.0
+"""An engine that was heard of so lately needs no ping before it gets a job."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,7 @@ class Watch:
             self._step_before = None if last_one else now
             floor = patience.finish_floor if last_one else patience.step_floor
             self._allowed = self._relative(floor)
-        elif isinstance(event, messages.Image):
+        else:
             self._allowed = self._relative(patience.finish_floor)
 
     def left(self, now: float) -> float:
@@ -82,7 +88,7 @@ class Watch:
         return max(floor, self._patience.steps * statistics.median(self._durations))
 
 
-class _NotStarted(EngineLost):
+class _NotStarted(ChildLost):
     """No engine could be brought up, so the job is not to blame."""
 
 
@@ -101,6 +107,8 @@ class OutcomeStatus(StrEnum):
 class Outcome:
     status: OutcomeStatus
     error: SfumatoError | None = None
+    by_request: bool = False
+    """Whether a lost engine was told to end (SIGTERM), so that the job is not to blame."""
 
 
 class EngineRunner:
@@ -113,29 +121,23 @@ class EngineRunner:
         patience: deadlines.
         on_state: told ``starting``, ``ready``, ``loading``, ``busy``, ``stopping``, ``lost`` and
             ``off`` on the thread that runs.
-        make_client: starts an engine.
+        command, log: as `Supervisor`.
     """
 
     def __init__(
         self,
         patience: Patience | None = None,
         on_state: Callable[[str], None] | None = None,
-        make_client: Callable[[], EngineClient] = EngineClient,
+        command: list[str] | None = None,
+        log: Path | None = None,
     ) -> None:
         self._patience = patience or Patience()
-        self._on_state = on_state or (lambda _state: None)
-        self._make_client = make_client
-        self._client: EngineClient | None = None
+        self._on_state: Callable[[str], None] = on_state or (lambda _state: None)
+        self._engine = Supervisor(ENGINE, command, log, start_seconds=self._patience.start)
         self._ready: Ready | None = None
         self._was_ready = False
-        self._started = 0.0
         self._stops: dict[str, int] = {}  # how often each job was asked to stop
         self._abandoned = False
-        # Sockets rather than a pipe: a late `wake` on a closed one fails instead of writing into
-        # whatever file has taken its number.
-        self._wake_read, self._wake_write = socket.socketpair()
-        self._wake_read.setblocking(False)
-        self._wake_write.setblocking(False)
 
     @property
     def ready(self) -> Ready | None:
@@ -148,44 +150,46 @@ class EngineRunner:
         return self._was_ready
 
     @property
+    def keeps_dying(self) -> bool:
+        """Whether engines have died so often lately that another is only started for a job."""
+        return self._engine.keeps_dying
+
+    @property
     def pid(self) -> int | None:
-        return self._client.pid if self._client else None
+        return self._engine.pid
 
     def start(self) -> None:
         """Start the engine unless there is one; does not wait for it.
 
         Raises:
-            EngineLost: it could not be started.
+            ChildLost: it could not be started.
         """
-        if self._client is None:
+        if self._engine.pid is None:
             self._on_state("starting")
             try:
-                self._client = self._make_client()
-            except EngineLost:
-                self._was_ready = False
-                self._on_state("lost")
+                self._engine.start()
+            except ChildLost:
+                self._gone()
                 raise
-            self._started = time.monotonic()
 
     def idle(self, timeout: float | None = None) -> None:
         """Wait without a job until `wake` is called, the engine says it is ready, or time is up.
 
         Raises:
-            EngineLost: the engine ended or never became ready; it is gone now.
+            ChildLost: the engine ended, never became ready or does not answer any more; it is gone
+                now.
         """
-        limit = None if timeout is None else time.monotonic() + timeout
-        waiting = self._client is not None and self._ready is None
-        if waiting:
-            deadline = self._started + self._patience.start
-            limit = deadline if limit is None else min(limit, deadline)
-        if self._await(limit):
-            self._receive_idle()
-        elif (
-            waiting
-            and self._ready is None
-            and time.monotonic() > self._started + (self._patience.start)
-        ):
-            raise self._give_up("The engine did not start in time.")
+        try:
+            if not self._engine.wait(timeout):
+                return
+            message = self._engine.receive()
+        except ChildLost:
+            self._gone()
+            raise
+        event = message.event if message is not None and not isinstance(message, Answer) else None
+        if isinstance(event, Ready):
+            self._ready = event
+            self._on_state("ready")
 
     def run(
         self,
@@ -203,12 +207,12 @@ class EngineRunner:
                 return Outcome(OutcomeStatus.CANCELLED)
             return self._run_on_ready_engine(job, request, first, on_event)
         except _NotStarted as problem:
-            return Outcome(OutcomeStatus.NOT_STARTED, problem.error)
-        except EngineLost as lost:
-            self._drop()
+            return Outcome(OutcomeStatus.NOT_STARTED, problem)
+        except ChildLost as lost:
+            self._gone()
             if self._stopped(job):
                 return Outcome(OutcomeStatus.CANCELLED)
-            return Outcome(OutcomeStatus.LOST, lost.error)
+            return Outcome(OutcomeStatus.LOST, lost, lost.status == -signal.SIGTERM)
         finally:
             self._stops.pop(job, None)
 
@@ -224,22 +228,21 @@ class EngineRunner:
 
     def wake(self) -> None:
         """Make `idle` return."""
-        with contextlib.suppress(OSError):  # full: it will wake anyway; closed: too late
-            self._wake_write.send(b"w")
+        self._engine.wake()
 
     def reset(self) -> None:
         """End the engine, whatever it is doing; the next job starts another."""
-        self._drop()
+        if self._engine.pid is not None:
+            self._engine.kill()
+            self._gone()
 
     def close(self) -> None:
         """End the engine and free everything."""
-        if self._client is not None:
-            self._client.close()
-            self._client = None
-            self._ready = None
+        was_there = self._engine.pid is not None
+        self._engine.close()
+        self._ready = None
+        if was_there:
             self._on_state("off")
-        self._wake_read.close()
-        self._wake_write.close()
 
     def _stopped(self, job: str) -> int:
         """How often the job was asked to stop; any number when the program is closing."""
@@ -247,18 +250,30 @@ class EngineRunner:
 
     def _until_ready(self, job: str) -> bool:
         """Wait for a ready engine, starting one twice at most; False when stopped meanwhile."""
-        for attempt in (1, 2):
+        self._engine.forgive()
+        for attempt in range(1, _ATTEMPTS + 1):
             try:
                 self.start()
                 while self._ready is None:
                     if self._stopped(job):
                         return False
                     self.idle()
-                return True
-            except EngineLost as lost:
-                if attempt == 2:
-                    raise _NotStarted(lost.error) from lost
+                return self._still_there(job)
+            except ChildLost as lost:
+                if attempt == _ATTEMPTS:
+                    raise _NotStarted(lost.kind, lost.message, lost.detail) from lost
         raise AssertionError("unreachable")
+
+    def _still_there(self, job: str) -> bool:
+        """Make sure that an engine which has long been idle answers; False when stopped meanwhile.
+        Raises ChildLost where it does not."""
+        if time.monotonic() - self._engine.heard_at > _FRESH_SECONDS:
+            asked = self._engine.ping()
+            while self._engine.heard_at < asked:
+                if self._stopped(job):
+                    return False
+                self.idle()
+        return True
 
     def _run_on_ready_engine(
         self,
@@ -267,80 +282,51 @@ class EngineRunner:
         first: int,
         on_event: Callable[[JobEvent], None],
     ) -> Outcome:
-        client = self._client
-        assert client is not None
-        client.clear_cancel()
+        engine = self._engine
         self._on_state("loading")
-        client.send(Generate(job, request, first))
+        number = engine.put(Generate(job, request, first))
         watch = Watch(self._patience, time.monotonic())
         stopping = False
         while True:
             if self._stopped(job) >= 2:
-                client.kill()
-                self._drop()
+                self.reset()
                 return Outcome(OutcomeStatus.CANCELLED)
             if self._stopped(job) and not stopping:
                 stopping = True
-                client.cancel()
+                engine.cancel(number)
                 self._on_state("stopping")
-            if not self._await(time.monotonic() + max(watch.left(time.monotonic()), 0)):
+            if not engine.wait(max(watch.left(time.monotonic()), 0)):
                 if watch.left(time.monotonic()) <= 0:
                     raise self._give_up("The engine stopped answering and was ended.")
                 continue
-            event = client.receive()
-            if isinstance(event, Ready) or event.job != job:
+            message = engine.receive()
+            if message is None or message.number != number:
+                continue
+            if isinstance(message, Answer):
+                self._on_state("ready")
+                return _outcome(message)
+            event = message.event
+            if not isinstance(event, JobEvent):
                 continue
             watch.saw(event, time.monotonic())
             if isinstance(event, messages.Prepared) and not stopping:
                 self._on_state("busy")
             on_event(event)
-            if outcome := _outcome(event):
-                self._on_state("ready")
-                return outcome
 
-    def _await(self, deadline: float | None) -> bool:
-        """Wait until the engine has something to say (True), or for `wake` or `deadline`."""
-        sources: list = [self._wake_read]
-        if self._client is not None:
-            sources.append(self._client.connection)
-        timeout = None if deadline is None else max(0.0, deadline - time.monotonic())
-        happened = wait(sources, timeout)
-        if self._wake_read in happened:
-            with contextlib.suppress(BlockingIOError):
-                self._wake_read.recv(4096)
-        return len(happened) > (self._wake_read in happened)
+    def _give_up(self, message: str) -> ChildLost:
+        detail = self._engine.log_tail()
+        self._engine.drop()
+        return ChildLost(ErrorKind.ENGINE, message, detail)
 
-    def _receive_idle(self) -> None:
-        assert self._client is not None
-        try:
-            event = self._client.receive()
-        except EngineLost:
-            self._drop()
-            raise
-        if isinstance(event, Ready):
-            self._ready = event
-            self._on_state("ready")
-
-    def _give_up(self, message: str) -> EngineLost:
-        detail = self._client.log_tail() if self._client else ""
-        self._drop()
-        return EngineLost(SfumatoError(ErrorKind.ENGINE, message, detail))
-
-    def _drop(self) -> None:
-        if self._client is not None:
-            self._client.kill()
-            self._client.close()
-            self._client = None
-            self._was_ready = self._ready is not None
-            self._ready = None
-            self._on_state("lost")
+    def _gone(self) -> None:
+        self._was_ready = self._ready is not None
+        self._ready = None
+        self._on_state("lost")
 
 
-def _outcome(event: JobEvent) -> Outcome | None:
-    if isinstance(event, messages.Finished):
-        return Outcome(OutcomeStatus.FINISHED)
-    if isinstance(event, messages.Cancelled):
+def _outcome(answer: Answer) -> Outcome:
+    if answer.cancelled:
         return Outcome(OutcomeStatus.CANCELLED)
-    if isinstance(event, messages.Failed):
-        return Outcome(OutcomeStatus.FAILED, event.error)
-    return None
+    if answer.error is not None:
+        return Outcome(OutcomeStatus.FAILED, answer.error)
+    return Outcome(OutcomeStatus.FINISHED)

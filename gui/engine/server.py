@@ -1,29 +1,26 @@
 """The child process: takes requests, makes pictures, reports.
 
-One job at a time, on the main thread.  It never outlives the window: end of file on the socket
-ends it while idle, and a watch on the parent's id while it works.
+One job at a time, on the main thread.
 """
 
 from __future__ import annotations
 
-import argparse
-import mmap
 import os
 import statistics
 import time
-import traceback
 from collections import deque
 from dataclasses import replace
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from gui.engine import messages
 from gui.engine.backend import Backend, LoadablePipeline, OpenPipeline, make_backend
-from gui.engine.messages import Generate, JobEvent
-from gui.errors import ErrorKind, SfumatoError
+from gui.engine.messages import ENGINE, Generate
+from gui.errors import ErrorKind, SfumatoError, as_sfumato_error
 from gui.library import pictures
-from gui.process.child import ParentWatch, run_child
-from gui.request import MAX_SEED
+from gui.process.messages import Cancelled, Question
+from gui.process.serve import Call, Server, run_child
+from gui.request import MAX_SEED, PictureRequest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,22 +28,17 @@ if TYPE_CHECKING:
 _RECENT_STEPS = 9
 
 
-class _StopLoading(Exception):  # noqa: N818 - a request, not an error
-    """Raised between two components when the job was cancelled meanwhile."""
-
-
 class _Hooks:
     """Turns the pipeline's callbacks into messages."""
 
-    def __init__(self, server: Server, job: str, first: int) -> None:
-        self._server = server
-        self._job = job
+    def __init__(self, call: Call, first: int) -> None:
+        self._call = call
         self._first = first
         self._recent: deque[float] = deque(maxlen=_RECENT_STEPS)
         self._last = (-1, time.monotonic())  # picture and time of the step before
 
     def cancelled(self) -> bool:
-        return self._server.cancel_requested()
+        return self._call.cancelled()
 
     def on_step(
         self, picture_index: int, step: int, steps: int, preview: np.ndarray | None
@@ -64,94 +56,64 @@ class _Hooks:
         if preview is not None:
             height, width = preview.shape[:2]
             shown = messages.Preview(width, height, preview.tobytes())
-        self._server.send(
-            messages.Step(
-                self._job,
-                self._first + picture_index,
-                step,
-                steps,
-                statistics.median(self._recent),
-                shown,
-            )
-        )
+        seconds = statistics.median(self._recent)
+        self._call.tell(messages.Step(self._first + picture_index, step, steps, seconds, shown))
 
 
-class Server:
-    """Serves one window.
+class Engine:
+    """Makes pictures, one job at a time, and keeps the model of the last one loaded.
 
     Args:
-        connection: the socket to the window.
-        cancel_flag: one shared byte; 1 asks the present job to stop.
         backend: what makes the pictures.
     """
 
-    def __init__(self, connection: Connection, cancel_flag: mmap.mmap, backend: Backend) -> None:
-        self._connection = connection
-        self._flag = cancel_flag
+    def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._loaded: tuple[object, LoadablePipeline] | None = None
 
-    def serve(self) -> None:
-        """Say `Ready`, then work until the window hangs up."""
+    def ready(self) -> messages.Ready:
+        return messages.Ready(os.getpid(), self._backend.runtime, self._backend.versions())
+
+    def generate(self, question: Generate, call: Call) -> None:
+        """Do a job.
+
+        Raises:
+            SfumatoError: it ends with an error.
+            Cancelled: it was stopped.
+        """
         try:
-            self.send(messages.Ready(os.getpid(), self._backend.runtime, self._backend.versions()))
-            while True:
-                message = messages.decode(self._connection.recv_bytes(messages.MAX_FRAME))
-                if isinstance(message, Generate):
-                    self._work(message)
-        except (EOFError, BrokenPipeError, ConnectionResetError):
-            return  # the window is gone
-
-    def send(self, event: messages.Event) -> None:
-        self._connection.send_bytes(messages.encode(event))
-
-    def cancel_requested(self) -> bool:
-        return self._flag[0] != 0
-
-    def _work(self, command: Generate) -> None:
-        with ParentWatch():
-            self.send(self._outcome(command))
-
-    def _outcome(self, command: Generate) -> JobEvent:
-        """Do the job; whatever happens becomes its closing event."""
-        job = command.job
-        try:
-            self._generate(command)
-            return messages.Finished(job)
-        except SfumatoError as error:
-            return messages.Failed(job, error)
-        except (_StopLoading, self._backend.cancelled_error):
-            return messages.Cancelled(job)
-        except (BrokenPipeError, ConnectionResetError):
+            self._generate(question, call)
+        except SfumatoError:
             raise
-        except Exception as error:
-            traceback.print_exc()  # into the log
+        except (Cancelled, self._backend.cancelled_error) as error:
+            raise Cancelled from error
+        except Exception:
             self._unload()  # it may be in any state
-            return messages.Failed(job, _as_value(error))
+            raise
 
-    def _generate(self, command: Generate) -> None:
-        request = command.request
+    def _generate(self, question: Generate, call: Call) -> None:
+        request = question.request
         # Before minutes are spent, not after.
         pictures.check_destination(request)
         choice = self._backend.find(request)
-        pipeline = self._load(command, choice)
-        self.send(messages.Prepared(command.job, choice.name, choice.width, choice.height))
+        pipeline = self._load(request, choice, call)
+        call.tell(messages.Prepared(choice.name, choice.width, choice.height))
         # Picture k depends on nothing but seed + k, so a job that was interrupted goes on as a
         # shorter one that starts later.
         rest = replace(
             request,
-            seed=(request.seed + command.first) % (MAX_SEED + 1),
-            count=request.count - command.first,
+            seed=(request.seed + question.first) % (MAX_SEED + 1),
+            count=request.count - question.first,
         )
-        hooks = _Hooks(self, command.job, command.first)
-        for index, picture in enumerate(pipeline.generate(rest, hooks), command.first):
+        hooks = _Hooks(call, question.first)
+        for index, picture in enumerate(pipeline.generate(rest, hooks), question.first):
             record = picture.record
             if not record.created:
                 record = replace(record, created=pictures.now())
             path = pictures.save_picture(picture.pixels, record, request)
-            self.send(messages.Image(command.job, index, str(path), record))
+            call.tell(messages.Image(index, str(path), record))
 
-    def _load(self, command: Generate, choice: OpenPipeline) -> LoadablePipeline:
+    def _load(self, request: PictureRequest, choice: OpenPipeline, call: Call) -> LoadablePipeline:
         """The pipeline for a request, with every network it needs: the one still there, or a new
         one in its place."""
         if self._loaded is None or self._loaded[0] != choice.key:
@@ -161,13 +123,12 @@ class Server:
         started = time.monotonic()
 
         def on_loading(component: str, index: int, total: int) -> None:
-            if self.cancel_requested():
-                raise _StopLoading  # what is loaded by now stays for the next job
-            elapsed = time.monotonic() - started
-            self.send(messages.Loading(command.job, component, index, total, elapsed))
+            if call.cancelled():
+                raise Cancelled  # what is loaded by now stays for the next job
+            call.tell(messages.Loading(component, index, total, time.monotonic() - started))
 
         try:
-            pipeline.load(on_loading, command.request)
+            pipeline.load(on_loading, request)
         except SfumatoError:
             self._unload()
             raise
@@ -180,24 +141,23 @@ class Server:
             pipeline.close()
 
 
-def _as_value(error: Exception) -> SfumatoError:
-    """An exception nobody foresaw, as something that can be shown and reported."""
-    detail = "".join(traceback.format_exception(error))
+def as_error(error: Exception, _question: Question[Any]) -> SfumatoError:
+    """As `as_sfumato_error`; torch says in ways of its own that memory is out."""
+    found = as_sfumato_error(error)
     text = str(error).lower()
     if isinstance(error, MemoryError) or "can't allocate memory" in text or "alloc_cpu" in text:
-        return SfumatoError(
-            ErrorKind.MEMORY, "There is not enough memory for this picture.", detail
-        )
-    return SfumatoError(
-        ErrorKind.INTERNAL, "Something went wrong inside Sfumato; the details say what.", detail
-    )
+        message = "There is not enough memory for this picture."
+        return SfumatoError(ErrorKind.MEMORY, message, found.detail)
+    return found
+
+
+def _serve(connection: Connection) -> None:
+    engine = Engine(make_backend())
+    server = Server(connection, ENGINE, {Generate: engine.generate}, as_error=as_error)
+    server.tell(engine.ready())
+    server.run()
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Entry of the engine process."""
-
-    def work(connection: Connection, options: argparse.Namespace) -> None:
-        flag = mmap.mmap(options.cancel_fd, 1)
-        Server(connection, flag, make_backend()).serve()
-
-    run_child("engine", work, arguments, ("--cancel-fd",))
+    run_child("engine", _serve, arguments)

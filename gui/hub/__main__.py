@@ -1,4 +1,4 @@
-"""`python -m gui.hub`: the Hub process.  `HubClient` starts it; it is no use by hand."""
+"""`python -m gui.hub`: the Hub process.  `Supervisor` starts it; it is no use by hand."""
 
 from gui.hub.service import main
 

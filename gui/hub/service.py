@@ -1,7 +1,6 @@
 """The Hub process: answers the window's questions about the Hub, and fetches models.
 
-The main thread reads the socket; each question is worked on by a thread of its lane and answered
-when it is done, in any order.  Nothing that goes wrong with one question ends the process.  When
+Each question is worked on by a thread of its pool and answered when it is done, in any order.  When
 the window hangs up, downloads are brought to rest where they are and the process ends.
 
 huggingface_hub is imported here (by what is imported here), never in the window's process.
@@ -9,7 +8,6 @@ huggingface_hub is imported here (by what is imported here), never in the window
 
 from __future__ import annotations
 
-import argparse
 import threading
 import time
 import traceback
@@ -21,18 +19,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from gui import paths
 from gui.errors import ErrorKind, SfumatoError
-from gui.hub.client import DetailsAnswer, SearchAnswer, VerifyProgress
-from gui.hub.types import (
-    Account,
-    DownloadStatus,
-    ModelSummary,
-    RepoDetails,
-    SearchQuery,
-    Variant,
-)
-from gui.hub.worker_pool import WorkerPool
-from gui.process.child import MAX_MESSAGE, decode_json, encode_json, run_child
-from gui.records import Record
+from gui.hub import messages
+from gui.hub.messages import HUB, DetailsAnswer, SearchAnswer, VerifyProgress
+from gui.hub.types import Account, DownloadStatus, FileProblem, Orphan, RepoDetails, Variant
+from gui.process.messages import Cancelled, Question
+from gui.process.serve import Call, Handler, Server, run_child
+from gui.process.worker_pool import WorkerPool
 
 if TYPE_CHECKING:
     from gui.hub.catalog.catalog import Catalog
@@ -50,12 +42,6 @@ _TOKEN_SECONDS = 3.0
 """How long questions wait for the keychain, which may be asking the person; then they go without a
 token until there is one."""
 
-Answer = Callable[[dict[str, Any]], Any]
-
-
-class RequestCancelled(Exception):  # noqa: N818 - a request, not an error
-    """Raised in the middle of work whose answer nobody waits for any more."""
-
 
 class Service:
     """What the Hub process does.
@@ -65,9 +51,6 @@ class Service:
     """
 
     def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._sending = threading.Lock()
-        self._cancelled: set[int] = set()
         self._details: dict[tuple[str, str], RepoDetails] = {}
         self._details_lock = threading.Lock()
         self._machine: tuple[float, Machine] | None = None
@@ -81,39 +64,43 @@ class Service:
         details = WorkerPool("details", 4, newest_first=True)
         pictures = WorkerPool("pictures", 4, newest_first=True)
         long = WorkerPool("files", 2)
-        self._answers: dict[str, tuple[WorkerPool, Answer]] = {
-            "search": (search, self._search),
-            "details": (details, self._details_of),
-            "picture": (pictures, self._picture),
-            "reference": (general, self._reference),
-            "machine": (general, lambda _: self._this_machine()),
-            "start": (general, self._start),
-            "start_source": (general, self._start_source),
-            "pause": (general, lambda message: self._download(message, "pause")),
-            "resume": (general, lambda message: self._download(message, "resume")),
-            "cancel": (general, lambda message: self._download(message, "cancel")),
-            "downloads": (general, lambda _: self._the_downloads().all()),
-            "installed": (general, self._installed),
-            "verify": (long, self._verify),
-            "repair": (long, self._repair),
-            "orphans": (long, self._orphans),
-            "remove_orphan": (long, self._remove_orphan),
-            "updates": (long, self._updates),
-            "account": (general, self._account),
-            "set_token": (general, self._set_token),
+        answers: dict[type[Question[Any]], tuple[WorkerPool, Callable[[Any, Call], Any]]] = {
+            messages.Search: (search, self._search),
+            messages.Details: (details, self._details_of),
+            messages.FetchPicture: (pictures, self._picture),
+            messages.AskMachine: (general, lambda *_: self._this_machine()),
+            messages.Start: (general, self._start),
+            messages.StartSource: (general, self._start_source),
+            messages.Pause: (general, self._pause),
+            messages.Resume: (general, self._resume),
+            messages.Cancel: (general, self._cancel),
+            messages.Downloads: (general, lambda *_: self._the_downloads().all()),
+            messages.Verify: (long, self._verify),
+            messages.Repair: (long, self._repair),
+            messages.Orphans: (long, self._orphans),
+            messages.RemoveOrphan: (long, self._remove_orphan),
+            messages.Updates: (long, self._updates),
+            messages.AskAccount: (general, self._account),
+            messages.SetToken: (general, self._set_token),
         }
+        handlers = {kind: self._prepared(handler) for kind, (_, handler) in answers.items()}
+        pools = {kind: pool for kind, (pool, _) in answers.items()}
+        self._server = Server(connection, HUB, handlers, pools, _as_error)
 
-    # -- messages -----------------------------------------------------------------------------
+    # -- life ---------------------------------------------------------------------------------
 
     def run(self) -> None:
         """Serve until the window hangs up."""
         threading.Thread(target=self._prepare, name="prepare", daemon=True).start()
-        try:
-            while True:
-                self._take(decode_json(self._connection.recv_bytes(MAX_MESSAGE)))
-        except (EOFError, OSError, ValueError):
-            pass  # the window is gone, or no longer itself
+        self._server.run()
         self._rest()
+
+    def _prepared(self, handler: Handler) -> Handler:
+        def handle(question: Any, call: Call) -> Any:
+            self._ready.wait(_TOKEN_SECONDS)
+            return handler(question, call)
+
+        return handle
 
     def _prepare(self) -> None:
         """Import what is slow to import, and find the token, before anyone has to wait for it."""
@@ -137,53 +124,6 @@ class Service:
             closing.start()
             closing.join(CLOSE_SECONDS)
 
-    def _take(self, message: dict[str, Any]) -> None:
-        do, request = message.get("do"), message.get("id", 0)
-        if do == "cancel_request":
-            self._cancel(message.get("request", 0))
-            return
-        lane, answer = self._answers.get(str(do), (None, None))
-        if lane is None or answer is None:
-            self._send({"id": request, "error": _unknown(str(do)).to_json()})
-            return
-        lane.put(request, lambda: self._work(request, answer, message))
-
-    def _cancel(self, request: int) -> None:
-        if not any(lane.drop(request) for lane, _ in self._answers.values()):
-            self._cancelled.add(request)
-
-    def _work(self, request: int, answer: Answer, message: dict[str, Any]) -> None:
-        self._ready.wait(_TOKEN_SECONDS)
-        try:
-            reply: dict[str, Any] = {"id": request, "result": _plain(answer(message))}
-        except RequestCancelled:
-            reply = {}
-        except Exception as error:
-            reply = {"id": request, "error": self._error(error, message).to_json()}
-        if request in self._cancelled:
-            self._cancelled.discard(request)
-        elif reply:
-            self._send(reply)
-
-    def _error(self, error: Exception, message: dict[str, Any]) -> SfumatoError:
-        if isinstance(error, SfumatoError):
-            return error
-        from gui.hub.errors import translate
-
-        traceback.print_exc()
-        return translate(error, str(message.get("repo") or ""))
-
-    def _send(self, message: dict[str, Any]) -> None:
-        data = encode_json(message)
-        try:
-            with self._sending:
-                self._connection.send_bytes(data)
-        except OSError:
-            pass  # the window is gone; the reader has seen it too
-
-    def _say(self, event: str, value: Record) -> None:
-        self._send({"event": event, "value": value.to_json()})
-
     # -- what the answers need ----------------------------------------------------------------
 
     def _the_catalog(self) -> Catalog:
@@ -203,7 +143,7 @@ class Service:
             return self._downloads
 
     def _on_download(self, status: DownloadStatus) -> None:
-        self._say("download", status)
+        self._server.tell(messages.DownloadMoved(status))
 
     def _this_machine(self) -> Machine:
         from gui.hub.machine import this_machine
@@ -215,31 +155,24 @@ class Service:
 
     # -- search -------------------------------------------------------------------------------
 
-    def _search(self, message: dict[str, Any]) -> SearchAnswer:
+    def _search(self, ask: messages.Search, _call: Call) -> SearchAnswer:
         from gui.hub.catalog.catalog import passes
 
-        query = SearchQuery.from_json(message["query"])
-        page, reference = self._the_catalog().look_for(query, str(message.get("cursor", "")))
-        fits = (bool(reference) or passes(query, model, None) for model in page.models)
+        page, reference = self._the_catalog().look_for(ask.query, ask.cursor)
+        fits = (bool(reference) or passes(ask.query, model, None) for model in page.models)
         return SearchAnswer(page, tuple(fits), reference)
 
-    def _reference(self, message: dict[str, Any]) -> str:
-        from gui.hub.catalog.catalog import parse_reference
-
-        return parse_reference(str(message["text"])) or ""
-
-    def _details_of(self, message: dict[str, Any]) -> DetailsAnswer:
+    def _details_of(self, ask: messages.Details, _call: Call) -> DetailsAnswer:
         from gui.hub.catalog.catalog import parse_reference, passes
 
-        repo = parse_reference(str(message["repo"])) or str(message["repo"])
-        found = self._read_details(repo, bool(message.get("probe")))
+        repo = parse_reference(ask.repo) or ask.repo
+        found = self._read_details(repo, ask.probe)
         fits = None
-        if message.get("query"):
-            query = SearchQuery.from_json(message["query"])
-            answer = passes(query, found.summary, found, self._this_machine().macos)
-            if answer is None and not message.get("probe"):
+        if ask.query is not None:
+            answer = passes(ask.query, found.summary, found, self._this_machine().macos)
+            if answer is None and not ask.probe:
                 found = self._read_details(repo, True)
-                answer = passes(query, found.summary, found)
+                answer = passes(ask.query, found.summary, found)
             fits = bool(answer)
         return DetailsAnswer(_light(found), fits)
 
@@ -271,40 +204,37 @@ class Service:
             )
         return found, chosen
 
-    def _picture(self, message: dict[str, Any]) -> str:
-        summary = ModelSummary.from_json(message["summary"])
+    def _picture(self, ask: messages.FetchPicture, _call: Call) -> str:
         folder = paths.cache_dir() / "Hub" / "Pictures"
-        picture = self._the_catalog().picture(summary, folder)
+        picture = self._the_catalog().picture(ask.summary, folder)
         return str(picture) if picture is not None else ""
 
     # -- downloads ----------------------------------------------------------------------------
 
-    def _start(self, message: dict[str, Any]) -> DownloadStatus:
-        repo, variant_id = str(message["repo"]), str(message["variant"])
-        found, chosen = self._variant(repo, str(message.get("revision", "")), variant_id)
+    def _start(self, ask: messages.Start, _call: Call) -> DownloadStatus:
+        found, chosen = self._variant(ask.repo, ask.revision, ask.variant)
         return self._the_downloads().start(
-            repo, found.revision, chosen, title=found.summary.name, about=found
+            ask.repo, found.revision, chosen, title=found.summary.name, about=found
         )
 
-    def _start_source(self, message: dict[str, Any]) -> DownloadStatus:
-        repo = str(message["repo"])
-        tree = self._the_catalog().tree(repo)
-        return self._the_downloads().start_source(repo, tree.revision, tree)
+    def _start_source(self, ask: messages.StartSource, _call: Call) -> DownloadStatus:
+        tree = self._the_catalog().tree(ask.repo)
+        return self._the_downloads().start_source(ask.repo, tree.revision, tree)
 
-    def _download(self, message: dict[str, Any], what: str) -> None:
-        getattr(self._the_downloads(), what)(str(message["download"]))
+    def _pause(self, ask: messages.Pause, _call: Call) -> None:
+        self._the_downloads().pause(ask.download)
+
+    def _resume(self, ask: messages.Resume, _call: Call) -> None:
+        self._the_downloads().resume(ask.download)
+
+    def _cancel(self, ask: messages.Cancel, _call: Call) -> None:
+        self._the_downloads().cancel(ask.download)
 
     # -- installed models ---------------------------------------------------------------------
 
-    def _installed(self, _message: dict[str, Any]) -> Any:
-        from gui.hub.installed import installed
-
-        return installed(paths.models_dir())
-
-    def _verify(self, message: dict[str, Any]) -> Any:
+    def _verify(self, ask: messages.Verify, call: Call) -> tuple[FileProblem, ...]:
         from gui.hub.installed import verify
 
-        folder, request = str(message["folder"]), int(message["id"])
         last = 0.0
 
         def on_progress(fraction: float) -> None:
@@ -312,29 +242,29 @@ class Service:
             now = time.monotonic()
             if now - last >= _PROGRESS_SECONDS:
                 last = now
-                self._say("verify", VerifyProgress(folder, float(fraction)))
+                call.tell(VerifyProgress(ask.folder, float(fraction)))
 
-        problems = verify(Path(folder), on_progress, lambda: request in self._cancelled)
-        if request in self._cancelled:
-            raise RequestCancelled
+        problems = verify(Path(ask.folder), on_progress, call.cancelled)
+        if call.cancelled():
+            raise Cancelled
         return problems
 
-    def _repair(self, message: dict[str, Any]) -> DownloadStatus | None:
+    def _repair(self, ask: messages.Repair, _call: Call) -> DownloadStatus | None:
         from gui.hub.installed import repair
 
-        return repair(self._the_downloads(), self._the_catalog(), Path(str(message["folder"])))
+        return repair(self._the_downloads(), self._the_catalog(), Path(ask.folder))
 
-    def _orphans(self, _message: dict[str, Any]) -> Any:
+    def _orphans(self, _ask: messages.Orphans, _call: Call) -> tuple[Orphan, ...]:
         from gui.hub.leftovers import leftovers
 
         return leftovers(paths.models_dir())
 
-    def _remove_orphan(self, message: dict[str, Any]) -> None:
+    def _remove_orphan(self, ask: messages.RemoveOrphan, _call: Call) -> None:
         from gui.hub.leftovers import remove_leftover
 
-        remove_leftover(Path(str(message["path"])), paths.models_dir())
+        remove_leftover(Path(ask.path), paths.models_dir())
 
-    def _updates(self, _message: dict[str, Any]) -> dict[str, str]:
+    def _updates(self, _ask: messages.Updates, _call: Call) -> dict[str, str]:
         from gui.hub.installed import installed, update_available
 
         catalog = self._the_catalog()
@@ -350,7 +280,7 @@ class Service:
 
     # -- account ------------------------------------------------------------------------------
 
-    def _account(self, _message: dict[str, Any]) -> Account:
+    def _account(self, _ask: messages.AskAccount, _call: Call) -> Account:
         from gui.hub.account import load_token
 
         self._use_token(*load_token())
@@ -365,10 +295,10 @@ class Service:
             # Offline, say: the token is kept and used, only nobody can tell whose it is.
             return Account(source=self._token_source, problem=error.message)
 
-    def _set_token(self, message: dict[str, Any]) -> Account:
+    def _set_token(self, ask: messages.SetToken, _call: Call) -> Account:
         from gui.hub.account import forget_token, load_token, save_token
 
-        token = str(message["token"])
+        token = ask.token
         if not token:
             forget_token()
             self._use_token(*load_token())
@@ -378,8 +308,8 @@ class Service:
         try:
             account = replace(self._the_catalog().whoami(), source="keychain")
             if not account.signed_in:
-                message_ = account.problem or "The Hub does not know this token; check it."
-                raise SfumatoError(ErrorKind.ACCESS, message_)
+                message = account.problem or "The Hub does not know this token; check it."
+                raise SfumatoError(ErrorKind.ACCESS, message)
             save_token(token)
         except BaseException:
             self._use_token(*before)
@@ -398,21 +328,13 @@ def _light(found: RepoDetails) -> RepoDetails:
     return replace(found, variants=tuple(replace(v, files=()) for v in found.variants))
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, Record):
-        return value.to_json()
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return value
+def _as_error(error: Exception, question: Question[Any]) -> SfumatoError:
+    from gui.hub.errors import translate
+
+    return translate(error, str(getattr(question, "repo", "")))
 
 
-def _unknown(do: str) -> SfumatoError:
-    return SfumatoError(
-        ErrorKind.INTERNAL, "Something went wrong inside Sfumato; the details say what.", do
-    )
-
-
-def _serve(connection: Connection, _options: argparse.Namespace) -> None:
+def _serve(connection: Connection) -> None:
     Service(connection).run()
 
 

@@ -1,16 +1,12 @@
-"""Child processes of ours, behind a socket of framed messages: both ends.
+"""One child process, as its parent sees it.
 
-The window keeps whatever may block, crash or hold its interpreter in processes of their own: the
-engine that makes pictures, the one that talks to the Hub, the converter.  They share this
-transport.  A child ends when its socket does; its stdout and stderr go to a log file; nothing is
-ever pickled.  Standard library only.
+The window keeps whatever may block, crash or hold its interpreter in processes of their own.  A
+child ends when its socket does; its stdout and stderr go to a log file.  Standard library only.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
-import faulthandler
 import os
 import signal
 import socket
@@ -18,35 +14,40 @@ import subprocess
 import sys
 import threading
 import time
-import traceback
-from collections.abc import Callable, Mapping
-from multiprocessing.connection import Connection, wait
+from collections.abc import Mapping
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import IO
 
-from gui import paths, records
+from gui import paths
 from gui.errors import ErrorKind, SfumatoError
-
-MAX_MESSAGE = 64 * 2**20
-"""Longest JSON message either side accepts, in bytes."""
+from gui.process.messages import MAX_FRAME
 
 _LOG_LIMIT = 2**20
 _LOG_TAIL = 4000
-_PARENT_WATCH_SECONDS = 1.0
-# Taken as this module is loaded: when work begins, the parent may be gone already.
-_PARENT = os.getppid()
+_SECRET = {"TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIALS", "KEY", "AUTH"}
+"""Words in the names of variables that hold what is nobody else's business."""
+_NETWORK = {"PROXY"}
+"""Likewise, as addresses of proxies may hold passwords; only of use to whom the network is."""
 
 
-class ChildLost(Exception):  # noqa: N818 - a state of the world, not a mistake of the caller
-    """The child process has ended or stopped making sense.
+class ChildLost(SfumatoError):  # noqa: N818 - a state of the world, not a mistake of the caller
+    """The child process has ended, cannot be started, or has stopped making sense.
 
     Args:
-        error: the same as a value for the person and the report.
+        status: how it ended by itself, as `subprocess.Popen.returncode`; None where it did not.
     """
 
-    def __init__(self, error: SfumatoError) -> None:
-        super().__init__(error.message)
-        self.error = error
+    def __init__(
+        self, kind: ErrorKind, message: str, detail: str = "", status: int | None = None
+    ) -> None:
+        super().__init__(kind, message, detail)
+        self.status = status
+
+
+def log_file(role: str) -> Path:
+    """Where a child of this role writes its log."""
+    return paths.logs_dir() / f"{role}.log"
 
 
 def worker_command(role: str) -> list[str]:
@@ -64,14 +65,14 @@ def worker_command(role: str) -> list[str]:
 class ChildProcess:
     """One child, seen from its parent.  Not reusable: make a new one after `close`.
 
-    `send_json` may be called from any thread; `receive_json` from one thread at a time.
+    `send` may be called from any thread; `receive` from one thread at a time.
 
     Args:
         title: what a person calls it, e.g. ``The engine``; begins the sentence when it dies.
         command: program and arguments, usually `worker_command`.
         log: file that takes its stdout and stderr.
         environment: variables to add to this process's own.
-        shared: further file descriptors it inherits, by the name of the option that says them.
+        tokens: whether it gets the passwords and tokens among those.
 
     Raises:
         ChildLost: the process could not be started.
@@ -83,40 +84,33 @@ class ChildProcess:
         command: list[str],
         log: Path,
         environment: Mapping[str, str] | None = None,
-        shared: Mapping[str, int] | None = None,
+        tokens: bool = False,
     ) -> None:
         self._title = title
         self._log = log
         self._log_start = 0
         self._sending = threading.Lock()
         ours, theirs = socket.socketpair()
-        self.connection = Connection(ours.detach())
+        self.connection: Connection = Connection(ours.detach())
+        """For `multiprocessing.connection.wait` beside other things."""
         try:
             with _open_log(log) as log_file:
                 self._log_start = log_file.tell()
-                descriptors = {
-                    "--socket-fd": theirs.fileno(),
-                    "--log-fd": log_file.fileno(),
-                    **(shared or {}),
-                }
-                options = [text for name, fd in descriptors.items() for text in (name, str(fd))]
+                descriptors = (theirs.fileno(), log_file.fileno())
                 self._process = subprocess.Popen(
-                    [*command, *options],
-                    pass_fds=tuple(descriptors.values()),
+                    [*command, "--socket-fd", str(descriptors[0]), "--log-fd", str(descriptors[1])],
+                    pass_fds=descriptors,
                     stdin=subprocess.DEVNULL,
                     stdout=log_file,
                     stderr=log_file,
-                    env=_environment(environment or {}),
+                    env=environment_of_child({**os.environ, **(environment or {})}, tokens),
                     # Ctrl-C in a terminal is for us alone; we tell the child.
                     start_new_session=True,
                 )
         except (OSError, ValueError) as error:
             self.connection.close()
-            raise ChildLost(
-                SfumatoError(
-                    ErrorKind.ENGINE, f"{title} process could not be started.", repr(error)
-                )
-            ) from error
+            message = f"{title} could not be started; start Sfumato again, or install it anew."
+            raise ChildLost(ErrorKind.ENGINE, message, repr(error)) from error
         finally:
             theirs.close()
 
@@ -124,31 +118,24 @@ class ChildProcess:
     def pid(self) -> int:
         return self._process.pid
 
-    def poll(self, timeout: float | None) -> bool:
-        """Whether a receive would return (or raise) at once, waiting up to `timeout` seconds."""
-        return bool(wait([self.connection], timeout))
-
-    def send_json(self, message: Mapping[str, Any]) -> None:
+    def send(self, frame: bytes) -> None:
         """Raises ChildLost where the child is gone."""
         try:
             with self._sending:
-                self.connection.send_bytes(encode_json(message))
+                self.connection.send_bytes(frame)
         except OSError as error:
             raise self.lost(repr(error)) from error
 
-    def receive_json(self) -> dict[str, Any]:
-        """The next message; waits for it.
+    def receive(self) -> bytes:
+        """The next frame; waits for it.
 
         Raises:
-            ChildLost: the child ended, or sent something that is no JSON object.
+            ChildLost: the child ended, or announced a frame longer than `MAX_FRAME`.
         """
         try:
-            return decode_json(self.connection.recv_bytes(MAX_MESSAGE))
+            return self.connection.recv_bytes(MAX_FRAME)
         except (EOFError, OSError) as error:
             raise self.lost(repr(error)) from error
-        except ValueError as error:
-            self.kill()
-            raise self.lost(str(error)) from error
 
     def wait(self, seconds: float) -> bool:
         """Whether the process has ended, waiting up to `seconds` for it."""
@@ -181,7 +168,7 @@ class ChildProcess:
         message = f"{self._title} stopped unexpectedly"
         if code == -signal.SIGKILL:
             message += ", perhaps because the memory ran out"
-        return ChildLost(SfumatoError(ErrorKind.ENGINE, message + ".", detail))
+        return ChildLost(ErrorKind.ENGINE, message + ".", detail, code)
 
     def log_tail(self) -> str:
         """The last lines this child wrote to its log."""
@@ -194,80 +181,6 @@ class ChildProcess:
             return ""
 
 
-class ChildOnDemand:
-    """A child that is started when it is first needed, and again after `close`.  Use it from one
-    thread at a time, except `abandon`.
-
-    Args:
-        title, command, log, environment: as `ChildProcess`.
-        role: as `worker_command`; what the command and the log are by default.
-    """
-
-    def __init__(
-        self,
-        title: str,
-        role: str,
-        command: list[str] | None = None,
-        log: Path | None = None,
-        environment: Mapping[str, str] | None = None,
-    ) -> None:
-        self._title = title
-        self._role = role
-        self._command = command
-        self._log = log
-        self._environment = environment
-        self._child: ChildProcess | None = None
-        self._abandoned = False
-
-    @property
-    def pid(self) -> int | None:
-        return self._child.pid if self._child else None
-
-    def abandon(self) -> None:
-        """End the process under the call that waits for it, for good.  From any thread."""
-        self._abandoned = True
-        process = self._child
-        if process is not None:
-            process.kill(0.2)
-
-    def close(self) -> None:
-        """End the process, whatever it is doing."""
-        if self._child is not None:
-            self._child.close(0.0)
-            self._child = None
-
-    def _started(self) -> ChildProcess:
-        """The process.
-
-        Raises:
-            ChildLost: it could not be started, or was abandoned.
-        """
-        if self._child is None and not self._abandoned:
-            self._child = ChildProcess(
-                self._title,
-                self._command or worker_command(self._role),
-                self._log or log_file(self._role),
-                self._environment,
-            )
-        if self._child is None or self._abandoned:  # perhaps while it was being started
-            self.close()
-            message = f"{self._title} was given up."
-            raise ChildLost(SfumatoError(ErrorKind.ENGINE, message))
-        return self._child
-
-
-def encode_json(message: Mapping[str, Any]) -> bytes:
-    return records.dumps(message).encode("ascii")
-
-
-def decode_json(frame: bytes) -> dict[str, Any]:
-    """Raises ValueError for anything but a JSON object."""
-    message = records.parse(frame)
-    if not isinstance(message, dict):
-        raise ValueError("not a message")
-    return message
-
-
 def _outcome(code: int | None) -> str:
     if code is None:
         return "it hung up without ending"
@@ -277,20 +190,25 @@ def _outcome(code: int | None) -> str:
     return f"ended with status {code}"
 
 
-def _environment(extra: Mapping[str, str]) -> dict[str, str]:
-    environment = {**os.environ, **extra}
+def environment_of_child(environment: Mapping[str, str], tokens: bool) -> dict[str, str]:
+    """What of this environment a child gets."""
+    kept = {k: v for k, v in environment.items() if tokens or not _is_secret(k)}
     # torch's OpenMP threads would spin while they wait for each other: on a machine that also does
     # other things, a small network then takes ten times as long.  Read when torch is loaded.
-    environment.setdefault("OMP_WAIT_POLICY", "passive")
+    kept.setdefault("OMP_WAIT_POLICY", "passive")
     if not getattr(sys, "frozen", None):
         # The child runs the very code this process runs, installed or not.
         root = str(Path(__file__).resolve().parents[2])
-        inherited = environment.get("PYTHONPATH")
-        environment["PYTHONPATH"] = f"{root}{os.pathsep}{inherited}" if inherited else root
-    return environment
+        inherited = kept.get("PYTHONPATH")
+        kept["PYTHONPATH"] = f"{root}{os.pathsep}{inherited}" if inherited else root
+    return kept
 
 
-def _open_log(path: Path) -> Any:
+def _is_secret(name: str) -> bool:
+    return bool({*name.upper().split("_")} & (_SECRET | _NETWORK))
+
+
+def _open_log(path: Path) -> IO[bytes]:
     """The log for appending, the previous one set aside when it has grown long."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -303,68 +221,3 @@ def _open_log(path: Path) -> Any:
     file.write(f"--- {path.stem} started {stamp}\n".encode())
     file.flush()
     return file
-
-
-# The child's end
-
-
-def log_file(role: str) -> Path:
-    """Where a child of this role writes its log."""
-    return paths.logs_dir() / f"{role}.log"
-
-
-class ParentWatch:
-    """Ends this process soon after its parent has died, for work during which nobody reads the
-    socket.  A child that waits on its socket needs none: end of file tells it."""
-
-    def __init__(self) -> None:
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="parent-watch", daemon=True)
-
-    def _run(self) -> None:
-        while not self._done.wait(_PARENT_WATCH_SECONDS):
-            if os.getppid() != _PARENT:
-                os._exit(0)
-
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-
-
-def run_child(
-    role: str,
-    work: Callable[[Connection, argparse.Namespace], None],
-    arguments: list[str] | None = None,
-    descriptors: tuple[str, ...] = (),
-) -> NoReturn:
-    """Entry of a child process.  Never returns and never lets an exception out, which a bundle
-    would answer with a dialog.
-
-    Args:
-        role: its name in messages of argparse.
-        work: gets the socket and the options; its return ends the process.
-        arguments: default: the process's own.
-        descriptors: names of further descriptors it inherits, as ``--cancel-fd``.
-    """
-    parser = argparse.ArgumentParser(prog=role)
-    for name in ("--socket-fd", "--log-fd", *descriptors):
-        parser.add_argument(name, type=int, required=True)
-    status = 1
-    try:
-        options = parser.parse_args(arguments)
-        # Again, although the parent gave them to us: a bundle's launcher sends both elsewhere.
-        os.dup2(options.log_fd, 1)
-        os.dup2(options.log_fd, 2)
-        faulthandler.enable()
-        work(Connection(options.socket_fd), options)
-        status = 0
-    except SystemExit as request:
-        status = request.code if isinstance(request.code, int) else 1
-    except BaseException:
-        traceback.print_exc()
-    # Straight out: torch and Core ML take their time tearing down, and have nothing to save.
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)

@@ -1,1 +1,1 @@
-"""What widgets bind to: QObjects and item models over the engine client and the library."""
+"""What widgets bind to: QObjects and item models over the engine, the Hub and the library."""

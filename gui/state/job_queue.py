@@ -11,19 +11,16 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal, Slot
 
 from gui import words
 from gui.engine import messages
+from gui.engine.runner import Outcome, OutcomeStatus
 from gui.errors import ErrorKind, SfumatoError
 from gui.library.queue import ENDED, MAX_CRASHES, Job, JobStatus, JobStore
 from gui.request import PictureRecord, PictureRequest
 from gui.state.pipeline_thread import PipelineThread, StepUpdate, Work
-
-if TYPE_CHECKING:
-    from gui.engine.runner import Outcome
 
 log = logging.getLogger(__name__)
 
@@ -59,16 +56,16 @@ class JobQueue(QObject):
         thread: the pipeline thread; tests give one with a stand-in engine.
     """
 
-    job_added = Signal(object)  # Job
-    job_changed = Signal(object)  # Job
+    job_added = Signal(Job)
+    job_changed = Signal(Job)
     job_removed = Signal(str)  # job id
     engine_state_changed = Signal(str)
     """``off``, ``starting``, ``ready``, ``loading``, ``busy``, ``stopping`` or ``lost``."""
-    loading_changed = Signal(object)  # Loading
+    loading_changed = Signal(Loading)
     prepared = Signal(str, int, int)  # model's name, width and height of its pictures
-    step_changed = Signal(object)  # StepUpdate
-    picture_ready = Signal(object)  # Picture
-    job_failed = Signal(object, object)  # Job, SfumatoError
+    step_changed = Signal(StepUpdate)
+    picture_ready = Signal(Picture)
+    job_failed = Signal(Job, SfumatoError)
     notice = Signal(str)
     """A sentence the person should know that belongs to no job."""
 
@@ -208,16 +205,16 @@ class JobQueue(QObject):
             self._engine_state = state
             self.engine_state_changed.emit(state)
 
-    @Slot(object)
-    def _on_loading(self, event: messages.Loading) -> None:
-        if event.job == self._running:
+    @Slot(str, messages.Loading)
+    def _on_loading(self, job_id: str, event: messages.Loading) -> None:
+        if job_id == self._running:
             self.loading_changed.emit(
-                Loading(event.job, event.component, event.index, event.total, event.elapsed)
+                Loading(job_id, event.component, event.index, event.total, event.elapsed)
             )
 
-    @Slot(object)
-    def _on_prepared(self, event: messages.Prepared) -> None:
-        if event.job == self._running:
+    @Slot(str, messages.Prepared)
+    def _on_prepared(self, job_id: str, event: messages.Prepared) -> None:
+        if job_id == self._running:
             self.prepared.emit(event.name, event.width, event.height)
 
     @Slot()
@@ -226,16 +223,16 @@ class JobQueue(QObject):
         if update is not None and update.job_id == self._running:
             self.step_changed.emit(update)
 
-    @Slot(object)
-    def _on_picture(self, event: messages.Image) -> None:
-        job = self._jobs.get(event.job)
+    @Slot(str, messages.Image)
+    def _on_picture(self, job_id: str, event: messages.Image) -> None:
+        job = self._jobs.get(job_id)
         if job is None or self._closed:
             return
         job.pictures.append(event.path)
         self._changed(job)
-        self.picture_ready.emit(Picture(event.job, event.path, event.record))
+        self.picture_ready.emit(Picture(job_id, event.path, event.record))
 
-    @Slot(str, object)
+    @Slot(str, Outcome)
     def _on_job_ended(self, job_id: str, outcome: Outcome) -> None:
         job = self._jobs.get(job_id)
         if job is None or self._closed:
@@ -245,10 +242,10 @@ class JobQueue(QObject):
         self._changed(job)
         if job.error is not None and job.status in ENDED:
             self.job_failed.emit(job, job.error)
-        if outcome.status.value != "not_started":
+        if outcome.status is not OutcomeStatus.NOT_STARTED:
             self._next()  # otherwise the rest would only fail alike; the next submit tries again
 
-    @Slot(object)
+    @Slot(SfumatoError)
     def _on_engine_failed(self, error: SfumatoError) -> None:
         if not self._closed:
             log.warning("engine lost: %s\n%s", error.message, error.detail)
@@ -256,12 +253,12 @@ class JobQueue(QObject):
 
     def _settle(self, job: Job, outcome: Outcome) -> None:
         """What an outcome means for its job."""
-        match outcome.status.value:
-            case "finished":
+        match outcome.status:
+            case OutcomeStatus.FINISHED:
                 job.status, job.error = JobStatus.DONE, None
-            case "cancelled":
+            case OutcomeStatus.CANCELLED:
                 job.status, job.error = JobStatus.CANCELLED, None
-            case "lost":
+            case OutcomeStatus.LOST:
                 job.crashes += 1
                 job.error = outcome.error
                 if len(job.pictures) >= job.request.count:  # it died with its work done

@@ -430,7 +430,7 @@ class ModelLibrary(QAbstractListModel):
             self._tell_apart()
         self._waiting.discard(entry.folder)
         if not self._waiting:
-            self._pool.start(_Task(self._reader.close))
+            self._pool.start(_Task(self._reader.stop))
             self.refreshed.emit()
 
     def _on_moved(self, entry: ModelEntry, error: SfumatoError | None) -> None:

@@ -8,27 +8,20 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
-import traceback
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QThread, Signal
 from PySide6.QtGui import QImage
 
 from gui.engine import messages
-from gui.errors import ErrorKind, SfumatoError
+from gui.engine.runner import EngineRunner, Outcome, OutcomeStatus
+from gui.errors import SfumatoError, as_sfumato_error
+from gui.process.child import ChildLost
 from gui.request import PictureRequest
 
-if TYPE_CHECKING:
-    from gui.engine.runner import EngineRunner, Outcome
-
 log = logging.getLogger(__name__)
-
-_MAX_IDLE_DEATHS = 3
-_DEATHS_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -67,13 +60,15 @@ class PipelineThread(QThread):
     """
 
     engine_state_changed = Signal(str)
-    loading = Signal(object)  # messages.Loading
-    prepared = Signal(object)  # messages.Prepared
+    loading = Signal(str, messages.Loading)
+    """Like the following, with the id of the job."""
+    prepared = Signal(str, messages.Prepared)
     step_waiting = Signal()
     """A newer step can be fetched with `take_step`; not repeated until it has been."""
-    picture_saved = Signal(object)  # messages.Image
-    job_ended = Signal(str, object)  # job id, Outcome
-    engine_failed = Signal(object)  # SfumatoError: the engine ended while idle, or never started
+    picture_saved = Signal(str, messages.Image)
+    job_ended = Signal(str, Outcome)
+    engine_failed = Signal(SfumatoError)
+    """The engine ended while idle, or never started."""
 
     def __init__(
         self,
@@ -82,7 +77,7 @@ class PipelineThread(QThread):
     ) -> None:
         super().__init__(parent)
         self.setObjectName("pipeline")
-        self._make_runner = make_runner or _default_runner
+        self._make_runner = make_runner or (lambda on_state: EngineRunner(on_state=on_state))
         self._lock = threading.Lock()
         self._work: deque[Work] = deque()
         self._early_stops: list[str] = []
@@ -142,9 +137,6 @@ class PipelineThread(QThread):
             runner.close()
 
     def _loop(self, runner: EngineRunner) -> None:
-        from gui.engine.client import EngineLost
-
-        deaths: deque[float] = deque(maxlen=_MAX_IDLE_DEATHS)
         start_early = True
         while True:
             with self._lock:
@@ -153,36 +145,35 @@ class PipelineThread(QThread):
                 work = self._work.popleft() if self._work else None
             if work is not None:
                 outcome = self._do(runner, work)
-                start_early = outcome.status != "not_started"
+                start_early = outcome.status is not OutcomeStatus.NOT_STARTED
                 continue
             try:
                 if start_early:
                     runner.start()
                 runner.idle()
-            except EngineLost as lost:
+            except ChildLost as lost:
                 # One that was well is replaced at once; one that never came up, or keeps dying,
                 # is not tried again until there is work for it.
-                deaths.append(time.monotonic())
-                often = len(deaths) == _MAX_IDLE_DEATHS and deaths[-1] - deaths[0] < _DEATHS_SECONDS
-                start_early = runner.was_ready and not often
-                self.engine_failed.emit(lost.error)
+                start_early = runner.was_ready and not runner.keeps_dying
+                self.engine_failed.emit(lost)
 
     def _do(self, runner: EngineRunner, work: Work) -> Outcome:
         def on_event(event: messages.JobEvent) -> None:
             if isinstance(event, messages.Loading):
-                self.loading.emit(event)
+                self.loading.emit(work.job_id, event)
             elif isinstance(event, messages.Prepared):
-                self.prepared.emit(event)
+                self.prepared.emit(work.job_id, event)
             elif isinstance(event, messages.Step):
                 self._keep(work, event)
-            elif isinstance(event, messages.Image):
-                self.picture_saved.emit(event)
+            else:
+                self.picture_saved.emit(work.job_id, event)
 
         try:
             outcome = runner.run(work.job_id, work.request, work.first, on_event)
         except Exception as error:
             # A defect of ours must not leave the window with a job that never ends.
-            outcome = _defect(error)
+            log.exception("the pipeline thread failed")
+            outcome = Outcome(OutcomeStatus.FAILED, as_sfumato_error(error))
             runner.reset()
         self.job_ended.emit(work.job_id, outcome)
         return outcome
@@ -220,22 +211,6 @@ def _image(preview: messages.Preview | None) -> QImage | None:
         preview.rgb, preview.width, preview.height, 3 * preview.width, QImage.Format.Format_RGB888
     )
     return view.copy()  # the view does not keep the bytes alive
-
-
-def _defect(error: Exception) -> Outcome:
-    from gui.engine.runner import Outcome, OutcomeStatus
-
-    log.exception("the pipeline thread failed")
-    detail = "".join(traceback.format_exception(error))
-    message = "Something went wrong inside Sfumato; the details say what."
-    return Outcome(OutcomeStatus.FAILED, SfumatoError(ErrorKind.INTERNAL, message, detail))
-
-
-def _default_runner(on_state: Callable[[str], None]) -> EngineRunner:
-    # Here, so that the window's first paint does not wait for sockets and subprocesses.
-    from gui.engine.runner import EngineRunner
-
-    return EngineRunner(on_state=on_state)
 
 
 __all__ = ["PipelineThread", "StepUpdate", "Work"]

@@ -87,7 +87,7 @@ def scroll() -> None:
     """Print the slowest and the median frame, the most processor time that one took, and how long
     the model took to fill."""
     from gui import app as application
-    from gui.hub.client import SearchAnswer
+    from gui.hub.messages import SearchAnswer
     from gui.hub.types import DownloadState, DownloadStatus, SearchPage
     from tests.support.fake_hub import FakeHub, details, summary
     from tests.support.fake_queue import FakeQueue

@@ -14,10 +14,12 @@ from pathlib import Path
 import pytest
 
 from gui.engine import messages
-from gui.engine.client import EngineClient, EngineLost, engine_command
 from gui.engine.runner import EngineRunner, OutcomeStatus, Patience
 from gui.errors import ErrorKind
 from gui.library.pictures import read_record
+from gui.process.child import ChildLost, worker_command
+from gui.process.messages import Answer, Told
+from gui.process.supervisor import Supervisor
 from gui.request import ComputeUnit, PictureRequest
 from tests.engine.conftest import Recorder
 
@@ -55,7 +57,7 @@ def test_a_job_goes_through_every_event(engine: Make, home: Path) -> None:
     assert outcome.status is OutcomeStatus.FINISHED
     names = [type(e).__name__ for e in events]
     steps = ["Step"] * 3
-    assert names == ["Loading"] * 3 + ["Prepared", *steps, "Image", *steps, "Image", "Finished"]
+    assert names == ["Loading"] * 3 + ["Prepared", *steps, "Image", *steps, "Image"]
     step = events[5]
     assert isinstance(step, messages.Step) and step.preview is not None
     assert (step.picture_index, step.step, step.steps) == (0, 2, 3)
@@ -172,7 +174,7 @@ class TestStopping:
             runner.stop("j")
 
         assert runner.run("j", ask("load=0.3"), 0, on_event).status is OutcomeStatus.CANCELLED
-        assert [type(e).__name__ for e in seen] == ["Loading", "Cancelled"]
+        assert [type(e).__name__ for e in seen] == ["Loading"]
         assert runner.run("j", ask("x")).status is OutcomeStatus.FINISHED
 
     def test_a_second_stop_ends_a_hung_engine(self, engine: Make) -> None:
@@ -226,7 +228,7 @@ class TestCrashes:
         runner.run("j", ask("x"))
         assert runner.pid is not None
         os.kill(runner.pid, signal.SIGKILL)
-        with pytest.raises(EngineLost):
+        with pytest.raises(ChildLost):
             runner.idle(timeout=10)
         assert runner.pid is None
 
@@ -254,7 +256,7 @@ class TestCrashes:
         assert outcome.error is not None and "in time" in outcome.error.message
 
     def test_a_missing_executable(self, home: Path) -> None:
-        runner = EngineRunner(make_client=lambda: EngineClient([str(home / "absent")]))
+        runner = EngineRunner(command=[str(home / "absent")])
         outcome = runner.run("j", ask("x"))
         runner.close()
         assert outcome.status is OutcomeStatus.NOT_STARTED
@@ -266,11 +268,13 @@ class TestCrashes:
             "import sys; from multiprocessing.connection import Connection;"
             f"Connection(int(sys.argv[2])).send_bytes({noise!r}); import time; time.sleep(60)"
         )
-        client = EngineClient([sys.executable, "-c", code])
-        with pytest.raises(EngineLost):
-            client.receive()
-        assert gone_within(client.pid, 2)
-        client.close()
+        engine = Supervisor(messages.ENGINE, [sys.executable, "-c", code])
+        engine.start()
+        pid = engine.pid
+        with pytest.raises(ChildLost):
+            engine.receive()
+        assert pid is not None and gone_within(pid, 2)
+        engine.close()
 
 
 PARENT = """
@@ -302,15 +306,22 @@ class TestEnding:
 
     def test_closing_ends_an_idle_engine_politely_and_a_busy_one_by_force(self, home: Path) -> None:
         for prompt in ("x", "hang_at=1"):
-            client = EngineClient()
-            assert isinstance(client.receive(), messages.Ready)
-            client.send(messages.Generate("j", ask(prompt)))
-            while not isinstance(client.receive(), (messages.Finished, messages.Step)):
-                pass
+            engine = Supervisor(messages.ENGINE)
+            engine.start()
+            pid = engine.pid
+            ready = engine.receive()
+            assert isinstance(ready, Told) and isinstance(ready.event, messages.Ready)
+            engine.put(messages.Generate("j", ask(prompt)))
+            while True:
+                message = engine.receive()
+                if isinstance(message, Answer):
+                    break
+                if message is not None and isinstance(message.event, messages.Step):
+                    break
             started = time.monotonic()
-            client.close()
+            engine.close()
             assert time.monotonic() - started < 3
-            assert not alive(client.pid)
+            assert pid is not None and not alive(pid)
 
     def test_nothing_is_left_open(self, home: Path) -> None:
         def descriptors() -> set[str]:
@@ -341,7 +352,7 @@ def test_the_current_folder_is_not_on_the_engines_module_path(
 def test_a_bundle_starts_its_own_executable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "frozen", "macosx_app", raising=False)
     monkeypatch.setattr(sys, "executable", "/Applications/Sfumato.app/Contents/MacOS/python")
-    assert engine_command() == ["/Applications/Sfumato.app/Contents/MacOS/engine"]
+    assert worker_command("engine") == ["/Applications/Sfumato.app/Contents/MacOS/engine"]
 
 
 def test_the_log_says_what_the_engine_said_and_is_kept_short(home: Path) -> None:

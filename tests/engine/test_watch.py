@@ -9,25 +9,25 @@ from gui.request import PictureRecord, PictureRequest
 PATIENCE = Patience(
     loading=1000, first_step=500, steps=20, step_floor=2, finish_floor=50,
 )  # fmt: skip
-IMAGE = Image("j", 0, "/p", PictureRecord(PictureRequest("", ""), 1, 1, ""))
+IMAGE = Image(0, "/p", PictureRecord(PictureRequest("", ""), 1, 1, ""))
 
 
 def step(number: int, steps: int = 10) -> Step:
-    return Step("j", 0, number, steps, 0.0)
+    return Step(0, number, steps, 0.0)
 
 
 def test_loading_and_the_first_step_have_their_own_limits() -> None:
     watch = Watch(PATIENCE, now=0)
     assert watch.left(10) == 990
-    watch.saw(Loading("j", "unet", 1, 2, 0), now=300)
+    watch.saw(Loading("unet", 1, 2, 0), now=300)
     assert watch.left(300) == 1000
-    watch.saw(Prepared("j", "m", 1, 1), now=400)
+    watch.saw(Prepared("m", 1, 1), now=400)
     assert watch.left(400) == 500
 
 
 def test_later_steps_are_measured_by_the_median() -> None:
     watch = Watch(PATIENCE, now=0)
-    watch.saw(Prepared("j", "m", 1, 1), now=0)
+    watch.saw(Prepared("m", 1, 1), now=0)
     now = 0.0
     for number, duration in enumerate([40, 1, 1, 30, 1], 1):  # warming up, and one hiccup
         now += duration

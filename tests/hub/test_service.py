@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +14,28 @@ import pytest
 from gui import paths
 from gui.coreml.model import Family
 from gui.errors import ErrorKind, SfumatoError
-from gui.hub.client import Answer, Event, HubClient
+from gui.hub.installed import installed
+from gui.hub.messages import (
+    CLOSE_SECONDS,
+    HUB,
+    AskAccount,
+    AskMachine,
+    Cancel,
+    Details,
+    DownloadMoved,
+    Downloads,
+    Pause,
+    RemoveOrphan,
+    Repair,
+    Resume,
+    Search,
+    SearchAnswer,
+    SetToken,
+    Start,
+    Updates,
+    Verify,
+    VerifyProgress,
+)  # fmt: skip
 from gui.hub.types import (
     DownloadState,
     DownloadStatus,
@@ -24,7 +45,8 @@ from gui.hub.types import (
     Sort,
     Variant,
 )
-from gui.process.child import encode_json
+from gui.process.messages import A, Answer, Event, Question, Told
+from gui.process.supervisor import Supervisor
 from tests.support.hub_models import contents, long_model, offered
 from tests.support.hub_repo import Repo
 from tests.support.hub_repos import (
@@ -47,15 +69,13 @@ class Talk:
     """A Hub process and its answers, one question after the other."""
 
     def __init__(self) -> None:
-        self.client = HubClient()
+        self.hub = Supervisor(HUB)
         self.events: list[Event] = []
         self.answers: dict[int, Answer] = {}
-        self._numbers = itertools.count(1)
 
-    def put(self, do: str, **arguments: Any) -> int:
-        request = next(self._numbers)
-        self.client.ask(request, do, arguments)
-        return request
+    def put(self, question: Question) -> int:
+        self.hub.start()
+        return self.hub.put(question)
 
     def take(self, request: int) -> Any:
         """The answer to a question; an error is raised."""
@@ -63,29 +83,27 @@ class Talk:
         answer = self.answers.pop(request)
         if answer.error is not None:
             raise answer.error
-        return answer.result
+        return answer.value
 
-    def ask(self, do: str, **arguments: Any) -> Any:
-        return self.take(self.put(do, **arguments))
+    def ask(self, question: Question[A]) -> A:
+        return self.take(self.put(question))
 
-    def search(self, query: SearchQuery | None = None, cursor: str = "") -> Any:
-        return self.ask("search", query=(query or SearchQuery()).to_json(), cursor=cursor)
+    def search(self, query: SearchQuery | None = None, cursor: str = "") -> SearchAnswer:
+        return self.ask(Search(query or SearchQuery(), cursor))
 
     def until(self, done: Callable[[], bool]) -> None:
         deadline = time.monotonic() + PATIENCE
         while not done():
-            assert time.monotonic() < deadline, (
-                f"nothing came; log: {self.client._child.log_tail()}"
-            )
-            if self.client._child.poll(0.05):
-                message = self.client.receive()
-                if isinstance(message, Event):
-                    self.events.append(message)
+            assert time.monotonic() < deadline, f"nothing came; log: {self.hub.log_tail()}"
+            if self.hub.wait(0.05):
+                message = self.hub.receive()
+                if isinstance(message, Told):
+                    self.events.append(message.event)
                 elif message is not None:
-                    self.answers[message.request] = message
+                    self.answers[message.number] = message
 
     def statuses(self, download: str) -> list[DownloadStatus]:
-        found = [e.value for e in self.events if e.name == "download"]
+        found = [e.status for e in self.events if isinstance(e, DownloadMoved)]
         return [status for status in found if status.id == download]
 
     def wait_for(self, download: str, *states: DownloadState) -> DownloadStatus:
@@ -95,8 +113,8 @@ class Talk:
     def get(self, repo: str, variant: str = "") -> DownloadStatus:
         """Begin a download: of this variant, or of the recommended one."""
         if not variant:
-            variant = recommended(self.ask("details", repo=repo, probe=False, query=None)).id
-        return self.ask("start", repo=repo, revision="", variant=variant)
+            variant = recommended(self.ask(Details(repo))).id
+        return self.ask(Start(repo, variant))
 
 
 def recommended(answer: Any) -> Variant:
@@ -127,7 +145,7 @@ def talk(server: HubServer, monkeypatch: pytest.MonkeyPatch, home: Path) -> Iter
 
     yield start
     for one in started:
-        one.client.close()
+        one.hub.close(CLOSE_SECONDS)
 
 
 # -- search and details -----------------------------------------------------------------------
@@ -164,24 +182,24 @@ def test_a_name_or_an_address_finds_its_repository(talk, server: HubServer) -> N
 
 def test_details_come_with_verdicts_and_without_file_lists(talk) -> None:
     hub = talk()
-    query = SearchQuery(fits=True).to_json()
+    query = SearchQuery(fits=True)
     repo = "apple/coreml-stable-diffusion-v1-5"
-    answer = hub.ask("details", repo=repo, probe=True, query=query)
+    answer = hub.ask(Details(repo, True, query))
     assert answer.fits is True and answer.details.probed
     assert sum(v.recommended for v in answer.details.variants) == 1
     assert all(v.verdict.reasons and not v.files for v in answer.details.variants)
-    too_small = SearchQuery(max_bytes=1).to_json()
-    assert hub.ask("details", repo=repo, probe=False, query=too_small).fits is False
+    too_small = SearchQuery(max_bytes=1)
+    assert hub.ask(Details(repo, False, too_small)).fits is False
 
 
 def test_a_slow_question_holds_up_no_other(talk, server: HubServer) -> None:
     hub = talk()
-    hub.ask("machine")  # up and running
+    hub.ask(AskMachine())  # up and running
     go_on = threading.Event()
     server.fault("/api/models/apple/*", action=lambda: go_on.wait(PATIENCE), times=1)
-    slow = hub.put("details", repo="apple/coreml-stable-diffusion-v1-5", probe=False, query=None)
-    assert hub.ask("details", repo=STARTER_REPO, probe=False, query=None).details.variants
-    hub.ask("machine")
+    slow = hub.put(Details("apple/coreml-stable-diffusion-v1-5"))
+    assert hub.ask(Details(STARTER_REPO)).details.variants
+    hub.ask(AskMachine())
     assert slow not in hub.answers
     go_on.set()
     assert hub.take(slow).details.variants
@@ -189,42 +207,42 @@ def test_a_slow_question_holds_up_no_other(talk, server: HubServer) -> None:
 
 def test_a_question_that_is_taken_back_is_not_answered(talk, server: HubServer) -> None:
     hub = talk()
-    hub.ask("machine")
+    hub.ask(AskMachine())
     go_on = threading.Event()
     held = server.fault("/api/models/*", action=lambda: go_on.wait(PATIENCE), times=1)
-    taken_back = hub.put("details", repo=STARTER_REPO, probe=False, query=None)
+    taken_back = hub.put(Details(STARTER_REPO))
     hub.until(lambda: held.hits == 1)
-    hub.client.cancel(taken_back)
-    assert hub.ask("details", repo=STARTER_REPO, probe=False, query=None).details.variants
+    hub.hub.forget(taken_back)
+    assert hub.ask(Details(STARTER_REPO)).details.variants
     go_on.set()
     for _ in range(8):
-        assert hub.ask("details", repo=STARTER_REPO, probe=False, query=None).details.variants
+        assert hub.ask(Details(STARTER_REPO)).details.variants
     assert taken_back not in hub.answers
 
 
 def test_nothing_that_is_asked_ends_the_process(talk, server: HubServer) -> None:
     hub = talk()
-    for do, arguments in (
-        ("no such thing", {}),
-        ("search", {"query": {"sort": "by colour"}, "cursor": ""}),
-        ("search", {}),
-        ("details", {"repo": "../../etc", "probe": True, "query": None}),
-        ("details", {"repo": "nobody/nothing", "probe": True, "query": None}),
-        ("start", {"repo": STARTER_REPO, "revision": "", "variant": "no such variant"}),
-        ("pause", {"download": "no such download"}),
-        ("verify", {"folder": "/nowhere"}),
-        ("remove_orphan", {"path": str(Path.home())}),
+    nonsense = SearchQuery(sort="by colour")  # type: ignore[arg-type]
+    for question in (
+        Search(nonsense),
+        Search(SearchQuery(), 7),  # type: ignore[arg-type]
+        Details("../../etc", probe=True),
+        Details("nobody/nothing", probe=True),
+        Start(STARTER_REPO, "no such variant"),
+        Pause("no such download"),
+        Verify("/nowhere"),
+        RemoveOrphan(str(Path.home())),
     ):
         with pytest.raises(SfumatoError) as refusal:
-            hub.ask(do, **arguments)
-        assert refusal.value.message.endswith("."), do
+            hub.ask(question)
+        assert refusal.value.message.endswith("."), question
     unseen = "apple/coreml-stable-diffusion-v1-5"
     server.fault("/api/models*", html=True)
     with pytest.raises(SfumatoError) as refusal:
-        hub.ask("details", repo=unseen, probe=False, query=None)
+        hub.ask(Details(unseen))
     assert refusal.value.kind is ErrorKind.NETWORK
     server.faults.clear()
-    assert hub.ask("details", repo=unseen, probe=False, query=None).details.variants
+    assert hub.ask(Details(unseen)).details.variants
 
 
 def test_the_last_results_can_be_seen_offline(talk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,8 +269,8 @@ def test_an_archive_is_looked_into_before_it_passes_a_filter(talk, server: HubSe
     hub = talk()
 
     def fits(**filters: Any) -> tuple[bool, bool]:
-        query = SearchQuery(**filters).to_json()
-        answer = hub.ask("details", repo=repo.id, probe=False, query=query)
+        query = SearchQuery(**filters)
+        answer = hub.ask(Details(repo.id, False, query))
         return answer.fits, answer.details.probed
 
     assert fits(families=(Family.SDXL,)) == (True, True)
@@ -267,23 +285,23 @@ def test_an_archive_is_looked_into_before_it_passes_a_filter(talk, server: HubSe
 
 def test_a_token_is_tried_kept_and_forgotten(talk) -> None:
     hub = talk()
-    assert not hub.ask("account").signed_in
+    assert not hub.ask(AskAccount()).signed_in
     with pytest.raises(SfumatoError) as refusal:
-        hub.ask("set_token", token="hf_nonsense")
+        hub.ask(SetToken("hf_nonsense"))
     assert refusal.value.kind is ErrorKind.ACCESS
-    assert not hub.ask("account").signed_in
-    assert hub.ask("set_token", token=GOOD_TOKEN).name == "ada"
-    again = talk().ask("account")  # another process, another day
+    assert not hub.ask(AskAccount()).signed_in
+    assert hub.ask(SetToken(GOOD_TOKEN)).name == "ada"
+    again = talk().ask(AskAccount())  # another process, another day
     assert (again.signed_in, again.name, again.source) == (True, "ada", "keychain")
-    assert not hub.ask("set_token", token="").signed_in
-    assert not talk().ask("account").signed_in
+    assert not hub.ask(SetToken("")).signed_in
+    assert not talk().ask(AskAccount()).signed_in
 
 
 def test_the_token_is_in_no_log(talk) -> None:
     hub = talk()
-    hub.ask("set_token", token=GOOD_TOKEN)
+    hub.ask(SetToken(GOOD_TOKEN))
     with pytest.raises(SfumatoError):
-        hub.ask("details", repo="nobody/nothing", probe=True, query=None)
+        hub.ask(Details("nobody/nothing", probe=True))
     log = (paths.logs_dir() / "hub.log").read_text()
     assert GOOD_TOKEN not in log
 
@@ -300,22 +318,22 @@ def test_a_download_from_the_button_to_the_verified_and_mended_model(
     assert done.error is None and done.bytes_done == done.bytes_total > 0
     folder = Path(done.folder)
     assert folder.is_relative_to(paths.models_dir())
-    assert hub.ask("downloads") == [] or all(
-        s.state is DownloadState.DONE for s in hub.ask("downloads")
+    assert hub.ask(Downloads()) == () or all(
+        s.state is DownloadState.DONE for s in hub.ask(Downloads())
     )
-    [model] = hub.ask("installed")
+    [model] = installed(paths.models_dir())
     assert (model.repo, model.folder, model.variant) == (STARTER_REPO, str(folder), begun.variant)
-    assert hub.ask("verify", folder=str(folder)) == []
-    assert hub.ask("repair", folder=str(folder)) is None
-    assert hub.ask("updates") == {str(folder): ""}
+    assert hub.ask(Verify(str(folder))) == ()
+    assert hub.ask(Repair(str(folder))) is None
+    assert hub.ask(Updates()) == {str(folder): ""}
     victim = max(folder.rglob("weight.bin"), key=lambda path: path.stat().st_size)
     sound = victim.read_bytes()
     victim.write_bytes(sound[:1000] + bytes([sound[1000] ^ 255]) + sound[1001:])
-    [problem] = hub.ask("verify", folder=str(folder))
+    [problem] = hub.ask(Verify(str(folder)))
     assert (problem.path, problem.what) == (victim.relative_to(folder).as_posix(), "hash")
-    assert any(e.name == "verify" and e.value.folder == str(folder) for e in hub.events)
+    assert any(isinstance(e, VerifyProgress) and e.folder == str(folder) for e in hub.events)
     server.clear_log()
-    mending = hub.ask("repair", folder=str(folder))
+    mending = hub.ask(Repair(str(folder)))
     hub.wait_for(mending.id, DownloadState.DONE, DownloadState.FAILED)
     assert victim.read_bytes() == sound
     fetched = {r.file for r in server.log if r.file and r.sent}
@@ -328,15 +346,17 @@ def test_hanging_up_pauses_downloads_and_the_next_process_goes_on(talk, server: 
     first = talk()
     begun = first.get("slow/model")
     first.until(lambda: any(s.bytes_done > 2**20 for s in first.statuses(begun.id)))
-    first.client.close(PATIENCE)
-    assert first.client._child._process.returncode == 0  # by itself, not by force
+    process = first.hub._process
+    assert process is not None
+    first.hub.stop(PATIENCE)
+    assert process._process.returncode == 0  # by itself, not by force
     assert not list(paths.models_dir().glob("[!.]*/*/*.mlpackage"))  # no half model is offered
     server.faults.remove(throttle)
     second = talk()
-    [left] = second.ask("downloads")
+    [left] = second.ask(Downloads())
     assert (left.id, left.state, left.interrupted) == (begun.id, DownloadState.PAUSED, True)
     assert left.bytes_done >= 2**20
-    second.ask("resume", download=left.id)
+    second.ask(Resume(left.id))
     done = second.wait_for(left.id, DownloadState.DONE, DownloadState.FAILED)
     assert contents(Path(done.folder)) == offered(repo)
 
@@ -347,15 +367,15 @@ def test_the_person_pauses_goes_on_and_gives_up(talk, server: HubServer) -> None
     hub = talk()
     begun = hub.get("slow/model")
     hub.until(lambda: any(s.bytes_done for s in hub.statuses(begun.id)))
-    hub.ask("pause", download=begun.id)
+    hub.ask(Pause(begun.id))
     paused = hub.wait_for(begun.id, DownloadState.PAUSED)
     assert not paused.interrupted
     hub.events.clear()
-    hub.ask("resume", download=begun.id)
+    hub.ask(Resume(begun.id))
     hub.wait_for(begun.id, DownloadState.FETCHING)
-    hub.ask("cancel", download=begun.id)
+    hub.ask(Cancel(begun.id))
     hub.wait_for(begun.id, DownloadState.CANCELLED)
-    assert hub.ask("downloads") == []
+    assert hub.ask(Downloads()) == ()
     assert list((paths.models_dir() / ".downloads").iterdir()) == []
 
 
@@ -364,14 +384,14 @@ def test_a_gated_model_is_fetched_once_someone_with_access_has_signed_in(
 ) -> None:
     repo = "ada-lab/coreml-gated-diffusion"
     hub = talk()
-    found = hub.ask("details", repo=repo, probe=True, query=None).details
+    found = hub.ask(Details(repo, probe=True)).details
     assert found.summary.gated == "auto" and found.variants  # what is in it, anyone may see
-    begun = hub.ask("start", repo=repo, revision="", variant=found.variants[0].id)
+    begun = hub.ask(Start(repo, found.variants[0].id, ""))
     failed = hub.wait_for(begun.id, DownloadState.FAILED, DownloadState.DONE)
     assert failed.error is not None and failed.error.kind is ErrorKind.ACCESS
-    hub.ask("set_token", token=GOOD_TOKEN)
+    hub.ask(SetToken(GOOD_TOKEN))
     hub.events.clear()
-    hub.ask("resume", download=begun.id)
+    hub.ask(Resume(begun.id))
     assert hub.wait_for(begun.id, DownloadState.DONE, DownloadState.FAILED).error is None
 
 
@@ -384,19 +404,19 @@ def test_a_new_revision_is_found_and_takes_the_old_ones_place(talk, server: HubS
     files = {path: blob.content for path, blob in repo.blobs.items()}
     largest = max(repo.blobs, key=lambda path: repo.blobs[path].size)
     repo.commit({**files, largest: repo.blobs[largest].read() + b"better"})
-    assert hub.ask("updates") == {str(folder): repo.sha} and repo.sha != before
+    assert hub.ask(Updates()) == {str(folder): repo.sha} and repo.sha != before
     hub.events.clear()
-    again = hub.ask("start", repo="moving/model", revision=repo.sha, variant=begun.variant)
+    again = hub.ask(Start("moving/model", begun.variant, repo.sha))
     assert hub.wait_for(again.id, DownloadState.DONE, DownloadState.FAILED).folder == str(folder)
     assert contents(folder) == offered(repo)
-    assert [model.revision for model in hub.ask("installed")] == [repo.sha]
-    assert hub.ask("updates") == {str(folder): ""}
+    assert [model.revision for model in installed(paths.models_dir())] == [repo.sha]
+    assert hub.ask(Updates()) == {str(folder): ""}
 
 
 def test_ten_thousand_files_are_listed_without_being_sent(talk, server: HubServer) -> None:
     repo = server.add(many_files())
     hub = talk()
-    hub.ask("machine")
-    found = hub.ask("details", repo=repo.id, probe=True, query=None).details
+    hub.ask(AskMachine())
+    found = hub.ask(Details(repo.id, probe=True)).details
     assert found.summary.id == repo.id
-    assert len(encode_json(found.to_json())) < 100_000
+    assert len(json.dumps(found.to_json())) < 100_000

@@ -1,9 +1,10 @@
 """A Hub process with nothing behind it: answers in ways that tests of the thread want.
 
-Run as ``python -m tests.state.hub_standin``.  ``machine`` says its process id in the chip's name;
-``reference`` echoes its text, once as many others have been answered as the text says; ``die``
-ends the process by force; ``babble`` sends something that makes no sense; ``raise`` answers with an
-error; ``hang`` never answers; ``forgotten`` lists the questions that were cancelled.
+Run as ``python -m tests.state.hub_standin``.  `AskMachine` says its process id in the chip's name;
+`Verify` echoes its folder as a problem, once as many others have been answered as the folder says;
+`Pause` of ``die`` ends the process by force, of ``babble`` sends something that makes no sense, of
+``raise`` answers with an error, of ``move`` tells of a download; `StartSource` never answers;
+`Updates` lists the questions that were cancelled.
 """
 
 from __future__ import annotations
@@ -17,60 +18,66 @@ from pathlib import Path
 from typing import Any
 
 from gui.errors import ErrorKind, SfumatoError
-from gui.hub.types import DownloadState, DownloadStatus, Machine
-from gui.process.child import decode_json, encode_json, run_child
+from gui.hub import messages
+from gui.hub.types import DownloadState, DownloadStatus, FileProblem, Machine, SearchPage
+from gui.process.messages import pack
+from gui.process.serve import Call, Server, run_child
+from gui.process.worker_pool import WorkerPool
 
 
-def serve(connection: Any, _options: Any) -> None:
-    lock = threading.Lock()
-    turn, echoed = threading.Condition(), 0
-    cancelled: list[int] = []
+class Standin:
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+        self.turn, self.echoed = threading.Condition(), 0
+        self.cancelled: dict[str, str] = {}
+        handlers: dict[Any, Any] = dict.fromkeys(messages.HUB.questions, self.other)
+        handlers |= {
+            messages.AskMachine: lambda *_: Machine("Linux", chip=str(os.getpid())),
+            messages.Verify: self.echo,
+            messages.Search: self.search,
+            messages.Pause: self.misbehave,
+            messages.Updates: lambda *_: self.cancelled,
+        }
+        pools = {kind: WorkerPool(kind.__name__, 4) for kind in handlers}
+        self.server = Server(connection, messages.HUB, handlers, pools)
 
-    def send(message: dict[str, Any]) -> None:
-        with lock:
-            connection.send_bytes(encode_json(message))
+    def echo(self, ask: messages.Verify, call: Call) -> tuple[FileProblem, ...]:
+        with self.turn:
+            self.turn.wait_for(lambda: self.echoed >= int(ask.folder))
+            self.echoed += 1
+            self.turn.notify_all()
+            if call.cancelled():
+                self.cancelled[ask.folder] = "cancelled"
+        return (FileProblem(ask.folder, "hash"),)
 
-    def later(message: dict[str, Any]) -> None:
-        nonlocal echoed
-        with turn:
-            turn.wait_for(lambda: echoed >= int(message["text"]))
-            send({"id": message["id"], "result": message["text"]})
-            echoed += 1
-            turn.notify_all()
+    def search(self, ask: messages.Search, _call: Call) -> messages.SearchAnswer:
+        once = Path(ask.cursor)  # dies under the first of all searches, answers every other
+        if not once.exists():
+            once.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return messages.SearchAnswer(SearchPage(()), (), "again")
 
-    while True:
-        try:
-            message = decode_json(connection.recv_bytes())
-        except EOFError:
-            break
-        match message["do"]:
-            case "cancel_request":
-                cancelled.append(message["request"])
-            case "machine":
-                machine = Machine("Linux", chip=str(os.getpid()))
-                send({"id": message["id"], "result": machine.to_json()})
-            case "reference":
-                threading.Thread(target=later, args=(message,), daemon=True).start()
-            case "search":  # dies under the first of all searches, answers every other
-                once = Path(message["cursor"])
-                if not once.exists():
-                    once.touch()
-                    os.kill(os.getpid(), signal.SIGKILL)
-                page = {"page": {"models": [], "cursor": ""}, "fits": [], "reference": "again"}
-                send({"id": message["id"], "result": page})
+    def misbehave(self, ask: messages.Pause, call: Call) -> None:
+        match ask.download:
             case "die":
                 os.kill(os.getpid(), signal.SIGKILL)
             case "babble":
-                send({"id": message["id"], "event": "download", "value": {"id": 3}})
+                self.connection.send_bytes(pack({"event": "DownloadMoved", "id": 0, "with": {}}))
+            case "garble":
+                self.connection.send_bytes(pack({"id": 3, "answer": []}))
             case "raise":
-                error = SfumatoError(ErrorKind.ACCESS, "Accept the terms first.", "401")
-                send({"id": message["id"], "error": error.to_json()})
+                raise SfumatoError(ErrorKind.ACCESS, "Accept the terms first.", "401")
             case "move":
                 status = DownloadStatus("d", "a/b", "v", "T", "r", DownloadState.FETCHING, 10, 5)
-                send({"event": "download", "value": status.to_json()})
-                send({"id": message["id"], "result": None})
-            case "forgotten":
-                send({"id": message["id"], "result": cancelled})
+                call.tell(messages.DownloadMoved(status))
+
+    def other(self, ask: Any, _call: Call) -> None:
+        if isinstance(ask, messages.StartSource):
+            time.sleep(600)
+
+
+def serve(connection: Any) -> None:
+    Standin(connection).server.run()
     # What the real one does with its downloads.
     if note := os.environ.get("STANDIN_NOTE"):
         time.sleep(0.1)

@@ -12,7 +12,7 @@ from gui import paths
 from gui.convert.client import ConvertClient, partial_folder
 from gui.errors import ErrorKind
 from gui.hub.types import Machine
-from gui.process import child
+from gui.process import supervisor
 from gui.state import desktop_status
 from gui.state.convert import options as choices
 from gui.state.convert import state as convert_module
@@ -339,14 +339,14 @@ def test_a_conversion_stopped_while_its_process_starts_does_not_run_on(
     make: Callable[..., ConvertRequest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = ConvertClient()
-    start = child.ChildProcess
+    start = supervisor.ChildProcess
 
     def slow_start(*arguments: object) -> object:
         process = start(*arguments)  # type: ignore[arg-type]
         client.abandon()  # as the window's thread does when it pauses or closes just then
         return process
 
-    monkeypatch.setattr(child, "ChildProcess", slow_start)
+    monkeypatch.setattr(supervisor, "ChildProcess", slow_start)
     request = make("sleep=1")
     ended = client.convert(request, lambda _: None, lambda: False)
     assert ended.report is None and ended.error is not None

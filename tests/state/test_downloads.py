@@ -9,6 +9,7 @@ from PySide6.QtCore import QCoreApplication, Qt
 from PySide6.QtTest import QAbstractItemModelTester
 
 from gui.errors import ErrorKind, SfumatoError
+from gui.hub.messages import DownloadMoved
 from gui.hub.types import DownloadState, DownloadStatus
 from gui.state.hub.downloads import DownloadList
 from tests.support.fake_hub import FakeHub, summary
@@ -70,11 +71,11 @@ def test_a_download_from_start_to_end(hub, downloads):
 def test_an_event_that_overtakes_the_answer_is_not_undone(hub, downloads):
     hub.silent.add("start")
     downloads.start("ada/model-1", "v")
-    hub.event_received.emit("download", status(bytes_done=700))
+    hub.event_received.emit(DownloadMoved(status(bytes_done=700)))
     hub.answer("start", status(state=DownloadState.QUEUED))
     assert downloads.statuses()[0].bytes_done == 700
     downloads.start("ada/model-2", "v")
-    hub.event_received.emit("download", status(2, DownloadState.DONE, folder="/m"))
+    hub.event_received.emit(DownloadMoved(status(2, DownloadState.DONE, folder="/m")))
     hub.answer("start", status(2, DownloadState.QUEUED))
     assert [s.id for s in downloads.statuses()] == ["d1"]
 

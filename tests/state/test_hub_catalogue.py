@@ -12,7 +12,7 @@ from PySide6.QtTest import QAbstractItemModelTester
 
 from gui.coreml.model import Attention, Family
 from gui.errors import ErrorKind, SfumatoError
-from gui.hub.client import SearchAnswer
+from gui.hub.messages import SearchAnswer
 from gui.hub.types import (
     DownloadState,
     DownloadStatus,
@@ -130,7 +130,7 @@ def test_typing_searches_once_it_rests(make):
     assert hub.count("search") == 1
     settle(catalogue, hub)
     assert hub.count("search") == 2
-    assert hub.asked[-1].arguments["query"]["text"] == "sta"
+    assert hub.asked[-1].arguments["query"].text == "sta"
     assert ids(catalogue) == ["apple/stable"]
     catalogue.set_query(SearchQuery(text="sta", author="ada"))  # no typing: at once
     assert hub.count("search") == 3
@@ -143,7 +143,7 @@ def test_the_answer_to_an_older_question_is_never_shown(make):
     hub.silent.add("search")
     catalogue.set_query(SearchQuery(author="old"))
     catalogue.set_query(SearchQuery(author="new"))
-    old = next(a for a in hub.asked if a.arguments["query"]["author"] == "old")
+    old = next(a for a in hub.asked if a.arguments["query"].author == "old")
     assert old.forgotten
     hub.answer("search", SearchAnswer(SearchPage((summary("new/one"),)), (True,)))
     assert ids(catalogue) == ["new/one"]

@@ -98,7 +98,7 @@ def test_from_the_search_to_the_model_in_use(open_studio, qtbot: QtBot) -> None:
     studio.hub.verify(str(entry.folder))
     with qtbot.waitSignal(studio.hub.verified, timeout=PATIENCE) as verified:
         pass
-    assert verified.args == [str(entry.folder), []]
+    assert verified.args == [str(entry.folder), ()]
 
 
 def test_a_killed_hub_process_loses_no_download(

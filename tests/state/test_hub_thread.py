@@ -14,10 +14,13 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from gui.errors import ErrorKind, SfumatoError
-from gui.hub import client
-from gui.hub.client import HubClient
-from gui.hub.types import DownloadState
-from gui.state.hub.thread import MAX_DEATHS, HubThread
+from gui.hub import messages
+from gui.hub.messages import AskMachine, Pause, Search, StartSource, Updates, Verify
+from gui.hub.types import DownloadState, SearchQuery
+from gui.process.messages import Question
+from gui.process.supervisor import MAX_DEATHS
+from gui.state.hub import thread as hub_thread
+from gui.state.hub.thread import HubThread
 
 COMMAND = [sys.executable, "-m", "tests.state.hub_standin"]
 
@@ -25,35 +28,28 @@ COMMAND = [sys.executable, "-m", "tests.state.hub_standin"]
 @pytest.fixture
 def hub(qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubThread]:
     monkeypatch.setenv("SFUMATO_HOME", str(tmp_path))
-    thread = HubThread(lambda: Patient(COMMAND))
+    thread = HubThread(COMMAND, close_seconds=60.0)  # the time it needs on a busy machine
     yield thread
     thread.close()
-
-
-class Patient(HubClient):
-    """Leaves a child on a busy machine the time it needs to end."""
-
-    def close(self, grace: float = 60.0) -> None:
-        super().close(grace)
 
 
 @pytest.fixture
 def ask(hub: HubThread, qtbot: QtBot) -> Callable:
     """Ask and wait; an error is raised."""
 
-    def question(do: str, **arguments: object) -> object:
+    def put(question: Question) -> object:
         answers: list = []
-        hub.ask(do, answers.append, answers.append, **arguments)
+        hub.ask(question, answers.append, answers.append)
         qtbot.waitUntil(lambda: bool(answers))
         if isinstance(answers[0], SfumatoError):
             raise answers[0]
         return answers[0]
 
-    return question
+    return put
 
 
 def pid_of(ask: Callable) -> int:
-    return int(ask("machine").chip)
+    return int(ask(AskMachine()).chip)
 
 
 def test_no_process_is_started_before_the_first_question(hub: HubThread, ask: Callable) -> None:
@@ -64,7 +60,7 @@ def test_no_process_is_started_before_the_first_question(hub: HubThread, ask: Ca
 def test_answers_come_in_any_order_on_the_windows_thread(hub: HubThread, qtbot: QtBot) -> None:
     got: list[tuple[str, int]] = []
     for others in ("2", "1", "0"):
-        hub.ask("reference", lambda text: got.append((text, threading.get_ident())), text=others)
+        hub.ask(Verify(others), lambda found: got.append((found[0].path, threading.get_ident())))
     qtbot.waitUntil(lambda: len(got) == 3)
     assert [text for text, _ in got] == ["0", "1", "2"]
     assert {thread for _, thread in got} == {threading.get_ident()}
@@ -72,26 +68,27 @@ def test_answers_come_in_any_order_on_the_windows_thread(hub: HubThread, qtbot: 
 
 def test_errors_and_events_arrive_typed(hub: HubThread, ask: Callable, qtbot: QtBot) -> None:
     with pytest.raises(SfumatoError) as refusal:
-        ask("raise")
+        ask(Pause("raise"))
     assert (refusal.value.kind, refusal.value.detail) == (ErrorKind.ACCESS, "401")
     events: list = []
-    hub.event_received.connect(lambda name, value: events.append((name, value)))
-    ask("move")
-    [(name, status)] = events
-    assert name == "download" and status.state is DownloadState.FETCHING
+    hub.event_received.connect(events.append)
+    ask(Pause("move"))
+    [event] = events
+    assert isinstance(event, messages.DownloadMoved)
+    assert event.status.state is DownloadState.FETCHING
 
 
 def test_a_forgotten_question_is_never_answered_and_the_child_is_told(
     hub: HubThread, ask: Callable
 ) -> None:
     answers: list = []
-    request = hub.ask("reference", answers.append, answers.append, text="1")
-    ask("machine")
+    request = hub.ask(Verify("1"), answers.append, answers.append)
+    ask(AskMachine())
     hub.forget(request)
-    ask("reference", text="0")
-    ask("reference", text="2")  # so the forgotten one has been answered too
+    ask(Verify("0"))
+    ask(Verify("2"))  # so the forgotten one has been answered too
     assert answers == []
-    assert ask("forgotten") == [request]
+    assert ask(Updates()) == {"1": "cancelled"}
 
 
 def test_a_child_that_dies_is_replaced(hub: HubThread, ask: Callable, qtbot: QtBot) -> None:
@@ -106,28 +103,32 @@ def test_a_child_that_dies_is_replaced(hub: HubThread, ask: Callable, qtbot: QtB
 
 
 def test_a_question_that_changes_nothing_is_asked_again(ask: Callable, tmp_path: Path) -> None:
-    answer = ask("search", query={}, cursor=str(tmp_path / "once"))
+    answer = ask(Search(SearchQuery(), str(tmp_path / "once")))
     assert answer.reference == "again"
 
 
 def test_nobody_waits_for_ever(
     hub: HubThread, ask: Callable, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "PATIENCE", {"hang": 0.2})
+    monkeypatch.setattr(hub_thread, "PATIENCE", {StartSource: 0.2, Verify: 0.2})
     hub._look.setInterval(50)
-    with pytest.raises(SfumatoError, match="does not answer"):
-        ask("hang")
-    assert len(ask("forgotten")) == 1
+    for question in (StartSource("a/b"), Verify("1")):
+        with pytest.raises(SfumatoError, match="does not answer"):
+            ask(question)
+    monkeypatch.undo()
+    ask(Verify("0"))
+    ask(Verify("2"))
+    assert ask(Updates()) == {"1": "cancelled"}
 
 
 def test_one_that_may_have_done_something_is_not(ask: Callable) -> None:
     with pytest.raises(SfumatoError, match="stopped unexpectedly"):
-        ask("die")
+        ask(Pause("die"))
 
 
 def test_nonsense_ends_the_child_and_not_the_thread(ask: Callable) -> None:
     with pytest.raises(SfumatoError, match="stopped unexpectedly"):
-        ask("babble")
+        ask(Pause("babble"))
     assert pid_of(ask)
 
 
@@ -138,16 +139,16 @@ def test_a_child_that_keeps_dying_is_left_alone_until_it_is_needed(
     hub.lost.connect(lambda error, often: lost.append(often))
     for _ in range(MAX_DEATHS):
         with pytest.raises(SfumatoError) as failure:
-            ask("die")
+            ask(Pause("die"))
     assert lost == [False] * (MAX_DEATHS - 1) + [True]
     assert "keeps failing" in failure.value.message
     assert pid_of(ask)
 
 
 def test_a_program_that_cannot_be_started_is_an_error(qtbot: QtBot) -> None:
-    hub = HubThread(lambda: HubClient(["/nowhere/at-all"]))
+    hub = HubThread(["/nowhere/at-all"])
     errors: list = []
-    hub.ask("search", None, errors.append, query={}, cursor="")
+    hub.ask(Search(SearchQuery()), None, errors.append)
     qtbot.waitUntil(lambda: bool(errors))
     hub.close()
     assert errors[0].kind is ErrorKind.ENGINE
@@ -159,7 +160,7 @@ def test_closing_lets_the_child_bring_its_work_to_rest(
     monkeypatch.setenv("STANDIN_NOTE", str(tmp_path / "note"))
     pid = pid_of(ask)
     answers: list = []
-    hub.ask("hang", answers.append, answers.append)
+    hub.ask(StartSource("a/b"), answers.append, answers.append)
     started = time.monotonic()
     hub.close()
     assert time.monotonic() - started < 50

@@ -60,6 +60,8 @@ def test_a_process_that_dies_over_a_folder_says_so(tmp_path: Path) -> None:
     reader = ModelReader(DIES)
     for _ in range(2):
         assert "stopped unexpectedly" in reader.read(tmp_path).problem
+    assert "does not start" in reader.read(tmp_path).problem  # rather than trying for every model
+    reader.close()
 
 
 def test_what_was_read_is_read_again_only_where_files_have_changed(
@@ -69,13 +71,13 @@ def test_what_was_read_is_read_again_only_where_files_have_changed(
     shutil.copytree(paths.starter_model(), folder)
     first = reader.read(folder)
     assert first.info is not None and not first.problem
-    reader.close()
-    reader._command = DIES  # who asks it now learns of it
+    reader.stop()
+    reader.command = DIES  # who asks it now learns of it
     assert reader.read(folder) is first
     (file, *_) = sorted(folder.rglob("*.mlmodel"))
     file.write_bytes(file.read_bytes())
     assert "stopped unexpectedly" in reader.read(folder).problem
-    reader._command = None
+    reader.command = None
     again = reader.read(folder)
     assert again == first
     (folder / "sfumato.json").unlink()
@@ -100,7 +102,7 @@ def test_closing_the_window_does_not_wait_for_a_model_that_is_being_read(
     monkeypatch.setattr(models, "ModelReader", partial(ModelReader, HANGS))
     library = ModelLibrary(Settings())
     library.refresh()
-    qtbot.waitUntil(lambda: library._reader._child is not None, timeout=WAIT)
+    qtbot.waitUntil(lambda: library._reader.pid is not None, timeout=WAIT)
     started = time.monotonic()
     library.close()
     assert time.monotonic() - started < 60  # the process would have slept for ten minutes
@@ -113,5 +115,5 @@ def test_the_reading_process_ends_when_everything_is_read(
     with qtbot.waitSignal(library.refreshed, timeout=WAIT):
         library.refresh()
     assert library.entries()[0].usable
-    qtbot.waitUntil(lambda: library._reader._child is None, timeout=WAIT)
+    qtbot.waitUntil(lambda: library._reader.pid is None, timeout=WAIT)
     library.close()

@@ -9,7 +9,8 @@ when the test moves them: `progress`, `finish`, `fail_download`.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,12 +18,11 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from gui.coreml.model import Attention, Family, FileFormat
 from gui.errors import ErrorKind, SfumatoError
-from gui.hub.client import DetailsAnswer, SearchAnswer, VerifyProgress
+from gui.hub.messages import DetailsAnswer, DownloadMoved, SearchAnswer, VerifyProgress
 from gui.hub.types import (
     Account,
     DownloadState,
     DownloadStatus,
-    InstalledModel,
     Level,
     Machine,
     ModelKind,
@@ -35,7 +35,8 @@ from gui.hub.types import (
     Variant,
     Verdict,
 )
-from gui.state.hub.thread import OnError, OnResult
+from gui.process.messages import A, Event, Question
+from gui.state.hub.thread import OnError
 
 PAGE = 30
 GB = 1_000_000_000
@@ -105,20 +106,29 @@ class Asked:
     """One question of the window."""
 
     number: int
-    do: str
-    arguments: dict[str, Any]
-    on_result: OnResult | None
+    question: Question[Any]
+    on_result: Callable[[Any], None] | None
     on_error: OnError | None
     open: bool = True
     forgotten: bool = field(default=False)
+
+    @property
+    def do(self) -> str:
+        """What is asked, in short: ``start_source`` for `StartSource`, ``machine`` for
+        `AskMachine`."""
+        name = re.sub("(?<!^)(?=[A-Z])", "_", type(self.question).__name__).lower()
+        return name.removeprefix("ask_").removeprefix("fetch_")
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        return vars(self.question)
 
 
 class FakeHub(QObject):
     """See the module."""
 
-    event_received = Signal(str, object)
-    lost = Signal(object, bool)
-    started_up = Signal()
+    event_received = Signal(Event)
+    lost = Signal(SfumatoError, bool)
 
     def __init__(self, models: Iterable[ModelSummary] = ()) -> None:
         super().__init__()
@@ -131,7 +141,6 @@ class FakeHub(QObject):
         self.accounts: dict[str, Account] = {}
         """The account behind each token the Hub accepts."""
         self.machine = MACHINE
-        self.installed: list[InstalledModel] = []
         self.orphans: list[Orphan] = []
         self.updates: dict[str, str] = {}
         self.problems: dict[str, list] = {}
@@ -147,14 +156,13 @@ class FakeHub(QObject):
 
     def ask(
         self,
-        do: str,
-        on_result: OnResult | None = None,
+        question: Question[A],
+        on_result: Callable[[A], None] | None = None,
         on_error: OnError | None = None,
-        **rest: Any,
     ) -> int:
-        asked = Asked(next(self._numbers), do, rest, on_result, on_error)
+        asked = Asked(next(self._numbers), question, on_result, on_error)
         self.asked.append(asked)
-        if do not in self.silent:
+        if asked.do not in self.silent:
             QTimer.singleShot(0, self, lambda: self._answer_by_itself(asked))
         return asked.number
 
@@ -193,7 +201,7 @@ class FakeHub(QObject):
     def move(self, status: DownloadStatus) -> DownloadStatus:
         """A download moved."""
         self.downloads[status.id] = status
-        self.event_received.emit("download", status)
+        self.event_received.emit(DownloadMoved(status))
         return status
 
     def progress(self, download_id: str, fraction: float, speed: float = 24e6) -> DownloadStatus:
@@ -216,7 +224,7 @@ class FakeHub(QObject):
         moved = replace(
             status, state=DownloadState.DONE, bytes_done=status.bytes_total, folder=folder
         )
-        self.event_received.emit("download", moved)
+        self.event_received.emit(DownloadMoved(moved))
         return moved
 
     def fail_download(self, download_id: str, error: SfumatoError) -> DownloadStatus:
@@ -224,7 +232,7 @@ class FakeHub(QObject):
         return self.move(status)
 
     def verify_progress(self, folder: str, fraction: float) -> None:
-        self.event_received.emit("verify", VerifyProgress(folder, fraction))
+        self.event_received.emit(VerifyProgress(folder, fraction))
 
     # -- answers ------------------------------------------------------------------------------
 
@@ -243,8 +251,8 @@ class FakeHub(QObject):
         if asked.on_result is not None:
             asked.on_result(result)
 
-    def _search(self, query: dict[str, Any], cursor: str) -> SearchAnswer:
-        wanted = SearchQuery.from_json(query)
+    def _search(self, query: SearchQuery, cursor: str) -> SearchAnswer:
+        wanted = query
         text = wanted.text.lower().strip()
         if "://" in text or text.count("/") == 1:
             repo = "/".join(text.split("://")[-1].rstrip("/").split("/")[-2:])
@@ -272,16 +280,16 @@ class FakeHub(QObject):
             return False
         return None if query.needs_details else True
 
-    def _details(self, repo: str, probe: bool, query: dict[str, Any] | None) -> DetailsAnswer:
+    def _details(self, repo: str, probe: bool, query: SearchQuery | None) -> DetailsAnswer:
         model = next((m for m in self.models if m.id == repo), None)
         if model is None:
             message = f"There is no model “{repo}” on the Hub; check the address."
             raise SfumatoError(ErrorKind.NOT_FOUND, message)
         found = replace(self.details.get(repo) or details(model), probed=probe)
-        return DetailsAnswer(found, _passes(SearchQuery.from_json(query), found) if query else None)
+        return DetailsAnswer(found, _passes(query, found) if query else None)
 
-    def _picture(self, summary: dict[str, Any]) -> str:
-        return self.pictures.get(summary["id"], "")
+    def _picture(self, summary: ModelSummary) -> str:
+        return self.pictures.get(summary.id, "")
 
     def _start(self, repo: str, revision: str, variant: str) -> DownloadStatus:
         for status in self.downloads.values():
@@ -320,7 +328,7 @@ class FakeHub(QObject):
     def _cancel(self, download: str) -> None:
         self.orphans = [orphan for orphan in self.orphans if orphan.download != download]
         status = self.downloads.pop(download)
-        self.event_received.emit("download", replace(status, state=DownloadState.CANCELLED))
+        self.event_received.emit(DownloadMoved(replace(status, state=DownloadState.CANCELLED)))
 
     def _downloads(self) -> list[DownloadStatus]:
         return list(self.downloads.values())
@@ -336,9 +344,6 @@ class FakeHub(QObject):
 
     def _machine(self) -> Machine:
         return self.machine
-
-    def _installed(self) -> list[InstalledModel]:
-        return self.installed
 
     def _verify(self, folder: str) -> list:
         return self.problems.get(folder, [])

@@ -24,7 +24,7 @@ class SourceFetch(QObject):
     progressed = Signal(str)
     fetched = Signal(str)
     """Folder or file of a checkpoint that is now on this disk."""
-    failed = Signal(object)
+    failed = Signal(SfumatoError)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)

@@ -59,7 +59,7 @@ class _Look(QThread):
 
     looked = Signal(int, object)  # ticket, SourceInfo or SfumatoError
     estimated = Signal(int, object)  # ticket, Outlook or SfumatoError
-    machine_known = Signal(object)
+    machine_known = Signal(Machine)
 
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
@@ -88,7 +88,7 @@ class _Look(QThread):
             if what == "machine":
                 self.machine_known.emit(_this_machine())
             elif what == "rest":
-                self._client.close()
+                self._client.stop()
             elif ticket == self._newest[what]:
                 self._answer(what, ticket, subject)
         self._client.close()
@@ -122,8 +122,8 @@ def _make_models_folder() -> None:
 class _Work(QThread):
     """Runs one conversion."""
 
-    progressed = Signal(object)
-    ended = Signal(object)
+    progressed = Signal(Progress)
+    ended = Signal(Ended)
 
     def __init__(self, request: ConvertRequest, estimate: Estimate | None, parent: QObject) -> None:
         super().__init__(parent)
@@ -145,6 +145,7 @@ class _Work(QThread):
         ended = self._client.convert(
             self._request, self._on_progress, self._cancel.is_set, self._estimate
         )
+        self._client.close()
         self.ended.emit(ended)
 
     def _on_progress(self, progress: Progress) -> None:
@@ -161,22 +162,22 @@ class _Work(QThread):
 class ConvertState(QObject):
     """What the Convert sheet binds to.  One conversion runs at a time."""
 
-    looked = Signal(object)
-    """The `SourceInfo` of the path asked for last."""
-    look_failed = Signal(object)
-    estimated = Signal(object)
-    """The `Outlook` of the request asked for last; often twice, unchecked and checked."""
-    estimate_failed = Signal(object)
-    machine_known = Signal(object)
-    status_changed = Signal(object)
+    looked = Signal(SourceInfo)
+    """Of the path asked for last."""
+    look_failed = Signal(SfumatoError)
+    estimated = Signal(Outlook)
+    """Of the request asked for last; often twice, unchecked and checked."""
+    estimate_failed = Signal(SfumatoError)
+    machine_known = Signal(Machine)
+    status_changed = Signal(ConvertStatus)
     log_added = Signal(str)
-    finished = Signal(object)
-    """A `ConvertReport`: the model is in the library's folder."""
-    failed = Signal(object)
+    finished = Signal(ConvertReport)
+    """The model is in the library's folder."""
+    failed = Signal(SfumatoError)
     unfinished_changed = Signal()
     source_progress = Signal(str)
     """Where the download of a source stands, in words."""
-    source_failed = Signal(object)
+    source_failed = Signal(SfumatoError)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)

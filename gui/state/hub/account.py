@@ -5,7 +5,9 @@ from __future__ import annotations
 from PySide6.QtCore import QObject, Signal
 
 from gui.errors import SfumatoError
+from gui.hub.messages import AskAccount, SetToken
 from gui.hub.types import Account
+from gui.process.messages import Question
 from gui.state.hub.thread import Hub
 
 
@@ -16,11 +18,11 @@ class HubAccount(QObject):
         hub: the Hub process.
     """
 
-    changed = Signal(object)
-    """The `Account`; also when it was asked for and has not changed."""
+    changed = Signal(Account)
+    """Also when it was asked for and has not changed."""
     busy_changed = Signal(bool)
-    failed = Signal(object)
-    """A `SfumatoError`: the token was not accepted, or the keychain would not have it."""
+    failed = Signal(SfumatoError)
+    """The token was not accepted, or the keychain would not have it."""
 
     def __init__(self, hub: Hub, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -45,21 +47,21 @@ class HubAccount(QObject):
     def refresh(self) -> None:
         """Ask who is signed in."""
         if not self.busy:
-            self._ask("account")
+            self._ask(AskAccount())
 
     def sign_in(self, token: str) -> None:
         """Keep a token in the keychain and use it, if the Hub accepts it."""
-        self._ask("set_token", token=token.strip())
+        self._ask(SetToken(token.strip()))
 
     def sign_out(self) -> None:
         """Forget the token in the keychain."""
-        self._ask("set_token", token="")
+        self._ask(SetToken(""))
 
-    def _ask(self, do: str, **arguments: str) -> None:
+    def _ask(self, question: Question[Account]) -> None:
         """The newest wish counts."""
         if self._request:
             self._hub.forget(self._request)
-        self._request = self._hub.ask(do, self._on_account, self._on_error, **arguments)
+        self._request = self._hub.ask(question, self._on_account, self._on_error)
         self.busy_changed.emit(True)
 
     def _on_account(self, account: Account) -> None:

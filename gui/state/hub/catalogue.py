@@ -25,6 +25,7 @@ from PySide6.QtCore import (
 
 from gui import words
 from gui.errors import ErrorKind, SfumatoError
+from gui.hub.messages import Details, DetailsAnswer, FetchPicture, Search, SearchAnswer
 from gui.hub.types import DownloadStatus, ModelSummary, RepoDetails, SearchQuery
 from gui.state import describe
 from gui.state.hub.catalogue_rows import CatalogueRow, CatalogueState
@@ -236,7 +237,7 @@ class HubCatalogue(QAbstractListModel):
         self._pages_in_a_row += 1
         query = self._query
 
-        def arrived(answer: Any) -> None:
+        def arrived(answer: SearchAnswer) -> None:
             self._searching = 0
             self._on_page(answer)
 
@@ -244,9 +245,7 @@ class HubCatalogue(QAbstractListModel):
             self._searching = 0
             self._on_failure(error)
 
-        self._searching = self._hub.ask(
-            "search", arrived, failed, query=query.to_json(), cursor=self._cursor
-        )
+        self._searching = self._hub.ask(Search(query, self._cursor), arrived, failed)
         if self._rows:
             self._set(replace(self._state, loading_more=True))
 
@@ -262,7 +261,7 @@ class HubCatalogue(QAbstractListModel):
             )
         )
 
-    def _on_page(self, answer: Any) -> None:
+    def _on_page(self, answer: SearchAnswer) -> None:
         page = answer.page
         self._cursor = page.cursor
         fresh = [
@@ -318,7 +317,7 @@ class HubCatalogue(QAbstractListModel):
         """Read a repository's files to see whether it passes the filters."""
         query = self._query
 
-        def judged(answer: Any) -> None:
+        def judged(answer: DetailsAnswer) -> None:
             held.request = 0
             held.details = answer.details
             _remember(self._known, held.summary.id, answer.details)
@@ -334,15 +333,9 @@ class HubCatalogue(QAbstractListModel):
                 self._unreachable = error
             self._go_on()
 
-        held.request = self._hub.ask(
-            "details",
-            judged,
-            failed,
-            repo=held.summary.id,
-            # Whether it fits can be told from sizes; what kind of network it is, only from files.
-            probe=bool(query.attentions or query.compressions),
-            query=query.to_json(),
-        )
+        # Whether it fits can be told from sizes; what kind of network it is, only from files.
+        probe = bool(query.attentions or query.compressions)
+        held.request = self._hub.ask(Details(held.summary.id, probe, query), judged, failed)
 
     def _new_row(self, held: _Held) -> CatalogueRow:
         repo = held.summary.id
@@ -422,7 +415,7 @@ class HubCatalogue(QAbstractListModel):
     # -- details and pictures of visible rows -------------------------------------------------
 
     def _ask_details(self, repo: str) -> None:
-        def arrived(answer: Any) -> None:
+        def arrived(answer: DetailsAnswer) -> None:
             self._asked_details.pop(repo, None)
             self.set_details(answer.details)
             self.details_arrived.emit(repo, answer.details)
@@ -432,9 +425,7 @@ class HubCatalogue(QAbstractListModel):
             if error.kind is not ErrorKind.NETWORK:  # which may pass: asked again when next seen
                 self._change(repo, problem=error.message)
 
-        self._asked_details[repo] = self._hub.ask(
-            "details", arrived, failed, repo=repo, probe=False, query=None
-        )
+        self._asked_details[repo] = self._hub.ask(Details(repo), arrived, failed)
 
     def _ask_picture(self, summary: ModelSummary) -> None:
         repo = summary.id
@@ -450,9 +441,7 @@ class HubCatalogue(QAbstractListModel):
             else:
                 arrived("")  # a card without a picture is a card all the same
 
-        self._asked_pictures[repo] = self._hub.ask(
-            "picture", arrived, failed, summary=summary.to_json()
-        )
+        self._asked_pictures[repo] = self._hub.ask(FetchPicture(summary), arrived, failed)
 
     def _change(self, repo: str, **values: Any) -> None:
         number = self._row_of.get(repo)

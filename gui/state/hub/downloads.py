@@ -19,7 +19,9 @@ from PySide6.QtCore import (
 )
 
 from gui.errors import SfumatoError
+from gui.hub import messages
 from gui.hub.types import DownloadState, DownloadStatus
+from gui.process.messages import Event
 from gui.state import describe
 from gui.state.hub.thread import Hub
 
@@ -34,16 +36,16 @@ class DownloadList(QAbstractListModel):
         hub: the Hub process.
     """
 
-    changed = Signal(object)
-    """A download moved: its `DownloadStatus`.  Also the last one, done or cancelled."""
-    finished = Signal(object)
+    changed = Signal(DownloadStatus)
+    """A download moved.  Also the last one, done or cancelled."""
+    finished = Signal(DownloadStatus)
     """A download is done, its model installed in ``status.folder``; it has left the list."""
-    failed = Signal(object)
-    """A download needs the person: its `DownloadStatus`, with the error."""
-    refused = Signal(str, str, object)
-    """Repository, variant id and the `SfumatoError` for which a download could not be begun."""
-    error_raised = Signal(object)
-    """A `SfumatoError` of pausing, going on or cancelling."""
+    failed = Signal(DownloadStatus)
+    """A download needs the person; the status has the error."""
+    refused = Signal(str, str, SfumatoError)
+    """Repository, variant id and why a download could not be begun."""
+    error_raised = Signal(SfumatoError)
+    """Of pausing, going on or cancelling."""
     progress_changed = Signal(object)
     """`active_fraction`, or None."""
 
@@ -105,7 +107,7 @@ class DownloadList(QAbstractListModel):
 
     def load(self) -> None:
         """Find the downloads of earlier runs."""
-        self._hub.ask("downloads", self._on_listed, self.error_raised.emit)
+        self._hub.ask(messages.Downloads(), self._on_listed, self.error_raised.emit)
 
     def start(self, repo: str, variant: str, revision: str = "", use: bool = False) -> None:
         """Get a variant of a repository, or go on with getting it.
@@ -133,35 +135,34 @@ class DownloadList(QAbstractListModel):
             self._starting.discard(key)
             self._take(status, from_event=False)
 
-        self._hub.ask("start", started, refused, repo=repo, revision=revision, variant=variant)
+        self._hub.ask(messages.Start(repo, variant, revision), started, refused)
 
     def start_source(self, repo: str) -> None:
         """Get a repository's diffusers checkpoint, to convert it."""
         self._hub.ask(
-            "start_source",
+            messages.StartSource(repo),
             lambda status: self._take(status, from_event=False),
             lambda error: self.refused.emit(repo, "", error),
-            repo=repo,
         )
 
     def pause(self, download_id: str) -> None:
-        self._hub.ask("pause", None, self.error_raised.emit, download=download_id)
+        self._hub.ask(messages.Pause(download_id), None, self.error_raised.emit)
 
     def resume(self, download_id: str) -> None:
         """Go on with a paused or failed download, from the last byte."""
-        self._hub.ask("resume", None, self.error_raised.emit, download=download_id)
+        self._hub.ask(messages.Resume(download_id), None, self.error_raised.emit)
 
     def cancel(self, download_id: str) -> None:
         """Give a download up; what was fetched is deleted."""
-        self._hub.ask("cancel", None, self.error_raised.emit, download=download_id)
+        self._hub.ask(messages.Cancel(download_id), None, self.error_raised.emit)
 
     # -- what the Hub process says ------------------------------------------------------------
 
-    def _on_event(self, name: str, value: Any) -> None:
-        if name == "download":
-            self._take(value)
+    def _on_event(self, event: Event) -> None:
+        if isinstance(event, messages.DownloadMoved):
+            self._take(event.status)
 
-    def _on_listed(self, statuses: list[DownloadStatus]) -> None:
+    def _on_listed(self, statuses: tuple[DownloadStatus, ...]) -> None:
         for status in statuses:
             if status.state not in _OVER:
                 self._take(status, from_event=False)

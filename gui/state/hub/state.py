@@ -15,6 +15,7 @@ from PySide6.QtCore import QObject, Signal
 
 from gui import paths
 from gui.errors import ErrorKind, SfumatoError
+from gui.hub import messages
 from gui.hub.types import (
     Account,
     DownloadState,
@@ -25,6 +26,7 @@ from gui.hub.types import (
     Orphan,
     RepoDetails,
 )
+from gui.process.messages import Event
 from gui.state.hub.account import HubAccount
 from gui.state.hub.catalogue import HubCatalogue
 from gui.state.hub.downloads import DownloadList
@@ -47,12 +49,11 @@ class HubState(QObject):
 
     details_changed = Signal(str)
     """Details of a repository came; see `details`."""
-    details_failed = Signal(str, object)
-    """Repository and the `SfumatoError`."""
+    details_failed = Signal(str, SfumatoError)
+    """Repository and why."""
     picture_changed = Signal(str, str)
     """Repository and the path of its picture, asked for with `want_picture`."""
-    machine_changed = Signal(object)
-    """`Machine`"""
+    machine_changed = Signal(Machine)
     installed = Signal(str, bool)
     """Folder of a model that has just been installed; true: it is to be used at once."""
     updated = Signal(str)
@@ -61,18 +62,18 @@ class HubState(QObject):
     """Models were installed, repaired or found to have updates: the library should look again."""
     verify_progress = Signal(str, float)
     """Folder and how much of it has been checked, 0 to 1."""
-    verified = Signal(str, object)
-    """Folder and a list of `FileProblem`; empty: every byte is as the Hub has it."""
-    verify_failed = Signal(str, object)
-    """Folder and the `SfumatoError` for which it could not be checked or repaired."""
+    verified = Signal(str, tuple)
+    """Folder and every `FileProblem`; empty: every byte is as the Hub has it."""
+    verify_failed = Signal(str, SfumatoError)
+    """Folder and why it could not be checked or repaired."""
     repaired = Signal(str)
     """Folder whose bad files have been fetched again."""
-    orphans_found = Signal(object)
-    """A list of `Orphan`."""
+    orphans_found = Signal(list)
+    """Every `Orphan`."""
     orphan_removed = Signal(str)
     updates_changed = Signal()
-    error_raised = Signal(object)
-    """A `SfumatoError` that belongs to no place of its own."""
+    error_raised = Signal(SfumatoError)
+    """One that belongs to no place of its own."""
 
     def __init__(self, hub: Hub | None = None, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -144,7 +145,7 @@ class HubState(QObject):
         if repo in self._probing:
             return
 
-        def arrived(answer: Any) -> None:
+        def arrived(answer: messages.DetailsAnswer) -> None:
             self._probing.pop(repo, None)
             self._remember(answer.details)
             self.catalogue.set_details(answer.details)
@@ -154,9 +155,8 @@ class HubState(QObject):
             self._probing.pop(repo, None)
             self.details_failed.emit(repo, error)
 
-        self._probing[repo] = self.hub.ask(
-            "details", arrived, failed, repo=repo, probe=True, query=None
-        )
+        question = messages.Details(repo, probe=True)
+        self._probing[repo] = self.hub.ask(question, arrived, failed)
 
     def want_picture(self, summary: ModelSummary) -> None:
         """Fetch the picture of a repository that has no row; `picture_changed` follows if it has
@@ -166,7 +166,7 @@ class HubState(QObject):
             if path:
                 self.picture_changed.emit(summary.id, path)
 
-        self.hub.ask("picture", arrived, None, summary=summary.to_json())
+        self.hub.ask(messages.FetchPicture(summary), arrived)
 
     def page_url(self, repo: str) -> str:
         """Address of a repository's page, where a gated model's terms can be accepted."""
@@ -184,7 +184,7 @@ class HubState(QObject):
             self._machine = machine
             self.machine_changed.emit(machine)
 
-        self.hub.ask("machine", arrived, self.error_raised.emit)
+        self.hub.ask(messages.AskMachine(), arrived, self.error_raised.emit)
 
     # -- installed models ---------------------------------------------------------------------
 
@@ -202,12 +202,12 @@ class HubState(QObject):
         if folder in self._verifying:
             return
 
-        def arrived(problems: list[FileProblem]) -> None:
+        def arrived(problems: tuple[FileProblem, ...]) -> None:
             self._verifying.pop(folder, None)
             self.verified.emit(folder, problems)
 
         self._verifying[folder] = self.hub.ask(
-            "verify", arrived, lambda error: self._on_verify_failed(folder, error), folder=folder
+            messages.Verify(folder), arrived, lambda error: self._on_verify_failed(folder, error)
         )
 
     def stop_verifying(self, folder: str) -> None:
@@ -245,7 +245,7 @@ class HubState(QObject):
             self._on_verify_failed(folder, error)
 
         self._repairs_asked += 1
-        self.hub.ask("repair", started, failed, folder=folder)
+        self.hub.ask(messages.Repair(folder), started, failed)
 
     def look_for_updates(self, quietly: bool = True) -> None:
         """Ask whether installed models have newer revisions; `updates_changed` follows.
@@ -258,7 +258,7 @@ class HubState(QObject):
             self._updates = {folder: revision for folder, revision in updates.items() if revision}
             self.updates_changed.emit()
 
-        self.hub.ask("updates", arrived, None if quietly else self.error_raised.emit)
+        self.hub.ask(messages.Updates(), arrived, None if quietly else self.error_raised.emit)
 
     def update_of(self, folder: str) -> str:
         """Newer revision of an installed model; empty: none is known."""
@@ -274,23 +274,21 @@ class HubState(QObject):
         """Look for leftovers in the models folder; `orphans_found` follows.  Downloads of the
         list are none: they are shown there."""
 
-        def arrived(orphans: list[Orphan]) -> None:
+        def arrived(orphans: tuple[Orphan, ...]) -> None:
             self.orphans_found.emit(
                 [one for one in orphans if self.downloads.status(one.download) is None]
             )
 
-        self.hub.ask("orphans", arrived, self.error_raised.emit)
+        self.hub.ask(messages.Orphans(), arrived, self.error_raised.emit)
 
     def remove_orphan(self, orphan: Orphan) -> None:
         """Delete a leftover, or give up the download it is of; `orphan_removed` follows."""
 
-        def done(_result: Any) -> None:
+        def done(_result: None) -> None:
             self.orphan_removed.emit(orphan.path)
 
-        if orphan.download:
-            self.hub.ask("cancel", done, self.error_raised.emit, download=orphan.download)
-        else:
-            self.hub.ask("remove_orphan", done, self.error_raised.emit, path=orphan.path)
+        gone = messages.Cancel(orphan.download) if orphan.download else None
+        self.hub.ask(gone or messages.RemoveOrphan(orphan.path), done, self.error_raised.emit)
 
     # -- what the Hub process says ------------------------------------------------------------
 
@@ -359,9 +357,9 @@ class HubState(QObject):
         self._verifying.pop(folder, None)
         self.verify_failed.emit(folder, error)
 
-    def _on_event(self, name: str, value: Any) -> None:
-        if name == "verify" and value.folder in self._verifying:
-            self.verify_progress.emit(value.folder, value.fraction)
+    def _on_event(self, event: Event) -> None:
+        if isinstance(event, messages.VerifyProgress) and event.folder in self._verifying:
+            self.verify_progress.emit(event.folder, event.fraction)
 
     def _on_lost(self, error: SfumatoError, often: bool) -> None:
         if often:

@@ -6,33 +6,28 @@ Nothing heavy is imported: huggingface_hub lives in the child process.
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import logging
-import socket
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from multiprocessing.connection import wait
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from PySide6.QtCore import QObject, QThread, QTimer, Signal
 
-from gui.errors import ErrorKind, SfumatoError
-
-if TYPE_CHECKING:
-    from gui.hub.client import Answer, Event, HubClient
+from gui.errors import ErrorKind, SfumatoError, as_sfumato_error
+from gui.hub.messages import CLOSE_SECONDS, HUB, PATIENCE, REPEATABLE
+from gui.process.child import ChildLost
+from gui.process.messages import A, Answer, Event, Question, Told
+from gui.process.supervisor import Supervisor
 
 log = logging.getLogger(__name__)
 
-MAX_DEATHS = 3
-DEATHS_SECONDS = 60.0
 LOOK_MS = 5000
 """How often questions are looked through for those that have waited too long."""
 
-OnResult = Callable[[Any], None]
 OnError = Callable[[SfumatoError], None]
 
 
@@ -42,14 +37,12 @@ class Hub(Protocol):
     # Signals, which PySide's stubs describe as one thing and make another.
     event_received: Any
     lost: Any
-    started_up: Any
 
     def ask(
         self,
-        do: str,
-        on_result: OnResult | None = None,
+        question: Question[A],
+        on_result: Callable[[A], None] | None = None,
         on_error: OnError | None = None,
-        **rest: Any,
     ) -> int: ...
 
     def forget(self, request: int) -> None: ...
@@ -58,12 +51,18 @@ class Hub(Protocol):
 
 
 @dataclass
-class _Question:
-    do: str
-    arguments: dict[str, Any]
-    on_result: OnResult | None
+class _Asked:
+    question: Question[Any]
+    on_result: Callable[[Any], None] | None
     on_error: OnError | None
     since: float
+
+
+@dataclass(frozen=True)
+class _Death:
+    error: SfumatoError
+    often: bool
+    unanswered: tuple[int, ...]
 
 
 class HubThread(QThread):
@@ -71,38 +70,33 @@ class HubThread(QThread):
     arrive too.
 
     Args:
-        make_client: starts a Hub process, on this thread.
+        command: of the Hub process; default: this program's own.
+        close_seconds: how long it may take to end.
     """
 
-    event_received = Signal(str, object)
-    """Name and value of a `gui.hub.client.Event`."""
-    lost = Signal(object, bool)
-    """The child died (SfumatoError); true where it keeps dying and should be left alone.  The next
-    question starts a new one either way."""
-    started_up = Signal()
-    """A child was started."""
+    event_received = Signal(Event)
+    lost = Signal(SfumatoError, bool)
+    """The child died; true where it keeps dying and should be left alone.  The next question starts
+    a new one either way."""
 
-    _arrived = Signal(object)
+    _arrived = Signal(object)  # Answer, Told or _Death
 
     def __init__(
         self,
-        make_client: Callable[[], HubClient] | None = None,
+        command: list[str] | None = None,
+        close_seconds: float = CLOSE_SECONDS,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
         self.setObjectName("hub")
-        self._make_client = make_client or _default_client
+        self._child = Supervisor(HUB, command)
+        self._close_seconds = close_seconds
         self._numbers = itertools.count(1)
-        self._questions: dict[int, _Question] = {}  # the window's thread only
+        self._questions: dict[int, _Asked] = {}  # the window's thread only
         self._lock = threading.Lock()
-        self._outbox: deque[tuple[int, str, dict[str, Any]] | int] = deque()
+        self._outbox: deque[tuple[int, Question[Any] | None]] = deque()
+        """Numbers with their questions; without: no longer wanted."""
         self._closing = False
-        self._pid = 0
-        # Sockets rather than a pipe: a late wake-up on a closed one fails instead of writing into
-        # whatever file has taken its number.
-        self._wake_read, self._wake_write = socket.socketpair()
-        self._wake_read.setblocking(False)
-        self._wake_write.setblocking(False)
         self._arrived.connect(self._on_arrived)
         self._look = QTimer(self)
         self._look.setInterval(LOOK_MS)
@@ -113,41 +107,39 @@ class HubThread(QThread):
     @property
     def pid(self) -> int:
         """Of the present child; 0: none."""
-        return self._pid
+        return self._child.pid or 0
 
     def ask(
         self,
-        do: str,
-        on_result: OnResult | None = None,
+        question: Question[A],
+        on_result: Callable[[A], None] | None = None,
         on_error: OnError | None = None,
-        **rest: Any,
     ) -> int:
         """Put a question to the Hub process, starting it if need be.
 
         Args:
-            do: what to do, as `gui.hub.service` names it.
-            on_result: called with the result, later.
+            question: one of `gui.hub.messages`.
+            on_result: called with the answer, later.
             on_error: called with the `SfumatoError` instead.
-            rest: arguments of the question, as JSON.
 
         Returns:
             A number for `forget`.
         """
-        request = next(self._numbers)
+        number = next(self._numbers)
         if self._closing:
-            return request
-        self._questions[request] = _Question(do, rest, on_result, on_error, time.monotonic())
+            return number
+        self._questions[number] = _Asked(question, on_result, on_error, time.monotonic())
         if not self._look.isActive():
             self._look.start()
-        self._put((request, do, rest))
+        self._put(number, question)
         if not self.isRunning():
             self.start()
-        return request
+        return number
 
     def forget(self, request: int) -> None:
         """The answer is no longer wanted; no callback comes after this."""
         if self._questions.pop(request, None) is not None:
-            self._put(request)
+            self._put(request, None)
 
     def close(self) -> None:
         """Pause downloads, end the child and the thread; waits for both.  No callback and no
@@ -158,154 +150,106 @@ class HubThread(QThread):
             self._closing = True
         self._look.stop()
         self._questions.clear()
-        self._wake()
+        self._child.wake()
         self.wait()
-        self._wake_read.close()
-        self._wake_write.close()
+        self._child.close(0.0)
 
-    def _put(self, item: tuple[int, str, dict[str, Any]] | int) -> None:
+    def _put(self, number: int, question: Question[Any] | None) -> None:
         with self._lock:
-            self._outbox.append(item)
-        self._wake()
+            self._outbox.append((number, question))
+        self._child.wake()
 
-    def _wake(self) -> None:
-        with contextlib.suppress(OSError):  # full means it is awake already
-            self._wake_write.send(b"\0")
-
-    def _on_arrived(self, item: Any) -> None:
-        from gui.hub.client import Answer, Event
-
+    def _on_arrived(self, item: Answer | Told | _Death) -> None:
         if self._closing:
             return
-        if isinstance(item, Event):
-            self.event_received.emit(item.name, item.value)
-        elif isinstance(item, Answer):
-            question = self._questions.pop(item.request, None)
-            if question is None:
-                return
-            if item.error is None and question.on_result is not None:
-                question.on_result(item.result)
-            elif item.error is not None and question.on_error is not None:
-                question.on_error(item.error)
-        else:
-            self._on_death(*item)
+        if isinstance(item, Told):
+            self.event_received.emit(item.event)
+        elif isinstance(item, _Death):
+            self._on_death(item)
+        elif asked := self._questions.pop(item.number, None):
+            if item.error is None and asked.on_result is not None:
+                asked.on_result(item.value)
+            elif item.error is not None and asked.on_error is not None:
+                asked.on_error(item.error)
 
     def _give_up_on_lost(self) -> None:
         """Nobody waits for ever for a child that has tied itself in a knot."""
-        from gui.hub.client import PATIENCE
-
         now = time.monotonic()
-        for request, question in list(self._questions.items()):
-            if now - question.since > PATIENCE.get(question.do, float("inf")):
-                self.forget(request)
-                log.warning("the question %r was not answered", question.do)
-                if question.on_error is not None:
-                    question.on_error(
-                        SfumatoError(
-                            ErrorKind.NETWORK, "The Hub does not answer; try again.", question.do
-                        )
-                    )
+        for number, asked in list(self._questions.items()):
+            if now - asked.since > PATIENCE.get(type(asked.question), float("inf")):
+                self.forget(number)
+                name = type(asked.question).__name__
+                log.warning("the question %s was not answered", name)
+                if asked.on_error is not None:
+                    message = "The Hub does not answer; try again."
+                    asked.on_error(SfumatoError(ErrorKind.NETWORK, message, name))
         if not self._questions:
             self._look.stop()
 
-    def _on_death(self, error: SfumatoError, often: bool, again: list[int]) -> None:
+    def _on_death(self, death: _Death) -> None:
         """Ask once more what was under way and changes nothing; give up on the rest."""
-        from gui.hub.client import REPEATABLE, Answer
-
-        for request in again:
-            question = self._questions.get(request)
-            if question is not None and question.do in REPEATABLE and not often:
-                self._put((request, question.do, question.arguments))
+        for number in death.unanswered:
+            asked = self._questions.get(number)
+            if asked is not None and type(asked.question) in REPEATABLE and not death.often:
+                self._put(number, asked.question)
             else:
-                self._on_arrived(Answer(request, error=error))
-        self.lost.emit(error, often)
+                self._on_arrived(Answer(number, error=death.error))
+        self.lost.emit(death.error, death.often)
 
     # -- on this thread -----------------------------------------------------------------------
 
     def run(self) -> None:
-        from gui.hub.client import HubLost
-
-        deaths: deque[float] = deque(maxlen=MAX_DEATHS)
-        client: HubClient | None = None
         while True:
             with self._lock:
                 if self._closing:
                     break
-                wanted = any(not isinstance(item, int) for item in self._outbox)
+                wanted = any(question is not None for _, question in self._outbox)
             try:
-                if client is None and wanted:
-                    client = self._make_client()
-                    self._pid = client.pid
-                    self.started_up.emit()
-                self._turn(client)
-            except HubLost as lost:
-                deaths.append(time.monotonic())
-                often = len(deaths) == MAX_DEATHS and deaths[-1] - deaths[0] < DEATHS_SECONDS
+                if wanted:
+                    self._child.start()
+                self._turn()
+            except ChildLost as lost:
+                often = self._child.keeps_dying
                 if often:
-                    deaths.clear()
-                self._arrived.emit((self._worded(lost.error, often), often, self._open(client)))
-                if client is not None:
-                    client.close(0)
-                client, self._pid = None, 0
+                    self._child.forgive()
+                self._arrived.emit(_Death(_worded(lost, often), often, self._unanswered()))
             except Exception as error:
                 # A defect of ours must not end the thread with questions open for ever.
                 log.exception("the hub thread failed")
-                self._arrived.emit((_defect(error), True, self._open(client)))
-                if client is not None:
-                    client.close(0)
-                client, self._pid = None, 0
-        if client is not None:
-            client.close()
-        self._pid = 0
+                self._child.kill()
+                self._arrived.emit(_Death(as_sfumato_error(error), True, self._unanswered()))
+        self._child.stop(self._close_seconds)
 
-    def _open(self, client: HubClient | None) -> list[int]:
+    def _unanswered(self) -> tuple[int, ...]:
         """Every question without an answer: those with the child and those on their way to it."""
         with self._lock:
-            waiting = [item[0] for item in self._outbox if not isinstance(item, int)]
+            waiting = [number for number, question in self._outbox if question is not None]
             self._outbox.clear()
         # One whose sending failed is in both.
-        return list(dict.fromkeys([*(client.unanswered() if client else []), *waiting]))
+        return tuple(dict.fromkeys([*self._child.unanswered(), *waiting]))
 
-    def _turn(self, client: HubClient | None) -> None:
+    def _turn(self) -> None:
         """Send what there is to send, then wait for something to happen and take it."""
-        while client is not None:
+        child = self._child
+        while child.pid is not None:
             with self._lock:
-                item = self._outbox[0] if self._outbox else None
-            if item is None:
-                break
-            if isinstance(item, int):
-                client.cancel(item)
+                if not self._outbox:
+                    break
+                number, question = self._outbox[0]
+            if question is None:
+                child.forget(number)
             else:
-                client.ask(*item)
+                child.put(question, number)
             with self._lock:
                 self._outbox.popleft()
-        sources: list[Any] = [self._wake_read]
-        if client is not None:
-            sources.append(client.connection)
-        happened = wait(sources)
-        if self._wake_read in happened:
-            with contextlib.suppress(BlockingIOError):
-                self._wake_read.recv(4096)
-        if client is not None and client.connection in happened:
-            arrived: Answer | Event | None = client.receive()
+        if child.wait():
+            arrived = child.receive()
             if arrived is not None:
                 self._arrived.emit(arrived)
 
-    @staticmethod
-    def _worded(error: SfumatoError, often: bool) -> SfumatoError:
-        if not often:
-            return error
-        message = "The connection to the Hub keeps failing; start Sfumato again to use it."
-        return SfumatoError(error.kind, message, error.detail)
 
-
-def _defect(error: Exception) -> SfumatoError:
-    message = "Something went wrong inside Sfumato; the details say what."
-    return SfumatoError(ErrorKind.INTERNAL, message, repr(error))
-
-
-def _default_client() -> HubClient:
-    # Here, so that the window's first paint does not wait for sockets and subprocesses.
-    from gui.hub.client import HubClient
-
-    return HubClient()
+def _worded(error: SfumatoError, often: bool) -> SfumatoError:
+    if not often:
+        return error
+    message = "The connection to the Hub keeps failing; start Sfumato again to use it."
+    return SfumatoError(error.kind, message, error.detail)

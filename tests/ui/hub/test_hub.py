@@ -165,7 +165,7 @@ def test_order_and_maker_go_to_the_hub(panel, hub, qtbot):
     panel.author.activated.emit(panel.author.currentIndex())
     qtbot.waitUntil(lambda: bool(ids(panel)) and all(i.startswith("apple/") for i in ids(panel)))
     query = [a for a in hub.asked if a.do == "search"][-1].arguments["query"]
-    assert (query["sort"], query["author"]) == ("recent", "apple")
+    assert (query.sort, query.author) == ("recent", "apple")
 
 
 def test_filters_show_as_chips_that_take_them_away(panel, hub, qtbot):

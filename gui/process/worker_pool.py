@@ -1,4 +1,4 @@
-"""Threads that work off questions: each lane has its own, so that slow ones hold up no others.
+"""Threads that work off questions: each pool has its own, so that slow ones hold up no others.
 
 Standard library only.
 """
@@ -17,7 +17,7 @@ class WorkerPool:
 
     Args:
         name: of the threads.
-        threads: how many questions are worked on at a time.
+        threads: how many questions are worked on at a time; 0: as many as call `run`.
         newest_first: whether the newest question is taken before older ones (what a person looks
             at now is what was asked for last).
     """
@@ -30,28 +30,38 @@ class WorkerPool:
         self._changed = threading.Condition()
         self._idle = 0
         self._started = 0
+        self._closed = False
 
     def put(self, request: int, work: Work) -> None:
-        """Have `work` done on a thread of this lane.  It must not raise."""
+        """Have `work` done on a thread of this pool.  It must not raise."""
         with self._changed:
             self._waiting[request] = work
             if self._idle < len(self._waiting) and self._started < self._threads:
                 self._started += 1
                 name = f"{self._name}-{self._started}"
-                threading.Thread(target=self._run, name=name, daemon=True).start()
+                threading.Thread(target=self.run, name=name, daemon=True).start()
             self._changed.notify()
 
     def drop(self, request: int) -> bool:
-        """Take a question back; False where it is being worked on, or is not of this lane."""
+        """Take a question back; False where it is being worked on, or is not of this pool."""
         with self._changed:
             return self._waiting.pop(request, None) is not None
 
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Work on this thread until `close`."""
         while True:
             with self._changed:
                 self._idle += 1
-                while not self._waiting:
+                while not self._waiting and not self._closed:
                     self._changed.wait()
                 self._idle -= 1
+                if self._closed:
+                    return
                 _, work = self._waiting.popitem(last=self._newest_first)
             work()
+
+    def close(self) -> None:
+        """Take nothing up any more."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
