@@ -25,13 +25,13 @@ from gui.cli import convert as cli_convert
 from gui.cli import models as cli_models
 from gui.cli.parameters import add_parameters, request_of
 from gui.errors import ErrorKind, SfumatoError
+from gui.library.picture_reader import is_picture_name
 from gui.request import PictureRequest
 
 if TYPE_CHECKING:
     from gui.coreml.model import ModelInfo
 
 _STOPPED = 130  # what shells report for a program ended by Ctrl-C
-_OTHER_IMAGES = {".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".gif", ".bmp", ".heic", ".avif"}
 _SUFFIXES = {"packages": ".mlpackage", "compiled": ".mlmodelc"}
 
 
@@ -194,7 +194,7 @@ def _output(text: str) -> tuple[str, str]:
         return "", str(path)
     if path.suffix.lower() == ".png":
         return str(path), ""
-    if path.suffix.lower() in _OTHER_IMAGES:
+    if is_picture_name(path.name):
         raise SfumatoError(
             ErrorKind.BAD_REQUEST, f"Pictures are PNG files: {path.name} must end in .png."
         )

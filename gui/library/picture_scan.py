@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -24,14 +24,13 @@ from gui.library.picture_index import (
     PictureKind,
     fingerprint,
 )
+from gui.library.picture_reader import SUFFIXES
 from gui.library.pictures import RECORD_KEY, record_of
 from gui.request import PictureRecord
 
-BATCH = 200
-"""Pictures that are written to the index at once."""
+BATCH = 40
+"""Pictures that are written to the index at once: about a tenth of a second's work."""
 MAX_DEPTH = 8
-PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".avif", ".heic", ".heif"})
-"""What can be a picture worth finding again; other forms are read, but not gathered."""
 
 log = logging.getLogger(__name__)
 
@@ -153,22 +152,31 @@ def scan(
         cancelled: asked between files; what was read by then is kept.
     """
     report = ScanReport()
+    for report in scan_steps(index, roots):
+        on_progress(report.read)
+        if cancelled():
+            break
+    return report
+
+
+def scan_steps(index: PictureIndex, roots: list[Path]) -> Iterator[ScanReport]:
+    """As `scan`, a folder or a batch at a time, so that other questions to the index can be
+    answered in between; yields the report as it stands.  May be given up at any step."""
+    report = ScanReport()
     unreachable: list[str] = []
     seen: set[str] = set()
     for root in roots:
         for folder, entries in _walk(root, unreachable):
             seen.add(folder)
-            if cancelled():
-                return report
-            _scan_folder(index, folder, entries, report, on_progress, cancelled)
+            yield from _scan_folder(index, folder, entries, report)
     # Folders that were there once and are no more, below roots that can be looked at.
     for folder in index.folders():
         if folder in seen or not _below(folder, roots) or _below(folder, map(Path, unreachable)):
             continue
-        gone = [f"{folder}/{name}" for name in index.known_files(folder)]
-        report.gone += index.drop(gone)
+        report.gone += index.drop(f"{folder}/{name}" for name in index.known_files(folder))
+        yield report
     report.unreachable = tuple(unreachable)
-    return report
+    yield report
 
 
 def scan_folder(index: PictureIndex, folder: Path) -> ScanReport:
@@ -185,46 +193,34 @@ def scan_folder(index: PictureIndex, folder: Path) -> ScanReport:
     except OSError:
         report.unreachable = (str(folder),)
         return report
-    _scan_folder(index, str(folder), entries, report, lambda _: None, lambda: False)
+    for _ in _scan_folder(index, str(folder), entries, report):
+        pass
     return report
 
 
 def _scan_folder(
-    index: PictureIndex,
-    folder: str,
-    entries: list[os.DirEntry[str]],
-    report: ScanReport,
-    on_progress: Callable[[int], None],
-    cancelled: Callable[[], bool],
-) -> None:
+    index: PictureIndex, folder: str, entries: list[os.DirEntry[str]], report: ScanReport
+) -> Iterator[ScanReport]:
     known = index.known_files(folder)
     batch: list[PictureFacts] = []
     for entry in entries:
         before = known.pop(entry.name, None)
         try:
             status = entry.stat()
-            same = before is not None and (before.bytes, before.modified_ns) == (
-                status.st_size,
-                status.st_mtime_ns,
-            )
-            if same:
+            now = (status.st_size, status.st_mtime_ns)
+            if before is not None and (before.bytes, before.modified_ns) == now:
                 continue
             batch.append(facts_of(Path(entry.path), status))
         except (OSError, SfumatoError) as error:
             log.info("not indexed: %s: %r", entry.path, error)
             report.unreadable += 1
-            continue
         if len(batch) >= BATCH:
             report.read += len(index.put(batch))
             batch.clear()
-            on_progress(report.read)
-        if cancelled():
-            break
-    else:
-        report.gone += index.drop(f"{folder}/{name}" for name in known)
-    if batch:
-        report.read += len(index.put(batch))
-        on_progress(report.read)
+            yield report
+    report.read += len(index.put(batch))
+    report.gone += index.drop(f"{folder}/{name}" for name in known)
+    yield report
 
 
 def _walk(root: Path, unreachable: list[str]) -> Iterator[tuple[str, list[os.DirEntry[str]]]]:
@@ -252,7 +248,7 @@ def _walk(root: Path, unreachable: list[str]) -> Iterator[tuple[str, list[os.Dir
 
 def _is_picture(entry: os.DirEntry[str]) -> bool:
     dot = entry.name.rfind(".")
-    if entry.name.startswith(".") or entry.name[dot:].lower() not in PICTURE_SUFFIXES:
+    if entry.name.startswith(".") or entry.name[dot:].lower() not in SUFFIXES:
         return False
     try:
         return entry.is_file()  # a pipe or a socket of that name would be waited for
@@ -260,5 +256,5 @@ def _is_picture(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _below(folder: str, roots: object) -> bool:
-    return any(folder == str(root) or folder.startswith(f"{root}/") for root in roots)  # type: ignore[attr-defined]
+def _below(folder: str, roots: Iterable[Path]) -> bool:
+    return any(folder == str(root) or folder.startswith(f"{root}/") for root in roots)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import logging
 import os
 import secrets
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gui import paths
+from gui.library.picture_reader import opaque, read_picture
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
@@ -39,24 +41,25 @@ def name_of(path: str, size: int, modified_ns: int) -> Path:
     return folder() / digest[:2] / f"{digest[2:]}.jpg"
 
 
+def make_from_file(path: Path, target: Path) -> bytes:
+    """Read a picture and write its thumbnail; the thumbnail's bytes.
+
+    Raises:
+        SfumatoError: BAD_IMAGE where the picture cannot be read.
+    """
+    return make(read_picture(path, longest=SIDE), target)
+
+
 def make(image: PillowImage, target: Path) -> bytes:
-    """Write the thumbnail of an upright sRGB picture and return its bytes.
+    """Write the thumbnail of a picture as `read_picture` gives it and return its bytes.
 
     Never raises for the disk: a thumbnail that cannot be kept is still shown.
     """
-    import io
-
     small = image.copy() if max(image.size) > SIDE else image
     small.thumbnail((SIDE, SIDE))
-    if small.mode in ("RGBA", "LA", "P"):
-        from PIL import Image
-
-        ground = Image.new("RGB", small.size, "#ffffff")
-        rgba = small.convert("RGBA")
-        ground.paste(rgba, mask=rgba.getchannel("A"))
-        small = ground
+    small = opaque(small)
     buffer = io.BytesIO()
-    small.convert("RGB").save(buffer, "JPEG", quality=QUALITY)
+    small.save(buffer, "JPEG", quality=QUALITY)
     data = buffer.getvalue()
     temporary = target.with_name(f".{target.name}-{secrets.token_hex(4)}")
     try:

@@ -29,7 +29,7 @@ from gui.request import ComputeUnit
 from gui.state.convert.options import is_checkpoint
 from gui.state.draft import Draft
 from gui.state.models import ModelEntry
-from gui.state.pictures.images import PICTURE_SUFFIXES
+from gui.state.pictures.images import is_picture_name
 from gui.state.pictures.session import SessionPicture
 from gui.state.studio import Activity, Studio
 from gui.ui.canvas.canvas import Canvas
@@ -323,7 +323,7 @@ class Workspace(QWidget):
 
     def open_path(self, path: str) -> None:
         """A file or folder handed over by Finder or dropped on the window."""
-        if Path(path).suffix.lower() in PICTURE_SUFFIXES:
+        if is_picture_name(path):
             self.prompt_panel.start.set_path(path)
         elif is_checkpoint(path):
             self.show_convert(path)

@@ -117,7 +117,7 @@ def test_a_scan_can_be_stopped_and_keeps_what_it_read(tmp_path: Path, index: Pic
     for number in range(6):
         save(tmp_path / str(number), f"fox {number}")
     asked = iter(range(100))
-    scan(index, [tmp_path], cancelled=lambda: next(asked) >= 6)
+    scan(index, [tmp_path], cancelled=lambda: next(asked) >= 3)
     some = len(paths_of(index))
     assert 0 < some < 6
     scan(index, [tmp_path])

@@ -87,6 +87,6 @@ def test_missing_foreign_damaged_and_enormous(
             read_start_image(tmp_path / name, 16, 16)
         assert caught.value.kind is ErrorKind.BAD_IMAGE, name
         assert name in caught.value.message
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
-    with pytest.raises(SfumatoError, match="too large"):
+    monkeypatch.setattr("gui.library.picture_reader.MAX_PIXELS", 1000)
+    with pytest.raises(SfumatoError, match="64 × 64 pixels large, more than can be handled"):
         read_start_image(tmp_path / "whole.png", 16, 16)

@@ -297,12 +297,10 @@ def _take_webp_size(fields: Fields, kind: bytes, data: bytes) -> None:
 
 
 def _read_by_pillow(file: BinaryIO, name: str) -> Fields:
+    import pillow_heif
     from PIL import Image
 
-    with contextlib.suppress(ImportError):
-        import pillow_heif
-
-        pillow_heif.register_heif_opener()
+    pillow_heif.register_heif_opener()
     try:
         with Image.open(file) as image:
             fields = Fields(image.format or "", image.width, image.height)

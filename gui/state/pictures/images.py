@@ -7,43 +7,43 @@ hitch, so canvas and thumbnails ask here.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, QRunnable, QSize, Qt, QThreadPool, Signal
-from PySide6.QtGui import QImage, QImageReader
+from PySide6.QtCore import QObject, QRunnable, QSize, QThreadPool, Signal
+from PySide6.QtGui import QImage
 
-from gui.errors import ErrorKind, SfumatoError
+from gui.errors import SfumatoError
+from gui.library.picture_reader import SUFFIXES as PICTURE_SUFFIXES
+from gui.library.picture_reader import is_picture_name, read_picture, size_of
 
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+if TYPE_CHECKING:
+    from PIL.Image import Image as PillowImage
+
+__all__ = ["PICTURE_SUFFIXES", "ImageLoader", "is_picture_name", "picture_size", "read_image"]
+
 _SIZE = "sfumato-size"
-MAX_MEGABYTES = 512
-"""Largest decoded picture; a file that claims more is damaged or hostile."""
 
 
 def read_image(path: str, bound: QSize | None = None) -> QImage:
-    """Decode a picture, turned upright by its EXIF note, scaled down to fit `bound`.  Blocking.
+    """Decode a picture: upright, sRGB, scaled down to fit `bound`.  Blocking.
 
     Raises:
-        SfumatoError: BAD_IMAGE where the file is missing or no picture.
+        SfumatoError: BAD_IMAGE where the file is missing or no picture; MEMORY.
     """
-    QImageReader.setAllocationLimit(MAX_MEGABYTES)
-    reader = QImageReader(path)
-    reader.setAutoTransform(True)
-    reader.setDecideFormatFromContent(True)
-    image = reader.read()
-    if image.isNull():
-        name = Path(path).name or path
-        raise SfumatoError(
-            ErrorKind.BAD_IMAGE,
-            f"“{name}” cannot be read as a picture.",
-            f"{path}: {reader.errorString()}",
-        )
-    whole = image.size()
-    if bound is not None and (image.width() > bound.width() or image.height() > bound.height()):
-        image = image.scaled(
-            bound, Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation
-        )
-    image.setText(_SIZE, f"{whole.width()} {whole.height()}")
+    longest = None if bound is None else max(bound.width(), bound.height())
+    image = to_qimage(read_picture(Path(path), longest))
+    width, height = (image.width(), image.height()) if longest is None else size_of(Path(path))
+    image.setText(_SIZE, f"{width} {height}")
     return image
+
+
+def to_qimage(image: PillowImage) -> QImage:
+    """A copy of a picture of mode RGB or RGBA."""
+    clear = image.mode == "RGBA"
+    form = QImage.Format.Format_RGBA8888 if clear else QImage.Format.Format_RGB888
+    width, height = image.size
+    stride = width * (4 if clear else 3)
+    return QImage(image.tobytes(), width, height, stride, form).copy()
 
 
 def picture_size(image: QImage) -> QSize:
@@ -72,7 +72,7 @@ class ImageLoader(QObject):
     """Loads pictures on one worker thread; answers arrive in the order they were asked for."""
 
     loaded = Signal(str, QImage)
-    failed = Signal(str, object)
+    failed = Signal(str, SfumatoError)
 
     def __init__(self, bound: QSize | None = None, parent: QObject | None = None) -> None:
         super().__init__(parent)

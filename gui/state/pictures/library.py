@@ -1,0 +1,327 @@
+"""Every picture on disk, as the window sees it: asked for by filter, followed as files come and go.
+
+The index lives on a thread of its own, which answers questions first and looks through the folders
+in between; another thread hears from the system when files change.  Nothing here waits for a disk.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QObject, Signal
+
+from gui import paths
+from gui.errors import SfumatoError, as_sfumato_error
+from gui.library.picture_index import (
+    FILE_NAME,
+    Choices,
+    Found,
+    IndexedPicture,
+    PictureFilter,
+    PictureIndex,
+)
+from gui.library.picture_scan import ScanReport, facts_of, scan_folder, scan_steps
+from gui.library.pictures import read_record
+from gui.request import PictureRecord
+
+WATCH_DEBOUNCE_MS = 400
+"""Changes that come this close to each other are told together."""
+
+log = logging.getLogger(__name__)
+
+
+class PictureLibrary(QObject):
+    """The person's pictures.
+
+    Args:
+        roots: the folders that are looked through, asked for whenever they are needed.
+        open_index: opens the index, on the index's thread; tests give another.
+    """
+
+    opened = Signal()
+    """The index can be asked; what it knows may be older than the folders."""
+    answered = Signal(int, Found)
+    """What `ask` was answered with, by its number."""
+    rows_read = Signal(list)
+    """Pictures (`IndexedPicture`) that `want_rows` asked for."""
+    choices_changed = Signal(Choices)
+    changed = Signal()
+    """Pictures came, went or were marked: whoever shows some asks again."""
+    added = Signal(IndexedPicture)
+    """A picture that was just made is in the index."""
+    record_read = Signal(str, PictureRecord)
+    """A picture's path, and all that made it."""
+    looking = Signal(int)
+    """The folders are being read: the number of new files so far; -1: done."""
+    failed = Signal(SfumatoError)
+    notice = Signal(str)
+
+    _answer = Signal(object, object)
+
+    def __init__(
+        self,
+        roots: Callable[[], list[Path]],
+        parent: QObject | None = None,
+        *,
+        open_index: Callable[[], PictureIndex] = lambda: PictureIndex(paths.data_dir() / FILE_NAME),
+        watch: bool = True,
+    ) -> None:
+        super().__init__(parent)
+        self._roots = roots
+        self._number = 0
+        self._closed = False
+        self._answer.connect(self._on_answer)
+        self._worker = _Worker(open_index, self._tell)
+        self._watcher: _Watcher | None = None
+        self._watch = watch
+
+    def start(self) -> None:
+        """Open the index, then bring it in line with the folders; returns at once."""
+        self._worker.start()
+        self._ask(lambda index: index.notice, self._on_opened)
+
+    def close(self) -> None:
+        """End both threads; what was asked and not answered is forgotten."""
+        self._closed = True
+        if self._watcher is not None:
+            self._watcher.stop()
+        self._worker.stop()
+
+    # -- questions ----------------------------------------------------------------------------
+
+    def ask(self, wanted: PictureFilter) -> int:
+        """Look for pictures; `answered` comes with the number that is returned here.  A newer
+        question makes an older one's answer void."""
+        self._number += 1
+        number = self._number
+
+        def work(index: PictureIndex) -> Found | None:
+            return index.find(wanted) if number == self._number else None
+
+        def then(found: Found | None) -> None:
+            if found is not None and number == self._number:
+                self.answered.emit(number, found)
+
+        self._ask(work, then)
+        return number
+
+    def want_rows(self, ids: Iterable[int]) -> None:
+        """Have `rows_read` bring these pictures."""
+        wanted = list(ids)
+        self._ask(lambda index: index.rows(wanted), self.rows_read.emit)
+
+    def want_choices(self) -> None:
+        self._ask(lambda index: index.choices(), self.choices_changed.emit)
+
+    def want_record(self, path: str) -> None:
+        """Have `record_read` bring everything that made a picture, read from its file."""
+
+        def then(record: PictureRecord | None) -> None:
+            if record is not None:
+                self.record_read.emit(path, record)
+
+        self._ask(lambda _index: read_record(Path(path)), then, self.failed.emit)
+
+    # -- changes ------------------------------------------------------------------------------
+
+    def add(self, path: str) -> None:
+        """A picture was just made: index it now, and tell by `added`."""
+
+        def work(index: PictureIndex) -> IndexedPicture | None:
+            index.put([facts_of(Path(path))])
+            return index.by_path(path)
+
+        def then(picture: IndexedPicture | None) -> None:
+            if picture is not None:
+                self.added.emit(picture)
+
+        self._ask(work, then)
+
+    def forget(self, files: Iterable[str]) -> None:
+        """These files were moved to the Trash."""
+        gone = list(files)
+        self._change(lambda index: index.drop(gone))
+
+    def refresh(self, folders: Iterable[str] = ()) -> None:
+        """Look at these folders again, or at all of them."""
+        some = list(dict.fromkeys(folders))
+        if not some:
+            roots = self._roots()
+            self._worker.look(lambda index: scan_steps(index, roots))
+            return
+        self._change(lambda index: sum(scan_folder(index, Path(f)).changed for f in some))
+
+    def set_favourite(self, ids: Iterable[int], on: bool) -> None:
+        some = list(ids)
+
+        def work(index: PictureIndex) -> bool:
+            index.set_favourite(some, on)
+            return True
+
+        self._change(work)
+
+    def set_tags(self, number: int, tags: Iterable[str]) -> None:
+        wanted = list(tags)
+
+        def work(index: PictureIndex) -> bool:
+            index.set_tags(number, wanted)
+            return True
+
+        self._change(work)
+
+    # -- threads ------------------------------------------------------------------------------
+
+    def _ask(
+        self,
+        work: Callable[[PictureIndex], Any],
+        then: Callable[[Any], object],
+        failed: Callable[[SfumatoError], object] | None = None,
+    ) -> None:
+        self._worker.ask(work, then, failed or self.failed.emit)
+
+    def _change(self, work: Callable[[PictureIndex], Any]) -> None:
+        def then(done: Any) -> None:
+            if done:
+                self.changed.emit()
+
+        self._ask(work, then)
+
+    def _tell(self, call: Callable[[Any], object], value: Any) -> None:
+        """From any thread: have `call` called with `value` on the window's."""
+        try:
+            self._answer.emit(call, value)
+        except RuntimeError:  # the window is gone
+            log.debug("an answer came after the end")
+
+    def _on_answer(self, call: Callable[[Any], object], value: Any) -> None:
+        if not self._closed:
+            call(value)
+
+    def _on_opened(self, notice: str) -> None:
+        if notice:
+            self.notice.emit(notice)
+        self._worker.report = self._on_look
+        self.opened.emit()
+        self.refresh()
+        if self._watch:
+            self._watcher = _Watcher(self._roots(), lambda f: self._tell(self.refresh, f))
+            self._watcher.start()
+
+    def _on_look(self, report: ScanReport, done: bool) -> None:
+        self.looking.emit(-1 if done else report.read)
+        if done and report.changed:
+            self.changed.emit()
+
+
+class _Worker(threading.Thread):
+    """Owns the index: answers questions in turn, and looks at folders while there are none."""
+
+    def __init__(
+        self,
+        open_index: Callable[[], PictureIndex],
+        tell: Callable[[Callable[[Any], object], Any], None],
+    ) -> None:
+        super().__init__(name="picture-index", daemon=True)
+        self._open_index = open_index
+        self._tell = tell
+        self._inbox: queue.Queue[Callable[[PictureIndex], None] | None] = queue.Queue()
+        self._looks: list[Callable[[PictureIndex], Iterator[ScanReport]]] = []
+        self.report: Callable[[ScanReport, bool], None] = lambda _report, _done: None
+
+    def ask(
+        self,
+        work: Callable[[PictureIndex], Any],
+        then: Callable[[Any], object],
+        failed: Callable[[SfumatoError], object],
+    ) -> None:
+        def run(index: PictureIndex) -> None:
+            try:
+                result = work(index)
+            except Exception as error:
+                self._tell(failed, as_sfumato_error(error))
+            else:
+                self._tell(then, result)
+
+        self._inbox.put(run)
+
+    def look(self, steps: Callable[[PictureIndex], Iterator[ScanReport]]) -> None:
+        self._looks.append(steps)
+        self._inbox.put(lambda _index: None)
+
+    def stop(self) -> None:
+        self._inbox.put(None)
+        if self.is_alive():
+            self.join()
+
+    def run(self) -> None:
+        index = self._open_index()
+        steps: Iterator[ScanReport] | None = None
+        try:
+            while True:
+                if steps is None and self._looks:
+                    steps = self._looks.pop(0)(index)
+                try:
+                    work = self._inbox.get(block=steps is None)
+                except queue.Empty:
+                    steps = self._step(steps)
+                    continue
+                if work is None:
+                    return
+                work(index)
+        finally:
+            index.close()
+
+    def _step(self, steps: Iterator[ScanReport] | None) -> Iterator[ScanReport] | None:
+        """One step of a look; None when it is over."""
+        assert steps is not None
+        try:
+            self._last = next(steps)
+        except StopIteration:
+            self._tell(lambda r: self.report(r, True), self._last)
+            return None
+        except Exception as error:
+            log.warning("looking at the picture folders failed: %r", error)
+            self._tell(lambda r: self.report(r, True), ScanReport())
+            return None
+        self._tell(lambda r: self.report(r, False), self._last)
+        return steps
+
+    _last = ScanReport()
+
+
+class _Watcher(threading.Thread):
+    """Hears from the system which folders changed."""
+
+    def __init__(self, roots: list[Path], tell: Callable[[list[str]], None]) -> None:
+        super().__init__(name="picture-watcher", daemon=True)
+        self._roots = roots
+        self._tell = tell
+        self._stop = threading.Event()
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    def run(self) -> None:
+        # Imported here: the first paint needs no watcher.
+        import watchfiles
+
+        there = [root for root in self._roots if root.is_dir()]
+        if not there:
+            return
+        try:
+            for changes in watchfiles.watch(
+                *there,
+                stop_event=self._stop,
+                debounce=WATCH_DEBOUNCE_MS,
+                rust_timeout=500,
+                yield_on_timeout=False,
+                raise_interrupt=False,
+            ):
+                self._tell(sorted({str(Path(path).parent) for _, path in changes}))
+        except Exception as error:  # the system's limit of watches, a disk that goes
+            log.warning("picture folders are not watched: %r", error)

@@ -1,0 +1,92 @@
+"""Thumbnails for whoever shows pictures small: at hand, on their way, or not to be had."""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from pathlib import Path
+
+from PySide6.QtCore import QObject, QRunnable, QThreadPool, Signal
+from PySide6.QtGui import QImage
+
+from gui.library import thumbnails as store
+from gui.library.picture_index import PictureFacts
+
+KEPT = 600
+"""Thumbnails held at most: about 150 MB would be too much, 60 MB at this size is not."""
+WORKERS = 2
+
+log = logging.getLogger(__name__)
+
+
+class _Answers(QObject):
+    arrived = Signal(object, QImage)
+
+
+class _Task(QRunnable):
+    """Reads a thumbnail from the cache, or makes it from the picture."""
+
+    def __init__(self, answers: _Answers, facts: PictureFacts) -> None:
+        super().__init__()
+        self._answers = answers
+        self._facts = facts
+
+    def run(self) -> None:
+        facts = self._facts
+        image = QImage()
+        try:
+            target = store.name_of(facts.path, facts.bytes, facts.modified_ns)
+            data = target.read_bytes() if target.is_file() else b""
+            image = QImage.fromData(data or store.make_from_file(Path(facts.path), target))
+        except Exception as error:
+            log.info("no thumbnail of %s: %r", facts.path, error)
+        self._answers.arrived.emit(facts, image)
+
+
+class Thumbnails(QObject):
+    """Small pictures by path and state.  Asking never waits."""
+
+    ready = Signal(str)
+    """The picture of this path has a thumbnail now."""
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._images: OrderedDict[tuple[str, int, int], QImage] = OrderedDict()
+        self._coming: set[tuple[str, int, int]] = set()
+        self._pool = QThreadPool(self)
+        self._pool.setMaxThreadCount(WORKERS)
+        self._answers = _Answers()
+        self._answers.arrived.connect(self._on_arrived)
+
+    def image(self, facts: PictureFacts) -> QImage | None:
+        """The thumbnail; None while it comes; a null image where there is none to be had."""
+        key = _key(facts)
+        image = self._images.get(key)
+        if image is not None:
+            self._images.move_to_end(key)
+            return image
+        if key not in self._coming:
+            self._coming.add(key)
+            self._pool.start(_Task(self._answers, facts))
+        return None
+
+    def forget_queue(self) -> None:
+        """What has been scrolled past need not come any more."""
+        self._pool.clear()
+        self._coming.clear()
+
+    def close(self) -> None:
+        self._pool.clear()
+        self._pool.waitForDone()
+
+    def _on_arrived(self, facts: PictureFacts, image: QImage) -> None:
+        key = _key(facts)
+        self._coming.discard(key)
+        self._images[key] = image
+        while len(self._images) > KEPT:
+            self._images.popitem(last=False)
+        self.ready.emit(facts.path)
+
+
+def _key(facts: PictureFacts) -> tuple[str, int, int]:
+    return facts.path, facts.bytes, facts.modified_ns
