@@ -25,7 +25,7 @@ from gui.library.picture_index import (
     fingerprint,
 )
 from gui.library.picture_reader import SUFFIXES
-from gui.library.pictures import RECORD_KEY, record_of
+from gui.library.picture_record import RECORD_KEY, record_of
 from gui.request import PictureRecord
 
 BATCH = 40

@@ -16,21 +16,19 @@ import secrets
 import shutil
 import time
 import unicodedata
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from gui import __version__, paths, records
+from gui import __version__, paths
 from gui.errors import ErrorKind, SfumatoError
-from gui.library.metadata.containers import read_fields
-from gui.records import Record, RecordError
+from gui.library.picture_record import RECORD_KEY, record_text
 from gui.request import (
     MAX_SEED,
     PictureRecord,
     PictureRequest,
     RandomSource,
-    StartImage,
     described_fields,
     value_of,
 )
@@ -38,11 +36,8 @@ from gui.request import (
 if TYPE_CHECKING:
     import numpy as np
 
-RECORD_KEY = "sfumato"
-"""Keyword of the PNG text chunk that holds our own JSON."""
 PARAMETERS_KEY = "parameters"
 """Keyword under which Stable Diffusion web UIs keep their text, read by many other programs."""
-RECORD_FORMAT = 1
 
 _SLUG_CHARACTERS = 48
 _SLUG_BYTES = 96  # with time, seed and a number well below the 143 bytes of the strictest systems
@@ -85,33 +80,6 @@ def save_picture(pixels: np.ndarray, record: PictureRecord, request: PictureRequ
         raise storage_error(folder, error) from error
 
 
-def read_record(path: Path) -> PictureRecord | None:
-    """The record inside a picture, or None where the picture was not made by Sfumato.
-
-    Raises:
-        SfumatoError: BAD_IMAGE for a file that is no picture or whose record is damaged.
-    """
-    text = read_fields(path).texts.get(RECORD_KEY)
-    return record_of(text, path.name) if text else None
-
-
-def record_of(text: str, name: str = "this picture") -> PictureRecord:
-    """The record that a picture carries as text under `RECORD_KEY`.
-
-    Raises:
-        SfumatoError: BAD_IMAGE where it is damaged.
-    """
-    try:
-        record = records.loads(_Stored, text).record
-    except RecordError as error:
-        raise SfumatoError(
-            ErrorKind.BAD_IMAGE,
-            f"The settings inside “{name}” are damaged; the picture itself can still be used.",
-            repr(error),
-        ) from error
-    return _with_paths(record, _from_home)
-
-
 def now() -> str:
     """The present local time as ISO 8601 with offset, whole seconds."""
     return datetime.now().astimezone().isoformat(timespec="seconds")
@@ -132,7 +100,7 @@ def png_bytes(pixels: np.ndarray, record: PictureRecord) -> bytes:
     info = PngInfo()
     info.add_text(PARAMETERS_KEY, parameters_text(record))
     # ASCII-only JSON: lone surrogates, NULs and every script survive as escapes.
-    info.add_itxt(RECORD_KEY, records.dumps(_stored(record)))
+    info.add_itxt(RECORD_KEY, record_text(record))
     buffer = io.BytesIO()
     image = Image.frombytes("RGB", (width, height), pixels.tobytes())
     image.save(buffer, "PNG", pnginfo=info, compress_level=4)
@@ -338,37 +306,6 @@ def _sweep(folder: Path) -> None:
         with contextlib.suppress(OSError):
             if stale.stat().st_mtime < limit:
                 stale.unlink()
-
-
-@dataclass(frozen=True)
-class _Stored(Record):
-    record: PictureRecord
-    format: int = RECORD_FORMAT
-
-
-def _stored(record: PictureRecord) -> _Stored:
-    """The JSON kept in the file.  A picture is made to be given away: where it was saved is left
-    out, and the home folder, which often holds a person's name, becomes ``~``."""
-    kept = _with_paths(record, _to_home)
-    kept = replace(kept, request=replace(kept.request, output_dir="", output_file=""))
-    return _Stored(kept)
-
-
-def _with_paths(record: PictureRecord, change: Any) -> PictureRecord:
-    request = record.request
-    start = request.start_image
-    if start is not None:
-        start = StartImage(change(start.path), start.strength)
-    return replace(record, request=replace(request, model=change(request.model), start_image=start))
-
-
-def _to_home(path: str) -> str:
-    home = str(Path.home())
-    return "~" + path[len(home) :] if home != "/" and path.startswith(home + os.sep) else path
-
-
-def _from_home(path: str) -> str:
-    return str(Path.home()) + path[1:] if path.startswith("~" + os.sep) else path
 
 
 def _quoted(value: str) -> str:

@@ -22,7 +22,7 @@ import pytest
 from PIL import Image
 
 from gui import __version__
-from gui.library.pictures import read_record
+from gui.library.picture_record import read_record
 
 ROOT = Path(__file__).parents[2]
 

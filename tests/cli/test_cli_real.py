@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from PIL import Image
 
-from gui.library.pictures import read_record
+from gui.library.picture_record import read_record
 
 if TYPE_CHECKING:
     from tests.support.tiny_models import TinyModel

@@ -16,7 +16,7 @@ import pytest
 from gui.engine import messages
 from gui.engine.runner import EngineRunner, OutcomeStatus, Patience
 from gui.errors import ErrorKind
-from gui.library.pictures import read_record
+from gui.library.picture_record import read_record
 from gui.process.child import ChildLost, worker_command
 from gui.process.messages import Answer, Told
 from gui.process.supervisor import Supervisor

@@ -12,7 +12,7 @@ from PIL import Image
 from gui.engine import messages
 from gui.engine.runner import EngineRunner, OutcomeStatus
 from gui.errors import ErrorKind
-from gui.library.pictures import read_record
+from gui.library.picture_record import read_record
 from gui.request import PictureRequest, RandomSource, StartImage
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from gui.engine import messages
 from gui.engine.runner import EngineRunner, OutcomeStatus
-from gui.library.pictures import read_record
+from gui.library.picture_record import read_record
 from gui.request import PictureRequest
 
 ROOT = Path(__file__).parents[2]

@@ -24,7 +24,7 @@ import pytest
 from PIL import Image
 
 from gui.errors import ErrorKind, SfumatoError
-from gui.library import pictures
+from gui.library import picture_record, pictures
 from gui.request import PictureRecord, PictureRequest, RandomSource, StartImage
 
 NASTY = [
@@ -100,7 +100,7 @@ class TestMetadata:
         request, record = make(prompt, random_source=RandomSource.NVIDIA)
         record = replace(record, notes=("a; note",), safety="off", seconds=1.5)
         path = pictures.save_picture(noise(), record, request)
-        assert pictures.read_record(path) == record
+        assert picture_record.read_record(path) == record
 
     def test_pixels_are_exact(self, home: Path) -> None:
         request, record = make()
@@ -121,7 +121,7 @@ class TestMetadata:
         )  # fmt: skip
         path = pictures.save_picture(noise(), replace(record, request=request), request)
         assert b"jane" not in path.read_bytes()
-        read = pictures.read_record(path)
+        read = picture_record.read_record(path)
         assert read is not None
         assert read.request.model == inside
         assert read.request.start_image == request.start_image
@@ -129,8 +129,8 @@ class TestMetadata:
     def test_a_foreign_picture_has_no_record(self, tmp_path: Path) -> None:
         Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
         Image.new("RGB", (4, 4)).save(tmp_path / "a.jpg")
-        assert pictures.read_record(tmp_path / "a.png") is None
-        assert pictures.read_record(tmp_path / "a.jpg") is None
+        assert picture_record.read_record(tmp_path / "a.png") is None
+        assert picture_record.read_record(tmp_path / "a.jpg") is None
 
     def test_no_picture_or_a_damaged_record_is_said_so(self, tmp_path: Path) -> None:
         from PIL.PngImagePlugin import PngInfo
@@ -141,7 +141,7 @@ class TestMetadata:
         Image.new("RGB", (4, 4)).save(tmp_path / "bad.png", pnginfo=info)
         for name in ("text.png", "bad.png", "absent.png"):
             with pytest.raises(SfumatoError) as caught:
-                pictures.read_record(tmp_path / name)
+                picture_record.read_record(tmp_path / name)
             assert caught.value.kind is ErrorKind.BAD_IMAGE
 
     def test_damaged_files_of_any_kind_raise_nothing_else(self, tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ class TestMetadata:
             file.write_bytes(data)
             with warnings.catch_warnings(), contextlib.suppress(SfumatoError):
                 warnings.simplefilter("ignore")
-                assert isinstance(pictures.read_record(file), PictureRecord | None)
+                assert isinstance(picture_record.read_record(file), PictureRecord | None)
 
 
 class TestNames:
@@ -228,7 +228,7 @@ WRITER = """
 import resource, signal, sys
 import numpy as np
 from tests.library.test_pictures import make, noise
-from gui.library import pictures
+from gui.library import picture_record, pictures
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
 request, record = make(output_dir=sys.argv[1])

@@ -26,7 +26,7 @@ from gui.coreml.model import ComponentKind, Family
 from gui.errors import ErrorKind, SfumatoError
 from gui.hub.downloads.plan import About, Plan, Purpose, WorkFolder
 from gui.hub.types import Level, ModelKind, RemoteFile, Variant, Verdict
-from gui.library.pictures import RECORD_KEY, read_record
+from gui.library.picture_record import RECORD_KEY, read_record
 from gui.library.queue import JobStatus, JobStore
 from gui.request import ComputeUnit, PictureRecord, PictureRequest, RandomSource, StartImage
 

@@ -25,8 +25,8 @@ from gui.library.picture_index import (
     PictureFilter,
     PictureIndex,
 )
+from gui.library.picture_record import read_record
 from gui.library.picture_scan import ScanReport, facts_of, scan_folder, scan_steps
-from gui.library.pictures import read_record
 from gui.request import PictureRecord
 
 WATCH_DEBOUNCE_MS = 400
