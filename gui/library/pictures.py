@@ -141,7 +141,8 @@ def _described(request: PictureRequest) -> list[tuple[str, str]]:
     found: dict[str, str] = {}
     for name, field in described_fields().items():
         value = value_of(request, name)
-        if field.parameter.key and value is not None:
+        off = field.kind is float and not value and field.default == 0.0
+        if field.parameter.key and value is not None and not off:
             found[field.parameter.key] = f"{value:g}" if isinstance(value, float) else str(value)
     first = [(key, found.pop(key)) for key in _FIRST if key in found]
     return [*first, *found.items()]

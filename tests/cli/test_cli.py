@@ -23,6 +23,7 @@ from PIL import Image
 
 from gui import __version__
 from gui.library.picture_record import read_record
+from gui.request import PictureRequest, described_fields, value_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -98,6 +99,21 @@ class TestGenerate:
         assert request["start_image"] == {"path": str(cli.folder / "start.png"), "strength": 0.25}
         assert request["safety_checker"] is False
         assert Path(request["model"]).resolve() == cli.home / "m"
+
+    def test_every_parameter_that_is_a_number_has_an_option(self, cli: Cli) -> None:
+        fields = [(f, f.range) for f in described_fields().values() if f.range is not None]
+        values = {f.name: f.kind(r.low + (r.high - r.low) / 4) for f, r in fields}
+        Image.new("RGB", (8, 8)).save(cli.folder / "start.png")
+        arguments = ["generate", "--prompt", "p", "--image", "start.png", "--json", "--quiet"]
+        for field, _ in fields:
+            value = 2 if field.name == "count" else values[field.name]
+            arguments += [field.parameter.flags[0], str(value)]
+        done = cli(*arguments)
+        assert done.returncode == 0, done.stderr
+        record = json.loads(done.stdout.splitlines()[0])["record"]
+        request = PictureRequest.from_json(record["request"])
+        for name in values.keys() - {"count"}:
+            assert value_of(request, name) == pytest.approx(values[name]), name
 
     def test_apples_flag_names(self, cli: Cli) -> None:
         python = cli(

@@ -49,7 +49,7 @@ def written(name: str) -> Any:
 
 def test_a_request() -> None:
     assert PictureRequest.from_json(written("request")) == REQUEST
-    assert REQUEST.to_json() == written("request")
+    assert written("request").items() <= REQUEST.to_json().items()
 
 
 def test_a_picture(tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QMenu
 
 from gui.errors import ErrorKind, SfumatoError
+from gui.request import PictureRequest, described_fields, value_of
+from gui.state.draft import SEED
 from tests.support.pictures import picture
 
 LEFT = Qt.MouseButton.LeftButton
@@ -38,6 +40,24 @@ def test_generate_sends_what_the_panel_says(workspace, queue):
     assert request.scheduler == "Euler a"
     assert request.model == ""
     assert str(request.seed) in panel.seed.field.placeholderText()
+
+
+@pytest.mark.parametrize(
+    "name", [f.name for f in described_fields().values() if f.range is not None and f.name != SEED]
+)
+def test_every_number_in_the_panel_is_sent(workspace, queue, tmp_path, name):
+    picture().save(str(tmp_path / "start.png"))
+    field, panel = described_fields()[name], workspace.prompt_panel
+    low, high = field.parameter.useful
+    wanted = field.kind(low + (high - low) / 4)
+    type_prompt(workspace)
+    panel.start.set_path(str(tmp_path / "start.png"))
+    panel.controls[name].input.spin.setValue(wanted)
+    press_generate(workspace)
+    sent = queue.last.request
+    assert value_of(sent, name) == pytest.approx(wanted)
+    assert wanted != pytest.approx(value_of(PictureRequest("", ""), name) or -1)
+    sent.validate()
 
 
 def test_untouched_values_are_left_to_the_model(workspace, queue):
