@@ -294,6 +294,21 @@ class PictureRequest(Record):
     output_file: str = ""
     """Exact file to write instead (command line `-o FILE`); count > 1 numbers the files."""
 
+    guidance_rescale: Annotated[
+        float,
+        Range(0.0, 1.0),
+        Parameter(
+            "Rescale",
+            "The guidance rescale",
+            "Takes back the glare of strong guidance; 0 is off, 0.7 suits velocity prediction.",
+            ("--guidance-rescale",),
+            metavar="X",
+            key="CFG Rescale phi",
+            decimals=2,
+            step=0.05,
+        ),
+    ] = 0.0
+
     def seeds(self) -> list[int]:
         """Seeds of the pictures, wrapping at 2**32 rather than overflowing."""
         return [(self.seed + k) % (MAX_SEED + 1) for k in range(self.count)]

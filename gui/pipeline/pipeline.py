@@ -212,11 +212,12 @@ class Pipeline:
         guided = request.guidance_scale > 1 and not is_guidance_distilled(unet)
         positive, negative, notes = self._encode_prompts(request, guided, hooks)
         size = (self.model.image_height, self.model.image_width)
+        scale, rescale = request.guidance_scale, request.guidance_rescale
         return _Job(
             request=request,
             scheduler=scheduler,
             steps=request.steps,
-            predict=GuidedUNet(unet, positive, negative, request.guidance_scale, size),
+            predict=GuidedUNet(unet, positive, negative, scale, size, rescale),
             start=start,
             previewer=self._previewer(hooks) if request.previews else None,
             notes=notes,

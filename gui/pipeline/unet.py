@@ -31,6 +31,8 @@ class GuidedUNet:
         guidance_scale: w in ε = ε₋ + w·(ε₊ − ε₋)  (Ho and Salimans, "Classifier-free diffusion
             guidance", in the form Stable Diffusion uses).
         image_size: height and width in pixels (SDXL's size conditioning).
+        rescale: φ, how far the guided prediction is brought back to the spread of ε₊, from 0 (not)
+            to 1 (Lin et al., "Common diffusion noise schedules and sample steps are flawed", 3.4).
 
     Raises:
         SfumatoError: BAD_MODEL where text encoders and UNet do not fit together.
@@ -43,8 +45,10 @@ class GuidedUNet:
         negative: Conditioning | None,
         guidance_scale: float,
         image_size: tuple[int, int],
+        rescale: float = 0.0,
     ) -> None:
         self._unet = unet
+        self._rescale = rescale
         self._scale = guidance_scale
         rows = [positive] if negative is None else [negative, positive]
         self._rows = len(rows)
@@ -77,7 +81,10 @@ class GuidedUNet:
         if self._rows == 1:
             return prediction[:1]
         negative, positive = prediction[:1], prediction[1:2]
-        return negative + self._scale * (positive - negative)
+        guided = negative + self._scale * (positive - negative)
+        if self._rescale:
+            guided = guided * (1 + self._rescale * (positive.std() / guided.std() - 1))
+        return guided
 
 
 def is_guidance_distilled(unet: LoadedModel) -> bool:

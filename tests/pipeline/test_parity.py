@@ -5,6 +5,7 @@ The networks run in float32 on both sides, so only the pipeline itself can make 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -97,6 +98,7 @@ def call(asked: PictureRequest) -> dict[str, Any]:
         "negative_prompt": asked.negative_prompt or None,
         "num_inference_steps": asked.steps,
         "guidance_scale": asked.guidance_scale,
+        "guidance_rescale": asked.guidance_rescale,
     }
 
 
@@ -151,6 +153,18 @@ def test_dpmpp_sde_against_its_published_form(diffusers_pipe: Pipes, kind: str, 
     expected = sample_dpmpp_sde(denoise, start, np.append(sigmas, 0.0), draw)
     got = torch.from_numpy(latents) * SHAPES[kind].scaling_factor
     assert (got - expected).abs().max() < LATENT_TOLERANCE * expected.abs().max()
+
+
+@pytest.mark.parametrize("kind", ["sd1", "sd2v", "sdxl"])
+@pytest.mark.parametrize("rescale", [0.35, 1.0])
+def test_rescaled_guidance(diffusers_pipe: Pipes, kind: str, rescale: float) -> None:
+    pipe = diffusers_pipe(kind)
+    asked = request(scheduler="DDIM", guidance_scale=9.0, guidance_rescale=rescale)
+    picture, latents, _ = ours(kind, pipe, asked)
+    scheduler = diffusers_scheduler("DDIM", **settings_of(kind))
+    assert_same(picture, latents, theirs(kind, pipe, scheduler, SEED, **call(asked)))
+    _, unscaled, _ = ours(kind, pipe, dataclasses.replace(asked, guidance_rescale=0.0))
+    assert np.abs(latents - unscaled).max() > 10 * LATENT_TOLERANCE * np.abs(unscaled).max()
 
 
 @pytest.mark.parametrize("kind", ["sd1", "sd2v", "sdxl"])

@@ -165,6 +165,7 @@ ROWS = (
     Row("count", Place.MAIN),
     Row("start_image.path", Place.START, picture),
     Row("start_image.strength", Place.START),
+    Row("guidance_rescale", Place.ADVANCED),
     Row("compute_unit", Place.ADVANCED),
     Row("random_source", Place.ADVANCED),
     Row("safety_checker", Place.ADVANCED),
