@@ -20,7 +20,12 @@ from PySide6.QtWidgets import QFileDialog, QSizePolicy, QToolButton, QWidget
 
 from gui.errors import ErrorKind, SfumatoError
 from gui.state.desktop import keep_dropped_image
-from gui.state.pictures.images import PICTURE_SUFFIXES, ImageLoader, picture_size
+from gui.state.pictures.images import (
+    PICTURE_SUFFIXES,
+    ImageLoader,
+    is_picture_name,
+    picture_size,
+)
 from gui.ui.widgets.appearance import current_palette, sized_font
 from gui.ui.widgets.controls import icon_button
 from gui.ui.widgets.icons import paint_icon
@@ -35,7 +40,7 @@ _FILTER = "Pictures (" + " ".join(f"*{s}" for s in PICTURE_SUFFIXES) + ")"
 def brings_picture(data: QMimeData) -> bool:
     """Whether a drag brings a picture, as far as its name tells."""
     files = [url.toLocalFile() for url in data.urls() if url.isLocalFile()]
-    return files[0].lower().endswith(PICTURE_SUFFIXES) if files else data.hasImage()
+    return is_picture_name(files[0]) if files else data.hasImage()
 
 
 def picture_from_drop(data: QMimeData) -> str | None:
