@@ -86,19 +86,23 @@ def too_many_requests(seconds: float, detail: str = "") -> SfumatoError:
     )
 
 
-def retry_after(headers: httpx2.Headers) -> float:
+def retry_after(headers: httpx2.Headers, status: int) -> float:
     """Seconds a server wants us to wait, from Retry-After (RFC 9110, 10.2.3: seconds or a date) or
-    the Hub's RateLimit header; 0: it does not say.  An hour at most: nobody waits for more."""
+    the Hub's RateLimit header; 0: it does not say.  An hour at most: nobody waits for more.
+
+    The Hub sends a RateLimit header with every answer, and its ``t`` says when the quota begins
+    anew: it is an order to wait only on a 429 with nothing left (``r=0``).
+    """
     text = headers.get("Retry-After", "").strip()
     if text.isdecimal():
         return min(float(text), _LONGEST_WAIT)
     with contextlib.suppress(ValueError, OverflowError):
         seconds = parsedate_to_datetime(text).timestamp() - time.time()
         return min(max(seconds, 0.0), _LONGEST_WAIT)
-    for part in headers.get("RateLimit", "").split(";"):
-        key, _, value = part.strip().partition("=")
-        if key == "t" and value.isdecimal():
-            return min(float(value), _LONGEST_WAIT)
+    parts = (part.strip().partition("=") for part in headers.get("RateLimit", "").split(";"))
+    limit = {key: float(value) for key, _, value in parts if value.isdecimal() and value.isascii()}
+    if status == 429 and limit.get("r") == 0:
+        return min(limit.get("t", 0.0), _LONGEST_WAIT)
     return 0.0
 
 
@@ -223,7 +227,7 @@ def _about_status(error: BaseException, name: str) -> _Found:
     if status == 407:
         return ErrorKind.NETWORK, "The proxy server wants a password; check the proxy settings."
     if status == 429:
-        error_429 = too_many_requests(retry_after(response.headers))
+        error_429 = too_many_requests(retry_after(response.headers, status))
         return error_429.kind, error_429.message
     if status in (404, 410):
         return ErrorKind.NOT_FOUND, f"{name} is not on the Hub, or not any more."

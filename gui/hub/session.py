@@ -209,7 +209,7 @@ def _get(
             time.sleep(wait)
             wait *= 2
             continue
-        pause = retry_after(response.headers)
+        pause = retry_after(response.headers, response.status_code)
         if response.status_code == 429:
             if last or not 0 < pause <= _SHORT_PAUSE:
                 raise too_many_requests(pause, f"429 from {url}")

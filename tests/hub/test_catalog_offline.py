@@ -275,6 +275,40 @@ def test_too_many_requests(hub_server: Start) -> None:
     assert server.count("/api/models") == asked + 1
 
 
+@pytest.mark.parametrize("status", [500, 503])
+def test_a_healthy_quota_beside_a_passing_fault_is_no_order_to_wait(
+    hub_server: Start, status: int
+) -> None:
+    server = hub_server(crowd(5))
+    server.fault("/api/models", status=status, rate_limit='"api";r=480;t=3000', times=1)
+    assert len(Catalog(server.endpoint).search(SearchQuery()).models) == 5
+
+
+def test_a_mirror_that_knows_models_by_branch_alone(hub_server: Start) -> None:
+    """olah and its kin answer 401 on the bare route, and huggingface_hub downloads all the same."""
+    server = hub_server(crowd(2))
+    repo = next(iter(server.repos))
+    server.fault(f"/api/models/{repo}", status=401)
+    catalog = Catalog(server.endpoint)
+    assert catalog.summary(repo).id == repo
+    assert catalog.tree(repo).revision == server.repos[repo].sha
+    error = failure(lambda: catalog.summary("nobody/nothing"))
+    assert error.kind is ErrorKind.NOT_FOUND and "nobody/nothing" in error.message
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_mirror_without_a_listing_says_that_names_still_open(
+    hub_server: Start, status: int
+) -> None:
+    server = hub_server(crowd(2))
+    server.fault("/api/models", status=status)
+    catalog = Catalog(server.endpoint)
+    error = failure(lambda: catalog.search(SearchQuery("fog")))
+    assert "does not list its models; type a model's whole name" in error.message
+    repo = next(iter(server.repos))
+    assert catalog.summary(repo).id == repo
+
+
 def test_a_hub_that_never_answers_is_given_up(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -72,6 +72,7 @@ def test_downloads_go_through_the_proxy(server, repo, models, monkeypatch):
         {"hang_up": True},
         {"status": 500},
         {"status": 503, "retry_after": 0},
+        {"status": 503, "rate_limit": '"resolvers";r=2900;t=240'},
         {"status": 408},
         {"truncate_to": 900_000},
         {"html": True},

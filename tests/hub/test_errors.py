@@ -208,6 +208,9 @@ def test_the_token_is_in_no_report(hub_server: Start) -> None:
 @pytest.mark.parametrize(
     ("headers", "seconds"),
     [
+        ({"RateLimit": '"api";r=499;t=55'}, 0),  # a healthy quota is no order to wait
+        ({"RateLimit": '"api";t=55'}, 0),
+        ({"RateLimit": '"api";r=499;t=55', "Retry-After": "7"}, 7),
         ({"Retry-After": "7"}, 7),
         ({"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0),
         ({"Retry-After": "Fri, 31 Dec 2100 23:59:59 GMT"}, 3600),
@@ -223,9 +226,15 @@ def test_the_token_is_in_no_report(hub_server: Start) -> None:
 )
 def test_retry_after(headers: dict[str, str], seconds: float) -> None:
     encoded = {name: value.encode("latin-1") for name, value in headers.items()}
-    assert retry_after(httpx2.Headers(encoded)) == seconds  # type: ignore[arg-type]
+    assert retry_after(httpx2.Headers(encoded), 429) == seconds  # type: ignore[arg-type]
 
 
 def test_retry_after_a_date_a_little_ahead() -> None:
     date = formatdate(time.time() + 100, usegmt=True)
-    assert 0 < retry_after(httpx2.Headers({"Retry-After": date})) <= 100
+    assert 0 < retry_after(httpx2.Headers({"Retry-After": date}), 503) <= 100
+
+
+@pytest.mark.parametrize("status", [200, 500, 502, 503])
+def test_a_quota_counts_only_where_it_was_exceeded(status: int) -> None:
+    used_up = httpx2.Headers({"RateLimit": '"api";r=0;t=55'})
+    assert retry_after(used_up, status) == 0

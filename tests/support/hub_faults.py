@@ -35,6 +35,8 @@ class Fault:
     """Answer with this status instead."""
     retry_after: float | None = None
     """Retry-After header of that answer, in seconds."""
+    rate_limit: str = ""
+    """RateLimit header of that answer, as the Hub sends one with every answer."""
     error_code: str = ""
     """Its X-Error-Code, e.g. ``GatedRepo``."""
     error_message: str = ""

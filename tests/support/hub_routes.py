@@ -76,6 +76,8 @@ def faulty_answer(faults: list[Fault]) -> Answer | None:
             answer = _error(fault.status, fault.error_code, fault.error_message or "Out of order")
             if fault.retry_after is not None:
                 answer.headers["Retry-After"] = f"{fault.retry_after:g}"
+            if fault.rate_limit:
+                answer.headers["RateLimit"] = fault.rate_limit
             return answer
     return None
 

@@ -158,7 +158,7 @@ class Catalog:
         return self._only(repo).models[0]
 
     def _ask_for(self, repo: str) -> ModelSummary:
-        data, _ = self._get(f"/api/models/{_quoted(repo)}", repo, expand=list(listing.EXPAND))
+        data = self._bare_or_main(repo, "", expand=list(listing.EXPAND))
         found = listing.summary(data, self.endpoint)
         if found is None:
             raise _nonsense(repo, data)
@@ -193,14 +193,27 @@ class Catalog:
         return tree
 
     def _commit(self, repo: str, revision: str) -> str:
-        path = f"/api/models/{_quoted(repo)}"
-        if revision:
-            path += f"/revision/{quote(revision, safe='')}"
-        data, _ = self._get(path, repo, expand=["sha"])
+        data = self._bare_or_main(repo, revision, expand=["sha"])
         commit = data.get("sha") if isinstance(data, dict) else None
         if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
             raise _nonsense(repo, data)
         return commit
+
+    def _bare_or_main(self, repo: str, revision: str, **params: Any) -> Any:
+        """What the Hub says of a repository.  Mirrors that only serve huggingface_hub's downloads
+        know it by its branch alone and refuse it without one."""
+        bare = f"/api/models/{_quoted(repo)}"
+        if revision:
+            return self._get(f"{bare}/revision/{quote(revision, safe='')}", repo, **params)[0]
+        try:
+            return self._get(bare, repo, **params)[0]
+        except SfumatoError as refused:
+            if refused.kind not in (ErrorKind.ACCESS, ErrorKind.NOT_FOUND):
+                raise
+            try:
+                return self._get(f"{bare}/revision/main", repo, **params)[0]
+            except SfumatoError:
+                raise refused from None
 
     def _files(self, repo: str, commit: str) -> list[RemoteFile]:
         found: list[RemoteFile] = []

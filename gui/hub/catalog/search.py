@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from gui import records
 from gui.errors import ErrorKind, SfumatoError
 from gui.hub.catalog import listing
+from gui.hub.errors import BadTokenError
 from gui.hub.session import get_json
 from gui.hub.types import ModelKind, ModelSummary, SearchQuery, Sort
 from gui.records import RecordError
@@ -82,7 +83,14 @@ def search_page(
             return list(found.values()), None
         url = place.next or f"{endpoint}/api/models"
         params = None if place.next else streams[place.stream]
-        data, following = get_json(url, endpoint=endpoint, token=token, what="", params=params)
+        try:
+            data, following = get_json(url, endpoint=endpoint, token=token, what="", params=params)
+        except SfumatoError as error:
+            if error.kind in (ErrorKind.ACCESS, ErrorKind.NOT_FOUND) and not isinstance(
+                error, BadTokenError
+            ):
+                raise _no_listing(endpoint, error) from error
+            raise
         for model in _kept(query, place.stream, data, endpoint):
             found.setdefault(model.id, model)
         more = following and following != url  # else it would never end
@@ -90,6 +98,16 @@ def search_page(
         if len(found) >= _ENOUGH:
             break
     return list(found.values()), place if place.stream < len(streams) else None
+
+
+def _no_listing(endpoint: str, error: SfumatoError) -> SfumatoError:
+    """A Hub that serves models and lists none, as small mirrors are."""
+    return SfumatoError(
+        error.kind,
+        f"{urlsplit(endpoint).netloc} does not list its models; type a model's whole name "
+        "(owner/name) to open it.",
+        error.detail,
+    )
 
 
 def _streams(query: SearchQuery) -> list[dict[str, str | list[str]]]:

@@ -153,7 +153,7 @@ class Transport:
     def _check(self, response: httpx2.Response, file: RemoteFile, start: int, ranged: bool) -> None:
         status = response.status_code
         if status == 429 or status == 408 or status >= 500:
-            seconds = errors.retry_after(response.headers)
+            seconds = errors.retry_after(response.headers, status)
             raise Transient(_busy(status, seconds, str(response.url)), seconds)
         if status == 416:
             raise changed(file, f"416 from {response.url}")
