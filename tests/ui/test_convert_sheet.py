@@ -361,6 +361,15 @@ class TestFromTheHub:
         workspace.studio.hub.downloads.refused.emit("maker/dreams", "", error)
         assert sheet.source.facts.text() == "Accept the terms of maker/dreams first."
         assert not sheet.state.fetching
+        assert sheet.convert_button.text() == "Try Again" and sheet.convert_button.isEnabled()
+        click(sheet.convert_button)
+        assert asked == ["maker/dreams"] * 2
+        assert sheet.convert_button.text() == "Download" and not sheet.convert_button.isEnabled()
+        lost = SfumatoError(ErrorKind.NETWORK, "The connection broke off; try again.")
+        failed = self.status(DownloadState.FAILED, error=lost)
+        workspace.studio.hub.downloads.changed.emit(failed)
+        assert sheet.source.facts.text() == "The connection broke off; try again."
+        assert sheet.convert_button.text() == "Try Again" and sheet.convert_button.isEnabled()
 
 
 def test_everything_has_a_name_for_assistive_programs_and_fits_the_smallest_window(

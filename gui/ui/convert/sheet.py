@@ -93,6 +93,8 @@ class ConvertSheet(QDialog):
         self.state = state
         self._refused = True
         self._fetching = ""
+        """Name on the Hub whose checkpoint the main button fetches."""
+        self._failed_fetch = False
         self.setWindowTitle("Convert a Model")
         self.setWindowModality(Qt.WindowModality.WindowModal)
         self.resize(*SIZE)
@@ -190,7 +192,7 @@ class ConvertSheet(QDialog):
         state.log_added.connect(self.progress.add_log)
         state.unfinished_changed.connect(lambda: self.notice.offer(state.unfinished))
         state.source_progress.connect(self._on_source_progress)
-        state.source_failed.connect(self._on_look_failed)
+        state.source_failed.connect(self._on_fetch_failed)
         self.source.path_chosen.connect(self._look)
         self.source.hub_chosen.connect(self._offer_download)
         self.source.cleared.connect(self._on_cleared)
@@ -240,6 +242,14 @@ class ConvertSheet(QDialog):
         self._set_source(None)
         self.source.say(error.message, "error")
 
+    def _on_fetch_failed(self, error: SfumatoError) -> None:
+        """The name stays, and with it the way to try again; what was fetched is kept."""
+        repo, self._failed_fetch = self._fetching, bool(self._fetching)
+        self._set_source(None)
+        self._fetching = repo
+        self.source.say(error.message, "error")
+        self._show_buttons(self.state.status)
+
     def _offer_download(self, repo: str) -> None:
         """A name on the Hub: its checkpoint is fetched first, which the main button offers."""
         self._set_source(None)
@@ -247,7 +257,7 @@ class ConvertSheet(QDialog):
         if not self.state.can_fetch:
             self.source.say("Download the model first, then choose its folder here.", "warning")
             return
-        self._fetching = repo
+        self._fetching, self._failed_fetch = repo, False
         self.source.say(f"“{repo}” on the Hub: its checkpoint is downloaded first.")
         self._show_buttons(self.state.status)
 
@@ -288,7 +298,7 @@ class ConvertSheet(QDialog):
 
     def _convert(self) -> None:
         if self._fetching:
-            repo = self._fetching
+            repo, self._failed_fetch = self._fetching, False
             self.source.say(f"Asking the Hub for “{repo}”…", "busy")
             self.state.fetch(repo)
             self._show_buttons(self.state.status)
@@ -380,7 +390,8 @@ class ConvertSheet(QDialog):
         running = phase is ConvertPhase.RUNNING
         self.pause_button.setEnabled(running)
         self.stop_button.setEnabled(running)
-        self.convert_button.setText("Download" if self._fetching else "Convert")
+        fetch = "Try Again" if self._failed_fetch else "Download"
+        self.convert_button.setText(fetch if self._fetching else "Convert")
         ready = self.options.request() is not None and not self._refused
         fetching = bool(self._fetching) and not self.state.fetching
         self.convert_button.setEnabled(ready or fetching)
