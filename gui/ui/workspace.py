@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from gui import words
 from gui.errors import SfumatoError
 from gui.request import ComputeUnit
 from gui.state.convert.options import is_checkpoint
@@ -46,6 +48,8 @@ from gui.ui.widgets.measures import LEFT_WIDTH, RIGHT_WIDTH
 
 if TYPE_CHECKING:
     from gui.ui.convert.sheet import ConvertSheet
+
+log = logging.getLogger(__name__)
 
 _ENGINE_WORDS = {
     "off": "",
@@ -260,13 +264,41 @@ class Workspace(QWidget):
     # -- state that lasts ---------------------------------------------------------------------
 
     def _restore(self) -> None:
-        settings = self.studio.settings
-        if (columns := settings.layout("columns")) is not None:
+        """Bring back the last session, each piece on its own: nothing that was kept on the disk may
+        stop the window from being furnished."""
+        lost: list[str] = []
+        for name, piece in (
+            ("the columns", self._restore_columns),
+            ("the panels that were open", self._restore_toggles),
+            ("the prompt and its options", self._restore_draft),
+        ):
+            try:
+                piece()
+            except Exception:
+                log.exception("%s could not be restored", name)
+                lost.append(name)
+        self._on_activity(Activity())
+        self._on_model(self.studio.model)
+        self._on_shown("")
+        if lost:
+            what = words.listed(lost)
+            sentence = f"{words.capital(what)} could not be restored and are as at the first start."
+            self.studio.settings.notice = f"{self.studio.settings.notice} {sentence}".strip()
+
+    def _restore_columns(self) -> None:
+        if (columns := self.studio.settings.layout("columns")) is not None:
             self.splitter.restoreState(columns)
-        shown = settings.layout("shown")
-        flags = bytes(shown.data()).decode() if shown is not None else "110"
+
+    def _restore_toggles(self) -> None:
+        shown = self.studio.settings.layout("shown")
+        flags = bytes(shown.data()).decode("ascii", "replace") if shown is not None else ""
+        if len(flags) != len(self._kept_toggles()) or set(flags) - {"0", "1"}:
+            flags = "110"
         for action, flag in zip(self._kept_toggles(), flags, strict=False):
             action.setChecked(flag == "1")
+
+    def _restore_draft(self) -> None:
+        settings = self.studio.settings
         saved: dict[str, Any] = settings.draft
         draft = Draft.from_json(saved)
         if not saved:
@@ -274,9 +306,6 @@ class Workspace(QWidget):
             draft = draft.with_value("safety_checker", settings.safety_checker)
         self.studio.draft.put(draft)
         self.prompt_panel.forget_edits()
-        self._on_activity(Activity())
-        self._on_model(self.studio.model)
-        self._on_shown("")
 
     def _kept_toggles(self) -> list[Any]:
         return [self.actions_.models, self.actions_.options, self.actions_.details]
@@ -474,8 +503,10 @@ class Workspace(QWidget):
     # -- small things -------------------------------------------------------------------------
 
     def _use_example(self, text: str) -> None:
+        """One click makes the picture; the prompt stands in its field to go on from."""
         self.prompt_panel.use_example(text)
         self.prompt_panel.prompt.edit.setFocus()
+        self.generate()
 
     def _show_filmstrip(self, wanted: bool) -> None:
         self.filmstrip.setVisible(wanted and self.studio.pictures.rowCount() > 0)

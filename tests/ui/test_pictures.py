@@ -358,6 +358,7 @@ def test_what_replaces_the_prompt_can_be_taken_back(workspace, queue, made):
     assert state.draft == mine
     workspace.canvas.empty.example_chosen.emit("a blue boat")
     assert text_of(panel.prompt.edit) == "a blue boat"
+    assert workspace.studio.queue.last.request.prompt == "a blue boat", "one click makes it"
     workspace.actions_.undo.trigger()
     assert text_of(panel.prompt.edit) == "my own long prompt"
 

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QByteArray, Qt
 from PySide6.QtGui import QColor
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QApplication, QScrollBar, QWidget
@@ -17,6 +17,7 @@ from PySide6.QtWidgets import QAbstractButton, QApplication, QScrollBar, QWidget
 from gui.coreml.model import Family
 from gui.coreml.sidecar import Card, Sidecar
 from gui.state.models import ModelEntry
+from gui.state.settings import Settings
 from gui.ui.canvas.empty_state import Mark
 from gui.ui.widgets.palette import DARK, LIGHT
 from tests.support.pictures import picture
@@ -262,6 +263,44 @@ def test_state_comes_back_at_the_next_start(workspace, open_workspace, tmp_path)
     again.actions_.models.trigger()
     QApplication.processEvents()
     assert abs(again.splitter.sizes()[2] - sizes[2]) <= 2
+
+
+@pytest.mark.parametrize(
+    "path", ["/closed/x.png", "x" * 300 + ".png", "/a\0b.png", "~nobody/x.png", "/dev/zero"]
+)
+def test_a_starting_picture_that_cannot_be_reached_costs_no_start(
+    home, open_workspace, qtbot, path
+):
+    settings = Settings()
+    settings.draft = {"prompt": "a fox", "start_image": path, "strength": 0.4}
+    settings.sync()
+    workspace, _ = open_workspace()
+    panel, banner = workspace.prompt_panel, workspace.canvas.banner
+    assert panel.prompt.text() == "a fox" and panel.generate.isEnabled()
+    qtbot.waitUntil(lambda: bool(banner.statement.text()))
+    assert banner.statement.text().endswith(".")
+    assert panel.start.path() == ""
+
+
+def test_odd_bytes_of_one_piece_cost_that_piece_alone(home, open_workspace, monkeypatch, qtbot):
+    settings = Settings()
+    settings.save_layout("shown", QByteArray(b"\xff\x00\xfe"))
+    settings.save_layout("columns", QByteArray(b"\x00\x00\x00\xff junk"))
+    settings.save_layout("geometry", QByteArray(b"\x01\xd9\xd0\xcb junk"))
+    settings.draft = {"prompt": "a fox"}
+    settings.sync()
+    workspace, _ = open_workspace()
+    assert workspace.prompt_panel.prompt.text() == "a fox"
+    assert min(workspace.splitter.sizes()[1:]) > 0
+
+    def broken(*_: object) -> None:
+        raise ValueError("odd")
+
+    monkeypatch.setattr("gui.ui.workspace.Draft.from_json", broken)
+    again, _ = open_workspace()
+    assert again.prompt_panel.generate is not None
+    said = again.canvas.banner.statement
+    qtbot.waitUntil(lambda: "prompt and its options could not be restored" in said.text())
 
 
 def test_a_damaged_settings_file_costs_no_start(home, open_workspace):

@@ -120,7 +120,9 @@ class EmptyState(QWidget):
             chip = QPushButton(chip_text(example))
             chip.setObjectName("chip")
             chip.setAccessibleName(example)
-            chip.setToolTip(plain_tip(example) if len(example) > MAX_LETTERS else "Use this prompt")
+            chip.setToolTip(
+                plain_tip(example) if len(example) > MAX_LETTERS else "Make this picture"
+            )
             chip.setCursor(Qt.CursorShape.PointingHandCursor)
             chip.clicked.connect(lambda _=False, text=example: self.example_chosen.emit(text))
             self._flow.addWidget(chip)
