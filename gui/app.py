@@ -6,12 +6,14 @@ everything else loaded, once the window has been painted.
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
+import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QCoreApplication, QTimer
+from PySide6.QtCore import QCoreApplication, QObject, QTimer, Signal
 from PySide6.QtWidgets import QApplication
 
 from gui.state.settings import Settings
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from PySide6.QtCore import QEvent
 
     from gui.state.hub.thread import Hub
+    from gui.state.studio import Studio
+    from gui.ui.widgets.appearance import Appearance
     from gui.ui.workspace import Workspace
 
 
@@ -89,6 +93,51 @@ def furnish(
         queue: stands in for the real job queue (tests).
         hub: stands in for the Hub process (tests).
     """
+    return window.furnish(*_behind_the_window(app, window, queue, hub))
+
+
+def open_window(app: Application, queue: object | None = None) -> MainWindow:
+    """Show the window; after its first paint it is furnished and the engine starts.
+
+    What it takes is loaded on another thread and built part by part, so that from its first moment
+    the window can be moved and closed.
+    """
+    window = make_window(app)
+    loaded = _Loaded(app)
+
+    def build() -> None:
+        if window.isVisible():
+            studio, appearance = _behind_the_window(app, window, queue, None)
+            # The zero timer lets the finished window reach the screen before anything else is
+            # loaded.
+            window.furnished.connect(lambda: QTimer.singleShot(0, studio.start))
+            QTimer.singleShot(0, lambda: window.furnish_in_parts(studio, appearance))
+
+    loaded.arrived.connect(build)
+    window.first_painted.connect(lambda: QTimer.singleShot(0, loaded.start))
+    window.show()
+    return window
+
+
+class _Loaded(QObject):
+    """Loads the window's modules on a thread of its own."""
+
+    arrived = Signal()
+
+    def start(self) -> None:
+        threading.Thread(target=self._run, name="modules", daemon=True).start()
+
+    def _run(self) -> None:
+        try:
+            importlib.import_module("gui.state.job_queue")
+            importlib.import_module("gui.ui.workspace")
+        finally:  # what fails here fails again, and is heard, where it is used
+            self.arrived.emit()
+
+
+def _behind_the_window(
+    app: Application, window: MainWindow, queue: object | None, hub: Hub | None
+) -> tuple[Studio, Appearance]:
     from gui.state.desktop import services
     from gui.state.desktop_status import Presence
     from gui.state.studio import Studio
@@ -101,21 +150,7 @@ def furnish(
     appearance = Appearance(app, window.settings.appearance)
     studio = Studio(window.settings, queue, app, hub)
     Presence(studio, services(), studio.hub.downloads, studio.convert)
-    return window.furnish(studio, appearance)
-
-
-def open_window(app: Application, queue: object | None = None) -> MainWindow:
-    """Show the window; after its first paint it is furnished and the engine starts."""
-    window = make_window(app)
-
-    def go_on() -> None:
-        workspace = furnish(app, window, queue)
-        # The zero timer lets the finished window reach the screen before anything else is loaded.
-        QTimer.singleShot(0, workspace.studio.start)
-
-    window.first_painted.connect(lambda: QTimer.singleShot(0, go_on))
-    window.show()
-    return window
+    return studio, appearance
 
 
 def main() -> int:

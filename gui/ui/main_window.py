@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import QTimer, Signal
 from PySide6.QtGui import QColor, QPainter
 from PySide6.QtWidgets import QApplication, QMainWindow
 
@@ -42,6 +42,7 @@ class MainWindow(QMainWindow):
         self.workspace: Workspace | None = None
         self.settings = settings
         self._painted = False
+        self._closed = False
         self._early: list[str] = []
         self.setWindowTitle("Sfumato")
         self.setMinimumSize(*MINIMUM)
@@ -56,6 +57,26 @@ class MainWindow(QMainWindow):
         from gui.ui.workspace import Workspace
 
         workspace = Workspace(self, studio, appearance)
+        self._move_in(workspace)
+        return workspace
+
+    def furnish_in_parts(self, studio: Studio, appearance: Appearance) -> None:
+        """As `furnish`, a part at a time between which the window reacts; `furnished` follows."""
+        from gui.ui.workspace import Workspace
+
+        workspace = Workspace(self, studio, appearance, at_once=False)
+
+        def go_on() -> None:
+            if self._closed:
+                return
+            if workspace.build_next():
+                QTimer.singleShot(0, go_on)
+            else:
+                self._move_in(workspace)
+
+        go_on()
+
+    def _move_in(self, workspace: Workspace) -> None:
         self.workspace = workspace
         self.setCentralWidget(workspace)
         workspace.prompt_panel.prompt.edit.setFocus()
@@ -63,7 +84,6 @@ class MainWindow(QMainWindow):
             workspace.open_path(path)
         self._early.clear()
         self.furnished.emit()
-        return workspace
 
     def open_path(self, path: str) -> None:
         """A file or folder handed over by Finder; one that comes early waits."""
@@ -73,6 +93,7 @@ class MainWindow(QMainWindow):
             self.workspace.open_path(path)
 
     def closeEvent(self, event: QCloseEvent) -> None:
+        self._closed = True
         self.settings.save_layout("geometry", self.saveGeometry())
         if self.workspace is not None:
             self.workspace.close_down()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,9 +73,18 @@ class Workspace(QWidget):
         window: the window to fill; it gets tool bar and menu bar too.
         studio: everything that is shown and done here.
         appearance: light and dark.
+        at_once: whether it is complete at the end of this call; else `build_next` goes on, a part
+            at a time, so that the window can react in between.
     """
 
-    def __init__(self, window: QMainWindow, studio: Studio, appearance: Appearance) -> None:
+    def __init__(
+        self,
+        window: QMainWindow,
+        studio: Studio,
+        appearance: Appearance,
+        *,
+        at_once: bool = True,
+    ) -> None:
         super().__init__(window)
         self.main_window = window
         self.studio = studio
@@ -82,10 +92,25 @@ class Workspace(QWidget):
         self._dialogs: dict[str, QWidget] = {}
         self._convert_sheet: ConvertSheet | None = None
         self.setAcceptDrops(True)
+        self._parts = self._build()
+        while at_once and self.build_next():
+            pass
+
+    # -- construction -------------------------------------------------------------------------
+
+    def build_next(self) -> bool:
+        """Build the next part; False when there is none left."""
+        return next(self._parts, False)
+
+    def _build(self) -> Iterator[bool]:
+        studio = self.studio
         self.models_panel = ModelsPanel(studio.models, studio.hub)
+        yield True
         self.prompt_panel = PromptPanel(studio.draft)
+        yield True
         self.canvas = Canvas()
         self.filmstrip = Filmstrip(studio.pictures)
+        yield True
         self.models_desk = ModelsDesk(studio, self.models_panel, self)
         self.picture_commands = PictureCommands(
             studio, lambda: self.canvas.picture, self.filmstrip.selected_paths, self
@@ -93,13 +118,12 @@ class Workspace(QWidget):
         self.actions_ = Actions(self)
         self._make_columns()
         self._make_tool_bar()
-        self.actions_.fill_menu_bar(window.menuBar())
+        self.actions_.fill_menu_bar(self.main_window.menuBar())
+        yield True
         self._connect_studio()
         self._connect_widgets()
         self._connect_actions()
         self._restore()
-
-    # -- construction -------------------------------------------------------------------------
 
     def _make_columns(self) -> None:
         middle = QWidget()
