@@ -403,3 +403,5 @@ class PictureRecord(Record):
     program: str = ""
     created: str = ""
     """ISO 8601 local time with offset."""
+    job: str = ""
+    """Id of the job it was made for, by which one that was interrupted knows its pictures."""

@@ -16,6 +16,7 @@ import json
 import os
 import signal
 import sys
+import uuid
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -288,14 +289,15 @@ def _run(request: PictureRequest, progress: Any, options: argparse.Namespace) ->
             progress.text("stopping (Ctrl-C again: at once)")
 
     runner = EngineRunner(on_state=on_state)
-    handlers = {s: signal.signal(s, lambda *_: runner.stop("cli")) for s in (signal.SIGINT,)}
+    job = uuid.uuid4().hex
+    handlers = {s: signal.signal(s, lambda *_: runner.stop(job)) for s in (signal.SIGINT,)}
     handlers[signal.SIGTERM] = signal.signal(signal.SIGTERM, lambda *_: runner.abandon())
     try:
         progress.text("starting")
-        outcome = runner.run("cli", request, 0, on_event)
+        outcome = runner.run(job, request, 0, on_event)
         if outcome.status is OutcomeStatus.LOST and len(saved) < request.count:
             progress.line(f"{outcome.error} Trying once more.")
-            outcome = runner.run("cli", request, len(saved), on_event)
+            outcome = runner.run(job, request, len(saved), on_event, resumed=True)
     finally:
         progress.clear()
         runner.close()

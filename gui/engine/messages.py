@@ -21,6 +21,8 @@ class Generate(Question[None]):
     """Goes into the pictures, so that they can be known again."""
     request: PictureRequest
     first: int = 0
+    resumed: bool = False
+    """Whether the job was begun before, so that pictures of it may exist from `first` on."""
 
 
 @dataclass(frozen=True)

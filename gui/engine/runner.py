@@ -49,6 +49,9 @@ class Patience:
     """… but at least this."""
     finish_floor: float = 600.0
     """At least this between a picture's last step and its file (full decode, safety checker)."""
+    stop: float = 60.0
+    """For a job that was told to stop, to heed it, and for three steps; after that the engine is
+    ended, which costs the loaded model."""
 
 
 class Watch:
@@ -81,6 +84,11 @@ class Watch:
     def left(self, now: float) -> float:
         """Seconds until the engine counts as hung; negative when it does."""
         return self._last + self._allowed - now
+
+    @property
+    def stop_seconds(self) -> float:
+        """How long a stop may take from now on."""
+        return max(self._patience.stop, 3 * statistics.median(self._durations or (0.0,)))
 
     def _relative(self, floor: float) -> float:
         if not self._durations:
@@ -197,15 +205,17 @@ class EngineRunner:
         request: PictureRequest,
         first: int = 0,
         on_event: Callable[[JobEvent], None] = lambda _event: None,
+        resumed: bool = False,
     ) -> Outcome:
         """Do one job from picture `first` on, waiting for it.  Starts the engine if need be.
 
-        `on_event` sees every event of the job on this thread.
+        `on_event` sees every event of the job on this thread.  A job that is `resumed` takes
+        pictures for its own that it has made already.
         """
         try:
             if not self._until_ready(job):
                 return Outcome(OutcomeStatus.CANCELLED)
-            return self._run_on_ready_engine(job, request, first, on_event)
+            return self._run_on_ready_engine(Generate(job, request, first, resumed), on_event)
         except _NotStarted as problem:
             return Outcome(OutcomeStatus.NOT_STARTED, problem)
         except ChildLost as lost:
@@ -276,26 +286,24 @@ class EngineRunner:
         return True
 
     def _run_on_ready_engine(
-        self,
-        job: str,
-        request: PictureRequest,
-        first: int,
-        on_event: Callable[[JobEvent], None],
+        self, question: Generate, on_event: Callable[[JobEvent], None]
     ) -> Outcome:
-        engine = self._engine
+        engine, job = self._engine, question.job
         self._on_state("loading")
-        number = engine.put(Generate(job, request, first))
+        number = engine.put(question)
         watch = Watch(self._patience, time.monotonic())
-        stopping = False
+        stop_by: float | None = None
         while True:
-            if self._stopped(job) >= 2:
+            now = time.monotonic()
+            if self._stopped(job) >= 2 or (stop_by is not None and now >= stop_by):
                 self.reset()
                 return Outcome(OutcomeStatus.CANCELLED)
-            if self._stopped(job) and not stopping:
-                stopping = True
+            if self._stopped(job) and stop_by is None:
+                stop_by = now + watch.stop_seconds
                 engine.cancel(number)
                 self._on_state("stopping")
-            if not engine.wait(max(watch.left(time.monotonic()), 0)):
+            left = watch.left(now) if stop_by is None else min(watch.left(now), stop_by - now)
+            if not engine.wait(max(left, 0)):
                 if watch.left(time.monotonic()) <= 0:
                     raise self._give_up("The engine stopped answering and was ended.")
                 continue
@@ -309,7 +317,7 @@ class EngineRunner:
             if not isinstance(event, JobEvent):
                 continue
             watch.saw(event, time.monotonic())
-            if isinstance(event, messages.Prepared) and not stopping:
+            if isinstance(event, messages.Prepared) and stop_by is None:
                 self._on_state("busy")
             on_event(event)
 

@@ -95,6 +95,13 @@ class Engine:
         request = question.request
         # Before minutes are spent, not after.
         pictures.check_destination(request)
+        first = question.first
+        if question.resumed:
+            for path, record in pictures.made_for(question.job, request, first):
+                call.tell(messages.Image(first, str(path), record))
+                first += 1
+            if first >= request.count:
+                return
         choice = self._backend.find(request)
         pipeline = self._load(request, choice, call)
         call.tell(messages.Prepared(choice.name, choice.width, choice.height))
@@ -102,14 +109,13 @@ class Engine:
         # shorter one that starts later.
         rest = replace(
             request,
-            seed=(request.seed + question.first) % (MAX_SEED + 1),
-            count=request.count - question.first,
+            seed=(request.seed + first) % (MAX_SEED + 1),
+            count=request.count - first,
         )
-        hooks = _Hooks(call, question.first)
-        for index, picture in enumerate(pipeline.generate(rest, hooks), question.first):
-            record = picture.record
-            if not record.created:
-                record = replace(record, created=pictures.now())
+        hooks = _Hooks(call, first)
+        for index, picture in enumerate(pipeline.generate(rest, hooks), first):
+            created = picture.record.created or pictures.now()
+            record = replace(picture.record, created=created, job=question.job)
             path = pictures.save_picture(picture.pixels, record, request)
             call.tell(messages.Image(index, str(path), record))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import io
 import json
 import os
@@ -16,6 +17,7 @@ import secrets
 import shutil
 import time
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -23,7 +25,7 @@ from typing import TYPE_CHECKING
 
 from gui import __version__, paths
 from gui.errors import ErrorKind, SfumatoError
-from gui.library.picture_record import RECORD_KEY, record_text
+from gui.library.picture_record import RECORD_KEY, read_record, record_text
 from gui.request import (
     MAX_SEED,
     PictureRecord,
@@ -44,6 +46,8 @@ _SLUG_BYTES = 96  # with time, seed and a number well below the 143 bytes of the
 _TEMPORARY_PREFIX = ".sfumato-"
 _TEMPORARY_SUFFIX = ".part"
 _STALE_SECONDS = 3600.0
+_DAYS = 30
+"""So many days' folders are looked through for pictures of a job that was interrupted."""
 _LEAST_FREE = 32 * 10**6
 """Bytes that must be free before the work begins; room for a picture or two of any usual size."""
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -78,6 +82,44 @@ def save_picture(pixels: np.ndarray, record: PictureRecord, request: PictureRequ
         return _write(folder, name, data, overwrite=bool(request.output_file))
     except OSError as error:
         raise storage_error(folder, error) from error
+
+
+def made_for(job: str, request: PictureRequest, first: int) -> Iterator[tuple[Path, PictureRecord]]:
+    """Pictures that this job has made already from number `first` on, without a gap: a process can
+    be killed between giving a picture its name and telling of it.
+
+    Args:
+        job: what `PictureRecord.job` says of them.
+        request: the whole job's.
+    """
+    seeds = request.seeds()[first:]
+    wanted = {str(seed) for seed in seeds}
+    found: dict[int, tuple[Path, PictureRecord]] = {}
+    for path in _candidates(request):
+        if request.output_file or wanted & {*path.stem.split("-")}:
+            with contextlib.suppress(SfumatoError):
+                record = read_record(path)
+                if record is not None and record.job == job:
+                    found[record.request.seed] = (path, record)
+    for seed in seeds:
+        if seed not in found:
+            return
+        yield found[seed]
+
+
+def _candidates(request: PictureRequest) -> Iterator[Path]:
+    """Files that may be pictures of a request."""
+    if request.output_file:
+        file = Path(request.output_file).expanduser().absolute()
+        folders, stem = [file.parent], glob.escape(file.stem)
+    elif request.output_dir:
+        folders, stem = [Path(request.output_dir).expanduser().absolute()], ""
+    else:
+        days = sorted(paths.pictures_dir().glob("[0-9]*-[0-9]*-[0-9]*"), reverse=True)
+        folders, stem = days[:_DAYS], ""
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            yield from folder.glob(f"{stem}*.png")
 
 
 def now() -> str:

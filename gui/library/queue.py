@@ -23,9 +23,9 @@ from gui.errors import ErrorKind, SfumatoError
 from gui.request import PictureRequest
 
 FILE_NAME = "queue.sqlite3"
-SCHEMA = 1
+SCHEMA = 2
 MAX_CRASHES = 2
-"""A job that took the engine (or the window) down this often is set aside."""
+"""A job that took the engine down this often has failed."""
 
 log = logging.getLogger(__name__)
 
@@ -36,11 +36,13 @@ class JobStatus(StrEnum):
     DONE = "done"
     CANCELLED = "cancelled"
     FAILED = "failed"
-    SET_ASIDE = "set_aside"
-    """It brought the engine down twice; it is kept with its error and never tried by itself."""
+    """With its error; it is kept until a person tries it again or takes it off."""
 
 
-ENDED = frozenset({JobStatus.DONE, JobStatus.CANCELLED, JobStatus.FAILED, JobStatus.SET_ASIDE})
+ENDED = frozenset({JobStatus.DONE, JobStatus.CANCELLED, JobStatus.FAILED})
+
+_OLD_FAILED = "set_aside"
+"""What an older version called a job that had failed by bringing the engine down."""
 
 
 @dataclass
@@ -54,7 +56,12 @@ class Job:
     pictures: list[str] = field(default_factory=list)
     """Files made so far, in order; a retry goes on with picture number ``len(pictures)``."""
     crashes: int = 0
-    """How often the engine or the window ended while this job ran."""
+    """How often the engine died of this job."""
+    begun: bool = False
+    """Whether it has ever been worked on, so that there may be pictures of it that nobody has
+    written down here: a process can die between a picture's name and its entry."""
+    position: int = 0
+    """Where it stands among the others; kept by the store."""
 
 
 class JobStore:
@@ -120,22 +127,16 @@ class JobStore:
     def recover(self) -> list[Job]:
         """To be called once at start: what the last session left.
 
-        Jobs that ended are forgotten (pictures are in the library), except those set aside.  A job
-        still marked running belonged to a process that died with it: it is queued again, or set
-        aside if that was the second time.
+        Jobs that are done or cancelled are forgotten (pictures are in the library).  A job still
+        marked running belonged to a window that ended with it, for whatever reason: it is queued
+        again.  The job is not to blame, as pictures are made in a process of their own.
         """
-        ended = (JobStatus.DONE, JobStatus.CANCELLED, JobStatus.FAILED)
         with self._transaction() as db:
-            db.execute("DELETE FROM jobs WHERE status IN (?, ?, ?)", ended)
+            over = (JobStatus.DONE, JobStatus.CANCELLED)
+            db.execute("DELETE FROM jobs WHERE status IN (?, ?)", over)
         for job in self.jobs():
             if job.status is JobStatus.RUNNING:
-                job.crashes += 1
                 job.status = JobStatus.QUEUED
-                if job.crashes >= MAX_CRASHES:
-                    job.status = JobStatus.SET_ASIDE
-                    job.error = SfumatoError(
-                        ErrorKind.ENGINE, "Sfumato ended twice while working on this request."
-                    )
                 self.update(job)
         return self.jobs()
 
@@ -147,24 +148,39 @@ class JobStore:
         """
         job = Job(uuid.uuid4().hex, request)
         with self._transaction() as db:
-            db.execute(
-                "INSERT INTO jobs (id, request, status, pictures, crashes) VALUES (?, ?, ?, ?, ?)",
-                (job.id, records.dumps(request), job.status, "[]", 0),
-            )
+            self._insert(db, job, None)
+            job.position = db.execute("SELECT max(position) FROM jobs").fetchone()[0]
         return job
 
-    def update(self, job: Job) -> None:
-        """Write a job's status, error, pictures and crash count.
+    def put_back(self, job: Job) -> None:
+        """Enter a job that was removed again, in its old place.
 
         Raises:
             SfumatoError: STORAGE where it cannot be written.
         """
-        error = records.dumps(job.error) if job.error else None
+        with self._transaction() as db:
+            self._insert(db, job, job.position or None)
+
+    def update(self, job: Job) -> None:
+        """Write what has become of a job.
+
+        Raises:
+            SfumatoError: STORAGE where it cannot be written.
+        """
         with self._transaction() as db:
             db.execute(
-                "UPDATE jobs SET status = ?, error = ?, pictures = ?, crashes = ? WHERE id = ?",
-                (job.status, error, records.dumps(job.pictures), job.crashes, job.id),
+                "UPDATE jobs SET status = ?, error = ?, pictures = ?, crashes = ?, begun = ?"
+                " WHERE id = ?",
+                (*_state(job), job.id),
             )
+
+    @staticmethod
+    def _insert(db: sqlite3.Connection, job: Job, position: int | None) -> None:
+        db.execute(
+            "INSERT INTO jobs (position, id, request, status, error, pictures, crashes, begun)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (position, job.id, records.dumps(job.request), *_state(job)),
+        )
 
     def remove(self, job_id: str) -> None:
         with self._transaction() as db:
@@ -173,7 +189,8 @@ class JobStore:
     def jobs(self) -> list[Job]:
         """All jobs, oldest first.  A row that this version cannot read is skipped and logged."""
         rows = self._connection.execute(
-            "SELECT id, request, status, error, pictures, crashes FROM jobs ORDER BY position"
+            "SELECT id, request, status, error, pictures, crashes, begun, position FROM jobs"
+            " ORDER BY position"
         ).fetchall()
         jobs: list[Job] = []
         for row in rows:
@@ -199,16 +216,31 @@ class JobStore:
             ) from error
 
 
+def _state(job: Job) -> tuple[str, str | None, str, int, bool]:
+    """The columns that change."""
+    error = records.dumps(job.error) if job.error else None
+    return job.status, error, records.dumps(job.pictures), job.crashes, job.begun
+
+
 def _job(
-    job_id: str, request: str, status: str, error: str | None, pictures: str, crashes: int
+    job_id: str,
+    request: str,
+    status: str,
+    error: str | None,
+    pictures: str,
+    crashes: int,
+    begun: int,
+    position: int,
 ) -> Job:
     return Job(
         job_id,
         records.loads(PictureRequest, request),
-        JobStatus(status),
+        JobStatus.FAILED if status == _OLD_FAILED else JobStatus(status),
         records.loads(SfumatoError, error) if error else None,
         records.loads(list[str], pictures),
-        crashes,
+        int(crashes),
+        bool(begun),
+        position,
     )
 
 
@@ -227,8 +259,10 @@ def _connect(name: str) -> sqlite3.Connection:
                 "CREATE TABLE IF NOT EXISTS jobs ("
                 " position INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE,"
                 " request TEXT NOT NULL, status TEXT NOT NULL, error TEXT,"
-                " pictures TEXT NOT NULL, crashes INTEGER NOT NULL)"
+                " pictures TEXT NOT NULL, crashes INTEGER NOT NULL, begun INTEGER NOT NULL)"
             )
+            if version == 1:
+                connection.execute("ALTER TABLE jobs ADD COLUMN begun INTEGER NOT NULL DEFAULT 1")
             connection.execute(f"PRAGMA user_version = {SCHEMA}")
     except BaseException:
         connection.close()

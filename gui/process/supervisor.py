@@ -319,9 +319,13 @@ class Supervisor:
                 return messages.read_event(self._interface, header, block)
             asked = self._asked.pop(messages.number_of(header), None)
             return messages.read_answer(header, asked) if asked else None
-        except ChildLost:
+        except ChildLost as lost:
+            came_up = self._came_up
             self.drop()
-            raise
+            if came_up:
+                raise
+            message = f"{self._interface.title} ended while it was starting; try again."
+            raise ChildLost(lost.kind, message, lost.detail, lost.status) from lost
         except ProtocolError as error:
             if error.number:  # only one answer is beyond reading
                 return Answer(error.number, error=_unreadable(self._interface, error))
@@ -363,7 +367,9 @@ class Supervisor:
         if self._came_up and self._pinged is None:
             self.ping()
             return
-        what = "stopped answering and was ended" if self._came_up else "did not start in time"
+        what = "did not start in time; try again"
+        if self._came_up:
+            what = "stopped answering and was ended"
         detail = self.log_tail()
         self.drop()
         raise _lost(f"{self._interface.title} {what}.", detail)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
+import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from PySide6.QtCore import QObject, Signal, Slot
 
@@ -84,6 +85,7 @@ class JobQueue(QObject):
         self._stopped: str | None = None
         self._stopped_at = 0.0
         self._engine_state = "off"
+        self._held = False
         self._storage_told = False
         self._closed = False
         self._thread = thread or PipelineThread()
@@ -113,34 +115,42 @@ class JobQueue(QObject):
             job = store.add(request)
         except SfumatoError as error:
             self._tell_storage(error)
-            job = JobStore(None).add(request)
+            position = max((job.position for job in self._jobs.values()), default=0) + 1
+            job = Job(uuid.uuid4().hex, request, position=position)
         self._jobs[job.id] = job
         self.job_added.emit(job)
         self._next()
         return job
 
-    def stop_current(self) -> None:
-        """Stop the running job at its next step; called again, end the engine under it.
+    def stop_current(self) -> bool:
+        """Stop the running job at its next step; called again, end the engine under it.  Returns
+        whether there is one.
 
         A second call within half a second is a double click and does nothing more: ending the
         engine costs the loaded model.
         """
         if self._running is None:
-            return
+            return False
         now = time.monotonic()
         if self._stopped == self._running and now - self._stopped_at < _DOUBLE_CLICK_SECONDS:
-            return
+            return True
         self._stopped, self._stopped_at = self._running, now
         self._thread.stop_job(self._running)
+        return True
 
-    def remove(self, job_id: str) -> None:
-        """Take a job out of the queue; a running one is stopped and stays listed until it has."""
+    def remove(self, job_id: str) -> Job | None:
+        """Take a job out of the queue; a running one is stopped and stays listed until it has.
+
+        Returns:
+            What `put_back` takes; None for a running job, or none at all.
+        """
         job = self._jobs.get(job_id)
         if job is None:
-            return
+            return None
         if job_id == self._running:
             self.stop_current()
-            return
+            return None
+        taken = replace(job, pictures=list(job.pictures))
         del self._jobs[job_id]
         if self._store is not None:
             with self._storage():
@@ -149,6 +159,18 @@ class JobQueue(QObject):
             job.status = JobStatus.CANCELLED
             self.job_changed.emit(job)
         self.job_removed.emit(job_id)
+        return taken
+
+    def put_back(self, job: Job) -> None:
+        """Undo `remove`: the job is what it was, where it was."""
+        if job.id in self._jobs:
+            return
+        with self._storage():
+            self._ensure_store().put_back(job)
+        self._jobs[job.id] = job
+        self._jobs = dict(sorted(self._jobs.items(), key=lambda item: item[1].position))
+        self.job_added.emit(job)
+        self._next()
 
     def retry(self, job_id: str) -> None:
         """Queue an ended job again, a set aside one included, from its first missing picture."""
@@ -162,6 +184,20 @@ class JobQueue(QObject):
     def jobs(self) -> list[Job]:
         """Every job of this session, those taken over from the last one included; oldest first."""
         return list(self._jobs.values())
+
+    def waiting(self) -> list[Job]:
+        """Jobs that have not begun, in the order in which they will."""
+        return [job for job in self._jobs.values() if job.status is JobStatus.QUEUED]
+
+    def failed(self) -> list[Job]:
+        """Jobs that ended with an error, those of earlier sessions included; oldest first."""
+        return [job for job in self._jobs.values() if job.status is JobStatus.FAILED]
+
+    @property
+    def is_held(self) -> bool:
+        """Whether waiting jobs stay where they are because no engine could be started: they would
+        only fail alike.  The next `submit` or `retry` tries again."""
+        return self._held
 
     @property
     def current(self) -> Job | None:
@@ -238,12 +274,13 @@ class JobQueue(QObject):
         if job is None or self._closed:
             return
         self._running = None
+        self._held = outcome.status is OutcomeStatus.NOT_STARTED
         self._settle(job, outcome)
         self._changed(job)
         if job.error is not None and job.status in ENDED:
             self.job_failed.emit(job, job.error)
-        if outcome.status is not OutcomeStatus.NOT_STARTED:
-            self._next()  # otherwise the rest would only fail alike; the next submit tries again
+        if not self._held:
+            self._next()
 
     @Slot(SfumatoError)
     def _on_engine_failed(self, error: SfumatoError) -> None:
@@ -259,12 +296,12 @@ class JobQueue(QObject):
             case OutcomeStatus.CANCELLED:
                 job.status, job.error = JobStatus.CANCELLED, None
             case OutcomeStatus.LOST:
-                job.crashes += 1
+                job.crashes += not outcome.by_request
                 job.error = outcome.error
                 if len(job.pictures) >= job.request.count:  # it died with its work done
                     job.status, job.error = JobStatus.DONE, None
                 elif job.crashes >= MAX_CRASHES:
-                    job.status = JobStatus.SET_ASIDE
+                    job.status = JobStatus.FAILED
                 else:
                     job.status = JobStatus.QUEUED
                     message = outcome.error.message if outcome.error else ""
@@ -282,9 +319,11 @@ class JobQueue(QObject):
         for job in self._jobs.values():
             if job.status is JobStatus.QUEUED:
                 self._running = job.id
-                job.status = JobStatus.RUNNING
+                work = Work(job.id, job.request, len(job.pictures), job.begun)
+                job.status, job.begun = JobStatus.RUNNING, True
+                self._held = False
                 self._changed(job)
-                self._thread.submit(Work(job.id, job.request, len(job.pictures)))
+                self._thread.submit(work)
                 return
 
     def _changed(self, job: Job) -> None:

@@ -48,6 +48,8 @@ class Work:
     job_id: str
     request: PictureRequest
     first: int = 0
+    resumed: bool = False
+    """Whether it was begun before, so that pictures from `first` on may exist already."""
 
 
 class PipelineThread(QThread):
@@ -169,7 +171,7 @@ class PipelineThread(QThread):
                 self.picture_saved.emit(work.job_id, event)
 
         try:
-            outcome = runner.run(work.job_id, work.request, work.first, on_event)
+            outcome = runner.run(work.job_id, work.request, work.first, on_event, work.resumed)
         except Exception as error:
             # A defect of ours must not leave the window with a job that never ends.
             log.exception("the pipeline thread failed")

@@ -317,8 +317,10 @@ class Studio(QObject):
         """Stop the running job; asked a second time, the engine is ended and started again."""
         if not self._activity.busy:
             return
-        self._set_activity(replace(self._activity, phase=Phase.STOPPING))
-        self.queue.stop_current()
+        if self.queue.stop_current():
+            self._set_activity(replace(self._activity, phase=Phase.STOPPING))
+        else:
+            self._set_activity(Activity(waiting=len(self._waiting_jobs())))
 
     def clear_waiting(self) -> None:
         """Take every job off the line that has not begun."""
@@ -394,9 +396,10 @@ class Studio(QObject):
         elif self._running is None or self._running.id == job.id:
             self._running = None
             following = next(iter(self._waiting_jobs()), None)
-            self._set_activity(
-                self._fresh(following, max(0, waiting - 1)) if following else Activity()
-            )
+            if following is None or self.queue.is_held:  # no engine can be started
+                self._set_activity(Activity(waiting=waiting))
+            else:
+                self._set_activity(self._fresh(following, max(0, waiting - 1)))
             return
         self._set_activity(replace(self._activity, waiting=waiting))
 

@@ -46,7 +46,7 @@ def test_jobs_come_back_as_they_were_in_order(path: Path, open_store: Opener) ->
     added = [store.add(ask(f"number {n} 漢字\nline")) for n in range(5)]
     added[1].pictures = ["/x/1.png", "/x/2.png"]
     store.update(added[1])
-    added[2].status = JobStatus.SET_ASIDE
+    added[2].status = JobStatus.FAILED
     added[2].error = SfumatoError(ErrorKind.ENGINE, "It stopped.", "SIGSEGV")
     store.update(added[2])
     store.remove(added[3].id)
@@ -58,14 +58,51 @@ def test_jobs_come_back_as_they_were_in_order(path: Path, open_store: Opener) ->
     assert jobs[2].error.to_json() == added[2].error.to_json()
 
 
-def test_ended_jobs_are_forgotten_at_the_next_start(path: Path, open_store: Opener) -> None:
+def test_only_failed_jobs_of_those_that_ended_are_kept_for_the_next_start(
+    path: Path, open_store: Opener
+) -> None:
     store = open_store(path)
     for status in (JobStatus.DONE, JobStatus.CANCELLED, JobStatus.FAILED, JobStatus.QUEUED):
         job = store.add(ask(status))
         job.status = status
         store.update(job)
     store.close()
-    assert [j.request.prompt for j in open_store(path).recover()] == ["queued"]
+    assert [j.request.prompt for j in open_store(path).recover()] == ["failed", "queued"]
+
+
+def test_a_job_that_was_taken_off_is_put_back_where_it_was(path: Path, open_store: Opener) -> None:
+    store = open_store(path)
+    added = [store.add(ask(f"number {n}")) for n in range(3)]
+    added[1].pictures, added[1].begun = ["/x/1.png"], True
+    store.update(added[1])
+    store.remove(added[1].id)
+    store.put_back(added[1])
+    store.close()
+    assert open_store(path).recover() == added
+
+
+def test_a_queue_of_the_version_before_is_read(path: Path, open_store: Opener) -> None:
+    path.parent.mkdir()
+    with sqlite3.connect(path) as db:
+        db.execute(
+            "CREATE TABLE jobs (position INTEGER PRIMARY KEY AUTOINCREMENT,"
+            " id TEXT NOT NULL UNIQUE,"
+            " request TEXT NOT NULL, status TEXT NOT NULL, error TEXT, pictures TEXT NOT NULL,"
+            " crashes INTEGER NOT NULL)"
+        )
+        text = '{"prompt": "x", "model": ""}'
+        rows = [(status, text, status, "[]", 0) for status in ("set_aside", "queued")]
+        db.executemany(
+            "INSERT INTO jobs (id, request, status, pictures, crashes) VALUES (?, ?, ?, ?, ?)", rows
+        )
+        db.execute("PRAGMA user_version = 1")
+    db.close()
+    store = open_store(path)
+    assert [(j.id, j.status, j.begun) for j in store.recover()] == [
+        ("set_aside", "failed", True), ("queued", "queued", True),
+    ]  # fmt: skip
+    store.add(ask("new"))
+    assert [j.begun for j in store.jobs()] == [True, True, False]
 
 
 KILLED = """
@@ -87,9 +124,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def test_a_killed_window_loses_nothing_and_a_job_that_kills_twice_is_set_aside(
-    path: Path, open_store: Opener
-) -> None:
+def test_windows_that_are_killed_lose_nothing_however_often(path: Path, open_store: Opener) -> None:
     def killed(which: str) -> None:
         done = subprocess.run([sys.executable, "-c", KILLED, str(path), which], cwd=ROOT)
         assert done.returncode == -9
@@ -103,8 +138,8 @@ def test_a_killed_window_loses_nothing_and_a_job_that_kills_twice_is_set_aside(
     store.close()
     killed("again")
     jobs = open_store(path).recover()
-    assert [j.status for j in jobs] == ["set_aside", "queued"]
-    assert jobs[0].error is not None and jobs[0].error.kind is ErrorKind.ENGINE
+    assert [(j.status, j.crashes, j.error) for j in jobs] == [("queued", 0, None)] * 2
+    assert jobs[0].pictures == ["/p.png", "/p.png"]
 
 
 def test_a_damaged_file_is_kept_aside_and_said(path: Path, open_store: Opener) -> None:

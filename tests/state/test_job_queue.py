@@ -16,9 +16,11 @@ from PySide6.QtCore import QTimer
 from PySide6.QtGui import QColor
 from pytestqt.qtbot import QtBot
 
+from gui.engine import runner as runner_module
 from gui.engine.runner import EngineRunner, Patience
 from gui.errors import ErrorKind, SfumatoError
-from gui.library.queue import JobStore
+from gui.library.queue import JobStatus, JobStore
+from gui.process import supervisor
 from gui.request import PictureRequest
 from gui.state.job_queue import Job, JobQueue, Loading, Picture, StepUpdate
 from gui.state.pipeline_thread import PipelineThread
@@ -179,7 +181,7 @@ def test_a_crash_is_retried_once_from_the_first_missing_picture(
     assert "lost" in heard.states
 
 
-def test_a_job_that_kills_the_engine_twice_is_set_aside_and_the_rest_goes_on(
+def test_a_job_that_kills_the_engine_twice_has_failed_and_the_rest_goes_on(
     make: Callable[..., Heard], qtbot: QtBot
 ) -> None:
     heard = make()
@@ -187,15 +189,16 @@ def test_a_job_that_kills_the_engine_twice_is_set_aside_and_the_rest_goes_on(
     bad = heard.queue.submit(ask("crash_at=1"))
     good = heard.queue.submit(ask("fine"))
     qtbot.waitUntil(ended(bad, good), timeout=WAIT)
-    assert (bad.status, good.status) == ("set_aside", "done")
+    assert (bad.status, good.status) == ("failed", "done")
+    assert heard.queue.failed() == [bad]
     [(job, error)] = heard.failures
     assert job is bad and error.kind is ErrorKind.ENGINE and "SIGABRT" in error.detail
     assert [s for p, s in heard.statuses if p == "crash_at=1"] == [
-        "running", "queued", "running", "set_aside",
+        "running", "queued", "running", "failed",
     ]  # fmt: skip
     heard.queue.retry(bad.id)
     qtbot.waitUntil(lambda: len(heard.failures) == 2, timeout=WAIT)
-    assert bad.status == "set_aside"
+    assert bad.status == "failed"
 
 
 def test_an_idle_engine_that_dies_is_replaced(make: Callable[..., Heard], qtbot: QtBot) -> None:
@@ -221,14 +224,66 @@ def test_an_engine_that_cannot_start_fails_one_job_keeps_the_rest_and_is_tried_a
     heard.queue.start()
     qtbot.waitUntil(ended(first), timeout=WAIT)
     assert (first.status, second.status) == ("failed", "queued")
+    assert heard.queue.is_held and heard.queue.waiting() == [second]
+    assert not heard.queue.stop_current()
     assert heard.failures[0][1].kind is ErrorKind.ENGINE
     monkeypatch.setenv("SFUMATO_ENGINE_STANDIN", "tests.engine.standins:backend")
     third = heard.queue.submit(ask("three"))
     qtbot.waitUntil(ended(second, third), timeout=WAIT)
     assert (second.status, third.status) == ("done", "done")
+    heard.queue.retry(first.id)
+    qtbot.waitUntil(ended(first), timeout=WAIT)
+    assert first.status == "done" and not heard.queue.is_held
 
 
-def test_a_hung_engine_is_ended_retried_and_set_aside(
+def test_an_engine_that_is_told_to_end_is_no_fault_of_the_job(
+    make: Callable[..., Heard], qtbot: QtBot
+) -> None:
+    heard = make()
+    heard.queue.start()
+    job = heard.queue.submit(ask("steps=200 sleep=0.05"))
+    for _ in range(3):
+        heard.steps.clear()
+        qtbot.waitUntil(lambda: bool(heard.steps), timeout=WAIT)
+        runner = heard.queue._thread._runner
+        assert runner is not None and runner.pid is not None
+        lost = len(heard.notices)
+        os.kill(runner.pid, signal.SIGTERM)
+        qtbot.waitUntil(lambda lost=lost: len(heard.notices) > lost, timeout=WAIT)
+    qtbot.waitUntil(lambda: job.status == "running", timeout=WAIT)
+    assert job.crashes == 0
+
+
+def test_an_engine_that_was_stopped_while_idle_is_replaced_when_a_job_comes(
+    make: Callable[..., Heard], qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "PONG_SECONDS", 1.0)
+    monkeypatch.setattr(runner_module, "_FRESH_SECONDS", 0.0)
+    heard = make()
+    heard.queue.start()
+    qtbot.waitUntil(lambda: heard.queue.engine_state == "ready", timeout=WAIT)
+    runner = heard.queue._thread._runner
+    assert runner is not None and runner.pid is not None
+    pid = runner.pid
+    os.kill(pid, signal.SIGSTOP)
+    job = heard.queue.submit(ask("x"))
+    qtbot.waitUntil(ended(job), timeout=WAIT)
+    assert (job.status, job.crashes) == ("done", 0) and runner.pid != pid
+
+
+def test_one_stop_ends_even_a_hung_engine_after_a_while(
+    make: Callable[..., Heard], qtbot: QtBot
+) -> None:
+    heard = make(thread=PipelineThread(lambda state: EngineRunner(Patience(stop=1.0), state)))
+    heard.queue.start()
+    job = heard.queue.submit(ask("hang_at=1"))
+    qtbot.waitUntil(lambda: bool(heard.steps), timeout=WAIT)
+    heard.queue.stop_current()
+    qtbot.waitUntil(ended(job), timeout=WAIT)
+    assert job.status == "cancelled"
+
+
+def test_a_hung_engine_is_ended_retried_and_given_up(
     make: Callable[..., Heard], qtbot: QtBot
 ) -> None:
     patience = Patience(steps=1, step_floor=0.5)
@@ -237,7 +292,7 @@ def test_a_hung_engine_is_ended_retried_and_set_aside(
     heard.queue.start()
     job = heard.queue.submit(ask("hang_at=2"))
     qtbot.waitUntil(ended(job), timeout=WAIT)
-    assert job.status == "set_aside"
+    assert job.status == "failed"
     assert "stopped answering" in heard.failures[0][1].message
 
 
@@ -327,6 +382,46 @@ def test_a_killed_window_goes_on_at_the_next_start(
     qtbot.waitUntil(ended(job), timeout=WAIT)
     assert job.status == "done"
     assert [p.record.request.seed for p in heard.pictures] == [1, 2]
+
+
+def test_a_picture_that_nobody_was_told_of_is_not_made_again(
+    make: Callable[..., Heard], qtbot: QtBot, home: Path
+) -> None:
+    """The window dies between a picture's name and its entry in the queue."""
+    heard = make()
+    heard.queue.start()
+    job = heard.queue.submit(ask("steps=2", seed=7, count=3))
+    qtbot.waitUntil(ended(job), timeout=WAIT)
+    made = list(job.pictures)
+    heard.queue.shutdown()
+    store = JobStore.default()
+    job.status, job.pictures = JobStatus.RUNNING, made[:1]
+    Path(made[2]).unlink()
+    store.update(job)
+    store.close()
+
+    again = make()
+    again.queue.start()
+    [resumed] = again.queue.jobs()
+    qtbot.waitUntil(ended(resumed), timeout=WAIT)
+    assert resumed.status == "done" and resumed.pictures[:2] == made[:2]
+    assert [p.record.request.seed for p in again.pictures] == [8, 9]
+    assert len(list(Path(made[0]).parent.glob("*.png"))) == 3
+
+
+def test_a_job_that_is_taken_off_can_be_put_back(make: Callable[..., Heard], qtbot: QtBot) -> None:
+    heard = make()
+    heard.queue.start()
+    running = heard.queue.submit(ask("steps=1000 sleep=0.05"))
+    jobs = [heard.queue.submit(ask(f"waiting {k}")) for k in range(3)]
+    taken = heard.queue.remove(jobs[1].id)
+    assert taken is not None and heard.queue.waiting() == [jobs[0], jobs[2]]
+    heard.queue.put_back(taken)
+    assert [job.id for job in heard.queue.waiting()] == [job.id for job in jobs]
+    assert taken.status == "queued"
+    heard.queue.remove(running.id)
+    qtbot.waitUntil(ended(taken), timeout=WAIT)
+    assert taken.status == "done"
 
 
 def test_remove(make: Callable[..., Heard], qtbot: QtBot) -> None:

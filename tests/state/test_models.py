@@ -59,7 +59,7 @@ def test_a_bad_folder_is_a_sentence_and_the_next_one_is_read(
 def test_a_process_that_dies_over_a_folder_says_so(tmp_path: Path) -> None:
     reader = ModelReader(DIES)
     for _ in range(2):
-        assert "stopped unexpectedly" in reader.read(tmp_path).problem
+        assert "ended while it was starting" in reader.read(tmp_path).problem
     assert "does not start" in reader.read(tmp_path).problem  # rather than trying for every model
     reader.close()
 
@@ -76,7 +76,7 @@ def test_what_was_read_is_read_again_only_where_files_have_changed(
     assert reader.read(folder) is first
     (file, *_) = sorted(folder.rglob("*.mlmodel"))
     file.write_bytes(file.read_bytes())
-    assert "stopped unexpectedly" in reader.read(folder).problem
+    assert "ended while it was starting" in reader.read(folder).problem
     reader.command = None
     again = reader.read(folder)
     assert again == first

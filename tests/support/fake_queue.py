@@ -46,6 +46,7 @@ class FakeQueue(QObject):
         self.started = 0
         self.stops = 0
         self.is_shut_down = False
+        self.is_held = False
         self.refusal: SfumatoError | None = None
         self._jobs: list[FakeJob] = []
         self._numbers = itertools.count(1)
@@ -64,8 +65,9 @@ class FakeQueue(QObject):
         self.job_added.emit(job)
         return job
 
-    def stop_current(self) -> None:
+    def stop_current(self) -> bool:
         self.stops += 1
+        return any(job.status == "running" for job in self._jobs)
 
     def remove(self, job_id: str) -> None:
         self._jobs = [job for job in self._jobs if job.id != job_id]
