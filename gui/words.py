@@ -6,6 +6,7 @@ enumerations that they name (`gui.coreml.model`, `gui.hub.types`, `gui.request`)
 
 from __future__ import annotations
 
+import html
 import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -306,6 +307,12 @@ def plain(text: str) -> str:
 def quoted(text: str, length: int = 80) -> str:
     """A name or a text from outside within a sentence: plain, in quotation marks, not endless."""
     return f"“{shortened(plain(text), length)}”"
+
+
+def plain_tip(text: str) -> str:
+    """A text for a tool tip, as it is: Qt takes what looks like HTML for HTML."""
+    lines = "<br>".join(html.escape(line) for line in text.split("\n"))
+    return f"<p>{lines}</p>" if text else ""
 
 
 def short_name(name: str) -> str:

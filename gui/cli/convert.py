@@ -30,7 +30,7 @@ from gui.convert.types import (
     SourceInfo,
 )
 from gui.coreml.model import Attention, ComponentKind
-from gui.errors import ErrorKind, SfumatoError
+from gui.errors import ErrorKind, SfumatoError, disk_error
 
 if TYPE_CHECKING:
     from gui.cli.progress import Progress as Line
@@ -243,10 +243,12 @@ def _sizes(options: argparse.Namespace) -> tuple[ImageSize, ...]:
     if sizes:
         raise SfumatoError(ErrorKind.BAD_REQUEST, "Give either --size or --latent-h and -w.")
     if options.latent_h is None or options.latent_w is None:
-        raise SfumatoError(ErrorKind.BAD_REQUEST, "--latent-h and --latent-w go together.")
+        raise SfumatoError(
+            ErrorKind.BAD_REQUEST, "--latent-h and --latent-w go together; give both."
+        )
     if options.latent_h % 8 or options.latent_w % 8 or min(options.latent_h, options.latent_w) < 8:
         raise SfumatoError(
-            ErrorKind.BAD_REQUEST, "--latent-h and --latent-w must be multiples of 8."
+            ErrorKind.BAD_REQUEST, "--latent-h and --latent-w must be multiples of 8; give others."
         )
     return (ImageSize(options.latent_w * 8, options.latent_h * 8),)
 
@@ -304,7 +306,10 @@ def _completed(
     ]
     components = tuple(kind for kind in info.components if kind in wanted)
     if wanted and not components:
-        raise SfumatoError(ErrorKind.BAD_REQUEST, "The source has none of the parts asked for.")
+        raise SfumatoError(
+            ErrorKind.BAD_REQUEST,
+            "The source has none of the parts asked for; leave the --convert options out.",
+        )
     name = request.name or _name_in(request.source_repo) or info.name
     return dataclasses.replace(
         request, components=components, name=name, output=str(_output(request.output, name))
@@ -341,10 +346,8 @@ def _make_parents(folder: Path) -> list[Path]:
         missing = [parent for parent in folder.parents if not parent.exists()]
         folder.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise SfumatoError(
-            ErrorKind.STORAGE,
-            f"The folder {folder.parent} cannot be made; choose another with -o.",
-            str(error),
+        raise disk_error(
+            error, f"The folder {folder.parent} cannot be made", then="try again, or give -o"
         ) from error
     return missing
 

@@ -197,7 +197,8 @@ def _output(text: str) -> tuple[str, str]:
         return str(path), ""
     if is_picture_name(path.name):
         raise SfumatoError(
-            ErrorKind.BAD_REQUEST, f"Pictures are PNG files: {path.name} must end in .png."
+            ErrorKind.BAD_REQUEST,
+            f"Pictures are PNG files; give a name that ends in .png, not “{path.name}”.",
         )
     return "", str(path)
 
@@ -218,14 +219,18 @@ def _with_sources(folder: Path, sources: str) -> Path:
         found = [f for f in _folders(folder, depth=2) if any(_with_suffix(f, suffix))]
     except OSError as error:
         raise SfumatoError(
-            ErrorKind.BAD_MODEL, f"The model's folder cannot be read: {folder}", str(error)
+            ErrorKind.BAD_MODEL,
+            f"{folder} cannot be read; check its path and permissions.",
+            str(error),
         ) from error
     if folder in found:
         return folder
     if len(found) == 1:
         return found[0]
     if not found:
-        raise SfumatoError(ErrorKind.BAD_MODEL, f"There are no {suffix} files in {folder}.")
+        raise SfumatoError(
+            ErrorKind.BAD_MODEL, f"There are no {suffix} files in {folder}; choose another folder."
+        )
     names = ", ".join(str(f.relative_to(folder)) for f in found)
     raise SfumatoError(
         ErrorKind.BAD_MODEL, f"There are several models in {folder}; choose one of {names}."
@@ -296,7 +301,8 @@ def _run(request: PictureRequest, progress: Any, options: argparse.Namespace) ->
         progress.text("starting")
         outcome = runner.run(job, request, 0, on_event)
         if outcome.status is OutcomeStatus.LOST and len(saved) < request.count:
-            progress.line(f"{outcome.error} Trying once more.")
+            what = outcome.error.what if outcome.error else ""
+            progress.line(f"{what} Trying once more.".strip())
             outcome = runner.run(job, request, len(saved), on_event, resumed=True)
     finally:
         progress.clear()

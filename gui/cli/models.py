@@ -214,12 +214,13 @@ def _no_variant(found: Any, variant: str) -> SfumatoError:
     if variant and found.variants:
         known = ", ".join(v.id for v in found.variants)
         return SfumatoError(
-            ErrorKind.NOT_FOUND, f"“{repo}” has no variant {variant}; it has: {known}."
+            ErrorKind.NOT_FOUND, f"“{repo}” has no variant {variant}; choose one of {known}."
         )
     why = [*(v.verdict.reasons[0] for v in found.variants[:1] if v.verdict.reasons), *found.notes]
     reason = why[0] if why else "There are no Core ML models among its files."
     return SfumatoError(
-        ErrorKind.UNSUPPORTED, f"“{repo}” has no variant for this machine.  {reason}"
+        ErrorKind.UNSUPPORTED,
+        f"“{repo}” has no variant for {words.COMPUTER}; look for another model.  {reason}",
     )
 
 
@@ -340,7 +341,9 @@ def _login(options: argparse.Namespace) -> int:
         token = sys.stdin.readline().strip()
     account = Catalog(token=token).whoami()
     if not account.signed_in:
-        raise SfumatoError(ErrorKind.ACCESS, account.problem or "No token was given.")
+        raise SfumatoError(
+            ErrorKind.ACCESS, account.problem or "No token was given; type or paste one."
+        )
     save_token(token)
     return _print_account(options, {**account.to_json(), "source": "keychain"})
 

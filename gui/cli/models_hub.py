@@ -15,7 +15,7 @@ from gui import paths
 from gui.cli import models_text
 from gui.convert.client import Unfinished, is_at_work
 from gui.convert.client import unfinished as unfinished_conversions
-from gui.errors import ErrorKind, SfumatoError
+from gui.errors import ErrorKind, SfumatoError, disk_error
 from gui.hub.catalog.catalog import Catalog, parse_reference, passes
 from gui.hub.catalog.details import details
 from gui.hub.downloads import Downloads
@@ -138,7 +138,7 @@ def details_at(
     if repo is None:
         raise SfumatoError(
             ErrorKind.BAD_REQUEST,
-            f"“{reference}” does not name a model on the Hub; names look like owner/name.",
+            f"“{reference}” does not name a model on the Hub; write it as owner/name.",
         )
     if revision:
         catalog = _Pinned(catalog, catalog.tree(repo, revision).revision)
@@ -188,7 +188,7 @@ def fetch(
     if offline:
         raise SfumatoError(ErrorKind.NETWORK, offline)
     raise status.error or SfumatoError(
-        ErrorKind.NETWORK, f"The download has stopped; `{again}` goes on with it."
+        ErrorKind.NETWORK, f"The download has stopped; go on with `{again}`."
     )
 
 
@@ -273,7 +273,7 @@ def _named(text: str, variant: str, models: list[InstalledModel]) -> InstalledMo
         what = f"variant {variant} of {text}" if variant else f"model {text}"
         raise SfumatoError(
             ErrorKind.NOT_FOUND,
-            f"There is no installed {what}; `sfumato models list` says what there is.",
+            f"There is no installed {what}; see what there is with `sfumato models list`.",
         )
     raise _several(text, "installed", found)
 
@@ -432,8 +432,4 @@ def delete(folder: Path) -> None:
             with contextlib.suppress(OSError):  # other variants are still in it
                 folder.parent.rmdir()
     except OSError as error:
-        raise SfumatoError(
-            ErrorKind.STORAGE,
-            f"{folder} could not be deleted; check that you may write to it.",
-            repr(error),
-        ) from error
+        raise disk_error(error, f"{folder} could not be deleted") from error

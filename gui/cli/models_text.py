@@ -86,7 +86,7 @@ def _variant_lines(variant: Variant) -> Iterator[str]:
 def download_text(status: DownloadStatus) -> str:
     """Where a download stands: ``1.20 GB of 4.27 GB, 12.0 MB/s, 5 min left``."""
     if status.state is DownloadState.WAITING:
-        why = status.error.message.partition(";")[0].rstrip(".") if status.error else "no answer"
+        why = status.error.what.rstrip(".") if status.error else "no answer"
         return f"{why}; trying again in {words.duration(status.retry_in)}"
     return describe.download_state(status, ", ")
 

@@ -53,7 +53,9 @@ def request_of(options: argparse.Namespace) -> PictureRequest:
         request = with_value(request, "seed", secrets.randbelow(MAX_SEED + 1))
     start = request.start_image
     if start is not None and not start.path:
-        raise SfumatoError(ErrorKind.BAD_REQUEST, "--strength needs --image.")
+        raise SfumatoError(
+            ErrorKind.BAD_REQUEST, "--strength needs --image; give a picture to start from."
+        )
     request.validate()
     return request
 

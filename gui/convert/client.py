@@ -131,7 +131,7 @@ def _died(lost: ChildLost, estimate: Estimate | None) -> SfumatoError:
     if lost.status != -signal.SIGKILL:
         return SfumatoError(
             ErrorKind.ENGINE,
-            "The converter stopped unexpectedly; finished parts are kept, so it can go on.",
+            "The converter stopped unexpectedly; go on, as finished parts are kept.",
             detail,
         )
     needs = ""

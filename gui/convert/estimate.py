@@ -188,11 +188,17 @@ def _check_options(request: ConvertRequest) -> None:
     if request.target not in TARGETS:
         raise _bad(f"There is no target “{request.target}”; choose one of {', '.join(TARGETS)}.")
     if request.unet_batch not in (1, 2):
-        raise _bad(f"The UNet takes 1 or 2 pictures per call, not {request.unet_batch}.")
+        raise _bad(
+            f"The UNet takes 1 or 2 pictures per call, not {request.unet_batch}; choose one of "
+            "these."
+        )
     if request.attention is Attention.UNKNOWN:
         raise _bad("Choose how attention is written: original, split_einsum or split_einsum_v2.")
     if len(request.sizes) > MAX_SIZES:
-        raise _bad(f"At most {MAX_SIZES} sizes can be made at once, not {len(request.sizes)}.")
+        raise _bad(
+            f"At most {MAX_SIZES} sizes can be made at once, not {len(request.sizes)}; "
+            "leave some out."
+        )
     if request.prediction_type and request.prediction_type not in PREDICTIONS:
         raise _bad(
             f"There is no prediction type “{request.prediction_type}”; choose one of "

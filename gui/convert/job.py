@@ -44,7 +44,7 @@ from gui.convert.tasks import Task
 from gui.convert.types import REPORT, ConvertReport, ConvertRequest, Progress, SourceInfo, Step
 from gui.coreml import sidecar
 from gui.coreml.model import ComponentKind
-from gui.errors import ErrorKind, SfumatoError
+from gui.errors import ErrorKind, SfumatoError, disk_error
 
 K = ComponentKind
 OnProgress = Callable[[Progress], None]
@@ -470,12 +470,13 @@ def _errors(name: str) -> Iterator[None]:
             ) from error
         raise SfumatoError(
             ErrorKind.INTERNAL,
-            f"The {name} could not be converted; the details say why.",
+            f"The {name} could not be converted; try another form of attention or no compression, "
+            "and if it stays, copy the details into a report.",
             detail,
         ) from error
 
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+_AGAIN = "convert again: finished parts are kept"
 _UNWRITTEN = ("[MIL FileWriter]", "[MIL StorageWriter]", os.strerror(errno.ENOSPC))
 """What coremltools and `shutil.copytree` say, whose errors bear no number, where a write failed."""
 
@@ -485,17 +486,8 @@ def _storage_errors() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _FULL:
-            raise SfumatoError(
-                ErrorKind.STORAGE,
-                "The disk is full; free some space and convert again: finished parts are kept.",
-                str(error),
-            ) from error
         if error.errno is None or ran_out(error):
             raise
-        raise SfumatoError(
-            ErrorKind.STORAGE,
-            f"A file could not be read or written ({os.strerror(error.errno)}); check the disk "
-            "and convert again: finished parts are kept.",
-            str(error),
+        raise disk_error(
+            error, "A file could not be read or written", then=_AGAIN, detail=str(error)
         ) from error

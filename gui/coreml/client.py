@@ -40,7 +40,7 @@ class ModelReader(Supervisor):
         try:
             found = self.ask(Read(folder))
         except SfumatoError as error:
-            return Reading(problem=error.message)
+            return Reading(problem=error.what)
         self._known[folder] = (stamp, found)
         return found
 

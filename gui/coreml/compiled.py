@@ -122,11 +122,14 @@ def stages(path: Path) -> list[Path]:
     if any(path.glob("*.espresso.*")) or (path / "neural_network_optionals").exists():
         raise SfumatoError(
             ErrorKind.UNSUPPORTED,
-            f"{path.name} is an older kind of Core ML model; only ML Programs can be used.",
+            f"{path.name} is an older kind of Core ML model than can be used; choose another "
+            "model.",
             str(path),
         )
     raise SfumatoError(
-        ErrorKind.BAD_MODEL, f"{path.name} lacks its program (model.mil).", str(path)
+        ErrorKind.BAD_MODEL,
+        f"{path.name} lacks its program (model.mil); get the model again.",
+        str(path),
     )
 
 
@@ -140,17 +143,22 @@ def read_text(file: Path, model: Path) -> str:
 
     if not is_contained(file, model):
         raise SfumatoError(
-            ErrorKind.BAD_MODEL, f"{model.name} points at files outside itself.", str(file)
+            ErrorKind.BAD_MODEL,
+            f"{model.name} points at files outside itself; get the model again.",
+            str(file),
         )
     try:
         if file.stat().st_size > MAX_TEXT_BYTES:
             raise SfumatoError(
-                ErrorKind.BAD_MODEL, f"{file.name} in {model.name} is too long to be a program."
+                ErrorKind.BAD_MODEL,
+                f"{file.name} in {model.name} is too long to be a program; get the model again.",
             )
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise SfumatoError(
-            ErrorKind.BAD_MODEL, f"{file.name} in {model.name} cannot be read.", f"{file}: {error}"
+            ErrorKind.BAD_MODEL,
+            f"{file.name} in {model.name} cannot be read; get the model again.",
+            f"{file}: {error}",
         ) from error
 
 
@@ -161,7 +169,9 @@ def _scan(
     heads = list(_FUNCTION.finditer(text))
     if not heads or not text.lstrip().startswith("program"):
         raise SfumatoError(
-            ErrorKind.BAD_MODEL, f"The program in {name} is no ML Program.", text[:80]
+            ErrorKind.BAD_MODEL,
+            f"The program in {name} is no ML Program; get the model again.",
+            text[:80],
         )
     names = tuple(h.group(1) for h in heads)
     chosen = names.index(default) if default in names else 0

@@ -88,7 +88,7 @@ def check_contract(component: ComponentInfo) -> None:
     if component.spec_version > NEWEST_SPEC:
         raise SfumatoError(
             ErrorKind.UNSUPPORTED,
-            f"{what} is newer than this version of Sfumato knows.",
+            f"{what} is newer than this version of Sfumato knows; update Sfumato.",
             f"specification {component.spec_version}",
         )
     names = [t.name for t in component.inputs]
@@ -96,42 +96,48 @@ def check_contract(component: ComponentInfo) -> None:
     if missing:
         raise SfumatoError(
             ErrorKind.BAD_MODEL,
-            f"{what} was converted for another program: it has no input {missing[0]!r}.",
+            f"{what} was converted for another program: it has no input {missing[0]!r}; choose "
+            "another model.",
             f"inputs: {', '.join(names)}",
         )
     if not component.outputs:
-        raise SfumatoError(ErrorKind.BAD_MODEL, f"{what} has no outputs.")
+        raise SfumatoError(ErrorKind.BAD_MODEL, f"{what} has no outputs; get the model again.")
     for tensor in (*component.inputs, *component.outputs):
         if not all(size is None or 0 < size < MAX_SIZE for size in tensor.shape):
             raise SfumatoError(
                 ErrorKind.BAD_MODEL,
                 f"The description of the {words.component(component.kind)} "
-                f"({component.files[0].name}) makes no sense.",
+                f"({component.files[0].name}) makes no sense; get the model again.",
                 f"{tensor.name}: {str(tensor.shape)[:200]}",
             )
     for tensor in component.inputs:
         if tensor.dtype == "image":
             raise SfumatoError(
                 ErrorKind.BAD_MODEL,
-                f"{what} was converted for another program: it takes a picture as {tensor.name!r}.",
+                f"{what} was converted for another program: it takes a picture as "
+                f"{tensor.name!r}; choose another model.",
             )
         if None in tensor.shape:
             raise SfumatoError(
                 ErrorKind.UNSUPPORTED,
-                f"{what} leaves the size of {tensor.name!r} open, which cannot be used yet.",
+                f"{what} leaves the size of {tensor.name!r} open, which cannot be used yet; "
+                "choose another model.",
                 str(tensor.shape),
             )
     context = component.input("encoder_hidden_states")
     if context is not None and (len(context.shape) != 4 or context.shape[2] != 1):
         raise SfumatoError(
             ErrorKind.BAD_MODEL,
-            f"{what} was converted for another program: its text input is not laid out as Apple's.",
+            f"{what} was converted for another program: its text input is not laid out as "
+            "Apple's; choose another model.",
             f"encoder_hidden_states {context.shape}",
         )
     sample = component.input("sample")
     if sample is not None and len(sample.shape) != 4:
         raise SfumatoError(
-            ErrorKind.BAD_MODEL, f"{what} takes no latents.", f"sample {sample.shape}"
+            ErrorKind.BAD_MODEL,
+            f"{what} takes no latents; get the model again.",
+            f"sample {sample.shape}",
         )
 
 
@@ -160,7 +166,8 @@ def check_chain(parts: Sequence[Description]) -> None:
 def _chunks_apart(first: Description, second: Description, at: TensorSpec | None) -> SfumatoError:
     return SfumatoError(
         ErrorKind.BAD_MODEL,
-        f"{first.path.name} and {second.path.name} are not two halves of one network.",
+        f"{first.path.name} and {second.path.name} are not two halves of one network; choose "
+        "another model.",
         f"at {at.name} {at.shape}" if at else "nothing passes from one to the other",
     )
 

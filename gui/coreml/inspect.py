@@ -36,7 +36,7 @@ from gui.coreml.names import (
 from gui.coreml.package import describe_package
 from gui.coreml.sidecar import Sidecar
 from gui.coreml.survey import Description
-from gui.errors import ErrorKind, SfumatoError
+from gui.errors import ErrorKind, SfumatoError, disk_error
 
 _MACOS = {6: "12", 7: "13", 8: "14", 9: "15", 10: "26"}
 """Oldest macOS by Core ML specification version (coremltools' deployment targets)."""
@@ -76,22 +76,30 @@ def _describe(path: Path) -> Description:
     """Read one file; every way in which it can be broken becomes a `SfumatoError`."""
     form = EXTENSIONS.get(path.suffix.lower())
     if form is None:
-        raise SfumatoError(ErrorKind.BAD_MODEL, f"{path.name} is no Core ML model.", str(path))
+        raise SfumatoError(
+            ErrorKind.BAD_MODEL, f"{path.name} is no Core ML model; get the model again.", str(path)
+        )
     if not path.is_dir():
         what = "is a file, not a folder" if path.exists() else "does not exist"
-        raise SfumatoError(ErrorKind.BAD_MODEL, f"{path.name} {what}.", str(path))
+        raise SfumatoError(
+            ErrorKind.BAD_MODEL, f"{path.name} {what}; get the model again.", str(path)
+        )
     try:
         if form is FileFormat.PACKAGE:
             return describe_package(path)
         return describe_compiled(path)
     except OSError as error:
         raise SfumatoError(
-            ErrorKind.BAD_MODEL, f"{path.name} cannot be read.", f"{path}: {error}"
+            ErrorKind.BAD_MODEL,
+            f"{path.name} cannot be read; get the model again.",
+            f"{path}: {error}",
         ) from error
     except (ValueError, LookupError, ArithmeticError, TypeError, RecursionError) as error:
         # A file may parse and yet say what makes no sense (a size of a thousand digits).
         raise SfumatoError(
-            ErrorKind.BAD_MODEL, f"The description in {path.name} makes no sense.", repr(error)
+            ErrorKind.BAD_MODEL,
+            f"The description in {path.name} makes no sense; get the model again.",
+            repr(error),
         ) from error
 
 
@@ -107,7 +115,8 @@ def role_by_inputs(description: Description) -> FileRole:
         listed = ", ".join(sorted(names)[:_NAMED]) or "nothing"
         raise SfumatoError(
             ErrorKind.BAD_MODEL,
-            f"{description.path.name} is no part of a Stable Diffusion model; it takes {listed}.",
+            f"{description.path.name} is no part of a Stable Diffusion model (it takes "
+            f"{listed}); choose another folder.",
             str(description.path),
         )
     return FileRole(kind)
@@ -190,13 +199,13 @@ def inspect_model(folder: Path) -> ModelInfo:
         try:
             _gather(place, found)
         except OSError as error:
-            found.problems.append(f"The folder cannot be read ({error.strerror}).")
+            found.problems.append(disk_error(error, "The folder cannot be read").what)
     place = place or folder
     stated = None
     try:
         stated = _read_sidecar(place)
     except SfumatoError as error:
-        found.problems.append(error.message)
+        found.problems.append(error.what)
     own, fields = stated or (None, frozenset())
     return with_inferences(_model(place, found, own), own, fields)
 
@@ -215,7 +224,7 @@ def _locate(folder: Path, found: _Findings) -> Path | None:
             return None
         variants = find_variants(folder)
     except OSError as error:
-        found.problems.append(f"The folder cannot be read ({error.strerror}).")
+        found.problems.append(disk_error(error, "The folder cannot be read").what)
         return None
     if not variants:
         found.problems.append("There are no Core ML models in this folder.")
@@ -239,7 +248,7 @@ def _gather(folder: Path, found: _Findings) -> None:
             try:
                 role = role_by_inputs(_describe(path))
             except SfumatoError as error:
-                found.notes.append(f"Left aside: {error.message}")
+                found.notes.append(f"Left aside: {error.what}")
                 continue
         roles[path] = role
         if role.kind is ComponentKind.CONTROLNET:
@@ -261,7 +270,7 @@ def _gather(folder: Path, found: _Findings) -> None:
                 fit.check_contract(component)
                 found.components[kind] = component
             except SfumatoError as error:
-                found.problems.append(error.message)
+                found.problems.append(error.what)
 
 
 def _add_controlnet(path: Path, role: FileRole, found: _Findings) -> None:
@@ -271,7 +280,7 @@ def _add_controlnet(path: Path, role: FileRole, found: _Findings) -> None:
         fit.check_contract(component)
         found.controlnets.append(component)
     except SfumatoError as error:
-        found.notes.append(f"A ControlNet was left aside: {error.message}")
+        found.notes.append(f"A ControlNet was left aside: {error.what}")
 
 
 def _choose(
@@ -424,7 +433,9 @@ def model_hash(info: ModelInfo) -> str:
                         _sample(file, digest)
             except OSError as error:
                 raise SfumatoError(
-                    ErrorKind.BAD_MODEL, f"{path.name} cannot be read.", str(error)
+                    ErrorKind.BAD_MODEL,
+                    f"{path.name} cannot be read; get the model again.",
+                    str(error),
                 ) from error
     return digest.hexdigest()[:10]
 

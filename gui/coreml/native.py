@@ -25,7 +25,7 @@ from gui.coreml.inspect import inspect_component
 from gui.coreml.model import ComponentInfo, ComponentKind, FileFormat, TensorSpec
 from gui.coreml.native_errors import translate
 from gui.coreml.proto import package_model_file
-from gui.errors import ErrorKind, SfumatoError
+from gui.errors import ErrorKind, SfumatoError, disk_error
 from gui.request import ComputeUnit
 
 _T = TypeVar("_T")
@@ -68,7 +68,11 @@ class NativeRuntime:
 
     def _open(self, file: Path, component: ComponentInfo, unit: ComputeUnit, fast: bool) -> Any:
         if not file.is_dir():
-            raise SfumatoError(ErrorKind.BAD_MODEL, f"{file.name} does not exist.", str(file))
+            raise SfumatoError(
+                ErrorKind.BAD_MODEL,
+                f"{file.name} is not there any more; get the model again.",
+                str(file),
+            )
         if component.format is FileFormat.COMPILED:
             return _load_compiled(file, file.name, component.function, unit, fast)
         compiled = self.compiled(file)
@@ -117,10 +121,8 @@ class NativeRuntime:
 
 
 def _cannot_write(folder: Path, error: OSError | None) -> SfumatoError:
-    return SfumatoError(
-        ErrorKind.STORAGE,
-        f"The folder for prepared models cannot be written: {folder}",
-        repr(error),
+    return disk_error(
+        error or OSError(), f"The folder for prepared models cannot be written ({folder})"
     )
 
 
@@ -148,7 +150,9 @@ def package_key(package: Path) -> str:
                     digest.update(stream.read(_SAMPLE_BYTES))
     except OSError as error:
         raise SfumatoError(
-            ErrorKind.BAD_MODEL, f"{package.name} cannot be read.", str(error)
+            ErrorKind.BAD_MODEL,
+            f"{package.name} cannot be read; see that its disk is there and you may open it.",
+            str(error),
         ) from error
     return digest.hexdigest()[:32]
 
@@ -164,7 +168,9 @@ class NativeModel:
 
     def __call__(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         if not self._parts:
-            raise SfumatoError(ErrorKind.INTERNAL, f"{self._title} has been closed.")
+            raise SfumatoError(
+                ErrorKind.INTERNAL, f"{self._title} has been closed already; try again."
+            )
         self._check(arrays)
         values = dict(arrays)
         for part in self._parts:
@@ -176,7 +182,8 @@ class NativeModel:
             spec = self.inputs.get(name)
             if spec is None:
                 raise SfumatoError(
-                    ErrorKind.BAD_REQUEST, f"{self._title} takes no input called {name!r}."
+                    ErrorKind.BAD_REQUEST,
+                    f"{self._title} takes no input called {name!r}; choose another model.",
                 )
             shape = np.shape(array)
             if len(shape) != len(spec.shape) or any(
@@ -185,12 +192,14 @@ class NativeModel:
             ):
                 raise SfumatoError(
                     ErrorKind.BAD_REQUEST,
-                    f"{self._title} takes {name!r} as {list(spec.shape)}, not {list(shape)}.",
+                    f"{self._title} takes {name!r} as {list(spec.shape)}, not {list(shape)}; "
+                    "choose another model.",
                 )
         for name, spec in self.inputs.items():
             if name not in arrays and not spec.optional:
                 raise SfumatoError(
-                    ErrorKind.BAD_REQUEST, f"{self._title} needs an input called {name!r}."
+                    ErrorKind.BAD_REQUEST,
+                    f"{self._title} needs an input called {name!r}; choose another model.",
                 )
 
     def close(self) -> None:
@@ -243,7 +252,7 @@ def _owned(results: Mapping[str, Any], spec: TensorSpec, title: str) -> np.ndarr
     if spec.name not in results:
         raise SfumatoError(
             ErrorKind.INTERNAL,
-            f"Core ML gave no result for {title}.",
+            f"Core ML gave no result for {title}; try other compute units.",
             f"{spec.name!r} is not among {sorted(results)}",
         )
     dtype = np.int32 if spec.dtype.startswith("int") else np.float32

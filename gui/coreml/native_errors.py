@@ -14,13 +14,13 @@ _RULES: tuple[tuple[str, ErrorKind, str], ...] = (
     (
         r"only support(ed)? on macos|libcoremlpython|installed from an egg|unable to compile any",
         ErrorKind.UNSUPPORTED,
-        "Core ML cannot be used on this machine.",
+        "Core ML cannot be used on this computer; install Sfumato again.",
     ),
     (
         r"no space left|not enough (disk )?space|disk is full|NSFileWriteOutOfSpace"
         r"|NSCocoaErrorDomain Code=640",
         ErrorKind.STORAGE,
-        "The disk is full: there is no room to prepare {title}.",
+        "The disk is full, so that {title} cannot be prepared; free some space, then try again.",
     ),
     (
         r"out of memory|insufficient memory|OutOfMemory|cannot allocate|memory pressure"
@@ -32,7 +32,7 @@ _RULES: tuple[tuple[str, ErrorKind, str], ...] = (
         r"specification version|requires? (macOS|a newer)|newer version of|not supported on this "
         r"(version|OS)|unsupported.*opset|unknown opset|minimum deployment",
         ErrorKind.UNSUPPORTED,
-        "{title} needs a newer macOS than this Mac has.",
+        "{title} needs a newer macOS than this Mac has; choose another model, or update macOS.",
     ),
     (
         r"(?-i:\bANE|ANEC)|neural ?engine|E5RT|e5bundle",
@@ -49,8 +49,14 @@ _RULES: tuple[tuple[str, ErrorKind, str], ...] = (
 )
 
 _OTHERWISE: dict[str, tuple[ErrorKind, str]] = {
-    "compile": (ErrorKind.BAD_MODEL, "Core ML could not prepare {title}."),
-    "load": (ErrorKind.BAD_MODEL, "Core ML could not load {title}."),
+    "compile": (
+        ErrorKind.BAD_MODEL,
+        "Core ML could not prepare {title}; get the model again, or choose another.",
+    ),
+    "load": (
+        ErrorKind.BAD_MODEL,
+        "Core ML could not load {title}; try other compute units, or get the model again.",
+    ),
     "predict": (
         ErrorKind.INTERNAL,
         "Core ML could not run {title}; try other compute units.",

@@ -57,7 +57,7 @@ def describe_spec(spec: Any, path: Path) -> Description:
             if body.opset not in body.block_specializations:
                 raise SfumatoError(
                     ErrorKind.BAD_MODEL,
-                    f"The program in {path.name} is damaged.",
+                    f"The program in {path.name} is damaged; get the model again.",
                     f"function {name!r} has no block for {body.opset!r}",
                 )
             _survey_block(body.block_specializations[body.opset], survey, types)
@@ -90,7 +90,7 @@ def _programs(spec: Any, name: str) -> Iterator[Any]:
     else:
         raise SfumatoError(
             ErrorKind.UNSUPPORTED,
-            f"{name} is an older kind of Core ML model; only ML Programs can be used.",
+            f"{name} is an older kind of Core ML model than can be used; choose another model.",
             f"type {kind}",
         )
 

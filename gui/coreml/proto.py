@@ -37,7 +37,9 @@ def module(name: str) -> Any:
             return importlib.import_module(f"{_ALIAS}.{name}")
         except ImportError as error:
             raise SfumatoError(
-                ErrorKind.INTERNAL, "The Core ML file reader is not installed.", repr(error)
+                ErrorKind.INTERNAL,
+                "The Core ML file reader is not installed; install Sfumato again.",
+                repr(error),
             ) from error
 
 
@@ -67,19 +69,27 @@ def package_model_file(path: Path) -> Path:
     try:
         manifest = records.parse(manifest_path.read_bytes())
     except FileNotFoundError as error:
-        raise bad(f"{path.name} has no Manifest.json.", error) from error
+        raise bad(f"{path.name} has no Manifest.json; get the model again.", error) from error
     except (OSError, ValueError) as error:
-        raise bad(f"The manifest of {path.name} cannot be read.", error) from error
+        raise bad(
+            f"The manifest of {path.name} cannot be read; get the model again.", error
+        ) from error
     try:
         item = manifest["itemInfoEntries"][manifest["rootModelIdentifier"]]["path"]
         relative = PurePosixPath(item)
     except (KeyError, TypeError) as error:
-        raise bad(f"The manifest of {path.name} names no model.", repr(error)) from error
+        raise bad(
+            f"The manifest of {path.name} names no model; get the model again.", repr(error)
+        ) from error
     file = path / "Data" / relative
     if relative.is_absolute() or ".." in relative.parts or not is_contained(file, path):
-        raise bad(f"The manifest of {path.name} points outside the package.", item)
+        raise bad(
+            f"The manifest of {path.name} points outside the package; get the model again.", item
+        )
     if not file.is_file():
-        raise bad(f"{path.name} lacks its model description.", f"{file} is missing")
+        raise bad(
+            f"{path.name} lacks its model description; get the model again.", f"{file} is missing"
+        )
     return file
 
 
@@ -127,7 +137,7 @@ def read_spec(file: Path) -> Any:
     except OSError as error:
         raise SfumatoError(
             ErrorKind.BAD_MODEL,
-            f"The model description in {_package_name(file)} cannot be read.",
+            f"The model description in {_package_name(file)} cannot be read; get the model again.",
             f"{file}: {error}",
         ) from error
     return parse_spec(data, _package_name(file), str(file))
@@ -152,13 +162,13 @@ def parse_spec(data: bytes, name: str, where: str = "") -> Any:
     except DecodeError as error:
         raise SfumatoError(
             ErrorKind.BAD_MODEL,
-            f"The model description in {name} is truncated or damaged.",
+            f"The model description in {name} is truncated or damaged; get the model again.",
             f"{where}: {error}",
         ) from error
     if model.specificationVersion <= 0 or model.WhichOneof("Type") is None:
         raise SfumatoError(
             ErrorKind.BAD_MODEL,
-            f"{name} is truncated or holds no Core ML model.",
+            f"{name} is truncated or holds no Core ML model; get the model again.",
             f"{where}: specification {model.specificationVersion}, type {model.WhichOneof('Type')}",
         )
     return model

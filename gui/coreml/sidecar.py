@@ -14,7 +14,7 @@ from typing import Annotated, Any, Self
 
 from gui import records
 from gui.coreml.model import Family
-from gui.errors import ErrorKind, SfumatoError
+from gui.errors import ErrorKind, SfumatoError, disk_error
 from gui.records import NotZero, OneOf, Range, Record, RecordError
 
 FILE_NAME = "sfumato.json"
@@ -84,7 +84,9 @@ class Sidecar(Record):
         """
 
         def bad(what: str) -> SfumatoError:
-            return SfumatoError(ErrorKind.BAD_MODEL, f"The model's {FILE_NAME} {what}.", where)
+            return SfumatoError(
+                ErrorKind.BAD_MODEL, f"The model's {FILE_NAME} {what}; get the model again.", where
+            )
 
         if not isinstance(data, dict):
             raise bad("is not a JSON object")
@@ -131,7 +133,9 @@ def read_stated(folder: Path) -> tuple[Sidecar, frozenset[str]] | None:
         data = records.parse(path.read_bytes())
     except (OSError, RecordError) as error:
         raise SfumatoError(
-            ErrorKind.BAD_MODEL, f"The model's {FILE_NAME} cannot be read.", f"{path}: {error}"
+            ErrorKind.BAD_MODEL,
+            f"The model's {FILE_NAME} cannot be read; get the model again.",
+            f"{path}: {error}",
         ) from error
     return Sidecar.from_json(data, str(path)), frozenset(data)
 
@@ -162,6 +166,4 @@ def write(folder: Path, sidecar: Sidecar, fields: Collection[str] | None = None)
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise SfumatoError(
-            ErrorKind.STORAGE, f"The folder of the model cannot be written: {folder}", str(error)
-        ) from error
+        raise disk_error(error, f"“{FILE_NAME}” cannot be written into “{folder.name}”") from error

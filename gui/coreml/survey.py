@@ -156,14 +156,16 @@ class Survey:
                 or not proto.is_contained(file, package)
             ):
                 raise SfumatoError(
-                    ErrorKind.BAD_MODEL, f"{package.name} points at weights outside itself.", name
+                    ErrorKind.BAD_MODEL,
+                    f"{package.name} points at weights outside itself; get the model again.",
+                    name,
                 )
             try:
                 size = file.stat().st_size
             except OSError as error:
                 raise SfumatoError(
                     ErrorKind.BAD_MODEL,
-                    f"{package.name} lacks its weights ({relative.name}).",
+                    f"{package.name} lacks its weights ({relative.name}); get the model again.",
                     str(error),
                 ) from error
             if size < needed:

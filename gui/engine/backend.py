@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gui import __version__
-from gui.errors import ErrorKind, SfumatoError
+from gui.errors import unusable
 from gui.paths import starter_model
 from gui.request import PictureRecord, PictureRequest
 
@@ -106,9 +106,7 @@ class ModelChoice:
         folder = Path(request.model).expanduser() if request.model else starter_model()
         self._info = inspect_model(folder)
         if self._info.problems:
-            raise SfumatoError(
-                ErrorKind.BAD_MODEL, self._info.problems[0], "\n".join(self._info.problems)
-            )
+            raise unusable(self._info.problems[0], "\n".join(self._info.problems))
         self._sidecar = load_sidecar(self._info)
         self._backend = backend
         self._compute_unit = request.compute_unit

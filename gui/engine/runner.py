@@ -305,7 +305,7 @@ class EngineRunner:
             left = watch.left(now) if stop_by is None else min(watch.left(now), stop_by - now)
             if not engine.wait(max(left, 0)):
                 if watch.left(time.monotonic()) <= 0:
-                    raise self._give_up("The engine stopped answering and was ended.")
+                    raise self._give_up("The engine stopped answering and was ended; try again.")
                 continue
             message = engine.receive()
             if message is None or message.number != number:

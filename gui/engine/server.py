@@ -152,7 +152,10 @@ def as_error(error: Exception, _question: Question[Any]) -> SfumatoError:
     found = as_sfumato_error(error)
     text = str(error).lower()
     if isinstance(error, MemoryError) or "can't allocate memory" in text or "alloc_cpu" in text:
-        message = "There is not enough memory for this picture."
+        message = (
+            "There is not enough memory for this picture; close other programs, or choose a "
+            "smaller model."
+        )
         return SfumatoError(ErrorKind.MEMORY, message, found.detail)
     return found
 

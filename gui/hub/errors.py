@@ -6,7 +6,6 @@ The exceptions, and which answer makes which: huggingface_hub 2.4 (`huggingface_
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import socket
 import ssl
@@ -17,10 +16,8 @@ from email.utils import parsedate_to_datetime
 import httpx2
 from huggingface_hub import errors as hub
 
-from gui.errors import ErrorKind, SfumatoError
+from gui.errors import ErrorKind, SfumatoError, disk_error
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 _LONGEST_WAIT = 3600.0
 _LONG_WAIT = 120
 """Seconds above which a wait is worded in minutes."""
@@ -59,7 +56,8 @@ def translate(error: BaseException, what: str) -> SfumatoError:
                 return SfumatoError(kind, message, _detail(error))
     return SfumatoError(
         ErrorKind.INTERNAL,
-        "Something unexpected went wrong while talking to the Hub; please report it.",
+        "Something unexpected went wrong while talking to the Hub; try again, and report it "
+        "if it stays.",
         _detail(error),
     )
 
@@ -230,7 +228,10 @@ def _about_status(error: BaseException, name: str) -> _Found:
         error_429 = too_many_requests(retry_after(response.headers, status))
         return error_429.kind, error_429.message
     if status in (404, 410):
-        return ErrorKind.NOT_FOUND, f"{name} is not on the Hub, or not any more."
+        return (
+            ErrorKind.NOT_FOUND,
+            f"{name} is not on the Hub, or not any more; look for another model.",
+        )
     if status == 408 or status >= 500:
         return (
             ErrorKind.NETWORK,
@@ -245,12 +246,12 @@ def _about_connections(error: BaseException, name: str) -> _Found:
         return (
             ErrorKind.NETWORK,
             "The connection to the Hub is not safe: its certificate is not accepted; check this "
-            "machine's date and the network you are on.",
+            "computer's date and the network you are on.",
         )
     if isinstance(error, httpx2.ProxyError):
         return (
             ErrorKind.NETWORK,
-            "The proxy server cannot be used; check the proxy settings of this machine.",
+            "The proxy server cannot be used; check the proxy settings of this computer.",
         )
     if isinstance(error, (httpx2.TimeoutException, TimeoutError)):
         return (
@@ -282,18 +283,15 @@ def _no_connection() -> str:
 
 def _about_disk(error: BaseException, name: str) -> _Found:
     if isinstance(error, MemoryError):
-        return ErrorKind.MEMORY, "There is not enough free memory; close other programs."
+        return (
+            ErrorKind.MEMORY,
+            "There is not enough free memory; close other programs, and try again.",
+        )
     if not isinstance(error, OSError) or isinstance(error, httpx2.HTTPError):
         return None
     place = f" ({error.filename})" if error.filename else ""
-    if error.errno in _FULL:
-        return ErrorKind.STORAGE, f"The disk is full{place}; free some space, and try again."
-    if error.errno in _CLOSED:
-        return (
-            ErrorKind.STORAGE,
-            f"The folder cannot be written to{place}; allow it, or choose another folder.",
-        )
-    return ErrorKind.STORAGE, f"The disk reported an error{place}; check it, and try again."
+    found = disk_error(error, f"A file of Sfumato’s cannot be read or written{place}")
+    return found.kind, found.message
 
 
 def _wait(seconds: float) -> str:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from gui import paths
 from gui.coreml import sidecar as sidecars
-from gui.errors import ErrorKind, SfumatoError
+from gui.errors import ErrorKind, SfumatoError, disk_error
 from gui.hub.downloads import names
 from gui.hub.downloads.origin import (
     FINDERS,
@@ -221,7 +221,8 @@ def repair(
     if origin is None:
         raise SfumatoError(
             ErrorKind.NOT_FOUND,
-            f"“{folder.name}” did not come from the Hub, so its files cannot be fetched again.",
+            f"“{folder.name}” did not come from the Hub, so its files cannot be fetched again; "
+            "get it where it came from.",
             str(folder),
         )
     plan = _plan_of(origin, str(folder.absolute()))
@@ -373,11 +374,7 @@ def delete(path: Path) -> None:
 
 def undeletable(path: Path, error: OSError) -> SfumatoError:
     """A leftover that stays."""
-    return SfumatoError(
-        ErrorKind.STORAGE,
-        f"“{path.name}” cannot be deleted; check the permissions of its folder.",
-        f"{path}: {error!r}",
-    )
+    return disk_error(error, f"“{path.name}” could not be deleted", detail=f"{path}: {error!r}")
 
 
 def disk_use(root: Path | None = None) -> int:

@@ -25,7 +25,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from gui.errors import ErrorKind, SfumatoError
+from gui.errors import ErrorKind, SfumatoError, disk_error
 
 FILE_NAME = "pictures.sqlite3"
 MARKS_NAME = "picture-marks.jsonl"
@@ -316,11 +316,8 @@ class PictureIndex:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            raise SfumatoError(
-                ErrorKind.STORAGE,
-                f"The mark could not be kept in “{self._marks_file.parent}”; "
-                "check that the folder is writable and the disk not full.",
-                repr(error),
+            raise disk_error(
+                error, f"The mark could not be kept in “{self._marks_file.parent}”"
             ) from error
 
     def _load_marks(self) -> None:

@@ -53,7 +53,7 @@ def record_of(text: str, name: str = "this picture") -> PictureRecord:
     except RecordError as error:
         raise SfumatoError(
             ErrorKind.BAD_IMAGE,
-            f"The settings inside “{name}” are damaged; the picture itself can still be used.",
+            f"The settings inside “{name}” are damaged; use the picture without them.",
             repr(error),
         ) from error
     return _with_paths(record, _from_home)

@@ -65,7 +65,8 @@ def facts_of(path: Path, status: os.stat_result | None = None) -> PictureFacts:
         fields = read_fields_of(file, path.name)
     if not fields.width or not fields.height:
         raise SfumatoError(
-            ErrorKind.BAD_IMAGE, f"“{path.name}” ends before it says how large it is."
+            ErrorKind.BAD_IMAGE,
+            f"“{path.name}” ends before it says how large it is; copy it again.",
         )
     known = _record(fields)
     common = {

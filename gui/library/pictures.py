@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gui import __version__, paths
-from gui.errors import ErrorKind, SfumatoError
+from gui.errors import ErrorKind, SfumatoError, disk_error
 from gui.library.picture_record import RECORD_KEY, read_record, record_text
 from gui.request import (
     MAX_SEED,
@@ -50,8 +50,6 @@ _DAYS = 30
 """So many days' folders are looked through for pictures of a job that was interrupted."""
 _LEAST_FREE = 32 * 10**6
 """Bytes that must be free before the work begins; room for a picture or two of any usual size."""
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
 
 
@@ -81,7 +79,7 @@ def save_picture(pixels: np.ndarray, record: PictureRecord, request: PictureRequ
         _sweep(folder)
         return _write(folder, name, data, overwrite=bool(request.output_file))
     except OSError as error:
-        raise storage_error(folder, error) from error
+        raise disk_error(error, f"Pictures cannot be saved in {folder}") from error
 
 
 def made_for(job: str, request: PictureRequest, first: int) -> Iterator[tuple[Path, PictureRecord]]:
@@ -136,7 +134,7 @@ def png_bytes(pixels: np.ndarray, record: PictureRecord) -> bytes:
     if channels != 3 or pixels.dtype.name != "uint8":
         raise SfumatoError(
             ErrorKind.INTERNAL,
-            "The picture has an unexpected form.",
+            "The picture has an unexpected form; try again with another model.",
             f"{pixels.dtype} {pixels.shape}",
         )
     info = PngInfo()
@@ -216,10 +214,12 @@ def check_destination(request: PictureRequest) -> None:
         file = Path(request.output_file).expanduser().absolute()
         if file.suffix.lower() != ".png":
             raise SfumatoError(
-                ErrorKind.BAD_REQUEST, f"Pictures are PNG files: {file.name} must end in .png."
+                ErrorKind.BAD_REQUEST,
+                f"Pictures are PNG files; give a name that ends in .png, not “{file.name}”.",
             )
         if file.is_dir():
-            raise storage_error(file, IsADirectoryError(errno.EISDIR, "a folder has this name"))
+            taken = IsADirectoryError(errno.EISDIR, "a folder has this name")
+            raise disk_error(taken, f"Pictures cannot be saved as {file}")
         folder = file.parent
     elif request.output_dir:
         folder = Path(request.output_dir).expanduser().absolute()
@@ -227,7 +227,8 @@ def check_destination(request: PictureRequest) -> None:
         folder = paths.pictures_dir()
     check_writable(folder)
     if shutil.disk_usage(folder).free < _LEAST_FREE:
-        raise storage_error(folder, OSError(errno.ENOSPC, "less than 32 MB are free"))
+        full = OSError(errno.ENOSPC, "less than 32 MB are free")
+        raise disk_error(full, f"Pictures cannot be saved in {folder}")
 
 
 def check_writable(folder: Path) -> None:
@@ -242,20 +243,7 @@ def check_writable(folder: Path) -> None:
         probe.write_bytes(b"")
         probe.unlink()
     except OSError as error:
-        raise storage_error(folder, error) from error
-
-
-def storage_error(folder: Path, error: OSError) -> SfumatoError:
-    """One sentence for a failed write into `folder`."""
-    if error.errno in _FULL:
-        message = f"The disk is full: the picture could not be saved in {folder}"
-    elif error.errno in _FORBIDDEN:
-        message = f"Pictures cannot be saved in {folder}: the folder is not writable"
-    elif error.errno in {errno.ENOTDIR, errno.EEXIST, errno.EISDIR}:
-        message = f"Pictures cannot be saved in {folder}: something else is in the way"
-    else:
-        message = f"The picture could not be saved in {folder}"
-    return SfumatoError(ErrorKind.STORAGE, message + ".", repr(error))
+        raise disk_error(error, f"Pictures cannot be saved in {folder}") from error
 
 
 def _destination(record: PictureRecord, request: PictureRequest) -> tuple[Path, str]:

@@ -108,7 +108,10 @@ class JobStore:
 
     def _fallback(self, path: Path, error: Exception) -> sqlite3.Connection:
         log.warning("job queue %s cannot be used: %r", path, error)
-        self.notice = f"The list of jobs cannot be kept in {path.parent}: {error}."
+        self.notice = (
+            f"The list of jobs cannot be kept in {path.parent}, so it is forgotten when Sfumato "
+            "closes; see that the folder can be written to and the disk is not full."
+        )
         return _connect(":memory:")
 
     def _start_anew(self, path: Path, error: Exception) -> sqlite3.Connection:
@@ -212,7 +215,10 @@ class JobStore:
                 yield self._connection
         except sqlite3.Error as error:
             raise SfumatoError(
-                ErrorKind.STORAGE, "The list of jobs could not be saved.", repr(error)
+                ErrorKind.STORAGE,
+                "The list of jobs could not be saved; see that the disk is not full, and try "
+                "again.",
+                repr(error),
             ) from error
 
 

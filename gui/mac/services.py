@@ -6,6 +6,7 @@ None of these services is needed to make a picture: where one is absent, nothing
 
 from __future__ import annotations
 
+import html
 import os
 import shutil
 import subprocess
@@ -96,7 +97,10 @@ class FallbackServices:
     def reveal(self, path: Path) -> None:
         if not path.exists():
             raise SfumatoError(
-                ErrorKind.STORAGE, f"“{path.name}” is no longer where it was saved.", str(path)
+                ErrorKind.STORAGE,
+                f"“{path.name}” is no longer where it was saved; look for it in the Trash or "
+                "elsewhere.",
+                str(path),
             )
         if self._mac:
             _start(["open", "-R", str(path)])
@@ -108,7 +112,7 @@ class FallbackServices:
             script = [argument for line in _NOTIFY_SCRIPT for argument in ("-e", line)]
             _start([command, *script, title, body])
         elif not self._mac and (command := shutil.which("notify-send")):
-            _start([command, "--app-name=Sfumato", "--", title, body])
+            _start([command, "--app-name=Sfumato", "--", title, html.escape(body, quote=False)])
 
 
 def _start(command: list[str]) -> None:
@@ -127,7 +131,9 @@ def _start(command: list[str]) -> None:
         )
     except OSError as error:
         raise SfumatoError(
-            ErrorKind.UNSUPPORTED, "No file manager could be opened on this desktop.", str(error)
+            ErrorKind.UNSUPPORTED,
+            "No file manager could be opened; install one, or go to the folder in a terminal.",
+            str(error),
         ) from error
     # Reap it, or it would stay a zombie until the app quits.
     threading.Thread(target=process.wait, daemon=True).start()

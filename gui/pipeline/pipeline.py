@@ -22,7 +22,7 @@ from gui.coreml.model import ComponentKind, Family, ModelInfo
 from gui.coreml.prediction import KnownBy, Prediction
 from gui.coreml.runtime import LoadedModel, Runtime
 from gui.coreml.sidecar import Preview, Sidecar
-from gui.errors import ErrorKind, SfumatoError
+from gui.errors import ErrorKind, SfumatoError, unusable
 from gui.pipeline import safety, vae
 from gui.pipeline.defaults import fill_defaults
 from gui.pipeline.denoise import denoise
@@ -151,7 +151,8 @@ class Pipeline:
         if request.start_image and ComponentKind.VAE_ENCODER not in self.model.components:
             raise SfumatoError(
                 ErrorKind.UNSUPPORTED,
-                "This model has no VAE encoder, so it cannot start from a picture.",
+                "This model has no VAE encoder, so it cannot start from a picture; remove the "
+                "picture, or choose another model.",
             )
         assert request.scheduler and request.steps
         # made first: what cannot be done is refused before anything is loaded
@@ -382,7 +383,7 @@ def _check(hooks: Hooks) -> None:
 
 def _check_usable(model: ModelInfo, sidecar: Sidecar) -> None:
     if model.problems:
-        raise SfumatoError(ErrorKind.BAD_MODEL, model.problems[0], "\n".join(model.problems))
+        raise unusable(model.problems[0], "\n".join(model.problems))
     have = model.components
     if (
         not {model.family, sidecar.family} <= SUPPORTED_FAMILIES
@@ -391,21 +392,30 @@ def _check_usable(model: ModelInfo, sidecar: Sidecar) -> None:
     ):
         raise SfumatoError(
             ErrorKind.UNSUPPORTED,
-            "This kind of model cannot be run yet; Stable Diffusion 1, 2 and XL can.",
+            "This kind of model cannot be run yet; choose one of Stable Diffusion 1, 2 or XL.",
             f"families {model.family}, {sidecar.family}; predicts {sidecar.prediction_type}",
         )
     if not have.keys() & {ComponentKind.TEXT_ENCODER, ComponentKind.TEXT_ENCODER_2}:
-        raise SfumatoError(ErrorKind.BAD_MODEL, "The model has no text encoder.")
+        raise SfumatoError(
+            ErrorKind.BAD_MODEL,
+            "The model has no text encoder; choose another, or get this one again.",
+        )
     if not have.keys() & {ComponentKind.UNET, ComponentKind.CONTROL_UNET}:
-        raise SfumatoError(ErrorKind.BAD_MODEL, "The model has no UNet.")
+        raise SfumatoError(
+            ErrorKind.BAD_MODEL, "The model has no UNet; choose another, or get this one again."
+        )
     decoder = have.get(ComponentKind.VAE_DECODER)
     if decoder is None:
-        raise SfumatoError(ErrorKind.BAD_MODEL, "The model has no VAE decoder.")
+        raise SfumatoError(
+            ErrorKind.BAD_MODEL,
+            "The model has no VAE decoder; choose another, or get this one again.",
+        )
     latent = (1, model.latent_channels, model.latent_height, model.latent_width)
     z = decoder.inputs[0].shape if decoder.inputs else ()
     if any(has not in (None, needs) for has, needs in zip(z, latent, strict=False)):
         raise SfumatoError(
             ErrorKind.BAD_MODEL,
-            "The model's UNet and VAE decoder do not belong together: their sizes differ.",
+            "The model's UNet and VAE decoder do not belong together: their sizes differ; "
+            "choose another model.",
             f"decoder {z}, UNet {latent}",
         )

@@ -195,7 +195,7 @@ def make_scheduler(name: str, sidecar: Sidecar) -> Scheduler:
     except (TypeError, ValueError, RuntimeError, AttributeError) as error:
         raise SfumatoError(
             ErrorKind.BAD_MODEL,
-            f"The model's scheduler settings do not suit {name}.",
+            f"The model's scheduler settings do not suit {name}; choose another scheduler.",
             f"{recipe.cls}: {error}",
         ) from error
 

@@ -111,7 +111,7 @@ def _run(
     if hidden is None:
         raise SfumatoError(
             ErrorKind.BAD_MODEL,
-            "The model's text encoder does not return token states.",
+            "The model's text encoder does not return token states; choose another model.",
             f"outputs: {sorted(outputs)}",
         )
     return hidden, pooled

@@ -70,7 +70,8 @@ class ClipTokenizer:
         pad = self._tokenizer.id_to_token(self.pad_id)
         if pad is None:
             raise SfumatoError(
-                ErrorKind.BAD_MODEL, f"The padding token {self.pad_id} is not in the vocabulary."
+                ErrorKind.BAD_MODEL,
+                f"The padding token {self.pad_id} is not in the vocabulary; get the model again.",
             )
         if pad != END:
             self._tokenizer.add_special_tokens([pad])
@@ -117,7 +118,8 @@ def _build(folder: Path) -> Tokenizer:
     except Exception as error:
         raise SfumatoError(
             ErrorKind.BAD_MODEL,
-            "The model's tokenizer files (vocab.json, merges.txt) are missing or damaged.",
+            "The model's tokenizer files (vocab.json, merges.txt) are missing or damaged; get "
+            "the model again.",
             f"{folder}: {error}",
         ) from error
     tokenizer = Tokenizer(model)

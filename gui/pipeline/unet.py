@@ -126,7 +126,8 @@ def _fixed_inputs(
         elif not spec.optional:
             raise SfumatoError(
                 ErrorKind.UNSUPPORTED,
-                f"The model's UNet asks for an input this program does not know: {name}.",
+                f"The model's UNet asks for an input this program does not know ({name}); "
+                "choose another model.",
                 f"{name} {spec.shape}",
             )
     return fixed
@@ -140,7 +141,7 @@ def _context(rows: list[Conditioning], shape: tuple[int, ...]) -> np.ndarray:
         raise SfumatoError(
             ErrorKind.BAD_MODEL,
             "The model's text encoder and UNet do not belong together: "
-            "the text has another width than the UNet reads.",
+            "the text has another width than the UNet reads; choose another model.",
             f"text {context.shape}, UNet {shape}",
         )
     return np.ascontiguousarray(context, np.float32)
@@ -150,7 +151,8 @@ def _pooled(rows: list[Conditioning], shape: tuple[int, ...]) -> np.ndarray:
     parts = [row.pooled for row in rows if row.pooled is not None]
     if len(parts) != len(rows):
         raise SfumatoError(
-            ErrorKind.BAD_MODEL, "The model's text encoder lacks the output SDXL needs."
+            ErrorKind.BAD_MODEL,
+            "The model's text encoder lacks the output SDXL needs; choose another model.",
         )
     return _fitted(np.concatenate(parts), shape, "text_embeds")
 
@@ -160,7 +162,7 @@ def _fitted(array: np.ndarray, shape: tuple[int, ...], name: str) -> np.ndarray:
     if array.size != math.prod(shape):
         raise SfumatoError(
             ErrorKind.BAD_MODEL,
-            "The model's text encoder and UNet do not belong together.",
+            "The model's text encoder and UNet do not belong together; choose another model.",
             f"{name}: {array.shape}, UNet {shape}",
         )
     return np.ascontiguousarray(array.reshape(shape), np.float32)

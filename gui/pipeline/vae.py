@@ -54,7 +54,8 @@ class EncodedImage:
         if tensor.shape[1] not in (channels, 2 * channels) or tensor.shape[2:] != latent_shape[2:]:
             raise SfumatoError(
                 ErrorKind.BAD_MODEL,
-                "The model's VAE encoder does not belong to its UNet: their sizes differ.",
+                "The model's VAE encoder does not belong to its UNet: their sizes differ; "
+                "choose another model.",
                 f"encoder {tuple(tensor.shape)}, UNet {latent_shape}",
             )
         self._mean = tensor[:, :channels]

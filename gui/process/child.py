@@ -168,7 +168,7 @@ class ChildProcess:
         message = f"{self._title} stopped unexpectedly"
         if code == -signal.SIGKILL:
             message += ", perhaps because the memory ran out"
-        return ChildLost(ErrorKind.ENGINE, message + ".", detail, code)
+        return ChildLost(ErrorKind.ENGINE, f"{message}; try again.", detail, code)
 
     def log_tail(self) -> str:
         """The last lines this child wrote to its log."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gui import words
-from gui.errors import ErrorKind
 from gui.hub.types import DownloadState, ModelKind
 
 if TYPE_CHECKING:
@@ -18,25 +17,6 @@ if TYPE_CHECKING:
     from gui.state.hub.catalogue_rows import CatalogueRow
 
 KINDS = {ModelKind.CONTROLNET: "ControlNet", ModelKind.UPSCALER: "Upscaler"}
-
-_ADVICE = {
-    ErrorKind.BAD_REQUEST: "Change the setting and try again.",
-    ErrorKind.BAD_MODEL: "Choose another model, or get this one again.",
-    ErrorKind.UNSUPPORTED: "Choose another model or another compute unit.",
-    ErrorKind.BAD_IMAGE: "Choose another starting picture, for example a PNG or JPEG.",
-    ErrorKind.STORAGE: "Free some space or choose another pictures folder in Settings.",
-    ErrorKind.MEMORY: "Close other programs, or choose a smaller model.",
-    ErrorKind.NETWORK: "Check the connection and try again.",
-    ErrorKind.ACCESS: "Open the model's page on the Hub, accept its terms and sign in here.",
-    ErrorKind.NOT_FOUND: "Look for another model.",
-    ErrorKind.ENGINE: "The engine has been started again; try once more.",
-    ErrorKind.INTERNAL: "Try again; if it stays, copy the details into a report.",
-}
-
-
-def advice(kind: ErrorKind) -> str:
-    """What a person can do about an error of this kind, in one sentence."""
-    return _ADVICE.get(kind, _ADVICE[ErrorKind.INTERNAL])
 
 
 def detail_rows(info: ModelInfo, sidecar: Sidecar | None) -> list[tuple[str, str]]:

@@ -12,7 +12,7 @@ from PySide6.QtCore import QFile, QMimeData, QUrl
 from PySide6.QtGui import QDesktopServices, QGuiApplication, QImage
 
 from gui import paths
-from gui.errors import ErrorKind, SfumatoError
+from gui.errors import ErrorKind, SfumatoError, disk_error
 from gui.mac import MacServices, mac_services
 
 REVEAL_LABEL = "Reveal in Finder" if sys.platform == "darwin" else "Show in File Manager"
@@ -40,7 +40,9 @@ def open_page(url: str) -> None:
         SfumatoError: UNSUPPORTED when there is no browser.
     """
     if not QDesktopServices.openUrl(QUrl(url)):
-        raise SfumatoError(ErrorKind.UNSUPPORTED, "There is no browser to open the page with.", url)
+        raise SfumatoError(
+            ErrorKind.UNSUPPORTED, "No browser could be opened; copy the address into one.", url
+        )
 
 
 def move_to_trash(path: str) -> str:
@@ -59,7 +61,8 @@ def move_to_trash(path: str) -> str:
         return file.fileName()
     raise SfumatoError(
         ErrorKind.STORAGE,
-        f"“{Path(path).name}” could not be moved to the Trash, and stays where it is.",
+        f"“{Path(path).name}” could not be moved to the Trash, and stays where it is; "
+        "delete it in the file manager.",
         f"{path}: {file.errorString()}",
     )
 
@@ -74,7 +77,9 @@ def put_back(trashed: str, path: str) -> None:
     name = there.name
     if there.exists():
         raise SfumatoError(
-            ErrorKind.STORAGE, f"“{name}” stays in the Trash: there is another file in its place."
+            ErrorKind.STORAGE,
+            f"“{name}” stays in the Trash: there is another file in its place; "
+            "move that one away, then try again.",
         )
     try:
         there.parent.mkdir(parents=True, exist_ok=True)
@@ -112,10 +117,10 @@ def save_copy(source: str, target: str) -> None:
         temporary.replace(wanted)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise SfumatoError(
-            ErrorKind.STORAGE,
-            f"The picture could not be saved in “{wanted.parent.name or wanted.parent}”.",
-            f"{wanted}: {error}",
+        raise disk_error(
+            error,
+            f"The picture could not be saved in “{wanted.parent.name or wanted.parent}”",
+            detail=f"{wanted}: {error}",
         ) from error
 
 
@@ -133,9 +138,13 @@ def keep_dropped_image(image: QImage) -> str:
         ) as file:
             name = file.name
     except OSError as error:
-        raise SfumatoError(
-            ErrorKind.STORAGE, "The dropped picture could not be kept.", str(error)
+        raise disk_error(
+            error, "The dropped picture could not be kept", detail=str(error)
         ) from error
     if not image.save(name):
-        raise SfumatoError(ErrorKind.STORAGE, "The dropped picture could not be kept.", name)
+        raise SfumatoError(
+            ErrorKind.STORAGE,
+            "The dropped picture could not be kept; save it as a file, and drop that.",
+            name,
+        )
     return name

@@ -304,12 +304,12 @@ class JobQueue(QObject):
                     job.status = JobStatus.FAILED
                 else:
                     job.status = JobStatus.QUEUED
-                    message = outcome.error.message if outcome.error else ""
-                    self.notice.emit(f"{message} It was restarted and tries once more.".strip())
+                    what = outcome.error.what if outcome.error else ""
+                    self.notice.emit(f"{what} It was restarted and tries once more.".strip())
             case _:  # failed, not_started
                 job.status = JobStatus.FAILED
                 job.error = outcome.error or SfumatoError(
-                    ErrorKind.INTERNAL, "The picture could not be made."
+                    ErrorKind.INTERNAL, "The picture could not be made; try again."
                 )
 
     def _next(self) -> None:

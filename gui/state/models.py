@@ -200,7 +200,7 @@ def model_folder_of(path: Path) -> Path:
     if not _is_folder(path):
         raise SfumatoError(
             ErrorKind.BAD_MODEL,
-            f"“{path.name}” is not a folder, so it cannot be a model.",
+            f"“{path.name}” is not a folder, so it cannot be a model; choose the folder it is in.",
             str(path),
         )
     return path
@@ -470,5 +470,5 @@ class ModelLibrary(QAbstractListModel):
             parts = (entry.name, entry.source_line(), entry.subtitle(), state)
             return ". ".join(part for part in parts if part)
         if role == Qt.ItemDataRole.ToolTipRole:
-            return entry.problem or str(entry.folder)
+            return words.plain_tip(entry.problem or str(entry.folder))
         return None

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QElapsedTimer, QObject, QTimer, Signal
 
-from gui.errors import ErrorKind, SfumatoError
+from gui.errors import ErrorKind, SfumatoError, unusable
 from gui.state.background import Background
 from gui.state.convert.state import ConvertState
 from gui.state.draft import DraftState, random_seed
@@ -292,7 +292,7 @@ class Studio(QObject):
         draft = self.draft.draft
         try:
             if entry.problem:
-                raise SfumatoError(ErrorKind.BAD_MODEL, entry.problem, str(entry.folder))
+                raise unusable(entry.problem, str(entry.folder))
             if not self.has_prompt:
                 raise SfumatoError(
                     ErrorKind.BAD_REQUEST, "Type a prompt first: what should be seen?"

@@ -43,7 +43,9 @@ from gui.ui.models.panel import ModelsPanel
 from gui.ui.pictures.commands import PictureCommands
 from gui.ui.pictures.filmstrip import Filmstrip
 from gui.ui.prompt.panel import PromptPanel
+from gui.ui.settled import settle_errors
 from gui.ui.widgets.appearance import Appearance
+from gui.ui.widgets.banner import Subject
 from gui.ui.widgets.controls import ElidedLabel
 from gui.ui.widgets.measures import LEFT_WIDTH, RIGHT_WIDTH
 
@@ -196,7 +198,8 @@ class Workspace(QWidget):
         studio.model_selected.connect(self._on_model)
         studio.model_read.connect(self._show_facts)
         studio.error_raised.connect(self.show_error)
-        studio.job_failed.connect(self.canvas.banner.show_error)
+        studio.job_failed.connect(self._on_job_failed)
+        settle_errors(self.canvas.banner, studio)
         self.canvas.banner.retry_asked.connect(studio.retry_failed)
         studio.notice.connect(self.canvas.banner.show_notice)
         studio.undoable.connect(self._on_undoable)
@@ -343,6 +346,7 @@ class Workspace(QWidget):
         self._save_draft()
 
     def _save_draft(self) -> None:
+        self.canvas.banner.settle(Subject.PROMPT)
         self.studio.settings.draft = self.studio.draft.draft.to_json()
 
     def close_down(self) -> None:
@@ -476,6 +480,9 @@ class Workspace(QWidget):
 
     def show_error(self, error: SfumatoError) -> None:
         self.canvas.banner.show_error(error)
+
+    def _on_job_failed(self, error: SfumatoError, can_retry: bool) -> None:
+        self.canvas.banner.show_error(error, can_retry, Subject.JOB)
 
     def _on_activity(self, activity: Activity) -> None:
         self.canvas.set_activity(activity)

@@ -152,7 +152,7 @@ def write_other_blob_name(path: Path) -> None:
         (cut_spec, "truncated"),
         (lambda p: replace(spec_file(p), b""), "truncated"),
         (lambda p: replace(spec_file(p), b"<html>Not found</html>"), "truncated or damaged"),
-        (cut_weights, "cut short; get the model again"),
+        (cut_weights, "cut short"),
         (lambda p: weights_file(p).unlink(), "lacks its weights"),
         (link_weights_outside, "points at weights outside itself"),
         (link_weights_in_a_circle, "weights"),  # outside, or lacking, by Python version
@@ -172,7 +172,7 @@ def test_a_damaged_package(sd1: Path, damage: Callable[[Path], object], says: st
     with pytest.raises(SfumatoError) as caught:
         inspect_component(path)
     assert caught.value.kind in (ErrorKind.BAD_MODEL, ErrorKind.UNSUPPORTED)
-    assert sentence(caught.value.message) == found
+    assert sentence(caught.value.message) and caught.value.what == found
 
 
 def test_no_byte_of_damage_is_a_crash(sd1: Path) -> None:

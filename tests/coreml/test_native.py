@@ -385,7 +385,7 @@ def test_a_file_that_went_away(
     path = copy_of(package(tiny_sd1.folder, "vae_decoder"), tmp_path / "x_vae_decoder.mlpackage")
     component = inspect_component(path)
     shutil.rmtree(path)
-    with pytest.raises(SfumatoError, match="does not exist") as caught:
+    with pytest.raises(SfumatoError, match="not there any more") as caught:
         runtime.load(component, ComputeUnit.ALL)
     assert caught.value.kind is ErrorKind.BAD_MODEL
 
@@ -446,5 +446,7 @@ def test_without_core_ml_it_says_so(
         with pytest.raises(SfumatoError) as caught:
             NativeRuntime(cache=tmp_path / "cache").load(inspect_component(file), ComputeUnit.ALL)
         assert caught.value.kind is ErrorKind.UNSUPPORTED
-        assert caught.value.message == "Core ML cannot be used on this machine."
+        assert caught.value.message == (
+            "Core ML cannot be used on this computer; install Sfumato again."
+        )
     assert default_runtime().name == "portable"

@@ -31,7 +31,7 @@ def test_a_disk_too_small_is_said_before_anything_is_fetched(
     with pytest.raises(SfumatoError) as caught:
         begin(one, repo)
     assert caught.value.kind is ErrorKind.STORAGE
-    assert "3 MB" in caught.value.message
+    assert "3.0 MB" in caught.value.message
     assert not server.log
     assert one.all() == ()
 
@@ -58,7 +58,7 @@ def fail_writes(monkeypatch: pytest.MonkeyPatch, after: int, number: int) -> Cal
         (errno.ENOSPC, "disk is full"),
         (errno.EDQUOT, "disk is full"),
         (errno.EROFS, "cannot be written"),
-        (errno.EIO, "cannot be reached any more"),
+        (errno.EIO, "cannot be reached"),
     ],
 )
 def test_the_disk_fails_in_mid_file(one, server, repo, models, monkeypatch, number, words):

@@ -174,13 +174,17 @@ def test_connections_that_do_not_come_about(act: Callable[[], object], part: str
     [
         (OSError(errno.ENOSPC, "No space left", "/m/w.bin"), ErrorKind.STORAGE, "disk is full"),
         (OSError(errno.EDQUOT, "Quota"), ErrorKind.STORAGE, "disk is full"),
-        (PermissionError(errno.EACCES, "No", "/m"), ErrorKind.STORAGE, "written to (/m)"),
+        (
+            PermissionError(errno.EACCES, "No", "/m"),
+            ErrorKind.STORAGE,
+            "(/m): the permissions",
+        ),
         (OSError(errno.EROFS, "Read-only"), ErrorKind.STORAGE, "written to"),
-        (OSError(errno.EIO, "I/O"), ErrorKind.STORAGE, "disk reported an error"),
+        (OSError(errno.EIO, "I/O"), ErrorKind.STORAGE, "cannot be reached"),
         (MemoryError(), ErrorKind.MEMORY, "memory"),
         (TimeoutError("x"), ErrorKind.NETWORK, "in time"),
         (ConnectionResetError("x"), ErrorKind.NETWORK, "broke off"),
-        (ssl.SSLCertVerificationError("x"), ErrorKind.NETWORK, "this machine's date"),
+        (ssl.SSLCertVerificationError("x"), ErrorKind.NETWORK, "this computer's date"),
         (ZeroDivisionError("x"), ErrorKind.INTERNAL, "report it"),
     ],
 )

@@ -431,7 +431,11 @@ def test_a_model_that_will_not_go_to_the_trash_stays(
     folder = install("ada/fog")
     studio = open_studio()
     refusal = SfumatoError(ErrorKind.STORAGE, "It could not be moved to the Trash.")
-    monkeypatch.setattr(desktop, "move_to_trash", lambda path: refusal)
+
+    def refuse(_path: str) -> str:
+        raise refusal
+
+    monkeypatch.setattr(desktop, "move_to_trash", refuse)
     with qtbot.waitSignal(studio.error_raised, timeout=WAIT) as raised:
         studio.models.move_to_trash(folder)
     assert raised.args == [refusal] and studio.models.entry(folder) is not None

@@ -167,7 +167,7 @@ def check_parts(parts: Mapping[str, Part], family: Family, name: str, context: i
         raise SfumatoError(
             ErrorKind.UNSUPPORTED,
             f"The VAE of “{name}” does not scale pictures by {VAE_SCALE}, as Stable Diffusion "
-            "does, and cannot be converted.",
+            "does, and cannot be converted; choose another model.",
             f"{levels} levels",
         )
 

@@ -11,7 +11,7 @@ from gui.convert.checkpoint.checkpoint import Checkpoint
 from gui.convert.checkpoint.diffusers_folder import read_folder
 from gui.convert.checkpoint.single_file import read_single_file
 from gui.convert.types import SourceInfo
-from gui.errors import ErrorKind, SfumatoError
+from gui.errors import ErrorKind, SfumatoError, disk_error
 
 
 def look(path: Path | str) -> SourceInfo:
@@ -32,10 +32,8 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
     try:
         return read_folder(path) if path.is_dir() else read_single_file(path)
     except OSError as error:
-        raise SfumatoError(
-            ErrorKind.STORAGE,
-            f"“{path.name}” cannot be read; see that you may open it, and that its disk is there.",
-            f"{path}: {error}",
+        raise disk_error(
+            error, f"“{path.name}” cannot be read", detail=f"{path}: {error}"
         ) from error
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         # A setting of a kind that nobody would write: text for a number, a list for a name …

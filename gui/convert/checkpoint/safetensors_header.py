@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gui.errors import ErrorKind, SfumatoError
+from gui.errors import ErrorKind, SfumatoError, disk_error
 
 MAX_HEADER = 100_000_000
 """Bytes; the format's reference implementation accepts no longer header."""
@@ -128,8 +128,8 @@ def read_header(path: Path) -> Header:
             str(path),
         ) from error
     except OSError as error:
-        raise SfumatoError(
-            ErrorKind.STORAGE, f"“{path.name}” cannot be read.", f"{path}: {error}"
+        raise disk_error(
+            error, f"“{path.name}” cannot be read", detail=f"{path}: {error}"
         ) from error
     return _parsed(path, text, size)
 
@@ -192,7 +192,9 @@ def _check_places(path: Path, tensors: dict[str, Tensor], begin: int, size: int)
     if place < size:
         raise _damaged(path, f"{size - place} bytes after the last tensor")
     if not tensors:
-        raise SfumatoError(ErrorKind.BAD_MODEL, f"“{path.name}” holds no weights.", str(path))
+        raise SfumatoError(
+            ErrorKind.BAD_MODEL, f"“{path.name}” holds no weights; choose another file.", str(path)
+        )
 
 
 def refuse_foreign(path: Path, start: bytes, size: int) -> None:

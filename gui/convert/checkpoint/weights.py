@@ -152,7 +152,7 @@ def empty_network(part: Part) -> nn.Module:
     except Exception as error:  # whatever a library thinks of a foreign configuration
         raise SfumatoError(
             ErrorKind.UNSUPPORTED,
-            f"The {part.title} has a configuration that cannot be converted.",
+            f"The {part.title} has a configuration that cannot be converted; choose another model.",
             f"{part.where}: {type(error).__name__}: {error}",
         ) from error
     return made.eval()

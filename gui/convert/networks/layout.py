@@ -52,8 +52,8 @@ def use_core_ml_layout(network: nn.Module, attention: Attention) -> None:
 def _unsupported(what: str) -> SfumatoError:
     return SfumatoError(
         ErrorKind.UNSUPPORTED,
-        "This network is built of layers that cannot be converted; "
-        "Stable Diffusion 1, 2 and XL and their fine-tunes can.",
+        "This network is built of layers that cannot be converted; choose Stable Diffusion 1, 2 or "
+        "XL, or a fine-tune of one of them.",
         what,
     )
 

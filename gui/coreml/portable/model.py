@@ -49,7 +49,9 @@ def read_stages(path: Path, function: str = "") -> list[Stage]:
         SfumatoError: BAD_MODEL or UNSUPPORTED.
     """
     if not path.is_dir():
-        raise SfumatoError(ErrorKind.BAD_MODEL, f"{path.name} is missing.", str(path))
+        raise SfumatoError(
+            ErrorKind.BAD_MODEL, f"{path.name} is missing; get the model again.", str(path)
+        )
     read = _read_compiled if path.suffix == ".mlmodelc" else _read_package
     return _translated(path.name, lambda: read(path, function))
 
@@ -114,27 +116,39 @@ def _translated(name: str, action: Callable[[], _Result]) -> _Result:
         reason = f" ({error.reason})" if error.reason else ""
         raise SfumatoError(
             ErrorKind.UNSUPPORTED,
-            f"{name} uses {error.what}{reason} at {error.place}, which this program cannot run.",
+            f"{name} uses {error.what}{reason} at {error.place}, which this program cannot "
+            "run; choose another model.",
             str(error),
         ) from error
     except WeightFileError as error:
         raise SfumatoError(
             ErrorKind.BAD_MODEL,
-            f"The weights of {name} are missing or damaged; download the model again.",
+            f"The weights of {name} are missing or damaged; get the model again.",
             str(error),
         ) from error
     except MemoryError as error:
         raise _out_of_memory(name, error) from error
     except OSError as error:
-        raise SfumatoError(ErrorKind.BAD_MODEL, f"{name} cannot be read.", str(error)) from error
+        raise SfumatoError(
+            ErrorKind.BAD_MODEL,
+            f"{name} cannot be read; see that its disk is there and you may open it.",
+            str(error),
+        ) from error
     except (ProgramError, ValueError, OverflowError, RecursionError, UnicodeError) as error:
         raise SfumatoError(
-            ErrorKind.BAD_MODEL, f"{name} is damaged or no Core ML program.", str(error)
+            ErrorKind.BAD_MODEL,
+            f"{name} is damaged or no Core ML program; get the model again.",
+            str(error),
         ) from error
 
 
 def _out_of_memory(name: str, error: BaseException) -> SfumatoError:
-    return SfumatoError(ErrorKind.MEMORY, f"There is not enough memory to run {name}.", str(error))
+    return SfumatoError(
+        ErrorKind.MEMORY,
+        f"There is not enough memory to run {name}; close other programs, or choose a smaller "
+        "model.",
+        str(error),
+    )
 
 
 class PortableModel:
@@ -191,7 +205,9 @@ class PortableModel:
 
     def __call__(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         if not self._stages:
-            raise SfumatoError(ErrorKind.INTERNAL, f"{self._name} was closed and cannot run.")
+            raise SfumatoError(
+                ErrorKind.INTERNAL, f"{self._name} was closed and cannot run; try again."
+            )
         values = self._accept(arrays)
         for stage in self._stages:
             tensors = [_typed(values[name], stated.dtype) for name, stated in stage.function.inputs]
@@ -241,7 +257,9 @@ class PortableModel:
         if is_memory:
             return _out_of_memory(stage.source, error)
         return SfumatoError(
-            ErrorKind.INTERNAL, f"{stage.source} failed while computing.", str(error)
+            ErrorKind.INTERNAL,
+            f"{stage.source} failed while computing; try again, or choose another model.",
+            str(error),
         )
 
     def _plan(self, stage: Stage, shapes: tuple[tuple[int, ...], ...]) -> Plan:
@@ -293,7 +311,7 @@ def _interface(
                 raise SfumatoError(
                     ErrorKind.UNSUPPORTED,
                     f"{stage.source} takes {name} as {stated.dtype}, which this program cannot "
-                    "compute with.",
+                    "compute with; choose another model.",
                 )
             if name in results:
                 read.add(name)
@@ -314,7 +332,9 @@ def _interface(
 
 def _damaged(stage: Stage, detail: str) -> SfumatoError:
     return SfumatoError(
-        ErrorKind.BAD_MODEL, f"{stage.source} is damaged or no Core ML program.", detail
+        ErrorKind.BAD_MODEL,
+        f"{stage.source} is damaged or no Core ML program; get the model again.",
+        detail,
     )
 
 

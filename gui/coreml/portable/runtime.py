@@ -24,7 +24,8 @@ class PortableRuntime:
             self._compute = Compute(compute)
         except ValueError as error:
             raise SfumatoError(
-                ErrorKind.BAD_REQUEST, f"There is no way of computing called {compute!r}."
+                ErrorKind.BAD_REQUEST,
+                f"There is no way of computing called {compute!r}; choose another.",
             ) from error
         if threads is not None:
             torch.set_num_threads(max(1, threads))

@@ -315,7 +315,7 @@ def _quoted(repo: str) -> str:
 def _no_model(text: str) -> SfumatoError:
     return SfumatoError(
         ErrorKind.BAD_REQUEST,
-        "This is not the address of a model on the Hub; those look like "
+        "This is not the address of a model on the Hub; paste one like "
         "https://huggingface.co/owner/name.",
         text[:500],
     )

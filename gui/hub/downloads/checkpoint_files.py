@@ -73,7 +73,7 @@ def _unsupported(what: str, repo: str) -> SfumatoError:
         f"This repository {what} that Sfumato could convert; choose a Stable Diffusion 1, 2 or XL "
         "checkpoint with .safetensors files."
         if what.startswith("holds")
-        else f"This repository {what}, so Sfumato cannot convert it.",
+        else f"This repository {what}, so Sfumato cannot convert it; choose another.",
         repo,
     )
 

@@ -276,8 +276,8 @@ class Fetch:
         if unheard and self.bytes_done and not known:
             return SfumatoError(
                 ErrorKind.NOT_FOUND,
-                f"“{self._repo}” has been taken off the Hub, or made private; what was fetched is "
-                "kept, in case it comes back.",
+                f"“{self._repo}” has been taken off the Hub, or made private; look for it again "
+                "later, as what was fetched is kept.",
                 found.detail,
             )
         return found

@@ -32,7 +32,8 @@ def checked_path(path: str) -> tuple[str, ...]:
     if problem:
         raise SfumatoError(
             ErrorKind.BAD_MODEL,
-            f"The model holds a file whose name {problem}, so it was not downloaded.",
+            f"The model holds a file whose name {problem}, so it was not downloaded; choose "
+            "another variant.",
             repr(path),
         )
     return tuple(path.split("/"))
@@ -97,7 +98,7 @@ def _clash(one: str, other: str) -> SfumatoError:
     return SfumatoError(
         ErrorKind.BAD_MODEL,
         f"The model holds “{one}” and “{other}”, which would be the same file on a Mac, so it "
-        "cannot be downloaded whole.",
+        "cannot be downloaded whole; choose another variant.",
         f"{one!r} and {other!r}",
     )
 

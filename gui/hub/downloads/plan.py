@@ -89,12 +89,16 @@ class Plan(Record):
         """Raise SfumatoError (BAD_MODEL) where the files' names or sizes make no sense."""
         if not self.variant.files:
             raise SfumatoError(
-                ErrorKind.BAD_MODEL, "There is nothing to download in this variant.", self.id
+                ErrorKind.BAD_MODEL,
+                "There is nothing to download in this variant; choose another.",
+                self.id,
             )
         names.check_distinct(self.local_path(file) for file in self.variant.files)
         if any(file.size < 0 for file in self.variant.files):
             raise SfumatoError(
-                ErrorKind.BAD_MODEL, "The Hub states a file size that makes no sense.", self.id
+                ErrorKind.BAD_MODEL,
+                "The Hub states a file size that makes no sense; try again later.",
+                self.id,
             )
 
 

@@ -7,42 +7,25 @@ import shutil
 from pathlib import Path
 
 from gui import words
-from gui.errors import ErrorKind, SfumatoError
+from gui.errors import ErrorKind, SfumatoError, disk_error
 
 SPARE_BYTES = 64 << 20
 """Left free beyond what a download needs: journals, folders, and other programs."""
 
-_FULL = {errno.ENOSPC, errno.EDQUOT}
-_READ_ONLY = {errno.EACCES, errno.EPERM, errno.EROFS}
-_GONE = {errno.ENOENT, errno.ENXIO, errno.ENODEV, errno.EIO, errno.ENOTDIR, errno.ESTALE}
-
 
 def storage_error(error: OSError, path: Path) -> SfumatoError:
-    """What an operating system's error about a file means."""
+    """What an operating system's error while a model is downloaded means."""
     detail = f"{path}: {error!r}"
-    if error.errno in _FULL:
-        sentence = "The disk is full; free some space, then resume the download."
-    elif error.errno == errno.EFBIG:
-        sentence = "The disk cannot hold files as large as this model's; choose another disk."
-    elif error.errno in _READ_ONLY:
-        sentence = (
-            "The folder of the models cannot be written; check its permissions, then resume the "
-            "download."
-        )
-    elif error.errno in _GONE:
-        sentence = (
-            "The disk that holds the models cannot be reached any more; connect it again, then "
-            "resume the download."
-        )
-    elif error.errno in (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL):
+    if error.errno in (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL):
         return SfumatoError(
             ErrorKind.BAD_MODEL,
-            f"The model holds a file that cannot be stored on this disk: “{path.name}”.",
+            f"The model holds a file that cannot be stored on this disk, “{path.name}”; choose "
+            "another model, or keep models on another disk.",
             detail,
         )
-    else:
-        sentence = "The model could not be written to the disk; resume the download to try again."
-    return SfumatoError(ErrorKind.STORAGE, sentence, detail)
+    return disk_error(
+        error, "The model cannot be written", then="resume the download", detail=detail
+    )
 
 
 def free_bytes(folder: Path) -> int:
@@ -55,12 +38,7 @@ def free_bytes(folder: Path) -> int:
 
 def reading_error(error: OSError, path: Path) -> SfumatoError:
     """A file that is there cannot be read."""
-    return SfumatoError(
-        ErrorKind.STORAGE,
-        f"“{path.name}” cannot be read; check the permissions of the models' folder, and that its "
-        "disk is connected.",
-        f"{path}: {error!r}",
-    )
+    return disk_error(error, f"“{path.name}” cannot be read", detail=f"{path}: {error!r}")
 
 
 def check_space(folder: Path, needed: int, promised: int = 0) -> None:

@@ -75,7 +75,7 @@ def assemble(
         components[whole.kind] = whole
     own = reader.sidecar(candidate.sidecar)
     if isinstance(own, SfumatoError):
-        wrong.append(own.message)
+        wrong.append(own.what)
         own = None
     family = _family(candidate, components, name, own)
     kind = candidate.denoiser.kind if candidate.denoiser else K.CONTROLNET
@@ -153,7 +153,7 @@ def _components(candidate: Candidate, reader: Reader) -> tuple[Components, list[
             found.setdefault(part.kind, component)
         except SfumatoError as error:
             if part.kind is not K.CONTROLNET or candidate.kind is ModelKind.CONTROLNET:
-                wrong.append(error.message)
+                wrong.append(error.what)
     return found, wrong
 
 
@@ -172,12 +172,14 @@ def _check_weights(bundle: Bundle, description: Description) -> None:
         size = sizes.get(f"{folder}/{relative}")
         if size is None:
             raise SfumatoError(
-                ErrorKind.BAD_MODEL, f"{bundle.name} lacks its weights ({_name(relative)}).", name
+                ErrorKind.BAD_MODEL,
+                f"{bundle.name} lacks its weights ({_name(relative)}); choose another variant.",
+                name,
             )
         if size < needed:
             raise SfumatoError(
                 ErrorKind.BAD_MODEL,
-                f"The weights of {bundle.name} are cut short.",
+                f"The weights of {bundle.name} are cut short; choose another variant.",
                 f"{name}: {size} bytes, at least {needed} needed",
             )
 

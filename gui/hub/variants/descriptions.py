@@ -60,14 +60,19 @@ def describe(bundle: Bundle, probe: Probe) -> Description:
     try:
         if bundle.format is FileFormat.PACKAGE:
             if bundle.specification is None:
-                raise SfumatoError(ErrorKind.BAD_MODEL, f"{bundle.name} lacks its description.")
+                raise SfumatoError(
+                    ErrorKind.BAD_MODEL,
+                    f"{bundle.name} lacks its description; choose another variant.",
+                )
             data = _whole(bundle.specification, probe)
             return package.describe_spec(proto.parse_spec(data, bundle.name, bundle.path), path)
         return _describe_compiled(bundle, probe, path)
     except (ValueError, LookupError, ArithmeticError, TypeError, RecursionError) as error:
         # As in gui.coreml.inspect: a file may parse and yet say what makes no sense.
         raise SfumatoError(
-            ErrorKind.BAD_MODEL, f"The description in {bundle.name} makes no sense.", repr(error)
+            ErrorKind.BAD_MODEL,
+            f"The description in {bundle.name} makes no sense; choose another variant.",
+            repr(error),
         ) from error
 
 
@@ -85,7 +90,10 @@ def _describe_compiled(bundle: Bundle, probe: Probe, path: Path) -> Description:
         if stated is not None:
             return stated
     if not bundle.programs:
-        raise SfumatoError(ErrorKind.BAD_MODEL, f"{bundle.name} lacks its program (model.mil).")
+        raise SfumatoError(
+            ErrorKind.BAD_MODEL,
+            f"{bundle.name} lacks its program (model.mil); choose another variant.",
+        )
     texts = [_whole(file, probe).decode("utf-8") for file in bundle.programs]
     return compiled.describe_program(path, texts, metadata)
 
@@ -243,7 +251,9 @@ class Reader:
                     self.trouble = error
             except ValueError as error:
                 self._sidecars[key] = SfumatoError(
-                    ErrorKind.BAD_MODEL, f"The model's {FILE_NAME} cannot be read.", repr(error)
+                    ErrorKind.BAD_MODEL,
+                    f"The model's {FILE_NAME} cannot be read; choose another variant.",
+                    repr(error),
                 )
 
     def known(self, bundle: Bundle) -> Description | SfumatoError | None:

@@ -190,7 +190,9 @@ def _check(archive: RemoteFile, entries: list[ZipEntry]) -> None:
 def _bad(archive: RemoteFile, what: str, detail: str) -> SfumatoError:
     name = archive.path.rpartition("/")[2]
     return SfumatoError(
-        ErrorKind.BAD_MODEL, f"The archive {name} {what}, so it cannot be used.", detail
+        ErrorKind.BAD_MODEL,
+        f"The archive {name} {what}, so it cannot be used; choose another variant.",
+        detail,
     )
 
 

@@ -470,7 +470,7 @@ class HubCatalogue(QAbstractListModel):
         if role == Qt.ItemDataRole.AccessibleTextRole:
             return describe.catalogue_sentence(row)
         if role == Qt.ItemDataRole.ToolTipRole:
-            return row.problem or row.summary.id
+            return words.plain_tip(row.problem or row.summary.id)
         return None
 
 

@@ -18,6 +18,7 @@ from PySide6.QtCore import (
 )
 from PySide6.QtGui import QImage
 
+from gui import words
 from gui.state.pictures.images import ImageLoader
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ class SessionPictures(QAbstractListModel):
             return picture.thumbnail
         request = picture.record.request
         if role == Qt.ItemDataRole.ToolTipRole:
-            return f"{request.prompt}\nSeed {request.seed}"
+            return words.plain_tip(f"{request.prompt}\nSeed {request.seed}")
         if role == Qt.ItemDataRole.AccessibleTextRole:
             return f"Picture of “{request.prompt}”, seed {request.seed}"
         return None

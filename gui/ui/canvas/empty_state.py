@@ -8,7 +8,8 @@ from PySide6.QtCore import QPointF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QRadialGradient, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
-from gui.ui.widgets.controls import FlowLayout, label, plain_tip
+from gui import words
+from gui.ui.widgets.controls import FlowLayout, label
 
 if TYPE_CHECKING:
     from gui.state.models import ModelEntry
@@ -121,7 +122,7 @@ class EmptyState(QWidget):
             chip.setObjectName("chip")
             chip.setAccessibleName(example)
             chip.setToolTip(
-                plain_tip(example) if len(example) > MAX_LETTERS else "Make this picture"
+                words.plain_tip(example) if len(example) > MAX_LETTERS else "Make this picture"
             )
             chip.setCursor(Qt.CursorShape.PointingHandCursor)
             chip.clicked.connect(lambda _=False, text=example: self.example_chosen.emit(text))

@@ -14,6 +14,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from gui import words
 from gui.ui.widgets.controls import ElidedLabel, QuietSpinBox, icon_button
 from gui.ui.widgets.icons import icon
 
@@ -29,7 +30,7 @@ class _Row(QWidget):
         self.path = path
         name = Path(path).name
         self.name = ElidedLabel(name)
-        self.name.setToolTip(path)
+        self.name.setToolTip(words.plain_tip(path))
         self.scale: QDoubleSpinBox | None = None
         self.remove = icon_button("close", f"Remove {name}")
         row = QHBoxLayout(self)

@@ -100,7 +100,7 @@ class ComponentLine(QWidget):
         self.name.setText(row.name)
         self.what.setText(self._words(row, busy))
         tips = [f"{p.name}: {p.psnr:.1f} dB. {p.compared}" for p in row.parities]
-        self.what.setToolTip("\n".join(tips))
+        self.what.setToolTip(words.plain_tip("\n".join(tips)))
         self.warning.setText(" ".join(warnings))
         self.warning.setVisible(bool(warnings))
         state = "working" if busy else "waiting"

@@ -238,7 +238,7 @@ class FilterChips(QWidget):
     def _chip(self, text: str, name: str, query: SearchQuery) -> QPushButton:
         chip = QPushButton(text)
         chip.setAccessibleName(name)
-        chip.setToolTip(name)
+        chip.setToolTip(words.plain_tip(name))
         if name != "Clear filters":
             chip.setIcon(icon("close", tone="secondary"))
             chip.setIconSize(chip.iconSize() * 0.75)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QRectF, QSize, Qt
@@ -130,8 +129,7 @@ class HubHeader(QWidget):
         self._whole = " ".join(text.split())
         shown = cut_to_lines(self.description, self._whole, DESCRIPTION_LINES)
         self.description.setText(shown)
-        tip = f"<p>{escape(self._whole)}</p>" if shown != self._whole else ""
-        self.description.setToolTip(tip)
+        self.description.setToolTip(words.plain_tip(self._whole) if shown != self._whole else "")
 
     def resizeEvent(self, event) -> None:  # type: ignore[no-untyped-def]
         super().resizeEvent(event)

@@ -34,7 +34,7 @@ from gui.state.hub.types import FileFormat, Level, Variant
 from gui.ui.hub.card import LEVEL_MARKS, draw_line, text_width
 from gui.ui.widgets.appearance import current_palette
 from gui.ui.widgets.cards import paint_ground, placing
-from gui.ui.widgets.controls import label, plain_tip
+from gui.ui.widgets.controls import label
 from gui.ui.widgets.icons import icon_pixmap
 from gui.ui.widgets.palette import Palette
 
@@ -89,7 +89,7 @@ class VariantModel(QAbstractListModel):
         if role == Qt.ItemDataRole.UserRole:
             return variant
         if role == Qt.ItemDataRole.ToolTipRole:
-            return plain_tip(variant.title)
+            return words.plain_tip(variant.title)
         if role == Qt.ItemDataRole.AccessibleTextRole:
             parts = [
                 variant.title,

@@ -18,6 +18,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QFileDialog, QSizePolicy, QToolButton, QWidget
 
+from gui import words
 from gui.errors import ErrorKind, SfumatoError
 from gui.state.desktop import keep_dropped_image
 from gui.state.pictures.images import (
@@ -155,7 +156,7 @@ class DropZone(QWidget):
         state = self._reason or (self._path and f"Starts from {self._path}") or "None chosen"
         self.setAccessibleName("Starting picture")
         self.setAccessibleDescription(state)
-        self.setToolTip(self._reason or self._path)
+        self.setToolTip(words.plain_tip(self._reason or self._path))
 
     # -- painting -----------------------------------------------------------------------------
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, QTimer, Signal
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout
+from enum import Enum, auto
 
-from gui.errors import SfumatoError
-from gui.state import describe
+from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton
+
+from gui.errors import ErrorKind, SfumatoError
 from gui.state.desktop import copy_text
 from gui.ui.widgets.controls import icon_button, label
 from gui.ui.widgets.icons import icon
@@ -14,8 +15,38 @@ from gui.ui.widgets.icons import icon
 NOTICE_MS = 9000
 
 
+class Subject(Enum):
+    """What an error is about; it goes when that is mended, replaced or no concern any more."""
+
+    MODEL = auto()
+    """The model in use."""
+    PROMPT = auto()
+    """What was asked for: text, settings, starting picture."""
+    JOB = auto()
+    """The making of a picture."""
+    FOLDER = auto()
+    """A folder or disk."""
+    NETWORK = auto()
+    ACCOUNT = auto()
+
+
+_SUBJECTS = {
+    ErrorKind.BAD_REQUEST: Subject.PROMPT,
+    ErrorKind.BAD_IMAGE: Subject.PROMPT,
+    ErrorKind.BAD_MODEL: Subject.MODEL,
+    ErrorKind.UNSUPPORTED: Subject.MODEL,
+    ErrorKind.MEMORY: Subject.MODEL,
+    ErrorKind.STORAGE: Subject.FOLDER,
+    ErrorKind.NETWORK: Subject.NETWORK,
+    ErrorKind.NOT_FOUND: Subject.NETWORK,
+    ErrorKind.ACCESS: Subject.ACCOUNT,
+    ErrorKind.ENGINE: Subject.JOB,
+    ErrorKind.INTERNAL: Subject.JOB,
+}
+
+
 class Banner(QFrame):
-    """An error: one sentence, what to do, “Try Again” where that can help, “Copy Details”.  Or a
+    """An error: its sentence, “Try Again” where that can help, “Copy Details”.  Or a
     notice, which goes by itself."""
 
     shown = Signal(str)
@@ -26,10 +57,10 @@ class Banner(QFrame):
     def __init__(self) -> None:
         super().__init__()
         self._error: SfumatoError | None = None
+        self._about: frozenset[Subject] = frozenset()
         self._icon = QLabel()
         self._icon.setFixedSize(20, 20)
         self.statement = label("", "statement", wrap=True)
-        self.advice = label("", "", wrap=True)
         self.retry_button = QPushButton("Try Again")
         self.retry_button.clicked.connect(self._retry)
         self.undo_button = QPushButton("Undo")
@@ -38,15 +69,11 @@ class Banner(QFrame):
         self.copy_button.clicked.connect(self._copy)
         self.close_button = icon_button("close", "Dismiss")
         self.close_button.clicked.connect(self.dismiss)
-        text = QVBoxLayout()
-        text.setSpacing(2)
-        text.addWidget(self.statement)
-        text.addWidget(self.advice)
         row = QHBoxLayout(self)
         row.setContentsMargins(14, 10, 8, 10)
         row.setSpacing(10)
         row.addWidget(self._icon, 0, Qt.AlignmentFlag.AlignTop)
-        row.addLayout(text, 1)
+        row.addWidget(self.statement, 1)
         row.addWidget(self.retry_button, 0, Qt.AlignmentFlag.AlignVCenter)
         row.addWidget(self.undo_button, 0, Qt.AlignmentFlag.AlignVCenter)
         row.addWidget(self.copy_button, 0, Qt.AlignmentFlag.AlignVCenter)
@@ -62,11 +89,19 @@ class Banner(QFrame):
         """The error on show, if any."""
         return self._error
 
-    def show_error(self, error: SfumatoError, can_retry: bool = False) -> None:
+    def show_error(
+        self, error: SfumatoError, can_retry: bool = False, about: Subject | None = None
+    ) -> None:
+        """Show an error until it is dismissed, or one of its subjects is settled.
+
+        Args:
+            about: what it is about besides what its kind tells.
+        """
         self._timer.stop()
+        self._about = frozenset(filter(None, (_SUBJECTS.get(error.kind), about)))
         self.retry_button.setVisible(can_retry)
         self._error = error
-        self._present("error", "warning", error.message, describe.advice(error.kind))
+        self._present("error", "warning", error.message)
         self.copy_button.setVisible(True)
         self.undo_button.setVisible(False)
 
@@ -74,27 +109,30 @@ class Banner(QFrame):
         """Show a remark for a while; it never covers an error that still stands."""
         if self._error is not None:
             return
-        self._present("notice", "info", text, "")
+        self._present("notice", "info", text)
         self.copy_button.setVisible(False)
         self.retry_button.setVisible(False)
         self.undo_button.setVisible(can_undo)
         self._timer.start()
+
+    def settle(self, *subjects: Subject) -> None:
+        """Let an error about any of these go: its cause is mended, replaced or beside the point."""
+        if self._error is not None and self._about.intersection(subjects):
+            self.dismiss()
 
     def dismiss(self) -> None:
         self._error = None
         self._timer.stop()
         self.hide()
 
-    def _present(self, name: str, symbol: str, sentence: str, advice: str) -> None:
+    def _present(self, name: str, symbol: str, sentence: str) -> None:
         self.setObjectName(name)
         self.style().unpolish(self)
         self.style().polish(self)
         tone = "error" if name == "error" else "accent"
         self._icon.setPixmap(icon(symbol, tone=tone).pixmap(20, 20))
         self.statement.setText(sentence)
-        self.advice.setText(advice)
-        self.advice.setVisible(bool(advice))
-        self.setAccessibleName(f"{sentence} {advice}".strip())
+        self.setAccessibleName(sentence)
         self.show()
         self.shown.emit(sentence)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from html import escape
-
 from PySide6.QtCore import QEvent, QPoint, QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
     QColor,
@@ -38,6 +36,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from gui import words
 from gui.ui.widgets.appearance import current_palette
 from gui.ui.widgets.icons import icon
 
@@ -56,11 +55,6 @@ def label(text: str, name: str = "", *, wrap: bool = False) -> QLabel:
     if wrap:
         made.setMinimumWidth(1)
     return made
-
-
-def plain_tip(text: str) -> str:
-    """A tool tip that shows a text as it is: Qt takes what looks like HTML for HTML."""
-    return f"<p>{escape(text)}</p>" if text else ""
 
 
 def fit_height(dialog: QWidget) -> None:
@@ -370,7 +364,7 @@ class ElidedLabel(QLabel):
         room = self.contentsRect().width()
         shown = self.fontMetrics().elidedText(self._whole, Qt.TextElideMode.ElideRight, room)
         self.setText(shown)
-        self.setToolTip(plain_tip(self._whole) if shown != self._whole else "")
+        self.setToolTip(words.plain_tip(self._whole) if shown != self._whole else "")
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QMessageBox, QWidget
+from PySide6.QtWidgets import QLabel, QMessageBox, QWidget
 
 from gui import words
 
@@ -27,6 +27,8 @@ def ask(
     box.setTextFormat(Qt.TextFormat.PlainText)
     box.setText(question)
     box.setInformativeText(text)
+    for made in box.findChildren(QLabel):  # `setTextFormat` reaches the question alone
+        made.setTextFormat(Qt.TextFormat.PlainText)
     yes = box.addButton(word, QMessageBox.ButtonRole.AcceptRole)
     box.setDefaultButton(box.addButton(QMessageBox.StandardButton.Cancel))
     yes.clicked.connect(lambda *_: deed())
