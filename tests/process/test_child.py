@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 
 from gui import bundle_main
 from gui.errors import ErrorKind, SfumatoError
-from gui.process import child, supervisor
+from gui.process import child, messages, supervisor
 from gui.process.child import ChildLost, environment_of_child
 from gui.process.messages import Answer, Cancelled, Told, pack
 from gui.process.supervisor import Supervisor
@@ -166,6 +167,23 @@ def test_no_nonsense_from_the_parent_ends_the_child(echo: Supervisor) -> None:
     assert echo.ask(Echo()).pid == pid
 
 
+def test_no_damaged_frame_ends_the_child(echo: Supervisor) -> None:
+    pid = echo.ask(Echo()).pid
+    chance = random.Random(3)
+    whole = [messages.ask(900, Echo("text", 2.5, (True, None))), pack({"ping": 5}),
+             pack({"cancel": 7}), messages.ask(901, Meanwhile())]  # fmt: skip
+    for _ in range(500):
+        frame = bytearray(chance.choice(whole))
+        for _ in range(chance.randint(1, 6)):
+            frame[chance.randrange(len(frame))] = chance.randrange(256)
+        assert echo._process is not None
+        echo._process.send(bytes(frame[: chance.randrange(len(frame) + 1)]))
+        while echo.wait(0):  # or both would wait for each other with full sockets
+            echo.receive()
+    assert echo.ask(Echo("well")).text == "well"
+    assert echo.pid == pid
+
+
 def test_closing_ends_a_child_that_is_busy(echo: Supervisor) -> None:
     echo.start()
     echo.put(Misbehave("sleep"))
@@ -200,14 +218,14 @@ def test_one_that_does_not_come_up_is_left_alone_for_a_while(
     tries = tmp_path / "tries"
     code = f"open({str(tries)!r}, 'a').write('x'); raise SystemExit(3)"
     broken = make([sys.executable, "-c", code])
-    messages = []
+    said: list[str] = []
     for _ in range(4):
         with pytest.raises(ChildLost) as lost:
             broken.ask(Echo())
-        messages.append(lost.value.message)
+        said.append(lost.value.message)
     assert tries.read_text() == "x" * supervisor.MAX_FAILED_STARTS
     assert broken.keeps_dying
-    assert "does not start" in messages[-1] and messages[-1].endswith(".")
+    assert "does not start" in said[-1] and said[-1].endswith(".")
     broken.command = COMMAND
     broken.forgive()  # as a person does who tries again
     assert broken.ask(Echo("well")).text == "well"

@@ -411,6 +411,29 @@ def test_what_may_pass_can_be_tried_again(workspace, queue):
     assert not banner.retry_button.isVisible()
 
 
+def test_a_queue_that_is_held_for_want_of_an_engine_does_not_seem_to_start(workspace, queue):
+    type_prompt(workspace)
+    press_generate(workspace)
+    press_generate(workspace)
+    queue.run()
+    queue.is_held = True  # as the real one is by the time it says so
+    queue.fail(SfumatoError(ErrorKind.ENGINE, "The engine could not be started; try again."))
+    assert not workspace.studio.activity.busy and workspace.studio.activity.waiting == 1
+    assert not workspace.canvas.strip.isVisible()
+    assert workspace.canvas.banner.retry_button.isVisible()
+    queue.is_held = False
+    QTest.mouseClick(workspace.canvas.banner.retry_button, LEFT)
+    assert [job.status for job in queue.jobs()] == ["queued", "queued"]
+
+
+def test_stop_ends_even_where_nothing_runs(workspace, queue):
+    type_prompt(workspace)
+    press_generate(workspace)  # in line, and no engine takes it
+    assert workspace.studio.activity.busy
+    workspace.studio.stop()
+    assert not workspace.studio.activity.busy
+
+
 def test_an_error_stays_until_dismissed_and_a_new_job_clears_it(workspace, queue):
     workspace.show_error(SfumatoError(ErrorKind.ENGINE, "The engine ended."))
     workspace.studio.notice.emit("By the way.")
