@@ -3,6 +3,7 @@
 #   make run [PROMPT="a red apple"]   open the window; with no screen, run it offscreen
 #   make test                         linters, types, import contracts, tests
 #   make bench [ONLY="window stall"]  measure against the performance budget
+#   make fuzz [SECONDS=600]           odd files for everything that reads files
 #   make lint                         linters, types and import contracts only
 #   make format                       rewrite the code in the house's format
 #   make setup                        only set up
@@ -13,7 +14,7 @@
 #
 # PYTHON=…, TORCH_INDEX_URL=… choose the interpreter and where torch comes from at set-up.
 
-.PHONY: run test bench lint format setup setup-test lock icon app clean
+.PHONY: run test bench fuzz lint format setup setup-test lock icon app clean
 .DEFAULT_GOAL := run
 
 PY := .venv/bin/python
@@ -21,6 +22,7 @@ PROMPT ?=
 RUN_DIR ?= build/run
 PYTEST_ARGS ?=
 ONLY ?=
+SECONDS ?= 600
 
 # PROMPT reaches the shell as a variable, so that it may hold quotes.
 export PYTHON TORCH_INDEX_URL PROMPT
@@ -55,6 +57,9 @@ format: setup-test
 
 test: lint
 	$(PY) -m pytest $(PYTEST_ARGS)
+
+fuzz: setup-test
+	QT_QPA_PLATFORM=offscreen $(PY) -m tests.fuzz --seconds $(SECONDS)
 
 bench: setup-test
 	$(PY) -m tests.bench $(ONLY)

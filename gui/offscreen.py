@@ -107,7 +107,10 @@ class _Session:
 
     def use_model(self, folder: str) -> None:
         if folder:
+            added: list[object] = []
+            self._work.studio.models.added.connect(added.append)
             self._work.studio.add_model_folder(folder)
+            self._wait(lambda: bool(added), "The model's folder was not looked at.")
 
     def wait_until_ready(self) -> None:
         studio = self._work.studio

@@ -35,7 +35,7 @@ def resource_root() -> Path:
 
 def _home() -> Path | None:
     value = os.environ.get("SFUMATO_HOME")
-    return Path(value).expanduser() if value else None
+    return Path(os.path.expanduser(value)) if value else None  # noqa: PTH111 - it never raises
 
 
 def data_dir() -> Path:
@@ -61,6 +61,11 @@ def cache_dir() -> Path:
 def models_dir() -> Path:
     """Installed models."""
     return data_dir() / "Models"
+
+
+def sources_dir() -> Path:
+    """Checkpoints that were fetched to be converted, and are kept for the next conversion."""
+    return cache_dir() / "Sources"
 
 
 def logs_dir() -> Path:

@@ -142,18 +142,25 @@ class Record:
 # Text
 
 
-def parse(text: str | bytes) -> Any:
-    """JSON as plain objects: a mark at the beginning is passed over, numbers are finite, and the
-    depth is bounded.
+def parse(text: str | bytes, *, finite: bool = True, unique: bool = False) -> Any:
+    """JSON as plain objects: a mark at the beginning is passed over, the depth is bounded.
+
+    Args:
+        text: UTF-8 where it is bytes.
+        finite: refuse NaN and the infinities, which other programs' settings may hold.
+        unique: refuse an object that states a name twice, of which the last would count.
 
     Raises:
         RecordError: for anything else.
     """
+    numbers: dict[str, Any] = (
+        {"parse_float": _finite, "parse_constant": _not_finite} if finite else {}
+    )
     try:
         if isinstance(text, bytes):
             text = text.decode("utf-8")
         data = json.loads(
-            text.removeprefix("\ufeff"), parse_float=_finite, parse_constant=_not_finite
+            text.removeprefix("\ufeff"), object_pairs_hook=_unique if unique else None, **numbers
         )
     except RecordError:
         raise
@@ -163,6 +170,13 @@ def parse(text: str | bytes) -> Any:
         raise RecordError(f"is not JSON ({error})") from error
     _check_depth(data)
     return data
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise RecordError("states a name twice")
+    return found
 
 
 def dumps(value: object, *, indent: int | None = None, ascii_only: bool = True) -> str:

@@ -31,14 +31,14 @@ from gui.convert.types import (
 )
 from gui.coreml.model import Attention, ComponentKind
 from gui.errors import ErrorKind, SfumatoError, disk_error
+from gui.files import checked, children, exists, found, is_folder
+from gui.names import folder_name, parse_reference
 
 if TYPE_CHECKING:
     from gui.cli.progress import Progress as Line
     from gui.convert.client import ConvertClient, Outlook
 
 _STOPPED = 130
-_NAME_LENGTH = 80
-"""Characters of a model's name that its folder is called by."""
 
 _COMPONENTS = {
     "text_encoder": (ComponentKind.TEXT_ENCODER, ComponentKind.TEXT_ENCODER_2),
@@ -223,7 +223,7 @@ def _request(options: argparse.Namespace) -> ConvertRequest:
         compression=compression,
         target=options.min_deployment_target,
         loras=tuple(_lora(text) for text in options.lora),
-        controlnets=tuple(str(_absolute(path)) for path in options.convert_controlnet),
+        controlnets=tuple(str(checked(path)) for path in options.convert_controlnet),
         control_ready=options.unet_support_controlnet,
         prediction_type=options.prediction_type,
         compiled=options.compiled,
@@ -256,13 +256,9 @@ def _sizes(options: argparse.Namespace) -> tuple[ImageSize, ...]:
 def _lora(text: str) -> Lora:
     """``FILE`` or ``FILE:SCALE``; a colon within the name is not taken for a scale."""
     match = re.fullmatch(r"(.+):([+-]?\d+(?:\.\d*)?|[+-]?\.\d+)", text)
-    if match and not Path(text).expanduser().exists():
-        return Lora(str(_absolute(match[1])), float(match[2]))
-    return Lora(str(_absolute(text)))
-
-
-def _absolute(text: str) -> Path:
-    return Path(text).expanduser().absolute()
+    if match and found(text) is None:
+        return Lora(str(checked(match[1])), float(match[2]))
+    return Lora(str(checked(text)))
 
 
 def _remark(options: argparse.Namespace, line: Line) -> None:
@@ -277,13 +273,11 @@ def _with_source(
     request: ConvertRequest, source: str, options: argparse.Namespace, line: Line
 ) -> ConvertRequest:
     """The request with a source on this disk, fetched from the Hub where it is not."""
-    from gui.state.convert.options import hub_reference
-
-    path = _absolute(source)
-    if path.exists():
+    path = checked(source)
+    if exists(path):
         return dataclasses.replace(request, source=str(path))
-    repo = hub_reference(source)
-    if not repo:
+    named = parse_reference(source)
+    if named is None:
         raise SfumatoError(
             ErrorKind.NOT_FOUND,
             f"There is no file or folder {source}; check the path, or name a model on the Hub.",
@@ -291,9 +285,10 @@ def _with_source(
         )
     from gui.cli.fetch import begun_source, fetch_source
 
+    repo, revision = named.repo, options.revision or named.revision
     output = _output(request.output, request.name or _name_in(repo))
-    found = begun_source(output, repo, options.revision)
-    folder, revision = found or fetch_source(repo, options.revision, line)
+    begun = begun_source(output, repo, revision)
+    folder, revision = begun or fetch_source(repo, revision, line)
     return dataclasses.replace(request, source=folder, source_repo=repo, source_revision=revision)
 
 
@@ -324,16 +319,14 @@ def _output(text: str, name: str) -> Path:
     """The model folder to make."""
     from gui import paths
 
-    plain = re.sub(r"[^\w.,()+ -]", "_", name).strip(" .")[:_NAME_LENGTH]
-    plain = re.sub(r"(\.(mlpackage|mlmodelc|partial)|[ .])+$", "", plain) or "model"
+    plain = folder_name(name)
     if not text:
         return paths.models_dir() / plain
-    folder = _absolute(text)
-    with contextlib.suppress(OSError):  # what cannot be looked at is refused later
-        # One that holds a model (or one per size) is that model's, and the converter refuses it.
-        if folder.is_dir() and not any(folder.glob("*.ml*")) and not (folder / REPORT).exists():
-            return folder / plain
-    return folder
+    folder = checked(text)
+    # One that holds a model (or one per size) is that model's, and the converter refuses it.
+    if not is_folder(folder) or exists(folder / REPORT):
+        return folder
+    return folder if any(c.suffix.startswith(".ml") for c in children(folder)) else folder / plain
 
 
 def _make_parents(folder: Path) -> list[Path]:

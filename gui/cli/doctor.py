@@ -13,6 +13,7 @@ from pathlib import Path
 
 from gui import __version__, paths, words
 from gui.errors import SfumatoError
+from gui.library.models.folders import model_folders
 
 _LIBRARIES = (
     "torch", "diffusers", "transformers", "coremltools", "numpy", "Pillow", "PySide6-Essentials",
@@ -91,13 +92,9 @@ def _folders() -> list[Finding]:
 def _models() -> list[Finding]:
     starter = paths.starter_model()
     findings = [_model("starter model", starter)]
-    try:
-        installed = [p for p in sorted(paths.models_dir().iterdir()) if p.is_dir()]
-    except OSError:
-        installed = []
     # A model that cannot be used is worth knowing, but nothing is wrong with the program.
-    findings += [Finding("model", _model("model", folder).text) for folder in installed]
-    return findings
+    installed = model_folders(paths.models_dir())
+    return [*findings, *(Finding("model", _model("model", folder).text) for folder in installed)]
 
 
 def _model(what: str, folder: Path) -> Finding:

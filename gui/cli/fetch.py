@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,20 +30,15 @@ def fetch_source(repo: str, revision: str, line: Progress) -> tuple[str, str]:
         SfumatoError: NETWORK, ACCESS, NOT_FOUND, UNSUPPORTED, STORAGE.
         KeyboardInterrupt: Ctrl-C; what was fetched is kept for the next time.
     """
-    from gui.hub.account import load_token
-    from gui.hub.catalog.catalog import Catalog
+    from gui.cli.models_hub import open_catalog
     from gui.hub.downloads import Downloads
     from gui.state.convert.options import checkpoint_in, fetch_text
 
     line.text(f"asking the Hub for {repo}")
+    catalog = open_catalog()
+    tree = catalog.tree(repo, revision)
     try:
-        token, _ = load_token()
-    except SfumatoError as error:  # a locked keychain: most models need no token
-        print(f"sfumato: {error.message}", file=sys.stderr)
-        token = None
-    tree = Catalog(token=token).tree(repo, revision)
-    try:
-        with Downloads(token=lambda: token) as downloads:
+        with Downloads(token=lambda: catalog.token) as downloads:
             status = downloads.start_source(repo, tree.revision, tree)
             while status.state.live:
                 part = status.bytes_done / status.bytes_total if status.bytes_total else 0.0
@@ -70,7 +64,7 @@ def begun_source(output: Path, repo: str, revision: str) -> tuple[str, str] | No
         repo: ``owner/name``.
         revision: the beginning of a commit; empty: any.
     """
-    from gui.hub.downloads.origin import fetched_source
+    from gui.library.models.origin import fetched_source
 
     begun = asked_of(partial_folder(str(output)))
     if begun is None or begun.source_repo != repo or not begun.source_revision.startswith(revision):

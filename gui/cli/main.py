@@ -26,7 +26,9 @@ from gui.cli import convert as cli_convert
 from gui.cli import models as cli_models
 from gui.cli.parameters import add_parameters, request_of
 from gui.errors import ErrorKind, SfumatoError
+from gui.files import checked, children, exists, is_folder, path_error
 from gui.library.picture_reader import is_picture_name
+from gui.names import parse_repository
 from gui.request import PictureRequest
 
 if TYPE_CHECKING:
@@ -62,6 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _STOPPED
     except BrokenPipeError:  # `sfumato … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:  # of a file that nobody looked at before it was used
+        _report(path_error(error.filename or "?", error), getattr(options, "verbose", False))
         return 1
 
 
@@ -115,7 +120,7 @@ def _parser() -> argparse.ArgumentParser:
     inspect = commands.add_parser(
         "inspect", help="say what a model folder holds, and whether it can be used"
     )
-    inspect.add_argument("folder", metavar="DIR", type=Path, help="folder of a Core ML model")
+    inspect.add_argument("folder", metavar="DIR", help="folder of a Core ML model")
     inspect.add_argument("--json", action="store_true", help="print JSON")
     inspect.add_argument("--verbose", action="store_true", help="inputs and outputs too")
     inspect.set_defaults(run=_inspect)
@@ -172,14 +177,12 @@ def _model_folder(text: str, variant: str) -> Path:
     Raises:
         SfumatoError: NOT_FOUND where it names no model; BAD_REQUEST where it names several.
     """
-    folder = _absolute(text)
-    if folder.exists() or text.startswith((".", "~", os.sep)):
+    folder = checked(text)
+    if exists(folder) or text.startswith((".", "~", os.sep)):
         return folder
-    if (inside := paths.models_dir() / text).is_dir():
+    if is_folder(inside := paths.models_dir() / text):
         return inside
-    from gui.hub.catalog.references import parse_reference
-
-    if parse_reference(text) is None:
+    if parse_repository(text) is None:
         return folder
     from gui.cli.models_hub import chosen_models
 
@@ -190,8 +193,8 @@ def _output(text: str) -> tuple[str, str]:
     """``-o`` as exact file and folder, one of them empty."""
     if not text:
         return "", ""
-    path = _absolute(text)
-    if text.endswith(os.sep) or path.is_dir():
+    path = checked(text)
+    if text.endswith(os.sep) or is_folder(path):
         return "", str(path)
     if path.suffix.lower() == ".png":
         return str(path), ""
@@ -203,11 +206,6 @@ def _output(text: str) -> tuple[str, str]:
     return "", str(path)
 
 
-def _absolute(text: str) -> Path:
-    # Not resolve(): a link that a person made is the name they know.
-    return Path(text).expanduser().absolute()
-
-
 def _with_sources(folder: Path, sources: str) -> Path:
     """The folder inside `folder` (or itself) that holds packages, or compiled models.
 
@@ -215,14 +213,7 @@ def _with_sources(folder: Path, sources: str) -> Path:
         SfumatoError: BAD_MODEL where there is none, or more than one.
     """
     suffix = _SUFFIXES[sources]
-    try:
-        found = [f for f in _folders(folder, depth=2) if any(_with_suffix(f, suffix))]
-    except OSError as error:
-        raise SfumatoError(
-            ErrorKind.BAD_MODEL,
-            f"{folder} cannot be read; check its path and permissions.",
-            str(error),
-        ) from error
+    found = [f for f in _folders(folder, depth=2) if any(_with_suffix(f, suffix))]
     if folder in found:
         return folder
     if len(found) == 1:
@@ -240,13 +231,13 @@ def _with_sources(folder: Path, sources: str) -> Path:
 def _folders(folder: Path, depth: int) -> Iterable[Path]:
     yield folder
     if depth:
-        for child in sorted(folder.iterdir()):
-            if child.is_dir() and child.suffix not in _SUFFIXES.values():
+        for child in children(folder):
+            if is_folder(child) and child.suffix not in _SUFFIXES.values():
                 yield from _folders(child, depth - 1)
 
 
 def _with_suffix(folder: Path, suffix: str) -> Iterable[Path]:
-    return (child for child in folder.iterdir() if child.suffix == suffix)
+    return (child for child in children(folder) if child.suffix == suffix)
 
 
 def _generate(options: argparse.Namespace) -> int:
@@ -320,7 +311,7 @@ def _run(request: PictureRequest, progress: Any, options: argparse.Namespace) ->
 def _inspect(options: argparse.Namespace) -> int:
     from gui.coreml.inspect import inspect_model
 
-    info = inspect_model(options.folder.expanduser().absolute())
+    info = inspect_model(checked(options.folder))
     if options.json:
         print(json.dumps({**info.to_json(), "usable": info.usable}, indent=1))
     else:

@@ -8,13 +8,14 @@ import json
 import re
 import shlex
 import sys
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from gui import words
+from gui.cli.progress import say
 from gui.coreml.model import Attention, Family
 from gui.errors import ErrorKind, SfumatoError
 from gui.hub.types import ModelKind, SearchQuery, Sort
+from gui.names import token_page
 
 if TYPE_CHECKING:
     from gui.hub.catalog.catalog import Catalog
@@ -148,7 +149,7 @@ def _search(options: argparse.Namespace) -> int:
         if not said:
             when = f"of {fetched[:10]}" if fetched else "from before"
             said.append(f"The Hub cannot be reached; only results {when} are known.")
-            _say(said[0])
+            say(said[0])
 
     for model in results(_catalog(), _query(options), options.limit, on_stale):
         found.append(model)
@@ -157,7 +158,7 @@ def _search(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps([m.to_json() for m in found], indent=1, ensure_ascii=False))
     elif not found:
-        _say("No model was found; try other words or fewer filters.")
+        say("No model was found; try other words or fewer filters.")
     return 0
 
 
@@ -191,7 +192,7 @@ def _get(options: argparse.Namespace) -> int:
     if chosen is None:
         raise _no_variant(found, options.variant)
     if chosen.verdict.level == "no" and chosen.verdict.reasons and not going_on:
-        _say(chosen.verdict.reasons[0])
+        say(chosen.verdict.reasons[0])
     again = f"sfumato models get {found.summary.id}"
     if options.variant:
         again += f" --variant {shlex.quote(options.variant)}"
@@ -229,20 +230,22 @@ def _no_variant(found: Any, variant: str) -> SfumatoError:
 
 def _list(options: argparse.Namespace) -> int:
     from gui.cli import models_text
-    from gui.cli.models_hub import conversions, library, under_way, updates
-    from gui.hub.installed import folder_bytes
-    from gui.hub.leftovers import kept_sources
+    from gui.cli.models_hub import Updates, conversions, library, under_way, updates
+    from gui.files import disk_bytes
+    from gui.library.models.leftovers import kept_sources
 
     downloads = under_way()  # first: what ends meanwhile is then among the models
     models, unfinished = library()
     known = {status.id for status in unfinished}
     downloads = (*unfinished, *(d for d in downloads if d.id not in known))
-    begun = [(each, folder_bytes(each.folder)) for each in conversions()]
+    begun = [(each, disk_bytes(each.folder)) for each in conversions()]
     kept = [source for source in kept_sources() if source.checkpoint]
-    newer, closed = updates(_catalog(), models) if options.updates else ({}, {})
+    asked = updates(_catalog(), models) if options.updates else Updates()
     if options.json:
-        rows = [{**m.to_json(), **({"update": newer[m.folder]} if m.folder in newer else {}),
-                 **({"update_problem": closed[m.folder].message} if m.folder in closed else {})}
+        rows = [{**m.to_json(),
+                 **({"update": asked.newer[m.folder]} if m.folder in asked.newer else {}),
+                 **({"update_problem": asked.closed[m.folder].message}
+                    if m.folder in asked.closed else {})}
                 for m in models]  # fmt: skip
         data = {"models": rows, "downloads": [d.to_json() for d in downloads],
                 "conversions": [
@@ -251,19 +254,21 @@ def _list(options: argparse.Namespace) -> int:
                 ],
                 "checkpoints": [source.to_json() for source in kept]}  # fmt: skip
         print(json.dumps(data, indent=1, ensure_ascii=False))
-        return 0
-    for model in models:
-        print(models_text.installed_line(model, newer.get(model.folder, "")))
-        if model.folder in closed:
-            print(f"    {words.plain(closed[model.folder].message)}")
-    for status in downloads:
-        print(models_text.unfinished_line(status))
-    for each, size in begun:
-        print(models_text.conversion_line(each.title, size, str(each.folder)))
-    for source in kept:
-        print(models_text.checkpoint_line(source))
-    if not models and not downloads and not begun:
-        _say("No model is installed yet; find one with `sfumato models search`.")
+    else:
+        for model in models:
+            print(models_text.installed_line(model, asked.newer.get(model.folder, "")))
+            if model.folder in asked.closed:
+                print(f"    {words.plain(asked.closed[model.folder].message)}")
+        for status in downloads:
+            print(models_text.unfinished_line(status))
+        for each, size in begun:
+            print(models_text.conversion_line(each.title, size, str(each.folder)))
+        for source in kept:
+            print(models_text.checkpoint_line(source))
+        if not models and not downloads and not begun:
+            say("No model is installed yet; find one with `sfumato models search`.")
+    if asked.offline is not None:
+        raise asked.offline  # after the list, which does not need the Hub
     return 0
 
 
@@ -298,7 +303,7 @@ def _verify(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(report, indent=1, ensure_ascii=False))
     elif not report:
-        _say("No model from the Hub is installed.")
+        say("No model from the Hub is installed.")
     return 0 if good else 1
 
 
@@ -314,7 +319,7 @@ def _remove(options: argparse.Namespace) -> int:
         question = f"Delete {chosen.title} ({words.size(chosen.bytes)})? [y/N] "
         print(question, end="", file=sys.stderr, flush=True)
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-            _say("Nothing was deleted.")
+            say("Nothing was deleted.")
             return 1
     chosen.remove()
     done = {"removed": str(chosen.folder), "bytes": chosen.bytes}
@@ -331,7 +336,7 @@ def _login(options: argparse.Namespace) -> int:
     from gui.hub.catalog.catalog import Catalog
 
     if sys.stdin.isatty():
-        _say("Make a token with read permission at https://huggingface.co/settings/tokens.")
+        say(f"Make a token with read permission at {token_page()}.")
         try:
             token = getpass.getpass("Token: ", stream=sys.stderr).strip()
         except EOFError:  # Ctrl-D
@@ -354,7 +359,7 @@ def _logout(options: argparse.Namespace) -> int:
     forget_token()
     _, source = load_token()
     if source:
-        _say(f"A token in the {source} remains; Sfumato did not put it there.")
+        say(f"A token in the {source} remains; Sfumato did not put it there.")
     if options.json:
         print(json.dumps({"signed_in": bool(source), "source": source}))
     return 0
@@ -385,22 +390,12 @@ def _print_account(options: argparse.Namespace, account: dict[str, Any]) -> int:
 
 
 def _catalog() -> Catalog:
-    from gui.hub.account import load_token
-    from gui.hub.catalog.catalog import Catalog
+    from gui.cli.models_hub import open_catalog
 
-    try:
-        token, _ = load_token()
-    except SfumatoError as error:  # a locked keychain: most models need no token
-        _say(error.message)
-        token = None
-    return Catalog(token=token)
+    return open_catalog()
 
 
 def _progress(options: argparse.Namespace) -> Any:
     from gui.cli.progress import Progress
 
     return Progress(sys.stderr, 1, quiet=options.quiet)
-
-
-def _say(text: str, lines: Sequence[str] = ()) -> None:
-    print(f"sfumato: {text}", *lines, sep="\n", file=sys.stderr, flush=True)

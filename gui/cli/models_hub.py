@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
-import shutil
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gui import paths
+from gui import files, paths
 from gui.cli import models_text
+from gui.cli.progress import say
 from gui.convert.client import Unfinished, is_at_work
 from gui.convert.client import unfinished as unfinished_conversions
-from gui.errors import ErrorKind, SfumatoError, disk_error
-from gui.hub.catalog.catalog import Catalog, parse_reference, passes
+from gui.errors import ErrorKind, SfumatoError
+from gui.hub.account import load_token
+from gui.hub.catalog.catalog import Catalog, passes
 from gui.hub.catalog.details import details
 from gui.hub.downloads import Downloads
 from gui.hub.downloads.plan import FOLDER
-from gui.hub.installed import (
-    folder_bytes,
-    installed,
-    model_folders,
-    repair,
-    update_available,
-    verify,
-)
-from gui.hub.leftovers import kept_sources, not_read
+from gui.hub.installed import repair, update_available
 from gui.hub.machine import this_machine
 from gui.hub.types import (
     DownloadState,
@@ -41,6 +32,11 @@ from gui.hub.types import (
     SearchQuery,
     Variant,
 )
+from gui.library.models.folders import installed
+from gui.library.models.leftovers import kept_sources, not_read
+from gui.library.models.removal import delete_model
+from gui.library.models.verify import verify
+from gui.names import parse_reference, parse_repository, same_repository
 
 if TYPE_CHECKING:
     from gui.cli.progress import Progress
@@ -51,6 +47,16 @@ _READERS = 4
 _MAX_EXAMINED = 1000
 _MAX_PAGES = 100
 """Some may be empty."""
+
+
+def open_catalog() -> Catalog:
+    """The Hub, with this person's token."""
+    try:
+        token, _ = load_token()
+    except SfumatoError as error:  # a locked keychain: most models need no token
+        say(error.message)
+        token = None
+    return Catalog(token=token)
 
 
 # Search
@@ -129,20 +135,20 @@ def details_at(
 
     Args:
         reference: ``owner/name`` or an address.
-        revision: branch, tag or commit; empty: the newest.
+        revision: branch, tag or commit; empty: what the address says, else the newest.
 
     Raises:
         SfumatoError: BAD_REQUEST, NOT_FOUND, ACCESS, NETWORK.
     """
-    repo = parse_reference(reference)
-    if repo is None:
+    named = parse_reference(reference)
+    if named is None:
         raise SfumatoError(
             ErrorKind.BAD_REQUEST,
             f"“{reference}” does not name a model on the Hub; write it as owner/name.",
         )
-    if revision:
-        catalog = _Pinned(catalog, catalog.tree(repo, revision).revision)
-    return details(catalog, repo, this_machine(), probe)
+    if revision := revision or named.revision:
+        catalog = _Pinned(catalog, catalog.tree(named.repo, revision).revision)
+    return details(catalog, named.repo, this_machine(), probe)
 
 
 # Downloads
@@ -217,23 +223,24 @@ def under_way() -> tuple[DownloadStatus, ...]:
 def library() -> tuple[list[InstalledModel], tuple[DownloadStatus, ...]]:
     """Every model in the models' folder (without a repository where it came from elsewhere), and
     downloads that can go on."""
-    known = {model.folder: model for model in installed(paths.models_dir())}
-    found = [
-        known.get(str(folder)) or InstalledModel(str(folder), "", "", "", folder_bytes(folder))
-        for folder in model_folders(paths.models_dir())
-    ]
-    return found, unfinished()
+    return list(installed()), unfinished()
 
 
-def updates(
-    catalog: Catalog, models: list[InstalledModel]
-) -> tuple[dict[str, str], dict[str, SfumatoError]]:
-    """New revisions by folder; and why there are none where the Hub has the model no more.
+@dataclass
+class Updates:
+    """What the Hub says of installed models."""
 
-    Raises:
-        SfumatoError: NETWORK.
-    """
-    newer, closed = {}, {}
+    newer: dict[str, str] = field(default_factory=dict)
+    """New revision by folder."""
+    closed: dict[str, SfumatoError] = field(default_factory=dict)
+    """By folder: why the Hub has the model no more."""
+    offline: SfumatoError | None = None
+    """Why it could not be asked, from some model on."""
+
+
+def updates(catalog: Catalog, models: list[InstalledModel]) -> Updates:
+    """Ask the Hub for newer versions."""
+    found = Updates()
     for model in models:
         if not model.repo:
             continue
@@ -241,12 +248,13 @@ def updates(
             revision = update_available(catalog, model)
         except SfumatoError as error:
             if error.kind is ErrorKind.NETWORK:
-                raise
-            closed[model.folder] = error  # gone from the Hub, or closed to us
+                found.offline = error
+                break
+            found.closed[model.folder] = error  # gone from the Hub, or closed to us
             continue
         if revision:
-            newer[model.folder] = revision
-    return newer, closed
+            found.newer[model.folder] = revision
+    return found
 
 
 def chosen_models(model: str, variant: str = "", *, or_all: bool = False) -> list[InstalledModel]:
@@ -262,11 +270,13 @@ def chosen_models(model: str, variant: str = "", *, or_all: bool = False) -> lis
 
 
 def _named(text: str, variant: str, models: list[InstalledModel]) -> InstalledModel:
-    repo = parse_reference(text)
     for model in models:
-        if _is_same(text, model.folder):
+        if files.same(text, model.folder):
             return model
-    found = [m for m in models if m.repo == repo and variant in ("", m.variant)]
+    repo = parse_repository(text) or ""
+    found = _of(repo, variant, models)
+    if repo and not found and (renamed := _present_name(repo)):
+        found = _of(renamed, variant, models)
     if len(found) == 1:
         return found[0]
     if not found:
@@ -278,6 +288,22 @@ def _named(text: str, variant: str, models: list[InstalledModel]) -> InstalledMo
     raise _several(text, "installed", found)
 
 
+def _of(repo: str, variant: str, models: list[InstalledModel]) -> list[InstalledModel]:
+    return [
+        model
+        for model in models
+        if model.repo and same_repository(model.repo, repo) and variant in ("", model.variant)
+    ]
+
+
+def _present_name(repo: str) -> str:
+    """What the Hub calls a repository now, which may have been renamed; empty: it is not known."""
+    try:
+        return open_catalog().summary(repo).id
+    except SfumatoError:
+        return ""
+
+
 def _several(
     text: str, what: str, found: Sequence[InstalledModel | DownloadStatus]
 ) -> SfumatoError:
@@ -285,15 +311,6 @@ def _several(
     return SfumatoError(
         ErrorKind.BAD_REQUEST, f"Several variants of {text} are {what}; add --variant: {names}."
     )
-
-
-def _is_same(text: str, folder: str) -> bool:
-    """Whether what was typed is the path of a folder."""
-    try:
-        typed = Path(text).expanduser().absolute()
-        return typed == Path(folder) or typed.samefile(folder)
-    except (OSError, RuntimeError, ValueError):  # no such file, no such home, no such name
-        return False
 
 
 def verify_model(model: InstalledModel, progress: Progress) -> tuple[FileProblem, ...]:
@@ -348,7 +365,7 @@ class Removable:
                 downloads.cancel(self.download)
         else:
             with not_read(self.folder):
-                delete(self.folder)
+                delete_model(self.folder)
 
 
 def to_remove(text: str, variant: str) -> Removable:
@@ -363,7 +380,7 @@ def to_remove(text: str, variant: str) -> Removable:
     except SfumatoError as error:
         if not variant and (begun := _conversion(text)):
             return begun
-        repo = parse_reference(text)
+        repo = parse_repository(text)
         left = [
             d for d in (*downloads, *under_way()) if d.repo == repo and variant in ("", d.variant)
         ]
@@ -382,9 +399,9 @@ def to_remove(text: str, variant: str) -> Removable:
 
 def _kept_source(text: str) -> Orphan | None:
     """A checkpoint kept for conversion, by its repository or its folder."""
-    repo = parse_reference(text)
+    repo = parse_repository(text)
     checkpoints = [source for source in kept_sources() if source.checkpoint]
-    return next((s for s in checkpoints if _is_same(text, s.path) or s.repo == repo), None)
+    return next((s for s in checkpoints if files.same(text, s.path) or s.repo == repo), None)
 
 
 def conversions() -> list[Unfinished]:
@@ -400,7 +417,7 @@ def _conversion(text: str) -> Removable | None:
     """
     for begun in conversions():
         places = (str(begun.folder), begun.request.output)
-        if text == begun.title or any(_is_same(text, place) for place in places):
+        if text == begun.title or any(files.same(text, place) for place in places):
             break
     else:
         return None
@@ -411,25 +428,4 @@ def _conversion(text: str) -> Removable | None:
             str(begun.folder),
         )
     title = f"the unfinished conversion of {begun.title}"
-    return Removable(begun.folder, title, folder_bytes(begun.folder))
-
-
-def delete(folder: Path) -> None:
-    """Delete a model or a checkpoint: all of it, or it stays as it was.
-
-    Raises:
-        SfumatoError: STORAGE.
-    """
-    try:
-        if folder.is_symlink():
-            folder.unlink()
-            return
-        # Under a hidden name first: what is deleted half-way must not look like a model.
-        doomed = folder.with_name(f".removed-{uuid.uuid4().hex[:8]}")
-        folder.rename(doomed)
-        shutil.rmtree(doomed)
-        if folder.parent != paths.models_dir():
-            with contextlib.suppress(OSError):  # other variants are still in it
-                folder.parent.rmdir()
-    except OSError as error:
-        raise disk_error(error, f"{folder} could not be deleted") from error
+    return Removable(begun.folder, title, files.disk_bytes(begun.folder))

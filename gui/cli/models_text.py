@@ -15,6 +15,7 @@ from gui.hub.types import (
     RepoDetails,
     Variant,
 )
+from gui.names import repository_page
 from gui.state import describe
 
 
@@ -48,7 +49,7 @@ def _details_lines(found: RepoDetails) -> Iterator[str]:
     ]
     yield "  " + ", ".join(f for f in facts if f)
     if summary.gated:
-        yield f"  terms to accept at https://huggingface.co/{summary.id}"
+        yield f"  terms to accept at {repository_page(summary.id)}"
     for variant in found.variants:
         yield ""
         yield from _variant_lines(variant)

@@ -6,10 +6,10 @@ from __future__ import annotations
 import argparse
 import secrets
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from gui.errors import ErrorKind, SfumatoError
+from gui.files import checked
 from gui.request import (
     MAX_SEED,
     Described,
@@ -66,7 +66,7 @@ def _as_given(value: Any) -> Any:
 
 _MEANINGS: dict[str, Callable[[Any], Any]] = {
     "scheduler": lambda text: scheduler_name(text).name,
-    "start_image.path": lambda text: str(Path(text).expanduser().absolute()),
+    "start_image.path": lambda text: str(checked(text)),
 }
 """Of parameters whose text on the command line is not yet their value."""
 

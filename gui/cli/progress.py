@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import time
 from typing import TextIO
 
@@ -11,6 +12,11 @@ from gui import words
 _BAR = 24
 _QUIET_SECONDS = 5.0
 """Least time between two plain lines."""
+
+
+def say(text: str) -> None:
+    """One line for the person at the terminal, beside what the command prints."""
+    print(f"sfumato: {text}", file=sys.stderr, flush=True)
 
 
 class Progress:

@@ -14,10 +14,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from gui import locks, records, words
+from gui import locks, words
 from gui.convert.messages import CONVERTER, Check, Convert, EstimateIt, Look
 from gui.convert.types import ConvertRequest, Ended, Estimate, Progress, SourceInfo
 from gui.errors import ErrorKind, SfumatoError
+from gui.files import read_json_object
+from gui.names import is_systems
 from gui.process.child import ChildLost
 from gui.process.messages import Cancelled
 from gui.process.supervisor import Supervisor
@@ -175,7 +177,7 @@ def is_work_folder(folder: Path) -> bool:
     """Whether a folder with a work folder's name is one, or empty: a person may have called a
     folder of their own so."""
     try:
-        names = {path.name for path in folder.iterdir() if path.name != ".DS_Store"}
+        names = {path.name for path in folder.iterdir() if not is_systems(path.name)}
     except OSError:
         return False
     # What a deletion was ended half-way through may lack its journal and lock.
@@ -194,9 +196,9 @@ def is_at_work(folder: Path) -> bool:
 def asked_of(work: Path) -> ConvertRequest | None:
     """The request that a work folder's journal states; None where it states none."""
     try:
-        data = records.parse((work / JOURNAL).read_bytes())
+        data = read_json_object(work / JOURNAL)
         return ConvertRequest.from_json(data["request"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
 
 

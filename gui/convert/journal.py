@@ -17,6 +17,7 @@ from gui import locks, records
 from gui.convert.client import JOURNAL, LOCK
 from gui.convert.types import ConvertRequest, Parity
 from gui.errors import ErrorKind, SfumatoError
+from gui.files import UnreadableFile, read_json_object
 from gui.records import Record, RecordError
 
 FORMAT = 1
@@ -103,10 +104,10 @@ class Journal:
 def _read(path: Path) -> dict[str, Any] | None:
     """The file's contents; None where they are damaged, which is as good as no journal."""
     try:
-        data = records.parse(path.read_bytes())
-    except (OSError, ValueError):
+        data = read_json_object(path)
+    except (FileNotFoundError, UnreadableFile):
         return None
-    return data if isinstance(data, dict) and data.get("format") == FORMAT else None
+    return data if data.get("format") == FORMAT else None
 
 
 def _request_of(data: dict[str, Any]) -> ConvertRequest | None:

@@ -12,10 +12,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from gui import records
+from gui import files
 from gui.coreml.model import FileFormat, TensorSpec
 from gui.coreml.survey import Description, Survey, check_count
 from gui.errors import ErrorKind, SfumatoError
+from gui.files import UnreadableFile, check_links, parse_json, read_bytes
 
 MAX_TEXT_BYTES = 512 * 2**20
 """Longest `model.mil` or `metadata.json` that is read."""
@@ -50,6 +51,7 @@ def describe_compiled(path: Path) -> Description:
         SfumatoError: BAD_MODEL for a damaged or incomplete model, UNSUPPORTED for one that is not
             an ML Program.
     """
+    check_links(path)
     places = stages(path)
     metadata = _metadata(path / "metadata.json")
     programs = [(read_text(stage / "model.mil", path), Survey()) for stage in places]
@@ -137,27 +139,15 @@ def read_text(file: Path, model: Path) -> str:
     """A program's text.
 
     Raises:
-        SfumatoError: BAD_MODEL for one that cannot be read, is too long or lies outside the model.
+        SfumatoError: BAD_MODEL for one that cannot be read or is too long.
     """
-    from gui.coreml.proto import is_contained
-
-    if not is_contained(file, model):
-        raise SfumatoError(
-            ErrorKind.BAD_MODEL,
-            f"{model.name} points at files outside itself; get the model again.",
-            str(file),
-        )
     try:
-        if file.stat().st_size > MAX_TEXT_BYTES:
-            raise SfumatoError(
-                ErrorKind.BAD_MODEL,
-                f"{file.name} in {model.name} is too long to be a program; get the model again.",
-            )
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        return files.read_text(file, MAX_TEXT_BYTES)
+    except (OSError, UnreadableFile) as error:
+        what = str(error) if isinstance(error, UnreadableFile) else "is missing"
         raise SfumatoError(
             ErrorKind.BAD_MODEL,
-            f"{file.name} in {model.name} cannot be read; get the model again.",
+            f"{file.name} in {model.name} {what}; get the model again.",
             f"{file}: {error}",
         ) from error
 
@@ -286,18 +276,16 @@ def _tensor_type(text: str) -> tuple[str, tuple[int | None, ...]]:
 def _metadata(file: Path) -> dict[str, Any]:
     """The one object in `metadata.json`; empty where the file is missing or foreign."""
     try:
-        if not file.is_file() or file.stat().st_size > MAX_TEXT_BYTES:
-            return {}
-        return parse_metadata(file.read_bytes())
-    except OSError:
+        return parse_metadata(read_bytes(file, MAX_TEXT_BYTES))
+    except (OSError, UnreadableFile):
         return {}  # the program alone says enough
 
 
 def parse_metadata(data: bytes) -> dict[str, Any]:
     """The one object in a `metadata.json`; empty where the bytes are something else."""
     try:
-        found = records.parse(data)
-    except ValueError:
+        found = parse_json(data)
+    except UnreadableFile:
         return {}
     if isinstance(found, list) and found:
         found = found[0]

@@ -7,7 +7,6 @@ coremltools: the window process uses it.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +36,7 @@ from gui.coreml.package import describe_package
 from gui.coreml.sidecar import Sidecar
 from gui.coreml.survey import Description
 from gui.errors import ErrorKind, SfumatoError, disk_error
+from gui.files import content_bytes, everything, exists, is_folder
 
 _MACOS = {6: "12", 7: "13", 8: "14", 9: "15", 10: "26"}
 """Oldest macOS by Core ML specification version (coremltools' deployment targets)."""
@@ -79,8 +79,8 @@ def _describe(path: Path) -> Description:
         raise SfumatoError(
             ErrorKind.BAD_MODEL, f"{path.name} is no Core ML model; get the model again.", str(path)
         )
-    if not path.is_dir():
-        what = "is a file, not a folder" if path.exists() else "does not exist"
+    if not is_folder(path):
+        what = "is a file, not a folder" if exists(path) else "does not exist"
         raise SfumatoError(
             ErrorKind.BAD_MODEL, f"{path.name} {what}; get the model again.", str(path)
         )
@@ -153,22 +153,10 @@ def component_of(
         spec_version=max(p.spec_version for p in parts),
         function=first.function,
         functions=first.functions,
-        size_bytes=sum(_size(p.path) for p in parts) if size_bytes is None else size_bytes,
+        size_bytes=sum(content_bytes(p.path) for p in parts) if size_bytes is None else size_bytes,
         name=role.prefix if role.kind is ComponentKind.CONTROLNET else "",
         metadata=first.metadata,
     )
-
-
-def _size(path: Path) -> int:
-    """Bytes of every file in a folder; a link counts as what it points at."""
-    total = 0
-    for root, _, names in os.walk(path):
-        for name in names:
-            try:
-                total += (Path(root) / name).stat().st_size
-            except OSError:
-                continue  # a dangling link adds nothing
-    return total
 
 
 # A folder
@@ -213,8 +201,8 @@ def inspect_model(folder: Path) -> ModelInfo:
 def _locate(folder: Path, found: _Findings) -> Path | None:
     """The folder that holds the model's files, or None with the reason among the problems."""
     try:
-        if not folder.is_dir():
-            what = "is no folder" if folder.exists() else "does not exist"
+        if not is_folder(folder):
+            what = "is no folder" if exists(folder) else "does not exist"
             found.problems.append(f"{folder.name or folder} {what}.")
             return None
         if folder.suffix.lower() in EXTENSIONS:
@@ -426,7 +414,7 @@ def model_hash(info: ModelInfo) -> str:
         for path in info.components[kind].files:
             digest.update(kind.encode())
             try:
-                for file in sorted(path.rglob("*")):
+                for file in sorted(everything(path)):
                     if file.name in ("model.mlmodel", "model.mil") and file.is_file():
                         digest.update(hashlib.sha256(file.read_bytes()).digest())
                     elif file.suffix == ".bin" and file.parent.name == "weights":

@@ -8,12 +8,20 @@ the end of the name, whatever comes before.  Standard library only.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from gui.coreml.model import ComponentKind, FileFormat
+from gui.files import is_folder
+from gui.names import is_debris, is_safe
 
 EXTENSIONS = {".mlpackage": FileFormat.PACKAGE, ".mlmodelc": FileFormat.COMPILED}
+
+MODEL_PATH = "@model_path/"
+"""What the names of weight files begin with in programs."""
+
+PACKAGE_ENDINGS = tuple(EXTENSIONS)
 
 CONTROLNET_FOLDER = "controlnet"
 """Folder in which the Swift apps keep ControlNets, one file each."""
@@ -84,13 +92,27 @@ def role_of(path: PurePath) -> FileRole | None:
     return None
 
 
+def is_package_name(name: str) -> bool:
+    """Whether a file or folder of this name is one network, or claims to be."""
+    return name.lower().endswith(PACKAGE_ENDINGS)
+
+
 def model_files(folder: Path) -> list[Path]:
-    """The `.mlpackage` and `.mlmodelc` folders directly in `folder`, by name."""
+    """The `.mlpackage` and `.mlmodelc` folders directly in `folder`, by name; or links to some.
+
+    Raises:
+        OSError: the folder cannot be listed.
+    """
     return sorted(
         path
         for path in folder.iterdir()
-        if path.suffix.lower() in EXTENSIONS and not path.name.startswith(".") and path.is_dir()
+        if path.suffix.lower() in EXTENSIONS and not is_hidden(path.name) and is_folder(path)
     )
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder beside a model's is none of its: hidden, or debris."""
+    return name.startswith(".") or is_debris(name)
 
 
 def controlnet_files(folder: Path) -> list[Path]:
@@ -98,23 +120,48 @@ def controlnet_files(folder: Path) -> list[Path]:
     return [
         file
         for sub in sorted(folder.iterdir())
-        if sub.name.lower() == CONTROLNET_FOLDER and sub.is_dir()
+        if sub.name.lower() == CONTROLNET_FOLDER and is_folder(sub)
         for file in model_files(sub)
     ]
+
+
+def weight_file(root: Path, name: str) -> Path | None:
+    """The weight file that a program calls ``@model_path/weights/…``; None where the name leads out
+    of the folder `root` that ``@model_path`` stands for."""
+    relative = name.removeprefix(MODEL_PATH)
+    return root / relative if is_safe(relative) else None
 
 
 def find_variants(folder: Path, depth: int = 2) -> list[Path]:
     """Folders that hold model files: `folder` itself, else those up to `depth` levels below.
 
     Repositories keep several forms of one model apart as `original/packages`,
-    `split_einsum/compiled` and the like.
+    `split_einsum/compiled` and the like.  A link to a folder is as good as one, but what is found
+    under two names counts once, by the name that is no link.
+
+    Raises:
+        OSError: a folder cannot be listed, or a link leads nowhere.
     """
+    found: dict[Path, Path] = {}
+    for place in _places(folder, depth):
+        real = place.resolve()
+        if real not in found or (_has_link(found[real], folder) and not _has_link(place, folder)):
+            found[real] = place
+    return sorted(found.values())
+
+
+def _places(folder: Path, depth: int) -> Iterator[Path]:
     if model_files(folder):
-        return [folder]
-    found: list[Path] = []
-    if depth > 0:
+        yield folder
+    elif depth > 0:
         for sub in sorted(folder.iterdir()):
-            hidden = sub.name.startswith(".") or sub.name.lower() == CONTROLNET_FOLDER
-            if sub.is_dir() and not sub.is_symlink() and not hidden:
-                found += find_variants(sub, depth - 1)
-    return found
+            if is_folder(sub) and not is_hidden(sub.name) and sub.name.lower() != CONTROLNET_FOLDER:
+                yield from _places(sub, depth - 1)
+
+
+def _has_link(place: Path, root: Path) -> bool:
+    while place != root:
+        if place.is_symlink():
+            return True
+        place = place.parent
+    return False

@@ -26,6 +26,7 @@ from gui.coreml.model import ComponentInfo, ComponentKind, FileFormat, TensorSpe
 from gui.coreml.native_errors import translate
 from gui.coreml.proto import package_model_file
 from gui.errors import ErrorKind, SfumatoError, disk_error
+from gui.files import check_links, copy_without_links, everything, has_links
 from gui.request import ComputeUnit
 
 _T = TypeVar("_T")
@@ -73,8 +74,10 @@ class NativeRuntime:
                 f"{file.name} is not there any more; get the model again.",
                 str(file),
             )
+        check_links(file)
         if component.format is FileFormat.COMPILED:
-            return _load_compiled(file, file.name, component.function, unit, fast)
+            place = self._plain(file)
+            return _load_compiled(place, file.name, component.function, unit, fast)
         compiled = self.compiled(file)
         try:
             return _load_compiled(compiled, file.name, component.function, unit, fast)
@@ -91,7 +94,39 @@ class NativeRuntime:
             SfumatoError: BAD_MODEL where Core ML refuses the package, STORAGE where the cache
                 cannot be written.
         """
-        target = self.cache / f"{package_key(package)}.mlmodelc"
+
+        def make(scratch: Path) -> Path:
+            source = package.resolve()
+            if has_links(source):
+                source = scratch / source.name
+                copy_without_links(package, source)
+            # The destination must not exist: an existing one would get the model nested inside.
+            made = scratch / "model.mlmodelc"
+            _compile(source, made)
+            return made
+
+        return self._kept(package_key(package), make)
+
+    def _plain(self, compiled: Path) -> Path:
+        """A compiled model without links, into which Core ML does not follow: itself, or one in
+        the cache that shares its files."""
+        real = compiled.resolve()
+        if not has_links(real):
+            return real
+
+        def make(scratch: Path) -> Path:
+            copy_without_links(real, scratch / "model.mlmodelc")
+            return scratch / "model.mlmodelc"
+
+        return self._kept(_place_key(real), make)
+
+    def _kept(self, key: str, make: Callable[[Path], Path]) -> Path:
+        """A model in the cache, made in a scratch folder if it is not there.
+
+        Raises:
+            SfumatoError: as `make`; STORAGE where the cache cannot be written.
+        """
+        target = self.cache / f"{key}.mlmodelc"
         if target.is_dir():
             return target
         try:
@@ -101,13 +136,13 @@ class NativeRuntime:
         except OSError as error:
             raise _cannot_write(self.cache, error) from error
         try:
-            # The destination must not exist: an existing one would get the model nested inside.
-            made = scratch / "model.mlmodelc"
-            _compile(package, made)
+            made = make(scratch)
             with contextlib.suppress(OSError):  # another process may have been first
                 made.rename(target)
             if not target.is_dir():
                 raise _cannot_write(self.cache, None)
+        except OSError as error:
+            raise _cannot_write(self.cache, error) from error
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
         return target
@@ -154,6 +189,16 @@ def package_key(package: Path) -> str:
             f"{package.name} cannot be read; see that its disk is there and you may open it.",
             str(error),
         ) from error
+    return digest.hexdigest()[:32]
+
+
+def _place_key(folder: Path) -> str:
+    """Name for a copy of a folder: it changes with any of the files that its links lead to."""
+    digest = hashlib.sha256()
+    for path in sorted(everything(folder)):
+        status = path.stat()
+        facts = (path.relative_to(folder), status.st_ino, status.st_size, status.st_mtime_ns)
+        digest.update(repr(facts).encode())
     return digest.hexdigest()[:32]
 
 

@@ -14,14 +14,19 @@ import importlib.machinery
 import importlib.util
 import sys
 import threading
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
-from gui import records
 from gui.errors import ErrorKind, SfumatoError
+from gui.files import UnreadableFile, check_links, is_file, read_bytes, read_json_object
+from gui.names import is_safe
 
 _ALIAS = "gui.coreml._specification"
 _lock = threading.Lock()
+
+MAX_MANIFEST_BYTES = 16 << 20
+MAX_SPEC_BYTES = (2 << 30) - 1
+"""Protobuf's own limit."""
 
 
 def module(name: str) -> Any:
@@ -67,46 +72,30 @@ def package_model_file(path: Path) -> Path:
         return SfumatoError(ErrorKind.BAD_MODEL, message, f"{manifest_path}: {detail}")
 
     try:
-        manifest = records.parse(manifest_path.read_bytes())
+        manifest = read_json_object(manifest_path, MAX_MANIFEST_BYTES)
     except FileNotFoundError as error:
         raise bad(f"{path.name} has no Manifest.json; get the model again.", error) from error
-    except (OSError, ValueError) as error:
-        raise bad(
-            f"The manifest of {path.name} cannot be read; get the model again.", error
-        ) from error
+    except UnreadableFile as error:
+        raise bad(f"The manifest of {path.name} {error}; get the model again.") from error
     try:
         item = manifest["itemInfoEntries"][manifest["rootModelIdentifier"]]["path"]
-        relative = PurePosixPath(item)
     except (KeyError, TypeError) as error:
         raise bad(
             f"The manifest of {path.name} names no model; get the model again.", repr(error)
         ) from error
-    file = path / "Data" / relative
-    if relative.is_absolute() or ".." in relative.parts or not is_contained(file, path):
+    if not isinstance(item, str):
+        raise bad(f"The manifest of {path.name} names no model; get the model again.", repr(item))
+    if not is_safe(item):
         raise bad(
-            f"The manifest of {path.name} points outside the package; get the model again.", item
+            f"The manifest of {path.name} points outside the package; get the model again.",
+            repr(item),
         )
-    if not file.is_file():
+    file = path / "Data" / item
+    if not is_file(file):
         raise bad(
             f"{path.name} lacks its model description; get the model again.", f"{file} is missing"
         )
     return file
-
-
-def is_contained(file: Path, package: Path) -> bool:
-    """Whether `file`, links followed, lies in `package`.
-
-    Hugging Face's cache keeps every file of a snapshot as a link into a `blobs` folder beside
-    `snapshots`; that one place outside is allowed.
-    """
-    try:
-        real = file.resolve()
-        if real.is_relative_to(package.resolve()):
-            return True
-    except (OSError, RuntimeError):  # a loop of links
-        return False
-    caches = [p.parent / "blobs" for p in package.absolute().parents if p.name == "snapshots"]
-    return any(real.is_relative_to(blobs.resolve()) for blobs in caches)
 
 
 def read_package_spec(path: Path) -> tuple[Any, Path]:
@@ -122,6 +111,7 @@ def read_package_spec(path: Path) -> tuple[Any, Path]:
     Raises:
         SfumatoError: BAD_MODEL for a missing, truncated or foreign file.
     """
+    check_links(path)
     file = package_model_file(path)
     return read_spec(file), file.parent
 
@@ -133,8 +123,8 @@ def read_spec(file: Path) -> Any:
         SfumatoError: BAD_MODEL where the bytes are no Core ML specification.
     """
     try:
-        data = file.read_bytes()
-    except OSError as error:
+        data = read_bytes(file, MAX_SPEC_BYTES)
+    except (OSError, UnreadableFile) as error:
         raise SfumatoError(
             ErrorKind.BAD_MODEL,
             f"The model description in {_package_name(file)} cannot be read; get the model again.",

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Self
 from gui import records
 from gui.coreml.model import Family
 from gui.errors import ErrorKind, SfumatoError, disk_error
+from gui.files import UnreadableFile, read_json_object
 from gui.records import NotZero, OneOf, Range, Record, RecordError
 
 FILE_NAME = "sfumato.json"
@@ -127,15 +128,15 @@ def read_stated(folder: Path) -> tuple[Sidecar, frozenset[str]] | None:
         SfumatoError: BAD_MODEL for a file that is no JSON or holds nonsense.
     """
     path = folder / FILE_NAME
-    if not path.is_file():
-        return None
     try:
-        data = records.parse(path.read_bytes())
-    except (OSError, RecordError) as error:
+        data = read_json_object(path, finite=True)
+    except FileNotFoundError:
+        return None
+    except UnreadableFile as error:
         raise SfumatoError(
             ErrorKind.BAD_MODEL,
-            f"The model's {FILE_NAME} cannot be read; get the model again.",
-            f"{path}: {error}",
+            f"The model's {FILE_NAME} {error}; mend it, or delete it to go by the files alone.",
+            str(path),
         ) from error
     return Sidecar.from_json(data, str(path)), frozenset(data)
 

@@ -10,11 +10,11 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from gui import words
-from gui.coreml import proto
 from gui.coreml.model import Attention, FileFormat, TensorSpec
+from gui.coreml.names import weight_file
 from gui.errors import ErrorKind, SfumatoError
 
 BLOB_HEADER = 64
@@ -148,13 +148,8 @@ class Survey:
             SfumatoError: BAD_MODEL for a missing, short or outlying file.
         """
         for name, needed in self._blobs.items():
-            relative = PurePosixPath(name.removeprefix("@model_path/"))
-            file = root / relative
-            if (
-                relative.is_absolute()
-                or ".." in relative.parts
-                or not proto.is_contained(file, package)
-            ):
+            file = weight_file(root, name)
+            if file is None:
                 raise SfumatoError(
                     ErrorKind.BAD_MODEL,
                     f"{package.name} points at weights outside itself; get the model again.",
@@ -162,10 +157,10 @@ class Survey:
                 )
             try:
                 size = file.stat().st_size
-            except OSError as error:
+            except (OSError, ValueError) as error:
                 raise SfumatoError(
                     ErrorKind.BAD_MODEL,
-                    f"{package.name} lacks its weights ({relative.name}); get the model again.",
+                    f"{package.name} lacks its weights ({file.name}); get the model again.",
                     str(error),
                 ) from error
             if size < needed:

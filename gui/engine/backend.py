@@ -12,11 +12,11 @@ import os
 import platform
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gui import __version__
 from gui.errors import unusable
+from gui.files import expanded
 from gui.paths import starter_model
 from gui.request import PictureRecord, PictureRequest
 
@@ -103,7 +103,7 @@ class ModelChoice:
     def __init__(self, backend: PipelineBackend, request: PictureRequest) -> None:
         from gui.coreml.inspect import inspect_model, load_sidecar, model_hash
 
-        folder = Path(request.model).expanduser() if request.model else starter_model()
+        folder = expanded(request.model) if request.model else starter_model()
         self._info = inspect_model(folder)
         if self._info.problems:
             raise unusable(self._info.problems[0], "\n".join(self._info.problems))

@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from gui.errors import ErrorKind, SfumatoError
+from gui.files import UnreadableFile, read_text
+from gui.names import token_page
 
 SERVICE = "Sfumato"
 """Name of the entry in the keychain."""
 USER = "huggingface.co"
+_MAX_TOKEN_FILE = 64 << 10
 
 KEYCHAIN = "keychain"
 ENVIRONMENT = "environment"
@@ -64,8 +67,7 @@ def save_token(token: str) -> None:
     if clean is None:
         raise SfumatoError(
             ErrorKind.BAD_REQUEST,
-            "This is not an access token; copy one from huggingface.co/settings/tokens (it begins "
-            "with hf_).",
+            f"This is not an access token; copy one from {token_page()} (it begins with hf_).",
         )
     keychain = _keychain()
     try:
@@ -141,8 +143,8 @@ def _file_text() -> str:
     from huggingface_hub import constants
 
     try:
-        return Path(constants.HF_TOKEN_PATH).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
+        return read_text(Path(constants.HF_TOKEN_PATH), _MAX_TOKEN_FILE)
+    except (OSError, UnreadableFile):
         return ""
 
 

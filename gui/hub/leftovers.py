@@ -1,95 +1,49 @@
-"""Checkpoints that were fetched to be converted, and all else that may be cleared away.
-
-A checkpoint stays in the caches after its conversion, so that converting again (another size,
-another compression) fetches nothing; it may be larger than the model made of it.
-"""
+"""All that may be cleared away, downloads that came to nothing among it."""
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
+from gui import files, paths
 from gui.errors import ErrorKind, SfumatoError
-from gui.hub.downloads.origin import fetched_source
-from gui.hub.downloads.plan import FOLDER, WorkFolder, sources_folder
-from gui.hub.installed import delete, folder_bytes, orphans, undeletable
-from gui.hub.types import Orphan
-
-_STALE_SECONDS = 3600
-"""A folder that nothing describes is being copied to its place, unless it is older than this."""
+from gui.hub.downloads.plan import FOLDER, WorkFolder
+from gui.library.models.leftovers import is_read, kept_sources, not_read, strays
+from gui.library.models.records import Orphan
+from gui.library.models.removal import delete, undeletable
 
 
-def kept_sources() -> tuple[Orphan, ...]:
-    """Checkpoints kept for conversion, and what moving one into place left half-way."""
+def orphans(root: Path | None = None) -> tuple[Orphan, ...]:
+    """What lies in the models' folder and belongs to no model and no download under way."""
+    root = root or paths.models_dir()
     found = []
-    with contextlib.suppress(OSError):
-        for entry in sorted(sources_folder().iterdir()):
-            origin = None if entry.name.startswith(".") else fetched_source(entry)
-            if origin is None and time.time() - entry.lstat().st_mtime < _STALE_SECONDS:
-                continue
-            repo = origin[0] if origin else ""
-            found.append(
-                Orphan(str(entry), folder_bytes(entry), repo, checkpoint=origin is not None)
+    for entry in _entries(root / FOLDER):
+        work = WorkFolder(root, entry.name)
+        if entry.is_dir() and (work.is_locked() or not _entries(entry)):
+            continue  # under way, or just going away
+        plan = work.load() if entry.is_dir() else None
+        found.append(
+            Orphan(
+                path=str(entry),
+                bytes=files.disk_bytes(entry, follow=False),
+                repo=plan.repo if plan else "",
+                download=plan.id if plan else "",
             )
-    return tuple(found)
+        )
+    return (*found, *strays(root))
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError:
+        return []
 
 
 def leftovers(root: Path | None = None) -> tuple[Orphan, ...]:
-    """`gui.hub.installed.orphans` of the models' folder, then `kept_sources` that no conversion
+    """`orphans` of the models' folder, then `kept_sources` that no conversion
     reads."""
     return (*orphans(root), *(kept for kept in kept_sources() if not is_read(Path(kept.path))))
-
-
-def is_read(folder: Path) -> bool:
-    """Whether a conversion reads a kept checkpoint: its process holds a lock on the folder."""
-    try:
-        with _to_itself(folder):
-            return False
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-
-
-@contextlib.contextmanager
-def _to_itself(folder: Path) -> Iterator[None]:
-    """Hold a folder's lock (`flock`), shared with nobody; it goes with the process.
-
-    Raises:
-        BlockingIOError: another process holds it.
-        OSError: it cannot be opened.
-    """
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-@contextlib.contextmanager
-def not_read(folder: Path) -> Iterator[None]:
-    """Keep a folder that is about to be deleted from being read by a conversion.
-
-    Raises:
-        SfumatoError: BAD_REQUEST where a conversion reads it.
-    """
-    with contextlib.ExitStack() as held:
-        try:
-            held.enter_context(_to_itself(folder))
-        except BlockingIOError as error:
-            raise SfumatoError(
-                ErrorKind.BAD_REQUEST,
-                "This checkpoint is being converted; wait for the end of that, or cancel it first.",
-                str(folder),
-            ) from error
-        except OSError:
-            pass  # deleting it will tell, or a disk without locks
-        yield
 
 
 def remove_leftover(path: Path, root: Path | None = None) -> None:

@@ -22,6 +22,7 @@ from gui.errors import ErrorKind, SfumatoError
 from gui.hub import messages
 from gui.hub.messages import HUB, DetailsAnswer, SearchAnswer, VerifyProgress
 from gui.hub.types import Account, DownloadStatus, FileProblem, Orphan, RepoDetails, Variant
+from gui.names import parse_repository
 from gui.process.messages import Cancelled, Question
 from gui.process.serve import Call, Handler, Server, run_child
 from gui.process.worker_pool import WorkerPool
@@ -163,9 +164,9 @@ class Service:
         return SearchAnswer(page, tuple(fits), reference)
 
     def _details_of(self, ask: messages.Details, _call: Call) -> DetailsAnswer:
-        from gui.hub.catalog.catalog import parse_reference, passes
+        from gui.hub.catalog.catalog import passes
 
-        repo = parse_reference(ask.repo) or ask.repo
+        repo = parse_repository(ask.repo) or ask.repo
         found = self._read_details(repo, ask.probe)
         fits = None
         if ask.query is not None:
@@ -233,7 +234,7 @@ class Service:
     # -- installed models ---------------------------------------------------------------------
 
     def _verify(self, ask: messages.Verify, call: Call) -> tuple[FileProblem, ...]:
-        from gui.hub.installed import verify
+        from gui.library.models.verify import verify
 
         last = 0.0
 
@@ -265,11 +266,12 @@ class Service:
         remove_leftover(Path(ask.path), paths.models_dir())
 
     def _updates(self, _ask: messages.Updates, _call: Call) -> dict[str, str]:
-        from gui.hub.installed import installed, update_available
+        from gui.hub.installed import update_available
+        from gui.library.models.folders import from_hub
 
         catalog = self._the_catalog()
         found = {}
-        for model in installed(paths.models_dir()):
+        for model in from_hub():
             try:
                 found[model.folder] = update_available(catalog, model)
             except SfumatoError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,6 +29,7 @@ from gui.hub.errors import (
     too_many_requests,
     translate,
 )
+from gui.names import endpoint as default_endpoint
 
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 20.0
@@ -87,7 +87,7 @@ prepare()
 
 def endpoint_or_default(endpoint: str | None) -> str:
     """Base address of the Hub: as given, or HF_ENDPOINT, or huggingface.co; no slash at the end."""
-    return (endpoint or os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
+    return endpoint.rstrip("/") if endpoint else default_endpoint()
 
 
 def same_origin(url: str, endpoint: str) -> bool:

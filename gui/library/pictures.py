@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 
 from gui import __version__, paths
 from gui.errors import ErrorKind, SfumatoError, disk_error
+from gui.files import expanded
 from gui.library.picture_record import RECORD_KEY, read_record, record_text
 from gui.request import (
     MAX_SEED,
@@ -211,7 +212,7 @@ def check_destination(request: PictureRequest) -> None:
         SfumatoError: STORAGE; BAD_REQUEST for an exact file that is not named ``.png``.
     """
     if request.output_file:
-        file = Path(request.output_file).expanduser().absolute()
+        file = expanded(request.output_file)
         if file.suffix.lower() != ".png":
             raise SfumatoError(
                 ErrorKind.BAD_REQUEST,
@@ -222,7 +223,7 @@ def check_destination(request: PictureRequest) -> None:
             raise disk_error(taken, f"Pictures cannot be saved as {file}")
         folder = file.parent
     elif request.output_dir:
-        folder = Path(request.output_dir).expanduser().absolute()
+        folder = expanded(request.output_dir)
     else:
         folder = paths.pictures_dir()
     check_writable(folder)
@@ -250,7 +251,7 @@ def _destination(record: PictureRecord, request: PictureRequest) -> tuple[Path, 
     """Folder and wished-for file name of a picture."""
     if request.output_file:
         # A relative path means the folder the command was given in, which the engine shares.
-        file = Path(request.output_file).expanduser().absolute()
+        file = expanded(request.output_file)
         if request.count > 1:
             number = (record.request.seed - request.seed) % (MAX_SEED + 1) + 1
             file = file.with_name(f"{file.stem}-{number:0{len(str(request.count))}d}{file.suffix}")
@@ -260,7 +261,7 @@ def _destination(record: PictureRecord, request: PictureRequest) -> tuple[Path, 
     except ValueError:
         moment = datetime.now()
     if request.output_dir:
-        folder = Path(request.output_dir).expanduser().absolute()
+        folder = expanded(request.output_dir)
     else:
         folder = paths.pictures_dir() / moment.strftime("%Y-%m-%d")
     parts = [moment.strftime("%H%M%S"), str(record.request.seed), slug(request.prompt)]

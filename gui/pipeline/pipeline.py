@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -23,6 +22,7 @@ from gui.coreml.prediction import KnownBy, Prediction
 from gui.coreml.runtime import LoadedModel, Runtime
 from gui.coreml.sidecar import Preview, Sidecar
 from gui.errors import ErrorKind, SfumatoError, unusable
+from gui.files import expanded
 from gui.pipeline import safety, vae
 from gui.pipeline.defaults import fill_defaults
 from gui.pipeline.denoise import denoise
@@ -230,7 +230,7 @@ class Pipeline:
         encoder = self._loaded[ComponentKind.VAE_ENCODER]
         shape = next(iter(encoder.inputs.values())).shape
         height, width = shape[2] or self.model.image_height, shape[3] or self.model.image_width
-        image = read_start_image(Path(request.start_image.path).expanduser(), width, height)
+        image = read_start_image(expanded(request.start_image.path), width, height)
         _check(hooks)
         return vae.encode(encoder, image, self.sidecar, self._latent_shape)
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 import contextlib
 import importlib
 import inspect
+import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any, Protocol, cast
@@ -189,22 +190,56 @@ def make_scheduler(name: str, sidecar: Sidecar) -> Scheduler:
     settings["prediction_type"] = sidecar.prediction_type
     settings = {key: value for key, value in settings.items() if key in accepted}
     try:
-        if not 0 < settings["num_train_timesteps"] <= MAX_TRAIN_TIMESTEPS:
-            raise ValueError(f"num_train_timesteps is {settings['num_train_timesteps']}")
+        _check_schedule(settings)
         return cast(Scheduler, cls(**settings))
-    except (TypeError, ValueError, RuntimeError, AttributeError) as error:
-        raise SfumatoError(
-            ErrorKind.BAD_MODEL,
-            f"The model's scheduler settings do not suit {name}; choose another scheduler.",
-            f"{recipe.cls}: {error}",
-        ) from error
+    except Exception as error:  # whatever diffusers and torch make of odd values
+        raise _unsuited(name, error) from error
+
+
+def _unsuited(name: str, error: Exception) -> SfumatoError:
+    return SfumatoError(
+        ErrorKind.BAD_MODEL,
+        f"The model's scheduler settings do not suit {name}; choose another scheduler.",
+        repr(error),
+    )
+
+
+def _check_schedule(settings: Mapping[str, Any]) -> None:
+    """What every schedule is computed from; diffusers takes any value, and fails at a step.
+
+    Raises:
+        ValueError: naming the setting.
+    """
+    steps = settings["num_train_timesteps"]
+    if not _is_real(steps) or steps != int(steps) or not 0 < steps <= MAX_TRAIN_TIMESTEPS:
+        raise ValueError(f"num_train_timesteps is {steps!r:.80}")
+    for key in ("beta_start", "beta_end"):
+        if key in settings and not (_is_real(settings[key]) and 0 <= settings[key] < 1):
+            raise ValueError(f"{key} is {settings[key]!r:.80}")
+    offset = settings.get("steps_offset", 0)
+    if not _is_real(offset) or offset != int(offset) or not 0 <= offset < steps:
+        raise ValueError(f"steps_offset is {offset!r:.80}")
+    betas = settings.get("trained_betas")
+    if betas is not None and not (
+        isinstance(betas, (list, tuple))
+        and len(betas) == steps
+        and all(_is_real(beta) and 0 <= beta <= 1 for beta in betas)
+    ):
+        raise ValueError(f"trained_betas is {betas!r:.80}")
+
+
+def _is_real(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return math.isfinite(value)
 
 
 def set_steps(scheduler: Scheduler, name: str, steps: int) -> None:
     """Lay out `steps` steps.
 
     Raises:
-        SfumatoError: BAD_REQUEST for a number of steps that this scheduler cannot do.
+        SfumatoError: BAD_REQUEST for a number of steps that this scheduler cannot do; BAD_MODEL
+            for settings of the model that it cannot lay out.
     """
     try:
         scheduler.set_timesteps(steps)
@@ -215,6 +250,8 @@ def set_steps(scheduler: Scheduler, name: str, steps: int) -> None:
             f"{name} cannot make a picture in {steps} steps; try {advice}.",
             str(error),
         ) from error
+    except (TypeError, AttributeError, RuntimeError, ArithmeticError, LookupError) as error:
+        raise _unsuited(name, error) from error
 
 
 def step_settings(scheduler: Scheduler, noise: NoiseSource, shape: Sequence[int]) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gui import records
 from gui.errors import ErrorKind, SfumatoError
+from gui.files import read_json_object, read_text
 from gui.paths import resource
 
 if TYPE_CHECKING:
@@ -107,8 +107,8 @@ def _build(folder: Path) -> Tokenizer:
     from tokenizers.models import BPE
 
     try:
-        vocab = records.parse((folder / "vocab.json").read_bytes())
-        lines = (folder / "merges.txt").read_text(encoding="utf-8-sig").split("\n")
+        vocab = read_json_object(folder / "vocab.json")
+        lines = read_text(folder / "merges.txt").split("\n")
         first = 1 if lines[0].startswith("#version") else 0
         merges = [(left, right) for left, right in (line.split() for line in lines[first:] if line)]
         if not (START in vocab and END in vocab):

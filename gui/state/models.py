@@ -7,7 +7,6 @@ window's).
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,17 +25,19 @@ from PySide6.QtCore import (
 
 from gui import paths, words
 from gui.coreml.client import ModelReader
-from gui.errors import ErrorKind, SfumatoError
+from gui.errors import SfumatoError
+from gui.library.models.folders import model_folders, models_in
+from gui.library.models.removal import what_goes
 from gui.state.settings import Settings
 
 if TYPE_CHECKING:
     from gui.coreml.model import ModelInfo
     from gui.coreml.sidecar import Sidecar
 
+_FIRST = 1
+"""Priority of what a person waits for, before the reading of models."""
+
 _Index = QModelIndex | QPersistentModelIndex
-_PACKAGE_SUFFIXES = (".mlpackage", ".mlmodelc")
-_NO_MODELS = (*_PACKAGE_SUFFIXES, ".partial")
-"""Packages themselves, and the work folders of conversions."""
 
 
 @dataclass(frozen=True)
@@ -165,15 +166,21 @@ def read_entry(entry: ModelEntry, reader: ModelReader) -> ModelEntry:
 
 def marks_of(entries: list[ModelEntry]) -> list[str]:
     """`ModelEntry.mark` of each: where several would look the same, the words of its variant that
-    the card does not say already, else its place on the disk."""
-    looks = [(e.name, e.origin, e.subtitle(), e.facts()) for e in entries]
+    the card does not say already, else its place on the disk.  Takes time in proportion to the
+    number of entries."""
+    alike: dict[tuple[str, ...], list[int]] = {}
+    for k, entry in enumerate(entries):
+        look = (entry.name, entry.origin, entry.subtitle(), entry.facts())
+        alike.setdefault(look, []).append(k)
     marks = [""] * len(entries)
-    for look in {look for look in looks if looks.count(look) > 1}:
-        alike = [k for k, one in enumerate(looks) if one == look and not entries[k].starter]
+    for group in alike.values():
+        if len(group) < 2:
+            continue
+        told = [k for k in group if not entries[k].starter]
         for tell in (_own_words, lambda e: e.folder.name, _place):
-            found = [tell(entries[k]) for k in alike]
+            found = [tell(entries[k]) for k in told]
             if all(found) and len(set(found)) == len(found):
-                for k, text in zip(alike, found, strict=True):
+                for k, text in zip(told, found, strict=True):
                     marks[k] = "" if text == entries[k].name else text
                 break
     return marks
@@ -189,72 +196,31 @@ def _place(entry: ModelEntry) -> str:
     return f"{entry.folder.parent.name}/{entry.folder.name}"
 
 
-def model_folder_of(path: Path) -> Path:
-    """The model folder a dropped or opened path means: a package stands for its folder.
-
-    Raises:
-        SfumatoError: BAD_MODEL where the path is no folder.
-    """
-    if path.suffix in _PACKAGE_SUFFIXES:
-        return path.parent
-    if not _is_folder(path):
-        raise SfumatoError(
-            ErrorKind.BAD_MODEL,
-            f"“{path.name}” is not a folder, so it cannot be a model; choose the folder it is in.",
-            str(path),
-        )
-    return path
-
-
-def installed_folders(root: Path) -> list[Path]:
-    """Model folders below `root`: every folder, two levels deep, that holds Core ML packages.
-    What is hidden is not a model yet."""
-    found: list[Path] = []
-    for level in (root.glob("*"), root.glob("*/*")):
-        for folder in sorted(level):
-            below = (folder.name, folder.parent.name) if folder.parent != root else (folder.name,)
-            if any(n.startswith(".") or Path(n).suffix in _NO_MODELS for n in below):
-                continue
-            if _is_folder(folder) and _holds(folder):
-                found.append(folder)
-    return found
+def look_for_models(path: str) -> list[Path] | SfumatoError:
+    """`gui.library.models.folders.models_in`, the error as a value.  Blocking."""
+    try:
+        return models_in(path)
+    except SfumatoError as error:
+        return error
 
 
 def trash_model(folder: Path) -> SfumatoError | None:
-    """Move a model folder to the Trash; with its repository's folder, whose name says what it is,
-    unless there is something else in that.  Blocking.  Returns the error if it would not go."""
+    """Move a model to the Trash: all of `what_goes`.  Blocking.  Returns the error if it would not
+    go."""
     from gui.state import desktop
 
-    parent = folder.parent
-    if parent.parent == paths.models_dir():
-        with contextlib.suppress(OSError):
-            if [child.name for child in parent.iterdir()] == [folder.name]:
-                folder = parent
     try:
-        desktop.move_to_trash(str(folder))
+        desktop.move_to_trash(str(what_goes(folder)))
     except SfumatoError as error:
         return error
     return None
-
-
-def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except OSError:  # in a folder that is closed to us, or no name at all
-        return False
-
-
-def _holds(folder: Path) -> bool:
-    try:
-        return any(child.suffix in _PACKAGE_SUFFIXES for child in folder.iterdir())
-    except OSError:
-        return False
 
 
 class _Worker(QObject):
     """Carries results from a pool thread to the library's thread."""
 
     listed = Signal(object)
+    looked = Signal(object)
     read = Signal(object)
     moved = Signal(object, object)
 
@@ -275,6 +241,10 @@ class ModelLibrary(QAbstractListModel):
     """An entry was read (or read again): ModelEntry."""
     refreshed = Signal()
     """The folders were listed and every one of them has been read."""
+    added = Signal(list)
+    """What `add_folder` was asked to add: `ModelEntry` of each model found there."""
+    add_failed = Signal(SfumatoError)
+    """Nothing was added, and why."""
     trashed = Signal(object)
     """The files of this `ModelEntry` are in the Trash, and it has left the list."""
     trash_failed = Signal(object, object)
@@ -290,6 +260,7 @@ class ModelLibrary(QAbstractListModel):
         self._reader = ModelReader()
         self._worker = _Worker(self)
         self._worker.listed.connect(self._on_listed)
+        self._worker.looked.connect(self._on_looked)
         self._worker.read.connect(self._on_read)
         self._worker.moved.connect(self._on_moved)
 
@@ -322,26 +293,25 @@ class ModelLibrary(QAbstractListModel):
     def refresh(self) -> None:
         """List the folders again and read every model, in the background."""
         worker = self._worker
-        self._pool.start(_Task(lambda: worker.listed.emit(installed_folders(paths.models_dir()))))
+        self._pool.start(_Task(lambda: worker.listed.emit(list(model_folders(paths.models_dir())))))
 
-    def add_folder(self, path: Path) -> ModelEntry:
-        """Add a folder by reference and read it in the background.
+    def add_folder(self, path: str) -> None:
+        """Look at a path in the background, add the models there by reference and have them read;
+        `added` or `add_failed` follows."""
+        worker = self._worker
+        looking = _Task(lambda: worker.looked.emit(look_for_models(path)))
+        self._pool.start(looking, _FIRST)
 
-        Raises:
-            SfumatoError: BAD_MODEL where the path is no folder.
-        """
-        folder = model_folder_of(path.absolute())
-        known = self.entry(folder)
-        if known is not None:
-            self._read_later(known)
-            return known
-        self._settings.update(Settings.model_folders, lambda added: [*added, str(folder)])
-        entry = ModelEntry(folder, added=True)
-        self.beginInsertRows(QModelIndex(), len(self._entries), len(self._entries))
-        self._entries.append(entry)
+    def put_back(self, entry: ModelEntry, row: int) -> None:
+        """Take a folder by reference into the list, at its old place if it had one."""
+        if self.row_of(entry.folder) >= 0:
+            return
+        folder, row = str(entry.folder), min(row, len(self._entries))
+        self._settings.update(Settings.model_folders, lambda added: [*added, folder])
+        self.beginInsertRows(QModelIndex(), row, row)
+        self._entries.insert(row, entry)
         self.endInsertRows()
         self._read_later(entry)
-        return entry
 
     def remove(self, folder: Path) -> None:
         """Take an added folder off the list; its files stay."""
@@ -386,6 +356,18 @@ class ModelLibrary(QAbstractListModel):
 
     # -- the worker's answers -----------------------------------------------------------------
 
+    def _on_looked(self, found: list[Path] | SfumatoError) -> None:
+        if isinstance(found, SfumatoError):
+            self.add_failed.emit(found)
+            return
+        for folder in found:
+            known = self.entry(folder)
+            if known is not None:
+                self._read_later(known)
+            else:
+                self.put_back(ModelEntry(folder, added=True), len(self._entries))
+        self.added.emit([self.entry(folder) for folder in found])
+
     def _read_later(self, entry: ModelEntry) -> None:
         self._waiting.add(entry.folder)
         worker, reader = self._worker, self._reader
@@ -427,9 +409,9 @@ class ModelLibrary(QAbstractListModel):
             self._entries[row] = entry
             self.dataChanged.emit(self.index(row), self.index(row))
             self.entry_changed.emit(entry)
-            self._tell_apart()
         self._waiting.discard(entry.folder)
         if not self._waiting:
+            self._tell_apart()  # once: it goes through all of them
             self._pool.start(_Task(self._reader.stop))
             self.refreshed.emit()
 

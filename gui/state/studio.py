@@ -135,6 +135,8 @@ class Studio(QObject):
         self.models.modelReset.connect(self._tell_of_another_model)
         self.models.entry_changed.connect(self._on_entry_changed)
         self.models.refreshed.connect(self._on_refreshed)
+        self.models.added.connect(self._on_added)
+        self.models.add_failed.connect(self.error_raised)
         self.models.trashed.connect(self._on_trashed)
         self.models.trash_failed.connect(lambda _entry, error: self.error_raised.emit(error))
         self._connect_hub()
@@ -201,19 +203,35 @@ class Studio(QObject):
             self.model_selected.emit(entry)
 
     def add_model_folder(self, path: str) -> None:
-        """Add a folder by reference and select it; a file that is no folder becomes an error."""
-        try:
-            entry = self.models.add_folder(Path(path))
-        except SfumatoError as error:
-            self.error_raised.emit(error)
-            return
-        self.select_model(entry)
+        """Add what models there are at a path by reference and select the first; where there are
+        none, `error_raised` says what is there instead."""
+        self.models.add_folder(path)
+
+    def _on_added(self, entries: list[ModelEntry]) -> None:
+        if len(entries) > 1:
+            self.notice.emit(f"{len(entries)} models were found in this folder and added.")
+        self.select_model(entries[0])
 
     def remove_model(self, entry: ModelEntry) -> None:
+        """Take a folder added by reference off the list; its files stay, and undo puts it back."""
+        row = self.models.row_of(entry.folder)
+        if row < 0 or not entry.added:
+            return
         was_selected = entry.folder == self.model.folder
-        self.models.remove(entry.folder)
-        if was_selected:
-            self.select_model(self.models.entries()[0])
+
+        def undo() -> None:
+            self.models.put_back(entry, row)
+            if was_selected:
+                self.select_model(entry)
+
+        def redo() -> None:
+            self.models.remove(entry.folder)
+            if was_selected:
+                self.select_model(self.models.entries()[0])
+
+        redo()
+        self.undo.did("Remove from List", undo, redo)
+        self.undoable.emit(f"“{entry.name}” was taken off the list; its files stay where they are.")
 
     def _on_trashed(self, entry: ModelEntry) -> None:
         self.hub.set_library(library_of(self.models.entries()))

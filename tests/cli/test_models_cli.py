@@ -394,8 +394,35 @@ def test_what_is_only_remembered_says_so(cli: Cli, server: HubServer) -> None:
     for words in (["zzz"], [STARTER_REPO], []):
         done = cli("search", *words)
         assert done.returncode == 0 and "cannot be reached" in done.stderr, words
+    listed = cli.good("list")
+    assert STARTER_REPO in listed
     done = cli("list", "--updates")
-    assert done.returncode == 1 and "cannot be reached" in done.stderr
+    assert (done.returncode, done.stdout) == (1, listed), "the list does not need the Hub"
+    assert "cannot be reached" in done.stderr and done.stderr.count("\n") == 1
+    done = cli("list", "--updates", "--json")
+    assert done.returncode == 1 and json.loads(done.stdout)["models"][0]["repo"] == STARTER_REPO
+
+
+def test_a_renamed_repository_is_known_by_both_names(cli: Cli, server: HubServer) -> None:
+    old = "someone/their-old-name"
+    server.renamed[old] = STARTER_REPO
+    folder = cli.good("get", old).strip()
+    assert STARTER_REPO in cli.good("list")
+    assert cli.data("verify", old)[0]["folder"] == folder
+    assert cli.data("verify", STARTER_REPO.upper())[0]["folder"] == folder
+    server.close()
+    for name in (old, STARTER_REPO):
+        assert cli.data("verify", name)[0]["folder"] == folder, "offline too"
+    done = cli("verify", "someone/else")
+    assert done.returncode == 1 and "no installed model someone/else" in done.stderr
+    cli.good("remove", old, "--yes")
+    assert not Path(folder).exists()
+
+
+def test_terms_are_accepted_at_the_hub_in_use(cli: Cli, server: HubServer) -> None:
+    (gated,) = [name for name, repo in server.repos.items() if repo.gated]
+    shown = cli.good("show", gated)
+    assert f"terms to accept at {server.endpoint}/{gated}" in shown
 
 
 def test_without_a_connection_nothing_is_waited_for(cli: Cli, server: HubServer) -> None:
@@ -414,7 +441,7 @@ def test_without_a_connection_nothing_is_waited_for(cli: Cli, server: HubServer)
 @pytest.mark.parametrize("name", ["~nobody-here/x", "a" * 400, "", "/", "..", "ada/..", "日本/語"])
 def test_names_of_no_model_are_one_sentence(cli: Cli, name: str) -> None:
     for command in (["verify"], ["remove", "--yes"], ["show"]):
-        if name or command != ["verify"]:
+        if name or command != ["verify"]:  # nothing means all
             done = cli(*command, name)
             assert done.returncode == 1 and done.stderr.count("\n") == 1, done.stderr
             assert done.stderr.startswith("sfumato: ")

@@ -29,7 +29,7 @@ from gui.convert.types import ConvertRequest, ImageSize, Lora, Progress, Step
 from gui.coreml import sidecar
 from gui.coreml.model import ComponentKind
 from gui.errors import ErrorKind, SfumatoError
-from gui.hub.leftovers import is_read
+from gui.library.models.leftovers import is_read
 from tests.support.converted import request
 from tests.support.tiny_checkpoints import save_folder
 from tests.support.tiny_loras import save_lora

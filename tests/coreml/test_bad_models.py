@@ -118,12 +118,6 @@ def cut_weights(path: Path) -> None:
     replace(weights_file(path), weights_file(path).read_bytes()[:-1])
 
 
-def link_weights_outside(path: Path) -> None:
-    outside = path.parent.parent / "elsewhere.bin"
-    weights_file(path).rename(outside)
-    weights_file(path).symlink_to(outside)
-
-
 def link_weights_in_a_circle(path: Path) -> None:
     weights_file(path).unlink()
     weights_file(path).symlink_to("weight.bin")
@@ -154,14 +148,13 @@ def write_other_blob_name(path: Path) -> None:
         (lambda p: replace(spec_file(p), b"<html>Not found</html>"), "truncated or damaged"),
         (cut_weights, "cut short"),
         (lambda p: weights_file(p).unlink(), "lacks its weights"),
-        (link_weights_outside, "points at weights outside itself"),
-        (link_weights_in_a_circle, "weights"),  # outside, or lacking, by Python version
+        (link_weights_in_a_circle, "leads nowhere"),
         (write_other_blob_name, "points at weights outside itself"),
         (write_neural_network, "older kind of Core ML model"),
     ],
     ids=[
         "no manifest", "broken manifest", "no spec", "cut spec", "empty spec", "web page",
-        "cut weights", "no weights", "link out", "link circle", "blob out", "neural network",
+        "cut weights", "no weights", "link circle", "blob out", "neural network",
     ],
 )  # fmt: skip
 def test_a_damaged_package(sd1: Path, damage: Callable[[Path], object], says: str) -> None:
@@ -192,7 +185,7 @@ def test_no_byte_of_damage_is_a_crash(sd1: Path) -> None:
     ("damage", "says"),
     [
         (lambda p: (p / "model.mil").unlink(), "lacks its program"),
-        (lambda p: (p / "model.mil").write_bytes(b"\xff\xfe\x00\x01"), "cannot be read"),
+        (lambda p: (p / "model.mil").write_bytes(b"\xff\x00\x01"), "is not text"),
         (lambda p: (p / "model.mil").write_text("hello"), "no ML Program"),
         (
             lambda p: (p / "model.mil").write_text((p / "model.mil").read_text()[:20000]),
@@ -212,13 +205,6 @@ def test_no_byte_of_damage_is_a_crash(sd1: Path) -> None:
                 (p / "model.espresso.net").write_text("{}"),
             ),
             "older kind of Core ML model",
-        ),
-        (
-            lambda p: (
-                (p / "model.mil").rename(p.parent / "outside.mil"),
-                (p / "model.mil").symlink_to(p.parent / "outside.mil"),
-            ),
-            "outside itself",
         ),
     ],
 )
@@ -360,14 +346,15 @@ def test_a_sidecar_of_another_family(sd1: Path, sdxl: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b"{", "cannot be read"),
-        (b"\xff", "cannot be read"),
-        (b"[]", "is not a JSON object"),
+        (b"{", "is not JSON"),
+        (b"\xff", "is not text in UTF-8"),
+        (b"[" * 5000, "nests too many"),
+        (b"[]", "is no JSON object"),
         (b'{"format": 1}', "makes no sense"),
         (b'{"family": "sd9"}', "makes no sense"),
         (b'{"format": 2, "family": "sd1"}', "has format 2"),
         (b'{"family": "sd1", "prediction_type": "guess"}', "“prediction_type” must be epsilon"),
-        (b'{"family": "sd1", "scaling_factor": NaN}', "cannot be read"),
+        (b'{"family": "sd1", "scaling_factor": NaN}', "holds NaN"),
         (
             b'{"family": "sd1", "scaling_factor": 0}',
             "“scaling_factor” must be a number other than 0",

@@ -53,11 +53,13 @@ class CoreML:
         assert destination_path is not None
         # The real one nests the model inside an existing destination
         assert not Path(destination_path).exists()
+        assert not _has_links(Path(model)), "Core ML does not follow them"
         self.compiled.append(Path(model))
         compile_package(Path(model), Path(destination_path))
         return destination_path
 
     def load(self, path: str, **options: Any) -> Any:
+        assert not _has_links(Path(path)), "Core ML does not follow them"
         self.loads.append({"path": Path(path), **options})
         if self.load_errors:
             raise self.load_errors.pop(0)
@@ -76,6 +78,10 @@ class CoreML:
         stand_in = create_autospec(self.model_class, instance=True)
         stand_in.predict.side_effect = predict
         return stand_in
+
+
+def _has_links(folder: Path) -> bool:
+    return any(path.is_symlink() for path in (folder, *folder.rglob("*")))
 
 
 def _described(path: Path) -> ComponentInfo:
@@ -188,6 +194,34 @@ def test_a_compiled_model_is_loaded_where_it_lies(
     assert core_ml.compiled == []
     assert core_ml.loads[0]["path"] == path
     assert not (tmp_path / "cache").exists()
+
+
+def linked(folder: Path, place: Path) -> Path:
+    """A folder all of whose files are links, as Hugging Face's cache keeps one."""
+    for number, file in enumerate(sorted(p for p in folder.rglob("*") if p.is_file())):
+        blob = place.parent / "blobs" / str(number)
+        blob.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(file, blob)
+        (place / file.relative_to(folder)).parent.mkdir(parents=True, exist_ok=True)
+        (place / file.relative_to(folder)).symlink_to(blob)
+    return place
+
+
+@pytest.mark.parametrize("form", ["package", "compiled"])
+def test_core_ml_is_never_given_links(
+    core_ml: CoreML, runtime: NativeRuntime, decoder: ComponentInfo, tmp_path: Path, form: str
+) -> None:
+    plain = decoder.files[0]
+    if form == "compiled":
+        plain = compile_package(plain, tmp_path / "VAEDecoder.mlmodelc")
+    place = tmp_path / "snapshots" / plain.name
+    for file in (linked(plain, place), tmp_path / f"linked-{plain.name}"):
+        if file != place:
+            file.symlink_to(place)
+        loaded = runtime.load(inspect_component(file), ComputeUnit.ALL)
+        expected = PortableRuntime().load(decoder, ComputeUnit.ALL)(latents())
+        np.testing.assert_array_equal(loaded(latents())["image"], expected["image"])
+    assert len({load["path"] for load in core_ml.loads}) == 1, "made once"
 
 
 def test_compute_units_are_the_persons_unless_overridden(

@@ -189,7 +189,7 @@ def test_too_many_entries_are_refused(tmp_path, monkeypatch):
 
 
 def test_too_large_a_total_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(archive, "MAX_BYTES", 100_000)
+    monkeypatch.setattr("gui.hub.zip_rules.MAX_BYTES", 100_000)
     refused(zipped(tmp_path / "m.zip", MODEL), tmp_path / "out", "absurd size")
 
 

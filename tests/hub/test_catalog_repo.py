@@ -16,8 +16,8 @@ from PIL import Image
 from gui.errors import ErrorKind, SfumatoError
 from gui.hub.catalog.card import read_card
 from gui.hub.catalog.catalog import Card, Catalog
-from gui.hub.catalog.listing import is_safe
 from gui.hub.types import Account, ModelSummary, SearchQuery
+from gui.names import is_safe
 from tests.support import hub_repos
 from tests.support.hub_repo import Repo
 from tests.support.hub_server import GOOD_TOKEN, STRANGER_TOKEN, HubServer

@@ -114,7 +114,7 @@ def test_a_controlnet_is_installed_as_one_variant_of_its_repository(
 ) -> None:
     """Its variant is named like the Core ML model that it is; its folder must not be."""
     from gui.hub.downloads import Downloads
-    from gui.hub.installed import installed, model_folders
+    from gui.library.models.folders import installed, model_folders
 
     repo = hub_repos.controlnets()
     server = hub_server([repo])

@@ -14,7 +14,7 @@ import pytest
 from gui.errors import ErrorKind, SfumatoError
 from gui.hub.downloads import Downloads, fetch
 from gui.hub.types import DownloadState, DownloadStatus, ModelSummary, RepoDetails
-from gui.state.models import installed_folders
+from gui.library.models.folders import model_folders
 from tests.hub.fog_downloads import pause, until
 from tests.support.hub_downloads import (
     HASTY,
@@ -84,7 +84,7 @@ def test_a_model_arrives_whole_and_is_described(hub_server, downloads, home):
     assert sidecar["card"]["licence"] == "openrail"
     assert sidecar["hashes"] == expected(repo, "packages")
     assert "prediction_type" not in sidecar, "left for inference"
-    assert installed_folders(home / "data" / "Models") == [folder]
+    assert list(model_folders(home / "data" / "Models")) == [folder]
     assert not list((home / "data" / "Models" / ".downloads").iterdir())
     assert status.bytes_done == status.bytes_total == status.bytes_fetched
     assert status.files_done == status.files_total == 5
@@ -244,7 +244,7 @@ def test_resuming_goes_on_where_pausing_stopped(hub_server, downloads, home):
     status = pause(one, name)
     assert not status.interrupted
     assert 300_000 < status.bytes_done < 4_000_000
-    assert installed_folders(home / "data" / "Models") == []
+    assert list(model_folders(home / "data" / "Models")) == []
     server.faults.clear()
     server.clear_log()
     one.resume(name)

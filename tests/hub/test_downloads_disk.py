@@ -15,7 +15,7 @@ import pytest
 from gui.errors import ErrorKind, SfumatoError
 from gui.hub.downloads import Downloads, storage
 from gui.hub.types import DownloadState, RemoteFile
-from gui.state.models import installed_folders
+from gui.library.models.folders import model_folders
 from tests.hub.fog_downloads import ABOUT, SIZE, begin, failed, get, whole
 from tests.support.hub_downloads import HASTY, contents, expected, random_bytes, variant_of
 from tests.support.hub_repo import Repo
@@ -65,7 +65,7 @@ def test_the_disk_fails_in_mid_file(one, server, repo, models, monkeypatch, numb
     mend = fail_writes(monkeypatch, 1_500_000, number)
     status = get(one, repo)
     failed(status, ErrorKind.STORAGE, words)
-    assert installed_folders(models) == []
+    assert list(model_folders(models)) == []
     kept = status.bytes_done
     assert kept >= 1 << 20
     mend()

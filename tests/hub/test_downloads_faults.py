@@ -11,7 +11,7 @@ from gui.errors import ErrorKind
 from gui.hub import session
 from gui.hub.downloads import Backoff, Downloads
 from gui.hub.types import DownloadState
-from gui.state.models import installed_folders
+from gui.library.models.folders import model_folders
 from tests.hub.fog_downloads import (
     ABOUT,
     SIZE,
@@ -102,7 +102,7 @@ def test_a_trouble_that_lasts_says_so_and_keeps_what_is_there(one, server, repo,
     failed(status, ErrorKind.NETWORK, "connection to the Hub broke off")
     kept = status.bytes_done
     assert kept > 0
-    assert installed_folders(models) == []
+    assert list(model_folders(models)) == []
     states = [e.state for e in one.events]
     assert DownloadState.WAITING in states
     waiting = next(e for e in one.events if e.state is DownloadState.WAITING)
@@ -292,7 +292,7 @@ def test_wrong_bytes_twice_are_an_error_and_no_model(one, server, repo, models):
     failed(status, ErrorKind.NETWORK, "damaged twice")
     assert status.error is not None
     assert "weight.bin" in status.error.message
-    assert installed_folders(models) == []
+    assert list(model_folders(models)) == []
     server.faults.remove(fault)
     one.resume(status.id)
     assert whole(one.wait(status.id, 30), repo)
@@ -328,7 +328,7 @@ def test_a_model_deleted_while_downloading(server, repo, models, token):
         endpoint=server.endpoint, backoff=HASTY, connections=1, token=lambda: token
     ) as one:
         failed(get(one, repo), ErrorKind.NOT_FOUND, "taken off the Hub")
-    assert installed_folders(models) == []
+    assert list(model_folders(models)) == []
 
 
 def test_a_repository_renamed_while_downloading(server, repo, models):

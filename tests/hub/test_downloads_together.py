@@ -133,7 +133,7 @@ def test_what_failed_at_once_is_not_on_the_disk_and_can_be_tried_again(
     status = get(one, repo)
     failed(status, ErrorKind.ACCESS, "terms")
     assert list((models / ".downloads").iterdir()) == []
-    assert two.all() == two.elsewhere() == library.orphans(models) == ()
+    assert two.all() == two.elsewhere() == leftovers.orphans(models) == ()
     assert one.all() == (status,)
     failed(one.wait(one.resume(status.id).id, PATIENCE), ErrorKind.ACCESS, "terms")
     repo.gated = False
@@ -205,7 +205,7 @@ def test_a_leftover_that_another_process_goes_on_with_is_not_deleted(
 ):
     name = half_fetched(one, server, repo)
     folder = models / ".downloads" / name
-    listed = library.orphans(models)
+    listed = leftovers.orphans(models)
     assert [orphan.path for orphan in listed] == [str(folder)]
     monkeypatch.setattr(leftovers, "orphans", lambda _root: listed)
     held = server.fault("/cdn/*", delay=PATIENCE)

@@ -20,11 +20,14 @@ from gui.coreml import sidecar as sidecars
 from gui.coreml.inspect import inspect_model, load_sidecar
 from gui.coreml.model import Family
 from gui.errors import ErrorKind, SfumatoError
+from gui.files import disk_bytes
 from gui.hub import installed as library
 from gui.hub import leftovers
 from gui.hub.downloads import install, job
 from gui.hub.types import DownloadState, FileProblem, ModelSummary, RepoDetails
-from gui.state.models import installed_folders
+from gui.library.models import folders
+from gui.library.models.folders import model_folders
+from gui.library.models.verify import verify
 from tests.hub.fog_downloads import pause, until
 from tests.hub.shelf import WEIGHT, get_model
 from tests.pipeline.test_real_packages import expected as diffusers_picture
@@ -57,7 +60,7 @@ def test_packages_are_all_it_takes_to_make_pictures(start, models, tiny_sd1, mon
     picture = generate(folder)
     reference = diffusers_picture(tiny_sd1)
     assert np.abs(picture.pixels.astype(int) - reference).max() <= 1
-    assert installed_folders(models) == [folder]
+    assert list(model_folders(models)) == [folder]
 
 
 @pytest.mark.parametrize("top", ["", "fog_compiled"])
@@ -71,7 +74,7 @@ def test_a_zip_becomes_a_model(start, models, top):
     info = inspect_model(folder)
     assert info.problems == ()
     assert load_sidecar(info).source_repo == "ada/zips"
-    assert library.verify(folder) == ()
+    assert verify(folder) == ()
     states = [event.state for event in events]
     assert DownloadState.UNPACKING in states
     assert not list((models / ".downloads").iterdir())
@@ -103,7 +106,7 @@ def test_unpacking_tells_how_far_it_is_and_can_be_stopped(start, models, tmp_pat
         name = downloads.start(repo.id, repo.sha, archive_of(repo, "big.zip")).id
         until(lambda: any(e.state is DownloadState.UNPACKING and e.bytes_done for e in events))
         pause(downloads, name)
-    assert installed_folders(models) == []
+    assert list(model_folders(models)) == []
     server.clear_log()
     downloads.resume(name)
     status = downloads.wait(name, 60)
@@ -148,9 +151,9 @@ def test_a_zip_that_is_no_model_is_refused(start, models, tmp_path, files, words
     assert status.state is DownloadState.FAILED
     assert status.error is not None
     assert words in status.error.message
-    assert installed_folders(models) == []
+    assert list(model_folders(models)) == []
     downloads.cancel(status.id)
-    assert library.folder_bytes(models / ".downloads") < 10_000
+    assert disk_bytes(models / ".downloads") < 10_000
 
 
 def test_the_source_model_gives_scheduler_and_prediction_type(start):
@@ -226,7 +229,7 @@ def test_strange_words_and_numbers_of_strangers_do_not_stop_it(start):
     sidecar = sidecars.read(Path(status.folder))
     assert sidecar is not None
     assert sidecar.card.description == "?Fog"
-    assert sidecar.scheduler_config == {"_class_name": "?", "beta_end": 0.1}
+    assert sidecar.scheduler_config == {"_class_name": "\ufffd", "beta_end": 0.1}
 
 
 def test_variants_whose_names_fold_to_one_get_folders_of_their_own(start, models):
@@ -235,7 +238,7 @@ def test_variants_whose_names_fold_to_one_get_folders_of_their_own(start, models
     first = get_model(downloads, repo, variant_of(repo, "a/b"))
     second = get_model(downloads, repo, variant_of(repo, "a--b"))
     assert first != second
-    assert sorted(installed_folders(models)) == sorted([first, second])
+    assert sorted(model_folders(models)) == sorted([first, second])
     assert contents(first) == expected(repo, "a/b")
     assert contents(second) == expected(repo, "a--b")
 
@@ -251,7 +254,7 @@ def test_two_variants_under_way_at_once_never_take_the_same_folder(start, models
     first, second = (Path(downloads.wait(name, 30).folder) for name in names)
     assert contents(first) == expected(repo, "a/b")
     assert contents(second) == expected(repo, "a--b")
-    assert sorted(installed_folders(models)) == sorted([first, second])
+    assert sorted(model_folders(models)) == sorted([first, second])
 
 
 # Verifying and repairing
@@ -259,16 +262,16 @@ def test_two_variants_under_way_at_once_never_take_the_same_folder(start, models
 
 def test_installed_says_what_there_is(fog_installed, models):
     _, _, repo, folder = fog_installed
-    (found,) = library.installed(models)
+    (found,) = folders.from_hub(models)
     assert (found.folder, found.repo, found.revision) == (str(folder), repo.id, repo.sha)
     assert found.variant == "packages"
     assert found.installed.startswith("20")
-    assert 2_800_000 < found.bytes <= library.disk_use(models)
+    assert 2_800_000 < found.bytes <= disk_bytes(models, follow=False)
 
 
 def test_a_sound_model_verifies_with_progress(fog_installed):
     told: list[float] = []
-    assert library.verify(fog_installed[3], told.append) == ()
+    assert verify(fog_installed[3], told.append) == ()
     assert told == sorted(told)
     assert told[-1] == 1.0
     assert len(told) >= 3
@@ -291,14 +294,14 @@ def damage(folder: Path) -> tuple[FileProblem, ...]:
 def test_every_kind_of_damage_is_found(fog_installed):
     folder = fog_installed[3]
     damages = damage(folder)
-    assert set(library.verify(folder)) == set(damages)
+    assert set(verify(folder)) == set(damages)
 
 
 def test_verifying_can_be_given_up(fog_installed):
     folder = fog_installed[3]
     damage(folder)
     told: list[float] = []
-    library.verify(folder, told.append, lambda: bool(told))
+    verify(folder, told.append, lambda: bool(told))
     assert told[-1] < 1.0
 
 
@@ -315,7 +318,7 @@ def test_repair_fetches_the_bad_files_and_no_others(fog_installed):
 
     assert status.state is DownloadState.DONE, status
     assert status.folder == str(folder)
-    assert library.verify(folder) == ()
+    assert verify(folder) == ()
     assert server.sent() == 2_500_000 + 8
     assert library.repair(downloads, None, folder) is None
 
@@ -352,7 +355,7 @@ def test_a_repair_puts_nothing_where_its_model_is_not_any_more(fog_installed, mo
     assert status.state is DownloadState.FAILED
     assert status.error is not None and status.error.kind is ErrorKind.NOT_FOUND
     assert contents(models / "ada--fog") == before
-    assert installed_folders(models) == ([folder] if before else [])
+    assert list(model_folders(models)) == ([folder] if before else [])
 
 
 def test_a_model_from_a_zip_is_repaired_from_the_zip(start):
@@ -383,7 +386,7 @@ def test_a_sidecar_cannot_point_verification_outside(fog_installed, tmp_path):
     data = json.loads((folder / "sfumato.json").read_text())
     data["hashes"] = {"../../../../secret": "0" * 64, "/etc/passwd": "0" * 64}
     (folder / "sfumato.json").write_text(json.dumps(data))
-    assert library.verify(folder) == ()
+    assert verify(folder) == ()
 
 
 def test_a_file_that_cannot_be_read_is_bad_and_the_rest_is_still_checked(
@@ -400,7 +403,7 @@ def test_a_file_that_cannot_be_read_is_bad_and_the_rest_is_still_checked(
         return true(path, *arguments, **options)
 
     monkeypatch.setattr(Path, "open", opened)
-    assert library.verify(folder) == (
+    assert verify(folder) == (
         FileProblem(WEIGHT, "hash"),
         FileProblem("Unet.mlpackage/Manifest.json", "missing"),
     )
@@ -423,6 +426,6 @@ def test_what_cannot_be_read_or_deleted_says_so(fog_installed, models, monkeypat
         Path, "open", lambda p, *a, **k: denied() if p.suffix == ".bin" else true(p, *a, **k)
     )
     with pytest.raises(SfumatoError) as caught:
-        library.verify(folder)
+        verify(folder)
     assert caught.value.kind is ErrorKind.STORAGE
     assert "read" in caught.value.message and "download" not in caught.value.message

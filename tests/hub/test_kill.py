@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from gui.state.models import installed_folders
+from gui.library.models.folders import model_folders
 from tests.support.download_zygote import CHUNK
 from tests.support.hub_downloads import contents, expected, random_bytes, variant_of
 from tests.support.hub_repo import Repo
@@ -101,13 +101,13 @@ def test_killed_at_random_points_every_byte_arrives_and_few_come_twice(
         os.kill(child, signal.SIGKILL)
         assert one.read() == -signal.SIGKILL, "the kill came too late to prove anything"
         killed += 1
-        assert installed_folders(models) == [], "half a model is offered"
+        assert list(model_folders(models)) == [], "half a model is offered"
     server.faults.remove(fault)
     one.tell("go")
     one.read()
     assert one.read() == 0
 
-    (folder,) = installed_folders(models)
+    (folder,) = list(model_folders(models))
     assert contents(folder) == expected(repo, "packages")
     time.sleep(0.1)  # the server may still be failing to write to the dead
     twice = server.sent() - sum(len(data) for data in files.values())

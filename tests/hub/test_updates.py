@@ -14,7 +14,9 @@ from gui.hub import leftovers
 from gui.hub.catalog.catalog import Catalog
 from gui.hub.downloads import Downloads, install
 from gui.hub.types import DownloadState
-from gui.state.models import installed_folders
+from gui.library.models import folders
+from gui.library.models.folders import model_folders
+from gui.library.models.verify import verify
 from tests.hub.fog_downloads import pause
 from tests.hub.shelf import WEIGHT, get_model
 from tests.support.hub_downloads import (
@@ -34,7 +36,7 @@ from tests.support.hub_shelf import zipped
 def test_an_update_is_offered_only_when_the_variant_changed(fog_installed, models):
     server, _, repo, _ = fog_installed
     catalog = Catalog(server.endpoint)
-    (model,) = library.installed(models)
+    (model,) = folders.from_hub(models)
     assert library.update_available(catalog, model) == ""
     files = {path: blob.content for path, blob in repo.blobs.items()}
     repo.commit(files | {"README.md": "# New words", "packages/notes.txt": "hello"})
@@ -50,7 +52,7 @@ def test_a_variant_that_the_newest_version_lacks_has_no_update(fog_installed, mo
     """What is offered there in its place would be another model."""
     server, _, repo, _ = fog_installed
     catalog = Catalog(server.endpoint)
-    (model,) = library.installed(models)
+    (model,) = folders.from_hub(models)
     files = {path: blob.content for path, blob in repo.blobs.items()}
     repo.commit({"other/" + path: data for path, data in files.items()})
     with pytest.raises(SfumatoError) as caught:
@@ -67,7 +69,7 @@ def test_an_archive_that_the_newest_version_lacks_has_no_update(start, models):
     server, downloads, _ = start(repo)
     get_model(downloads, repo, archive_of(repo, "a/m.zip"))
     catalog = Catalog(server.endpoint)
-    (model,) = library.installed(models)
+    (model,) = folders.from_hub(models)
     newer = repo.commit({"a/m.zip": zipped("updated-again", "top", "split_einsum")})
     assert library.update_available(catalog, model) == newer
     repo.commit({"a/n.zip": repo.blobs["a/m.zip"].content})
@@ -90,7 +92,7 @@ def test_leftovers_are_listed_and_removed_and_models_are_not(fog_installed, mode
     name, *names = [downloads.start(r.id, r.sha, variant_of(r, "m")).id for r in repos]
     states = [downloads.status(one).state for one in names]
     assert states[1:] == [DownloadState.QUEUED, DownloadState.QUEUED]
-    assert library.orphans(models) == (), "downloads under way and queued ones are none"
+    assert leftovers.orphans(models) == (), "downloads under way and queued ones are none"
     pause(downloads, name)
     for one in names:
         downloads.cancel(one)
@@ -98,7 +100,7 @@ def test_leftovers_are_listed_and_removed_and_models_are_not(fog_installed, mode
     (models / ".downloads" / "old-123").mkdir()
     (models / ".downloads" / "old-123" / "weight.bin").write_bytes(bytes(10_000))
     (models / "ada--gone" / "packages").mkdir(parents=True)
-    found = {Path(o.path).name: o for o in library.orphans(models)}
+    found = {Path(o.path).name: o for o in leftovers.orphans(models)}
 
     assert set(found) == {name, "old-123", "ada--gone"}
     assert (found[name].download, found[name].repo) == (name, "ada/mist")
@@ -106,8 +108,8 @@ def test_leftovers_are_listed_and_removed_and_models_are_not(fog_installed, mode
     assert found["old-123"].download == ""
     for orphan in found.values():
         leftovers.remove_leftover(Path(orphan.path), models)
-    assert library.orphans(models) == ()
-    assert installed_folders(models) == [folder]
+    assert leftovers.orphans(models) == ()
+    assert list(model_folders(models)) == [folder]
     for path in (folder, models, Path("/etc")):
         with pytest.raises(SfumatoError):
             leftovers.remove_leftover(path, models)
@@ -123,7 +125,7 @@ def test_what_a_person_keeps_in_the_models_folder_is_no_leftover(fog_installed, 
     for file in ("checkpoints/sd15.safetensors", "notes/prompts.txt", "ada--fog/notes/a.txt"):
         (models / file).parent.mkdir(parents=True)
         (models / file).write_bytes(b"mine")
-    assert library.orphans(models) == ()
+    assert leftovers.orphans(models) == ()
 
 
 def test_what_is_left_of_a_model_whose_packages_were_deleted_is_a_leftover(fog_installed, models):
@@ -131,17 +133,17 @@ def test_what_is_left_of_a_model_whose_packages_were_deleted_is_a_leftover(fog_i
     for package in folder.glob("*.mlpackage"):
         shutil.rmtree(package)
     (folder.parent / ".DS_Store").write_bytes(b"x")
-    (found,) = library.orphans(models)
+    (found,) = leftovers.orphans(models)
     assert found.path == str(folder.parent)
     (folder.parent / "notes").mkdir()
     (folder.parent / "notes" / "a.txt").write_text("mine")
-    assert library.orphans(models) == ()
+    assert leftovers.orphans(models) == ()
 
 
 def test_what_a_deletion_left_half_way_is_a_leftover(fog_installed, models):
     for name in (".removed-1234abcd", "ada--fog/.removed-1234abcd", "ada--fog/.model.old-12ab"):
         (models / name / "Unet.mlpackage").mkdir(parents=True)
-    found = {Path(o.path).relative_to(models).as_posix() for o in library.orphans(models)}
+    found = {Path(o.path).relative_to(models).as_posix() for o in leftovers.orphans(models)}
     assert found == {
         ".removed-1234abcd", "ada--fog/.removed-1234abcd", "ada--fog/.model.old-12ab"
     }  # fmt: skip
@@ -167,7 +169,7 @@ def test_an_update_that_cannot_be_moved_leaves_the_old_model(
     def rename(self: Path, target: Path) -> Path:
         calls.append(self)
         if len(calls) == 2:
-            assert installed_folders(models) == [], "what was set aside is not offered"
+            assert list(model_folders(models)) == [], "what was set aside is not offered"
             raise OSError(5, "pulled out")
         return real(self, target)
 
@@ -175,12 +177,12 @@ def test_an_update_that_cannot_be_moved_leaves_the_old_model(
     monkeypatch.setattr(Path, "rename", rename)
     name = downloads.start(newer.id, newer.sha, variant_of(newer, "packages")).id
     assert downloads.wait(name, 30).state is DownloadState.FAILED
-    assert library.verify(folder) == (), "the old one is back in its place"
+    assert verify(folder) == (), "the old one is back in its place"
     monkeypatch.setattr(Path, "rename", real)
     downloads.resume(name)
     assert downloads.wait(name, 30).state is DownloadState.DONE
     assert contents(folder) == expected(newer, "packages")
-    assert library.orphans(models) == ()
+    assert leftovers.orphans(models) == ()
 
 
 class Killed(SystemExit):
@@ -202,7 +204,7 @@ def test_killed_while_the_update_takes_its_place(fog_installed, newer, models, m
     name = downloads.start(newer.id, newer.sha, variant_of(newer, "packages")).id
     downloads._jobs[name].join(30)
     monkeypatch.setattr(install, "exchange", real)
-    assert library.verify(folder) == (), "the old one or the new one, whole"
+    assert verify(folder) == (), "the old one or the new one, whole"
     with Downloads(endpoint=server.endpoint, backoff=HASTY) as second:
         if after:
             assert second.all() == ()
@@ -214,11 +216,11 @@ def test_killed_while_the_update_takes_its_place(fog_installed, newer, models, m
             assert second.wait(name, 30).state is DownloadState.DONE
             assert server.sent() == 0
     assert contents(folder) == expected(newer, "packages")
-    assert library.orphans(models) == ()
+    assert leftovers.orphans(models) == ()
 
 
 def test_models_in_the_library_survive_everything_a_download_leaves(fog_installed, models):
     folder = fog_installed[3]
     shutil.rmtree(models / ".downloads")
-    assert installed_folders(models) == [folder]
+    assert list(model_folders(models)) == [folder]
     assert os.listdir(models) == ["ada--fog"]  # noqa: PTH208

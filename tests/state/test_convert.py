@@ -187,12 +187,12 @@ def test_closing_the_app_keeps_a_running_conversion_for_the_next_start(qtbot, qa
 
 
 def test_the_model_list_shows_no_half_made_models(home, make):
-    from gui.state.models import installed_folders
+    from gui.library.models.folders import model_folders
 
     work = partial_folder(make().output)
     (work / "unet.mlpackage").mkdir(parents=True)
     (work / "model" / "unet.mlpackage").mkdir(parents=True)
-    assert installed_folders(paths.models_dir()) == []
+    assert list(model_folders(paths.models_dir())) == []
 
 
 class TestProgress:
@@ -250,23 +250,6 @@ class TestRecommended:
 
 
 class TestWords:
-    @pytest.mark.parametrize(
-        ("text", "repo"),
-        [
-            ("stabilityai/sdxl-turbo", "stabilityai/sdxl-turbo"),
-            (" https://huggingface.co/a/b/tree/main/unet ", "a/b"),
-            ("https://hf.co/a/b?x=1", "a/b"),
-            ("hf://a/b", "a/b"),
-            ("/Users/me/model", ""),
-            ("model.safetensors", ""),
-            ("a/b/c", ""),
-            ("https://example.org/a/b", ""),
-            ("../a", ""),
-        ],
-    )
-    def test_names_on_the_hub(self, text: str, repo: str) -> None:
-        assert choices.hub_reference(text) == repo
-
     def test_sizes(self) -> None:
         assert choices.parse_sizes("640x448, 512 × 512;640x448,") == (
             ImageSize(640, 448), ImageSize(512, 512)

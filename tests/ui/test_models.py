@@ -15,7 +15,8 @@ from PySide6.QtWidgets import QFileDialog, QPushButton
 from gui import paths
 from gui.coreml.model import Family
 from gui.coreml.sidecar import Card, Sidecar
-from gui.state.models import ModelEntry, installed_folders, marks_of
+from gui.library.models.folders import model_folders
+from gui.state.models import ModelEntry, marks_of
 from tests.support.pictures import picture
 from tests.ui.conftest import BROKEN, make_info
 
@@ -32,6 +33,12 @@ def installed(home):
 
 def entry_named(workspace, name):
     return next(e for e in workspace.studio.models.entries() if e.folder.name == name)
+
+
+def add(workspace, folder, qtbot):
+    """Add a folder by reference, which is looked at in the background."""
+    with qtbot.waitSignal(workspace.studio.models.added):
+        workspace.studio.add_model_folder(str(folder))
 
 
 def choose(workspace, name, qtbot):
@@ -107,7 +114,7 @@ def test_the_safety_switch_is_there_only_for_models_that_have_a_checker(
     assert safety.isHidden()
     folder = tmp_path / "with-safety"
     (folder / "unet.mlpackage").mkdir(parents=True)
-    workspace.studio.add_model_folder(str(folder))
+    add(workspace, folder, qtbot)
     qtbot.waitUntil(lambda: not safety.isHidden())
     safety.setChecked(False)
     workspace.prompt_panel.prompt.edit.setPlainText("x")
@@ -133,7 +140,8 @@ def test_a_dropped_folder_is_added_chosen_and_remembered(
 ):
     folder = tmp_path / "my-model"
     (folder / "unet.mlpackage").mkdir(parents=True)
-    drop_on(workspace.models_panel, folder)
+    with qtbot.waitSignal(workspace.studio.models.added):
+        drop_on(workspace.models_panel, folder)
     assert workspace.studio.model.folder == folder
     qtbot.waitUntil(lambda: workspace.studio.model.usable)
     workspace.main_window.close()
@@ -141,33 +149,92 @@ def test_a_dropped_folder_is_added_chosen_and_remembered(
     assert again.studio.model.folder == folder
 
 
-def test_a_dropped_package_means_its_folder(workspace, tmp_path):
+def test_a_dropped_package_means_its_folder(workspace, qtbot, tmp_path):
     package = tmp_path / "my-model" / "unet.mlpackage"
     package.mkdir(parents=True)
-    drop_on(workspace.models_panel, package)
+    with qtbot.waitSignal(workspace.studio.models.added):
+        drop_on(workspace.models_panel, package)
     assert workspace.studio.model.folder == package.parent
 
 
-def test_the_add_command_opens_a_dialog_and_adds(workspace, tmp_path, monkeypatch):
+def test_the_add_command_opens_a_dialog_and_adds(workspace, qtbot, tmp_path, monkeypatch):
     folder = tmp_path / "chosen"
-    folder.mkdir()
+    (folder / "unet.mlpackage").mkdir(parents=True)
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(folder))
-    workspace.actions_.add_model.trigger()
+    with qtbot.waitSignal(workspace.studio.models.added):
+        workspace.actions_.add_model.trigger()
     assert workspace.studio.model.folder == folder
 
 
-def test_a_file_is_no_model(workspace, tmp_path):
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ({"notes.txt": b"x"}, "holds no Core ML models"),
+        ({}, "holds no Core ML models"),
+        ({"__MACOSX/unet.mlpackage/x": b"x", ".DS_Store": b"x"}, "holds no Core ML models"),
+        ({"model_index.json": b"{}"}, "has to be converted first"),
+        ({"fog.safetensors": b"x"}, "has to be converted first"),
+        ({"fog.ckpt": b"x"}, "pickled checkpoint"),
+        ({"fog.zip": b"x"}, "unpack it"),
+    ],
+)
+def test_a_folder_without_models_is_refused_and_says_what_it_is(
+    workspace, qtbot, tmp_path, content, says
+):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    for name, data in content.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    before = workspace.studio.models.entries()
+    with qtbot.waitSignal(workspace.studio.models.add_failed):
+        workspace.studio.add_model_folder(str(folder))
+    statement = workspace.canvas.banner.statement.text()
+    assert "mine" in statement and says in statement
+    assert workspace.studio.models.entries() == before
+    assert workspace.studio.model.starter and workspace.studio.settings.model_folders == []
+
+
+@pytest.mark.parametrize(
+    "path", ["a\0b", "~no-such-person/model", "/" + "霧" * 90, "/" + "/".join(["x" * 200] * 30), ""]
+)
+def test_a_path_that_is_none_is_one_sentence(workspace, qtbot, path):
+    with qtbot.waitSignal(workspace.studio.models.add_failed):
+        workspace.studio.add_model_folder(path)
+    assert workspace.canvas.banner.statement.text().endswith(".")
+    assert workspace.studio.model.starter
+
+
+def test_a_file_is_no_model(workspace, qtbot, tmp_path):
     file = tmp_path / "notes.txt"
     file.write_text("x")
-    workspace.open_path(str(file))
+    with qtbot.waitSignal(workspace.studio.models.add_failed):
+        workspace.open_path(str(file))
     assert "notes.txt" in workspace.canvas.banner.statement.text()
     assert workspace.studio.model.starter
 
 
-def test_removing_an_added_model_leaves_its_files(workspace, tmp_path):
+def test_a_folder_of_several_models_adds_each(workspace, qtbot, tmp_path):
+    for name in ("original", "split_einsum"):
+        (tmp_path / "fog" / name / "unet.mlpackage").mkdir(parents=True)
+    add(workspace, tmp_path / "fog", qtbot)
+    folders = [e.folder for e in workspace.studio.models.entries() if e.added]
+    assert folders == [tmp_path / "fog" / "original", tmp_path / "fog" / "split_einsum"]
+    assert workspace.studio.model.folder == folders[0]
+    assert "2 models" in workspace.canvas.banner.statement.text()
+
+
+def test_a_package_stands_for_its_folder_and_is_added_once(workspace, qtbot, tmp_path):
+    (tmp_path / "fog" / "unet.mlpackage").mkdir(parents=True)
+    for path in (tmp_path / "fog" / "unet.mlpackage", tmp_path / "fog"):
+        add(workspace, path, qtbot)
+    assert workspace.studio.settings.model_folders == [str(tmp_path / "fog")]
+
+
+def test_removing_an_added_model_leaves_its_files(workspace, qtbot, tmp_path):
     folder = tmp_path / "mine"
     (folder / "unet.mlpackage").mkdir(parents=True)
-    workspace.studio.add_model_folder(str(folder))
+    add(workspace, folder, qtbot)
     entry = entry_named(workspace, "mine")
     menu = workspace.models_panel.menu_for(entry)
     action = next(a for a in menu.actions() if a.text() == "Remove from List")
@@ -175,6 +242,40 @@ def test_removing_an_added_model_leaves_its_files(workspace, tmp_path):
     assert workspace.studio.models.entry(folder) is None
     assert workspace.studio.model.starter
     assert folder.is_dir()
+
+
+@pytest.mark.parametrize("key", [Qt.Key.Key_Delete, Qt.Key.Key_Backspace])
+def test_an_added_model_goes_by_key_and_comes_back_by_undo(workspace, qtbot, tmp_path, key):
+    studio = workspace.studio
+    for name in ("first", "second"):
+        (tmp_path / name / "unet.mlpackage").mkdir(parents=True)
+        add(workspace, tmp_path / name, qtbot)
+    qtbot.waitUntil(lambda: all(e.usable for e in studio.models.entries()))
+    choose(workspace, "first", qtbot)
+    before = studio.models.entries()
+    QTest.keyClick(workspace.models_panel.list, key)
+    assert studio.models.entry(tmp_path / "first") is None and studio.model.starter
+    assert studio.settings.model_folders == [str(tmp_path / "second")]
+    assert (tmp_path / "first" / "unet.mlpackage").is_dir()
+    assert "stay where they are" in workspace.canvas.banner.statement.text()
+    studio.undo.undo()
+    assert studio.models.entries() == before and studio.model.folder == tmp_path / "first"
+    assert set(studio.settings.model_folders) == {str(tmp_path / n) for n in ("first", "second")}
+    studio.undo.redo()
+    assert studio.models.entry(tmp_path / "first") is None and studio.model.starter
+
+
+def test_the_key_asks_before_files_go_and_leaves_the_starter(installed, workspace, qtbot):
+    panel = workspace.models_panel
+    asked: list[ModelEntry] = []
+    panel.trash_requested.disconnect()
+    panel.trash_requested.connect(asked.append)
+    choose(workspace, "split", qtbot)
+    QTest.keyClick(panel.list, Qt.Key.Key_Backspace)
+    assert [entry.folder.name for entry in asked] == ["split"]
+    panel.list.setCurrentIndex(workspace.studio.models.index(0))
+    QTest.keyClick(panel.list, Qt.Key.Key_Delete)
+    assert len(asked) == 1 and workspace.studio.models.entries()[0].starter
 
 
 def test_a_remembered_model_that_is_gone_is_reported(workspace, open_workspace, tmp_path, qtbot):
@@ -215,7 +316,7 @@ def test_a_remembered_model_is_in_use_once_it_is_found(installed, workspace, ope
 def test_details_escape_what_files_say(workspace, tmp_path, qtbot):
     folder = tmp_path / "<b>bold</b>&"
     (folder / "unet.mlpackage").mkdir(parents=True)
-    workspace.studio.add_model_folder(str(folder))
+    add(workspace, folder, qtbot)
     qtbot.waitUntil(lambda: workspace.studio.model.usable)
     workspace.models_panel.details_section.set_open(True)
     assert "<b>bold" not in workspace.models_panel.details.text.text()
@@ -279,7 +380,7 @@ def test_hidden_folders_hold_no_models(home):
     root = paths.models_dir()
     for name in (".downloads/half", "maker--fine/.old", "maker--fine/split"):
         (root / name / "unet.mlpackage").mkdir(parents=True)
-    assert installed_folders(root) == [root / "maker--fine/split"]
+    assert list(model_folders(root)) == [root / "maker--fine/split"]
 
 
 def test_a_click_for_the_menu_chooses_no_model(installed, workspace, qtbot):

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gui import records, words
+from gui import words
 from gui.convert.checkpoint import checkpoint as base
 from gui.convert.checkpoint import unsupported
 from gui.convert.checkpoint.checkpoint import Checkpoint
@@ -19,6 +19,7 @@ from gui.coreml import prediction as predictions
 from gui.coreml.few_steps import few_steps
 from gui.coreml.model import Family
 from gui.errors import ErrorKind, SfumatoError
+from gui.files import UnreadableFile, children, is_file, read_json_object
 from gui.paths import resource
 
 MAX_JSON = 32_000_000
@@ -109,30 +110,25 @@ def read_json(path: Path) -> dict[str, Any]:
         SfumatoError: BAD_MODEL where it is missing, too large, or no JSON object.
     """
     try:
-        if path.stat().st_size > MAX_JSON:
-            raise ValueError(f"more than {MAX_JSON} bytes")
-        data = records.parse(path.read_bytes())
-        if not isinstance(data, dict):
-            raise ValueError("no JSON object")
+        return read_json_object(path, MAX_JSON)
     except FileNotFoundError as error:
         raise SfumatoError(
             ErrorKind.BAD_MODEL,
             f"“{path.parent.name}/{path.name}” is missing; download the model again.",
             str(path),
         ) from error
-    except (OSError, ValueError) as error:
+    except UnreadableFile as error:
         raise SfumatoError(
             ErrorKind.BAD_MODEL,
-            f"“{path.parent.name}/{path.name}” cannot be read; download the model again.",
-            f"{path}: {error}",
+            f"“{path.parent.name}/{path.name}” {error}; download the model again.",
+            str(path),
         ) from error
-    return data
 
 
 def _index(folder: Path) -> dict[str, Any]:
-    if (folder / "model_index.json").is_file():
+    if is_file(folder / "model_index.json"):
         return read_json(folder / "model_index.json")
-    files = sorted(p.name for p in folder.iterdir())
+    files = [child.name for child in children(folder)]
     if any(name.endswith((".mlpackage", ".mlmodelc")) for name in files):
         hint = "holds Core ML files already; add it to the models instead"
     elif "config.json" in files:

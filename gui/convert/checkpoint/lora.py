@@ -17,7 +17,6 @@ the original code's.
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -37,6 +36,7 @@ from gui.convert.types import Lora, SourceInfo
 from gui.coreml.few_steps import FewSteps, few_steps
 from gui.coreml.model import Family
 from gui.errors import ErrorKind, SfumatoError
+from gui.files import UnreadableFile, parse_json
 
 if TYPE_CHECKING:
     import torch
@@ -427,8 +427,8 @@ _MAX_SETTINGS = 1_000_000
 @lru_cache(maxsize=8)
 def _settings_of(text: str, start: str) -> dict[str, Any]:
     try:
-        data = json.loads(text)
-    except (ValueError, RecursionError):  # a note of another tool; the rank counts as alpha
+        data = parse_json(text)
+    except UnreadableFile:  # a note of another tool; the rank counts as alpha
         return {}
     pairs = data.items() if isinstance(data, dict) else ()
     return {k.removeprefix(start): v for k, v in pairs if k.startswith(start)}

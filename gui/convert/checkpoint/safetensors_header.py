@@ -10,7 +10,6 @@ Standard library only.
 
 from __future__ import annotations
 
-import json
 import math
 import stat
 import struct
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from gui.errors import ErrorKind, SfumatoError, disk_error
+from gui.files import UnreadableFile, parse_json
 
 MAX_HEADER = 100_000_000
 """Bytes; the format's reference implementation accepts no longer header."""
@@ -136,9 +136,9 @@ def read_header(path: Path) -> Header:
 
 def _parsed(path: Path, text: bytes, size: int) -> Header:
     try:
-        data = json.loads(text.decode("utf-8"), object_pairs_hook=_no_duplicates)
-    except (ValueError, RecursionError) as error:
-        raise _damaged(path, f"header is no JSON: {error}") from error
+        data = parse_json(text, unique=True)
+    except UnreadableFile as error:
+        raise _damaged(path, f"header {error}") from error
     if not isinstance(data, dict):
         raise _damaged(path, "header is no JSON object")
     metadata = data.pop("__metadata__", None) or {}
@@ -149,13 +149,6 @@ def _parsed(path: Path, text: bytes, size: int) -> Header:
     _check_places(path, tensors, begin, size)
     plain = {str(k): v for k, v in metadata.items() if isinstance(v, str)}
     return Header(path, tensors, plain, size)
-
-
-def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a name occurs twice")
-    return found
 
 
 def _tensor(path: Path, name: str, entry: Any, begin: int) -> Tensor:

@@ -18,6 +18,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gui.coreml.names import weight_file
+
 
 class WeightFileError(Exception):
     """The weight file is missing, truncated or not a weight file."""
@@ -53,7 +55,6 @@ ELEMENT_TYPES: dict[str, ElementType] = {
 
 _SENTINEL = 0xDEADBEEF
 _RECORD = struct.Struct("<IIQQQ")
-_MODEL_PATH = "@model_path/"
 
 
 def unpack_bits(packed: np.ndarray, bits: int, count: int, *, signed: bool = False) -> np.ndarray:
@@ -163,9 +164,8 @@ class WeightFolder:
         """
         file = self._files.get(name)
         if file is None:
-            root = self.root.resolve()
-            path = (root / name.removeprefix(_MODEL_PATH)).resolve()
-            if not path.is_relative_to(root):
+            path = weight_file(self.root, name)
+            if path is None:
                 raise WeightFileError(f"{name} leads out of the model's folder")
             file = self._files[name] = WeightFile(path)
         return Blob(file, offset, dtype, shape)

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from gui.coreml import proto
+from gui.coreml.compiled import MAX_TEXT_BYTES
 from gui.coreml.model import TensorSpec
 from gui.coreml.portable import from_proto, from_text
 from gui.coreml.portable.blobs import ELEMENT_TYPES, WeightFileError, WeightFolder
@@ -21,6 +22,7 @@ from gui.coreml.portable.lower import Compute, Lowering, as_tensor, specialise
 from gui.coreml.portable.ops.context import torch_type
 from gui.coreml.portable.plan import Plan, PlanError
 from gui.errors import ErrorKind, SfumatoError
+from gui.files import check_links, read_text
 
 _KEPT_PLANS = 4
 """How many concrete shapes of a flexible model stay prepared."""
@@ -52,6 +54,7 @@ def read_stages(path: Path, function: str = "") -> list[Stage]:
         raise SfumatoError(
             ErrorKind.BAD_MODEL, f"{path.name} is missing; get the model again.", str(path)
         )
+    check_links(path)
     read = _read_compiled if path.suffix == ".mlmodelc" else _read_package
     return _translated(path.name, lambda: read(path, function))
 
@@ -77,7 +80,7 @@ def _read_package(path: Path, function: str) -> list[Stage]:
 def _read_compiled(path: Path, function: str) -> list[Stage]:
     text = path / "model.mil"
     if text.is_file():
-        source = text.read_text(encoding="utf-8")
+        source = read_text(text, MAX_TEXT_BYTES)
         functions = from_text.read_functions(source, WeightFolder(path))
         return [Stage(_choose(functions, function), path.name)]
     # A compiled pipeline holds its parts as numbered folders

@@ -16,7 +16,6 @@ from gui.errors import ErrorKind, SfumatoError
 from gui.hub.catalog import listing, pictures
 from gui.hub.catalog.card import MAX_CARD, Card, read_card
 from gui.hub.catalog.listing import passes
-from gui.hub.catalog.references import is_address, parse_reference
 from gui.hub.catalog.response_cache import Memory
 from gui.hub.catalog.search import Place, remembered, search_page
 from gui.hub.errors import BadTokenError, translate
@@ -29,8 +28,9 @@ from gui.hub.types import (
     SearchPage,
     SearchQuery,
 )
+from gui.names import is_address, parse_repository, repository_page
 
-__all__ = ["Card", "Catalog", "parse_reference", "passes"]
+__all__ = ["Card", "Catalog", "passes"]
 
 MAX_FILES = 200_000
 """Files of a repository that are listed; no model has nearly as many."""
@@ -123,7 +123,7 @@ class Catalog:
         Raises:
             SfumatoError: as `search`; BAD_REQUEST for an address that is not a model's.
         """
-        repo = parse_reference(query.text) if not cursor else None
+        repo = parse_repository(query.text) if not cursor else None
         if repo is None:
             if is_address(query.text):
                 raise _no_model(query.text)
@@ -144,7 +144,7 @@ class Catalog:
         try:
             return SearchPage((self._ask_for(repo),))
         except SfumatoError as error:
-            known = self._memory.model(repo) if error.kind is ErrorKind.NETWORK else None
+            known = self._known(repo) if error.kind is ErrorKind.NETWORK else None
             if known is None:
                 raise
             return SearchPage((replace(known[0], remembered=error.message),), "", known[1], error)
@@ -163,7 +163,15 @@ class Catalog:
         if found is None:
             raise _nonsense(repo, data)
         self._memory.see([found])
+        if found.id != repo:
+            self._memory.put("renamed", repo.lower(), found.id)
         return found
+
+    def _known(self, repo: str) -> tuple[ModelSummary, str] | None:
+        """What is remembered of a repository, also by a name that it had."""
+        renamed = self._memory.get("renamed", repo.lower())
+        present = str(renamed[0]) if renamed is not None else repo
+        return self._memory.model(present) or self._memory.model(repo)
 
     # One repository
 
@@ -316,7 +324,7 @@ def _no_model(text: str) -> SfumatoError:
     return SfumatoError(
         ErrorKind.BAD_REQUEST,
         "This is not the address of a model on the Hub; paste one like "
-        "https://huggingface.co/owner/name.",
+        f"{repository_page('owner/name')}.",
         text[:500],
     )
 

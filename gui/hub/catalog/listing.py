@@ -22,7 +22,7 @@ from gui.hub.types import (
     Variant,
 )
 from gui.hub.variants import heuristics
-from gui.hub.variants.inventory import MAX_PATH
+from gui.names import MAX_PATH_BYTES, is_safe
 
 EXPAND = ("author", "cardData", "downloads", "gated", "lastModified", "likes", "pipeline_tag",
           "private", "sha", "siblings", "tags", "usedStorage")  # fmt: skip
@@ -36,8 +36,6 @@ _PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 _TELLING = re.compile(r"sample|example|preview|cover|thumb|grid|showcase|demo", re.IGNORECASE)
 _HEX64 = re.compile(r"[0-9a-f]{64}")
 _HEX40 = re.compile(r"[0-9a-f]{40}")
-_UNSAFE = re.compile(r"[\x00-\x1f\x7f\\]")
-_DRIVE = re.compile(r"[A-Za-z]:")
 _CORE_ML = re.compile(r"\.(?:mlpackage|mlmodelc)(?:/|$)|\.mlmodel$", re.IGNORECASE)
 _ARCHIVE = re.compile(r"(?:compiled|packages?|split[-_]einsum|original|core-?ml).*\.zip$", re.I)
 _DIFFUSION = re.compile(
@@ -63,7 +61,7 @@ def summary(data: Any, endpoint: str) -> ModelSummary | None:
     tags = tuple(t for t in _list(data.get("tags")) if isinstance(t, str))
     files = [s["rfilename"] for s in _list(data.get("siblings"))
              if isinstance(s, dict) and isinstance(s.get("rfilename"), str)
-             and len(s["rfilename"]) <= MAX_PATH]  # fmt: skip
+             and len(s["rfilename"]) <= MAX_PATH_BYTES]  # fmt: skip
     task = data.get("pipeline_tag")
     gated = data.get("gated")
     revision = str(data.get("sha") or "")
@@ -90,7 +88,7 @@ def summary(data: Any, endpoint: str) -> ModelSummary | None:
 def has_core_ml(data: Any) -> bool:
     """Whether the files listed are, or may hold, Core ML models."""
     names = (s.get("rfilename") for s in _list(data.get("siblings")) if isinstance(s, dict))
-    names = (n for n in names if isinstance(n, str) and len(n) <= MAX_PATH)
+    names = (n for n in names if isinstance(n, str) and len(n) <= MAX_PATH_BYTES)
     return any(_CORE_ML.search(n) or _ARCHIVE.search(n) for n in names)
 
 
@@ -113,15 +111,6 @@ def files(entries: Iterable[Any]) -> Iterable[RemoteFile]:
             yield RemoteFile(path, size, sha256=sha256)
         else:
             yield RemoteFile(path, size, blob=oid if _HEX40.fullmatch(oid) else "")
-
-
-def is_safe(path: str) -> bool:
-    """Whether a path of a repository can only mean a place inside a folder."""
-    return (
-        not _UNSAFE.search(path)
-        and not _DRIVE.match(path)
-        and all(part not in ("", ".", "..") for part in path.split("/"))
-    )
 
 
 def _list(value: Any) -> list[Any]:

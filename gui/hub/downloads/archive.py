@@ -19,27 +19,28 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from gui import names
+from gui.coreml.names import is_package_name
 from gui.errors import ErrorKind, SfumatoError
-from gui.hub.downloads import names
 from gui.hub.downloads.storage import check_space
-
-MAX_ENTRIES = 50_000
-MAX_BYTES = 200 * 10**9
-"""Of all files together: several times the largest published model."""
-MAX_RATIO = 200
-"""Unpacked size ÷ packed size of one entry, beyond `RATIO_FROM`.  Deflate reaches about 1000 on
-zeros; weights compress by a few per cent and model text by about ten."""
-RATIO_FROM = 16 << 20
-"""Less than this, in one entry or in all of them, may compress as it likes."""
-MAX_DIRECTORY = 8 << 20
-"""Bytes of the archive's directory: room for `MAX_ENTRIES` with long names."""
+from gui.hub.zip_rules import MAX_DIRECTORY, MAX_ENTRIES, NEWEST_VERSION, is_absurd
 
 _PIECE = 1 << 20
-_JUNK = frozenset((".DS_Store", "Thumbs.db", "desktop.ini"))
-_PACKAGES = (".mlpackage", ".mlmodelc")
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """Of others (bzip2, LZMA) the library unpacks whatever it has read at one stroke: a megabyte may
 become gigabytes in memory, whatever size is declared."""
+_ZIP_ERRORS = (
+    zipfile.BadZipFile,
+    zipfile.LargeZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    OverflowError,
+)
+"""All that the library raises over an archive's contents."""
 _LOCAL_HEADER = 30
 """Bytes before an entry's name and contents (APPNOTE 4.3.7)."""
 _END = struct.Struct("<4s4H2LH")
@@ -105,7 +106,7 @@ def declared_bytes(source: Path) -> int:
         _check_directory(source)
         with zipfile.ZipFile(source) as archive:
             return sum(info.file_size for info in archive.infolist())
-    except (OSError, zipfile.BadZipFile, ValueError, SfumatoError):
+    except (OSError, *_ZIP_ERRORS, SfumatoError):
         return 0
 
 
@@ -118,17 +119,7 @@ def translated(name: str) -> Iterator[None]:
     """
     try:
         yield
-    except (
-        zipfile.BadZipFile,
-        zipfile.LargeZipFile,
-        zlib.error,
-        EOFError,
-        NotImplementedError,
-        RuntimeError,
-        ValueError,
-        OverflowError,
-        struct.error,
-    ) as error:
+    except _ZIP_ERRORS as error:
         raise _damaged(name, error) from error
     except OSError as error:
         if error.errno != errno.EINVAL:  # a nonsensical offset
@@ -186,7 +177,7 @@ def _entries(archive: zipfile.ZipFile) -> list[tuple[str, zipfile.ZipInfo]]:
     total = packed = 0
     for info in infos:
         name = _name(info)
-        if _is_junk(name):
+        if names.is_debris(name):
             continue
         _check_kind(info)
         if info.is_dir():
@@ -195,9 +186,9 @@ def _entries(archive: zipfile.ZipFile) -> list[tuple[str, zipfile.ZipInfo]]:
         names.checked_path(name)
         total += info.file_size
         packed += info.compress_size
-        _check_size(info, total)
+        _check_size(info.orig_filename, info.compress_size, info.file_size)
         files.append((name, info))
-    _check_ratio("in all", packed, total)
+    _check_size("in all", packed, total)
     _check_overlaps(info for _, info in files)
     names.check_distinct(name for name, _ in files)
     if not files:
@@ -225,11 +216,6 @@ def _check_overlaps(infos: Iterable[zipfile.ZipInfo]) -> None:
         end = info.header_offset + _LOCAL_HEADER + info.compress_size
 
 
-def _is_junk(name: str) -> bool:
-    parts = name.split("/")
-    return parts[0] == "__MACOSX" or parts[-1] in _JUNK or parts[-1].startswith("._")
-
-
 def _check_kind(info: zipfile.ZipInfo) -> None:
     """Only plain files and folders, not encrypted, by a method that is known."""
     kind = stat.S_IFMT(info.external_attr >> 16)  # 0 where it was not made by a Unix
@@ -241,16 +227,14 @@ def _check_kind(info: zipfile.ZipInfo) -> None:
         raise _refuse(
             "uses a compression that is not known", f"{info.orig_filename}: {info.compress_type}"
         )
+    if info.extract_version > NEWEST_VERSION:
+        raise _refuse(
+            "is of a newer kind than is known", f"{info.orig_filename}: {info.extract_version}"
+        )
 
 
-def _check_size(info: zipfile.ZipInfo, total: int) -> None:
-    if total > MAX_BYTES:
-        raise _refuse("would unpack to an absurd size", f"{total} bytes")
-    _check_ratio(info.orig_filename, info.compress_size, info.file_size)
-
-
-def _check_ratio(what: str, packed: int, size: int) -> None:
-    if size > RATIO_FROM and size > MAX_RATIO * max(1, packed):
+def _check_size(what: str, packed: int, size: int) -> None:
+    if is_absurd(packed, size):
         raise _refuse("would unpack to an absurd size", f"{what}: {packed} to {size} bytes")
 
 
@@ -275,13 +259,13 @@ def _wrapper(files: list[str]) -> str:
         folders = {
             part for part in inside if any(name.startswith(f"{prefix}{part}/") for name in files)
         }
-        if any(part.endswith(_PACKAGES) for part in folders) or len(folders) != 1:
+        if any(is_package_name(part) for part in folders) or len(folders) != 1:
             return prefix
         (only,) = folders
         # Files beside the wrapper (a read-me) are not the model; they stay behind only when the
         # wrapper does hold the packages.
         if not any(
-            part.endswith(_PACKAGES)
+            is_package_name(part)
             for name in files
             if name.startswith(f"{prefix}{only}/")
             for part in name.split("/")

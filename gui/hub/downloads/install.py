@@ -18,13 +18,13 @@ from typing import Any
 
 from gui.coreml import sidecar as sidecars
 from gui.coreml.model import Family
+from gui.coreml.names import is_package_name
 from gui.errors import ErrorKind, SfumatoError
 from gui.hub.downloads import archive
-from gui.hub.downloads.origin import MANIFEST
 from gui.hub.downloads.plan import FOLDER, Plan, WorkFolder
+from gui.library.models.origin import MANIFEST
 
 _SMALL = 1 << 20
-_PACKAGES = (".mlpackage", ".mlmodelc")
 
 
 def prune(folder: Path, keep: set[str]) -> None:
@@ -57,7 +57,7 @@ def unpack(
         found = archive.unpack(source, work.unpacked, on_bytes=on_bytes, stopped=stopped)
     if found is None:
         shutil.rmtree(work.unpacked, ignore_errors=True)
-    elif not any(path.split("/")[0].endswith(_PACKAGES) for path in found):
+    elif not any(is_package_name(path.split("/")[0]) for path in found):
         raise SfumatoError(
             ErrorKind.BAD_MODEL,
             f"The archive “{source.name}” does not hold one Core ML model, so it cannot be "

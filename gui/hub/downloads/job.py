@@ -14,13 +14,13 @@ from gui.errors import ErrorKind, SfumatoError
 from gui.hub.downloads import archive, install, settings
 from gui.hub.downloads.fetch import Fetch
 from gui.hub.downloads.journal import Journal, file_key, read_journal
-from gui.hub.downloads.origin import fetched_source, origin_of
 from gui.hub.downloads.plan import Plan, Purpose, WorkFolder, digest_of
 from gui.hub.downloads.reuse import Known, clone_or_copy
 from gui.hub.downloads.steering import DownloadContext, Stop, Stopped, busy
 from gui.hub.downloads.storage import check_space, storage_error
 from gui.hub.downloads.transport import Transport
 from gui.hub.types import DownloadState, DownloadStatus, RemoteFile
+from gui.library.models.origin import fetched_source, origin_of
 
 TICK_SECONDS = 0.1
 """Between two reports while bytes arrive."""

@@ -9,12 +9,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from gui import paths
+from gui import names, paths
 from gui.errors import ErrorKind, SfumatoError
-from gui.hub.downloads import checkpoint_files, names
+from gui.hub.downloads import checkpoint_files
 from gui.hub.downloads.fetch import Backoff
 from gui.hub.downloads.job import Job
-from gui.hub.downloads.origin import holds_files, is_source_of, origin_of
 from gui.hub.downloads.plan import (
     FOLDER,
     About,
@@ -22,6 +21,7 @@ from gui.hub.downloads.plan import (
     Purpose,
     WorkFolder,
     download_id,
+    is_source_of,
     model_target,
     source_target,
 )
@@ -36,6 +36,8 @@ from gui.hub.types import (
     RepoTree,
     Variant,
 )
+from gui.library.models.folders import holds_files
+from gui.library.models.origin import origin_of
 
 _STOP_SECONDS = 1.0
 

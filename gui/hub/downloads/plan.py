@@ -17,10 +17,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from gui import locks, paths, records
+from gui import files, locks, names, paths, records
 from gui.errors import ErrorKind, SfumatoError
-from gui.hub.downloads import names
 from gui.hub.types import RemoteFile, RepoDetails, Variant
+from gui.library.models.origin import fetched_source, local_path
 from gui.records import Record
 
 FOLDER = ".downloads"
@@ -102,14 +102,6 @@ class Plan(Record):
             )
 
 
-def local_path(folder: str, path: str) -> str:
-    """A path in the repository, less the folder that all of a variant's files share."""
-    prefix = folder.strip("/")
-    if prefix in ("", ".") or not path.startswith(prefix + "/"):
-        return path
-    return path[len(prefix) + 1 :]
-
-
 def digest_of(file: RemoteFile) -> str:
     """The Hub's hash of a file: SHA-256 where it states one, else git's SHA-1; or empty."""
     return file.sha256 or file.blob
@@ -135,13 +127,8 @@ def model_target(repo: str, variant: str) -> str:
     return f"{names.file_name(repo)}/{names.file_name('model' if name in ('', '.') else name)}"
 
 
-def sources_folder() -> Path:
-    """Where checkpoints to be converted are kept."""
-    return paths.cache_dir() / "Sources"
-
-
 def source_target(repo: str) -> str:
-    return str(sources_folder() / names.file_name(repo))
+    return str(paths.sources_dir() / names.file_name(repo))
 
 
 class WorkFolder:
@@ -190,10 +177,9 @@ class WorkFolder:
 
     def load_state(self) -> dict[str, Any]:
         try:
-            state = records.parse((self.path / "state.json").read_bytes())
+            return files.read_json_object(self.path / "state.json")
         except (OSError, ValueError):
             return {}
-        return state if isinstance(state, dict) else {}
 
     def lock(self) -> int | None:
         """Take the lock that lets one process work here; None where another holds it.
@@ -236,3 +222,19 @@ def _write_json(path: Path, data: Any) -> None:
         file.flush()
         os.fsync(file.fileno())  # or a power failure may leave an empty file under that name
     temporary.replace(path)
+
+
+def is_source_of(plan: Plan, folder: Path) -> bool:
+    """Whether a kept checkpoint is just what a plan would fetch, and its files have their sizes.
+
+    They were verified when they came; reading some gigabytes once more would take long.
+    """
+    if fetched_source(folder) != (plan.repo, plan.revision):
+        return False
+    try:
+        return all(
+            (folder / plan.local_path(file)).stat().st_size == file.size
+            for file in plan.variant.files
+        )
+    except OSError:
+        return False

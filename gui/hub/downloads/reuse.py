@@ -17,9 +17,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from gui.hub.downloads.origin import file_hashes, model_folders
 from gui.hub.downloads.plan import digest_of
 from gui.hub.types import RemoteFile
+from gui.library.models.folders import model_folders
+from gui.library.models.origin import file_hashes
 
 _FICLONE = 0x40049409
 """Linux ``ioctl_ficlone(2)``."""

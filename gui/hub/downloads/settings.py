@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import math
 from collections.abc import Callable
 from typing import Any
 
 from gui.errors import SfumatoError
+from gui.files import UnreadableFile, parse_json
 from gui.hub.downloads.plan import About, Plan
 from gui.hub.downloads.transport import Transport
 from gui.hub.types import ModelKind
@@ -69,8 +69,8 @@ def _about(plan: Plan, endpoint: str | None, token: Callable[[], str | None]) ->
 
 def _json(source: Transport, path: str) -> dict[str, Any]:
     try:
-        data = json.loads(source.small_file(path, _MAX_JSON))
-    except (SfumatoError, ValueError, RecursionError):
+        data = parse_json(source.small_file(path, _MAX_JSON))
+    except (SfumatoError, UnreadableFile):
         return {}
     return data if isinstance(data, dict) else {}
 

@@ -36,11 +36,6 @@ def free_bytes(folder: Path) -> int:
     return 0
 
 
-def reading_error(error: OSError, path: Path) -> SfumatoError:
-    """A file that is there cannot be read."""
-    return disk_error(error, f"“{path.name}” cannot be read", detail=f"{path}: {error!r}")
-
-
 def check_space(folder: Path, needed: int, promised: int = 0) -> None:
     """Refuse work for which the disk has no room.
 

@@ -13,7 +13,7 @@ from gui import words
 from gui.coreml import fit
 from gui.coreml.inspect import component_of, oldest_macos
 from gui.coreml.model import Attention, ComponentInfo, ComponentKind, Family, FileFormat
-from gui.coreml.names import FileRole
+from gui.coreml.names import MODEL_PATH, FileRole
 from gui.coreml.sidecar import Sidecar
 from gui.coreml.survey import Description
 from gui.errors import ErrorKind, SfumatoError
@@ -21,8 +21,9 @@ from gui.hub.types import ModelKind, RemoteFile, Variant
 from gui.hub.variants import heuristics
 from gui.hub.variants.candidates import Candidate
 from gui.hub.variants.descriptions import Reader
-from gui.hub.variants.inventory import Bundle, clashes
+from gui.hub.variants.inventory import Bundle
 from gui.hub.variants.probe import Probe
+from gui.names import clash
 
 K = ComponentKind
 Components = dict[ComponentKind, ComponentInfo]
@@ -168,7 +169,7 @@ def _check_weights(bundle: Bundle, description: Description) -> None:
     folder = bundle.specification.path.rpartition("/")[0]
     sizes = {file.path: file.size for file in bundle.files}
     for name, needed in description.survey.weight_files.items():
-        relative = name.removeprefix("@model_path/")
+        relative = name.removeprefix(MODEL_PATH)
         size = sizes.get(f"{folder}/{relative}")
         if size is None:
             raise SfumatoError(
@@ -258,7 +259,7 @@ def _problems(
 ) -> list[str]:
     """Why it cannot be used whatever the machine: the same sentences that a folder gets."""
     found = []
-    if pair := clashes(candidate.files):
+    if pair := clash(f.path for f in candidate.files):
         found.append(
             f"{_name(pair[0])} and {_name(pair[1])} differ in upper and lower case only, which a "
             "Mac's disk cannot keep apart."

@@ -7,7 +7,6 @@ is read instead.  What comes out is the same `Description` that a file on disk g
 
 from __future__ import annotations
 
-import json
 import re
 import threading
 from collections import Counter
@@ -16,12 +15,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from gui import records
 from gui.coreml import compiled, package, proto
 from gui.coreml.model import Attention, FileFormat, TensorSpec
 from gui.coreml.sidecar import FILE_NAME, Sidecar
 from gui.coreml.survey import Description, Survey
 from gui.errors import ErrorKind, SfumatoError
+from gui.files import UnreadableFile, parse_json
 from gui.hub.types import RemoteFile
 from gui.hub.variants.inventory import Bundle
 from gui.hub.variants.probe import MAX_READ, Probe, ProbeLimit
@@ -194,8 +193,8 @@ def _shape(entry: dict[str, Any]) -> tuple[int | None, ...]:
     if str(entry.get("hasShapeFlexibility", "0")) == "1":
         return ()
     try:
-        sizes = json.loads(str(entry.get("shape", "[]")))
-    except (ValueError, RecursionError):
+        sizes = parse_json(str(entry.get("shape", "[]")))
+    except UnreadableFile:
         return ()
     if not isinstance(sizes, list) or not all(type(n) is int and 0 < n < 2**31 for n in sizes):
         return ()
@@ -240,7 +239,7 @@ class Reader:
             if key in self._sidecars or self.trouble is not None or file.size > MAX_METADATA:
                 continue
             try:
-                data = records.parse(_whole(file, probe))
+                data = parse_json(_whole(file, probe), finite=True)
                 self._sidecars[key] = Sidecar.from_json(data, file.path)
             except ProbeLimit:
                 self.limited = True
@@ -249,11 +248,11 @@ class Reader:
                     self._sidecars[key] = error
                 else:
                     self.trouble = error
-            except ValueError as error:
+            except UnreadableFile as error:
                 self._sidecars[key] = SfumatoError(
                     ErrorKind.BAD_MODEL,
-                    f"The model's {FILE_NAME} cannot be read; choose another variant.",
-                    repr(error),
+                    f"The model's {FILE_NAME} {error}; choose another variant.",
+                    file.path,
                 )
 
     def known(self, bundle: Bundle) -> Description | SfumatoError | None:

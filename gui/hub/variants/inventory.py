@@ -8,7 +8,6 @@ bundle is known by the files inside it.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -19,20 +18,12 @@ from gui.coreml.model import FileFormat
 from gui.coreml.names import EXTENSIONS, FileRole, role_of
 from gui.coreml.sidecar import FILE_NAME as SIDECAR
 from gui.hub.types import RemoteFile
-
-MAX_PATH = 1024
-"""Longest path, in bytes: macOS's PATH_MAX."""
-
-MAX_NAME = 255
-"""Longest part of a path, in bytes: APFS's and ext4's limit."""
-
-MAX_DEPTH = 20
-"""Most parts of a path; real ones have nine at most."""
+from gui.names import is_debris, is_safe
 
 COMPANIONS = frozenset(
     {"vocab.json", "merges.txt", "tokenizer.json", "tokenizer_config.json",
      "special_tokens_map.json", "added_tokens.json", "scheduler_config.json",
-     "multilingual_vocab.json", SIDECAR}
+     "multilingual_vocab.json", "vocabulary.json", SIDECAR}
 )  # fmt: skip
 """Small files that belong to a model: Swift's tokenizer, diffusers' settings, and what Sfumato
 notes of a model it converted."""
@@ -42,34 +33,6 @@ MAX_COMPANION = 16 * 2**20
 
 _FOREIGN_ARCHIVES = (".7z", ".rar", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".zip.001",
                      ".z01", ".aar")  # fmt: skip
-_JUNK = frozenset({"__macosx", ".ds_store", ".git", ".cache"})
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_DRIVE = re.compile(r"^[A-Za-z]:")
-
-
-def is_safe(path: str) -> bool:
-    """Whether `path` may be joined to a folder: relative, without ``..`` or odd characters."""
-    if not path or path.startswith("/") or "\\" in path or _CONTROL.search(path):
-        return False
-    if _DRIVE.match(path):
-        return False
-    try:
-        parts = [part.encode() for part in path.split("/")]
-    except UnicodeEncodeError:  # half of a surrogate pair
-        return False
-    if len(parts) > MAX_DEPTH or sum(map(len, parts)) + len(parts) > MAX_PATH:
-        return False
-    return all(0 < len(part) <= MAX_NAME and part not in (b".", b"..") for part in parts)
-
-
-def is_junk(path: str) -> bool:
-    """Whether a file is what systems and tools leave beside others'."""
-    return any(part.lower() in _JUNK or part.startswith("._") for part in path.split("/"))
-
-
-def folded(path: str) -> str:
-    """The form under which a Mac's usual disk takes two names for one."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
 
 
 @dataclass(frozen=True)
@@ -190,7 +153,7 @@ def take_inventory(files: Iterable[RemoteFile]) -> Inventory:
             continue
         seen[file.path] += 1
         parts = file.path.split("/")
-        if is_junk(file.path):
+        if is_debris(file.path):
             continue
         place = next((n for n, part in enumerate(parts[:-1]) if _extension(part)), None)
         folder, name = "/".join(parts[:-1]), parts[-1].lower()
@@ -220,24 +183,3 @@ def take_inventory(files: Iterable[RemoteFile]) -> Inventory:
 def _extension(name: str) -> str:
     """``.mlpackage`` or ``.mlmodelc`` where a name ends so; empty otherwise."""
     return next((e for e in EXTENSIONS if name.lower().endswith(e) and len(name) > len(e)), "")
-
-
-def clashes(files: Iterable[RemoteFile]) -> tuple[str, str] | None:
-    """Two paths that a disk which ignores case cannot keep apart, if there are any.
-
-    Folders count too: ``A/x`` and ``a/y`` would become one folder.
-    """
-    spelled: dict[tuple[int, str], str] = {}
-    numbers = {"": 0}  # of folders, each of which is looked at once however many files it holds
-    for file in files:
-        new, path = [], file.path
-        while path not in numbers:
-            new.append(path)
-            path = path.rpartition("/")[0]
-        for path in reversed(new):
-            folder, _, name = path.rpartition("/")
-            other = spelled.setdefault((numbers[folder], folded(name)), path)
-            if other != path:
-                return other, path
-            numbers[path] = len(numbers)
-    return None

@@ -24,9 +24,10 @@ from gui.hub.variants import assembly, heuristics
 from gui.hub.variants.assembly import Place
 from gui.hub.variants.candidates import Candidate, Part, find_candidates
 from gui.hub.variants.descriptions import THREADS, Reader
-from gui.hub.variants.inventory import Bundle, Inventory, is_junk, take_inventory
+from gui.hub.variants.inventory import Bundle, Inventory, take_inventory
 from gui.hub.variants.probe import Budget, Probe, ProbeLimit
 from gui.hub.variants.zip_directory import ZipProbe
+from gui.names import is_debris
 
 K = ComponentKind
 
@@ -158,7 +159,7 @@ class _Finder:
             )
             if candidate is not None:
                 beside = _by_folder(inner).get(candidate.folder, ())
-                unpacked = sum(f.size for f in result.files if not is_junk(f.path))
+                unpacked = sum(f.size for f in result.files if not is_debris(f.path))
                 places.append(Place(candidate, result, archive, beside, unpacked))
             else:
                 name = PurePosixPath(archive.path).name

@@ -14,12 +14,7 @@ from dataclasses import dataclass
 from gui.errors import ErrorKind, SfumatoError
 from gui.hub.types import RemoteFile
 from gui.hub.variants.probe import MAX_READ, Probe
-
-MAX_ENTRIES = 20_000
-MAX_DIRECTORY = 8 * 2**20
-MAX_RATIO = 200
-"""Unpacked bytes per byte of archive from which on a zip of over a gigabyte is a bomb; weights
-shrink to half at most."""
+from gui.hub.zip_rules import MAX_DIRECTORY, MAX_ENTRIES, NEWEST_VERSION, is_absurd
 
 _TAIL = 22 + 65535
 """The end record with the longest comment."""
@@ -122,7 +117,7 @@ def _entries(
     for _ in range(count):
         if at + _ENTRY.size > len(directory) or directory[at : at + 4] != b"PK\x01\x02":
             raise _bad(archive, "is damaged", f"directory entry at {at}")
-        (_, _, _, flags, method, _, _, crc, packed, size, name_length, extra_length,
+        (_, _, version, flags, method, _, _, crc, packed, size, name_length, extra_length,
          comment_length, _, _, attributes, offset) = _ENTRY.unpack_from(directory, at)  # fmt: skip
         at += _ENTRY.size
         raw = directory[at : at + name_length]
@@ -134,6 +129,8 @@ def _entries(
         path = _name(raw, flags)
         if path.endswith("/") and size == 0:
             continue
+        if version & 0xFF > NEWEST_VERSION:
+            raise _bad(archive, "is of a newer kind than is known", f"{path}: {version}")
         if flags & 1:
             raise _bad(archive, "is locked with a password", path)
         if attributes >> 16 & 0o170000 == _LINK:
@@ -183,7 +180,8 @@ def _check(archive: RemoteFile, entries: list[ZipEntry]) -> None:
             raise _bad(archive, "is damaged", f"{entry.path} overlaps another file")
         end = entry.offset + _LOCAL.size + entry.name_length + entry.packed
     total = sum(e.size for e in entries)
-    if total > 2**30 and total > MAX_RATIO * archive.size:
+    packed = sum(e.packed for e in entries)
+    if is_absurd(packed, total) or any(is_absurd(e.packed, e.size) for e in entries):
         raise _bad(archive, "would unpack to far too much", f"{total} bytes from {archive.size}")
 
 

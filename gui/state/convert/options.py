@@ -9,11 +9,12 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from gui import paths, words
+from gui import files, paths, words
 from gui.convert.client import partial_folder
 from gui.convert.types import Compression, ConvertRequest, ImageSize, SourceInfo
 from gui.coreml.model import Attention, Family
 from gui.hub.types import DownloadState, DownloadStatus, Machine
+from gui.names import first_free, folder_name
 from gui.state import describe
 
 ATTENTIONS = (
@@ -192,50 +193,31 @@ def parity_text(psnr: float, threshold: float) -> str:
 
 def output_folder(name: str) -> Path:
     """A folder of the library for a model of this name that nothing else uses."""
-    plain = re.sub(r"[^\w.,()+ -]", " ", name).strip(" .")
-    plain = re.sub(r"\s+", " ", plain)[:80] or "Converted model"
-    # A folder named like a package would be taken for one.
-    plain = re.sub(r"\.(mlpackage|mlmodelc|partial)$", "", plain) or "Converted model"
     root = paths.models_dir()
-    number = 1
-    while True:
-        folder = root / (plain if number == 1 else f"{plain} {number}")
-        if not folder.exists() and not partial_folder(str(folder)).exists():
-            return folder
-        number += 1
+
+    def taken(name: str) -> bool:
+        folder = root / name
+        return files.exists(folder) or files.exists(partial_folder(str(folder)))
+
+    return root / first_free(folder_name(name, "Converted model"), taken)
 
 
 def is_checkpoint(path: str) -> bool:
     """Whether a file or folder is something to convert rather than to use: a safetensors file, or
     a folder as diffusers saves one."""
     file = Path(path)
-    try:
-        return file.suffix.lower() == ".safetensors" or (file / "model_index.json").is_file()
-    except OSError:  # a folder closed to us
-        return False
+    return file.suffix.lower() == ".safetensors" or files.is_file(file / "model_index.json")
 
 
 def checkpoint_in(folder: str) -> str:
     """What to convert in a folder fetched from the Hub: the folder itself, or the one checkpoint
     file in it."""
-    if not (Path(folder) / "model_index.json").is_file():
-        files = list(Path(folder).glob("*.safetensors"))
-        if len(files) == 1 and not (Path(folder) / "config.json").is_file():
-            return str(files[0])
+    place = Path(folder)
+    if not files.is_file(place / "model_index.json") and not files.is_file(place / "config.json"):
+        found = [file for file in files.children(place) if file.suffix == ".safetensors"]
+        if len(found) == 1:
+            return str(found[0])
     return folder
-
-
-def hub_reference(text: str) -> str:
-    """``owner/name`` where `text` names a repository on the Hub (or links to one), else empty."""
-    plain = text.strip()
-    link = re.match(
-        r"(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/|hf://", plain, re.IGNORECASE
-    )
-    if link:
-        plain = plain[link.end() :].removeprefix("models/")
-        plain = "/".join(re.split(r"[/?#@]", plain)[:2])
-    name = r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}"
-    return plain if re.fullmatch(f"{name}/{name}", plain) else ""
 
 
 def compression_text(compression: Compression) -> str:

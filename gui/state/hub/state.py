@@ -5,11 +5,9 @@ Everything is asked of the Hub process, which is started at the first question.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from PySide6.QtCore import QObject, Signal
 
@@ -26,13 +24,13 @@ from gui.hub.types import (
     Orphan,
     RepoDetails,
 )
+from gui.names import repository_page
 from gui.process.messages import Event
 from gui.state.hub.account import HubAccount
 from gui.state.hub.catalogue import HubCatalogue
 from gui.state.hub.downloads import DownloadList
 from gui.state.hub.thread import Hub, HubThread
 
-HOME_PAGE = "https://huggingface.co"
 PLAN_PATTERN = ".downloads/*/plan.json"
 """Below the models folder: what a download that is not finished leaves."""
 
@@ -170,8 +168,7 @@ class HubState(QObject):
 
     def page_url(self, repo: str) -> str:
         """Address of a repository's page, where a gated model's terms can be accepted."""
-        base = os.environ.get("HF_ENDPOINT", "").rstrip("/") or HOME_PAGE
-        return f"{base}/{quote(repo, safe='/')}"
+        return repository_page(repo)
 
     @property
     def machine(self) -> Machine | None:

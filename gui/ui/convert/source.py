@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from PySide6.QtCore import QMimeData, QRectF, Qt, QTimer, Signal
 from PySide6.QtGui import (
     QColor,
@@ -24,7 +22,8 @@ from PySide6.QtWidgets import (
     QVBoxLayout,
 )
 
-from gui.state.convert.options import hub_reference
+from gui import files
+from gui.names import parse_repository
 from gui.ui.widgets.appearance import current_palette
 from gui.ui.widgets.controls import label
 from gui.ui.widgets.icons import icon
@@ -126,7 +125,7 @@ class SourceField(QFrame):
             self.cleared.emit()
         elif path:
             self.path_chosen.emit(path)
-        elif repo := hub_reference(text):
+        elif repo := parse_repository(text):
             self.hub_chosen.emit(repo)
         else:
             name = text if len(text) < 60 else f"…{text[-58:]}"
@@ -182,11 +181,7 @@ class SourceField(QFrame):
 def existing_path(text: str) -> str:
     """The absolute path of a file or folder that was typed, ``~`` allowed; empty: there is none,
     or none that may be looked at."""
-    try:
-        path = Path(text).expanduser()
-        return str(path.absolute()) if text and path.exists() else ""
-    except (OSError, RuntimeError):  # too long for a name, closed to us; ~ of nobody
-        return ""
+    return str(files.found(text) or "")
 
 
 def dropped_path(data: QMimeData) -> str:

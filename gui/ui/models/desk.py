@@ -48,6 +48,7 @@ class ModelsDesk(QObject):
         self.library = LibraryActions(studio, window)
         self.library.failed.connect(self.failed)
         panel.actions_of = self.library.of
+        panel.trash_requested.connect(self.library.trash)
         panel.repo_opened.connect(self.show_repo)
         panel.updates_requested.connect(self._check_for_updates)
         panel.leftovers_requested.connect(self.show_leftovers)

@@ -4,14 +4,19 @@ on its other side, those of the Hub."""
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Callable
 from html import escape
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QEvent, QMimeData, QModelIndex, QPoint, QSize, Qt, Signal
-from PySide6.QtGui import QDragEnterEvent, QDropEvent, QGuiApplication, QMouseEvent, QResizeEvent
+from PySide6.QtGui import (
+    QDragEnterEvent,
+    QDropEvent,
+    QGuiApplication,
+    QKeyEvent,
+    QMouseEvent,
+    QResizeEvent,
+)
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QFrame,
@@ -26,9 +31,11 @@ from PySide6.QtWidgets import (
 )
 
 from gui import words
+from gui.names import is_address, parse_repository
 from gui.state import describe
 from gui.state.desktop import REVEAL_LABEL
 from gui.state.models import ModelEntry, ModelLibrary
+from gui.state.pictures.images import PICTURE_SUFFIXES
 from gui.ui.hub.downloads_strip import DownloadsStrip
 from gui.ui.models.card import ModelCardDelegate
 from gui.ui.widgets.appearance import current_palette
@@ -42,7 +49,6 @@ if TYPE_CHECKING:
 
 DETAILS_HEIGHT = 264
 INSTALLED, HUB = 0, 1
-_REFERENCE = re.compile(r"(https?://|hf://|hf\.co/)\S+|[\w.-]+/[\w.-]+")
 
 
 class ModelDetails(QWidget):
@@ -140,6 +146,18 @@ def _hub_rows(entry: ModelEntry) -> list[tuple[str, str]]:
 class CardList(QListView):
     """The cards.  A click for the menu chooses no model: choosing one is using it."""
 
+    delete_pressed = Signal()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        plain = event.modifiers() in (
+            Qt.KeyboardModifier.NoModifier,
+            Qt.KeyboardModifier.KeypadModifier,
+        )
+        if plain and event.key() in (Qt.Key.Key_Delete, Qt.Key.Key_Backspace):
+            self.delete_pressed.emit()
+        else:
+            super().keyPressEvent(event)
+
     def mousePressEvent(self, event: QMouseEvent) -> None:
         if event.button() == Qt.MouseButton.LeftButton:
             super().mousePressEvent(event)
@@ -159,6 +177,9 @@ class ModelsPanel(QFrame):
     add_requested = Signal()
     folder_dropped = Signal(str)
     remove_requested = Signal(object)
+    """Off the list with this `ModelEntry`, which was added by reference."""
+    trash_requested = Signal(object)
+    """To the Trash with the files of this `ModelEntry`."""
     reveal_requested = Signal(str)
     repo_opened = Signal(str)
     """A model of the Hub was chosen: ``owner/name``."""
@@ -212,6 +233,7 @@ class ModelsPanel(QFrame):
         models = self._models
         self.list.selectionModel().currentChanged.connect(self._on_current)
         self.list.customContextMenuRequested.connect(self._on_menu)
+        self.list.delete_pressed.connect(self._on_delete)
         self.add_button.clicked.connect(self._show_add_menu)
         self.segments.chosen.connect(self._on_segment)
         self.library_menu.clicked.connect(self._on_library_menu)
@@ -358,6 +380,14 @@ class ModelsPanel(QFrame):
         self._leaving = False
         self._mark_current()
 
+    def _on_delete(self) -> None:
+        """Delete or Backspace on a card: what its menu offers."""
+        entry: ModelEntry | None = self.list.currentIndex().data(Qt.ItemDataRole.UserRole)
+        if entry is not None and entry.added:
+            self.remove_requested.emit(entry)
+        elif entry is not None and entry.removable:
+            self.trash_requested.emit(entry)
+
     def _on_menu(self, at: QPoint) -> None:
         entry: ModelEntry | None = self.list.indexAt(at).data(Qt.ItemDataRole.UserRole)
         self._pop_up(entry, self.list.viewport().mapToGlobal(at))
@@ -431,8 +461,11 @@ class ModelsPanel(QFrame):
 
 
 def _dropped_folders(event: QDropEvent) -> list[str]:
+    """What may be folders with models, by their names: a disk may let one wait.  Pictures and
+    checkpoints are the window's."""
     files = [url.toLocalFile() for url in event.mimeData().urls() if url.isLocalFile()]
-    return [file for file in files if Path(file).is_dir()]
+    others = (*PICTURE_SUFFIXES, ".safetensors")
+    return [file for file in files if not file.lower().endswith(others)]
 
 
 def dropped_reference(data: QMimeData) -> str:
@@ -440,4 +473,4 @@ def dropped_reference(data: QMimeData) -> str:
     if any(url.isLocalFile() for url in data.urls()):
         return ""
     text = data.urls()[0].toString() if data.urls() else data.text().strip()
-    return text if _REFERENCE.fullmatch(text) else ""
+    return text if is_address(text) or parse_repository(text) else ""

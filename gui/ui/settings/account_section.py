@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QDialog, QHBoxLayout, QLineEdit, QPushButton, QVBoxLayout, QWidget
 
 from gui.errors import SfumatoError
+from gui.names import token_page
 from gui.state import desktop
 from gui.ui.widgets.controls import ElidedLabel, fit_height, label
 
@@ -22,12 +22,6 @@ SOURCES = {
     "file": "from the Hub’s own command line",
 }
 WHY = "Only needed for models whose makers ask for it. The token is kept in your keychain."
-
-
-def token_page() -> str:
-    """Where a token is made."""
-    base = os.environ.get("HF_ENDPOINT", "").rstrip("/") or "https://huggingface.co"
-    return f"{base}/settings/tokens"
 
 
 class AccountSection(QWidget):

@@ -71,7 +71,7 @@ def press(box, text):
 # -- what is offered ----------------------------------------------------------------------------
 
 
-def test_each_kind_of_model_has_the_deeds_that_make_sense(workspace, entry, tmp_path):
+def test_each_kind_of_model_has_the_deeds_that_make_sense(workspace, entry, tmp_path, qtbot):
     from_hub = lines(workspace, entry)
     for text in ("Verify Files…", "Repair…", "Open on the Hub", "Move to Trash…"):
         assert text in from_hub
@@ -80,7 +80,8 @@ def test_each_kind_of_model_has_the_deeds_that_make_sense(workspace, entry, tmp_
     assert not {"Verify Files…", "Move to Trash…", "Update…"} & set(starter)
     added = tmp_path / "mine"
     (added / "unet.mlpackage").mkdir(parents=True)
-    workspace.studio.add_model_folder(str(added))
+    with qtbot.waitSignal(workspace.studio.models.added):
+        workspace.studio.add_model_folder(str(added))
     mine = lines(workspace, workspace.studio.models.entry(added))
     assert "Remove from List" in mine and "Move to Trash…" not in mine
 

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from gui import records
 from gui.coreml import sidecar as sidecars
 from gui.coreml.sidecar import Sidecar
 from gui.errors import SfumatoError
-from gui.hub.downloads.plan import Plan, local_path
-from gui.hub.types import RemoteFile
+from gui.files import UnreadableFile, read_json_object
+from gui.library.models.records import RemoteFile
 
 MANIFEST = ".sfumato-source.json"
 """In a fetched checkpoint: where it came from, and every file's size."""
 
-_PACKAGES = (".mlpackage", ".mlmodelc")
+
+def local_path(folder: str, path: str) -> str:
+    """A path in the repository, less the folder that all of a variant's files share."""
+    prefix = folder.strip("/")
+    if prefix in ("", ".") or not path.startswith(prefix + "/"):
+        return path
+    return path[len(prefix) + 1 :]
 
 
 @dataclass(frozen=True)
@@ -73,41 +76,6 @@ def _origin(sidecar: Sidecar) -> Origin | None:
         return None
 
 
-def model_folders(root: Path) -> Iterator[Path]:
-    """Folders that hold a model, at most two levels below `root`; hidden ones are none."""
-    for pattern in ("*", "*/*"):
-        for folder in sorted(root.glob(pattern)):
-            # A folder that ends in .partial is a conversion under way.
-            parts = folder.relative_to(root).parts
-            hidden = any(part.startswith(".") or part.endswith(".partial") for part in parts)
-            if not hidden and folder.suffix not in _PACKAGES and _holds_model(folder):
-                yield folder
-
-
-def _holds_model(folder: Path) -> bool:
-    try:
-        return any(child.suffix in _PACKAGES for child in folder.iterdir())
-    except OSError:
-        return False
-
-
-def holds_packages(folder: Path) -> bool:
-    """Whether there is a Core ML package in a folder, however deep, or it is one itself."""
-    return folder.suffix in _PACKAGES or any(
-        name.endswith(_PACKAGES) for _, names, _ in os.walk(folder) for name in names
-    )
-
-
-FINDERS = (".DS_Store", ".localized")
-"""What Finder leaves in folders."""
-
-
-def holds_files(folder: Path) -> bool:
-    """Whether there is any file in a folder, however deep, but what Finder leaves there; or it is
-    a file itself."""
-    return folder.is_file() or any(set(names) - set(FINDERS) for _, _, names in os.walk(folder))
-
-
 def file_hashes(folder: Path) -> dict[str, tuple[str, ...]]:
     """By path: the hashes under which the Hub may know a file of an installed model."""
     origin = origin_of(folder)
@@ -125,23 +93,7 @@ def file_hashes(folder: Path) -> dict[str, tuple[str, ...]]:
 def fetched_source(folder: Path) -> tuple[str, str] | None:
     """Repository and revision of a checkpoint that was fetched to be converted; None: not ours."""
     try:
-        data = records.parse((folder / MANIFEST).read_bytes())
+        data = read_json_object(folder / MANIFEST)
         return str(data["repo"]), str(data["revision"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (FileNotFoundError, UnreadableFile, KeyError):
         return None
-
-
-def is_source_of(plan: Plan, folder: Path) -> bool:
-    """Whether a kept checkpoint is just what a plan would fetch, and its files have their sizes.
-
-    They were verified when they came; reading some gigabytes once more would take long.
-    """
-    if fetched_source(folder) != (plan.repo, plan.revision):
-        return False
-    try:
-        return all(
-            (folder / plan.local_path(file)).stat().st_size == file.size
-            for file in plan.variant.files
-        )
-    except OSError:
-        return False
