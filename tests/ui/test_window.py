@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QByteArray, Qt
+from PySide6.QtCore import QByteArray, QPoint, Qt
 from PySide6.QtGui import QColor
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QApplication, QScrollBar, QWidget
@@ -19,6 +19,7 @@ from gui.coreml.sidecar import Card, Sidecar
 from gui.state.models import ModelEntry
 from gui.state.settings import Settings
 from gui.ui.canvas.empty_state import Mark
+from gui.ui.widgets.focus import shows_ring
 from gui.ui.widgets.palette import DARK, LIGHT
 from tests.support.pictures import picture
 from tests.ui.conftest import make_info
@@ -421,3 +422,35 @@ def test_the_shortcut_list_shows_every_shortcut(workspace):
     texts = [one.text() for one in workspace._dialogs["shortcuts"].findChildren(QLabel)]
     assert "Ctrl+Return" in texts
     assert "Move to Trash" in texts
+
+
+def test_a_ring_follows_the_keyboard_and_no_click(workspace):
+    """As it looks: the button's pixels with the focus against those without."""
+    panel, window = workspace.prompt_panel, workspace.main_window
+    window.activateWindow()
+
+    def looks(widget: QWidget):
+        QApplication.processEvents()
+        return widget.grab().toImage()
+
+    def press(widget: QWidget) -> None:
+        at = widget.mapTo(window, widget.rect().center())
+        QTest.mousePress(window.windowHandle(), Qt.MouseButton.LeftButton, pos=at)
+        QTest.mouseMove(window.windowHandle(), QPoint(2, 2))
+        QTest.mouseRelease(
+            window.windowHandle(), Qt.MouseButton.LeftButton, pos=QPoint(2, 2)
+        )  # elsewhere, so that nothing happens
+
+    for button in (panel.generate, panel.seed.dice, panel.controls["steps"].input.slider):
+        panel.negative.edit.setFocus()
+        plain = looks(button)
+        press(button)
+        assert button.hasFocus()
+        if button is not panel.controls["steps"].input.slider:  # which moves to where it is pressed
+            assert looks(button) == plain
+        assert not shows_ring(button)
+        panel.negative.edit.setFocus()
+        plain = looks(button)
+        button.setFocus(Qt.FocusReason.TabFocusReason)
+        assert shows_ring(button)
+        assert looks(button) != plain

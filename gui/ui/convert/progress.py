@@ -22,6 +22,7 @@ from gui.state.convert.state import STEP_WORDS, ComponentRow, ConvertPhase, Conv
 from gui.state.desktop import copy_text
 from gui.ui.widgets.appearance import current_palette
 from gui.ui.widgets.controls import ElidedLabel, Section, icon_button, label
+from gui.ui.widgets.focus import shows_ring
 from gui.ui.widgets.icons import icon, paint_icon
 
 BAR_STEPS = 1000
@@ -336,7 +337,7 @@ class ConvertStrip(QFrame):
 
     def paintEvent(self, event: QPaintEvent) -> None:
         super().paintEvent(event)
-        if self.hasFocus():
+        if shows_ring(self):
             painter = QPainter(self)
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)
             painter.setPen(QPen(QColor(current_palette().accent), 2))

@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QAbstractButton, QWidget
 
 from gui.state.studio import Activity
 from gui.ui.widgets.appearance import current_palette
+from gui.ui.widgets.focus import shows_ring
 
 SIDE = 72
 CELL = 84
@@ -47,7 +48,7 @@ class RunningTile(QAbstractButton):
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
-        if self.isChecked() or self.hasFocus():
+        if self.isChecked() or shows_ring(self):
             painter.setPen(QPen(QColor(palette.accent), 3 if self.isChecked() else 1.5))
             painter.drawRoundedRect(inner.adjusted(-3.5, -3.5, 3.5, 3.5), 9, 9)
         clip = QPainterPath()

@@ -29,6 +29,7 @@ from gui.state.pictures.images import (
 )
 from gui.ui.widgets.appearance import current_palette, sized_font
 from gui.ui.widgets.controls import icon_button
+from gui.ui.widgets.focus import shows_ring
 from gui.ui.widgets.icons import paint_icon
 
 HEIGHT = 76
@@ -177,9 +178,9 @@ class DropZone(QWidget):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
         frame = QRectF(self.rect()).adjusted(1, 1, -1, -1)
-        strong = self._hovering or self.hasFocus()
+        strong = self._hovering or shows_ring(self)
         pen = QPen(QColor(palette.accent if strong else palette.border_strong), 2 if strong else 1)
-        if not self._path and not self.hasFocus():
+        if not self._path and not shows_ring(self):
             pen.setStyle(Qt.PenStyle.CustomDashLine)
             pen.setDashPattern([4, 3])
         painter.setPen(pen)

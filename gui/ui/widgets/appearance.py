@@ -14,6 +14,7 @@ from PySide6.QtGui import QColor, QFont, QFontDatabase, QPalette
 from PySide6.QtWidgets import QApplication
 
 from gui import paths
+from gui.ui.widgets.focus import FocusRings
 from gui.ui.widgets.palette import DARK, LIGHT, Palette
 from gui.ui.widgets.stylesheet import STYLE_SHEET
 
@@ -40,6 +41,7 @@ class Appearance(QObject):
         app.setStyle("Fusion")
         app.setFont(body_font())
         app.styleHints().colorSchemeChanged.connect(self._apply)
+        self._rings = FocusRings(app)
         self._apply()
 
     @property

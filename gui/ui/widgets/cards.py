@@ -8,8 +8,9 @@ from zlib import crc32
 
 from PySide6.QtCore import QPointF, QRect, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPainterPath, QPen, QRadialGradient
-from PySide6.QtWidgets import QStyle, QStyleOptionViewItem
+from PySide6.QtWidgets import QApplication, QStyle, QStyleOptionViewItem
 
+from gui.ui.widgets.focus import shows_ring
 from gui.ui.widgets.palette import Palette
 
 TILE = 40
@@ -53,7 +54,7 @@ def paint_ground(
     elif state & QStyle.StateFlag.State_MouseOver:
         painter.setBrush(QColor(palette.hover))
         painter.drawRoundedRect(card, 9, 9)
-    if state & QStyle.StateFlag.State_HasFocus:
+    if state & QStyle.StateFlag.State_HasFocus and shows_ring(QApplication.focusWidget()):
         painter.setBrush(Qt.BrushStyle.NoBrush)
         painter.setPen(QPen(QColor(palette.accent), 2))
         painter.drawRoundedRect(card.adjusted(1, 1, -1, -1), 8, 8)

@@ -265,6 +265,9 @@ class Choice(QComboBox):
 
 def _fit_rows(box: QWidget, view: QAbstractItemView, height: int) -> None:
     """Correct the box's height by what its frames take, so that the rows fill the list exactly."""
+    for arrow in box.findChildren(QWidget, options=Qt.FindChildOption.FindDirectChildrenOnly):
+        if arrow is not view:  # Qt's own arrows above and below, which would cut a row
+            arrow.setFixedHeight(0)
     layout = box.layout()
     if layout is not None:
         layout.activate()

@@ -38,6 +38,7 @@ from PySide6.QtWidgets import (
 
 from gui import words
 from gui.ui.widgets.appearance import current_palette
+from gui.ui.widgets.focus import shows_ring
 from gui.ui.widgets.icons import icon
 
 LABEL_WIDTH = 74
@@ -232,7 +233,7 @@ class Switch(QCheckBox):
             QColor(palette.on_accent if on and palette.knob != "#FFFFFF" else palette.knob)
         )
         painter.drawEllipse(QRectF(x, track.top() + 2, side, side))
-        if self.hasFocus():
+        if shows_ring(self):
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.setPen(QPen(QColor(palette.accent), 2))
             ring = track.adjusted(-1.5, -1.5, 1.5, 1.5)

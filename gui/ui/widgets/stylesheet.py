@@ -26,7 +26,7 @@ QToolButton { background: transparent; border: none; border-radius: 6px; padding
   color: $text; }
 QToolButton:hover { background: $hover; }
 QToolButton:pressed { background: $pressed; }
-QToolButton:focus { border: 2px solid $accent; padding: 3px; }
+QToolButton[ring="true"]:focus { border: 2px solid $accent; padding: 3px; }
 QToolButton[active="true"] { background: $accent_soft; }
 QToolButton:disabled { color: $disabled; }
 
@@ -34,41 +34,41 @@ QPushButton { background: $field; color: $text; border: 1px solid $border_strong
   border-radius: 6px; padding: 5px 13px; min-height: 16px; }
 QPushButton:hover { background: $hover; }
 QPushButton:pressed { background: $pressed; }
-QPushButton:focus { border: 2px solid $accent; padding: 4px 12px; }
+QPushButton[ring="true"]:focus { border: 2px solid $accent; padding: 4px 12px; }
 QPushButton:disabled { color: $disabled; border-color: $border; background: $panel; }
 QPushButton#primary { background: $accent; color: $on_accent; border: 1px solid $accent;
   border-radius: 8px; min-height: 26px; font-weight: 600; font-size: 14px; }
 QPushButton#primary:hover { background: $accent_hover; border-color: $accent_hover; }
 QPushButton#primary:pressed { background: $accent_pressed; border-color: $accent_pressed; }
-QPushButton#primary:focus { border: 2px solid $text; padding: 4px 12px; }
+QPushButton#primary[ring="true"]:focus { border: 2px solid $text; padding: 4px 12px; }
 QPushButton#primary:disabled { background: $groove; border-color: $groove; color: $secondary; }
 QPushButton#sheetPrimary { background: $accent; color: $on_accent; border: 1px solid $accent;
   font-weight: 600; }
 QPushButton#sheetPrimary:hover { background: $accent_hover; border-color: $accent_hover; }
 QPushButton#sheetPrimary:pressed { background: $accent_pressed; border-color: $accent_pressed; }
-QPushButton#sheetPrimary:focus { border: 2px solid $text; }
+QPushButton#sheetPrimary[ring="true"]:focus { border: 2px solid $text; }
 QPushButton#sheetPrimary:disabled { background: $groove; border-color: $groove;
   color: $secondary; }
 QPushButton#chip { background: $overlay; border: 1px solid $border; border-radius: 15px;
   padding: 6px 14px; }
 QPushButton#chip:hover { border-color: $accent; color: $accent; }
 QPushButton#chip:checked { background: $accent_soft; border-color: $accent; color: $accent; }
-QPushButton#chip:focus { border: 2px solid $accent; padding: 5px 13px; }
+QPushButton#chip[ring="true"]:focus { border: 2px solid $accent; padding: 5px 13px; }
 QPushButton#toggle { background: $field; border: 1px solid $border; border-radius: 12px;
   padding: 3px 10px; font-size: 12px; }
 QPushButton#toggle:hover { background: $hover; }
 QPushButton#toggle:checked { background: $accent_soft; border-color: $accent; color: $accent; }
-QPushButton#toggle:focus { border: 2px solid $accent; padding: 2px 9px; }
+QPushButton#toggle[ring="true"]:focus { border: 2px solid $accent; padding: 2px 9px; }
 QPushButton#filterChip { background: $accent_soft; border: 1px solid $accent_soft; color: $text;
   border-radius: 9px; padding: 1px 8px; font-size: 12px; }
 QPushButton#filterChip:hover { border-color: $accent; }
-QPushButton#filterChip:focus { border: 2px solid $accent; padding: 0px 7px; }
+QPushButton#filterChip[ring="true"]:focus { border: 2px solid $accent; padding: 0px 7px; }
 QPushButton#segment { background: transparent; border: 1px solid transparent; border-radius: 6px;
   padding: 3px 6px; color: $secondary; }
 QPushButton#segment:hover { color: $text; }
 QPushButton#segment:checked { background: $raised; border-color: $border; color: $text;
   font-weight: 600; }
-QPushButton#segment:focus { border: 2px solid $accent; padding: 2px 5px; }
+QPushButton#segment[ring="true"]:focus { border: 2px solid $accent; padding: 2px 5px; }
 QFrame#segments { background: $pressed; border: none; border-radius: 8px; }
 QFrame#popover { background: $overlay; border: 1px solid $border_strong; }
 QFrame#card { background: $field; border: 1px solid $border; border-radius: 10px; }
@@ -76,16 +76,16 @@ QFrame#offline { background: $hover; border: none; border-radius: 8px; }
 QPushButton#flat { background: transparent; border: 1px solid transparent; color: $accent;
   padding: 3px 7px; text-align: left; }
 QPushButton#flat:hover { background: $hover; }
-QPushButton#flat:focus { border: 2px solid $accent; padding: 2px 6px; }
+QPushButton#flat[ring="true"]:focus { border: 2px solid $accent; padding: 2px 6px; }
 QPushButton#flat:disabled { color: $disabled; }
 QPushButton#link { background: transparent; border: 1px solid transparent; color: $accent;
   padding: 2px 12px 2px 0px; font-size: 12px; text-align: left; }
 QPushButton#link:hover { text-decoration: underline; }
-QPushButton#link:focus { border-bottom: 2px solid $accent; padding: 2px 12px 1px 0px; }
+QPushButton#link[ring="true"]:focus { border-bottom: 2px solid $accent; padding: 2px 12px 1px 0px; }
 QPushButton#section { background: transparent; border: 1px solid transparent;
   padding: 4px 4px 4px 0px; text-align: left; font-weight: 600; color: $text; }
 QPushButton#section:hover { background: $hover; }
-QPushButton#section:focus { border: 2px solid $accent; padding: 3px 3px 3px 0px; }
+QPushButton#section[ring="true"]:focus { border: 2px solid $accent; padding: 3px 3px 3px 0px; }
 
 QLineEdit, QPlainTextEdit, QTextEdit, QSpinBox, QDoubleSpinBox { background: $field; color: $text;
   border: 1px solid $border; border-radius: 6px; selection-background-color: $accent;
@@ -103,10 +103,10 @@ QLineEdit:disabled, QSpinBox:disabled, QDoubleSpinBox:disabled { color: $disable
 QComboBox { background: $field; color: $text; border: 1px solid $border; border-radius: 6px;
   padding: 4px 26px 4px 9px; min-height: 17px; combobox-popup: 0; }
 QComboBox:hover { background: $hover; }
-QComboBox:focus { border: 2px solid $accent; padding: 3px 25px 3px 8px; }
+QComboBox[ring="true"]:focus { border: 2px solid $accent; padding: 3px 25px 3px 8px; }
 QComboBox:disabled { color: $disabled; }
 QComboBox#compact { padding: 3px 22px 3px 8px; font-size: 12px; }
-QComboBox#compact:focus { padding: 2px 21px 2px 7px; }
+QComboBox#compact[ring="true"]:focus { padding: 2px 21px 2px 7px; }
 QComboBox::drop-down { border: none; width: 0px; }
 QComboBox::down-arrow { image: none; width: 0px; }
 QComboBox QAbstractItemView { background: $overlay; color: $text; border: 1px solid $border;
@@ -119,7 +119,8 @@ QSlider::sub-page:horizontal { height: 4px; border-radius: 2px; background: $acc
 QSlider::sub-page:horizontal:disabled { background: $groove; }
 QSlider::handle:horizontal { width: 14px; height: 14px; margin: -6px 0px; border-radius: 8px;
   background: $knob; border: 1px solid $border_strong; }
-QSlider::handle:horizontal:focus { border: 2px solid $accent; width: 14px; margin: -6px 0px; }
+QSlider[ring="true"]::handle:horizontal:focus { border: 2px solid $accent; width: 14px;
+  margin: -6px 0px; }
 QSlider::handle:horizontal:disabled { background: $panel; border-color: $border; }
 
 QProgressBar { background: $groove; border: none; border-radius: 2px; max-height: 4px;
