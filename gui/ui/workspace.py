@@ -353,7 +353,7 @@ class Workspace(QWidget):
         """Save the state and end what runs in the background."""
         self.save_state()
         self.canvas.close_loader()
-        self.prompt_panel.known_words.close_down()
+        self.prompt_panel.close_down()
         self.models_panel.close_down()
         self.studio.close()
 

@@ -69,8 +69,14 @@ def test_a_picture(tmp_path: Path) -> None:
 def test_a_queue(tmp_path: Path) -> None:
     file = tmp_path / "queue.sqlite3"
     request, error = ((FILES / f"{name}.json").read_text() for name in ("request", "error"))
-    JobStore(file).close()
     with sqlite3.connect(file) as base:
+        base.execute(
+            "CREATE TABLE jobs ("
+            " position INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE,"
+            " request TEXT NOT NULL, status TEXT NOT NULL, error TEXT,"
+            " pictures TEXT NOT NULL, crashes INTEGER NOT NULL)"
+        )
+        base.execute("PRAGMA user_version = 1")
         base.executemany(
             "INSERT INTO jobs (id, request, status, error, pictures, crashes)"
             " VALUES (?, ?, ?, ?, ?, ?)",

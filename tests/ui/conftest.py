@@ -105,6 +105,13 @@ def read_by_name(entry: ModelEntry, _reader: object = None) -> ModelEntry:
     return dataclasses.replace(entry, info=info, sidecar=Sidecar(Family.SD1, default_steps=30))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def clipboard_ends_empty(qapp):
+    """What lies on it is Python's, and Qt would let go of it only after Python has ended."""
+    yield
+    qapp.clipboard().clear()
+
+
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A fresh `SFUMATO_HOME`."""

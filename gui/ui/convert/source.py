@@ -24,6 +24,7 @@ from PySide6.QtWidgets import (
 
 from gui import files
 from gui.names import parse_repository
+from gui.state.pictures.images import is_picture_name
 from gui.ui.widgets.appearance import current_palette
 from gui.ui.widgets.controls import label
 from gui.ui.widgets.icons import icon
@@ -157,7 +158,8 @@ class SourceField(QFrame):
         painter.drawRoundedRect(QRectF(self.rect()).adjusted(1, 1, -1, -1), 9, 9)
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        if dropped_path(event.mimeData()):
+        path = dropped_path(event.mimeData())
+        if path and not is_picture_name(path):  # a folder may have any name
             event.setDropAction(Qt.DropAction.CopyAction)
             event.accept()
             self._hover(True)

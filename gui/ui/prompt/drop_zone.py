@@ -129,6 +129,10 @@ class DropZone(QWidget):
             self.set_path("")
             self.failed.emit(error)
 
+    def close_down(self) -> None:
+        """Wait for the worker that reads the picture."""
+        self._loader.close()
+
     def set_unavailable(self, reason: str) -> None:
         """Say why no picture can be used, in one sentence; an empty reason makes it usable again.
 

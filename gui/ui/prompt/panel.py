@@ -188,6 +188,11 @@ class PromptPanel(QFrame):
             if isinstance(control.input, TextField):
                 control.input.edit.document().clearUndoRedoStacks()
 
+    def close_down(self) -> None:
+        """Wait for the workers that read files for the panel."""
+        self.known_words.close_down()
+        self.start.close_down()
+
     def focus_prompt(self) -> None:
         self.prompt.edit.setFocus()
         self.prompt.edit.selectAll()
