@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gui import words
+from gui.coreml.dialect import RESIDUAL, is_residual
 from gui.coreml.model import ComponentInfo, ComponentKind, Family, TensorSpec
 from gui.coreml.sidecar import Sidecar
 from gui.coreml.survey import Description
@@ -42,7 +43,6 @@ REQUIRED_INPUTS: dict[ComponentKind, tuple[str, ...]] = {
     K.CONTROLNET: (*_UNET_INPUTS, "controlnet_cond"),
 }
 _UNET_EXTRAS = frozenset({"time_ids", "text_embeds", "timestep_cond"})
-RESIDUAL = "additional_residual_"
 
 CONTEXT_FAMILIES = {
     768: Family.SD1,
@@ -156,7 +156,7 @@ def check_chain(parts: Sequence[Description]) -> None:
             used = True
             fits = _same(given[tensor.name].shape, tensor.shape)
         else:
-            fits = tensor.name in known or tensor.name.startswith(RESIDUAL)
+            fits = tensor.name in known or is_residual(tensor.name)
         if not fits:
             raise _chunks_apart(first, second, tensor)
     if not used:
@@ -332,7 +332,7 @@ def _unet_problems(unet: ComponentInfo, kind: Family, own: Sidecar | None) -> li
         for t in unet.inputs
         if t.name not in _UNET_INPUTS
         and t.name not in _UNET_EXTRAS
-        and not (unet.kind is K.CONTROL_UNET and t.name.startswith(RESIDUAL))
+        and not is_residual(t.name)
         and not t.optional
     ]
     if extra:
@@ -403,12 +403,6 @@ def _vae_problems(components: Components, unet: ComponentInfo) -> list[str]:
         picture = _shape(encoder, "x")
         if decoder is not None and not _same(picture, decoder.outputs[0].shape):
             found.append("The VAE encoder and decoder are made for pictures of different sizes.")
-    checker = components.get(K.SAFETY_CHECKER)
-    if checker is not None and decoder is not None and decoder.outputs:
-        image = decoder.outputs[0].shape
-        seen = _shape(checker, "images")
-        if len(image) == 4 and len(seen) == 4 and tuple(seen[1:3]) != tuple(image[2:]):
-            found.append("The safety checker is made for pictures of another size.")
     return found
 
 

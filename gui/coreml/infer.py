@@ -8,6 +8,7 @@ stabilityai/stable-diffusion-2-1 and stabilityai/stable-diffusion-xl-base-1.0).
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 from gui.coreml import fit
@@ -71,11 +72,40 @@ def infer_sidecar(info: ModelInfo, stated: Sidecar | None = None) -> Sidecar:
         values["scheduler_config"] |= few.scheduler
         values["default_steps"] = few.steps
         values["default_guidance_scale"] = few.guidance_scale
+    values |= _stated_in_files(info, values["scheduler_config"])
     prediction = info.prediction_type
     if info.prediction_known_by in ("", KnownBy.FAMILY, KnownBy.SIZE):  # the family may be another
         prediction = _prediction(info, stated, frozenset()).kind
     defaults = {"prediction_type": prediction, "force_zeros_for_empty_prompt": False}
     return Sidecar(**{"name": info.name, **defaults, **values}, inferred=_INFERABLE)
+
+
+def _stated_in_files(info: ModelInfo, config: dict[str, Any]) -> dict[str, Any]:
+    """Settings in the files' own metadata, as Guernika's converter writes them."""
+    found: dict[str, Any] = {}
+    decoder = info.components.get(ComponentKind.VAE_DECODER)
+    scale = _number(decoder.metadata.get("scaling_factor", "")) if decoder else None
+    if scale:
+        found["scaling_factor"] = scale
+    unet = fit.denoiser(info.components)
+    metadata = unet.metadata if unet else {}
+    spacing = metadata.get("timestep_spacing", "")
+    if spacing in ("leading", "trailing", "linspace"):
+        config = {**config, "timestep_spacing": spacing}
+    offset = _number(metadata.get("steps_offset", ""))
+    if offset in (0, 1):
+        config = {**config, "steps_offset": int(offset)}
+    if (alpha := metadata.get("set_alpha_to_one", "").lower()) in ("true", "false"):
+        config = {**config, "set_alpha_to_one": alpha == "true"}
+    return {**found, "scheduler_config": config}
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) and 0 <= value < 100 else None
 
 
 def distilled(info: ModelInfo, stated: Sidecar | None) -> FewSteps | None:

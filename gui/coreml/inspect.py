@@ -6,13 +6,14 @@ coremltools: the window process uses it.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from gui import words
-from gui.coreml import fit, sidecar
+from gui.coreml import dialect, fit, sidecar
 from gui.coreml.compiled import describe_compiled
 from gui.coreml.infer import complete, with_inferences
 from gui.coreml.model import (
@@ -51,6 +52,7 @@ _ATTENTIVE = frozenset(
     }
 )
 _HASH_SAMPLE = 65536
+PICTURE_CHANNELS = 3
 _NAMED = 4
 """Folders or inputs that a sentence names."""
 
@@ -85,9 +87,10 @@ def _describe(path: Path) -> Description:
             ErrorKind.BAD_MODEL, f"{path.name} {what}; get the model again.", str(path)
         )
     try:
-        if form is FileFormat.PACKAGE:
-            return describe_package(path)
-        return describe_compiled(path)
+        describe = describe_package if form is FileFormat.PACKAGE else describe_compiled
+        found = describe(path)
+        metadata = {**dialect.facts_beside(path), **found.metadata}
+        return dataclasses.replace(found, metadata=metadata)
     except OSError as error:
         raise SfumatoError(
             ErrorKind.BAD_MODEL,
@@ -111,6 +114,9 @@ def role_by_inputs(description: Description) -> FileRole:
     """
     names = {t.name for t in description.inputs}
     kind = fit.kind_by_inputs(names)
+    channels = description.inputs[0].shape[1:2] if description.inputs else ()
+    if kind is ComponentKind.VAE_DECODER and channels == (PICTURE_CHANNELS,):
+        kind = ComponentKind.VAE_ENCODER  # by Guernika's name for its input
     if kind is None:
         listed = ", ".join(sorted(names)[:_NAMED]) or "nothing"
         raise SfumatoError(
@@ -142,7 +148,7 @@ def component_of(
         attention = max(attentions, key=list(Attention).index)  # one chunk may show less
     forms = dict.fromkeys(p.survey.compression for p in parts)
     first = parts[0]
-    return ComponentInfo(
+    component = ComponentInfo(
         kind=role.kind,
         files=tuple(p.path for p in parts),
         format=first.format,
@@ -157,6 +163,7 @@ def component_of(
         name=role.prefix if role.kind is ComponentKind.CONTROLNET else "",
         metadata=first.metadata,
     )
+    return dialect.canonical(component)
 
 
 # A folder
@@ -319,7 +326,7 @@ def _one_of(kind: ComponentKind, files: list[Path], found: _Findings) -> list[Pa
 
 
 def _model(folder: Path, found: _Findings, own: Sidecar | None) -> ModelInfo:
-    components = found.components
+    components = found.components = dialect.with_text_states(found.components)
     unet = fit.denoiser(components)
     family, family_notes = fit.family(components, own)
     size = fit.sizes(components)

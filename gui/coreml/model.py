@@ -83,6 +83,9 @@ class ComponentInfo(Record):
     name: str = ""
     """ControlNet's own name; empty for every other kind."""
     metadata: dict[str, str] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
+    """What the files call those inputs and outputs that bear other names here (see
+    `gui.coreml.dialect`)."""
 
     def input(self, name: str) -> TensorSpec | None:
         return next((t for t in self.inputs if t.name == name), None)

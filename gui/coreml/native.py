@@ -21,10 +21,12 @@ from typing import Any, TypeVar
 import numpy as np
 
 from gui import paths
+from gui.coreml.dialect import adapted, own_names
 from gui.coreml.inspect import inspect_component
 from gui.coreml.model import ComponentInfo, ComponentKind, FileFormat, TensorSpec
 from gui.coreml.native_errors import translate
 from gui.coreml.proto import package_model_file
+from gui.coreml.runtime import LoadedModel
 from gui.errors import ErrorKind, SfumatoError, disk_error
 from gui.files import check_links, copy_without_links, everything, has_links
 from gui.request import ComputeUnit
@@ -57,13 +59,16 @@ class NativeRuntime:
         self.overrides = dict(overrides or {})
         self.cache = cache or paths.cache_dir() / "compiled"
 
-    def load(self, component: ComponentInfo, compute_unit: ComputeUnit) -> NativeModel:
+    def load(self, component: ComponentInfo, compute_unit: ComputeUnit) -> LoadedModel:
         """Load every file of `component`; see `gui.coreml.runtime.Runtime.load`."""
+        return adapted(component, lambda own: self._load(own, compute_unit))
+
+    def _load(self, component: ComponentInfo, compute_unit: ComputeUnit) -> NativeModel:
         unit = self.overrides.get(component.kind, compute_unit)
         fast = component.kind in FAST_PREDICTION
         parts = []
         for file in component.files:
-            info = component if len(component.files) == 1 else inspect_component(file)
+            info = component if len(component.files) == 1 else own_names(inspect_component(file))
             parts.append(_Part(info, self._open(file, component, unit, fast)))
         return NativeModel(component, parts)
 

@@ -137,7 +137,10 @@ class Pipeline:
         if self._text is None:
             kinds = (ComponentKind.TEXT_ENCODER, ComponentKind.TEXT_ENCODER_2)
             encoders = [self._loaded[kind] for kind in kinds if kind in self._loaded]
-            tokenizers = make_tokenizers(self.model.folder, self.sidecar, len(encoders))
+            have = self.model.components
+            inside = (f for kind in kinds if kind in have for f in have[kind].files)
+            folders = (self.model.folder, *inside)  # Guernika keeps them in the text encoder
+            tokenizers = make_tokenizers(folders, self.sidecar, len(encoders))
             self._text = TextEncoders(encoders, tokenizers)
 
     def generate(self, request: PictureRequest, hooks: Hooks) -> Iterator[GeneratedPicture]:

@@ -16,7 +16,8 @@ CLIP_SIZE = 224
 def finds_unsafe(checker: LoadedModel, pixels: np.ndarray) -> bool:
     """Whether the checker objects to a picture, uint8 [H, W, 3]."""
     images = checker.inputs.get("images")
-    arrays = {"clip_input": clip_input(pixels)}
+    seen = checker.inputs["clip_input"].shape[-1] if "clip_input" in checker.inputs else None
+    arrays = {"clip_input": clip_input(pixels, seen or CLIP_SIZE)}
     if images is not None:
         # It comes back blanked or not, which we do ourselves.  The network may be fixed at another
         # size than the picture's.
@@ -29,15 +30,15 @@ def finds_unsafe(checker: LoadedModel, pixels: np.ndarray) -> bool:
     return bool((checker(arrays)["has_nsfw_concepts"] > 0.5).any())
 
 
-def clip_input(pixels: np.ndarray) -> np.ndarray:
-    """A picture as CLIP's image encoder takes it: shorter side to 224 (bicubic), centre cropped,
-    normalised; float32 [1, 3, 224, 224]."""
+def clip_input(pixels: np.ndarray, side: int = CLIP_SIZE) -> np.ndarray:
+    """A picture as CLIP's image encoder takes it: shorter side to `side` (bicubic), centre cropped,
+    normalised; float32 [1, 3, side, side]."""
     height, width = pixels.shape[:2]
     short = min(height, width)
-    size = (int(CLIP_SIZE * width / short), int(CLIP_SIZE * height / short))
+    size = (int(side * width / short), int(side * height / short))
     picture = Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC)
-    left, top = (size[0] - CLIP_SIZE) // 2, (size[1] - CLIP_SIZE) // 2
-    picture = picture.crop((left, top, left + CLIP_SIZE, top + CLIP_SIZE))
+    left, top = (size[0] - side) // 2, (size[1] - side) // 2
+    picture = picture.crop((left, top, left + side, top + side))
     normal = (np.asarray(picture, np.float32) / 255 - CLIP_MEAN) / CLIP_DEVIATION
     return np.ascontiguousarray(normal.transpose(2, 0, 1)[None], np.float32)
 

@@ -71,15 +71,17 @@ class TextEncoders:
         return min(_length(encoder) for encoder in self._encoders) - 2
 
 
-def make_tokenizers(folder: Path, sidecar: Sidecar, count: int) -> list[ClipTokenizer]:
+def make_tokenizers(folders: Sequence[Path], sidecar: Sidecar, count: int) -> list[ClipTokenizer]:
     """One tokenizer per text encoder.
 
-    The model's own ``vocab.json`` and ``merges.txt`` are used where it has both, else CLIP's.
+    The model's own ``vocab.json`` and ``merges.txt`` are used where one of `folders` has both,
+    else CLIP's.
     """
-    own = (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file()
+    files = ("vocab.json", "merges.txt")
+    own = next((f for f in folders if all((f / name).is_file() for name in files)), None)
     pads = sidecar.pad_token_ids or _family_pads(sidecar.family)
     pads = (*pads, *[pads[-1]] * count)[:count]
-    return [ClipTokenizer(folder if own else None, pad) for pad in pads]
+    return [ClipTokenizer(own, pad) for pad in pads]
 
 
 def _family_pads(family: Family) -> tuple[int, ...]:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gui.coreml.dialect import is_residual
 from gui.coreml.model import TensorSpec
 from gui.coreml.runtime import LoadedModel
 from gui.errors import ErrorKind, SfumatoError
@@ -121,7 +122,7 @@ def _fixed_inputs(
             fixed[name] = _fitted(np.tile(ids, (len(rows), 1)), shape, name)
         elif name == "timestep_cond":
             fixed[name] = np.tile(_guidance_embedding(guidance_scale, shape[-1]), (len(rows), 1))
-        elif name.startswith("additional_residual_"):  # a ControlNet's place, left empty
+        elif is_residual(name):  # another network's place, left empty
             fixed[name] = np.zeros(shape, np.float32)
         elif not spec.optional:
             raise SfumatoError(

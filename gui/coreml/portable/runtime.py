@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import torch
 
+from gui.coreml.dialect import adapted
 from gui.coreml.model import ComponentInfo
 from gui.coreml.portable.lower import Compute
 from gui.coreml.portable.model import PortableModel, read_stages
+from gui.coreml.runtime import LoadedModel
 from gui.errors import ErrorKind, SfumatoError
 from gui.request import ComputeUnit
 
@@ -34,12 +36,15 @@ class PortableRuntime:
     def name(self) -> str:
         return "portable"
 
-    def load(self, component: ComponentInfo, compute_unit: ComputeUnit) -> PortableModel:
+    def load(self, component: ComponentInfo, compute_unit: ComputeUnit) -> LoadedModel:
         """Load every file of `component`; the compute unit makes no difference here.
 
         Raises:
             SfumatoError: BAD_MODEL, UNSUPPORTED or MEMORY.
         """
+        return adapted(component, self._load)
+
+    def _load(self, component: ComponentInfo) -> PortableModel:
         stages = [
             stage for file in component.files for stage in read_stages(file, component.function)
         ]

@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 
 from gui import words
 from gui.coreml import fit
+from gui.coreml.dialect import RESIDUAL
 from gui.coreml.inspect import component_of, oldest_macos
 from gui.coreml.model import Attention, ComponentInfo, ComponentKind, Family, FileFormat
 from gui.coreml.names import MODEL_PATH, FileRole
@@ -251,7 +252,7 @@ def _takes_controlnets(components: Components, kinds: set[ComponentKind]) -> boo
     if K.CONTROL_UNET in kinds:
         return True
     unet = components.get(K.UNET)
-    return unet is not None and any(t.name.startswith(fit.RESIDUAL) for t in unet.inputs)
+    return unet is not None and any(t.name.startswith(RESIDUAL) for t in unet.inputs)
 
 
 def _problems(
