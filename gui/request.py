@@ -203,7 +203,7 @@ class PictureRequest(Record):
             "Seed",
             "The seed",
             "The same seed and settings give the same picture.",
-            ("--seed",),
+            ("--seed", "-s"),
             "The same seed and settings give the same picture; default: a random one.",
             key="Seed",
         ),

@@ -32,7 +32,7 @@ from gui.convert.types import (
 from gui.coreml.model import Attention, ComponentKind
 from gui.errors import ErrorKind, SfumatoError, disk_error
 from gui.files import checked, children, exists, found, is_folder
-from gui.names import folder_name, parse_reference
+from gui.names import Reference, folder_name, parse_reference
 
 if TYPE_CHECKING:
     from gui.cli.progress import Progress as Line
@@ -60,8 +60,6 @@ _NOT_NEEDED = {
 """Apple's flags whose value is not asked for, and why."""
 
 _ELSEWHERE = {
-    "--refiner-version": "Convert the refiner by itself: it is a source like any other.",
-    "--custom-vae-version": "Put the VAE into the source's folder as its vae, then convert that.",
     "--sd3-version": "Stable Diffusion 3 cannot be converted; SD 1, SD 2 and SDXL can.",
     "--include-t5": "Stable Diffusion 3 cannot be converted; SD 1, SD 2 and SDXL can.",
     "--convert-mmdit": "Stable Diffusion 3 cannot be converted; SD 1, SD 2 and SDXL can.",
@@ -77,7 +75,11 @@ _NBITS = {
     8: Compression.PALETTE_8,
 }
 _NO_SOURCE = "name a source, before the options: a folder, a file or owner/name."
-_TARGETS = ("macOS13", "macOS14", "macOS15", "macOS26")
+_TARGETS = {
+    "macos13": "macOS13", "macos14": "macOS14", "macos15": "macOS15", "macos26": "macOS26",
+    "ios16": "macOS13", "ios17": "macOS14", "ios18": "macOS15", "ios26": "macOS26",
+}  # fmt: skip
+"""Systems of one year have the same Core ML."""
 
 
 def add_parser(commands: Any) -> None:
@@ -106,9 +108,14 @@ def add_parser(commands: Any) -> None:
         help="picture sizes, multiples of 64; default: the source's own")  # fmt: skip
     add("--latent-h", type=int, metavar="N", help="picture height ÷ 8")
     add("--latent-w", type=int, metavar="N", help="picture width ÷ 8")
-    add("--quantize-nbits", type=int, choices=_NBITS, help="bits of a palette for the UNet")
+    add(
+        "--quantize-nbits",
+        type=int,
+        choices=_NBITS,
+        help="bits of a palette for the UNet and the text encoders",
+    )
     add("--compression", choices=[c.value for c in Compression], help="of the UNet; default: none")
-    add("--chunk-unet", action="store_true", help="the UNet in two files")
+    add("--chunk-unet", action="store_true", help="the UNet also in two files")
     add("--unet-batch-one", action="store_true", help="guidance in two calls: less memory")
     add("--unet-support-controlnet", action="store_true", help="also a UNet for ControlNets")
     add("--convert-controlnet", nargs="+", action="extend", default=[], metavar="PATH",
@@ -122,9 +129,14 @@ def add_parser(commands: Any) -> None:
     add("--prediction-type", choices=("epsilon", "v_prediction", "sample"), default="",
         help="what the UNet predicts; default: as the source's files say")  # fmt: skip
     add("--lora", action="append", default=[], metavar="FILE[:SCALE]", help="fuse a LoRA in first")
-    add("--min-deployment-target", choices=_TARGETS, default="macOS13", metavar="MACOS",
-        help="oldest macOS that shall run it: macOS13 (default), macOS14, macOS15, macOS26",
+    add("--min-deployment-target", type=str.lower, choices=_TARGETS, default="macos13",
+        metavar="MACOS", help="oldest macOS that shall run it: macOS13 (default), macOS14, "
+        "macOS15, macOS26; or an iOS of the same year: iOS16, iOS17, iOS18, iOS26")  # fmt: skip
+    add("--refiner-version", "--refiner", dest="refiner", default="", metavar="SOURCE",
+        help="Stable Diffusion XL's refiner to convert along: a folder, a file or owner/name",
         )  # fmt: skip
+    add("--custom-vae-version", "--vae", dest="vae", default="", metavar="SOURCE",
+        help="a VAE instead of the source's own: a folder, a file or owner/name")  # fmt: skip
     add("--bundle-resources-for-swift-cli", "--compiled", dest="compiled", action="store_true",
         help="also compile for the Swift apps (on a Mac)")  # fmt: skip
     add("--no-check", action="store_true", help="do not compare each part with the original")
@@ -220,8 +232,10 @@ def _request(options: argparse.Namespace) -> ConvertRequest:
         sizes=_sizes(options),
         unet_batch=1 if options.unet_batch_one else 2,
         chunked=options.chunk_unet,
+        keep_whole=options.chunk_unet,  # as Apple's converter does, whose flag it is
+        evenly=bool(options.quantize_nbits),
         compression=compression,
-        target=options.min_deployment_target,
+        target=_TARGETS[options.min_deployment_target],
         loras=tuple(_lora(text) for text in options.lora),
         controlnets=tuple(str(checked(path)) for path in options.convert_controlnet),
         control_ready=options.unet_support_controlnet,
@@ -242,15 +256,15 @@ def _sizes(options: argparse.Namespace) -> tuple[ImageSize, ...]:
         return sizes
     if sizes:
         raise SfumatoError(ErrorKind.BAD_REQUEST, "Give either --size or --latent-h and -w.")
-    if options.latent_h is None or options.latent_w is None:
-        raise SfumatoError(
-            ErrorKind.BAD_REQUEST, "--latent-h and --latent-w go together; give both."
-        )
-    if options.latent_h % 8 or options.latent_w % 8 or min(options.latent_h, options.latent_w) < 8:
+    given = [side for side in (options.latent_h, options.latent_w) if side is not None]
+    if any(side % 8 or side < 8 for side in given):
         raise SfumatoError(
             ErrorKind.BAD_REQUEST, "--latent-h and --latent-w must be multiples of 8; give others."
         )
-    return (ImageSize(options.latent_w * 8, options.latent_h * 8),)
+    if len(given) < 2:
+        return ()  # the other side is the source's, see `_completed`
+    height, width = given
+    return (ImageSize(8 * width, 8 * height),)
 
 
 def _lora(text: str) -> Lora:
@@ -272,17 +286,16 @@ def _remark(options: argparse.Namespace, line: Line) -> None:
 def _with_source(
     request: ConvertRequest, source: str, options: argparse.Namespace, line: Line
 ) -> ConvertRequest:
-    """The request with a source on this disk, fetched from the Hub where it is not."""
+    """The request with its sources on this disk, fetched from the Hub where they are not."""
+    more = {
+        name: _on_disk(text, line) if text else ""
+        for name, text in (("vae", options.vae), ("refiner", options.refiner))
+    }
+    request = dataclasses.replace(request, **more)
     path = checked(source)
     if exists(path):
         return dataclasses.replace(request, source=str(path))
-    named = parse_reference(source)
-    if named is None:
-        raise SfumatoError(
-            ErrorKind.NOT_FOUND,
-            f"There is no file or folder {source}; check the path, or name a model on the Hub.",
-            str(path),
-        )
+    named = _repository(source)
     from gui.cli.fetch import begun_source, fetch_source
 
     repo, revision = named.repo, options.revision or named.revision
@@ -290,6 +303,30 @@ def _with_source(
     begun = begun_source(output, repo, revision)
     folder, revision = begun or fetch_source(repo, revision, line)
     return dataclasses.replace(request, source=folder, source_repo=repo, source_revision=revision)
+
+
+def _on_disk(text: str, line: Line) -> str:
+    """A further source on this disk, fetched from the Hub where it is not."""
+    path = checked(text)
+    if exists(path):
+        return str(path)
+    from gui.cli.fetch import fetch_source
+
+    named = _repository(text)
+    folder, _ = fetch_source(named.repo, named.revision, line)
+    return folder
+
+
+def _repository(text: str) -> Reference:
+    """What names a source that is not on this disk.  Raises SfumatoError, NOT_FOUND."""
+    named = parse_reference(text)
+    if named is None:
+        raise SfumatoError(
+            ErrorKind.NOT_FOUND,
+            f"There is no file or folder {text}; check the path, or name a model on the Hub.",
+            str(checked(text)),
+        )
+    return named
 
 
 def _completed(
@@ -306,6 +343,10 @@ def _completed(
             "The source has none of the parts asked for; leave the --convert options out.",
         )
     name = request.name or _name_in(request.source_repo) or info.name
+    if (options.latent_h is None) != (options.latent_w is None):  # one side is given
+        width = options.latent_w * 8 if options.latent_w else info.size.width
+        height = options.latent_h * 8 if options.latent_h else info.size.height
+        request = dataclasses.replace(request, sizes=(ImageSize(width, height),))
     return dataclasses.replace(
         request, components=components, name=name, output=str(_output(request.output, name))
     )

@@ -33,8 +33,16 @@ from gui.request import PictureRequest
 
 if TYPE_CHECKING:
     from gui.coreml.model import ModelInfo
+    from gui.engine import messages
 
 _STOPPED = 130  # what shells report for a program ended by Ctrl-C
+_NOT_NEEDED = {
+    "--model-version": (True, "the model says it itself"),
+    "--xl": (False, "the family is told by the model's files"),
+    "--unet-batch-one": (False, "the model's files say how many pictures its UNet takes"),
+    "--reduce-memory": (False, "only the networks that a picture needs are loaded"),
+}
+"""Flags of Apple's tools that say what is known here: whether they take a value, and why."""
 _SUFFIXES = {"packages": ".mlpackage", "compiled": ".mlmodelc"}
 
 
@@ -80,7 +88,13 @@ class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, rather than after a screenful of usage."""
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        return super().parse_known_args(self._with_values(args), namespace)
+        """Unknown options are refused by the command they were given to, whose help knows more."""
+        found, unknown = super().parse_known_args(self._with_values(args), namespace)
+        if len(unknown) == 1 and unknown[0][:1] != "-" and getattr(found, "words", None) == "":
+            found.words = unknown.pop()  # argparse looks for it before the options only
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return found, unknown
 
     def _with_values(self, args: Sequence[str]) -> list[str]:
         """Values that begin with a hyphen, joined to their options: ``--negative-prompt -blurry``.
@@ -139,6 +153,7 @@ def _generate_parser(commands: Any) -> None:
         allow_abbrev=False,
     )
     add = parser.add_argument
+    add("words", metavar="PROMPT", nargs="?", default="", help="the prompt, as Swift's tool has it")
     add_parameters(parser)
     add(
         "--model",
@@ -154,7 +169,11 @@ def _generate_parser(commands: Any) -> None:
     add("-o", "--output", "--output-path", default="", metavar="FILE|DIR",
         help="a name ending in .png: that file, replaced if it exists; anything else: a folder; "
              "default: a folder per day in your pictures folder")  # fmt: skip
-    add("--model-version", help=argparse.SUPPRESS)  # Apple's; the model's own files say it
+    add("--save-every", type=int, default=0, metavar="N",
+        help="also the preview of every Nth step, beside the picture")  # fmt: skip
+    for flag, (takes_value, _) in _NOT_NEEDED.items():
+        how: dict[str, Any] = {} if takes_value else {"action": "store_true"}
+        add(flag, help=argparse.SUPPRESS, **how)
     add("--json", action="store_true", help="print one line of JSON per picture")
     add("--quiet", action="store_true", help="no progress")
     add("--verbose", action="store_true", help="technical details of an error")
@@ -167,8 +186,17 @@ def _request(options: argparse.Namespace) -> PictureRequest:
     Raises:
         SfumatoError: BAD_REQUEST.
     """
+    if options.words and options.prompt is not None:
+        raise SfumatoError(ErrorKind.BAD_REQUEST, "give the prompt once.")
+    if options.save_every < 0:
+        raise SfumatoError(ErrorKind.BAD_REQUEST, "--save-every takes 1 or more steps.")
+    options.prompt = options.words or options.prompt
+    if options.prompt is None:
+        raise SfumatoError(ErrorKind.BAD_REQUEST, 'say what to show, for example: --prompt "a fox"')
     file, folder = _output(options.output)
-    return dataclasses.replace(request_of(options), output_dir=folder, output_file=file)
+    request = request_of(options)
+    previews = options.save_every > 0
+    return dataclasses.replace(request, output_dir=folder, output_file=file, previews=previews)
 
 
 def _model_folder(text: str, variant: str) -> Path:
@@ -245,8 +273,9 @@ def _generate(options: argparse.Namespace) -> int:
         request = _request(options)
     except SfumatoError as error:
         options.parser.error(error.message)
-    if options.model_version is not None:
-        print("sfumato: --model-version is not needed: the model says it itself.", file=sys.stderr)
+    for flag, (_, why) in _NOT_NEEDED.items():
+        if getattr(options, flag[2:].replace("-", "_")):
+            print(f"sfumato: {flag} is not needed: {why}.", file=sys.stderr)
     if options.model:
         folder = _model_folder(options.model, options.variant)
         if options.model_sources:
@@ -266,14 +295,18 @@ def _run(request: PictureRequest, progress: Any, options: argparse.Namespace) ->
     from gui.engine.runner import EngineRunner, OutcomeStatus
 
     saved: list[str] = []
+    previews: dict[int, messages.Preview] = {}
 
     def on_event(event: messages.JobEvent) -> None:
         if isinstance(event, messages.Loading):
             progress.loading(event.component, event.index, event.total)
         elif isinstance(event, messages.Step):
             progress.step(event.picture_index, event.step, event.steps, event.seconds_per_step)
+            if event.preview is not None and event.step % options.save_every == 0:
+                previews[event.step] = event.preview
         elif isinstance(event, messages.Image):
             saved.append(event.path)
+            _save_previews(Path(event.path), previews)
             progress.clear()
             data = {"path": event.path, "record": event.record.to_json()}
             print(json.dumps(data) if options.json else event.path, flush=True)
@@ -306,6 +339,26 @@ def _run(request: PictureRequest, progress: Any, options: argparse.Namespace) ->
     if outcome.error is not None and len(saved) < request.count:
         raise outcome.error
     return 0
+
+
+def _save_previews(picture: Path, previews: dict[int, messages.Preview]) -> None:
+    """Write what was seen on the way beside the finished picture, and forget it.
+
+    Raises:
+        SfumatoError: STORAGE.
+    """
+    from PIL import Image
+
+    try:
+        for step, preview in previews.items():
+            size = (preview.width, preview.height)
+            image = Image.frombytes("RGB", size, preview.rgb)
+            image.save(picture.with_name(f"{picture.stem}.step{step:03}.png"))
+    except OSError as error:
+        raise SfumatoError(
+            ErrorKind.STORAGE, f"A preview cannot be saved beside {picture.name}.", str(error)
+        ) from error
+    previews.clear()
 
 
 def _inspect(options: argparse.Namespace) -> int:

@@ -34,7 +34,7 @@ def add_parameters(parser: argparse.ArgumentParser) -> None:
             settings |= {"type": _option(told.options), "metavar": told.metavar}
         else:
             settings |= {"type": field.kind, "metavar": told.metavar}
-        parser.add_argument(*told.flags, required=field.name == "prompt", **settings)
+        parser.add_argument(*told.flags, **settings)
 
 
 def request_of(options: argparse.Namespace) -> PictureRequest:

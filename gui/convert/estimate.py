@@ -21,7 +21,8 @@ from gui import words
 from gui.convert import tasks
 from gui.convert.checkpoint import controlnet, lora, weights
 from gui.convert.checkpoint.checkpoint import PREDICTIONS, Checkpoint
-from gui.convert.checkpoint.source import PART_OF, Source, read_checkpoint
+from gui.convert.checkpoint.reading import read_checkpoint, with_vae
+from gui.convert.checkpoint.source import PART_OF, Source
 from gui.convert.client import MODEL, PARTIAL_SUFFIX, is_work_folder, partial_folder
 from gui.convert.package.compress import compression_of
 from gui.convert.tasks import Task
@@ -95,7 +96,7 @@ def estimate(request: ConvertRequest, info: SourceInfo) -> Estimate:
     Raises:
         SfumatoError: where the source or a ControlNet cannot be read any more.
     """
-    checkpoint = read_checkpoint(info.path)
+    checkpoint = with_vae(read_checkpoint(info.path), request.vae)
     plan = tasks.plan(request, info)
     counts, configs = _networks(plan, request, checkpoint)
     sizes = {task.key: _stored_bytes(task, counts[task.key], request, info) for task in plan}
@@ -131,11 +132,13 @@ def check(request: ConvertRequest, info: SourceInfo) -> None:
     _check_components(request, info)
     for size in tasks.sizes_of(request, info):
         _check_size(size)
-    checkpoint = read_checkpoint(info.path)
+    checkpoint = with_vae(read_checkpoint(info.path), request.vae)
     for entry in request.loras:
         lora.check_fit(entry.path, checkpoint, entry.scale)
     _check_controlnets(request, info, checkpoint)
-    _check_weights(info.path, _stamp(checkpoint))
+    _check_weights(info.path, request.vae, _stamp(checkpoint))
+    if request.refiner:
+        _check_refiner(request, info)
     needed = estimate(request, info)
     space = int(_MARGIN * (needed.disk_bytes + needed.scratch_bytes))
     space = max(0, space - _finished_bytes(request))
@@ -247,9 +250,21 @@ def _check_controlnets(request: ConvertRequest, info: SourceInfo, checkpoint: Ch
 
 
 @lru_cache(maxsize=4)
-def _check_weights(path: str, stamp: _Stamp) -> None:
+def _check_weights(path: str, vae: str, stamp: _Stamp) -> None:
     """Every weight there, in the right shape; remembered while no file changes."""
-    Source(read_checkpoint(path)).check()
+    Source(with_vae(read_checkpoint(path), vae)).check()
+
+
+def _check_refiner(request: ConvertRequest, info: SourceInfo) -> None:
+    found = read_checkpoint(request.refiner)
+    if found.info.family is not Family.SDXL_REFINER:
+        raise _bad(
+            f"“{found.info.name}” is no refiner; choose the Stable Diffusion XL refiner, or leave "
+            "it out."
+        )
+    if info.family is not Family.SDXL:
+        raise _bad("Only Stable Diffusion XL has a refiner; convert this model without one.")
+    _check_weights(request.refiner, "", _stamp(found))
 
 
 @lru_cache(maxsize=8)
@@ -287,8 +302,10 @@ def _networks(
             found = controls[task.controlnet]
             counts[task.key], configs[task.key] = found.parameters, found.part.config
         else:
-            counts[task.key] = component_parameters(checkpoint, task.kind)
-            part = checkpoint.parts.get(PART_OF.get(task.kind, ""))
+            other = task.kind is K.REFINER and request.refiner
+            source = read_checkpoint(request.refiner) if other else checkpoint
+            counts[task.key] = component_parameters(source, task.kind)
+            part = source.parts.get(PART_OF.get(task.kind, ""))
             configs[task.key] = part.config if part else {}
     return counts, configs
 
@@ -308,11 +325,12 @@ def component_parameters(checkpoint: Checkpoint, kind: ComponentKind) -> int:
 
 
 def _stored_bytes(task: Task, count: int, request: ConvertRequest, info: SourceInfo) -> int:
-    bits = BITS[compression_of(task.kind, request.compression)]
+    bits = BITS[compression_of(task.kind, request.compression, request.evenly)]
     xl = info.family in (Family.SDXL, Family.SDXL_REFINER)
     if xl and task.kind in (K.VAE_DECODER, K.VAE_ENCODER):
         bits = 32.0  # its numbers leave float16's range
-    return int(count * bits / 8) + PACKAGE_BYTES
+    copies = 2 if request.keep_whole and tasks.is_chunked(task, request) else 1
+    return copies * (int(count * bits / 8) + PACKAGE_BYTES)
 
 
 def _work_bytes(task: Task, count: int, request: ConvertRequest) -> int:
@@ -365,13 +383,15 @@ _PUBLISHED_BLOCKS = (*("CrossAttnDownBlock2D",) * 3, "DownBlock2D")
 
 
 def _seconds(task: Task, count: int, request: ConvertRequest) -> float:
-    form = compression_of(task.kind, request.compression)
+    form = compression_of(task.kind, request.compression, request.evenly)
     seconds = CONVERT_SECONDS * count
     if form is not Compression.NONE:
         kind = "linear" if form is Compression.LINEAR_8 else "palette"
         seconds += COMPRESS_SECONDS[kind] * count
     if tasks.is_chunked(task, request):
         seconds += CHUNK_SECONDS * count
+        if request.keep_whole:  # compressed and compared twice
+            seconds += (seconds - CONVERT_SECONDS * count) + CHECK_SECONDS * count * request.check
     area = task.size.width * task.size.height / 512**2
     seconds += VAE_SECONDS.get(task.kind, 0.0) * area
     if request.check and task.kind not in VAE_SECONDS:

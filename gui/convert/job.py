@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from gui.convert import tasks
+from gui.convert.checkpoint.source import open_source
 from gui.convert.client import JOURNAL, MODEL, PARTIAL_SUFFIX, partial_folder
 from gui.convert.journal import Done, Journal, locked, reading
 from gui.convert.memory import ran_out
@@ -131,9 +132,7 @@ def run(
 
 
 def _open(request: ConvertRequest) -> Source:
-    from gui.convert.checkpoint.source import open_source
-
-    return open_source(Path(request.source), request.loras, request.prediction_type)
+    return open_source(request.source, request.loras, request.prediction_type, request.vae)
 
 
 def _check(request: ConvertRequest, info: SourceInfo, thorough: bool) -> None:
@@ -281,6 +280,8 @@ class _Job:
             target=request.target,
             compression=request.compression,
             chunked=tasks.is_chunked(task, request),
+            keep_whole=request.keep_whole,
+            evenly=request.evenly,
             check=request.check,
             credits=Credits(
                 version=self._version,
@@ -302,7 +303,11 @@ class _Job:
                 request.unet_batch,
                 tasks.plain_name(task.controlnet),
             )
-        network = self._source.component(K.UNET if kind is K.CONTROL_UNET else kind)
+        if kind is K.REFINER and request.refiner:
+            with open_source(request.refiner) as refiner:
+                network = refiner.component(kind)
+        else:
+            network = self._source.component(K.UNET if kind is K.CONTROL_UNET else kind)
         if kind in (K.TEXT_ENCODER, K.TEXT_ENCODER_2):
             return contract_text_encoder(kind, network, info.family, self._pad(kind))
         if kind in tasks.DENOISERS:
@@ -428,7 +433,8 @@ def _fingerprint(request: ConvertRequest) -> str:
 def _places(request: ConvertRequest) -> list[Path]:
     """Files and folders that a conversion reads."""
     loras = (lora.path for lora in request.loras)
-    return [Path(place) for place in (request.source, *loras, *request.controlnets)]
+    more = filter(None, (request.vae, request.refiner))
+    return [Path(place) for place in (request.source, *loras, *request.controlnets, *more)]
 
 
 def _made(file: Path, place: Path) -> bool:

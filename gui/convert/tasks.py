@@ -118,6 +118,8 @@ def _denoisers(
     control = request.control_ready or bool(request.controlnets)
     if control and K.UNET in kinds and K.CONTROL_UNET not in kinds:
         kinds.insert(1, K.CONTROL_UNET)
+    if request.refiner and K.UNET in kinds and K.REFINER not in kinds:
+        kinds.append(K.REFINER)
     return tuple(kinds)
 
 

@@ -76,8 +76,12 @@ class ConvertRequest(Record):
     """2: guidance in one call.  1: two calls, less memory."""
     chunked: bool = False
     """The UNet as two packages instead of one."""
+    keep_whole: bool = False
+    """Of a UNet in two also the whole one, which Apple's own pipeline loads."""
     compression: Compression = Compression.NONE
     """Of the UNet (chunks too), and of text encoders where it does no harm; see `compress`."""
+    evenly: bool = False
+    """Text encoders are compressed as much as the UNet, as Apple's converter does it."""
     target: str = "macOS13"
     """Oldest macOS that shall run it: macOS13, macOS14, macOS15 or macOS26."""
     loras: tuple[Lora, ...] = ()
@@ -92,6 +96,10 @@ class ConvertRequest(Record):
     """Also compile for the Swift apps (`Resources`, vocab.json, merges.txt); macOS only."""
     check: bool = True
     """Measure parity with the source network after each component."""
+    vae: str = ""
+    """Folder or file of a VAE to use instead of the source's; empty: none."""
+    refiner: str = ""
+    """Checkpoint of a Stable Diffusion XL refiner to convert along; empty: none."""
     source_repo: str = ""
     """Where the source came from, for the sidecar."""
     source_revision: str = ""

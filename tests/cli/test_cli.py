@@ -65,6 +65,9 @@ def one_sentence(text: str) -> bool:
     return len(lines) == 1 and lines[0].startswith("sfumato") and "Traceback" not in text
 
 
+SWIFT = ("--seed", "7", "--step-count", "3", "--xl", "--reduce-memory", "--unet-batch-one")
+
+
 class TestGenerate:
     def test_default_place_random_seed_and_path_on_stdout(self, cli: Cli) -> None:
         seeds = set()
@@ -133,6 +136,25 @@ class TestGenerate:
         assert requests[0]["scheduler"] == "DPM++ 2M"
         assert requests[0]["compute_unit"] == "CPU_AND_GPU"
 
+    def test_the_swift_tools_command_line(self, cli: Cli) -> None:
+        """The prompt stands by itself, before or after the options."""
+        for arguments in (("a fox", *SWIFT), (*SWIFT, "a fox")):
+            done = cli("generate", *arguments, "--json")
+            assert done.returncode == 0, done.stderr
+            request = json.loads(done.stdout)["record"]["request"]
+            assert (request["prompt"], request["seed"]) == ("a fox", 7)
+            for flag in ("--xl", "--reduce-memory", "--unet-batch-one"):
+                assert f"{flag} is not needed: " in done.stderr
+
+    def test_previews_of_every_nth_step(self, cli: Cli) -> None:
+        done = cli("generate", "steps=7", "--save-every", "3", "-o", "x.png")
+        assert done.returncode == 0, done.stderr
+        names = sorted(p.name for p in cli.folder.glob("x*.png"))
+        assert names == ["x.png", "x.step003.png", "x.step006.png"]
+        with Image.open(cli.folder / "x.step003.png") as preview:
+            assert preview.mode == "RGB"
+        assert [p.name for p in cli.folder.glob("*.tmp")] == []
+
     def test_an_exact_file_is_replaced(self, cli: Cli) -> None:
         (cli.folder / "a.png").write_text("old")
         done = cli("generate", "--prompt", "size=24", "-o", "a.png")
@@ -159,6 +181,11 @@ class TestErrors:
         ("arguments", "says"),
         [
             (["generate"], "--prompt"),
+            (["generate", "a", "--prompt", "b"], "once"),
+            (["generate", "a", "--frobnicate"], "see sfumato generate --help"),
+            (["models", "list", "--frobnicate"], "see sfumato models list --help"),
+            (["inspect", ".", "--frobnicate"], "see sfumato inspect --help"),
+            (["generate", "a", "--save-every", "-1"], "--save-every"),
             (["generate", "--prompt", "x", "--seed", "-1"], "4294967295"),
             (["generate", "--prompt", "x", "--seed", "4294967296"], "4294967295"),
             (["generate", "--prompt", "x", "--seed", "many"], "many"),

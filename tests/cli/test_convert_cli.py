@@ -176,7 +176,25 @@ def test_the_command_of_apples_readme(cli: Cli) -> None:
     assert request["components"] == ["text_encoder", "unet", "vae_decoder"]
     assert request["attention"] == "split_einsum_v2" and request["compression"] == "palette-6"
     assert request["chunked"] and request["control_ready"] and request["unet_batch"] == 1
+    assert request["keep_whole"] and request["evenly"]  # as Apple's converter does both
     assert request["sizes"] == [{"width": 512, "height": 768}]
+
+
+def test_further_flags_of_apples_converter(cli: Cli) -> None:
+    for name in ("vae", "refiner"):
+        (cli.folder / name).mkdir()
+    done = cli(
+        "--model-version", cli.source(), "-o", "made", "--min-deployment-target", "iOS17",
+        "--latent-w", "96", "--custom-vae-version", "vae", "--refiner-version", "refiner",
+        "--dry-run", "--json",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    request, size = answer["request"], answer["source"]["size"]
+    assert request["target"] == "macOS14"
+    assert request["sizes"] == [{"width": 768, "height": size["height"]}]
+    assert request["vae"] == str(cli.folder / "vae")
+    assert request["refiner"] == str(cli.folder / "refiner")
 
 
 @pytest.mark.parametrize(
@@ -187,11 +205,9 @@ def test_the_command_of_apples_readme(cli: Cli) -> None:
         (("dream.safetensors", "--model-version", "a/b"), "once"),
         (("dream.safetensors", "--size", "500x512"), "multiples of 64"),
         (("dream.safetensors", "--size", "big"), "not a picture size"),
-        (("dream.safetensors", "--latent-h", "64"), "go together"),
         (("dream.safetensors", "--latent-h", "63", "--latent-w", "64"), "multiples of 8"),
         (("dream.safetensors", "--quantize-nbits", "3"), "invalid choice"),
         (("dream.safetensors", "--quantize-nbits", "6", "--compression", "none"), "the same"),
-        (("dream.safetensors", "--refiner-version", "x/y"), "refiner by itself"),
         (("dream.safetensors", "--sd3-version"), "Stable Diffusion 3"),
         (("dream.safetensors", "--unknown"), "unrecognized"),
     ],

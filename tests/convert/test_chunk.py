@@ -16,7 +16,7 @@ from gui.coreml.portable import PortableRuntime
 from gui.errors import ErrorKind, SfumatoError
 from gui.request import ComputeUnit
 from tests.support import tiny_checkpoints
-from tests.support.converted import chunks, everything
+from tests.support.converted import chunks, convert, everything
 
 # coremltools leaves its temporary folders to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:Implicitly cleaning up:ResourceWarning")
@@ -84,3 +84,27 @@ def test_a_network_without_weights_cannot_be_cut(
     with pytest.raises(SfumatoError, match="as a whole instead") as caught:
         chunk(whole, tmp_path / "cut")
     assert caught.value.kind is ErrorKind.UNSUPPORTED
+
+
+def test_the_whole_network_beside_its_halves(tmp_path: Path) -> None:
+    """As Apple's converter leaves them; both are compared, and the whole one is used."""
+    report = convert(
+        "sd1",
+        tmp_path / "model",
+        tmp_path / "source",
+        chunked=True,
+        keep_whole=True,
+        components=(ComponentKind.UNET,),
+    )
+    names = sorted(p.name.rpartition("_version_")[2] for p in tmp_path.glob("model/*.mlpackage"))
+    assert names == [
+        "acme_tiny_unet.mlpackage",
+        "acme_tiny_unet_chunk1.mlpackage",
+        "acme_tiny_unet_chunk2.mlpackage",
+    ]
+    (parity,) = report.parities
+    assert parity.psnr > 55
+    info = inspect_model(tmp_path / "model")
+    assert [f.name for f in info.components[ComponentKind.UNET].files] == [
+        "Stable_Diffusion_version_acme_tiny_unet.mlpackage"
+    ]

@@ -127,6 +127,25 @@ def test_what_is_compressed_how(kind: K, asked: Compression, stored_as: Compress
     assert compression_of(kind, asked) is stored_as
 
 
+@pytest.mark.parametrize(
+    ("kind", "stored_as"),
+    [
+        (K.UNET, Compression.PALETTE_4),
+        (K.REFINER, Compression.PALETTE_4),
+        (K.CONTROL_UNET, Compression.PALETTE_4),
+        (K.TEXT_ENCODER, Compression.PALETTE_4),
+        (K.TEXT_ENCODER_2, Compression.PALETTE_4),
+        (K.VAE_DECODER, Compression.NONE),
+        (K.SAFETY_CHECKER, Compression.NONE),
+    ],
+)
+def test_evenly_means_every_network_that_apple_palettizes(
+    kind: ComponentKind, stored_as: Compression
+) -> None:
+    """`quantize_weights` of Apple's torch2coreml: text encoders and every UNet."""
+    assert compression_of(kind, Compression.PALETTE_4, evenly=True) is stored_as
+
+
 def test_the_recipe_of_mixed_palettes() -> None:
     plain = normal(400, 300)
     assert plain.size >= SMALL

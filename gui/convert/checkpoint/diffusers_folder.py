@@ -70,7 +70,7 @@ def read_folder(folder: Path) -> Checkpoint:
     _check_unet(unet, folder)
     context, family = _family(unet, parts, index)
     base.check_parts(parts, family, folder.name, context)
-    _check_vae(parts["vae"].config, folder)
+    check_vae(parts["vae"].config, folder)
     scheduler = _scheduler(folder, family, parts["unet"], notes)
     prediction = str(scheduler["prediction_type"])
     _check_vocabulary(folder, parts)
@@ -317,7 +317,8 @@ def _check_unet(unet: Mapping[str, Any], folder: Path) -> None:
         )
 
 
-def _check_vae(vae: Mapping[str, Any], folder: Path) -> None:
+def check_vae(vae: Mapping[str, Any], folder: Path) -> None:
+    """Raise unless a VAE has Stable Diffusion's latents."""
     if vae.get("latents_mean") is not None or vae.get("latents_std") is not None:
         raise unsupported.unsupported(
             "a model that scales each latent channel differently (like Playground 2.5)", str(folder)

@@ -132,7 +132,16 @@ def _vae(every: Mapping[str, Stored], family: Family, path: Path) -> Part | None
     if not tensors:
         return None
     xl = family in (Family.SDXL, Family.SDXL_REFINER)
-    config = original.vae_config(tensors, 0.13025 if xl else 0.18215, path.name)
+    return original_vae(tensors, 0.13025 if xl else 0.18215, path)
+
+
+def original_vae(tensors: Mapping[str, Stored], scaling_factor: float, path: Path) -> Part:
+    """A VAE by its original names.
+
+    Raises:
+        SfumatoError: BAD_MODEL where a tensor that every such network has is missing.
+    """
+    config = original.vae_config(tensors, scaling_factor, path.name)
     names = original.vae_names(len(config["block_out_channels"]), config["layers_per_block"])
     return Part("vae", "AutoencoderKL", config, renamed(tensors, names), str(path))
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 from gui import words
 from gui.convert.checkpoint import lora, weights
 from gui.convert.checkpoint.checkpoint import PREDICTIONS, Checkpoint
-from gui.convert.checkpoint.reading import look, read_checkpoint
+from gui.convert.checkpoint.reading import look, read_checkpoint, with_vae
 from gui.convert.types import Lora, SourceInfo
 from gui.coreml.model import ComponentKind
 from gui.errors import ErrorKind, SfumatoError
@@ -143,18 +143,21 @@ class Source:
         gc.collect()
 
 
-def open_source(path: Path | str, loras: Sequence[Lora] = (), prediction_type: str = "") -> Source:
+def open_source(
+    path: Path | str, loras: Sequence[Lora] = (), prediction_type: str = "", vae: str = ""
+) -> Source:
     """Open a source.
 
     Args:
         loras: fused into every network they change.
         prediction_type: what the UNet predicts, where a person knows better than the source's
             files; empty: as these say.
+        vae: used instead of the source's own, see `reading.with_vae`; empty: none.
 
     Raises:
         SfumatoError: as `look`; BAD_REQUEST for an unknown prediction type.
     """
-    checkpoint = read_checkpoint(path)
+    checkpoint = with_vae(read_checkpoint(path), vae)
     if prediction_type:
         checkpoint = with_prediction_type(checkpoint, prediction_type)
     return Source(checkpoint, loras)

@@ -29,6 +29,9 @@ class Recipe:
     compression: Compression
     """As asked for the model; `compress.compression_of` says what it means for a component."""
     chunked: bool
+    keep_whole: bool
+    """Of a chunked network also the whole one."""
+    evenly: bool
     check: bool
     credits: Credits
 
@@ -45,7 +48,8 @@ def make(
         label: of the package in the report.
 
     Returns:
-        The package, or its two halves, and how it compares with its source.
+        The package, or its two halves, or all three, and how the worst of them compares with its
+        source.
     """
     tick(Step.READING, 0.0)
     contract = read()
@@ -58,17 +62,32 @@ def make(
     if not recipe.check:
         return files, None
     tick(Step.CHECKING, 0.0)
-    form = compression_of(contract.kind, recipe.compression)
-    measured = parity.measure(
-        contract,
-        files,
-        references,
-        name=label,
-        compression=form,
-        cancelled=lambda: tick(Step.CHECKING, 0.5),
+    measured = min(
+        (
+            parity.measure(
+                contract,
+                network,
+                references,
+                name=label,
+                compression=_form(contract, recipe),
+                cancelled=lambda: tick(Step.CHECKING, 0.5),
+            )
+            for network in _networks(files, recipe)
+        ),
+        key=lambda measured: measured.psnr,
     )
     free_memory()
     return files, measured
+
+
+def _networks(files: list[Path], recipe: Recipe) -> list[list[Path]]:
+    """Files that are run one after the other: the whole network, its two halves, or both."""
+    whole = files[:1] if recipe.chunked and recipe.keep_whole else []
+    return [network for network in (whole, files[len(whole) :]) if network]
+
+
+def _form(contract: Contract, recipe: Recipe) -> Compression:
+    return compression_of(contract.kind, recipe.compression, recipe.evenly)
 
 
 def _write(contract: Contract, path: Path, recipe: Recipe, tick: StepTick) -> list[Path]:
@@ -81,7 +100,7 @@ def _write(contract: Contract, path: Path, recipe: Recipe, tick: StepTick) -> li
     )
     del traced
     free_memory()
-    form = compression_of(contract.kind, recipe.compression)
+    form = _form(contract, recipe)
     if not recipe.chunked:
         _finish(model, contract, form, path, recipe, tick)
         return [path]
@@ -93,13 +112,16 @@ def _write(contract: Contract, path: Path, recipe: Recipe, tick: StepTick) -> li
     free_memory()
     tick(Step.CHUNKING, 0.0)
     halves = chunk.chunk(whole, scratch / "cut")
-    shutil.rmtree(whole)
     free_memory()
+    if recipe.keep_whole:
+        _finish(chunk.load(whole), contract, form, path, recipe, tick)
+        free_memory()
+    shutil.rmtree(whole)
     for half, place in zip(halves, chunk.chunk_paths(path), strict=True):
         _finish(chunk.load(half), contract, form, place, recipe, tick)
         free_memory()
     shutil.rmtree(scratch)
-    return list(chunk.chunk_paths(path))
+    return [*([path] if recipe.keep_whole else []), *chunk.chunk_paths(path)]
 
 
 def _finish(

@@ -59,9 +59,13 @@ _IMPORTANT = re.compile(r"conv_in_|conv_out_|time_embedding|add_embedding|time_e
 _FORGIVING = re.compile(r"attn\d_to_[qk]_|ff_proj_in_")
 
 
-def compression_of(kind: ComponentKind, asked: Compression) -> Compression:
-    """The form in which a component is stored when `asked` is asked for the model."""
-    if kind in _DENOISERS:
+def compression_of(kind: ComponentKind, asked: Compression, evenly: bool = False) -> Compression:
+    """The form in which a component is stored when `asked` is asked for the model.
+
+    Args:
+        evenly: text encoders as much as the UNet; ControlNets are treated gently all the same.
+    """
+    if kind in _DENOISERS or (evenly and kind is not K.CONTROLNET and kind in _GENTLE):
         return asked
     if kind not in _GENTLE or asked is Compression.NONE:
         return Compression.NONE
