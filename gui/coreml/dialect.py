@@ -30,7 +30,7 @@ from gui.coreml.model import ComponentInfo, ComponentKind, TensorSpec
 if TYPE_CHECKING:
     import numpy as np
 
-    from gui.coreml.runtime import LoadedModel
+    from gui.coreml.loaded import LoadedModel
 
 K = ComponentKind
 
@@ -153,7 +153,7 @@ def adapted(component: ComponentInfo, load: Callable[[ComponentInfo], LoadedMode
 
 
 class _Renamed:
-    """A loaded network under other names (see `gui.coreml.runtime.LoadedModel`)."""
+    """A loaded network under other names (see `gui.coreml.loaded.LoadedModel`)."""
 
     def __init__(self, component: ComponentInfo, model: Any) -> None:
         self._model = model

@@ -23,10 +23,10 @@ import numpy as np
 from gui import paths
 from gui.coreml.dialect import adapted, own_names
 from gui.coreml.inspect import inspect_component
+from gui.coreml.loaded import LoadedModel
 from gui.coreml.model import ComponentInfo, ComponentKind, FileFormat, TensorSpec
 from gui.coreml.native_errors import translate
 from gui.coreml.proto import package_model_file
-from gui.coreml.runtime import LoadedModel
 from gui.errors import ErrorKind, SfumatoError, disk_error
 from gui.files import check_links, copy_without_links, everything, has_links
 from gui.request import ComputeUnit
@@ -60,7 +60,7 @@ class NativeRuntime:
         self.cache = cache or paths.cache_dir() / "compiled"
 
     def load(self, component: ComponentInfo, compute_unit: ComputeUnit) -> LoadedModel:
-        """Load every file of `component`; see `gui.coreml.runtime.Runtime.load`."""
+        """Load every file of `component`; see `gui.coreml.loaded.Runtime.load`."""
         return adapted(component, lambda own: self._load(own, compute_unit))
 
     def _load(self, component: ComponentInfo, compute_unit: ComputeUnit) -> NativeModel:
@@ -208,7 +208,7 @@ def _place_key(folder: Path) -> str:
 
 
 class NativeModel:
-    """A component in Core ML; see `gui.coreml.runtime.LoadedModel`."""
+    """A component in Core ML; see `gui.coreml.loaded.LoadedModel`."""
 
     def __init__(self, component: ComponentInfo, parts: list[_Part]) -> None:
         self._title = component.files[0].name

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 
 from gui.coreml.dialect import adapted
+from gui.coreml.loaded import LoadedModel
 from gui.coreml.model import ComponentInfo
 from gui.coreml.portable.lower import Compute
 from gui.coreml.portable.model import PortableModel, read_stages
-from gui.coreml.runtime import LoadedModel
 from gui.errors import ErrorKind, SfumatoError
 from gui.request import ComputeUnit
 
