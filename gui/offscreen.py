@@ -135,7 +135,7 @@ class _Session:
         self._wait(lambda: bool(made) and not studio.activity.busy, "No picture was made.")
         shown = self._work.canvas.view
         self._wait(lambda: shown.path() == made[-1], "The picture was not shown.")
-        self._wait(lambda: studio.pictures.pictures()[0].thumbnail is not None, "No thumbnail.")
+        self._wait(lambda: self._work.filmstrip.has_thumbnail(0), "No thumbnail.")
         self._shoot("window.png")
         return made[-1]
 

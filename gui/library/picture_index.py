@@ -78,6 +78,10 @@ class IndexedPicture:
     favourite: bool = False
     tags: tuple[str, ...] = ()
 
+    @property
+    def path(self) -> str:
+        return self.facts.path
+
 
 @dataclass(frozen=True)
 class PictureFilter:

@@ -96,6 +96,26 @@ def facts_of(path: Path, status: os.stat_result | None = None) -> PictureFacts:
     )
 
 
+def facts_of_made(path: Path, record: PictureRecord) -> PictureFacts:
+    """As `facts_of`, for a picture that was just made and whose record is at hand.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        status = os.fstat(file.fileno())
+        head = file.read(FINGERPRINT_BYTES)
+    return made_facts(
+        record,
+        path=str(path),
+        width=record.width,
+        height=record.height,
+        bytes=status.st_size,
+        modified_ns=status.st_mtime_ns,
+        fingerprint=fingerprint(head, status.st_size),
+    )
+
+
 def made_facts(record: PictureRecord, **common: object) -> PictureFacts:
     """The facts of a picture that was made here.
 

@@ -14,13 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QElapsedTimer, QObject, QTimer, Signal
 
+from gui import paths
 from gui.errors import ErrorKind, SfumatoError, unusable
 from gui.state.background import Background
 from gui.state.convert.state import ConvertState
 from gui.state.draft import DraftState, random_seed
 from gui.state.hub.state import HubState, library_of
 from gui.state.models import ModelEntry, ModelLibrary
-from gui.state.pictures.session import SessionPictures
+from gui.state.pictures.gallery import Gallery
+from gui.state.pictures.library import PictureLibrary
+from gui.state.pictures.thumbnails import Thumbnails
 from gui.state.pictures.trash import PictureTrash
 from gui.state.undo import UndoStack
 
@@ -86,7 +89,7 @@ class Studio(QObject):
 
     activity_changed = Signal(object)
     picture_finished = Signal(object)
-    """A `SessionPicture` was made."""
+    """An `IndexedPicture` was made."""
     model_selected = Signal(object)
     """Another model is in use from now on, this `ModelEntry`; it may not have been read yet."""
     model_read = Signal(object)
@@ -113,11 +116,15 @@ class Studio(QObject):
         self.models = ModelLibrary(settings, self)
         self.hub = HubState(hub, self)
         self.convert = ConvertState(self)
-        self.pictures = SessionPictures(self)
+        self.library = PictureLibrary(self._picture_folders, self)
+        self.thumbnails = Thumbnails(self)
+        self.pictures = Gallery(self.library, self.thumbnails, self)
+        """Every picture, newest first: what the strip shows."""
         self.undo = UndoStack(self)
         self.draft = DraftState(self.undo, self)
         self.background = Background(self)
-        self.trash = PictureTrash(self.pictures, self.background, self.undo, self)
+        self.trash = PictureTrash(self.library, self.background, self.undo, self)
+        self.trash.went.connect(self.pictures.drop)
         self.trash.failed.connect(self.error_raised)
         self.trash.done.connect(self.undoable)
         self.engine_state = "off"
@@ -141,6 +148,9 @@ class Studio(QObject):
         self.models.trash_failed.connect(lambda _entry, error: self.error_raised.emit(error))
         self._connect_hub()
         self._connect_queue()
+        self.library.added.connect(self.picture_finished)
+        self.library.failed.connect(self.error_raised)
+        self.library.notice.connect(self.notice)
 
     def _connect_hub(self) -> None:
         hub = self.hub
@@ -163,6 +173,11 @@ class Studio(QObject):
         queue.job_failed.connect(self._on_job_failed)
         queue.notice.connect(self.notice)
 
+    def _picture_folders(self) -> list[Path]:
+        """Where finished pictures go, and so where they are looked for."""
+        folder = self.settings.pictures_folder
+        return [Path(folder) if folder else paths.pictures_dir()]
+
     # -- life ---------------------------------------------------------------------------------
 
     def start(self) -> None:
@@ -172,13 +187,15 @@ class Studio(QObject):
         self.queue.start()
         self.models.refresh()
         self.hub.start()
+        self.library.start()
         self.convert.find_unfinished()
 
     def close(self) -> None:
         self.convert.close()
         self.hub.close()
         self.models.close()
-        self.pictures.close()
+        self.library.close()
+        self.thumbnails.close()
         self.background.close()
         self.queue.shutdown()
         self.settings.sync()
@@ -473,10 +490,9 @@ class Studio(QObject):
         )
 
     def _on_picture(self, picture: Any) -> None:
-        made = self.pictures.add(picture.path, picture.record)
+        self.library.add(picture.path, picture.record)
         for note in picture.record.notes:
             self.notice.emit(note)
-        self.picture_finished.emit(made)
 
     def _on_job_failed(self, job: Any, error: SfumatoError) -> None:
         # a request, model or starting picture that was refused would be refused again

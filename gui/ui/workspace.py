@@ -28,12 +28,11 @@ from PySide6.QtWidgets import (
 
 from gui import words
 from gui.errors import SfumatoError
-from gui.request import ComputeUnit
+from gui.request import ComputeUnit, PictureRecord
 from gui.state.convert.options import is_checkpoint
 from gui.state.draft import Draft
 from gui.state.models import ModelEntry
 from gui.state.pictures.images import is_picture_name
-from gui.state.pictures.session import SessionPicture
 from gui.state.studio import Activity, Studio
 from gui.ui.canvas.canvas import Canvas
 from gui.ui.convert.progress import ConvertStrip
@@ -50,6 +49,7 @@ from gui.ui.widgets.controls import ElidedLabel
 from gui.ui.widgets.measures import LEFT_WIDTH, RIGHT_WIDTH
 
 if TYPE_CHECKING:
+    from gui.state.pictures.types import IndexedPicture
     from gui.ui.convert.sheet import ConvertSheet
 
 log = logging.getLogger(__name__)
@@ -229,7 +229,8 @@ class Workspace(QWidget):
         commands = self.picture_commands
         commands.failed.connect(self.show_error)
         commands.said.connect(canvas.banner.show_notice)
-        commands.settings_wanted.connect(self._use_settings_of)
+        commands.settings_wanted.connect(self.studio.library.want_record)
+        self.studio.library.record_read.connect(self._use_settings_of)
         commands.start_wanted.connect(panel.start.set_path)
         panel.generate_requested.connect(self.generate)
         self.studio.draft.settled.connect(self._save_draft)
@@ -421,12 +422,12 @@ class Workspace(QWidget):
         if not hasattr(QApplication.focusWidget(), "cut"):
             self.picture_commands.trash()
 
-    def _use_settings_of(self, picture: SessionPicture) -> None:
-        self.prompt_panel.use_settings(Draft.from_request(picture.record.request))
-        self._use_model_of(picture)
+    def _use_settings_of(self, _path: str, record: PictureRecord) -> None:
+        self.prompt_panel.use_settings(Draft.from_request(record.request))
+        self._use_model_of(record)
 
-    def _use_model_of(self, picture: SessionPicture) -> None:
-        entry = self.studio.models.entry(picture.record.request.model)
+    def _use_model_of(self, record: PictureRecord) -> None:
+        entry = self.studio.models.entry(record.request.model)
         if entry is not None and entry.folder != self.studio.model.folder:
             self.studio.select_model(entry)
 
@@ -492,7 +493,7 @@ class Workspace(QWidget):
         self.actions_.clear_queue.setEnabled(activity.waiting > 0)
         self.actions_.generate.setText("Add to Queue" if activity.busy else "Generate")
 
-    def _on_picture(self, picture: SessionPicture) -> None:
+    def _on_picture(self, picture: IndexedPicture) -> None:
         """A finished picture is shown to who was waiting for it, and to nobody else."""
         if self.canvas.following or self.canvas.picture is None:
             self.canvas.show_picture(picture)
@@ -501,12 +502,13 @@ class Workspace(QWidget):
 
     def _on_picture_removed(self, path: str, row: int) -> None:
         shown = self.canvas.picture
-        if shown is not None and shown.path == path:
-            left = self.studio.pictures.pictures()
-            beside = left[min(row, len(left) - 1)] if left else None
-            self.canvas.show_picture(beside)
-            if beside is not None:
-                self.filmstrip.select(beside.path)
+        if shown is None or shown.path != path:
+            return
+        pictures = self.studio.pictures
+        beside = pictures.picture(min(row, pictures.rowCount() - 1))
+        self.canvas.show_picture(beside)
+        if beside is not None:
+            self.filmstrip.select(beside.path)
 
     def _on_model(self, entry: ModelEntry) -> None:
         self.models_panel.set_current(entry)

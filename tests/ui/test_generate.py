@@ -344,7 +344,7 @@ def test_an_older_picture_can_be_looked_at_while_one_is_made(workspace, queue, q
     queue.finish()
     qtbot.waitUntil(lambda: workspace.studio.pictures.rowCount() == 2)
     assert (canvas.picture.path, strip.selected_paths()) == (old, [old])
-    assert workspace.studio.pictures.pictures()[0].path == new
+    assert workspace.studio.pictures.paths_of([0]) == [new]
     assert not strip.running.isVisible()
 
 

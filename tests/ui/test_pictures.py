@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QFileDialog
 
 from gui.mac import FallbackServices
 from gui.request import RandomSource
-from gui.state.pictures.session import drag_data
+from gui.state.pictures.drag import drag_data
 from tests.support.pictures import picture
 
 COLOURS = ("#a03020", "#30a020", "#2030a0")
@@ -30,7 +30,9 @@ def made(workspace, queue, qtbot):
     paths = [queue.picture(picture(colour=colour)) for colour in COLOURS]
     queue.finish()
     qtbot.waitUntil(lambda: workspace.canvas.view.path() == paths[-1])
-    qtbot.waitUntil(lambda: all(p.thumbnail for p in workspace.studio.pictures.pictures()))
+    pictures = workspace.studio.pictures
+    qtbot.waitUntil(lambda: pictures.rowCount() == 3)
+    qtbot.waitUntil(lambda: all(workspace.filmstrip.has_thumbnail(row) for row in range(3)))
     return paths
 
 
@@ -150,7 +152,7 @@ def test_undo_brings_pictures_back_from_the_trash(workspace, made, tmp_path, mon
     QTest.mouseClick(banner.undo_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: pictures.rowCount() == 3)
     assert [Path(path).read_bytes() for path in made] == bytes_
-    assert [p.path for p in pictures.pictures()] == made[::-1], "in their old order"
+    qtbot.waitUntil(lambda: pictures.paths_of(range(3)) == made[::-1])  # in their old order
     assert not [p for p in (tmp_path / "xdg").rglob("*") if p.is_file()], "the Trash is as before"
     workspace.actions_.redo.trigger()
     qtbot.waitUntil(lambda: not any(Path(path).exists() for path in made))
@@ -199,7 +201,7 @@ def test_a_file_that_will_not_go_stays_on_the_strip(workspace, made, monkeypatch
 
 def test_use_these_settings_makes_the_same_request_again(workspace, queue, made):
     panel = workspace.prompt_panel
-    record = workspace.canvas.picture.record
+    facts = workspace.canvas.picture.facts
     panel.prompt.edit.setPlainText("something else")
     panel.controls["guidance_scale"].input.spin.setValue(12)
     panel.controls["random_source"].input.select_data(RandomSource.TORCH.value)
@@ -208,7 +210,7 @@ def test_use_these_settings_makes_the_same_request_again(workspace, queue, made)
     again = queue.last.request
     assert (again.prompt, again.seed, again.guidance_scale) == (
         "three flags",
-        record.request.seed,
+        facts.seed,
         3.5,
     )
     assert (again.count, again.random_source) == (1, RandomSource.NUMPY)
@@ -392,3 +394,29 @@ def test_a_drag_lights_the_place_for_what_it_takes_and_only_for_that(workspace, 
     assert lit(urls("a.png")) and lit(urls("b.JPG")) and lit(pixels)
     for refused in (urls("model"), urls("model.safetensors"), urls("a.txt"), words, page):
         assert not lit(refused)
+
+
+def test_a_window_that_is_opened_again_shows_yesterdays_pictures(
+    workspace, made, open_workspace, qtbot
+):
+    workspace.main_window.close()
+    again, _ = open_workspace()
+    pictures = again.studio.pictures
+    qtbot.waitUntil(lambda: pictures.paths_of(range(3)) == made[::-1])
+    qtbot.waitUntil(again.filmstrip.isVisible)
+    at = again.filmstrip.list.visualRect(pictures.index(1)).center()
+    QTest.mouseClick(again.filmstrip.list.viewport(), Qt.MouseButton.LeftButton, pos=at)
+    qtbot.waitUntil(lambda: again.canvas.view.path() == made[1])
+    assert again.canvas.title.whole_text() == "three flags"
+
+
+def test_files_that_come_and_go_outside_are_followed(workspace, home, qtbot):
+    from tests.library.test_picture_scan import save
+
+    pictures = workspace.studio.pictures
+    path = save(home / "Pictures" / "2026-11-02", "a fox in fog")
+    workspace.studio.library.refresh()
+    qtbot.waitUntil(lambda: pictures.paths_of([0]) == [str(path)])
+    path.unlink()
+    workspace.studio.library.refresh([str(path.parent)])
+    qtbot.waitUntil(lambda: pictures.rowCount() == 0)

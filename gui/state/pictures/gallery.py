@@ -21,9 +21,10 @@ from PySide6.QtCore import (
 )
 from PySide6.QtGui import QImage
 
+from gui import words
 from gui.library.picture_index import Found, IndexedPicture, PictureFilter
+from gui.state.pictures.drag import drag_data
 from gui.state.pictures.library import PictureLibrary
-from gui.state.pictures.session import drag_data
 from gui.state.pictures.thumbnails import Thumbnails
 
 PAGE = 120
@@ -48,6 +49,8 @@ class Gallery(QAbstractListModel):
     filter_changed = Signal(PictureFilter)
     refreshed = Signal()
     """The rows are those of the filter now."""
+    removed = Signal(str, int)
+    """A picture's path, and the row it had."""
 
     def __init__(
         self, library: PictureLibrary, thumbnails: Thumbnails, parent: QObject | None = None
@@ -128,6 +131,21 @@ class Gallery(QAbstractListModel):
     def paths_of(self, rows: Sequence[int]) -> list[str]:
         """Paths of rows that are held, in the rows' order."""
         return [p.facts.path for row in sorted(rows) if (p := self.picture(row)) is not None]
+
+    def drop(self, paths: Sequence[str]) -> None:
+        """Take pictures off at once that are gone; the library follows."""
+        for path in paths:
+            row = self.row_of(path)
+            if row < 0:
+                continue
+            self.beginRemoveRows(QModelIndex(), row, row)
+            del self._found.ids[row]
+            days = [(day, at - (at > row)) for day, at in self._found.days]
+            ends = [at for _, at in days[1:]] + [len(self._found.ids)]
+            self._found.days = [d for d, end in zip(days, ends, strict=True) if d[1] < end]
+            self._asked.clear()
+            self.endRemoveRows()
+            self.removed.emit(path, row)
 
     # -- dragging -----------------------------------------------------------------------------
 
@@ -226,7 +244,7 @@ class Gallery(QAbstractListModel):
             return self._thumbnails.image(facts)
         if role == Qt.ItemDataRole.ToolTipRole:
             seed = "" if facts.seed is None else f"\nSeed {facts.seed}"
-            return f"{facts.prompt or Path(facts.path).name}{seed}"
+            return words.plain_tip(f"{facts.prompt or Path(facts.path).name}{seed}")
         if role == Qt.ItemDataRole.AccessibleTextRole:
             what = f"Picture of “{facts.prompt}”" if facts.prompt else Path(facts.path).name
             return f"{what}, favourite" if picture.favourite else what

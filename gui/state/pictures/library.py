@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,11 +27,14 @@ from gui.library.picture_index import (
     PictureIndex,
 )
 from gui.library.picture_record import read_record
-from gui.library.picture_scan import ScanReport, facts_of, scan_folder, scan_steps
+from gui.library.picture_scan import ScanReport, facts_of_made, scan_folder, scan_steps
 from gui.request import PictureRecord
 
 WATCH_DEBOUNCE_MS = 400
 """Changes that come this close to each other are told together."""
+
+KEPT_RECORDS = 200
+"""Records of pictures made in this session that are held, the newest."""
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +78,7 @@ class PictureLibrary(QObject):
         super().__init__(parent)
         self._roots = roots
         self._number = 0
+        self._records: OrderedDict[str, PictureRecord] = OrderedDict()
         self._closed = False
         self._answer.connect(self._on_answer)
         self._worker = _Worker(open_index, self._tell)
@@ -119,7 +124,11 @@ class PictureLibrary(QObject):
         self._ask(lambda index: index.choices(), self.choices_changed.emit)
 
     def want_record(self, path: str) -> None:
-        """Have `record_read` bring everything that made a picture, read from its file."""
+        """Have `record_read` bring everything that made a picture, read from its file unless it
+        was made just now."""
+        if path in self._records:
+            self.record_read.emit(path, self._records[path])
+            return
 
         def then(record: PictureRecord | None) -> None:
             if record is not None:
@@ -129,11 +138,14 @@ class PictureLibrary(QObject):
 
     # -- changes ------------------------------------------------------------------------------
 
-    def add(self, path: str) -> None:
+    def add(self, path: str, record: PictureRecord) -> None:
         """A picture was just made: index it now, and tell by `added`."""
+        self._records[path] = record
+        while len(self._records) > KEPT_RECORDS:
+            self._records.popitem(last=False)
 
         def work(index: PictureIndex) -> IndexedPicture | None:
-            index.put([facts_of(Path(path))])
+            index.put([facts_of_made(Path(path), record)])
             return index.by_path(path)
 
         def then(picture: IndexedPicture | None) -> None:

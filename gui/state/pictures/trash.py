@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
 
 from gui.errors import SfumatoError
-from gui.request import PictureRecord
 from gui.state import desktop
 from gui.state.background import Background
-from gui.state.pictures.session import SessionPictures
+from gui.state.pictures.library import PictureLibrary
 from gui.state.undo import UndoStack
 
 
@@ -21,8 +21,6 @@ class _Gone:
 
     path: str
     """Where it was, and comes back to."""
-    record: PictureRecord
-    row: int
     trashed: str
     """Where it lies now."""
 
@@ -31,24 +29,26 @@ class PictureTrash(QObject):
     """Moves pictures to the system's Trash; undo brings them back.
 
     Args:
-        pictures: the list they go from.
+        library: forgets them, and finds them again.
         background: where files are moved.
         undo: gets a step for every move.
     """
 
     failed = Signal(SfumatoError)
+    went = Signal(list)
+    """Paths of files that are not where they were any more."""
     done = Signal(str)
     """One sentence: what is in the Trash now."""
 
     def __init__(
         self,
-        pictures: SessionPictures,
+        library: PictureLibrary,
         background: Background,
         undo: UndoStack,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._pictures = pictures
+        self._library = library
         self._background = background
         self._undo = undo
 
@@ -58,13 +58,14 @@ class PictureTrash(QObject):
                 return
             batch = list(gone)
 
-            def again() -> None:
-                self._move([item.path for item in batch], replace_all)
-
             def replace_all(gone: list[_Gone]) -> None:
                 batch[:] = gone
 
-            self._undo.did("Move to Trash", lambda: self._put_back(batch), again)
+            self._undo.did(
+                "Move to Trash",
+                lambda: self._put_back(list(batch)),
+                lambda: self._move([item.path for item in batch], replace_all),
+            )
             what = "The picture is" if len(batch) == 1 else f"{len(batch)} pictures are"
             self.done.emit(f"{what} in the Trash.")
 
@@ -75,27 +76,37 @@ class PictureTrash(QObject):
             return [(path, _trashed(path)) for path in paths]
 
         def moved(outcomes: list[tuple[str, str | SfumatoError]]) -> None:
-            gone: list[_Gone] = []
+            gone: list[str] = []
+            back: list[_Gone] = []
             for path, outcome in outcomes:
                 if isinstance(outcome, SfumatoError):
                     self.failed.emit(outcome)
                     continue
-                picture, row = self._pictures.find(path), self._pictures.row_of(path)
-                if picture is not None and outcome:
-                    gone.append(_Gone(path, picture.record, row, outcome))
-                self._pictures.forget(path)
-            then(gone)
+                gone.append(path)
+                if outcome:
+                    back.append(_Gone(path, outcome))
+            self.went.emit(gone)
+            self._library.forget(gone)
+            then(back)
 
         self._background.run(work, moved, self.failed.emit)
 
     def _put_back(self, batch: list[_Gone]) -> None:
-        # The last one that went was at a row counted without those before it.
-        for item in reversed(batch):
-            self._background.run(
-                lambda item=item: desktop.put_back(item.trashed, item.path),
-                lambda _, item=item: self._pictures.add(item.path, item.record, item.row),
-                self.failed.emit,
-            )
+        def work() -> list[SfumatoError]:
+            errors: list[SfumatoError] = []
+            for item in batch:
+                try:
+                    desktop.put_back(item.trashed, item.path)
+                except SfumatoError as error:
+                    errors.append(error)
+            return errors
+
+        def back(errors: list[SfumatoError]) -> None:
+            for error in errors:
+                self.failed.emit(error)
+            self._library.refresh(str(Path(item.path).parent) for item in batch)
+
+        self._background.run(work, back, self.failed.emit)
 
 
 def _trashed(path: str) -> str | SfumatoError:

@@ -20,7 +20,7 @@ from gui.ui.widgets.controls import ElidedLabel
 
 if TYPE_CHECKING:
     from gui.state.models import ModelEntry
-    from gui.state.pictures.session import SessionPicture
+    from gui.state.pictures.types import IndexedPicture
 
 STRIP_WIDTH = 620
 
@@ -51,7 +51,7 @@ class Canvas(QFrame):
         self.caption = ElidedLabel("", "small")
         for line in (self.title, self.caption):
             line.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self._picture: SessionPicture | None = None
+        self._picture: IndexedPicture | None = None
         self._following = True
         self._activity = Activity()
         self._size = (512, 512)
@@ -97,7 +97,7 @@ class Canvas(QFrame):
     # -- what is shown ------------------------------------------------------------------------
 
     @property
-    def picture(self) -> SessionPicture | None:
+    def picture(self) -> IndexedPicture | None:
         """The finished picture on show, or None."""
         return self._picture if not self._live else None
 
@@ -117,7 +117,7 @@ class Canvas(QFrame):
             self._show_live()
         self._update()
 
-    def look_at(self, picture: SessionPicture) -> None:
+    def look_at(self, picture: IndexedPicture) -> None:
         """The person turned to a finished picture."""
         self._set_following(False)
         self.show_picture(picture)
@@ -132,7 +132,7 @@ class Canvas(QFrame):
         if entry.info is not None and entry.info.image_width:
             self._size = (entry.info.image_width, entry.info.image_height)
 
-    def show_picture(self, picture: SessionPicture | None) -> None:
+    def show_picture(self, picture: IndexedPicture | None) -> None:
         """Show a finished picture; None goes back to the invitation."""
         self._picture = picture
         if picture is not None:
@@ -171,9 +171,9 @@ class Canvas(QFrame):
         for line in (self.title, self.caption):
             line.setVisible(picture is not None and not live)
         if picture is not None:
-            self.title.set_text(picture.record.request.prompt)
+            self.title.set_text(title_of(picture))
             self.caption.set_text(caption_of(picture))
-            self.view.setAccessibleName(f"Picture of “{picture.record.request.prompt}”")
+            self.view.setAccessibleName(f"Picture of “{title_of(picture)}”")
         if live:
             self.view.setAccessibleName("Preview")
         self.picture_shown.emit(picture.path if picture is not None and not live else "")
@@ -199,14 +199,21 @@ class Canvas(QFrame):
         return self._activity.phase in (Phase.STARTING, Phase.LOADING)
 
 
-def caption_of(picture: SessionPicture) -> str:
+def title_of(picture: IndexedPicture) -> str:
+    """What a picture is called: its prompt, else its file's name."""
+    return picture.facts.prompt or picture.path.rpartition("/")[2]
+
+
+def caption_of(picture: IndexedPicture) -> str:
     """The line below a picture: how it was made."""
-    record, request = picture.record, picture.record.request
-    parts = [words.pixels(record.width, record.height), f"seed {request.seed}"]
-    if request.steps is not None:
-        parts.append(f"{request.steps} steps")
-    if request.scheduler:
-        parts.append(request.scheduler)
-    if record.seconds:
-        parts.append(words.measured(record.seconds))
+    facts = picture.facts
+    parts = [words.pixels(facts.width, facts.height)]
+    if facts.seed is not None:
+        parts.append(f"seed {facts.seed}")
+    if facts.steps is not None:
+        parts.append(words.plural(facts.steps, "step"))
+    if facts.scheduler:
+        parts.append(facts.scheduler)
+    if facts.model:
+        parts.append(facts.model)
     return "  ·  ".join(parts)

@@ -18,7 +18,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QApplication, QFrame, QScrollArea, QWidget
 
-from gui.state.pictures.session import drag_data
+from gui.state.pictures.drag import drag_data
 from gui.ui.widgets.appearance import current_palette
 
 MARGIN = 28

@@ -11,9 +11,9 @@ from PySide6.QtWidgets import QFileDialog, QWidget
 
 from gui.errors import SfumatoError
 from gui.state import desktop
-from gui.state.pictures.session import SessionPicture
 
 if TYPE_CHECKING:
+    from gui.state.pictures.types import IndexedPicture
     from gui.state.studio import Studio
 
 
@@ -30,13 +30,14 @@ class PictureCommands(QObject):
     failed = Signal(SfumatoError)
     said = Signal(str)
     """What was done where nothing else shows it."""
-    settings_wanted = Signal(SessionPicture)
+    settings_wanted = Signal(str)
+    """Path of the picture whose settings are wanted."""
     start_wanted = Signal(str)
 
     def __init__(
         self,
         studio: Studio,
-        shown: Callable[[], SessionPicture | None],
+        shown: Callable[[], IndexedPicture | None],
         chosen: Callable[[], list[str]],
         window: QWidget,
     ) -> None:
@@ -80,7 +81,7 @@ class PictureCommands(QObject):
     def use_settings(self) -> None:
         picture = self._shown()
         if picture is not None:
-            self.settings_wanted.emit(picture)
+            self.settings_wanted.emit(picture.path)
 
     def use_as_start(self) -> None:
         picture = self._shown()

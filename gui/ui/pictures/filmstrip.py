@@ -1,4 +1,4 @@
-"""This session's pictures in a row: choose one to see it, drag several out."""
+"""The pictures in a row, into the past: choose one to see it, drag several out."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from gui.state.pictures.session import SessionPicture, SessionPictures
+from gui.state.pictures.gallery import Gallery
+from gui.state.pictures.types import IndexedPicture
 from gui.state.studio import Activity
 from gui.ui.canvas.picture_view import drag_pixmap
 from gui.ui.pictures.running_tile import CELL, SIDE, RunningTile
@@ -91,25 +92,27 @@ class _List(QListView):
 
 
 class Filmstrip(QFrame):
-    """A horizontal list over `SessionPictures`."""
+    """A horizontal list of every picture, newest first, with the running one at its head."""
 
-    chosen = Signal(SessionPicture)
-    """The person moved to this picture."""
+    chosen = Signal(object)
+    """The person moved to this `IndexedPicture`."""
     follow_requested = Signal()
     """The person wants to see what is being made."""
     delete_requested = Signal(list)
     menu_requested = Signal(QPoint)
 
-    def __init__(self, pictures: SessionPictures, parent: QWidget | None = None) -> None:
+    def __init__(self, pictures: Gallery, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("filmstrip")
         self._pictures = pictures
+        self._kept: int | None = None
         self.list = _List()
         view = self.list
-        view.setAccessibleName("Pictures of this session")
+        view.setAccessibleName("Pictures")
         view.setModel(pictures)
         view.setItemDelegate(_Delegate(view))
-        view.setViewMode(QListView.ViewMode.IconMode)
+        # Not icon mode, which lays out every item: there may be a hundred thousand.
+        view.setViewMode(QListView.ViewMode.ListMode)
         view.setFlow(QListView.Flow.LeftToRight)
         view.setWrapping(False)
         view.setUniformItemSizes(True)
@@ -139,6 +142,8 @@ class Filmstrip(QFrame):
         )
         pictures.rowsInserted.connect(self._on_rows)
         pictures.rowsRemoved.connect(self._on_rows)
+        pictures.modelAboutToBeReset.connect(self._keep_selection)
+        pictures.refreshed.connect(self._restore_selection)
         self._on_rows()
 
     def set_activity(self, activity: Activity) -> None:
@@ -151,23 +156,40 @@ class Filmstrip(QFrame):
         self.running.setChecked(following)
 
     def selected_paths(self) -> list[str]:
-        rows = sorted(index.row() for index in self.list.selectedIndexes())
-        pictures = self._pictures.pictures()
-        return [pictures[row].path for row in rows]
+        return self._pictures.paths_of([index.row() for index in self.list.selectedIndexes()])
 
     def select(self, path: str) -> None:
         """Mark one picture as current, without saying that the person chose it."""
         row = self._pictures.row_of(path)
         if row >= 0:
-            blocked = self.blockSignals(True)
-            self.list.setCurrentIndex(self._pictures.index(row))
-            self.list.scrollTo(self._pictures.index(row))
-            self.blockSignals(blocked)
+            self._select_row(row)
+
+    def _select_row(self, row: int) -> None:
+        blocked = self.blockSignals(True)
+        self.list.setCurrentIndex(self._pictures.index(row))
+        self.list.scrollTo(self._pictures.index(row))
+        self.blockSignals(blocked)
 
     def _on_current(self, index: QModelIndex, *_: object) -> None:
-        picture: SessionPicture | None = index.data(Qt.ItemDataRole.UserRole)
+        picture: IndexedPicture | None = index.data(Qt.ItemDataRole.UserRole)
         if picture is not None:
             self.chosen.emit(picture)
+
+    def has_thumbnail(self, row: int) -> bool:
+        """Whether a row's thumbnail has come."""
+        image = self._pictures.index(row).data(Qt.ItemDataRole.DecorationRole)
+        return image is not None
+
+    def _keep_selection(self) -> None:
+        """A change on the disk sorts the rows anew; what was chosen stays chosen."""
+        current = self.list.currentIndex().data(Qt.ItemDataRole.UserRole)
+        self._kept = current.id if current is not None else None
+
+    def _restore_selection(self) -> None:
+        row = self._pictures.row_of_id(self._kept) if self._kept is not None else -1
+        if row >= 0 and row != self.list.currentIndex().row():
+            self._select_row(row)
+        self._on_rows()
 
     def _on_rows(self, *_: object) -> None:
         self.setVisible(self._pictures.rowCount() > 0)
