@@ -2,7 +2,7 @@
 
 Core ML files state neither prediction type nor latent scale nor scheduler.  The sidecar does; it
 lies in the model's folder, or (for folders that are not ours) in the library's own records.  Fields
-that were guessed by `gui.coreml.inspect.infer_sidecar` are listed in `inferred` and shown as such.
+that were guessed by `gui.coreml.infer` are listed in `inferred` and shown as such.
 """
 
 from __future__ import annotations

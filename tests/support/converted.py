@@ -45,7 +45,7 @@ def cache_root() -> Path:
     """Folder of finished conversions; its name changes with whatever they depend on."""
     digest = hashlib.sha256()
     support = [_SUPPORT / name for name in ("tiny_checkpoints.py", "tiny_networks.py")]
-    for file in (*sorted(_PRODUCT.glob("*.py")), *support, Path(__file__)):
+    for file in (*sorted(_PRODUCT.rglob("*.py")), *support, Path(__file__)):
         digest.update(file.read_bytes())
     for library in _LIBRARIES:
         digest.update(f"{library} {importlib.metadata.version(library)}".encode())

@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from gui.coreml.few_steps import few_steps
 from gui.errors import SfumatoError
 from gui.files import UnreadableFile, parse_json
 from gui.hub.downloads.plan import About, Plan
@@ -44,6 +45,9 @@ def learn(
     scheduler = _json(source, "scheduler/scheduler_config.json")
     if scheduler:
         found["scheduler_config"] = _plain(scheduler)
+        # The base model's; what was distilled from it since is told by its own name.
+        if few := few_steps((plan.variant.id, plan.repo)):
+            found["scheduler_config"] |= few.scheduler
         if scheduler.get("prediction_type") in _PREDICTIONS:
             found["prediction_type"] = scheduler["prediction_type"]
     if stopped():
