@@ -177,6 +177,8 @@ def _scan(
     check_count(heads[chosen].group(3).count(",") // 8)  # a shape has some of its own
     for match in _PARAMETER.finditer(heads[chosen].group(3).strip()):
         types[match.group(2)] = match.group(1)
+        if match.group(1).startswith("state<"):
+            continue  # no input: it is handed to the network beside them
         inputs.append(TensorSpec(match.group(2), *_tensor_type(match.group(1))))
     _scan_operations(text[start:end], survey, types)
     check_count(results[-1].group(1).count(","))
@@ -230,7 +232,7 @@ def _statements(body: str) -> Iterator[str]:
     pending: list[str] = []
     for line in body.splitlines():
         pending.append(line)
-        if line.rstrip().endswith(";"):
+        if line.rstrip().endswith((";", "{")):
             yield " ".join(pending) if len(pending) > 1 else line
             pending.clear()
 

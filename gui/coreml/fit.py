@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from gui import words
 from gui.coreml.dialect import RESIDUAL, is_residual
 from gui.coreml.model import ComponentInfo, ComponentKind, Family, TensorSpec
+from gui.coreml.operations import runs_core_ml
 from gui.coreml.sidecar import Sidecar
-from gui.coreml.survey import Description
+from gui.coreml.survey import MAX_RANK, Description
 from gui.errors import ErrorKind, SfumatoError
 
 K = ComponentKind
@@ -27,6 +28,12 @@ MAX_TEXT = 300
 
 NEWEST_SPEC = 10
 """Newest Core ML specification version this program knows (macOS 26)."""
+
+_SPARED = (K.SAFETY_CHECKER, K.REFINER)
+"""Networks that pictures can be made without."""
+
+_NAMED = 3
+"""Operations that a sentence names."""
 
 _UNET_INPUTS = ("sample", "timestep", "encoder_hidden_states")
 REQUIRED_INPUTS: dict[ComponentKind, tuple[str, ...]] = {
@@ -103,7 +110,8 @@ def check_contract(component: ComponentInfo) -> None:
     if not component.outputs:
         raise SfumatoError(ErrorKind.BAD_MODEL, f"{what} has no outputs; get the model again.")
     for tensor in (*component.inputs, *component.outputs):
-        if not all(size is None or 0 < size < MAX_SIZE for size in tensor.shape):
+        sensible = all(size is None or 0 < size < MAX_SIZE for size in tensor.shape)
+        if not sensible or len(tensor.shape) > MAX_RANK:
             raise SfumatoError(
                 ErrorKind.BAD_MODEL,
                 f"The description of the {words.component(component.kind)} "
@@ -111,6 +119,12 @@ def check_contract(component: ComponentInfo) -> None:
                 f"{tensor.name}: {str(tensor.shape)[:200]}",
             )
     for tensor in component.inputs:
+        if not tensor.shape:
+            raise SfumatoError(
+                ErrorKind.BAD_MODEL,
+                f"{what} was converted for another program: {tensor.name!r} has no "
+                "dimensions; choose another model.",
+            )
         if tensor.dtype == "image":
             raise SfumatoError(
                 ErrorKind.BAD_MODEL,
@@ -139,6 +153,36 @@ def check_contract(component: ComponentInfo) -> None:
             f"{what} takes no latents; get the model again.",
             f"sample {sample.shape}",
         )
+
+
+def check_operations(component: ComponentInfo) -> None:
+    """Check that everything a network does can be computed on this machine.
+
+    Raises:
+        SfumatoError: UNSUPPORTED, naming network and operation, where it cannot.
+    """
+    if sentence := _beyond(component):
+        raise SfumatoError(
+            ErrorKind.UNSUPPORTED,
+            f"{sentence.rstrip('.')}; choose another model.",
+            ", ".join(component.unknown_operations),
+        )
+
+
+def _beyond(component: ComponentInfo) -> str:
+    """What of a network only Core ML itself can compute, as a sentence; empty where that runs."""
+    if runs_core_ml() or not component.unknown_operations:
+        return ""
+    names = component.unknown_operations[:_NAMED]
+    one = len(component.unknown_operations) == 1
+    listed = ", ".join(names) + ("" if len(names) == len(component.unknown_operations) else ", …")
+    sentence = (
+        f"The {words.component(component.kind)} uses {listed}, "
+        f"{'an operation' if one else 'operations'} that only a Mac can compute"
+    )
+    if component.kind is K.SAFETY_CHECKER:
+        return f"{sentence}; switch the safety checker off to use this model here."
+    return f"{sentence}."
 
 
 def check_chain(parts: Sequence[Description]) -> None:
@@ -256,6 +300,9 @@ def notes(components: Components, own: Sidecar | None) -> list[str]:
         found.append("Pictures cannot be the starting point: the model has no VAE encoder.")
     if K.REFINER in components and K.UNET in components:
         found.append("The refiner is not used.")
+    checker = components.get(K.SAFETY_CHECKER)
+    if checker is not None and (beyond := _beyond(checker)):
+        found.append(beyond)
     return found
 
 
@@ -265,6 +312,8 @@ def problems(components: Components, kind: Family, own: Sidecar | None) -> list[
     if unusable:
         return [unusable]
     found = _missing(components, kind)
+    needed = [c for k, c in components.items() if k not in _SPARED]
+    found += filter(None, map(_beyond, needed))
     unet = components.get(K.UNET)
     if unet is not None:
         found += _unet_problems(unet, kind, own)

@@ -33,6 +33,7 @@ from gui.coreml.names import (
     model_files,
     role_of,
 )
+from gui.coreml.operations import unknown_to_portable
 from gui.coreml.package import describe_package
 from gui.coreml.sidecar import Sidecar
 from gui.coreml.survey import Description
@@ -161,6 +162,7 @@ def component_of(
         functions=first.functions,
         size_bytes=sum(content_bytes(p.path) for p in parts) if size_bytes is None else size_bytes,
         name=role.prefix if role.kind is ComponentKind.CONTROLNET else "",
+        unknown_operations=unknown_to_portable(o for p in parts for o in p.survey.operations),
         metadata=first.metadata,
     )
     return dialect.canonical(component)
@@ -273,6 +275,7 @@ def _add_controlnet(path: Path, role: FileRole, found: _Findings) -> None:
     try:
         component = component_of(role, (_describe(path),))
         fit.check_contract(component)
+        fit.check_operations(component)
         found.controlnets.append(component)
     except SfumatoError as error:
         found.notes.append(f"A ControlNet was left aside: {error.what}")

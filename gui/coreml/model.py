@@ -82,6 +82,8 @@ class ComponentInfo(Record):
     size_bytes: int = 0
     name: str = ""
     """ControlNet's own name; empty for every other kind."""
+    unknown_operations: tuple[str, ...] = ()
+    """What only Core ML itself can compute (see `gui.coreml.operations`)."""
     metadata: dict[str, str] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
     """What the files call those inputs and outputs that bear other names here (see

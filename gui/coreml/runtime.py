@@ -8,19 +8,14 @@ has.
 from __future__ import annotations
 
 from gui.coreml.loaded import LoadedModel, Runtime
+from gui.coreml.operations import runs_core_ml
 
 __all__ = ["LoadedModel", "Runtime", "default_runtime"]
 
 
 def default_runtime() -> Runtime:
-    """The runtime this machine should use: Core ML on macOS, portable elsewhere.
-
-    ``SFUMATO_RUNTIME=portable`` forces the portable one (for comparing the two on a Mac).
-    """
-    import os
-    import sys
-
-    if sys.platform == "darwin" and os.environ.get("SFUMATO_RUNTIME") != "portable":
+    """The runtime this machine should use: Core ML on macOS, portable elsewhere."""
+    if runs_core_ml():
         from gui.coreml.native import NativeRuntime
 
         return NativeRuntime()

@@ -133,7 +133,12 @@ class Pipeline:
             if self._on_loading:
                 self._on_loading(kind.value, index, len(wanted))
             component = self.model.components[kind]
-            self._loaded[kind] = self._runtime.load(component, self.compute_unit)
+            try:
+                self._loaded[kind] = self._runtime.load(component, self.compute_unit)
+            except SfumatoError as error:
+                if kind is ComponentKind.SAFETY_CHECKER:
+                    raise safety.with_advice(error) from error
+                raise
         if self._text is None:
             kinds = (ComponentKind.TEXT_ENCODER, ComponentKind.TEXT_ENCODER_2)
             encoders = [self._loaded[kind] for kind in kinds if kind in self._loaded]

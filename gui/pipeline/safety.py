@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from gui.coreml.runtime import LoadedModel
+from gui.errors import SfumatoError
 
 # CLIP's published image normalisation (mean and deviation of red, green, blue)
 CLIP_MEAN = np.array((0.48145466, 0.4578275, 0.40821073), np.float32)
@@ -28,6 +29,13 @@ def finds_unsafe(checker: LoadedModel, pixels: np.ndarray) -> bool:
         shape = tuple(s or 1 for s in checker.inputs["adjustment"].shape)
         arrays["adjustment"] = np.zeros(shape, np.float32)
     return bool((checker(arrays)["has_nsfw_concepts"] > 0.5).any())
+
+
+def with_advice(error: SfumatoError) -> SfumatoError:
+    """Why the checker cannot be used, and in place of other advice, that the model can without."""
+    what = error.what.rstrip(".")
+    advice = "switch the safety checker off to make pictures without it"
+    return SfumatoError(error.kind, f"{what}; {advice}.", error.detail)
 
 
 def clip_input(pixels: np.ndarray, side: int = CLIP_SIZE) -> np.ndarray:

@@ -108,12 +108,12 @@ def _run(
     if hidden is None:
         hidden = next((a for a in outputs.values() if a.ndim == 3), None)
     pooled = outputs.get("pooled_outputs")
-    if pooled is None:
+    if pooled is None or pooled.ndim != 2:
         pooled = next((a for a in outputs.values() if a.ndim == 2), None)
-    if hidden is None:
+    if hidden is None or hidden.ndim != 3:
         raise SfumatoError(
             ErrorKind.BAD_MODEL,
             "The model's text encoder does not return token states; choose another model.",
-            f"outputs: {sorted(outputs)}",
+            ", ".join(f"{name} {array.shape}" for name, array in sorted(outputs.items())),
         )
     return hidden, pooled

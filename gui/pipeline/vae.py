@@ -51,7 +51,8 @@ class EncodedImage:
         self._scale = sidecar.scaling_factor
         self._shift = sidecar.shift_factor
         channels = latent_shape[1]
-        if tensor.shape[1] not in (channels, 2 * channels) or tensor.shape[2:] != latent_shape[2:]:
+        fits = tensor.ndim == 4 and tensor.shape[1] in (channels, 2 * channels)
+        if not fits or tensor.shape[2:] != latent_shape[2:]:
             raise SfumatoError(
                 ErrorKind.BAD_MODEL,
                 "The model's VAE encoder does not belong to its UNet: their sizes differ; "

@@ -270,6 +270,21 @@ def test_a_unet_with_another_text_layout(sd1: Path) -> None:
     assert "not laid out as Apple's" in problem_among(sd1, "text input")
 
 
+@pytest.mark.parametrize(
+    ("suffix", "tensor", "shape", "says"),
+    [
+        ("vae_decoder", "image", (1,) * 65, "makes no sense"),
+        ("text_encoder", "last_hidden_state", (1,) * 65, "makes no sense"),
+        ("unet", "timestep", (1,) * 65, "makes no sense"),
+    ],
+)
+def test_more_dimensions_than_any_tensor_has(
+    suffix: str, tensor: str, shape: tuple[int, ...], says: str, sd1: Path
+) -> None:
+    set_shapes(package(sd1, suffix), **{tensor: shape})
+    assert says in problem_among(sd1, says)
+
+
 def test_a_specification_from_the_future(sd1: Path) -> None:
     with edited(package(sd1, "vae_decoder")) as spec:
         spec.specificationVersion = 99

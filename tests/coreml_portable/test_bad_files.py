@@ -175,6 +175,32 @@ def _million_millions(value: Any) -> None:
     value.immediateValue.tensor.floats.values.append(1.0)
 
 
+@pytest.mark.parametrize("rank", [0, 65, 200])
+def test_results_of_impossible_ranks_are_told_in_one_sentence(rank: int, tmp_path: Path) -> None:
+    """numpy and torch know tensors of 64 dimensions at most."""
+    path = save_program(
+        tmp_path / "net.mlpackage",
+        lambda mb, x: mb.reshape(x=x, shape=[1, 1]),
+        {"x": (1,)},
+    )
+
+    def edit(block: Any) -> None:
+        tensor = operation(block, "reshape").outputs[0].type.tensorType
+        del tensor.dimensions[:]
+        for _ in range(rank):
+            tensor.dimensions.add().constant.size = 1
+        tensor.rank = rank
+
+    change(path, edit)
+    if rank == 0:
+        (result,) = load(path)({"x": np.ones(1)}).values()
+        assert result.shape == () and result == 1.0
+        return
+    with pytest.raises(SfumatoError) as caught:
+        load(path)({"x": np.ones(1)})
+    assert "net.mlpackage" in caught.value.message
+
+
 def test_huge_literals_cost_neither_time_nor_memory(package: Path) -> None:
     def strides(block: Any) -> None:
         name = operation(block, "conv").inputs["strides"].arguments[0].name

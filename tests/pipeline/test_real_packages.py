@@ -3,6 +3,7 @@ diffusers on the weights the packages were converted from."""
 
 from __future__ import annotations
 
+import copy
 import importlib
 import json
 import shutil
@@ -15,16 +16,25 @@ import pytest
 import torch
 from PIL import Image
 
-from gui.coreml.inspect import inspect_model, load_sidecar
+from gui import words
+from gui.coreml.inspect import inspect_component, inspect_model, load_sidecar
 from gui.coreml.model import ComponentKind
+from gui.coreml.package import describe_package
 from gui.coreml.portable import PortableRuntime
 from gui.errors import SfumatoError
 from gui.pipeline.pipeline import GeneratedPicture, Hooks, Pipeline
 from gui.request import ComputeUnit, PictureRequest, RandomSource, StartImage
+from tests.coreml import editing
 from tests.pipeline.reference import diffusers_scheduler
 from tests.pipeline.test_image_to_image import image_to_image
 from tests.pipeline.test_parity import NEGATIVE, PROMPT, SEED, settings_of, theirs
-from tests.support.tiny_models import TinyModel, _Writer, unet_examples
+from tests.support.tiny_models import (
+    TinyModel,
+    _write_safety_checker,
+    _Writer,
+    unet_examples,
+)
+from tests.support.tiny_networks import SHAPES
 
 
 def generate(folder: Path, **changes: Any) -> GeneratedPicture:
@@ -175,6 +185,39 @@ def test_the_safety_checker_on_packages(tiny_sd1: TinyModel) -> None:
     assert generate(tiny_sd1.folder, safety_checker=False).record.safety == "off"
 
 
+@pytest.mark.parametrize("objects", [True, False])
+def test_the_checker_as_apple_converts_it_judges_as_diffusers_does(
+    objects: bool, tiny_sd1: TinyModel, tmp_path: Path
+) -> None:
+    """It blanks a picture through a mask: by `non_zero` and `scatter_nd`, of a computed shape."""
+    pipe = copy.deepcopy(tiny_sd1.pipe)
+    checker = pipe.safety_checker
+    checker.concept_embeds_weights.data.fill_(-2.0 if objects else 2.0)  # cosines lie between
+    editing.copy_of(tiny_sd1.folder, tmp_path / "model")
+    shutil.rmtree(editing.package(tmp_path / "model", "safety_checker"))
+    write = _Writer(tmp_path / "model", f"tiny_{tiny_sd1.kind}", "fp32", "macOS13")
+    _write_safety_checker(write, pipe, SHAPES[tiny_sd1.kind].latent)
+    path = editing.package(tmp_path / "model", "safety_checker")
+    assert describe_package(path).survey.operations.keys() >= {"non_zero", "scatter_nd"}
+    picture = generate(tmp_path / "model")
+    assert picture.record.safety == ("blanked" if objects else "passed")
+
+    arrays = {
+        "clip_input": np.random.default_rng(5).standard_normal((1, 3, 224, 224)),
+        "images": np.random.default_rng(6).random((1, *picture.pixels.shape)),
+        "adjustment": np.zeros(1),
+    }
+    arrays = {name: array.astype(np.float32) for name, array in arrays.items()}
+    ours = PortableRuntime().load(inspect_component(path), ComputeUnit.CPU_ONLY)(arrays)
+    with torch.no_grad():
+        images, found = checker(
+            clip_input=torch.from_numpy(arrays["clip_input"]), images=arrays["images"].copy()
+        )
+    assert found == [objects]
+    assert ours["has_nsfw_concepts"].reshape(-1).tolist() == [float(objects)]
+    np.testing.assert_array_equal(ours["filtered_images"], images)
+
+
 def test_every_part_of_one_family_in_another(
     tiny_sd1: TinyModel, tiny_sdxl: TinyModel, tmp_path: Path
 ) -> None:
@@ -199,3 +242,44 @@ def test_torch_is_left_as_it_was(tiny_sd1: TinyModel) -> None:
     generate(tiny_sd1.folder, scheduler="Euler a", random_source=RandomSource.NUMPY)
     assert torch.equal(before, torch.random.get_rng_state())
     assert importlib.import_module("torch").is_grad_enabled()
+
+
+def _unknown_operation(folder: Path, suffix: str) -> None:
+    """Give one operation of a package a name that nothing knows."""
+    with editing.edited(editing.package(folder, suffix)) as spec:
+        function = spec.mlProgram.functions["main"]
+        block = function.block_specializations[function.opset]
+        next(o for o in block.operations if o.type == "softmax").type = "hyper_softmax"
+
+
+def test_a_checker_that_cannot_run_is_told_beforehand_and_can_be_switched_off(
+    tiny_sd1: TinyModel, tmp_path: Path
+) -> None:
+    folder = editing.copy_of(tiny_sd1.folder, tmp_path / "model")
+    _unknown_operation(folder, "safety_checker")
+    info = inspect_model(folder)
+    assert info.usable
+    (note,) = (n for n in info.notes if "safety checker" in n)
+    assert "hyper_softmax" in note and "switch the safety checker off" in note
+    with pytest.raises(SfumatoError) as caught:
+        generate(folder, steps=2)
+    assert "hyper_softmax" in caught.value.message
+    assert "another model" not in caught.value.message
+    assert "; switch the safety checker off" in caught.value.message
+    assert generate(folder, steps=2, safety_checker=False).record.safety == "off"
+
+
+@pytest.mark.parametrize("suffix", ["text_encoder", "unet", "vae_decoder"])
+def test_a_network_that_cannot_run_is_told_beforehand(
+    suffix: str, tiny_sd1: TinyModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = editing.copy_of(tiny_sd1.folder, tmp_path / "model")
+    _unknown_operation(folder, suffix)
+    problems = inspect_model(folder).problems
+    assert len(problems) == 1
+    assert "hyper_softmax" in problems[0] and words.component(suffix) in problems[0]
+    # Core ML itself knows more than this program's own runtime
+    monkeypatch.setattr("sys.platform", "darwin")
+    assert inspect_model(folder).usable
+    monkeypatch.setenv("SFUMATO_RUNTIME", "portable")
+    assert not inspect_model(folder).usable

@@ -10,7 +10,7 @@ import numpy as np
 
 from gui.coreml.portable import read_stages
 from gui.coreml.portable.blobs import ELEMENT_TYPES, Blob
-from gui.coreml.portable.ir import Function, Op, Ref, TensorType
+from gui.coreml.portable.ir import Block, Function, Op, Ref, TensorType
 
 _OPSETS = {"CoreML5": "ios15", "CoreML6": "ios16", "CoreML7": "ios17", "CoreML8": "ios18"}
 _HEADS = {
@@ -46,23 +46,34 @@ class _Writer:
         self._is_new = is_new
 
     def function(self, function: Function) -> str:
-        inputs = ", ".join(f"{self._type(t)} {name}" for name, t in function.inputs)
+        inputs = self._parameters(function.inputs)
         opset = _OPSETS.get(function.opset, function.opset)
         lines = [f"    func {function.name}<{opset}>({inputs}) {{"]
         lines += [f"            {self._op(op)};" for op in function.ops]
         return "\n".join([*lines, f"        }} -> ({', '.join(function.outputs)});"])
+
+    def _parameters(self, inputs: list[tuple[str, TensorType]]) -> str:
+        return ", ".join(f"{self._type(stated)} {name}" for name, stated in inputs)
+
+    def _block(self, block: Block, name: str) -> str:
+        lines = [f"{name}({self._parameters(block.inputs)}) {{"]
+        lines += [f"{self._op(op)};" for op in block.ops]
+        return "\n".join([*lines, f"}} -> ({', '.join(block.outputs)})"])
 
     def _op(self, op: Op) -> str:
         outputs = ", ".join(f"{self._type(t)} {name}" for name, t in op.outputs)
         is_old_compressed = op.type.startswith("constexpr_") and set(op.attributes) - {"name"}
         inputs = {} if is_old_compressed else op.inputs
         operands = ", ".join(f"{key} = {self._operand(value)}" for key, value in inputs.items())
-        stated = op.outputs[0][1]
         attributes = ", ".join(
-            f"{key} = {self._value(value, stated if key == 'val' else None)}"
+            f"{key} = {self._value(value, op.outputs[0][1] if key == 'val' else None)}"
             for key, value in op.attributes.items()
         )
-        return f"{outputs} = {op.type}({operands})[{attributes}]"
+        blocks = "".join(
+            f" {self._block(block, f'{op.name}_block{n}')}" for n, block in enumerate(op.blocks)
+        )
+        made = f"{outputs} = " if outputs else ""
+        return f"{made}{op.type}({operands})[{attributes}]{blocks}"
 
     def _operand(self, value: Any) -> str:
         if isinstance(value, Ref):
@@ -72,6 +83,8 @@ class _Writer:
         return self._value(value, None)
 
     def _type(self, stated: TensorType) -> str:
+        if stated.is_state:
+            return f"state<{self._type(TensorType(stated.dtype, stated.shape))}>"
         if self._is_new and stated.shape == ():
             return stated.dtype
         sizes = ", ".join("?" if d is None else str(d) for d in stated.shape)

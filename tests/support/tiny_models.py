@@ -243,7 +243,10 @@ def _write_safety_checker(write: _Writer, pipe: Any, latent: tuple[int, int]) ->
         stricter = (special > 0).float().amax(dim=1, keepdim=True) * 0.01
         concept = scores(checker.concept_embeds, checker.concept_embeds_weights, stricter)
         found = (concept > 0).float().amax(dim=1)[:, None, None, None]
-        return images * (1.0 - found), found, concept
+        # Blanked by a mask, as Apple's converter has it: `non_zero` and `scatter_nd` in Core ML.
+        blank, _ = torch.broadcast_tensors(found > 0, images)
+        images[blank] = 0.0
+        return images, found, concept
 
     h, w = latent
     write(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 
 from gui.coreml.portable.blobs import ELEMENT_TYPES, WeightFolder, unpack_bits
 from gui.coreml.portable.ir import (
+    Block,
     Constant,
     Function,
     Op,
@@ -29,7 +31,7 @@ def read_functions(program: Message, weights: WeightFolder) -> dict[str, Functio
 
     Raises:
         ProgramError: the message contradicts itself.
-        UnsupportedProgramError: control flow.
+        UnsupportedProgramError: an element type that nothing here computes with.
         WeightFileError: a weight file is missing or foreign.
     """
     reader = _Reader(weights)
@@ -51,10 +53,6 @@ class _Reader:
 
     def _op(self, operation: Message) -> Op:
         outputs = [(o.name, self._type(o.type)) for o in operation.outputs]
-        if operation.blocks:
-            raise UnsupportedProgramError(
-                operation.type, outputs[0][0] if outputs else "?", "control flow"
-            )
         inputs: dict[str, Any] = {}
         for key, argument in operation.inputs.items():
             values = [self._binding(binding) for binding in argument.arguments]
@@ -63,7 +61,12 @@ class _Reader:
         if operation.type.startswith("constexpr_"):
             # Up to macOS 14 these keep their operands among the attributes, from 15 on as inputs.
             inputs |= {key: value for key, value in attributes.items() if key != "name"}
-        return Op(operation.type, inputs, outputs, attributes)
+        blocks = [self._block(block) for block in operation.blocks]
+        return Op(operation.type, inputs, outputs, attributes, blocks)
+
+    def _block(self, block: Message) -> Block:
+        inputs = [(i.name, self._type(i.type)) for i in block.inputs]
+        return Block(inputs, [self._op(o) for o in block.operations], list(block.outputs))
 
     def _binding(self, binding: Message) -> Any:
         if binding.WhichOneof("binding") == "name":
@@ -80,7 +83,8 @@ class _Reader:
             )
             return TensorType(self._dtype_name(tensor), shape)
         if kind == "stateType":
-            return self._type(value_type.stateType.wrappedType)
+            wrapped = self._type(value_type.stateType.wrappedType)
+            return dataclasses.replace(wrapped, is_state=True)
         return TensorType(kind or "?", ())
 
     def _dtype_name(self, tensor: Message) -> str:

@@ -6,6 +6,7 @@ Two dialects are read: ``tensor<string, []>("x")`` (programs of macOS 13's time)
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 
 from gui.coreml.portable.blobs import ELEMENT_TYPES, WeightFolder
 from gui.coreml.portable.ir import (
+    Block,
     Constant,
     Function,
     Op,
@@ -44,7 +46,7 @@ def read_functions(text: str, weights: WeightFolder) -> dict[str, Function]:
 
     Raises:
         ProgramError: a syntax error, with its line.
-        UnsupportedProgramError: control flow.
+        UnsupportedProgramError: an element type that nothing here computes with.
         WeightFileError: a weight file is missing or foreign.
     """
     return _Parser(text, weights).program()
@@ -155,7 +157,9 @@ class _Parser:
                 parts.append(self._type())
             self._accept(",")
         self._depth -= 1
-        return parts[0] if head == "state" and parts else TensorType(head, ())
+        if head == "state" and parts:
+            return dataclasses.replace(parts[0], is_state=True)
+        return TensorType(head, ())
 
     # Values
 
@@ -244,12 +248,13 @@ class _Parser:
 
     def _op(self) -> Op:
         outputs = []
-        while True:
-            stated = self._type()
-            outputs.append((self._word(), stated))
-            if not self._accept(","):
-                break
-        self._expect("=")
+        if self._tokens[self._at + 1] != "(":  # an op without results, such as write_state
+            while True:
+                stated = self._type()
+                outputs.append((self._word(), stated))
+                if not self._accept(","):
+                    break
+            self._expect("=")
         op_type = self._word()
         self._expect("(")
         inputs: dict[str, Operand] = {}
@@ -259,12 +264,46 @@ class _Parser:
             inputs[name] = self._operand()
             self._accept(",")
         attributes = self._attributes()
-        if self._sees("{"):
-            raise UnsupportedProgramError(op_type, outputs[0][0], "control flow")
+        blocks = []
+        while not self._sees(";"):
+            blocks.append(self._block())
         self._expect(";")
         if op_type.startswith("constexpr_"):
             inputs |= {key: value for key, value in attributes.items() if key != "name"}
-        return Op(op_type, inputs, outputs, attributes)
+        return Op(op_type, inputs, outputs, attributes, blocks)
+
+    def _block(self) -> Block:
+        """A body of control flow: a name, inputs where it has any, ops, results."""
+        self._enter()
+        if self._kinds[self._at] == _WORD:
+            self._word()
+        inputs = self._parameters() if self._accept("(") else []
+        self._attributes()
+        self._expect("{")
+        ops = []
+        while not self._accept("}"):
+            ops.append(self._op())
+        outputs = self._results()
+        self._accept(",")
+        self._depth -= 1
+        return Block(inputs, ops, outputs)
+
+    def _parameters(self) -> list[tuple[str, TensorType]]:
+        """Typed names up to the closing bracket."""
+        inputs = []
+        while not self._accept(")"):
+            stated = self._type()
+            inputs.append((self._word(), stated))
+            self._accept(",")
+        return inputs
+
+    def _results(self) -> list[str]:
+        self._expect("->", "(")
+        outputs = []
+        while not self._accept(")"):
+            outputs.append(self._word())
+            self._accept(",")
+        return outputs
 
     def _function(self) -> Function:
         self._expect("func")
@@ -272,21 +311,13 @@ class _Parser:
         self._expect("<")
         opset = self._word()
         self._expect(">", "(")
-        inputs = []
-        while not self._accept(")"):
-            stated = self._type()
-            inputs.append((self._word(), stated))
-            self._accept(",")
+        inputs = self._parameters()
         self._attributes()
         self._expect("{")
         ops = []
         while not self._accept("}"):
             ops.append(self._op())
-        self._expect("->", "(")
-        outputs = []
-        while not self._accept(")"):
-            outputs.append(self._word())
-            self._accept(",")
+        outputs = self._results()
         self._expect(";")
         return Function(name, opset, inputs, outputs, ops)
 

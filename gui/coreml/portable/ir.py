@@ -35,6 +35,10 @@ class UnsupportedProgramError(Exception):
         self.what, self.place, self.reason = what, place, reason
 
 
+class NotKnownYetError(UnsupportedProgramError):
+    """A rule asks for a value or a shape that exists only while running."""
+
+
 @dataclass(frozen=True, slots=True)
 class TensorType:
     """Element type by its MIL name (``fp16``, ``int32`` …) and shape; None where flexible.
@@ -44,6 +48,8 @@ class TensorType:
 
     dtype: str
     shape: tuple[int | None, ...]
+    is_state: bool = False
+    """A state: a tensor that a function is handed and may overwrite."""
 
     @property
     def is_static(self) -> bool:
@@ -84,18 +90,50 @@ class Op:
     inputs: dict[str, Operand]
     outputs: list[tuple[str, TensorType]]
     attributes: dict[str, Constant] = field(default_factory=dict)
+    blocks: list[Block] = field(default_factory=list)
+    """Bodies of control flow: both branches of ``cond``, test and body of ``while_loop``."""
 
     @property
     def name(self) -> str:
         """Name of the first result: where in the program this op stands."""
-        return self.outputs[0][0] if self.outputs else "?"
+        if self.outputs:
+            return self.outputs[0][0]
+        stated = self.attributes.get("name", "?")
+        return stated if isinstance(stated, str) else "?"
 
     def refs(self) -> Iterator[Ref]:
-        """Every value this op reads, repetitions included."""
+        """Every value this op reads, repetitions included; its blocks' among them."""
         for operand in self.inputs.values():
             for item in operand if isinstance(operand, list) else (operand,):
                 if isinstance(item, Ref):
                     yield item
+        for block in self.blocks:
+            yield from block.captured()
+
+    @property
+    def has_effect(self) -> bool:
+        """It does something besides computing its results: it overwrites a state."""
+        return self.type == WRITE_STATE or any(o.has_effect for b in self.blocks for o in b.ops)
+
+
+@dataclass(slots=True, eq=False)
+class Block:
+    """A body of control flow; it reads values of the function around it by their names."""
+
+    inputs: list[tuple[str, TensorType]]
+    ops: list[Op]
+    outputs: list[str]
+
+    def captured(self) -> Iterator[Ref]:
+        """Every value it reads from around it, repetitions included."""
+        own = {name for name, _ in self.inputs}
+        for op in self.ops:
+            yield from (ref for ref in op.refs() if ref.name not in own)
+            own.update(name for name, _ in op.outputs)
+        yield from (Ref(name) for name in self.outputs if name not in own)
+
+
+WRITE_STATE = "write_state"
 
 
 @dataclass(slots=True)
@@ -105,6 +143,11 @@ class Function:
     inputs: list[tuple[str, TensorType]]
     outputs: list[str]
     ops: list[Op]
+
+    @property
+    def states(self) -> dict[str, TensorType]:
+        """The inputs that are states."""
+        return {name: stated for name, stated in self.inputs if stated.is_state}
 
     def types(self) -> dict[str, TensorType]:
         """Type of every value by name."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 from collections import Counter
+from dataclasses import replace
 from enum import StrEnum
 from typing import Any
 
@@ -13,7 +15,9 @@ import torch.nn.functional as F  # noqa: N812
 from gui.coreml.portable import packing
 from gui.coreml.portable.blobs import Blob
 from gui.coreml.portable.ir import (
+    Block,
     Function,
+    NotKnownYetError,
     Op,
     Operand,
     ProgramError,
@@ -25,6 +29,7 @@ from gui.coreml.portable.ir import (
 )
 from gui.coreml.portable.ops import RULES, RuleContext
 from gui.coreml.portable.ops.context import CONVOLUTIONS, torch_type
+from gui.coreml.portable.ops.control_flow import CONTROL_FLOW
 from gui.coreml.portable.ops.linear_algebra import attention
 from gui.coreml.portable.plan import Plan, Step, Symbol, TorchCall
 from gui.coreml.portable.rewrites import remove_dead_ops, rewrite
@@ -85,10 +90,13 @@ def as_tensor(value: np.ndarray | torch.Tensor | list[Any]) -> torch.Tensor:
 
 
 class Lowering(RuleContext):
-    """Translates one function whose shapes are all known.
+    """Translates one function.
+
+    Ops whose rule needs a value or a shape that exists only while running become one step that
+    applies the rule then (`_LateOp`).
 
     Args:
-        function: with static types.
+        function: its types should be static; where they are not, more is left for later.
         compute: how to compute with floats.
         rewriting: recognise group norm and attention.
         channels_last: memory layout of images and their weights.
@@ -104,7 +112,7 @@ class Lowering(RuleContext):
     ) -> None:
         super().__init__()
         self._compute = compute
-        self._channels_last = channels_last
+        self._rewriting, self._channels_last = rewriting, channels_last
         ops = remove_dead_ops(function.ops, function.outputs)
         clean = Function(function.name, function.opset, function.inputs, function.outputs, ops)
         check_ops(clean)
@@ -120,7 +128,7 @@ class Lowering(RuleContext):
         self._unread.update(self._function.outputs)
 
     def plan(self) -> Plan:
-        """Do it.
+        """Do it: a plan that gives the function's outputs, then what its states hold.
 
         Raises:
             ProgramError: an op's operands make no sense.
@@ -135,7 +143,10 @@ class Lowering(RuleContext):
             self._place = f"input {name}"
             if self._channels_last and len(stated.shape) == 4:
                 symbol = self.emit(_channels_last, symbol)
-            self.values[name] = symbol
+            if stated.is_state:
+                self.states[name] = symbol
+            else:
+                self.values[name] = symbol
         for op in function.ops:
             self._translate(op)
             for ref in op.refs():
@@ -144,6 +155,7 @@ class Lowering(RuleContext):
         if missing:
             raise ProgramError(f"the output {missing[0]} is never computed")
         outputs = [self.tensor_of(Ref(name)) for name in function.outputs]
+        outputs += [self.states[name] for name in function.states]
         return Plan(self._steps, inputs, outputs, self._registers)
 
     def _translate(self, op: Op) -> None:
@@ -151,11 +163,38 @@ class Lowering(RuleContext):
             self.values[op.name] = _checked_constant(op)
             return
         self._place = f"{op.type} {op.name}"
-        for (name, stated), value in zip(op.outputs, apply_rule(self, op), strict=False):
+        done = len(self._steps)
+        try:
+            results = apply_rule(self, op)
+        except NotKnownYetError:
+            del self._steps[done:]
+            results = self._leave_for_later(op)
+        for (name, stated), value in zip(op.outputs, results, strict=False):
             rounds = self._compute is Compute.EMULATE_FP16 and stated.dtype == "fp16"
             if rounds and isinstance(value, Symbol):
                 value = self.emit(_round_to_fp16, value)
             self.values[name] = value
+
+    def _leave_for_later(self, op: Op) -> tuple[Any, ...]:
+        """The op as one step."""
+        names = list(dict.fromkeys(ref.name for ref in op.refs()))
+        operands = {name: self._operand_for_later(name) for name in names}
+        tensors = {n: v for n, v in operands.items() if isinstance(v, (Symbol, torch.Tensor))}
+        others = {n: v for n, v in operands.items() if n not in tensors}
+        late = _LateOp(op, list(tensors), others, {n: self.types[n] for n in names})
+        result = self._record(late, list(tensors.values()), {})
+        if len(op.outputs) == 1:
+            return (result,)
+        count = range(len(op.outputs))
+        return tuple(self._record(operator.getitem, [result, i], {}) for i in count)
+
+    def _operand_for_later(self, name: str) -> Any:
+        """A symbol, a tensor, or what is no tensor: text, lists of it."""
+        value = self.values.get(name)
+        is_plain = isinstance(value, (str, dict, list)) or (
+            isinstance(value, np.ndarray) and value.dtype.kind not in "fiub"
+        )
+        return value if is_plain else self.tensor_of(Ref(name))
 
     def _forget_if_read(self, name: str) -> None:
         """Constants not needed any more are dropped at once, so that a weight never stands in
@@ -180,6 +219,31 @@ class Lowering(RuleContext):
             result = self._record(function, narrow, keywords)
             return self._record(torch.Tensor.to, [result, torch.float32], {})
         return self._record(function, list(arguments), keywords)
+
+    def emit_always(self, function: TorchCall, *arguments: Any) -> Any:
+        return self._record(function, list(arguments), {})
+
+    def block(self, block: Block, states: list[str]) -> tuple[Plan, list[Any]]:
+        known = {name for name, _ in block.inputs} | set(states)
+        around = dict.fromkeys(r.name for r in block.captured() if r.name not in known)
+        values = {name: self.values.get(name) for name in around}
+        running = [name for name, value in values.items() if isinstance(value, Symbol)]
+        inputs = [
+            *block.inputs,
+            *((name, replace(self.types[name], is_state=True)) for name in states),
+            *((name, self.types[name]) for name in running),
+        ]
+        inner = Lowering(
+            Function(self._place, self._function.opset, inputs, block.outputs, block.ops),
+            self._compute,
+            rewriting=self._rewriting,
+            channels_last=self._channels_last,
+        )
+        for name, value in values.items():
+            if name not in running and value is not None:
+                inner.values[name] = value
+                inner.types[name] = self.types[name]
+        return inner.plan(), [values[name] for name in running]
 
     def _record(self, function: TorchCall, arguments: list[Any], keywords: Any) -> Symbol:
         symbol = self._symbol()
@@ -238,6 +302,48 @@ class Lowering(RuleContext):
         return as_tensor(value)
 
 
+class _LateOp(RuleContext):
+    """An op as a step of a plan: its rule is applied while running, to the tensors themselves.
+
+    Args:
+        op: its operands are references or literals.
+        names: of the operands that the step is called with, in order.
+        others: operands that are no tensors, by name.
+        types: of all of them.
+    """
+
+    def __init__(
+        self, op: Op, names: list[str], others: dict[str, Any], types: dict[str, TensorType]
+    ) -> None:
+        super().__init__()
+        self._op, self._names = op, names
+        self.values, self.types = others, types
+
+    def __call__(self, *tensors: torch.Tensor) -> Any:
+        now = _LateOp(self._op, self._names, self.values.copy(), self.types.copy())
+        for name, tensor in zip(self._names, tensors, strict=True):
+            now.values[name] = tensor
+            now.types[name] = TensorType(self.types[name].dtype, tuple(tensor.shape))
+        results = apply_rule(now, self._op)
+        return results[0] if len(self._op.outputs) == 1 else results
+
+    def emit(self, function: TorchCall, *arguments: Any, **keywords: Any) -> Any:
+        return function(*arguments, **keywords)
+
+    def tensor_of(self, operand: Operand) -> Any:
+        value = self.values[operand.name] if isinstance(operand, Ref) else operand
+        return value if isinstance(value, torch.Tensor) else as_tensor(resolve(value))
+
+    def stored(self, value: np.ndarray | torch.Tensor) -> torch.Tensor:
+        return as_tensor(value)
+
+
+_UNKNOWN = Symbol(-1)
+"""Stands, in shape inference, for a value whose shape depends on values."""
+
+_SHAPED_BY_VALUES = frozenset({"non_zero", "non_maximum_suppression"})
+
+
 class _ShapeInference(RuleContext):
     """Performs the rules on meta tensors: shapes without data."""
 
@@ -246,12 +352,18 @@ class _ShapeInference(RuleContext):
             arguments = tuple(a.to("meta") if isinstance(a, torch.Tensor) else a for a in arguments)
         return function(*arguments, **keywords)
 
+    def emit_always(self, function: TorchCall, *arguments: Any) -> Any:
+        result = self.emit(function, *arguments)
+        return result.to("meta") if isinstance(result, torch.Tensor) else result
+
     def tensor_of(self, operand: Operand) -> Any:
         value = operand
         if isinstance(operand, Ref):
             if operand.name not in self.values:
                 raise ProgramError(f"{operand.name} is used before it is computed")
             value = self.values[operand.name]
+        if value is _UNKNOWN:
+            raise NotKnownYetError("a shape", getattr(operand, "name", "?"))
         if isinstance(value, torch.Tensor):
             return value
         if isinstance(value, Blob):  # never decides a shape
@@ -270,16 +382,15 @@ def specialise(function: Function, shapes: dict[str, tuple[int, ...]]) -> Functi
 
     Raises:
         ProgramError: the shapes do not fit the program.
-        UnsupportedProgramError: no rule, or a shape that depends on values.
+        UnsupportedProgramError: no rule for an op.
     """
     context = _ShapeInference()
     inputs = []
     for name, stated in function.inputs:
-        fixed = TensorType(stated.dtype, shapes.get(name, stated.shape))
+        fixed = replace(stated, shape=shapes.get(name, stated.shape))
         inputs.append((name, fixed))
         context.types[name] = fixed
-        kind = torch_type(fixed.dtype)
-        context.values[name] = torch.empty(fixed.static_shape, dtype=kind, device="meta")
+        (context.states if stated.is_state else context.values)[name] = _of_type(fixed)
     live = remove_dead_ops(function.ops, function.outputs)
     check_ops(Function(function.name, function.opset, inputs, function.outputs, live))
     ops = [_specialised_op(context, op) for op in live]
@@ -292,12 +403,13 @@ def _specialised_op(context: _ShapeInference, op: Op) -> Op:
         context.types.update(op.outputs)
         return op
     if op.type.startswith("constexpr_"):
-        for name, stated in op.outputs:
-            kind = torch_type(stated.dtype)
-            context.values[name] = torch.empty(stated.static_shape, dtype=kind, device="meta")
-        context.types.update(op.outputs)
-        return op
-    results = apply_rule(context, op)
+        return _as_stated(context, op)
+    if op.blocks or op.type in _SHAPED_BY_VALUES:
+        return _as_stated(context, op)
+    try:
+        results = apply_rule(context, op)
+    except NotKnownYetError:
+        return _as_stated(context, op)
     outputs = []
     for (name, stated), result in zip(op.outputs, results, strict=False):
         context.values[name] = result
@@ -305,7 +417,19 @@ def _specialised_op(context: _ShapeInference, op: Op) -> Op:
     context.types.update(outputs)
     if len(results) == 1 and not results[0].is_meta:  # arithmetic with shapes: now a constant
         return Op("const", {}, outputs, {"val": results[0].numpy()})
-    return Op(op.type, op.inputs, outputs, op.attributes)
+    return Op(op.type, op.inputs, outputs, op.attributes, op.blocks)
+
+
+def _as_stated(context: _ShapeInference, op: Op) -> Op:
+    """An op whose results are what the program says, as far as it says it."""
+    for name, stated in op.outputs:
+        context.values[name] = _of_type(stated) if stated.is_static else _UNKNOWN
+    context.types.update(op.outputs)
+    return op
+
+
+def _of_type(stated: TensorType) -> torch.Tensor:
+    return torch.empty(stated.static_shape, dtype=torch_type(stated.dtype), device="meta")
 
 
 def _checked_constant(op: Op) -> Any:
@@ -316,13 +440,17 @@ def _checked_constant(op: Op) -> Any:
     return value
 
 
-def check_ops(function: Function) -> None:
+def check_ops(body: Function | Block) -> None:
     """Refuse ops without a rule before any work is done.
 
     Raises:
         UnsupportedProgramError: naming the first of them.
     """
-    for op in function.ops:
+    for op in body.ops:
+        if op.blocks and op.type not in CONTROL_FLOW:
+            raise UnsupportedProgramError(op.type, op.name, "control flow")
+        for block in op.blocks:
+            check_ops(block)
         if op.type != "const" and op.type not in RULES:
             raise UnsupportedProgramError(op.type, op.name)
 

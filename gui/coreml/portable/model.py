@@ -17,7 +17,12 @@ from gui.coreml.compiled import MAX_TEXT_BYTES
 from gui.coreml.model import TensorSpec
 from gui.coreml.portable import from_proto, from_text
 from gui.coreml.portable.blobs import ELEMENT_TYPES, WeightFileError, WeightFolder
-from gui.coreml.portable.ir import Function, ProgramError, UnsupportedProgramError
+from gui.coreml.portable.ir import (
+    Function,
+    ProgramError,
+    TensorType,
+    UnsupportedProgramError,
+)
 from gui.coreml.portable.lower import Compute, Lowering, as_tensor, specialise
 from gui.coreml.portable.ops.context import torch_type
 from gui.coreml.portable.plan import Plan, PlanError
@@ -154,6 +159,13 @@ def _out_of_memory(name: str, error: BaseException) -> SfumatoError:
     )
 
 
+@dataclass
+class ModelState:
+    """What the states of a model hold between calls, by name."""
+
+    values: dict[str, torch.Tensor]
+
+
 class PortableModel:
     """A `LoadedModel` (see `gui.coreml.runtime`) computed by torch on the CPU.
 
@@ -182,6 +194,7 @@ class PortableModel:
         self._options: dict[str, bool] = {"rewriting": rewriting, "channels_last": channels_last}
         self._name = stages[0].source
         self._inputs, self._outputs = _interface(stages, outputs, optional)
+        self._states = {n: t for stage in stages for n, t in stage.function.states.items()}
         self.rewrites: dict[str, int] = {}
         """How many patterns the rewrites found, by name."""
         for stage in self._stages:
@@ -206,12 +219,25 @@ class PortableModel:
     def close(self) -> None:
         self._stages = []
 
-    def __call__(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def make_state(self) -> ModelState:
+        """Fresh states, all zeros, to hand to one call after another."""
+        return ModelState({name: _zeros(stated) for name, stated in self._states.items()})
+
+    def __call__(
+        self, arrays: Mapping[str, np.ndarray], state: ModelState | None = None
+    ) -> dict[str, np.ndarray]:
+        """Run once; see `gui.coreml.runtime.LoadedModel`.
+
+        Args:
+            state: what the model's states hold, renewed by the call; None: zeros, and what the
+                call leaves in them is forgotten.
+        """
         if not self._stages:
             raise SfumatoError(
                 ErrorKind.INTERNAL, f"{self._name} was closed and cannot run; try again."
             )
         values = self._accept(arrays)
+        values.update((state or self.make_state()).values)
         for stage in self._stages:
             tensors = [_typed(values[name], stated.dtype) for name, stated in stage.function.inputs]
             plan = self._plan(stage, tuple(tuple(t.shape) for t in tensors))
@@ -219,8 +245,14 @@ class PortableModel:
                 results = plan(*tensors)
             except PlanError as error:
                 raise self._failure(stage, error) from error
-            values.update(zip(stage.function.outputs, results, strict=True))
-        return {name: _owned(values[name]) for name in self._outputs}
+            names = [*stage.function.outputs, *stage.function.states]
+            values.update(zip(names, results, strict=True))
+        if state is not None:
+            state.values = {name: values[name] for name in self._states}
+        try:
+            return {name: _owned(values[name]) for name in self._outputs}
+        except (RuntimeError, TypeError, ValueError) as error:  # more axes than numpy has
+            raise self._failure(self._stages[-1], PlanError("results", error)) from error
 
     def _accept(self, arrays: Mapping[str, np.ndarray]) -> dict[str, torch.Tensor]:
         """Check the caller's arrays and round them to the stated types, as Core ML does."""
@@ -233,8 +265,7 @@ class PortableModel:
             if name not in arrays:
                 if not spec.optional:
                     raise self._refusal(f"needs the input {name}")
-                shape = tuple(1 if d is None else d for d in spec.shape)
-                values[name] = torch.zeros(shape, dtype=torch_type(spec.dtype))
+                values[name] = _zeros(spec)
                 continue
             array = np.asarray(arrays[name])
             fits = len(array.shape) == len(spec.shape) and all(
@@ -310,6 +341,8 @@ def _interface(
     for stage in stages:
         types = stage.function.types()
         for name, stated in stage.function.inputs:
+            if stated.is_state:
+                continue
             if stated.dtype not in ELEMENT_TYPES:
                 raise SfumatoError(
                     ErrorKind.UNSUPPORTED,
@@ -339,6 +372,11 @@ def _damaged(stage: Stage, detail: str) -> SfumatoError:
         f"{stage.source} is damaged or no Core ML program; get the model again.",
         detail,
     )
+
+
+def _zeros(spec: TensorSpec | TensorType) -> torch.Tensor:
+    shape = tuple(1 if d is None else d for d in spec.shape)
+    return torch.zeros(shape, dtype=torch_type(spec.dtype))
 
 
 def _spec(name: str, stated: Any, optional: bool) -> TensorSpec:

@@ -12,6 +12,8 @@ from typing import Any
 
 import torch
 
+from gui.coreml.portable.ir import ProgramError, UnsupportedProgramError
+
 TorchCall = Callable[..., Any]
 
 
@@ -43,6 +45,21 @@ class Step:
             for position, value in enumerate(self.arguments)
             if isinstance(value, Symbol)
         ]
+
+
+_FAILURES = (
+    ArithmeticError,
+    AttributeError,
+    IndexError,
+    KeyError,
+    MemoryError,
+    ProgramError,
+    RuntimeError,
+    TypeError,
+    UnsupportedProgramError,
+    ValueError,
+)
+"""What a call may raise for operands that make no sense."""
 
 
 class PlanError(Exception):
@@ -121,7 +138,7 @@ class Plan:
                         arguments[position] = registers[register]
                 try:
                     registers[step.output] = step.function(*arguments, **step.keywords)
-                except (RuntimeError, ValueError, IndexError, TypeError, MemoryError) as error:
+                except _FAILURES as error:
                     raise PlanError(step.place, error) from error
                 for register in step.releases:
                     registers[register] = None

@@ -80,3 +80,29 @@ def gelu(ctx: RuleContext, op: Op) -> Any:
     if mode not in kinds:
         raise ctx.unsupported(op, f"mode {mode}")
     return ctx.emit(F.gelu, x, approximate=kinds[mode])
+
+
+def _thresholded(x: torch.Tensor, alpha: float) -> torch.Tensor:
+    return torch.where(x >= alpha, x, torch.zeros_like(x))
+
+
+@rule("thresholded_relu")
+def thresholded_relu(ctx: RuleContext, op: Op) -> Any:
+    return ctx.emit(_thresholded, ctx.tensor(op, "x"), ctx.number(op, "alpha", 1.0))
+
+
+@rule("clamped_relu")
+def clamped_relu(ctx: RuleContext, op: Op) -> Any:
+    leaky = ctx.emit(F.leaky_relu, ctx.tensor(op, "x"), ctx.number(op, "alpha"))
+    return ctx.emit(torch.clamp, leaky, max=ctx.number(op, "beta"))
+
+
+@rule("softplus_parametric")
+def softplus_parametric(ctx: RuleContext, op: Op) -> Any:
+    """α · log(1 + exp(β x)) with an α and a β per channel, which is axis 1."""
+    shape = [1, -1] + [1] * (len(ctx.shape(op, "x")) - 2)
+    alpha, beta = (
+        ctx.emit(torch.reshape, ctx.tensor(op, name), shape) for name in ("alpha", "beta")
+    )
+    soft = ctx.emit(F.softplus, ctx.emit(operator.mul, ctx.tensor(op, "x"), beta))
+    return ctx.emit(operator.mul, soft, alpha)

@@ -89,14 +89,17 @@ def lut_to_dense(ctx: RuleContext, op: Op) -> Any:
         bits = int(math.log2(table.size))
         unpacked = unpack_bits(indices, bits, math.prod(shape))
         return ctx.stored(look_up(table.reshape(-1), unpacked).reshape(shape))
-    values = _grouped_look_up(table, indices)
+    return ctx.stored(_spread_vectors(ctx, op, _grouped_look_up(table, indices)))
+
+
+def _spread_vectors(ctx: RuleContext, op: Op, values: np.ndarray) -> np.ndarray:
+    """Vectors [indices…, vector] laid along the op's ``vector_axis``."""
     if values.shape[-1] == 1:
-        return ctx.stored(values[..., 0])
-    axis = normalized_axis(ctx.integer(op, "vector_axis"), indices.ndim)
-    vectors = np.moveaxis(values, -1, axis + 1)
-    shape = list(indices.shape)
+        return values[..., 0]
+    axis = normalized_axis(ctx.integer(op, "vector_axis"), values.ndim - 1)
+    shape = list(values.shape[:-1])
     shape[axis] *= values.shape[-1]
-    return ctx.stored(np.ascontiguousarray(vectors).reshape(shape))
+    return np.ascontiguousarray(np.moveaxis(values, -1, axis + 1)).reshape(shape)
 
 
 def _grouped_look_up(table: np.ndarray, indices: np.ndarray) -> np.ndarray:
@@ -153,7 +156,12 @@ def lut_to_sparse(ctx: RuleContext, op: Op) -> Any:
     indices = ctx.constant(op, "indices_nonzero_data")
     entries, vector = table.shape[-2:]
     if vector != 1:
-        raise ctx.unsupported(op, "vector palette")
+        dense = np.zeros(mask.shape, indices.dtype)
+        dense[_positions(mask, indices)] = indices
+        axis = normalized_axis(ctx.integer(op, "vector_axis"), mask.ndim)
+        values = _spread_vectors(ctx, op, _grouped_look_up(table, dense))
+        mask = np.repeat(mask, vector, axis)
+        return ctx.stored(mask), ctx.stored(values[mask != 0])
     rows = table.reshape(-1)
     if rows.size != entries:
         groups = np.arange(rows.size // entries, dtype=np.int32).reshape(table.shape[:-2])

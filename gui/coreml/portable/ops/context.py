@@ -16,6 +16,8 @@ import torch.nn.functional as F  # noqa: N812
 
 from gui.coreml.portable.blobs import Blob
 from gui.coreml.portable.ir import (
+    Block,
+    NotKnownYetError,
     Op,
     Operand,
     ProgramError,
@@ -24,7 +26,7 @@ from gui.coreml.portable.ir import (
     UnsupportedProgramError,
     resolve,
 )
-from gui.coreml.portable.plan import Symbol, TorchCall
+from gui.coreml.portable.plan import Plan, Symbol, TorchCall
 
 Value = Symbol | torch.Tensor
 """A tensor known now, or one that will be known when running."""
@@ -79,11 +81,30 @@ class RuleContext(ABC):
         self.values: dict[str, Any] = {}
         """By MIL name: `Symbol`, tensor, or a constant (array, blob, text, list)."""
         self.types: dict[str, TensorType] = {}
+        self.states: dict[str, Any] = {}
+        """What each state holds at this point of the program, by the state's name."""
 
     @abstractmethod
     def emit(self, function: TorchCall, *arguments: Any, **keywords: Any) -> Any:
         """Say one torch call; done at once (folded) where every tensor among the arguments is
         known.  Symbols may stand only directly among `arguments`."""
+
+    def emit_always(self, function: TorchCall, *arguments: Any) -> Any:
+        """As `emit`, but never done in advance: for what differs from run to run."""
+        return self.emit(function, *arguments)
+
+    def block(self, block: Block, states: list[str]) -> tuple[Plan, list[Any]]:
+        """A body of control flow as a plan of its own.
+
+        Args:
+            block: the body.
+            states: which states it is handed and hands back.
+
+        Returns:
+            The plan, which takes the block's inputs, then the states, then the values that it
+            reads from around it, and gives the block's outputs, then the states; and those values.
+        """
+        raise NotKnownYetError("control flow", block.outputs[0] if block.outputs else "?")
 
     @abstractmethod
     def tensor_of(self, operand: Operand) -> Any:
@@ -135,13 +156,22 @@ class RuleContext(ABC):
         return [self.tensor_of(operand) for operand in operands]
 
     def shape(self, op: Op, name: str) -> tuple[int, ...]:
-        """Shape of operand `name`."""
-        operand = self.operand(op, name)
+        """Shape of operand `name`.
+
+        Raises:
+            NotKnownYetError: where it depends on values.
+        """
+        return self.shape_of(op, self.operand(op, name), name)
+
+    def shape_of(self, op: Op, operand: Operand, name: str) -> tuple[int, ...]:
+        """Shape of one of the op's operands; `name` is what to call it."""
         if isinstance(operand, Ref):
-            try:
-                return self.types[operand.name].static_shape
-            except KeyError:
-                raise ProgramError(f"{operand.name} is used but never computed") from None
+            stated = self.types.get(operand.name)
+            if stated is None:
+                raise ProgramError(f"{operand.name} is used but never computed")
+            if not stated.is_static:
+                raise NotKnownYetError(op.type, op.name, f"the shape of {name} is not known")
+            return stated.static_shape
         return tuple(np.shape(resolve(operand)))
 
     def element_type(self, op: Op, name: str) -> str:
@@ -157,7 +187,7 @@ class RuleContext(ABC):
         """Operand `name` as an array, text or list known before running.
 
         Raises:
-            UnsupportedProgramError: where it is computed while running.
+            NotKnownYetError: where it is computed while running.
         """
         if default is not _REQUIRED and not self.has(op, name):
             return default
@@ -168,7 +198,7 @@ class RuleContext(ABC):
             operand = self.values[operand.name]
         value = resolve(operand)
         if isinstance(value, Symbol) or (isinstance(value, torch.Tensor) and value.is_meta):
-            raise UnsupportedProgramError(op.type, op.name, f"{name} is not a constant")
+            raise NotKnownYetError(op.type, op.name, f"{name} is not a constant")
         return value.numpy() if isinstance(value, torch.Tensor) else value
 
     def integer(self, op: Op, name: str, default: int | None = None) -> int:
@@ -211,7 +241,8 @@ RULES: dict[str, Rule] = {}
 
 
 def rule(*op_types: str) -> Callable[[Rule], Rule]:
-    """Register a rule for one or more op types."""
+    """Register a rule for one or more op types, which are MIL's (`PORTABLE` has them all) or, with
+    a dot, our own."""
 
     def register(function: Rule) -> Rule:
         for op_type in op_types:
@@ -219,6 +250,26 @@ def rule(*op_types: str) -> Callable[[Rule], Rule]:
         return function
 
     return register
+
+
+def alike(ctx: RuleContext, op: Op, tensors: list[Any], operands: list[Operand]) -> list[Any]:
+    """`tensors` in one element type: the one that torch promotes them all to."""
+    kinds = []
+    for tensor, operand in zip(tensors, operands, strict=True):
+        if isinstance(tensor, torch.Tensor):
+            kinds.append(tensor.dtype)
+        else:
+            stated = ctx.types.get(operand.name) if isinstance(operand, Ref) else None
+            kinds.append(torch_type(stated.dtype) if stated else torch.float32)
+    if len(set(kinds)) == 1:
+        return tensors
+    kind = kinds[0]
+    for other in kinds[1:]:
+        kind = torch.promote_types(kind, other)
+    return [
+        tensor if have is kind else ctx.emit(torch.Tensor.to, tensor, kind)
+        for tensor, have in zip(tensors, kinds, strict=True)
+    ]
 
 
 def output_shape(op: Op, index: int = 0) -> list[int] | None:

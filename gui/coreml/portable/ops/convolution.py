@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import Any
 
+import torch
 import torch.nn.functional as F  # noqa: N812
 
 from gui.coreml.portable.ir import Op, ProgramError
-from gui.coreml.portable.ops.context import RuleContext, output_shape, rule
+from gui.coreml.portable.ops.context import RuleContext, rule
 
 _TRANSPOSED = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)
 _AVERAGES = (F.avg_pool1d, F.avg_pool2d, F.avg_pool3d)
@@ -74,13 +76,27 @@ def conv(ctx: RuleContext, op: Op) -> Any:
 @rule("conv_transpose")
 def conv_transpose(ctx: RuleContext, op: Op) -> Any:
     """Unpadded, then cut: MIL's padding removes that much from the result."""
-    rank = _spatial_rank(op, ctx.shape(op, "x"))
+    sizes, kernel = ctx.shape(op, "x"), ctx.shape(op, "weight")[2:]
+    rank = _spatial_rank(op, sizes)
     strides = ctx.integers(op, "strides", [1] * rank)
     dilations = ctx.integers(op, "dilations", [1] * rank)
     kind = ctx.text(op, "pad_type", "valid")
-    if kind not in ("valid", "custom"):
+    if kind not in ("valid", "custom", "same"):
         raise ctx.unsupported(op, f"pad_type {kind}")
+    whole = [
+        stride * (size - 1) + (k - 1) * dilation + 1
+        for size, k, stride, dilation in zip(sizes[2:], kernel, strides, dilations, strict=True)
+    ]
     amounts = ctx.integers(op, "pad", [0] * (2 * rank)) if kind == "custom" else [0] * (2 * rank)
+    kept = [n - a - b for n, a, b in zip(whole, amounts[::2], amounts[1::2], strict=True)]
+    if ctx.has(op, "output_shape"):
+        kept = ctx.integers(op, "output_shape")[-rank:]
+    elif kind == "same":
+        kept = [stride * size for stride, size in zip(strides, sizes[2:], strict=True)]
+    starts = amounts[::2]
+    if kind == "same":  # as much is cut in front as behind, or one more behind
+        starts = [max(n - want, 0) // 2 for n, want in zip(whole, kept, strict=True)]
+    ends = [start + want for start, want in zip(starts, kept, strict=True)]
     full = ctx.emit(
         _TRANSPOSED[rank - 1],
         ctx.tensor(op, "x"),
@@ -88,17 +104,11 @@ def conv_transpose(ctx: RuleContext, op: Op) -> Any:
         ctx.optional_tensor(op, "bias"),
         strides,
         [0] * rank,
-        [s - 1 if ctx.has(op, "output_shape") else 0 for s in strides],
+        [s - 1 if end > n else 0 for s, end, n in zip(strides, ends, whole, strict=True)],
         ctx.integer(op, "groups", 1),
         dilations,
     )
-    shape = output_shape(op)
-    if shape is None:
-        if not any(amounts):
-            return full
-        raise ctx.unsupported(op, "flexible shape with padding")
-    starts = amounts[::2]
-    cut = [slice(s, s + size) for s, size in zip(starts, shape[2:], strict=True)]
+    cut = [slice(start, end) for start, end in zip(starts, ends, strict=True)]
     return ctx.emit(operator.getitem, full, (..., *cut))
 
 
@@ -114,6 +124,26 @@ def pool(ctx: RuleContext, op: Op) -> Any:
         return ctx.emit(_MAXIMA[rank - 1], x, kernel, strides, padding, 1, ceil)
     counts_padding = not ctx.flag(op, "exclude_padding_from_average")
     if not counts_padding and any(before != after for before, after in pairs):
-        raise ctx.unsupported(op, "uneven padding left out of the average")
+        ones, _ = _pad_unevenly(ctx, torch.ones(1, 1, *shape[2:]), pairs)
+        average, none = _AVERAGES[rank - 1], [0] * rank
+        x, _ = _pad_unevenly(ctx, x, pairs)
+        return ctx.emit(
+            operator.truediv,
+            ctx.emit(average, x, kernel, strides, none, ceil),
+            ctx.emit(average, ones, kernel, strides, none, ceil),
+        )
     x, padding = _pad_unevenly(ctx, x, pairs)
     return ctx.emit(_AVERAGES[rank - 1], x, kernel, strides, padding, ceil, counts_padding)
+
+
+@rule("l2_pool")
+def l2_pool(ctx: RuleContext, op: Op) -> Any:
+    """The root of the sum of squares."""
+    shape, kernel = ctx.shape(op, "x"), ctx.integers(op, "kernel_sizes")
+    rank = _spatial_rank(op, shape)
+    strides = ctx.integers(op, "strides", [1] * rank)
+    pairs = _padding(ctx, op, kernel, strides, [1] * rank, shape[2:])
+    x, padding = _pad_unevenly(ctx, ctx.emit(torch.square, ctx.tensor(op, "x")), pairs)
+    ceil = ctx.flag(op, "ceil_mode")
+    mean = ctx.emit(_AVERAGES[rank - 1], x, kernel, strides, padding, ceil, True)
+    return ctx.emit(torch.sqrt, ctx.emit(operator.mul, mean, float(math.prod(kernel))))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -23,6 +24,21 @@ def _gather(x: torch.Tensor, axis: int, indices: torch.Tensor) -> torch.Tensor:
     return x[(slice(None),) * axis + (indices,)]
 
 
+def _gather_in_batches(
+    x: torch.Tensor, axis: int, batches: int, indices: torch.Tensor
+) -> torch.Tensor:
+    """Indices of their own for each of the leading `batches` axes."""
+    lead, before, after = x.shape[:batches], x.shape[batches:axis], x.shape[axis + 1 :]
+    own = indices.shape[batches:]
+    moved = x.movedim(axis, batches).reshape(math.prod(lead), x.shape[axis], *before, *after)
+    counted = torch.where(indices < 0, indices + x.shape[axis], indices).long()
+    picked = moved[torch.arange(moved.shape[0])[:, None], counted.reshape(moved.shape[0], -1)]
+    picked = picked.reshape(*lead, *own, *before, *after)
+    start = batches + len(before)
+    places = [list(range(at, at + len(own))) for at in (batches, start)]
+    return picked.movedim(*places)
+
+
 def _gather_along_axis(x: torch.Tensor, axis: int, indices: torch.Tensor) -> torch.Tensor:
     indices = indices.long()
     return torch.gather(x, axis, torch.where(indices < 0, indices + x.shape[axis], indices))
@@ -30,6 +46,18 @@ def _gather_along_axis(x: torch.Tensor, axis: int, indices: torch.Tensor) -> tor
 
 def _gather_nd(x: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
     return x[tuple(indices.long().unbind(-1))]
+
+
+def _gather_nd_in_batches(x: torch.Tensor, batches: int, indices: torch.Tensor) -> torch.Tensor:
+    lead, own, depth = x.shape[:batches], indices.shape[batches:-1], indices.shape[-1]
+    rows = x.reshape(math.prod(lead), *x.shape[batches:])
+    columns = indices.reshape(rows.shape[0], -1, depth).long().unbind(-1)
+    picked = rows[(torch.arange(rows.shape[0])[:, None], *columns)]
+    return picked.reshape(*lead, *own, *x.shape[batches + depth :])
+
+
+def _non_zero(x: torch.Tensor) -> torch.Tensor:
+    return torch.nonzero(x).to(torch.int32)
 
 
 def _one_hot(
@@ -51,11 +79,12 @@ def _top_indices(x: torch.Tensor, k: int, axis: int, largest: bool) -> torch.Ten
 
 @rule("gather")
 def gather(ctx: RuleContext, op: Op) -> Any:
-    if ctx.integer(op, "batch_dims", 0):
-        raise ctx.unsupported(op, "batch_dims")
     x, indices = ctx.tensor(op, "x"), ctx.tensor(op, "indices")
     rank = len(ctx.shape(op, "x"))
     axis = normalized_axis(ctx.integer(op, "axis", 0), rank)
+    batches = ctx.integer(op, "batch_dims", 0)
+    if batches:
+        return ctx.emit(_gather_in_batches, x, axis, batches, indices)
     if axis == 0 and rank == 2:
         return ctx.emit(_embed, x, indices)
     return ctx.emit(_gather, x, axis, indices)
@@ -69,9 +98,15 @@ def gather_along_axis(ctx: RuleContext, op: Op) -> Any:
 
 @rule("gather_nd")
 def gather_nd(ctx: RuleContext, op: Op) -> Any:
-    if ctx.integer(op, "batch_dims", 0):
-        raise ctx.unsupported(op, "batch_dims")
-    return ctx.emit(_gather_nd, ctx.tensor(op, "x"), ctx.tensor(op, "indices"))
+    batches, indices = ctx.integer(op, "batch_dims", 0), ctx.tensor(op, "indices")
+    if batches:
+        return ctx.emit(_gather_nd_in_batches, ctx.tensor(op, "x"), batches, indices)
+    return ctx.emit(_gather_nd, ctx.tensor(op, "x"), indices)
+
+
+@rule("non_zero")
+def non_zero(ctx: RuleContext, op: Op) -> Any:
+    return ctx.emit(_non_zero, ctx.tensor(op, "x"))
 
 
 @rule("one_hot")

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from gui.coreml.portable.ir import Op
-from gui.coreml.portable.ops.context import RuleContext, rule
+from gui.coreml.portable.ops.context import RuleContext, alike, rule
 
 
 def attention(
@@ -25,16 +25,21 @@ def attention(
     return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scale)
 
 
+def _operands(ctx: RuleContext, op: Op, *names: str) -> list[Any]:
+    """Operands in one element type: from iOS 17 on, MIL multiplies integers by floats."""
+    operands = [ctx.operand(op, name) for name in names]
+    return alike(ctx, op, [ctx.tensor_of(operand) for operand in operands], operands)
+
+
 @rule("linear")
 def linear(ctx: RuleContext, op: Op) -> Any:
-    return ctx.emit(
-        F.linear, ctx.tensor(op, "x"), ctx.tensor(op, "weight"), ctx.optional_tensor(op, "bias")
-    )
+    names = ("x", "weight", "bias") if ctx.has(op, "bias") else ("x", "weight")
+    return ctx.emit(F.linear, *_operands(ctx, op, *names))
 
 
 @rule("matmul")
 def matmul(ctx: RuleContext, op: Op) -> Any:
-    x, y = ctx.tensor(op, "x"), ctx.tensor(op, "y")
+    x, y = _operands(ctx, op, "x", "y")
     if ctx.flag(op, "transpose_x"):
         x = ctx.emit(torch.transpose, x, -1, -2)
     if ctx.flag(op, "transpose_y"):
@@ -44,7 +49,10 @@ def matmul(ctx: RuleContext, op: Op) -> Any:
 
 @rule("einsum")
 def einsum(ctx: RuleContext, op: Op) -> Any:
-    return ctx.emit(torch.einsum, ctx.text(op, "equation"), *ctx.tensors(op, "values"))
+    operands = ctx.operand(op, "values")
+    operands = operands if isinstance(operands, list) else [operands]
+    tensors = alike(ctx, op, [ctx.tensor_of(o) for o in operands], operands)
+    return ctx.emit(torch.einsum, ctx.text(op, "equation"), *tensors)
 
 
 @rule("scaled_dot_product_attention")

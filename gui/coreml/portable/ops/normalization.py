@@ -77,3 +77,10 @@ def l2_norm(ctx: RuleContext, op: Op) -> Any:
     total = ctx.emit(torch.sum, ctx.emit(torch.square, x), axes, True)
     inverse = ctx.emit(torch.rsqrt, ctx.emit(operator.add, total, epsilon(ctx, op, 1e-6)))
     return ctx.emit(operator.mul, x, inverse)
+
+
+@rule("local_response_norm")
+def local_response_norm(ctx: RuleContext, op: Op) -> Any:
+    """x / (k + α / size · sum of squares over neighbouring channels) to the power of β."""
+    numbers = [ctx.number(op, n, d) for n, d in (("alpha", 1e-4), ("beta", 0.75), ("k", 1.0))]
+    return ctx.emit(F.local_response_norm, ctx.tensor(op, "x"), ctx.integer(op, "size"), *numbers)

@@ -108,7 +108,7 @@ def _value(graph: Graph, product: Op, weights: Op) -> tuple[_Factor, bool] | Non
 def _same_rank(graph: Graph, scores: _Scores, value: _Factor, rank: int) -> bool:
     """Fused attention does not broadcast heads or batches."""
     shapes = [graph.shape(f.operand) for f in (scores.query, scores.key, value)]
-    return all(len(s) == rank and s[:-2] == shapes[0][:-2] for s in shapes)
+    return all(len(s) == rank and None not in s and s[:-2] == shapes[0][:-2] for s in shapes)
 
 
 def _replace(

@@ -107,10 +107,10 @@ def same(a: Operand, b: Operand) -> bool:
 
 
 def remove_dead_ops(ops: list[Op], outputs: Iterable[str]) -> list[Op]:
-    """Only the ops that lead to `outputs`; MIL's ops have no side effects."""
+    """Only the ops that lead to `outputs` or that overwrite a state."""
     needed, kept = set(outputs), []
     for op in reversed(ops):
-        if any(name in needed for name, _ in op.outputs):
+        if op.has_effect or any(name in needed for name, _ in op.outputs):
             kept.append(op)
             needed.update(ref.name for ref in op.refs())
     return kept[::-1]
