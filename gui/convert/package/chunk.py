@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from gui.convert.package.watch import verified_once
 from gui.errors import ErrorKind, SfumatoError
 
 
@@ -31,7 +32,8 @@ def chunk(path: Path, scratch: Path) -> tuple[Path, Path]:
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
     try:
-        ct.models.utils.bisect_model(str(path), str(scratch), check_output_correctness=False)
+        with verified_once():
+            ct.models.utils.bisect_model(str(path), str(scratch), check_output_correctness=False)
     except ValueError as error:
         raise SfumatoError(
             ErrorKind.UNSUPPORTED,

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from gui.convert.networks.components import Contract
-from gui.convert.package.watch import CONVERTING, Tick, quiet, watched
+from gui.convert.package.watch import CONVERTING, Tick, quiet, verified_once, watched
 from gui.errors import ErrorKind, SfumatoError
 
 TARGETS = ("macOS13", "macOS14", "macOS15", "macOS26")
@@ -70,7 +70,7 @@ def convert(
     precision: Any = ct.precision.FLOAT32
     if not contract.float32:
         precision = ct.transform.FP16ComputePrecision(op_selector=_may_be_half)
-    with quiet(), watched(tick, CONVERTING):
+    with quiet(), verified_once(), watched(tick, CONVERTING):
         model: Any = ct.convert(
             traced,
             convert_to="mlprogram",

@@ -66,6 +66,32 @@ def _bar(tick: Tick, stages: Stages) -> Callable[..., Iterator[Any]]:
 
 
 @contextmanager
+def verified_once() -> Iterator[None]:
+    """Have coremltools verify a program when it is done with it.
+
+    It does so after each of about a hundred passes, which helps those who write passes, and takes
+    a third of the whole conversion.
+    """
+    program = importlib.import_module("coremltools.converters.mil.mil.program").Program
+    verify = program.validate
+    at_work: Any = None
+
+    def note(self: Any, *_: Any, **__: Any) -> None:
+        nonlocal at_work
+        if at_work is not None and at_work is not self:
+            verify(at_work)
+        at_work = self
+
+    program.validate = note
+    try:
+        yield
+    finally:
+        program.validate = verify
+    if at_work is not None:
+        at_work.validate()
+
+
+@contextmanager
 def quiet() -> Iterator[None]:
     """coremltools and torch's tracer say a good deal that is of no use to a person."""
     logger = logging.getLogger("coremltools")
