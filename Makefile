@@ -1,7 +1,7 @@
 # Sfumato's commands.  Every target sets up what it needs (packaging/setup_dev.sh).
 #
 #   make run [PROMPT="a red apple"]   open the window; with no screen, run it offscreen
-#   make test                         linters, types, import contracts, tests
+#   make test [PYTEST_ARGS="-x"]      linters, types, import contracts, tests on up to four cores
 #   make bench [ONLY="window stall"]  measure against the performance budget
 #   make fuzz [SECONDS=600]           odd files for everything that reads files
 #   make lint                         linters, types and import contracts only
@@ -12,6 +12,7 @@
 #   make app                          build dist/Sfumato.app and its disk image (on a Mac)
 #   make clean                        remove what can be made again (.venv stays)
 #
+# WORKERS=… says how many tests run at once; 0: one after the other, in one process.
 # PYTHON=…, TORCH_INDEX_URL=… choose the interpreter and where torch comes from at set-up.
 
 .PHONY: run test bench fuzz lint format setup setup-test lock icon app clean
@@ -21,6 +22,7 @@ PY := .venv/bin/python
 PROMPT ?=
 RUN_DIR ?= build/run
 PYTEST_ARGS ?=
+WORKERS ?= auto
 ONLY ?=
 SECONDS ?= 600
 
@@ -56,7 +58,7 @@ format: setup-test
 	$(PY) -m ruff format .
 
 test: lint
-	$(PY) -m pytest $(PYTEST_ARGS)
+	$(PY) -m pytest -n $(WORKERS) --maxprocesses 4 --dist worksteal $(PYTEST_ARGS)
 
 fuzz: setup-test
 	QT_QPA_PLATFORM=offscreen $(PY) -m tests.fuzz --seconds $(SECONDS)

@@ -401,13 +401,12 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from tests.support.tiny_checkpoints import save_single
+def checkpoint() -> Path:
+    from tests.support.tiny_checkpoints import kept_single
 
-    return save_single("sd1", tmp_path_factory.mktemp("source") / "tiny.safetensors")
+    return kept_single("sd1")
 
 
-@pytest.mark.timeout(600)
 class TestForReal:
     """With the converter itself, on a tiny checkpoint."""
 

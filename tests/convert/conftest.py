@@ -21,27 +21,15 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+def tiny_folder() -> Callable[[str], Path]:
     """The diffusers folder of a kind; shared, so only to be read."""
-    root = tmp_path_factory.mktemp("folders")
-
-    def folder(kind: str) -> Path:
-        path = root / kind
-        return path if path.exists() else tiny_checkpoints.save_folder(kind, path)
-
-    return folder
+    return tiny_checkpoints.kept_folder
 
 
 @pytest.fixture(scope="session")
-def tiny_single(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+def tiny_single() -> Callable[[str], Path]:
     """The single file of a kind, in the original layout; shared, so only to be read."""
-    root = tmp_path_factory.mktemp("singles")
-
-    def single(kind: str) -> Path:
-        path = root / f"{kind}.safetensors"
-        return path if path.exists() else tiny_checkpoints.save_single(kind, path)
-
-    return single
+    return tiny_checkpoints.kept_single
 
 
 def refusal(error: pytest.ExceptionInfo[SfumatoError]) -> str:

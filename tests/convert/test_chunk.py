@@ -18,9 +18,6 @@ from gui.request import ComputeUnit
 from tests.support import tiny_checkpoints
 from tests.support.converted import chunks, convert, everything
 
-# coremltools leaves its temporary folders to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore:Implicitly cleaning up:ResourceWarning")
-
 
 @pytest.fixture(scope="module")
 def whole() -> Path:

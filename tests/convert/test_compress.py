@@ -24,9 +24,6 @@ from gui.coreml.model import ComponentKind
 from tests.support.converted import Converted, chunks
 from tests.support.tiny_networks import _library
 
-# coremltools leaves its temporary folders to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore:Implicitly cleaning up:ResourceWarning")
-
 K = ComponentKind
 C = Compression
 

@@ -23,8 +23,6 @@ from tests.support import tiny_checkpoints
 from tests.support.converted import Converted, chunks, converted, everything, xl
 from tests.support.tiny_loras import lora_factors, save_lora
 
-pytestmark = pytest.mark.filterwarnings("ignore:Implicitly cleaning up:ResourceWarning")
-
 K = ComponentKind
 PROMPT = "a red apple on a blue table, 'studio' light"
 NEGATIVE = "blurry, ugly!!"

@@ -31,10 +31,8 @@ from gui.coreml.model import ComponentKind
 from gui.errors import ErrorKind, SfumatoError
 from gui.library.models.leftovers import is_read
 from tests.support.converted import request
-from tests.support.tiny_checkpoints import save_folder
+from tests.support.tiny_checkpoints import kept_folder
 from tests.support.tiny_loras import save_lora
-
-pytestmark = pytest.mark.filterwarnings("ignore:Implicitly cleaning up:ResourceWarning")
 
 K = ComponentKind
 
@@ -54,8 +52,8 @@ def refusal(asked: ConvertRequest) -> SfumatoError:
 
 
 @pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_folder("sd1-safety", tmp_path_factory.mktemp("source") / "tiny")
+def source() -> Path:
+    return kept_folder("sd1-safety")
 
 
 def encoder_only(source: Path, folder: Path, **options: Any) -> ConvertRequest:

@@ -31,9 +31,7 @@ from gui.coreml.inspect import inspect_model
 from gui.coreml.model import Attention, ComponentKind, Family
 from gui.errors import ErrorKind, SfumatoError
 from tests.support.converted import Converted, everything, request
-from tests.support.tiny_checkpoints import save_folder
-
-pytestmark = pytest.mark.filterwarnings("ignore:Implicitly cleaning up:ResourceWarning")
+from tests.support.tiny_checkpoints import kept_folder
 
 K = ComponentKind
 QUICK = (K.TEXT_ENCODER, K.SAFETY_CHECKER)
@@ -46,8 +44,8 @@ def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_folder("sd1-safety", tmp_path_factory.mktemp("source") / "tiny")
+def source() -> Path:
+    return kept_folder("sd1-safety")
 
 
 @pytest.fixture(scope="module")

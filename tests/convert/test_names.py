@@ -17,7 +17,7 @@ from gui.coreml.inspect import inspect_model
 from gui.coreml.model import ComponentKind, Family
 from gui.errors import ErrorKind, SfumatoError
 from tests.support.converted import everything, request
-from tests.support.tiny_checkpoints import save_folder
+from tests.support.tiny_checkpoints import kept_folder
 
 K = ComponentKind
 
@@ -125,7 +125,7 @@ def test_compiling_is_refused_where_there_is_no_core_ml(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "platform", "linux")
-    source = save_folder("sd1", tmp_path / "source")
+    source = kept_folder("sd1")
     with pytest.raises(SfumatoError) as caught:
         run(request(source, tmp_path / "model", compiled=True), lambda _: None, lambda: False)
     assert caught.value.kind is ErrorKind.UNSUPPORTED

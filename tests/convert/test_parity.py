@@ -16,8 +16,6 @@ from gui.convert.package.parity import INFINITE, expected, measure, psnr
 from gui.convert.types import Compression
 from gui.coreml.model import ComponentKind
 
-pytestmark = pytest.mark.filterwarnings("ignore:Implicitly cleaning up:ResourceWarning")
-
 
 @pytest.mark.parametrize(
     ("reference", "result", "decibels"),

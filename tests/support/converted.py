@@ -1,27 +1,18 @@
-"""Tiny checkpoints converted by the product, kept per machine until it or the libraries change."""
+"""Tiny checkpoints converted by the product, once for all who look at the result."""
 
 from __future__ import annotations
 
-import hashlib
-import importlib.metadata
-import os
+import json
 import shutil
-import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import gui.convert
 from gui.convert.types import Compression, ConvertReport, ConvertRequest, ImageSize, Progress
 from gui.coreml.model import Attention
 from gui.coreml.model import ComponentKind as K
-from tests.support.tiny_checkpoints import save_controlnet, save_folder
-
-_PRODUCT = Path(gui.convert.__file__).parent
-_SUPPORT = Path(__file__).parent
-_LIBRARIES = ("torch", "coremltools", "diffusers", "transformers")
+from tests.support.built import built
+from tests.support.tiny_checkpoints import kept_folder, save_controlnet
 
 
 @dataclass(frozen=True)
@@ -40,35 +31,6 @@ class Converted:
         return {p.name.rpartition("_version_")[2]: p.psnr for p in self.report.parities}
 
 
-@cache
-def cache_root() -> Path:
-    """Folder of finished conversions; its name changes with whatever they depend on."""
-    digest = hashlib.sha256()
-    support = [_SUPPORT / name for name in ("tiny_checkpoints.py", "tiny_networks.py")]
-    for file in (*sorted(_PRODUCT.rglob("*.py")), *support, Path(__file__)):
-        digest.update(file.read_bytes())
-    for library in _LIBRARIES:
-        digest.update(f"{library} {importlib.metadata.version(library)}".encode())
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "sfumato-tests" / f"converted-{digest.hexdigest()[:16]}"
-
-
-def convert(
-    kind: str,
-    output: Path,
-    source: Path,
-    on_progress: Callable[[Progress], None] = lambda _: None,
-    cancelled: Callable[[], bool] = lambda: False,
-    **options: Any,
-) -> ConvertReport:
-    """Convert a tiny checkpoint now; `source` is written first where it does not exist."""
-    from gui.convert.job import run
-
-    if not source.exists():
-        save_folder(kind, source)
-    return run(request(source, output, **options), on_progress, cancelled)
-
-
 def request(source: Path, output: Path, **options: Any) -> ConvertRequest:
     """A request with the tests' defaults: 64 × 64 pixels, the source's repository named."""
     base = {"sizes": (ImageSize(64, 64),), "source_repo": "acme/tiny"}
@@ -78,37 +40,28 @@ def request(source: Path, output: Path, **options: Any) -> ConvertRequest:
 def converted(
     name: str, kind: str, *, controlnet: bool = False, source: Path | None = None, **options: Any
 ) -> Converted:
-    """Convert, or find what an earlier run left.  Safe under concurrent runs.
+    """Convert, or find what an earlier run left.
 
     Args:
         name: in the cache; must differ whenever the other arguments do.
         controlnet: also convert the kind's ControlNet.
         source: another checkpoint than the kind's folder.
     """
-    root = cache_root()
-    place = root / name
-    events: list[Progress] = []
-    if not (place / "model").is_dir():
-        root.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=root))
-        try:
-            if controlnet:
-                control = save_controlnet(kind, scratch / "tiny-edges")
-                options["controlnets"] = (str(control),)
-            whole = scratch / name
-            whole.mkdir()
-            convert(
-                kind, whole / "model", source or scratch / "checkpoint", events.append, **options
-            )
-            try:
-                whole.rename(place)
-            except OSError:
-                if not place.is_dir():
-                    raise
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
-    import json
+    from gui.convert.job import run
 
+    events: list[Progress] = []
+
+    def build(whole: Path) -> None:
+        wanted = dict(options)
+        control = whole.with_name("tiny-edges")
+        if controlnet:
+            wanted["controlnets"] = (str(save_controlnet(kind, control)),)
+        whole.mkdir()
+        asked = request(source or kept_folder(kind), whole / "model", **wanted)
+        run(asked, events.append, lambda: False)
+        shutil.rmtree(control, ignore_errors=True)
+
+    place = built(name, build, __file__)
     text = (place / "model" / "conversion.json").read_text(encoding="utf-8")
     report = ConvertReport.from_json(json.loads(text))
     return Converted(place / "model", kind, report, tuple(events))

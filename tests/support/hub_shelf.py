@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import os
 import shutil
-import tempfile
 import zipfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tests.conftest import _cache_root, cached_tiny_model
+from tests.support.built import built
+from tests.support.cached_models import cached_tiny_model
 from tests.support.hub_repo import Content, Phantom, files_below
 
 ROOT = Path(__file__).parents[2]
@@ -30,24 +29,7 @@ REAL_BYTES = {
 
 def shelf(name: str, build: Callable[[Path], object]) -> Path:
     """A folder or file that `build` writes; found again by later runs.  Read-only."""
-    digest = hashlib.sha256()
-    for module in ("hub_shelf.py", "compiled_writer.py"):
-        digest.update((Path(__file__).parent / module).read_bytes())
-    root = _cache_root() / f"hub-{digest.hexdigest()[:12]}"
-    place = root / name
-    if not place.exists():
-        root.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=root))
-        try:
-            build(scratch / name)
-            try:
-                (scratch / name).rename(place)
-            except OSError:
-                if not place.exists():
-                    raise
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
-    return place
+    return built(name, build, __file__)
 
 
 def packages(kind: str, prefix: str = "") -> dict[str, Content]:

@@ -21,6 +21,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from tests.support import tiny_networks
+from tests.support.built import built
 from tests.support.original_names import (
     Tensors,
     open_clip_text,
@@ -324,6 +325,16 @@ def save_controlnet(kind: str, path: Path, *, layout: str = "folder") -> Path:
         }
     save_file(plain(tensors), path)
     return path
+
+
+def kept_folder(kind: str) -> Path:
+    """The diffusers folder of a kind, written once; only to be read."""
+    return built(kind, lambda place: save_folder(kind, place), __file__)
+
+
+def kept_single(kind: str) -> Path:
+    """The single file of a kind, written once; only to be read."""
+    return built(f"{kind}.safetensors", lambda place: save_single(kind, place), __file__)
 
 
 # --- single files -----------------------------------------------------------------------------

@@ -19,9 +19,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from gui.convert.package.watch import verified_once
 from gui.coreml import sidecar as sidecars
 from gui.coreml.sidecar import Sidecar
 from tests.support.apple_layout import use_apple_layout
+from tests.support.built import built
 from tests.support.tiny_networks import (
     POOLED_WIDTH,
     RESIDUALS,
@@ -83,7 +85,8 @@ def tiny_model(
         latent = (32, 32)
     size = latent or SHAPES[kind].latent
     pipe = tiny_pipeline(kind, safety=safety, latent=size)
-    write = _Writer(folder, f"tiny_{kind}", precision, target)
+    alike = f"{kind}-{precision}-{target}-{size[0]}x{size[1]}"
+    write = _Writer(folder, f"tiny_{kind}", precision, target, alike)
     folder.mkdir(parents=True, exist_ok=True)
     _write_text_encoders(write, kind, pipe)
     _write_vae(write, pipe, size, encoder)
@@ -131,13 +134,21 @@ class _Wrapper(nn.Module):
 
 
 class _Writer:
-    """Traces a module, converts it, saves it under Apple's name."""
+    """Traces a module, converts it, saves it under Apple's name.
 
-    def __init__(self, folder: Path, version: str, precision: str, target: str) -> None:
+    Args:
+        alike: names all that models have in common whose packages are the same; each is then
+            converted once for all of them.  Empty: they are converted here and now.
+    """
+
+    def __init__(
+        self, folder: Path, version: str, precision: str, target: str, alike: str = ""
+    ) -> None:
         self.folder = folder
         self.version = version
         self.precision = precision
         self.target = target
+        self.alike = alike
 
     def package(self, suffix: str) -> Path:
         return self.folder / f"Stable_Diffusion_version_{self.version}_{suffix}.mlpackage"
@@ -150,12 +161,37 @@ class _Writer:
         examples: Mapping[str, Tensor],
         outputs: Sequence[str],
         keep_float32: bool = False,
+        form: str = "",
     ) -> None:
-        """`keep_float32`: declare float32 inputs even in an fp16 package (token ids)."""
+        """Write a package.
+
+        Args:
+            keep_float32: declare float32 inputs even in an fp16 package (token ids).
+            form: what else two packages of this name may differ in.
+        """
+
+        def convert(place: Path) -> None:
+            self._convert(place, network, call, examples, outputs, keep_float32)
+
+        if not self.alike:
+            convert(path)
+            return
+        name = f"{self.alike}-{form}-{path.name}"
+        shutil.copytree(built(name, convert, __file__), path)
+
+    def _convert(
+        self,
+        path: Path,
+        network: nn.Module,
+        call: Callable[..., Any],
+        examples: Mapping[str, Tensor],
+        outputs: Sequence[str],
+        keep_float32: bool,
+    ) -> None:
         import coremltools as ct
 
         wrapper = _Wrapper(network, call).eval()
-        with warnings.catch_warnings(), torch.no_grad():
+        with warnings.catch_warnings(), torch.no_grad(), verified_once():
             warnings.simplefilter("ignore")
             traced = torch.jit.trace(wrapper, tuple(examples.values()), check_trace=False)
             half = self.precision == "fp16" and not keep_float32
@@ -300,7 +336,8 @@ def _write_unet(
     path = write.package("unet")
     network = _in_layout(pipe.unet, attention)
     examples = unet_examples(kind, latent, batch)
-    write(path, network, _unet_call(kind, attention), examples, ("noise_pred",))
+    form = f"{attention}-{batch}"
+    write(path, network, _unet_call(kind, attention), examples, ("noise_pred",), form=form)
     if chunked:
         chunk_unet(path)
 
@@ -311,7 +348,8 @@ def chunk_unet(path: Path) -> None:
 
     scratch = path.with_suffix(".halves")
     scratch.mkdir()
-    ct.models.utils.bisect_model(str(path), str(scratch), check_output_correctness=False)
+    with verified_once():
+        ct.models.utils.bisect_model(str(path), str(scratch), check_output_correctness=False)
     for n in (1, 2):
         (half,) = scratch.glob(f"*chunk{n}.mlpackage")
         half.rename(path.with_name(f"{path.stem}_chunk{n}.mlpackage"))
@@ -366,6 +404,7 @@ def _write_controlnet(
         _unet_call(kind, attention),
         with_residuals,
         ("noise_pred",),
+        form=f"{attention}-{batch}",
     )
 
     def call(
@@ -392,4 +431,5 @@ def _write_controlnet(
         call,
         {**examples, "controlnet_cond": torch.rand(batch, 3, 8 * h, 8 * w)},
         names,
+        form=f"{attention}-{batch}",
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
+import shutil
+from pathlib import Path
+
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QImage
 from PySide6.QtTest import QTest
@@ -10,16 +12,15 @@ from PySide6.QtTest import QTest
 from gui import paths
 from gui.state import models
 from gui.state.convert.state import ConvertPhase
-from tests.support.tiny_checkpoints import save_single
+from tests.support.tiny_checkpoints import kept_single
 from tests.ui.test_end_to_end import offscreen_run
 
 read_entry = models.read_entry  # before the window's fixtures put a stand-in in its place
 
 
-@pytest.mark.timeout(600)
 def test_a_checkpoint_becomes_a_picture(workspace, home, qtbot, monkeypatch, tmp_path):
     monkeypatch.setattr(models, "read_entry", read_entry)
-    checkpoint = save_single("sd1", home / "tiny dreams.safetensors")
+    checkpoint = Path(shutil.copy(kept_single("sd1"), home / "tiny dreams.safetensors"))
     workspace.open_path(str(checkpoint))
     sheet = workspace._convert_sheet
     qtbot.waitUntil(sheet.convert_button.isEnabled, timeout=60_000)
