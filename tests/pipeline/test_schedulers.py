@@ -114,6 +114,7 @@ def test_sample_prediction_works_or_is_refused_at_once(name: str) -> None:
     x0 = torch.full((1, 4, 2, 2), 0.25)
     x = torch.randn(1, 4, 2, 2) * scheduler.init_noise_sigma
     for t in scheduler.timesteps:
+        scheduler.scale_model_input(x, t)  # some want it before every step
         x = scheduler.step(x0, t, x, **settings)[0]
     # knowing the answer, every scheduler ends at it, but for the noise of its last step
     assert (x - x0).abs().max() < 0.2
