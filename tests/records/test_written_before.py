@@ -33,8 +33,8 @@ from gui.request import ComputeUnit, PictureRecord, PictureRequest, RandomSource
 FILES = Path(__file__).parent / "written_before"
 
 REQUEST = PictureRequest(
-    "a fox, “red” \ud83d", "/home/me/m", "blurry", 30, 7.5, "Euler a", 7, 2, RandomSource.TORCH,
-    ComputeUnit.CPU_AND_NE, StartImage("/home/me/s.png", 0.45), False, True, "/out", "",
+    "a fox, “red” \ud83d", "/Users/me/m", "blurry", 30, 7.5, "Euler a", 7, 2, RandomSource.TORCH,
+    ComputeUnit.CPU_AND_NE, StartImage("/Users/me/s.png", 0.45), False, True, "/out", "",
 )  # fmt: skip
 CONVERSION = ConvertRequest(
     "/in", "/out", sizes=(ImageSize(512, 512),), components=(ComponentKind.UNET,),

@@ -209,7 +209,7 @@ NOVELAI = {
 MFLUX = {
     "mflux_version": "0.9.0", "model": "dev", "seed": 4, "steps": 20, "guidance": 3.5,
     "width": 1024, "height": 768, "quantize": 8, "prompt": "a fox", "negative_prompt": None,
-    "lora_paths": ["/Users/somebody/loras/fog.safetensors"], "lora_scales": [0.9],
+    "lora_paths": ["/Users/me/loras/fog.safetensors"], "lora_scales": [0.9],
 }  # fmt: skip
 
 
