@@ -119,7 +119,8 @@ def test_the_packaging_folder_does_not_hide_the_packaging_library() -> None:
 def test_top_level_is_the_agreed_one() -> None:
     allowed = {
         "gui", "packaging", "resources", "tests",
-        "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "MANIFEST.in", "Makefile", "README.md", "pyproject.toml", "setup_app.py",
+        "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "MANIFEST.in", "Makefile", "README.md",
+        "pyproject.toml", "setup_app.py",
     }  # fmt: skip
     names = {path.relative_to(ROOT).parts[0] for path in tracked()}
     assert {name for name in names if not name.startswith(".")} <= allowed
