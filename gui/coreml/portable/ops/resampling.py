@@ -22,7 +22,7 @@ def _grid(mode: str, first: torch.Tensor, last: torch.Tensor, count: int) -> tor
 
     The formulas are those of coremltools' ``resize_bilinear``, said of an interval.
     """
-    steps = torch.arange(count, dtype=torch.float32)
+    steps = torch.arange(count, dtype=torch.float32, device=first.device)
     first, span = first[..., None], (last - first)[..., None]
     if mode in ("STRICT_ALIGN_CORNERS", "ALIGN_CORNERS"):
         if count == 1:
@@ -68,6 +68,14 @@ def _resize_nearest(x: torch.Tensor, size: list[int]) -> torch.Tensor:
     for axis, count in zip(range(x.ndim - len(size), x.ndim), size, strict=True):
         places = torch.div(torch.arange(count) * x.shape[axis], count, rounding_mode="floor")
         x = torch.index_select(x, axis, places.to(x.device))
+    return x
+
+
+def _resize_to_nearest(x: torch.Tensor, size: list[int], mode: str) -> torch.Tensor:
+    """The pixel nearest to where each sample lies."""
+    for axis, count in zip(range(x.ndim - len(size), x.ndim), size, strict=True):
+        places = (_whole(mode, x.shape[axis], count) + 0.5).floor().long()
+        x = torch.index_select(x, axis, places.clamp(max=x.shape[axis] - 1).to(x.device))
     return x
 
 
@@ -132,9 +140,9 @@ def resize(ctx: RuleContext, op: Op) -> Any:
     mode = ctx.text(op, "sampling_mode", "DEFAULT")
     if how == "LINEAR":
         return _linear(ctx, op, sizes, mode)
-    if how != "NEAREST_NEIGHBOR" or mode != "DEFAULT":
+    if how != "NEAREST_NEIGHBOR" or mode not in _SAMPLING_MODES:
         raise ctx.unsupported(op, f"interpolation_mode {how} with sampling_mode {mode}")
-    return ctx.emit(_resize_nearest, ctx.tensor(op, "x"), sizes)
+    return ctx.emit(_resize_to_nearest, ctx.tensor(op, "x"), sizes, mode)
 
 
 # Boxes
@@ -151,12 +159,11 @@ def _corners(boxes: torch.Tensor, mode: str) -> list[torch.Tensor]:
 
 
 def _weights(points: torch.Tensor, size: int) -> torch.Tensor:
-    """Share of each of `size` pixels in samples at `points`, [..., points, size].
-
-    Pixels beyond the border have a share too, which is simply not there.
-    """
-    distance = (points[..., None] - torch.arange(size, dtype=torch.float32)).abs()
-    return torch.clamp(1 - distance, min=0)
+    """Share of each of `size` pixels in samples at `points`, [..., points, size]; none where a
+    sample lies beyond the outermost pixels' centres."""
+    pixels = torch.arange(size, dtype=torch.float32, device=points.device)
+    shares = torch.clamp(1 - (points[..., None] - pixels).abs(), min=0)
+    return shares * ((points >= 0) & (points <= size - 1))[..., None]
 
 
 def _crop_resize(
@@ -173,7 +180,7 @@ def _crop_resize(
     top, left, bottom, right = _corners(boxes, coordinates)
     rows = _weights(_grid(sampling, top * scale[0], bottom * scale[0], size[0]), x.shape[2])
     columns = _weights(_grid(sampling, left * scale[1], right * scale[1], size[1]), x.shape[3])
-    shifted = x.float() - padding  # outside there is `padding`, hence nought here
+    shifted = x.float() - padding  # samples outside are `padding`: nought here
     if images is not None:
         cut = torch.einsum("nchw,nyh,nxw->ncyx", shifted[images.long()], rows, columns)
     else:
