@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from gui import paths
-from gui.errors import ErrorKind, SfumatoError
+from gui.errors import Cancelled, ErrorKind, SfumatoError
 from gui.hub import messages
 from gui.hub.messages import HUB, DetailsAnswer, SearchAnswer, VerifyProgress
 from gui.hub.types import Account, DownloadStatus, FileProblem, Orphan, RepoDetails, Variant
 from gui.names import parse_repository
-from gui.process.messages import Cancelled, Question
+from gui.process.messages import Question
 from gui.process.serve import Call, Handler, Server, run_child
 from gui.process.worker_pool import WorkerPool
 

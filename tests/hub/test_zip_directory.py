@@ -7,13 +7,15 @@ import stat
 import struct
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from gui.errors import ErrorKind, SfumatoError
 from gui.hub.types import RemoteFile
-from gui.hub.variants.zip_directory import MAX_ENTRIES, ZipProbe, read_directory
+from gui.hub.variants.zip_directory import ZipProbe
+from gui.hub.zip_rules import MAX_ENTRIES
 
 
 class Bytes:
@@ -152,9 +154,9 @@ BROKEN: dict[str, tuple[Callable[[], bytes], str]] = {
     "64-bit end missing": (lambda: _end(PLAIN, count=0xFFFF, here=0xFFFF), "damaged"),
     "entry outside": (lambda: _patch(PLAIN, 42, struct.pack("<L", 2**31)), "damaged"),
     "password": (lambda: _patch(PLAIN, 8, struct.pack("<H", 1)), "password"),
-    "link": (lambda: _link(PLAIN), "links"),
-    "overlap": (lambda: _overlapping(PLAIN), "damaged"),
-    "bomb": (lambda: _patch(PLAIN, 24, struct.pack("<L", 2**32 - 2)), "far too much"),
+    "link": (lambda: _link(PLAIN), "a link"),
+    "overlap": (lambda: _overlapping(PLAIN), "share their bytes"),
+    "bomb": (lambda: _patch(PLAIN, 24, struct.pack("<L", 2**32 - 2)), "absurd size"),
 }  # fmt: skip
 
 
@@ -163,7 +165,7 @@ def test_hostile_and_damaged_directories_are_refused(case: str) -> None:
     make, words = BROKEN[case]
     data = make()
     with pytest.raises(SfumatoError) as caught:
-        read_directory(Bytes(data), RemoteFile("a/b.zip", len(data)))
+        ZipProbe(Bytes(data), RemoteFile("a/b.zip", len(data)))
     assert caught.value.kind is ErrorKind.BAD_MODEL
     assert words in caught.value.message
     assert "b.zip" in caught.value.message
@@ -193,3 +195,50 @@ def test_an_empty_archive_with_64_bit_records_far_from_its_end() -> None:
     end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 0, 0, 0, 0, 0)
     probe, _ = _opened(end64 + bytes(70_000) + locator + end)
     assert probe.files == ()
+
+
+def test_of_a_directory_longer_than_the_end_only_the_rest_is_fetched() -> None:
+    files = {f"Top/Part{k:04}.mlmodelc/metadata.json": b"[{}]" * k for k in range(1500)}
+    data = _zip(files)
+    opened, probe = _opened(data)
+    directory = len(data) - data.index(b"PK\x01\x02")
+    assert directory > 2**16
+    assert (len(probe.reads), sum(probe.reads)) == (2, directory)
+    assert {f.path: f.size for f in opened.files} == {n: len(d) for n, d in files.items()}
+
+
+def test_long_extra_fields_cost_one_read_more() -> None:
+    """An entry's own header may have other extra fields than the directory says."""
+    content = bytes(range(256)) * 40
+    stored = io.BytesIO()
+    with zipfile.ZipFile(stored, "w", zipfile.ZIP_STORED) as archive:
+        info = zipfile.ZipInfo("x/metadata.json")
+        info.extra = struct.pack("<HH", 0x6375, 9000) + bytes(9000)
+        archive.writestr(info, content)
+        archive.writestr("weights.bin", bytes(10**5))
+    opened, probe = _opened(stored.getvalue())
+    probe.reads.clear()
+    assert opened.read(opened.files[0], 0, len(content)) == content
+    assert len(probe.reads) <= 2
+    assert sum(probe.reads) < 2 * (len(content) + len(info.extra))
+
+
+def test_a_file_that_ends_sooner_than_listed_is_an_error_not_a_wait() -> None:
+    data = _zip(FILES, zipfile.ZIP_STORED)
+    opened, probe = _opened(data)
+    weights = next(f for f in opened.files if f.path.endswith("weight.bin"))
+
+    def short(_file: RemoteFile, start: int, length: int) -> bytes:
+        return data[: len(data) // 2][start : start + length]
+
+    probe.read = short  # type: ignore[method-assign]
+    with pytest.raises(SfumatoError, match="damaged"):
+        opened.read(weights, 0, 100)
+
+
+def test_entries_are_read_by_several_threads_at_once() -> None:
+    files = {f"Part{k}.mlmodelc/metadata.json": bytes([k]) * 30_000 for k in range(20)}
+    opened, _ = _opened(_zip(files, zipfile.ZIP_STORED))
+    with ThreadPoolExecutor(8) as pool:
+        read = list(pool.map(lambda f: opened.read(f, 0, f.size), opened.files * 5))
+    assert read == list(files.values()) * 5

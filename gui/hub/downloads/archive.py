@@ -12,40 +12,18 @@ import contextlib
 import errno
 import hashlib
 import os
-import stat
-import struct
 import zipfile
-import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from gui import names
 from gui.coreml.names import is_package_name
 from gui.errors import ErrorKind, SfumatoError
+from gui.hub import zip_rules
 from gui.hub.downloads.storage import check_space
-from gui.hub.zip_rules import MAX_DIRECTORY, MAX_ENTRIES, NEWEST_VERSION, is_absurd
+from gui.hub.zip_rules import END, END_64, LOCATOR, MAX_DIRECTORY, MAX_ENTRIES, ZIP_ERRORS
 
 _PIECE = 1 << 20
-_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-"""Of others (bzip2, LZMA) the library unpacks whatever it has read at one stroke: a megabyte may
-become gigabytes in memory, whatever size is declared."""
-_ZIP_ERRORS = (
-    zipfile.BadZipFile,
-    zipfile.LargeZipFile,
-    zlib.error,
-    struct.error,
-    EOFError,
-    NotImplementedError,
-    RuntimeError,
-    ValueError,
-    OverflowError,
-)
-"""All that the library raises over an archive's contents."""
-_LOCAL_HEADER = 30
-"""Bytes before an entry's name and contents (APPNOTE 4.3.7)."""
-_END = struct.Struct("<4s4H2LH")
-_LOCATOR = struct.Struct("<4sLQL")
-_END64 = struct.Struct("<4sQ2H2L4Q")
 
 
 def unpack(
@@ -106,7 +84,7 @@ def declared_bytes(source: Path) -> int:
         _check_directory(source)
         with zipfile.ZipFile(source) as archive:
             return sum(info.file_size for info in archive.infolist())
-    except (OSError, *_ZIP_ERRORS, SfumatoError):
+    except (OSError, *ZIP_ERRORS, SfumatoError):
         return 0
 
 
@@ -119,7 +97,7 @@ def translated(name: str) -> Iterator[None]:
     """
     try:
         yield
-    except _ZIP_ERRORS as error:
+    except ZIP_ERRORS as error:
         raise _damaged(name, error) from error
     except OSError as error:
         if error.errno != errno.EINVAL:  # a nonsensical offset
@@ -151,19 +129,19 @@ def _check_directory(source: Path) -> None:
     """
     with source.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
-        start = max(0, size - _END.size - 0xFFFF - _LOCATOR.size - _END64.size)
+        start = max(0, size - END.size - 0xFFFF - LOCATOR.size - END_64.size)
         file.seek(start)
         tail = file.read()
-    place = len(tail) - _END.size
+    place = len(tail) - END.size
     if place < 0 or tail[place : place + 4] != b"PK\5\6" or tail[-2:] != b"\0\0":
         place = tail.rfind(b"PK\5\6")  # it has a comment
-    if place < 0 or place + _END.size > len(tail):
+    if place < 0 or place + END.size > len(tail):
         return  # no archive; the library says so
-    length = _END.unpack_from(tail, place)[5]
+    length = END.unpack_from(tail, place)[5]
     # The library takes the 64-bit record to stand right before its locator.
-    place -= _LOCATOR.size + _END64.size
+    place -= LOCATOR.size + END_64.size
     if place >= 0 and tail[place : place + 4] == b"PK\6\6":
-        length = max(length if length < 0xFFFFFFFF else 0, _END64.unpack_from(tail, place)[8])
+        length = max(length if length < 0xFFFFFFFF else 0, END_64.unpack_from(tail, place)[8])
     if length > MAX_DIRECTORY:
         raise _refuse(f"holds more than {MAX_ENTRIES:,} files", f"a directory of {length} bytes")
 
@@ -173,69 +151,18 @@ def _entries(archive: zipfile.ZipFile) -> list[tuple[str, zipfile.ZipInfo]]:
     infos = archive.infolist()
     if len(infos) > MAX_ENTRIES:
         raise _refuse(f"holds more than {MAX_ENTRIES:,} files", f"{len(infos)} entries")
-    files: list[tuple[str, zipfile.ZipInfo]] = []
-    total = packed = 0
-    for info in infos:
-        name = _name(info)
-        if names.is_debris(name):
-            continue
-        _check_kind(info)
-        if info.is_dir():
-            names.checked_path(name.rstrip("/"))
-            continue
-        names.checked_path(name)
-        total += info.file_size
-        packed += info.compress_size
-        _check_size(info.orig_filename, info.compress_size, info.file_size)
-        files.append((name, info))
-    _check_size("in all", packed, total)
-    _check_overlaps(info for _, info in files)
+    named = [(zip_rules.stated_name(info), info) for info in infos]
+    named = [(name, info) for name, info in named if not names.is_debris(name)]
+    fault = zip_rules.fault([info for _, info in named])
+    if fault is not None:
+        raise _refuse(*fault)
+    for name, _ in named:
+        names.checked_path(name.rstrip("/"))
+    files = [(name, info) for name, info in named if not info.is_dir()]
     names.check_distinct(name for name, _ in files)
     if not files:
         raise _refuse("is empty", archive.filename or "")
     return files
-
-
-def _name(info: zipfile.ZipInfo) -> str:
-    """An entry's name as it is stated: the library cuts it at NUL, turns the system's separator,
-    and takes it for code page 437 where nothing says UTF-8.  Finder writes that and says nothing.
-    """
-    name = info.orig_filename
-    if not info.flag_bits & 0x800:
-        with contextlib.suppress(UnicodeError):
-            return name.encode("cp437").decode("utf-8")
-    return name
-
-
-def _check_overlaps(infos: Iterable[zipfile.ZipInfo]) -> None:
-    """Refuse entries that share their bytes: a small archive could unpack to anything."""
-    end = 0
-    for info in sorted(infos, key=lambda one: one.header_offset):
-        if info.header_offset < end:
-            raise _refuse("holds files that share their bytes", info.orig_filename)
-        end = info.header_offset + _LOCAL_HEADER + info.compress_size
-
-
-def _check_kind(info: zipfile.ZipInfo) -> None:
-    """Only plain files and folders, not encrypted, by a method that is known."""
-    kind = stat.S_IFMT(info.external_attr >> 16)  # 0 where it was not made by a Unix
-    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        raise _refuse("holds a link or a device", info.orig_filename)
-    if info.flag_bits & 0x1:
-        raise _refuse("is protected by a password", info.orig_filename)
-    if info.compress_type not in _METHODS:
-        raise _refuse(
-            "uses a compression that is not known", f"{info.orig_filename}: {info.compress_type}"
-        )
-    if info.extract_version > NEWEST_VERSION:
-        raise _refuse(
-            "is of a newer kind than is known", f"{info.orig_filename}: {info.extract_version}"
-        )
-
-
-def _check_size(what: str, packed: int, size: int) -> None:
-    if is_absurd(packed, size):
-        raise _refuse("would unpack to an absurd size", f"{what}: {packed} to {size} bytes")
 
 
 def _contents(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:

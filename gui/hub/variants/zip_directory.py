@@ -1,188 +1,238 @@
 """List a zip on the Hub, and read small files out of it, without downloading it.
 
-A zip's directory stands at its end (PKWARE's APPNOTE 6.3, sections 4.3.12 to 4.3.16 for it, 4.3.7
-for an entry's own header, 4.5.3 for sizes over 4 GB), so one ranged read usually gets all of it.
-Written by strangers: every length and offset is checked, and nothing large is inflated.
+Python's `zipfile` reads it, over a file that asks for byte ranges: a zip's directory stands at its
+end, so one range usually gets all of it, and one more each file.  Written by strangers: what the
+directory says is judged by `gui.hub.zip_rules` before anything else is read.
 """
 
 from __future__ import annotations
 
-import struct
-import zlib
+import contextlib
+import io
+import os
+import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gui.errors import ErrorKind, SfumatoError
+from gui.hub import zip_rules
 from gui.hub.types import RemoteFile
 from gui.hub.variants.probe import MAX_READ, Probe
-from gui.hub.zip_rules import MAX_DIRECTORY, MAX_ENTRIES, NEWEST_VERSION, is_absurd
+from gui.hub.zip_rules import END, END_64, LOCATOR, MAX_DIRECTORY, MAX_ENTRIES, ZIP_ERRORS
+from gui.names import is_debris
 
-_TAIL = 22 + 65535
+_TAIL = END.size + 0xFFFF
 """The end record with the longest comment."""
-_END = struct.Struct("<4s4H2LH")
-_LOCATOR = struct.Struct("<4sLQL")
-_END64 = struct.Struct("<4sQ2H2L4Q")
-_ENTRY = struct.Struct("<4s6H3L5H2L")
-_LOCAL = struct.Struct("<4s5H3L2H")
 _EXTRA_SLACK = 256
-"""Bytes more than the directory says that an entry's own header may be long."""
-_STORED, _DEFLATED = 0, 8
-_LINK = 0o120000
+"""Bytes that are read of an entry's extra fields at once; its own header may have other ones than
+the directory says."""
 
 
-@dataclass(frozen=True)
-class ZipEntry:
-    """One file in a zip."""
+@dataclass(eq=False)
+class _Stretch:
+    """Bytes that are at hand."""
 
-    path: str
-    size: int
-    packed: int
-    method: int
-    crc: int
-    offset: int
-    """Of its header in the archive."""
-    name_length: int
-    """In bytes, as stored."""
+    start: int
+    data: bytes
+
+    @property
+    def end(self) -> int:
+        return self.start + len(self.data)
 
 
-def read_directory(probe: Probe, archive: RemoteFile) -> tuple[ZipEntry, ...]:
-    """Every file of a zip, folders left out.
+class RangeFile(io.RawIOBase):
+    """A remote file, to be read and sought like one on disk.
+
+    Only what is not at hand is asked for.  Several threads may have stretches of their own at hand
+    at once; `read` and `seek` are for one at a time, as `zipfile` sees to by itself.
+
+    Args:
+        probe: reads the file by ranges; may be exchanged.
+        file: which.
+        start: from where on `tail` stands in for the file.
+        tail: its end, with which the file is taken to end.
+    """
+
+    def __init__(self, probe: Probe, file: RemoteFile, start: int, tail: bytes) -> None:
+        super().__init__()
+        self.probe = probe
+        self.file = file
+        self._stretches = [_Stretch(start, tail)]
+        self._end = start + len(tail)
+        self._at = 0
+
+    @contextlib.contextmanager
+    def at_hand(self, start: int, length: int) -> Iterator[None]:
+        """Have these bytes, asked for at one stroke, as long as the context lasts."""
+        end = min(start + length, self._end)
+        if any(s.start <= start and end <= s.end for s in self._stretches):
+            yield
+            return
+        stretch = _Stretch(start, self.probe.read(self.file, start, end - start))
+        self._stretches.append(stretch)
+        try:
+            yield
+        finally:
+            self._stretches.remove(stretch)
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        origin = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._end}[whence]
+        if origin + offset < 0:
+            raise OSError(f"cannot seek to {origin + offset}")  # as a file on disk does
+        self._at = origin + offset
+        return self._at
+
+    def read(self, size: int = -1, /) -> bytes:
+        left = max(0, self._end - self._at)
+        size = left if size < 0 else min(size, left)
+        found = bytearray()
+        while len(found) < size:
+            piece = self._piece(self._at, size - len(found))
+            self._at += len(piece)
+            found += piece
+        return bytes(found)
+
+    def _piece(self, at: int, size: int) -> bytes:
+        """Bytes from `at` on, at least one and at most `size`."""
+        for stretch in tuple(self._stretches):
+            if stretch.start <= at < stretch.end:
+                return stretch.data[at - stretch.start :][:size]
+            if at < stretch.start:
+                size = min(size, stretch.start - at)
+        before = next((s for s in self._stretches if s.end == at), None)
+        if before is None:
+            return self._fetch(at, size)
+        # It goes on beyond what was thought enough: once more as much, rather than in small pieces.
+        more = self._fetch(at, min(max(size, len(before.data)), MAX_READ, self._end - at))
+        before.data += more
+        return more[:size]
+
+    def _fetch(self, start: int, length: int) -> bytes:
+        data = self.probe.read(self.file, start, length)
+        if not data:
+            raise EOFError(f"{self.file.path} ends at {start}, not at {self._end}")
+        return data
+
+
+class ZipProbe:
+    """Reads small files inside a zip; `files` lists them like a repository's.
+
+    The `RemoteFile`s it lists have no hashes; their `blob` names the archive and the entry.  Safe
+    to use from several threads.
+
+    Args:
+        probe: reads the archive's directory.
+        archive: the zip.
+        contents: reads the files in it; None: `probe` too.
 
     Raises:
         SfumatoError: BAD_MODEL where the directory is damaged, cut short or hostile; NETWORK and
             the like where it cannot be read.
     """
-    size = archive.size
-    if size < _END.size:
-        raise _bad(archive, "is cut short", f"{size} bytes")
-    start = max(0, size - _TAIL)
-    tail = probe.read(archive, start, size - start)
-    count, length, offset, end = _locate(archive, tail, start, probe)
-    if count > MAX_ENTRIES or length > MAX_DIRECTORY:
-        raise _bad(archive, "holds too many files", f"{count} entries, {length} bytes of them")
-    # An archive may stand behind something else (a self-extracting one): offsets shift together.
-    shift = end - length - offset
-    if shift < 0 or count * _ENTRY.size > length:
-        raise _bad(archive, "is damaged", f"directory of {length} at {offset}, end at {end}")
-    place = end - length
-    if not length:
-        directory = b""
-    elif place >= start:
-        directory = tail[place - start : end - start]
-    else:
-        directory = probe.read(archive, place, length)
-    return _entries(archive, directory, count, shift, place)
+
+    def __init__(self, probe: Probe, archive: RemoteFile, contents: Probe | None = None) -> None:
+        self._archive = archive
+        self._file, count = _open(probe, archive)
+        with _wording(archive):
+            self._zip = zipfile.ZipFile(self._file)
+        infos = self._zip.infolist()
+        if len(infos) != count:
+            raise _bad(archive, "is damaged", f"{len(infos)} entries, {count} stated")
+        self._judge(infos)
+        self._file.probe = contents or probe
+        found = [(zip_rules.stated_name(i), i) for i in infos]
+        found = [(name, i) for name, i in found if not name.endswith("/") or i.file_size]
+        self._infos = dict(found)
+        identity = archive.sha256 or archive.blob or archive.path
+        self.files = tuple(
+            RemoteFile(name, i.file_size, blob=f"{identity}!{i.CRC:08x}-{i.file_size}-{name}")
+            for name, i in found
+        )
+        """Folders left out; duplicates included, which `gui.hub.variants.inventory` counts as
+        unsafe."""
+
+    def _judge(self, infos: list[zipfile.ZipInfo]) -> None:
+        for info in infos:
+            end = info.header_offset + zip_rules.LOCAL_HEADER + info.compress_size
+            if info.header_offset < 0 or end > self._zip.start_dir:
+                raise _bad(self._archive, "is damaged", f"{info.orig_filename} lies outside")
+        fault = zip_rules.fault([i for i in infos if not is_debris(zip_rules.stated_name(i))])
+        if fault is not None:
+            raise _bad(self._archive, *fault)
+
+    def read(self, file: RemoteFile, start: int, length: int) -> bytes:
+        info = self._infos[file.path]
+        if info.file_size > MAX_READ or info.compress_size > MAX_READ - 2**17:
+            raise _bad(self._archive, "is too long to look into", file.path)
+        stretch = zip_rules.header_bytes(info) + _EXTRA_SLACK + info.compress_size
+        with (
+            self._file.at_hand(info.header_offset, stretch),
+            _wording(self._archive, file.path),
+            self._zip.open(info) as entry,
+        ):
+            data = entry.read(info.file_size)  # checks the sum; unpacks no more than that
+        if len(data) != info.file_size:
+            raise _bad(self._archive, "is damaged", f"{file.path}: {len(data)} bytes")
+        return data[start : start + length]
 
 
-def _locate(
-    archive: RemoteFile, tail: bytes, start: int, probe: Probe
-) -> tuple[int, int, int, int]:
-    """Number of entries, the directory's length and offset, and where it ends."""
-    at = tail.rfind(b"PK\x05\x06")
-    while at >= 0:
-        if at + _END.size <= len(tail):
-            record = _END.unpack_from(tail, at)
-            if at + _END.size + record[7] == len(tail):
-                break
-        at = tail.rfind(b"PK\x05\x06", 0, at)
-    else:
+def _open(probe: Probe, archive: RemoteFile) -> tuple[RangeFile, int]:
+    """The archive without its comment, and how many entries it states.
+
+    The library looks for the end record by its mark, which a comment may hold too; and it makes
+    objects of however many entries there are, so they are counted before.
+    """
+    if archive.size < END.size:
+        raise _bad(archive, "is cut short", f"{archive.size} bytes")
+    start = max(0, archive.size - _TAIL)
+    tail = probe.read(archive, start, archive.size - start)
+    at = _end_record(tail)
+    if at is None:
         raise _bad(archive, "is no zip or is cut short", "no end record")
-    _, disk, first, here, count, length, offset, _ = record
-    has_64 = at >= _LOCATOR.size and tail[at - _LOCATOR.size :].startswith(b"PK\x06\x07")
-    if not has_64:
-        if count == 0xFFFF or length == 0xFFFFFFFF or offset == 0xFFFFFFFF:
-            raise _bad(archive, "is damaged", "no 64-bit end record")
-        if disk or first or here != count:
-            raise _bad(archive, "is one part of several", f"disk {disk}")
-        return count, length, offset, start + at
-    _, _, place, disks = _LOCATOR.unpack_from(tail, at - _LOCATOR.size)
-    if disks > 1:
-        raise _bad(archive, "is one part of several", f"{disks} disks")
-    if not 0 <= place <= start + at - _LOCATOR.size - _END64.size:
-        raise _bad(archive, "is damaged", f"64-bit end record at {place}")
-    if place >= start:
-        raw = tail[place - start : place - start + _END64.size]
-    else:
-        raw = probe.read(archive, place, _END64.size)
-    mark, _, _, _, disk, _, here, count, length, offset = _END64.unpack(raw)
-    if mark != b"PK\x06\x06" or disk or here != count:
-        raise _bad(archive, "is damaged", "64-bit end record")
-    return count, length, offset, place
+    _, disk, first, here, count, length, _, _ = END.unpack_from(tail, at)
+    file = RangeFile(probe, archive, start, tail[: at + END.size - 2] + b"\0\0")
+    if start + at >= LOCATOR.size + END_64.size:
+        file.seek(start + at - LOCATOR.size - END_64.size)
+        record = END_64.unpack(file.read(END_64.size))
+        if record[0] == b"PK\6\6" and file.read(4) == b"PK\6\7":
+            disk, first, here, count, length = record[4:9]
+    if disk or first or here != count:
+        raise _bad(archive, "is one part of several", f"disk {disk}")
+    if length > MAX_DIRECTORY or MAX_ENTRIES < count != 0xFFFF:
+        raise _bad(archive, "holds too many files", f"{count} entries, {length} bytes of them")
+    return file, count
 
 
-def _entries(
-    archive: RemoteFile, directory: bytes, count: int, shift: int, limit: int
-) -> tuple[ZipEntry, ...]:
-    found: list[ZipEntry] = []
-    at = 0
-    for _ in range(count):
-        if at + _ENTRY.size > len(directory) or directory[at : at + 4] != b"PK\x01\x02":
-            raise _bad(archive, "is damaged", f"directory entry at {at}")
-        (_, _, version, flags, method, _, _, crc, packed, size, name_length, extra_length,
-         comment_length, _, _, attributes, offset) = _ENTRY.unpack_from(directory, at)  # fmt: skip
-        at += _ENTRY.size
-        raw = directory[at : at + name_length]
-        extra = directory[at + name_length : at + name_length + extra_length]
-        at += name_length + extra_length + comment_length
-        if at > len(directory):
-            raise _bad(archive, "is damaged", "an entry runs over the end of the directory")
-        size, packed, offset = _large(archive, extra, size, packed, offset)
-        path = _name(raw, flags)
-        if path.endswith("/") and size == 0:
-            continue
-        if version & 0xFF > NEWEST_VERSION:
-            raise _bad(archive, "is of a newer kind than is known", f"{path}: {version}")
-        if flags & 1:
-            raise _bad(archive, "is locked with a password", path)
-        if attributes >> 16 & 0o170000 == _LINK:
-            raise _bad(archive, "holds links to other files", path)
-        if offset + shift + _LOCAL.size + packed > limit:
-            raise _bad(archive, "is damaged", f"{path} lies outside")
-        found.append(ZipEntry(path, size, packed, method, crc, offset + shift, name_length))
-    _check(archive, found)
-    return tuple(found)
+def _end_record(tail: bytes) -> int | None:
+    """Where the end record stands: the mark whose comment ends with the file."""
+    at = tail.rfind(b"PK\5\6")
+    while at >= 0:
+        if at + END.size <= len(tail):
+            comment = END.unpack_from(tail, at)[7]
+            if at + END.size + comment == len(tail):
+                return at
+        at = tail.rfind(b"PK\5\6", 0, at)
+    return None
 
 
-def _large(
-    archive: RemoteFile, extra: bytes, size: int, packed: int, offset: int
-) -> tuple[int, int, int]:
-    """Sizes and offset, from the 64-bit extra field where they do not fit the plain ones."""
-    wanted = [value == 0xFFFFFFFF for value in (size, packed, offset)]
-    if not any(wanted):
-        return size, packed, offset
-    at = 0
-    while at + 4 <= len(extra):
-        tag, length = struct.unpack_from("<HH", extra, at)
-        if tag == 1 and at + 4 + length <= len(extra) and length >= 8 * sum(wanted):
-            numbers = iter(struct.unpack_from(f"<{sum(wanted)}Q", extra, at + 4))
-            size, packed, offset = (
-                next(numbers) if want else value
-                for want, value in zip(wanted, (size, packed, offset), strict=True)
-            )
-            return size, packed, offset
-        at += 4 + length
-    raise _bad(archive, "is damaged", "a 64-bit size is missing")
-
-
-def _name(raw: bytes, flags: int) -> str:
-    """UTF-8 where the entry says so or where it reads as that (macOS does not say), else the old
-    code page 437."""
+@contextlib.contextmanager
+def _wording(archive: RemoteFile, path: str = "") -> Iterator[None]:
+    """Words the zip library's errors for a person."""
     try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError:
-        return raw.decode("utf-8" if flags & 0x800 else "cp437", errors="replace")
-
-
-def _check(archive: RemoteFile, entries: list[ZipEntry]) -> None:
-    """Refuse bombs: files that share their bytes, or that unpack to out of all proportion."""
-    end = 0
-    for entry in sorted(entries, key=lambda e: e.offset):
-        if entry.offset < end:
-            raise _bad(archive, "is damaged", f"{entry.path} overlaps another file")
-        end = entry.offset + _LOCAL.size + entry.name_length + entry.packed
-    total = sum(e.size for e in entries)
-    packed = sum(e.packed for e in entries)
-    if is_absurd(packed, total) or any(is_absurd(e.packed, e.size) for e in entries):
-        raise _bad(archive, "would unpack to far too much", f"{total} bytes from {archive.size}")
+        yield
+    except NotImplementedError as error:
+        raise _bad(archive, "is of a newer kind than is known", f"{path}: {error}") from error
+    except (OSError, *ZIP_ERRORS) as error:
+        raise _bad(archive, "is damaged", f"{path}: {error!r}") from error
 
 
 def _bad(archive: RemoteFile, what: str, detail: str) -> SfumatoError:
@@ -192,61 +242,3 @@ def _bad(archive: RemoteFile, what: str, detail: str) -> SfumatoError:
         f"The archive {name} {what}, so it cannot be used; choose another variant.",
         detail,
     )
-
-
-class ZipProbe:
-    """Reads small files inside a zip; `files` lists them like a repository's.
-
-    The `RemoteFile`s it lists have no hashes; their `blob` names the archive and the entry.
-
-    Args:
-        probe: reads the archive's directory.
-        archive: the zip.
-        contents: reads the files in it; None: `probe` too.
-
-    Raises:
-        SfumatoError: as `read_directory`.
-    """
-
-    def __init__(self, probe: Probe, archive: RemoteFile, contents: Probe | None = None) -> None:
-        self._probe = contents or probe
-        self._archive = archive
-        entries = read_directory(probe, archive)
-        self._entries = {e.path: e for e in entries}
-        identity = archive.sha256 or archive.blob or archive.path
-        self.files = tuple(
-            RemoteFile(e.path, e.size, blob=f"{identity}!{e.crc:08x}-{e.size}-{e.path}")
-            for e in entries
-        )
-        """Duplicates included, which `gui.hub.variants.inventory` counts as unsafe."""
-
-    def read(self, file: RemoteFile, start: int, length: int) -> bytes:
-        entry = self._entries[file.path]
-        if entry.size > MAX_READ or entry.packed > MAX_READ - 2**17:
-            raise _bad(self._archive, "is too long to look into", entry.path)
-        data = self._stored(entry)
-        if entry.method == _DEFLATED:
-            inflate = zlib.decompressobj(-zlib.MAX_WBITS)
-            try:
-                data = inflate.decompress(data, entry.size + 1)
-            except zlib.error as error:
-                raise _bad(self._archive, "is damaged", f"{entry.path}: {error}") from error
-        elif entry.method != _STORED:
-            raise _bad(self._archive, "is packed in an unusual way", f"method {entry.method}")
-        if len(data) != entry.size or zlib.crc32(data) != entry.crc:
-            raise _bad(self._archive, "is damaged", f"{entry.path}: wrong checksum")
-        return data[start : start + length]
-
-    def _stored(self, entry: ZipEntry) -> bytes:
-        """An entry's bytes as they lie in the archive; one read unless its header is unusual."""
-        guess = _LOCAL.size + entry.name_length + _EXTRA_SLACK + entry.packed
-        guess = min(guess, self._archive.size - entry.offset)
-        raw = self._probe.read(self._archive, entry.offset, guess)
-        if len(raw) < _LOCAL.size or raw[:4] != b"PK\x03\x04":
-            raise _bad(self._archive, "is damaged", f"no header for {entry.path}")
-        name_length, extra_length = _LOCAL.unpack_from(raw)[-2:]
-        begin = _LOCAL.size + name_length + extra_length
-        data = raw[begin : begin + entry.packed]
-        if len(data) < entry.packed:
-            data = self._probe.read(self._archive, entry.offset + begin, entry.packed)
-        return data
