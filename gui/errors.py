@@ -35,6 +35,11 @@ class ErrorKind(StrEnum):
     """A defect of ours."""
 
 
+class Cancelled(Exception):  # noqa: N818 - a request, not an error
+    """Work was given up because it is no longer wanted: a person stopped it, or nobody waits for
+    its answer."""
+
+
 class SfumatoError(Exception):
     """An error as a value: a kind, one sentence for a person, and a detail for a report.
 

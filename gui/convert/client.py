@@ -17,11 +17,10 @@ from pathlib import Path
 from gui import locks, words
 from gui.convert.messages import CONVERTER, Check, Convert, EstimateIt, Look
 from gui.convert.types import ConvertRequest, Ended, Estimate, Progress, SourceInfo
-from gui.errors import ErrorKind, SfumatoError
+from gui.errors import Cancelled, ErrorKind, SfumatoError
 from gui.files import read_json_object
 from gui.names import is_systems
 from gui.process.child import ChildLost
-from gui.process.messages import Cancelled
 from gui.process.supervisor import Supervisor
 
 PARTIAL_SUFFIX = ".partial"

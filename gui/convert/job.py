@@ -45,7 +45,7 @@ from gui.convert.tasks import Task
 from gui.convert.types import REPORT, ConvertReport, ConvertRequest, Progress, SourceInfo, Step
 from gui.coreml import sidecar
 from gui.coreml.model import ComponentKind
-from gui.errors import ErrorKind, SfumatoError, disk_error
+from gui.errors import Cancelled, ErrorKind, SfumatoError, disk_error
 
 K = ComponentKind
 OnProgress = Callable[[Progress], None]
@@ -65,10 +65,6 @@ _SHARES: dict[Step, tuple[float, float]] = {
     Step.COMPRESSING: (0.65, 0.15),
     Step.CHECKING: (0.8, 0.2),
 }
-
-
-class Cancelled(Exception):  # noqa: N818 - a request, not an error
-    """The person has cancelled the conversion; nothing is left of it."""
 
 
 class Source(Protocol):

@@ -19,7 +19,7 @@ from gui.convert.memory import ran_out
 from gui.convert.messages import CONVERTER, Check, Convert, EstimateIt, Look
 from gui.convert.types import ConvertReport, ConvertRequest, Estimate, Progress, SourceInfo
 from gui.errors import ErrorKind, SfumatoError, as_sfumato_error
-from gui.process.messages import Cancelled, Question
+from gui.process.messages import Question
 from gui.process.serve import Call, Server, run_child
 
 STANDIN_VARIABLE = "SFUMATO_CONVERTER_STANDIN"
@@ -32,11 +32,6 @@ NICENESS = 5
 
 class Backend(Protocol):
     """What the process drives."""
-
-    @property
-    def cancelled_error(self) -> type[BaseException]:
-        """What `run` raises once `cancelled()` has said yes."""
-        ...
 
     def look(self, path: Path) -> SourceInfo: ...
 
@@ -51,17 +46,13 @@ class Backend(Protocol):
         request: ConvertRequest,
         on_progress: Callable[[Progress], None],
         cancelled: Callable[[], bool],
-    ) -> ConvertReport: ...
+    ) -> ConvertReport:
+        """Raise `gui.errors.Cancelled` once `cancelled()` has said yes."""
+        ...
 
 
 class Converter:
     """The real one.  Imports torch and coremltools only when a conversion begins."""
-
-    @property
-    def cancelled_error(self) -> type[BaseException]:
-        from gui.convert.job import Cancelled
-
-        return Cancelled
 
     def look(self, path: Path) -> SourceInfo:
         from gui.convert.checkpoint.source import look
@@ -127,10 +118,7 @@ class Service:
         with contextlib.suppress(OSError):
             os.nice(NICENESS)
         self._backend.check(ask.request, self._backend.look(Path(ask.request.source)))
-        try:
-            return self._backend.run(ask.request, call.tell, call.cancelled)
-        except self._backend.cancelled_error as error:
-            raise Cancelled from error
+        return self._backend.run(ask.request, call.tell, call.cancelled)
 
 
 def as_error(error: Exception, _question: Question[Any]) -> SfumatoError:

@@ -85,11 +85,6 @@ class Backend(Protocol):
     @property
     def runtime(self) -> str: ...
 
-    @property
-    def cancelled_error(self) -> type[BaseException]:
-        """What `generate` raises when `hooks.cancelled()` said yes."""
-        ...
-
     def versions(self) -> dict[str, str]: ...
 
     def find(self, request: PictureRequest) -> OpenPipeline:
@@ -133,12 +128,10 @@ class PipelineBackend:
 
     def __init__(self) -> None:
         from gui.coreml.runtime import default_runtime
-        from gui.pipeline import pipeline
 
         _import_the_rest()
         self.machine_runtime = default_runtime()
         self.runtime = self.machine_runtime.name
-        self.cancelled_error: type[BaseException] = pipeline.Cancelled
 
     def versions(self) -> dict[str, str]:
         return versions()
@@ -150,7 +143,7 @@ class PipelineBackend:
 def _import_the_rest() -> None:
     """What a first picture would otherwise stop to import, about 3 s: diffusers' schedulers come
     with its own dependencies, and reading a model with protobuf."""
-    for name in ("PIL.Image", "PIL.PngImagePlugin", "gui.coreml.inspect"):
+    for name in ("PIL.Image", "PIL.PngImagePlugin", "gui.coreml.inspect", "gui.pipeline.pipeline"):
         importlib.import_module(name)
     from gui.coreml.model import Family
     from gui.coreml.sidecar import Sidecar

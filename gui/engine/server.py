@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from gui.engine import messages
 from gui.engine.backend import Backend, LoadablePipeline, OpenPipeline, make_backend
 from gui.engine.messages import ENGINE, Generate
-from gui.errors import ErrorKind, SfumatoError, as_sfumato_error
+from gui.errors import Cancelled, ErrorKind, SfumatoError, as_sfumato_error
 from gui.library import pictures
-from gui.process.messages import Cancelled, Question
+from gui.process.messages import Question
 from gui.process.serve import Call, Server, run_child
 from gui.request import MAX_SEED, PictureRequest
 
@@ -83,10 +83,8 @@ class Engine:
         """
         try:
             self._generate(question, call)
-        except SfumatoError:
+        except (SfumatoError, Cancelled):
             raise
-        except (Cancelled, self._backend.cancelled_error) as error:
-            raise Cancelled from error
         except Exception:
             self._unload()  # it may be in any state
             raise

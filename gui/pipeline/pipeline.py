@@ -21,7 +21,7 @@ from gui.coreml.model import ComponentKind, Family, ModelInfo
 from gui.coreml.prediction import KnownBy, Prediction
 from gui.coreml.runtime import LoadedModel, Runtime
 from gui.coreml.sidecar import Preview, Sidecar
-from gui.errors import ErrorKind, SfumatoError, unusable
+from gui.errors import Cancelled, ErrorKind, SfumatoError, unusable
 from gui.files import expanded
 from gui.pipeline import safety, vae
 from gui.pipeline.defaults import fill_defaults
@@ -36,11 +36,6 @@ from gui.pipeline.unet import GuidedUNet, is_guidance_distilled
 from gui.request import ComputeUnit, PictureRecord, PictureRequest
 
 SUPPORTED_FAMILIES = {Family.SD1, Family.SD2, Family.SDXL, Family.UNKNOWN}
-
-
-class Cancelled(Exception):  # noqa: N818 - not an error: the person asked for it
-    """Raised out of `Pipeline.generate` at most one run of a network after `Hooks.cancelled` first
-    answers true."""
 
 
 @dataclass

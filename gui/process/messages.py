@@ -43,10 +43,6 @@ class ProtocolError(ValueError):
         self.number = number
 
 
-class Cancelled(Exception):  # noqa: N818 - a request, not an error
-    """A question was given up because its answer is no longer wanted."""
-
-
 class Question(Record, Generic[A]):
     """Something a child can be asked.  A subclass is a frozen dataclass of the arguments, and says
     the type of the answer: ``class Look(Question[SourceInfo])``."""

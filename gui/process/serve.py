@@ -19,11 +19,10 @@ from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
 from typing import Any, NoReturn
 
-from gui.errors import SfumatoError, as_sfumato_error
+from gui.errors import Cancelled, SfumatoError, as_sfumato_error
 from gui.process import messages
 from gui.process.messages import (
     MAX_FRAME,
-    Cancelled,
     Event,
     Header,
     Interface,

@@ -16,10 +16,10 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from gui.errors import ErrorKind, SfumatoError
+from gui.errors import Cancelled, ErrorKind, SfumatoError
 from gui.process import child, messages
 from gui.process.child import ChildLost, ChildProcess
-from gui.process.messages import A, Answer, Cancelled, Interface, ProtocolError, Question, Told
+from gui.process.messages import A, Answer, Interface, ProtocolError, Question, Told
 
 START_SECONDS = 180.0
 """How long a child may take until it listens; imports from a cold disk."""

@@ -19,7 +19,7 @@ import pytest
 
 from gui.convert import job
 from gui.convert.client import JOURNAL, partial_folder, unfinished
-from gui.convert.job import Cancelled, run
+from gui.convert.job import run
 from gui.convert.types import (
     ConvertRequest,
     ImageSize,
@@ -29,7 +29,7 @@ from gui.convert.types import (
 from gui.coreml import sidecar
 from gui.coreml.inspect import inspect_model
 from gui.coreml.model import Attention, ComponentKind, Family
-from gui.errors import ErrorKind, SfumatoError
+from gui.errors import Cancelled, ErrorKind, SfumatoError
 from tests.support.converted import Converted, everything, request
 from tests.support.tiny_checkpoints import kept_folder
 

@@ -25,12 +25,8 @@ from typing import Any
 
 import numpy as np
 
-from gui.errors import ErrorKind, SfumatoError
+from gui.errors import Cancelled, ErrorKind, SfumatoError
 from gui.request import PictureRecord, PictureRequest
-
-
-class StandinCancelled(Exception):  # noqa: N818 - a request, not an error
-    pass
 
 
 def hold_interpreter(seconds: float) -> None:
@@ -87,7 +83,7 @@ class StandinPipeline:
             raise RuntimeError(wishes["raise"])
         for step in range(1, steps + 1):
             if hooks.cancelled():
-                raise StandinCancelled
+                raise Cancelled
             if "hold" in wishes:
                 hold_interpreter(float(wishes["hold"]))
             time.sleep(float(wishes.get("sleep", 0)))
@@ -124,7 +120,6 @@ class StandinChoice:
 
 class StandinBackend:
     runtime = "standin"
-    cancelled_error: type[BaseException] = StandinCancelled
 
     def versions(self) -> dict[str, str]:
         return {"standin": "1"}

@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from gui.coreml.model import ComponentKind, Family, ModelInfo, TensorSpec
-from gui.errors import ErrorKind, SfumatoError
-from gui.pipeline.pipeline import Cancelled, Hooks, Pipeline
+from gui.errors import Cancelled, ErrorKind, SfumatoError
+from gui.pipeline.pipeline import Hooks, Pipeline
 from gui.request import ComputeUnit, PictureRecord, PictureRequest, RandomSource
 from gui.scheduler_names import SCHEDULER_NAMES
 from tests.support.torch_runtime import TorchRuntime, torch_pipeline

@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from gui import bundle_main
-from gui.errors import ErrorKind, SfumatoError
+from gui.errors import Cancelled, ErrorKind, SfumatoError
 from gui.process import child, messages, supervisor
 from gui.process.child import ChildLost, environment_of_child
-from gui.process.messages import Answer, Cancelled, Told, pack
+from gui.process.messages import Answer, Told, pack
 from gui.process.supervisor import Supervisor
 from tests.support.echo import COMMAND, ECHO, Count, Counted, Echo, Meanwhile, Misbehave
 
@@ -80,7 +80,7 @@ def test_an_error_is_the_answer_and_the_child_goes_on(echo: Supervisor) -> None:
     with pytest.raises(SfumatoError, match="The disk is full") as refused:
         echo.ask(Misbehave("refuse"))
     assert (refused.value.kind, refused.value.detail) == (ErrorKind.STORAGE, "a detail")
-    with pytest.raises(SfumatoError, match="the details say what") as defect:
+    with pytest.raises(SfumatoError, match="copy the details") as defect:
         echo.ask(Misbehave("raise"))
     assert "RuntimeError: a defect" in defect.value.detail
     with pytest.raises(SfumatoError, match="sent an answer that cannot be read"):
@@ -126,7 +126,7 @@ def test_a_crash_is_an_error_with_the_traceback_in_its_detail(echo: Supervisor) 
     with pytest.raises(ChildLost) as lost:
         echo.ask(Misbehave("crash"))
     assert lost.value.kind is ErrorKind.ENGINE and lost.value.status == -signal.SIGABRT
-    assert lost.value.message == "The echo stopped unexpectedly."
+    assert lost.value.message == "The echo stopped unexpectedly; try again."
     assert "SIGABRT" in lost.value.detail and "echo.py" in lost.value.detail
     assert echo.pid is None
     assert echo.ask(Echo()).pid == echo.pid  # another one

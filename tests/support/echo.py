@@ -11,8 +11,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Self
 
-from gui.errors import ErrorKind, SfumatoError
-from gui.process.messages import Cancelled, Event, Interface, Question
+from gui.errors import Cancelled, ErrorKind, SfumatoError
+from gui.process.messages import Event, Interface, Question
 from gui.process.serve import Call, Server, run_child
 from gui.process.worker_pool import WorkerPool
 from gui.records import Record

@@ -38,7 +38,7 @@ from gui.convert.types import (
     SourceInfo,
     Step,
 )
-from gui.errors import ErrorKind, SfumatoError
+from gui.errors import Cancelled, ErrorKind, SfumatoError
 
 COMPONENTS = ("Text encoder", "UNet", "VAE decoder", "VAE encoder")
 KINDS = (
@@ -49,10 +49,6 @@ KINDS = (
 )
 
 
-class FakeCancelled(Exception):  # noqa: N818 - a request, not an error
-    pass
-
-
 def options(path: str) -> dict[str, str]:
     if Path(path).is_dir():
         return {}
@@ -61,8 +57,6 @@ def options(path: str) -> dict[str, str]:
 
 
 class FakeConverter:
-    cancelled_error = FakeCancelled
-
     def look(self, path: Path) -> SourceInfo:
         if not path.exists():
             raise SfumatoError(ErrorKind.STORAGE, f"“{path.name}” is not there; choose another.")
@@ -117,7 +111,7 @@ class FakeConverter:
                 on_progress(Progress(name, step, index, total, index / total, f"{name}: {step}"))
                 while True:
                     if cancelled():
-                        raise FakeCancelled
+                        raise Cancelled
                     if index == 0 or "go" not in wanted or Path(wanted["go"]).exists():
                         break
                     time.sleep(0.02)
