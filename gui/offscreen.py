@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING
 from gui.errors import SfumatoError
 
 if TYPE_CHECKING:
+    from PySide6.QtGui import QPixmap
+
     from gui.app import Application
     from gui.state.studio import Activity
     from gui.ui.main_window import MainWindow
@@ -79,6 +81,7 @@ def _run(prompt: str, options: argparse.Namespace, out: Path) -> int:
         session.wait_until_ready()
         print(f"ready      {time.perf_counter() - started:.1f} s")
         picture = session.make_picture(prompt, options.seed)
+        session.keep_screenshots()
     finally:
         window.close()
     print(f"picture    {picture}")
@@ -96,6 +99,7 @@ class _Session:
         self._out = out
         self._error = ""
         self.screenshots: list[Path] = []
+        self._grabbed: list[QPixmap] = []
         self._wait(lambda: window.workspace is not None, "The window was not furnished.")
         self._work.studio.error_raised.connect(self._on_error)
         self._work.studio.job_failed.connect(self._on_error)
@@ -146,9 +150,17 @@ class _Session:
 
     def _shoot(self, name: str) -> None:
         path = self._out / name
-        if not self._window.grab().save(str(path)):
-            raise _RunError(f"The screenshot could not be written: {path}")
         self.screenshots.append(path)
+        self._grabbed.append(self._window.grab())
+
+    def keep_screenshots(self) -> None:
+        """Write them when the window has been looked at: they lie where the pictures do, which it
+        would show."""
+        for path, pixmap in zip(self.screenshots, self._grabbed, strict=True):
+            if not pixmap.save(str(path)):
+                raise _RunError(
+                    f"The screenshot could not be written: {path}; choose another folder."
+                )
 
     def _on_error(self, error: SfumatoError) -> None:
         self._error = error.message

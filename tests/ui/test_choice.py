@@ -122,7 +122,7 @@ def test_every_scheduler_is_listed_once_those_for_the_model_first(default):
 
 def test_the_default_is_the_first_of_the_list_and_what_is_chosen_stays(workspace):
     scheduler = workspace.prompt_panel.scheduler
-    assert scheduler.itemText(1) == "Euler – the model’s default"
+    assert scheduler.itemText(1) == "Euler – default"
     assert scheduler.currentIndex() == 1
     scheduler.select_data("DDIM")
     scheduler.set_default("UniPC")

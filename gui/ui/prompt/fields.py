@@ -122,7 +122,7 @@ class SchedulerChoice(Choice):
         chosen = self.currentData()
         self.showing = True
         self.clear()
-        own = f"{default} – the model’s default" if default else "The model’s default"
+        own = f"{default} – default" if default else "The model’s default"
         for title, schedulers in grouped_schedulers(default):
             self.add_heading(title)
             if self.count() == 1:

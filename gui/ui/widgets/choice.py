@@ -31,7 +31,9 @@ from PySide6.QtWidgets import (
     QListView,
     QStyle,
     QStyledItemDelegate,
+    QStyleOptionComboBox,
     QStyleOptionViewItem,
+    QStylePainter,
     QWidget,
 )
 
@@ -41,6 +43,8 @@ from gui.ui.widgets.icons import paint_icon
 HELP_ROLE = Qt.ItemDataRole.UserRole + 1
 HEADING_ROLE = Qt.ItemDataRole.UserRole + 2
 
+TEXT_MARGINS = 40
+"""Pixels beside the closed list's text: its padding and the chevron."""
 MAX_ROWS = 12
 """On show at a time; the rest is scrolled to."""
 _MAX_WIDTH = 560
@@ -242,10 +246,17 @@ class Choice(QComboBox):
 
     # -- the field ----------------------------------------------------------------------------
 
-    def paintEvent(self, event: QPaintEvent) -> None:
-        super().paintEvent(event)
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        option = QStyleOptionComboBox()
+        self.initStyleOption(option)
+        painter = QStylePainter(self)
+        # As QComboBox paints itself, but for a text that is too long: it ends in … and is not cut.
+        option.currentText = self.fontMetrics().elidedText(  # type: ignore[attr-defined]
+            self.currentText(), Qt.TextElideMode.ElideRight, self.width() - TEXT_MARGINS
+        )
+        painter.drawComplexControl(QStyle.ComplexControl.CC_ComboBox, option)
+        painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
         palette = current_palette()
-        painter = QPainter(self)
         place = QRect(self.width() - 23, (self.height() - 16) // 2, 16, 16)
         rect = QStyle.visualRect(self.layoutDirection(), self.rect(), place)
         colour = palette.secondary if self.isEnabled() else palette.disabled
