@@ -131,7 +131,7 @@ class Filmstrip(QFrame):
         layout = QHBoxLayout(self)
         layout.setContentsMargins(10, 8, 10, 2)
         layout.setSpacing(0)
-        layout.addWidget(self.running, 0, Qt.AlignmentFlag.AlignTop)
+        layout.addWidget(self.running, 0, Qt.AlignmentFlag.AlignVCenter)
         layout.addWidget(view)
         self.setFixedHeight(HEIGHT)
         view.selectionModel().currentChanged.connect(self._on_current)
