@@ -13,6 +13,7 @@ import glob
 import io
 import json
 import os
+import re
 import secrets
 import shutil
 import time
@@ -26,6 +27,7 @@ from typing import TYPE_CHECKING
 from gui import __version__, paths
 from gui.errors import ErrorKind, SfumatoError, disk_error
 from gui.files import expanded
+from gui.library.metadata.writing import XMP_KEYWORD, xmp_of
 from gui.library.picture_record import RECORD_KEY, read_record, record_text
 from gui.request import (
     MAX_SEED,
@@ -142,6 +144,7 @@ def png_bytes(pixels: np.ndarray, record: PictureRecord) -> bytes:
     info.add_text(PARAMETERS_KEY, parameters_text(record))
     # ASCII-only JSON: lone surrogates, NULs and every script survive as escapes.
     info.add_itxt(RECORD_KEY, record_text(record))
+    info.add_itxt(XMP_KEYWORD, xmp_of(record))
     buffer = io.BytesIO()
     image = Image.frombytes("RGB", (width, height), pixels.tobytes())
     image.save(buffer, "PNG", pnginfo=info, compress_level=4)
@@ -165,13 +168,16 @@ def parameters_text(record: PictureRecord) -> str:
     fields.append(known.get(request.random_source, ("Noise source", "numpy")))
     fields.append(("Time taken", f"{record.seconds:.1f} s"))
     fields.append(("Version", record.program or f"Sfumato {__version__}"))
-    lines = [request.prompt]
+    # A prompt that has such a line itself would be cut there by every reader.
+    lines = [_NEGATIVE_LINE.sub("Negative prompt\u200b:", request.prompt)]
     if request.negative_prompt:
         lines.append(f"Negative prompt: {request.negative_prompt}")
     lines.append(", ".join(f"{key}: {_quoted(value)}" for key, value in fields))
     text = "\n".join(lines).replace("\0", "")
     return text.encode("utf-8", "replace").decode("utf-8")
 
+
+_NEGATIVE_LINE = re.compile(r"^Negative prompt:", re.MULTILINE)
 
 _FIRST = ("Steps", "Sampler", "CFG scale", "Seed")
 """Readers know the last line by the first of these."""
