@@ -96,7 +96,8 @@ def download_state(status: DownloadStatus, between: str = " · ") -> str:
             parts = ["Interrupted" if status.interrupted else "Paused", download_amount(status)]
         case DownloadState.WAITING:
             wait = f" in {words.duration(status.retry_in)}" if status.retry_in else ""
-            parts = ["No connection", f"tries again{wait}"]
+            why = status.error.what.rstrip(".") if status.error is not None else "No answer"
+            parts = [why, f"tries again{wait}"]
         case DownloadState.UNPACKING:
             parts = ["Unpacking…"]
         case DownloadState.VERIFYING:
@@ -118,7 +119,7 @@ def short_download_state(status: DownloadStatus) -> str:
         case DownloadState.PAUSED:
             return "Interrupted" if status.interrupted else "Paused"
         case DownloadState.WAITING:
-            return "No connection"
+            return "Trying again"
         case DownloadState.UNPACKING:
             return "Unpacking"
         case DownloadState.VERIFYING:

@@ -288,6 +288,11 @@ class ModelLibrary(QAbstractListModel):
         """Models in the library's folder."""
         return sum(not e.starter and not e.added for e in self._entries)
 
+    @property
+    def added_count(self) -> int:
+        """Models in folders elsewhere."""
+        return sum(e.added for e in self._entries)
+
     # -- changing it --------------------------------------------------------------------------
 
     def refresh(self) -> None:

@@ -25,6 +25,7 @@ from gui import paths
 from gui.state.desktop import copy_text
 from gui.ui.canvas.empty_state import Mark
 from gui.ui.widgets.controls import label
+from gui.ui.widgets.toast import say_briefly
 
 LIBRARIES = ("torch", "coremltools", "diffusers", "transformers", "numpy", "Pillow")
 
@@ -63,9 +64,7 @@ class AboutDialog(QDialog):
         self.licences.setAccessibleName("Licences")
         self.licences.setFixedHeight(150)
         self.copy_button = QPushButton("Copy Versions")
-        self.copy_button.clicked.connect(
-            lambda: copy_text("".join(f"{name} {value}\n" for name, value in versions()))
-        )
+        self.copy_button.clicked.connect(self._copy)
         close = QPushButton("Close")
         close.setDefault(True)
         close.clicked.connect(self.close)
@@ -88,6 +87,10 @@ class AboutDialog(QDialog):
         column.addLayout(form)
         column.addWidget(self.licences)
         column.addLayout(buttons)
+
+    def _copy(self) -> None:
+        copy_text("".join(f"{name} {value}\n" for name, value in versions()))
+        say_briefly(self, "Versions copied")
 
 
 class ShortcutsDialog(QDialog):

@@ -27,7 +27,7 @@ from PySide6.QtWidgets import (
 )
 
 from gui import words
-from gui.errors import SfumatoError
+from gui.errors import ErrorKind, SfumatoError
 from gui.request import ComputeUnit, PictureRecord
 from gui.state.convert.options import is_checkpoint
 from gui.state.draft import Draft
@@ -45,7 +45,7 @@ from gui.ui.prompt.panel import PromptPanel
 from gui.ui.settled import settle_errors
 from gui.ui.widgets.appearance import Appearance
 from gui.ui.widgets.banner import Subject
-from gui.ui.widgets.controls import ElidedLabel
+from gui.ui.widgets.controls import ElidedLabel, without_shortcut
 from gui.ui.widgets.measures import LEFT_WIDTH, RIGHT_WIDTH
 
 if TYPE_CHECKING:
@@ -226,9 +226,10 @@ class Workspace(QWidget):
         desk.notice.connect(canvas.banner.show_notice)
         desk.panel_wanted.connect(lambda: a.models.setChecked(True))
         desk.convert_wanted.connect(self.show_convert)
+        self.models_panel.unreachable_said.connect(lambda: canvas.banner.settle(Subject.NETWORK))
         commands = self.picture_commands
         commands.failed.connect(self.show_error)
-        commands.said.connect(canvas.banner.show_notice)
+        commands.said.connect(canvas.say_briefly)
         commands.settings_wanted.connect(self.studio.library.want_record)
         self.studio.library.record_read.connect(self._use_settings_of)
         commands.start_wanted.connect(panel.start.set_path)
@@ -411,8 +412,8 @@ class Workspace(QWidget):
 
     def _on_undo_changed(self) -> None:
         undo = self.studio.undo
-        self.actions_.undo.setText(f"Undo {undo.undo_text}".strip())
-        self.actions_.redo.setText(f"Redo {undo.redo_text}".strip())
+        self.actions_.undo.setText(without_shortcut(f"Undo {undo.undo_text}".strip()))
+        self.actions_.redo.setText(without_shortcut(f"Redo {undo.redo_text}".strip()))
 
     def _on_undoable(self, text: str) -> None:
         self.canvas.banner.show_notice(text, can_undo=True)
@@ -480,7 +481,9 @@ class Workspace(QWidget):
     # -- what the studio says -----------------------------------------------------------------
 
     def show_error(self, error: SfumatoError) -> None:
-        self.canvas.banner.show_error(error)
+        # The Hub's side may say already that there is no connection.
+        if error.kind is not ErrorKind.NETWORK or not self.models_panel.says_unreachable:
+            self.canvas.banner.show_error(error)
 
     def _on_job_failed(self, error: SfumatoError, can_retry: bool) -> None:
         self.canvas.banner.show_error(error, can_retry, Subject.JOB)
@@ -609,6 +612,4 @@ class Workspace(QWidget):
 def elided_for_menu(text: str) -> str:
     """A prompt as a menu's entry: one line, no mnemonic."""
     line = " ".join(text.split()) or "(no prompt)"
-    if len(line) > MENU_CHARACTERS:
-        line = line[: MENU_CHARACTERS - 1].rstrip() + "…"
-    return line.replace("&", "&&")
+    return without_shortcut(words.shortened(line, MENU_CHARACTERS))

@@ -26,7 +26,18 @@ STATUS = DownloadStatus(
         ({"state": DownloadState.PAUSED, "interrupted": True}, "Interrupted · 312 MB of 1.60 GB"),
         (
             {"state": DownloadState.WAITING, "retry_in": 8.0},
-            "No connection · tries again in 8 s",
+            "No answer · tries again in 8 s",
+        ),
+        (
+            {
+                "state": DownloadState.WAITING,
+                "retry_in": 8.0,
+                "error": SfumatoError(
+                    ErrorKind.NETWORK,
+                    "The Hub has a problem of its own (error 503); try again in a few minutes.",
+                ),
+            },
+            "The Hub has a problem of its own (error 503) · tries again in 8 s",
         ),
         (
             {

@@ -237,7 +237,9 @@ def test_without_connection_the_remembered_results_are_shown_with_their_date(mak
     catalogue.refresh()
     settle(catalogue, hub)
     assert catalogue.state.phase == "offline" and catalogue.rowCount() == 4
-    assert catalogue.state.message == "No connection. These are the results of 3 May 2019."
+    assert catalogue.state.message == (
+        "The Hub cannot be reached. These are the results of 3 May 2019."
+    )
     hub.stale = ""
     catalogue.retry()
     settle(catalogue, hub)

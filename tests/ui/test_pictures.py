@@ -14,6 +14,7 @@ from PySide6.QtWidgets import QFileDialog
 from gui.mac import FallbackServices
 from gui.request import RandomSource
 from gui.state.pictures.drag import drag_data
+from gui.ui.widgets.toast import Toast
 from tests.support.pictures import picture
 
 COLOURS = ("#a03020", "#30a020", "#2030a0")
@@ -79,6 +80,8 @@ def test_arrow_keys_walk_the_filmstrip(workspace, made, qtbot):
 
 def test_copy_puts_file_and_pixels_on_the_clipboard(workspace, made):
     workspace.actions_.copy_picture.trigger()
+    assert workspace.canvas.stack.findChild(Toast).text.text() == "Copied"
+    assert not workspace.canvas.banner.isVisible(), "a banner is for what goes wrong"
     data = QGuiApplication.clipboard().mimeData()
     assert [url.toLocalFile() for url in data.urls()] == [made[-1]]
     assert same_pixels(QImage(data.imageData()), QImage(made[-1]))
@@ -137,6 +140,19 @@ def test_the_trash_keys_in_a_text_field_move_no_picture(workspace, made):
     workspace.prompt_panel.prompt.edit.setFocus()
     workspace.trash_pictures()
     assert all(Path(path).exists() for path in made)
+
+
+def test_after_the_trash_the_neighbour_has_the_focus(workspace, made, tmp_path, monkeypatch, qtbot):
+    use_own_trash(tmp_path, monkeypatch)
+    strip, pictures = workspace.filmstrip, workspace.studio.pictures
+    strip.list.setCurrentIndex(pictures.index(2))
+    strip.list.setFocus(Qt.FocusReason.TabFocusReason)
+    for left, neighbour in ((2, made[1]), (1, made[2])):
+        with qtbot.waitSignal(pictures.refreshed):  # the index has been asked again
+            QTest.keyClick(strip.list, Qt.Key.Key_Delete)
+        qtbot.waitUntil(lambda left=left: pictures.rowCount() == left)
+        assert strip.list.hasFocus() and strip.selected_paths() == [neighbour]
+        assert workspace.canvas.picture.path == neighbour
 
 
 def test_undo_brings_pictures_back_from_the_trash(workspace, made, tmp_path, monkeypatch, qtbot):

@@ -451,6 +451,7 @@ def test_a_ring_follows_the_keyboard_and_no_click(workspace):
         assert not shows_ring(button)
         panel.negative.edit.setFocus()
         plain = looks(button)
+        QTest.keyClick(window.windowHandle(), Qt.Key.Key_F5)  # the hand is on the keyboard again
         button.setFocus(Qt.FocusReason.TabFocusReason)
         assert shows_ring(button)
         assert looks(button) != plain

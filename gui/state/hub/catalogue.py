@@ -278,7 +278,7 @@ class HubCatalogue(QAbstractListModel):
                 self._state,
                 phase=phase,
                 error=page.stale_reason,
-                message=_stale_text(page.stale) if page.stale else "",
+                message=_stale_text(page.stale, page.stale_reason) if page.stale else "",
                 examined=self._state.examined + len(fresh),
                 reference=answer.reference,
             )
@@ -482,8 +482,9 @@ def _remember(kept: dict[str, Any], repo: str, value: Any) -> None:
         del kept[next(iter(kept))]
 
 
-def _stale_text(fetched: str) -> str:
+def _stale_text(fetched: str, reason: SfumatoError | None) -> str:
+    why = reason.what if reason is not None else "No connection."
     day = words.day(fetched)
     if day and day == words.day(datetime.now(UTC).isoformat()):
         day = "earlier today"
-    return f"No connection. These are the results of {day}." if day else "No connection."
+    return f"{why} These are the results of {day}." if day else why

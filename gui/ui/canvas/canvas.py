@@ -17,6 +17,7 @@ from gui.ui.canvas.hud import ProgressStrip
 from gui.ui.canvas.picture_view import PictureView
 from gui.ui.widgets.banner import Banner
 from gui.ui.widgets.controls import ElidedLabel
+from gui.ui.widgets.toast import say_briefly
 
 if TYPE_CHECKING:
     from gui.state.models import ModelEntry
@@ -64,6 +65,7 @@ class Canvas(QFrame):
             lambda at: self.menu_requested.emit(self.view.mapToGlobal(at))
         )
         self.banner.shown.connect(self.announce)
+        self.banner.copied.connect(lambda: self.say_briefly("Details copied"))
 
     def _lay_out(self) -> None:
         self.stack = QStackedWidget()
@@ -187,6 +189,10 @@ class Canvas(QFrame):
     def _on_load_failed(self, path: str, error: SfumatoError) -> None:
         if self._picture is not None and self._picture.path == path:
             self.failed.emit(error)
+
+    def say_briefly(self, text: str) -> None:
+        """Say beside the picture what was done; it fades by itself, and is read aloud."""
+        say_briefly(self.stack, text)
 
     def announce(self, text: str) -> None:
         """Say something through VoiceOver and its kin."""

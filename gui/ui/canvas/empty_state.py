@@ -9,7 +9,7 @@ from PySide6.QtGui import QColor, QPainter, QPaintEvent, QRadialGradient, QResiz
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from gui import words
-from gui.ui.widgets.controls import FlowLayout, label
+from gui.ui.widgets.controls import FlowLayout, label, without_shortcut
 
 if TYPE_CHECKING:
     from gui.state.models import ModelEntry
@@ -21,10 +21,8 @@ MAX_LETTERS = 60
 
 
 def chip_text(example: str) -> str:
-    """An example on a button, where & alone would announce a shortcut."""
-    plain = " ".join(example.split())
-    shown = plain if len(plain) <= MAX_LETTERS else plain[: MAX_LETTERS - 1].rstrip() + "…"
-    return shown.replace("&", "&&")
+    """An example on a button: one line, not too long."""
+    return without_shortcut(words.shortened(" ".join(example.split()), MAX_LETTERS))
 
 
 class Mark(QWidget):

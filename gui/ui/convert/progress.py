@@ -24,6 +24,7 @@ from gui.ui.widgets.appearance import current_palette
 from gui.ui.widgets.controls import ElidedLabel, Section, icon_button, label
 from gui.ui.widgets.focus import shows_ring
 from gui.ui.widgets.icons import icon, paint_icon
+from gui.ui.widgets.toast import say_briefly
 
 BAR_STEPS = 1000
 DOT = 18
@@ -132,7 +133,7 @@ class ErrorBox(QFrame):
         self.statement = label("", "statement", wrap=True)
         self.advice = label("", "", wrap=True)
         self.copy_button = QPushButton("Copy Details")
-        self.copy_button.clicked.connect(lambda: copy_text(self._report))
+        self.copy_button.clicked.connect(self._copy)
         text = QVBoxLayout()
         text.setSpacing(2)
         text.addWidget(self.statement)
@@ -152,6 +153,10 @@ class ErrorBox(QFrame):
             kept = any(row.done for row in status.rows)
             self.advice.setText(KEPT if kept else NOTHING_YET)
             self._report = f"{error.message}\n[{error.kind.value}]\n{error.detail}".strip() + "\n"
+
+    def _copy(self) -> None:
+        copy_text(self._report)
+        say_briefly(self.window(), "Details copied")
 
 
 class ConvertProgress(QWidget):

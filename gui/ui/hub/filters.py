@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QSizePolicy, QVB
 from gui import words
 from gui.state.hub.types import Attention, Family, ModelKind, SearchQuery
 from gui.ui.widgets.choice import Choice
-from gui.ui.widgets.controls import FlowLayout, Switch, icon_button, label
+from gui.ui.widgets.controls import FlowLayout, Switch, icon_button, label, without_shortcut
 from gui.ui.widgets.icons import icon
 
 FAMILIES = tuple(
@@ -236,7 +236,7 @@ class FilterChips(QWidget):
             there.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def _chip(self, text: str, name: str, query: SearchQuery) -> QPushButton:
-        chip = QPushButton(text)
+        chip = QPushButton(without_shortcut(text))
         chip.setAccessibleName(name)
         chip.setToolTip(words.plain_tip(name))
         if name != "Clear filters":

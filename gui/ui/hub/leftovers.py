@@ -74,6 +74,10 @@ class OrphanRow(QFrame):
         self.resume.clicked.connect(lambda: self.resume_requested.emit(orphan))
         self.remove.clicked.connect(lambda: self.remove_requested.emit(orphan))
 
+    def has_focus(self) -> bool:
+        """Whether one of its buttons has it."""
+        return self.resume.hasFocus() or self.remove.hasFocus()
+
     def set_busy(self, busy: bool) -> None:
         """Whether it is being deleted."""
         self.remove.setText("Deleting…" if busy else "Delete")
@@ -113,7 +117,7 @@ class LeftoversDialog(QDialog):
         scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         scroll.setWidget(inner)
         self.remove_all = QPushButton("Delete All")
-        close = QPushButton("Close")
+        self.close_button = close = QPushButton("Close")
         close.setDefault(True)
         self.remove_all.setAutoDefault(False)
         foot = QHBoxLayout()
@@ -136,6 +140,8 @@ class LeftoversDialog(QDialog):
         self.set_orphans(orphans)
 
     def set_orphans(self, orphans: list[Orphan]) -> None:
+        number = self._row_with_focus()
+        kept = self.rows[number].orphan.path if number >= 0 else ""
         for row in self.rows:
             self._column.removeWidget(row)
             row.hide()
@@ -148,6 +154,9 @@ class LeftoversDialog(QDialog):
             row.remove_requested.connect(lambda _, row=row: self._remove(row))
             self._column.insertWidget(self._column.count() - 1, row)
             self.rows.append(row)
+        if number >= 0:
+            same = (k for k, orphan in enumerate(orphans) if orphan.path == kept)
+            self._focus_near(next(same, number))
         self._sum_up()
 
     def _sum_up(self) -> None:
@@ -177,7 +186,10 @@ class LeftoversDialog(QDialog):
     def _remove(self, row: OrphanRow) -> None:
         """Deleting gigabytes takes a while, and is asked for once."""
         self.problem.hide()
+        number = self.rows.index(row) if row.has_focus() else -1
         row.set_busy(True)
+        if number >= 0:
+            self._focus_near(number)
         self._deleting.add(row.orphan.path)
         self._sum_up()
         self._hub.remove_orphan(row.orphan)
@@ -185,6 +197,7 @@ class LeftoversDialog(QDialog):
     def _remove_all(self) -> None:
         for row in [row for row in self.rows if row.orphan.path not in self._deleting]:
             self._remove(row)
+        self.close_button.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def _on_error(self, error: SfumatoError) -> None:
         """Here, where the window's own place for errors is out of sight."""
@@ -199,9 +212,24 @@ class LeftoversDialog(QDialog):
         self._deleting.discard(path)
         self._drop(path)
 
+    def _row_with_focus(self) -> int:
+        """Its number, or -1."""
+        return next((k for k, row in enumerate(self.rows) if row.has_focus()), -1)
+
+    def _focus_near(self, number: int) -> None:
+        """The focus goes on to the leftover in this place, or the nearest that is left, or the way
+        out: left alone it would go to the button that deletes all."""
+        left = [k for k, row in enumerate(self.rows) if row.remove.isEnabled()]
+        near = min(left, key=lambda k: (abs(k - number), k < number), default=-1)
+        button = self.rows[near].remove if near >= 0 else self.close_button
+        button.setFocus(Qt.FocusReason.OtherFocusReason)
+
     def _drop(self, path: str) -> None:
         for row in [row for row in self.rows if row.orphan.path == path]:
+            number = self.rows.index(row) if row.has_focus() else -1
             self.rows.remove(row)
+            if number >= 0:
+                self._focus_near(number)
             self._column.removeWidget(row)
             row.hide()
             row.deleteLater()

@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from gui.errors import ErrorKind
 from gui.state.hub.types import SearchQuery, Sort
 from gui.ui.hub.card import ROW_HEIGHT, TILE, CardPictures, HubCardDelegate
 from gui.ui.hub.filters import FilterButton, FilterChips, active_filters, without_filters
@@ -175,6 +176,8 @@ class HubPanel(QWidget):
     convert_requested = Signal()
     tabs_changed = Signal()
     """`tab_order` is another now."""
+    unreachable_said = Signal()
+    """It is said here, in sight, that the Hub cannot be reached."""
 
     def __init__(self, catalogue: HubCatalogue) -> None:
         super().__init__()
@@ -300,6 +303,15 @@ class HubPanel(QWidget):
 
     # -- for the workspace --------------------------------------------------------------------
 
+    @property
+    def says_unreachable(self) -> bool:
+        """Whether it is said here, in sight, that the Hub cannot be reached."""
+        state = self.catalogue.state
+        failed = state.error is not None and state.error.kind is ErrorKind.NETWORK
+        return self.isVisible() and (
+            state.phase == "offline" or (state.phase == "error" and failed)
+        )
+
     def begin(self) -> None:
         """Search for the first time, when this side is first shown."""
         if self.catalogue.state.phase == "idle":
@@ -340,6 +352,8 @@ class HubPanel(QWidget):
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
         self._want_timer.start()  # what came while another side was shown has asked for nothing
+        if self.says_unreachable:
+            self.unreachable_said.emit()
 
     # -- the query ----------------------------------------------------------------------------
 
@@ -433,6 +447,8 @@ class HubPanel(QWidget):
                 retry=True, clear=False, convert=False,
             )  # fmt: skip
             self.stack.setCurrentWidget(self.message)
+        if self.says_unreachable:
+            self.unreachable_said.emit()
         self._open_what_was_dropped(state)
         self._enter_results(state)
         self._want_timer.start()

@@ -40,6 +40,7 @@ from gui.ui.hub.downloads_strip import DownloadsStrip
 from gui.ui.models.card import ModelCardDelegate
 from gui.ui.widgets.appearance import current_palette
 from gui.ui.widgets.controls import ElidedLabel, Section, Segments, icon_button, label
+from gui.ui.widgets.drop_glow import DropGlow
 from gui.ui.widgets.icons import icon
 from gui.ui.widgets.palette import Palette
 
@@ -187,6 +188,8 @@ class ModelsPanel(QFrame):
     updates_requested = Signal()
     leftovers_requested = Signal()
     hub_made = Signal()
+    unreachable_said = Signal()
+    """The Hub's side says, in sight, that the Hub cannot be reached."""
 
     def __init__(self, models: ModelLibrary, hub: HubState) -> None:
         super().__init__()
@@ -226,6 +229,7 @@ class ModelsPanel(QFrame):
         self.details_section = Section("Details", self.details)
         self.downloads = DownloadsStrip(hub.downloads)
         self._lay_out()
+        self.glow = DropGlow(self)
         self._connect()
         self._sum_up()
 
@@ -315,10 +319,16 @@ class ModelsPanel(QFrame):
             self.hub.convert_requested.connect(self.convert_requested)
             self.hub.list.pasted.connect(self.paste)
             self.hub.tabs_changed.connect(self._order_tabs)
+            self.hub.unreachable_said.connect(self.unreachable_said)
             self.stack.addWidget(self.hub)
             self._order_tabs()
             self.hub_made.emit()
         return self.hub
+
+    @property
+    def says_unreachable(self) -> bool:
+        """Whether the Hub's side says, in sight, that the Hub cannot be reached."""
+        return self.hub is not None and self.hub.says_unreachable
 
     def _on_segment(self, number: int) -> None:
         if number == HUB:
@@ -349,10 +359,15 @@ class ModelsPanel(QFrame):
         self.leftovers.setVisible(bool(text))
 
     def _sum_up(self, *_: object) -> None:
-        number = self._models.installed_count
-        text = words.plural(number, "model") + " installed" if number else "Only the starter model"
-        size = f" · {words.size(self._models.disk_use)}" if number else ""
-        self.library_text.set_text(text + size)
+        installed, added = self._models.installed_count, self._models.added_count
+        parts = []
+        if installed:
+            size = words.size(self._models.disk_use)
+            parts.append(f"{words.plural(installed, 'model')} installed · {size}")
+        if added:
+            number = f"{added:,}" if installed else words.plural(added, "model")
+            parts.append(f"{number} in other folders")
+        self.library_text.set_text(" · ".join(parts) or "Only the starter model")
 
     # -- the installed models -----------------------------------------------------------------
 
@@ -440,6 +455,7 @@ class ModelsPanel(QFrame):
         if _dropped_folders(event) or dropped_reference(event.mimeData()):
             event.setDropAction(Qt.DropAction.CopyAction)
             event.accept()
+            self.glow.light_up()
 
     def dropEvent(self, event: QDropEvent) -> None:
         event.setDropAction(Qt.DropAction.CopyAction)

@@ -141,7 +141,7 @@ class Filmstrip(QFrame):
             lambda at: self.menu_requested.emit(view.viewport().mapToGlobal(at))
         )
         pictures.rowsInserted.connect(self._on_rows)
-        pictures.rowsRemoved.connect(self._on_rows)
+        pictures.rowsRemoved.connect(self._on_removed)
         pictures.modelAboutToBeReset.connect(self._keep_selection)
         pictures.refreshed.connect(self._restore_selection)
         self._on_rows()
@@ -186,9 +186,18 @@ class Filmstrip(QFrame):
         self._kept = current.id if current is not None else None
 
     def _restore_selection(self) -> None:
-        row = self._pictures.row_of_id(self._kept) if self._kept is not None else -1
+        kept, self._kept = self._kept, None  # it counts once: without a reset nothing was lost
+        row = self._pictures.row_of_id(kept) if kept is not None else -1
         if row >= 0 and row != self.list.currentIndex().row():
             self._select_row(row)
+        self._on_rows()
+
+    def _on_removed(self, *_: object) -> None:
+        """Qt goes on to the neighbour of what is gone, but does not select it: it would bear no
+        mark."""
+        current = self.list.currentIndex()
+        if current.isValid() and not self.list.selectedIndexes():
+            self._select_row(current.row())
         self._on_rows()
 
     def _on_rows(self, *_: object) -> None:

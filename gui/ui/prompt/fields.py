@@ -8,6 +8,7 @@ from PySide6.QtCore import QRegularExpression, Signal
 from PySide6.QtGui import QColor, QRegularExpressionValidator, QTextCharFormat, QTextCursor
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QTextEdit, QVBoxLayout, QWidget
 
+from gui import words
 from gui.request import MAX_SEED, Parameter
 from gui.scheduler_names import grouped_schedulers
 from gui.state.draft import random_seed
@@ -82,7 +83,7 @@ class TextField(QWidget):
     def _say(self, text: str, tip: str, *, warn: bool) -> None:
         name = "warning" if warn else "small"
         self.count_label.setText(text)
-        self.count_label.setToolTip(tip)
+        self.count_label.setToolTip(words.plain_tip(tip))
         self.count_label.setAccessibleName(text)
         if self.count_label.objectName() != name:
             self.count_label.setObjectName(name)

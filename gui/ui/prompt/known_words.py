@@ -10,8 +10,8 @@ from PySide6.QtWidgets import QHBoxLayout, QPlainTextEdit, QPushButton, QVBoxLay
 
 from gui.state.vocabulary import ModelVocabulary, Reading, Thing, Vocabulary, with_thing
 from gui.ui.prompt.vocabulary_sheet import VocabularySheet
-from gui.ui.widgets.controls import label
-from gui.words import listed, plural, shortened
+from gui.ui.widgets.controls import label, without_shortcut
+from gui.words import listed, plain_tip, plural, shortened
 
 if TYPE_CHECKING:
     from gui.state.models import ModelEntry
@@ -139,7 +139,7 @@ class KnownWords(QWidget):
 
 
 def _link(text: str, tip: str) -> QPushButton:
-    made = QPushButton(text)
+    made = QPushButton(without_shortcut(text))
     made.setObjectName("link")
-    made.setToolTip(tip)
+    made.setToolTip(plain_tip(tip))
     return made

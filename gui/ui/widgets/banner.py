@@ -53,6 +53,8 @@ class Banner(QFrame):
     """The sentence, for assistive programs."""
     retry_asked = Signal()
     undo_asked = Signal()
+    copied = Signal()
+    """The details are on the clipboard."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -148,3 +150,4 @@ class Banner(QFrame):
         if self._error is not None:
             error = self._error
             copy_text(f"{error.message}\n[{error.kind.value}]\n{error.detail}".strip() + "\n")
+            self.copied.emit()

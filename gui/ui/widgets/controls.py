@@ -58,6 +58,12 @@ def label(text: str, name: str = "", *, wrap: bool = False) -> QLabel:
     return made
 
 
+def without_shortcut(text: str) -> str:
+    """A text from outside for a button, a menu entry or a tab, where & alone would announce a
+    shortcut and not be seen."""
+    return text.replace("&", "&&")
+
+
 def fit_height(dialog: QWidget) -> None:
     """As high as the wrapped texts need at this width, which a layout alone overlooks."""
     layout = dialog.layout()

@@ -155,6 +155,7 @@ QFrame#panel { background: $panel; border: none; }
 QFrame#canvasColumn { background: $canvas; border: none; }
 QFrame#separator { background: $border; border: none; max-height: 1px; min-height: 1px; }
 QFrame#hud { background: $overlay; border: 1px solid $border; border-radius: 12px; }
+QFrame#toast { background: $overlay; border: 1px solid $border; border-radius: 15px; }
 QFrame#notice { background: $overlay; border: 1px solid $border; border-radius: 10px; }
 QFrame#error { background: $error_soft; border: 1px solid $error; border-radius: 10px; }
 QFrame#error QPushButton { background: transparent; }

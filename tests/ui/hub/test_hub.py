@@ -291,6 +291,25 @@ def test_without_a_network_trying_again_helps(workspace, hub, qtbot):
     assert panel.stack.currentWidget() is panel.list
 
 
+@pytest.mark.parametrize("first", ["banner", "panel"])
+def test_being_offline_is_said_once(workspace, hub, qtbot, first):
+    hub.errors["search"] = NO_NETWORK
+    banner = workspace.canvas.banner
+    if first == "banner":
+        workspace.show_error(NO_NETWORK)
+        assert banner.isVisible()
+    click(workspace.models_panel.segments.buttons[1])
+    panel = workspace.models_panel.hub
+    qtbot.waitUntil(panel.message.isVisible)
+    workspace.studio.hub.error_raised.emit(NO_NETWORK)
+    assert panel.message.title.text() == NO_NETWORK.message and not banner.isVisible()
+    click(workspace.models_panel.segments.buttons[0])  # now it isn't in sight any more
+    workspace.studio.hub.error_raised.emit(NO_NETWORK)
+    assert banner.isVisible()
+    click(workspace.models_panel.segments.buttons[1])
+    assert not banner.isVisible()
+
+
 def test_remembered_results_stay_usable_offline(workspace, hub, qtbot):
     hub.stale = "2024-05-03T10:00:00+00:00"
     click(workspace.models_panel.segments.buttons[1])

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QMessageBox
 
 from gui import paths
@@ -16,6 +17,7 @@ from gui.hub.types import DownloadState, FileProblem, Orphan
 from gui.state import desktop
 from gui.ui.models.actions import VerifyDialog, problems_text
 from gui.ui.widgets.controls import ElidedLabel
+from gui.ui.widgets.focus import shows_ring
 from tests.support.fake_hub import FakeHub
 from tests.support.hub_window import click, install, reading_from_the_hub, some_models
 from tests.ui.conftest import read_by_name
@@ -282,6 +284,26 @@ def test_a_trashed_model_leaves_the_list_and_the_starter_takes_over(workspace, e
     assert workspace.models_panel.library_text.whole_text() == "Only the starter model"
 
 
+@pytest.mark.parametrize("in_use", [True, False])
+def test_after_the_trash_the_focus_is_on_the_card_in_use(workspace, entry, trash, qtbot, in_use):
+    """By key, or from the menu of a card that is not the one in use."""
+    view, models = workspace.models_panel.list, workspace.studio.models
+    if in_use:
+        workspace.studio.select_model(entry)
+    view.setFocus(Qt.FocusReason.TabFocusReason)
+    if in_use:
+        QTest.keyClick(view, Qt.Key.Key_Delete)
+    else:
+        choose(workspace, entry, "Move to Trash…")
+    press(sheet_of(workspace, QMessageBox, qtbot), "Move to Trash")
+    qtbot.waitUntil(lambda: models.entry(entry.folder) is None)
+    workspace.main_window.activateWindow()  # as a window system does when the question is gone
+
+    qtbot.waitUntil(view.hasFocus)
+    assert view.currentIndex().row() == 0 and view.selectedIndexes() == [view.currentIndex()]
+    assert shows_ring(view)
+
+
 def test_the_starter_takes_over_whatever_else_is_installed(
     folder, home, workspace, entry, trash, qtbot
 ):
@@ -377,6 +399,25 @@ def test_what_is_being_deleted_stays_so_while_the_list_is_read_again(
     dialog.set_orphans(list(hub.orphans))
     assert [row.remove.isEnabled() for row in dialog.rows] == [False, False]
     assert not dialog.remove_all.isEnabled()
+
+
+def test_the_focus_goes_on_to_the_next_leftover(leftovers, workspace, hub, qtbot):
+    """Never to the button that deletes all."""
+    hub.orphans.append(Orphan("/models/more", 5_000_000))
+    hub.silent.add("remove_orphan")
+    dialog = open_leftovers(workspace, qtbot)
+    qtbot.waitUntil(dialog.isActiveWindow)
+    dialog.rows[1].remove.setFocus()
+    QTest.keyClick(dialog.rows[1].remove, Qt.Key.Key_Space)
+    assert dialog.rows[2].remove.hasFocus()
+    dialog.set_orphans(list(hub.orphans))  # the list is read again meanwhile
+    assert dialog.rows[2].remove.hasFocus()
+    hub.answer("remove_orphan", None)
+    assert [row.remove.hasFocus() for row in dialog.rows] == [False, True]
+    QTest.keyClick(dialog.rows[1].remove, Qt.Key.Key_Space)
+    assert dialog.rows[0].remove.hasFocus()
+    QTest.keyClick(dialog.rows[0].remove, Qt.Key.Key_Space)
+    assert dialog.close_button.hasFocus()
 
 
 def test_all_leftovers_go_at_once(leftovers, workspace, hub, qtbot):
