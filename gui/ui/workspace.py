@@ -384,10 +384,12 @@ class Workspace(QWidget):
         """A file or folder handed over by Finder or dropped on the window."""
         if is_picture_name(path):
             self.prompt_panel.start.set_path(path)
-        elif is_checkpoint(path):
-            self.show_convert(path)
-        else:
-            self.studio.add_model_folder(path)
+            return
+
+        def act(convert: bool) -> None:
+            (self.show_convert if convert else self.studio.add_model_folder)(path)
+
+        self.studio.background.run(lambda: is_checkpoint(path), act, self.show_error)
 
     def edit_command(self, name: str) -> None:
         """Cut, copy … of the text field in use; Copy elsewhere copies the picture."""

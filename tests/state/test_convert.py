@@ -62,7 +62,9 @@ def make(tmp_path: Path) -> Callable[..., ConvertRequest]:
     def make_(text: str = "", name: str = "Made") -> ConvertRequest:
         source = tmp_path / "source.safetensors"
         source.write_text(text)
-        return ConvertRequest(str(source), str(choices.output_folder(name)), name)
+        return ConvertRequest(
+            str(source), str(choices.output_folder(name, choices.taken_names())), name
+        )
 
     return make_
 
@@ -179,10 +181,12 @@ def test_closing_the_app_keeps_a_running_conversion_for_the_next_start(qtbot, qa
     first.start(request)
     qtbot.waitUntil(lambda: len(first.status.rows) == 2)
     first.close()
-    second.find_unfinished()
+    with qtbot.waitSignal(second.unfinished_changed):
+        second.find_unfinished()
     assert [each.request for each in second.unfinished] == [request]
     second.discard(second.unfinished[0])
-    assert second.unfinished == [] and not partial_folder(request.output).exists()
+    assert second.unfinished == []
+    qtbot.waitUntil(lambda: not partial_folder(request.output).exists())
     second.close()
 
 
@@ -265,11 +269,13 @@ class TestWords:
                 assert size.width % 64 == size.height % 64 == 0
 
     def test_two_models_of_a_name_get_two_folders(self, home: Path) -> None:
-        first = choices.output_folder("a/b: c.mlpackage")
+        first = choices.output_folder("a/b: c.mlpackage", choices.taken_names())
         assert first.parent == paths.models_dir() and first.suffix != ".mlpackage"
         partial_folder(str(first)).mkdir(parents=True)
-        second = choices.output_folder("a/b: c.mlpackage")
+        second = choices.output_folder("a/b: c.mlpackage", choices.taken_names())
         assert second != first and second.name == f"{first.name} 2"
+        third = choices.output_folder("A/B: C.mlpackage", [first.name, second.name])
+        assert third.name == f"{first.name.upper()} 3", "on a Mac these are the same names"
 
     def test_facts(self) -> None:
         text = choices.facts_line(info(Family.SDXL, 1024, 2_567_000_000))

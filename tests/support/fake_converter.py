@@ -5,6 +5,7 @@ source is, and what becomes of it, is written in the source file's own text:
 
     "sleep=0.05"        seconds per component
     "go=/a/file"        from component 2 on, waits for that file; a cancel is heeded meanwhile
+    "look=/a/file"      looking at the source waits for that file
     "hang_at=2"         never comes back from component 2 (from 1)
     "kill_at=2"         the process is killed there, as when the memory runs out
     "crash_at=2"        the process aborts there
@@ -63,6 +64,9 @@ class FakeConverter:
         if "foreign" in options(str(path)):
             message = "This is a Flux model, which Sfumato cannot convert; choose another."
             raise SfumatoError(ErrorKind.UNSUPPORTED, message)
+        wanted = options(str(path))
+        while "look" in wanted and not Path(wanted["look"]).exists():
+            time.sleep(0.01)
         family = Family.SDXL if "xl" in path.name else Family.SD1
         side = 1024 if family is Family.SDXL else 512
         return SourceInfo(

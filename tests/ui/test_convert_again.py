@@ -8,8 +8,8 @@ from PySide6.QtTest import QTest
 
 from gui.hub.types import Machine
 from gui.state.convert import state as convert_module
+from gui.state.convert.options import existing_path
 from gui.state.convert.state import ConvertPhase
-from gui.ui.convert.source import existing_path
 
 WAIT = 60_000
 
@@ -66,6 +66,6 @@ def test_what_is_no_path_is_none(text):
 
 
 @pytest.mark.parametrize("text", ["~nobody-of-this-name/model/x", "y" * 400])
-def test_typing_what_is_no_path_says_so(sheet, text):
+def test_typing_what_is_no_path_says_so(sheet, qtbot, text):
     sheet.source.set_path(text)
-    assert "There is no file or folder" in sheet.source.facts.text()
+    qtbot.waitUntil(lambda: "There is no file or folder" in sheet.source.facts.text())

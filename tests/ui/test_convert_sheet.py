@@ -136,7 +136,7 @@ def test_what_cannot_be_converted_says_so_in_the_sheet(sheet, qtbot, source):
     assert not sheet.convert_button.isEnabled() and sheet.options.isHidden()
     QTest.keyClicks(sheet.source.edit, "x")
     QTest.keyClick(sheet.source.edit, Qt.Key.Key_Return)
-    assert "no file or folder" in sheet.source.facts.text()
+    qtbot.waitUntil(lambda: "no file or folder" in sheet.source.facts.text())
     assert sheet.isVisible(), "Return in the field must not close or start anything"
 
 
@@ -158,6 +158,7 @@ def test_a_dropped_checkpoint_is_taken(sheet, qtbot, source):
 
 def test_a_checkpoint_opened_with_the_window_opens_the_sheet(workspace, qtbot, source):
     workspace.open_path(source())
+    qtbot.waitUntil(lambda: workspace._convert_sheet is not None)
     sheet = workspace._convert_sheet
     qtbot.waitUntil(sheet.convert_button.isEnabled, timeout=WAIT)
 
@@ -203,7 +204,8 @@ def test_the_sheet_may_be_closed_meanwhile_and_the_window_goes_on_telling(
     assert "dreams" in strip.title.whole_text() and "%" in strip.text.whole_text()
     assert workspace.prompt_panel.isEnabled()
     workspace.open_path(source())  # another one, dropped meanwhile
-    assert "One model is converted at a time" in workspace.canvas.banner.statement.text()
+    statement = workspace.canvas.banner.statement
+    qtbot.waitUntil(lambda: "One model is converted at a time" in statement.text())
     sheet.close()
     QTest.mouseClick(strip, Qt.MouseButton.LeftButton)
     assert sheet.isVisible() and sheet.pages.currentIndex() == 1
@@ -283,9 +285,10 @@ def test_a_conversion_of_yesterday_is_offered_again(open_workspace, qtbot, sourc
 
 
 class TestFromTheHub:
-    def name(self, sheet, text="maker/dreams"):
-        QTest.keyClicks(sheet.source.edit, text)
-        QTest.keyClick(sheet.source.edit, Qt.Key.Key_Return)
+    def name(self, sheet, qtbot, text="maker/dreams"):
+        with qtbot.waitSignal(sheet.state.found, check_params_cb=lambda asked, _: asked == text):
+            QTest.keyClicks(sheet.source.edit, text)
+            QTest.keyClick(sheet.source.edit, Qt.Key.Key_Return)
 
     def status(self, state, **more):
         return DownloadStatus(
@@ -302,7 +305,7 @@ class TestFromTheHub:
         self, sheet, workspace, qtbot, source, asked
     ):
         downloads = workspace.studio.hub.downloads
-        self.name(sheet)
+        self.name(sheet, qtbot)
         assert "downloaded first" in sheet.source.facts.text()
         assert sheet.convert_button.text() == "Download"
         click(sheet.convert_button)
@@ -322,7 +325,7 @@ class TestFromTheHub:
         self, sheet, workspace, qtbot, source, asked, home
     ):
         downloads = workspace.studio.hub.downloads
-        self.name(sheet)
+        self.name(sheet, qtbot)
         click(sheet.convert_button)
         other = source(name="mine.safetensors")
         ready(sheet, qtbot, other)
@@ -331,31 +334,37 @@ class TestFromTheHub:
         assert sheet.options.request().source == other and sheet.convert_button.isEnabled()
         assert "Stable Diffusion 1" in sheet.source.facts.text()
         sheet.source.edit.clear()
-        self.name(sheet)  # what has been fetched can still be asked for
+        self.name(sheet, qtbot)  # what has been fetched can still be asked for
         click(sheet.convert_button)
         assert asked == ["maker/dreams"] * 2
 
     @pytest.mark.parametrize("text", ["maker/dreams", "nothing of this name"])
     def test_a_late_answer_does_not_take_the_place_of_a_newer_source(
-        self, sheet, qtbot, source, text
+        self, sheet, qtbot, source, text, home
     ):
+        look = home / "look"
+        sheet.source.set_path(source(f"look={look}"))
+        qtbot.waitUntil(lambda: "Reading" in sheet.source.facts.text())
+        sheet.source.edit.clear()
+        self.name(sheet, qtbot, text)
+        said = sheet.source.facts.text()
+        assert text in said
         with qtbot.waitSignal(sheet.state._look.looked):
-            sheet.source.set_path(source())
-            sheet.source.edit.clear()
-            self.name(sheet, text)
-            said = sheet.source.facts.text()
-            assert text in said
+            look.touch()
         assert sheet.source.facts.text() == said and sheet.options.isHidden()
         assert sheet.convert_button.isEnabled() == (text == "maker/dreams")
 
-    def test_a_repository_without_core_ml_is_handed_over_by_its_sheet(self, workspace, source):
+    def test_a_repository_without_core_ml_is_handed_over_by_its_sheet(
+        self, workspace, source, qtbot
+    ):
         workspace.models_desk.show_repo("maker/dreams")
         workspace.models_desk.sheet.convert_requested.emit("maker/dreams")
         sheet = workspace._convert_sheet
-        assert sheet.source.text() == "maker/dreams" and sheet.convert_button.text() == "Download"
+        assert sheet.source.text() == "maker/dreams"
+        qtbot.waitUntil(lambda: sheet.convert_button.text() == "Download")
 
-    def test_a_download_that_fails_says_why(self, sheet, workspace, asked):
-        self.name(sheet, "https://huggingface.co/maker/dreams")
+    def test_a_download_that_fails_says_why(self, sheet, workspace, qtbot, asked):
+        self.name(sheet, qtbot, "https://huggingface.co/maker/dreams")
         click(sheet.convert_button)
         error = SfumatoError(ErrorKind.ACCESS, "Accept the terms of maker/dreams first.")
         workspace.studio.hub.downloads.refused.emit("maker/dreams", "", error)

@@ -265,10 +265,11 @@ def test_a_dropped_file_becomes_the_starting_picture(workspace, tmp_path):
     assert workspace.prompt_panel.strength.isVisible()
 
 
-def test_dropped_pixels_without_a_file_are_kept_as_one(workspace):
+def test_dropped_pixels_without_a_file_are_kept_as_one(workspace, qtbot):
     data = QMimeData()
     data.setImageData(picture(40, 30))
     drop(workspace.prompt_panel.start, data)
+    qtbot.waitUntil(lambda: workspace.prompt_panel.start.path() != "")
     assert same_pixels(QImage(workspace.prompt_panel.start.path()), picture(40, 30))
 
 

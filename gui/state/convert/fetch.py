@@ -8,6 +8,7 @@ from PySide6.QtCore import QObject, Signal
 
 from gui.errors import ErrorKind, SfumatoError
 from gui.hub.types import DownloadState, DownloadStatus
+from gui.state.background import Background
 from gui.state.convert.options import checkpoint_in, fetch_text
 
 if TYPE_CHECKING:
@@ -19,15 +20,20 @@ SOURCE = "source"
 
 
 class SourceFetch(QObject):
-    """One download of a source at a time, watched on the list of downloads."""
+    """One download of a source at a time, watched on the list of downloads.
+
+    Args:
+        background: looks at what has been fetched.
+    """
 
     progressed = Signal(str)
     fetched = Signal(str)
     """Folder or file of a checkpoint that is now on this disk."""
     failed = Signal(SfumatoError)
 
-    def __init__(self, parent: QObject | None = None) -> None:
+    def __init__(self, background: Background, parent: QObject | None = None) -> None:
         super().__init__(parent)
+        self._background = background
         self.repo = ""
         """Repository being fetched; empty: none."""
         self._downloads: DownloadList | None = None
@@ -62,10 +68,14 @@ class SourceFetch(QObject):
         if not self.repo or (status.repo, status.variant) != (self.repo, SOURCE):
             return
         if status.state is DownloadState.DONE:
-            self.repo = ""
-            checkpoint = checkpoint_in(status.folder)
-            self._origins[checkpoint] = (status.repo, status.revision)
-            self.fetched.emit(checkpoint)
+
+            def looked(checkpoint: str) -> None:
+                self._origins[checkpoint] = (status.repo, status.revision)
+                if self.repo == status.repo:  # nothing else has been asked for meanwhile
+                    self.repo = ""
+                    self.fetched.emit(checkpoint)
+
+            self._background.run(lambda: checkpoint_in(status.folder), looked, self._on_lost)
         elif status.state is DownloadState.CANCELLED:
             self.repo = ""
             message = "The download was cancelled; choose the model again to begin anew."
@@ -75,6 +85,10 @@ class SourceFetch(QObject):
             self.failed.emit(status.error)
         else:
             self.progressed.emit(fetch_text(status))
+
+    def _on_lost(self, error: SfumatoError) -> None:
+        self.repo = ""
+        self.failed.emit(error)
 
     def _on_refused(self, repo: str, _variant: str, error: SfumatoError) -> None:
         if self.repo and repo == self.repo:

@@ -6,6 +6,7 @@ Pure functions, no Qt.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -191,27 +192,41 @@ def parity_text(psnr: float, threshold: float) -> str:
     return f"matches the original: {psnr:.0f} dB"
 
 
-def output_folder(name: str) -> Path:
-    """A folder of the library for a model of this name that nothing else uses."""
-    root = paths.models_dir()
+def taken_names() -> frozenset[str]:
+    """What there is in the library's folder.  Blocking."""
+    return frozenset(file.name for file in files.children(paths.models_dir()))
 
-    def taken(name: str) -> bool:
-        folder = root / name
-        return files.exists(folder) or files.exists(partial_folder(str(folder)))
 
-    return root / first_free(folder_name(name, "Converted model"), taken)
+def output_folder(name: str, taken: Collection[str]) -> Path:
+    """A folder of the library for a model of this name that nothing else uses.  Looks at no disk.
+
+    Args:
+        taken: `taken_names`.
+    """
+    used = {one.casefold() for one in taken}  # on a Mac, letters of either case are the same name
+
+    def is_taken(name: str) -> bool:
+        return any(one.casefold() in used for one in (name, partial_folder(name).name))
+
+    return paths.models_dir() / first_free(folder_name(name, "Converted model"), is_taken)
+
+
+def existing_path(text: str) -> str:
+    """The absolute path of a file or folder that was typed, ``~`` allowed; empty: there is none,
+    or none that may be looked at.  Blocking."""
+    return str(files.found(text) or "")
 
 
 def is_checkpoint(path: str) -> bool:
     """Whether a file or folder is something to convert rather than to use: a safetensors file, or
-    a folder as diffusers saves one."""
+    a folder as diffusers saves one.  Blocking."""
     file = Path(path)
     return file.suffix.lower() == ".safetensors" or files.is_file(file / "model_index.json")
 
 
 def checkpoint_in(folder: str) -> str:
     """What to convert in a folder fetched from the Hub: the folder itself, or the one checkpoint
-    file in it."""
+    file in it.  Blocking."""
     place = Path(folder)
     if not files.is_file(place / "model_index.json") and not files.is_file(place / "config.json"):
         found = [file for file in files.children(place) if file.suffix == ".safetensors"]

@@ -1,7 +1,8 @@
 """Conversions, as the window sees them.
 
-Threading: two threads, each with a converter process of its own, do the waiting; every signal and
-method of `ConvertState` belongs to the thread that made it (the window's).
+Threading: two threads, each with a converter process of its own, do the waiting, and a third looks
+at files; every signal and method of `ConvertState` belongs to the thread that made it (the
+window's).
 """
 
 from __future__ import annotations
@@ -33,7 +34,10 @@ from gui.convert.types import (
 from gui.coreml.model import Attention, ComponentKind, Family
 from gui.errors import SfumatoError
 from gui.hub.types import Machine
+from gui.names import parse_repository
+from gui.state.background import Background
 from gui.state.convert.fetch import SourceFetch
+from gui.state.convert.options import existing_path, taken_names
 from gui.state.convert.status import (
     STEP_WORDS,
     ComponentRow,
@@ -60,6 +64,7 @@ class _Look(QThread):
     looked = Signal(int, object)  # ticket, SourceInfo or SfumatoError
     estimated = Signal(int, object)  # ticket, Outlook or SfumatoError
     machine_known = Signal(Machine)
+    library_seen = Signal(frozenset)  # before the answer of a look or an outlook
 
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
@@ -94,6 +99,8 @@ class _Look(QThread):
         self._client.close()
 
     def _answer(self, what: str, ticket: int, subject: Any) -> None:
+        _make_models_folder()
+        self.library_seen.emit(taken_names())
         try:
             if what == "look":
                 answer: object = self._client.look(subject)
@@ -142,6 +149,7 @@ class _Work(QThread):
         self._client.abandon()
 
     def run(self) -> None:
+        _make_models_folder()
         ended = self._client.convert(
             self._request, self._on_progress, self._cancel.is_set, self._estimate
         )
@@ -175,13 +183,19 @@ class ConvertState(QObject):
     """The model is in the library's folder."""
     failed = Signal(SfumatoError)
     unfinished_changed = Signal()
+    found = Signal(str, str)
+    """A text that `find` was asked for last, and the path of the file or folder it means; an empty
+    path: there is none."""
+    library_seen = Signal(frozenset)
+    """The names in the library's folder, `taken`, have been read again."""
     source_progress = Signal(str)
     """Where the download of a source stands, in words."""
     source_failed = Signal(SfumatoError)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self.sources = SourceFetch(self)
+        self._files = Background(self)
+        self.sources = SourceFetch(self._files, self)
         self.sources.progressed.connect(self.source_progress)
         self.sources.failed.connect(self.source_failed)
         self.sources.fetched.connect(self.look)
@@ -189,6 +203,7 @@ class ConvertState(QObject):
         self.machine: Machine | None = None
         self.log: list[str] = []
         self.unfinished: list[Unfinished] = []
+        self.taken: frozenset[str] = frozenset()
         self._estimate: Estimate | None = None
         self._expected: Estimate | None = None
         self._ticket = 0
@@ -202,6 +217,7 @@ class ConvertState(QObject):
         self._look.looked.connect(self._on_looked)
         self._look.estimated.connect(self._on_estimated)
         self._look.machine_known.connect(self._on_machine)
+        self._look.library_seen.connect(self._on_library)
         self._delay = QTimer(self)
         self._delay.setSingleShot(True)
         self._delay.setInterval(ESTIMATE_DELAY_MS)
@@ -212,24 +228,37 @@ class ConvertState(QObject):
 
     # -- before ---------------------------------------------------------------------------------
 
+    def find(self, text: str) -> None:
+        """Find out whether a text is the path of something; `found` follows.  What was looked at
+        before is no longer wanted."""
+        self.leave(parse_repository(text) or "")
+        ticket = self._ticket
+
+        def answer(path: str) -> None:
+            if ticket == self._ticket:
+                self.found.emit(text, path)
+
+        self._files.run(lambda: existing_path(text), answer, lambda _: answer(""))
+
     def look(self, path: str) -> None:
         """Find out what a source is; `looked` or `look_failed` follows."""
         self.sources.let_go()
         if self.machine is None:
             self._look.ask("machine", 0)
-        self._delay.stop()
-        self._ticket += 1
-        self._look_ticket = self._ticket
+        self._ask_no_more()
         self._look.ask("look", self._ticket, path)
 
     def leave(self, repo: str = "") -> None:
         """Something else than what was asked for last is to be the source: no answer about that
         comes any more.  A download of `repo` is watched on."""
+        self._ask_no_more()
+        if self.sources.repo != repo:
+            self.sources.let_go()
+
+    def _ask_no_more(self) -> None:
         self._delay.stop()
         self._ticket += 1
         self._look_ticket = self._ticket
-        if self.sources.repo != repo:
-            self.sources.let_go()
 
     @property
     def can_fetch(self) -> bool:
@@ -251,7 +280,6 @@ class ConvertState(QObject):
 
     def estimate(self, request: ConvertRequest) -> None:
         """Find out what a conversion would take, once nothing has changed for a moment."""
-        _make_models_folder()
         self._to_estimate = request
         self._delay.start()
 
@@ -282,6 +310,11 @@ class ConvertState(QObject):
             self._estimate = answer.estimate
             self.estimated.emit(answer)
 
+    def _on_library(self, names: frozenset[str]) -> None:
+        if names != self.taken:
+            self.taken = names
+            self.library_seen.emit(names)
+
     def _on_machine(self, machine: Machine) -> None:
         self.machine = machine
         self.machine_known.emit(machine)
@@ -299,7 +332,6 @@ class ConvertState(QObject):
         self._pausing = False
         self._measured_from = None
         self._begun = time.monotonic()
-        _make_models_folder()
         self.rest()
         self._work = _Work(request, self._expected, self)
         self._work.progressed.connect(self._on_progress)
@@ -403,16 +435,28 @@ class ConvertState(QObject):
     # -- conversions of earlier days --------------------------------------------------------------
 
     def find_unfinished(self) -> None:
-        """Look for conversions that can go on, the running one left out."""
-        running = self.status.request if self.status.busy else None
-        found = [each for each in unfinished(paths.models_dir()) if each.request != running]
-        if found != self.unfinished:
-            self.unfinished = found
-            self.unfinished_changed.emit()
+        """Look for conversions that can go on, the running one left out; `unfinished_changed`
+        follows where there are others than before."""
+
+        def look() -> tuple[list[Unfinished], frozenset[str]]:
+            return unfinished(paths.models_dir()), taken_names()
+
+        def looked(answer: tuple[list[Unfinished], frozenset[str]]) -> None:
+            self._on_library(answer[1])
+            running = self.status.request if self.status.busy else None
+            found = [each for each in answer[0] if each.request != running]
+            if found != self.unfinished:
+                self.unfinished = found
+                self.unfinished_changed.emit()
+
+        self._files.run(look, looked, self.failed.emit)
 
     def discard(self, each: Unfinished) -> None:
         """Throw away what an unfinished conversion has made."""
-        remove_partial(each.request, later=True)
+        self._files.run(
+            lambda: remove_partial(each.request, later=True), lambda _: None, self.failed.emit
+        )
+        self._drop_unfinished(each.request)
         if self.status.request == each.request and not self.status.busy:
             self._set(ConvertStatus())
         self.find_unfinished()
@@ -430,6 +474,7 @@ class ConvertState(QObject):
         self._delay.stop()
         self._tick.stop()
         self._look.close()
+        self._files.close()
         if self._work is not None:
             self._work.ended.disconnect(self._on_ended)
             self._work.abandon()

@@ -26,6 +26,7 @@ from gui.hub.types import (
 )
 from gui.names import repository_page
 from gui.process.messages import Event
+from gui.state.background import Background
 from gui.state.hub.account import HubAccount
 from gui.state.hub.catalogue import HubCatalogue
 from gui.state.hub.downloads import DownloadList
@@ -52,6 +53,7 @@ class HubState(QObject):
     picture_changed = Signal(str, str)
     """Repository and the path of its picture, asked for with `want_picture`."""
     machine_changed = Signal(Machine)
+    free_bytes_changed = Signal()
     installed = Signal(str, bool)
     """Folder of a model that has just been installed; true: it is to be used at once."""
     updated = Signal(str)
@@ -88,6 +90,10 @@ class HubState(QObject):
         self._updates: dict[str, str] = {}
         self._folders: dict[tuple[str, str], str] = {}
         self._machine: Machine | None = None
+        self._disk = Background(self)
+        self._looking = False
+        self.free_bytes = 0
+        """Free space on the models' disk when `want_free_bytes` last looked; 0: not known."""
         self._signed_in: str | None = None
         self._closed = False
         self.catalogue.details_arrived.connect(self._on_listed_details)
@@ -104,13 +110,18 @@ class HubState(QObject):
     def start(self) -> None:
         """Called right after the first paint: the Hub process is only started now if an earlier
         run left downloads to go on with."""
-        if unfinished_downloads():
-            self.downloads.load()
+
+        def looked(there: bool) -> None:
+            if there:
+                self.downloads.load()
+
+        self._disk.run(unfinished_downloads, looked, self.error_raised.emit)
 
     def close(self) -> None:
         """Pause downloads and end the Hub process; waits for it.  No signal comes after this."""
         if not self._closed:
             self._closed = True
+            self._disk.close()
             self.hub.close()
 
     # -- repositories -------------------------------------------------------------------------
@@ -182,6 +193,20 @@ class HubState(QObject):
             self.machine_changed.emit(machine)
 
         self.hub.ask(messages.AskMachine(), arrived, self.error_raised.emit)
+
+    def want_free_bytes(self) -> None:
+        """Look at the disk; `free_bytes_changed` follows where it has more or less room."""
+        if self._looking:
+            return
+
+        def looked(free: int) -> None:
+            self._looking = False
+            if free != self.free_bytes:
+                self.free_bytes = free
+                self.free_bytes_changed.emit()
+
+        self._looking = True
+        self._disk.run(_free_bytes, looked, lambda _: looked(0))
 
     # -- installed models ---------------------------------------------------------------------
 
@@ -364,11 +389,17 @@ class HubState(QObject):
 
 
 def unfinished_downloads() -> bool:
-    """Whether an earlier run left a download to go on with; looks at the disk only."""
+    """Whether an earlier run left a download to go on with; looks at the disk only.  Blocking."""
     try:
         return any(True for _ in paths.models_dir().glob(PLAN_PATTERN))
     except OSError:
         return False
+
+
+def _free_bytes() -> int:
+    from gui.hub.machine import free_disk
+
+    return free_disk()
 
 
 def library_of(entries: Iterable[Any]) -> dict[tuple[str, str], str]:

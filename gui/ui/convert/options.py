@@ -110,6 +110,7 @@ class ConvertOptions(QWidget):
         super().__init__()
         self._info: SourceInfo | None = None
         self._machine: Machine | None = None
+        self._taken: frozenset[str] = frozenset()
         self._loading = False
         self.name = QLineEdit()
         self.name.setAccessibleName("Name of the model")
@@ -210,6 +211,13 @@ class ConvertOptions(QWidget):
         self._loading = False
         self.use_recommended()
 
+    def set_taken(self, names: frozenset[str]) -> None:
+        """Names in the library's folder: a new model gets another."""
+        before = self.request()
+        self._taken = names
+        if before is not None and before != self.request():
+            self._on_change()
+
     def set_machine(self, machine: Machine) -> None:
         self._machine = machine
         if self._info is not None:
@@ -281,7 +289,7 @@ class ConvertOptions(QWidget):
             return None
         return ConvertRequest(
             source=self._info.path,
-            output=str(choices.output_folder(name)),
+            output=str(choices.output_folder(name, self._taken)),
             name=name,
             attention=Attention(self.attention.currentData()),
             sizes=sizes,

@@ -187,12 +187,15 @@ class ConvertSheet(QDialog):
         state.look_failed.connect(self._on_look_failed)
         state.estimated.connect(self._on_estimated)
         state.estimate_failed.connect(self._on_estimate_failed)
+        state.found.connect(self.source.answer)
+        state.library_seen.connect(self.options.set_taken)
         state.machine_known.connect(self.options.set_machine)
         state.status_changed.connect(self._on_status)
         state.log_added.connect(self.progress.add_log)
         state.unfinished_changed.connect(lambda: self.notice.offer(state.unfinished))
         state.source_progress.connect(self._on_source_progress)
         state.source_failed.connect(self._on_fetch_failed)
+        self.source.asked.connect(self._find)
         self.source.path_chosen.connect(self._look)
         self.source.hub_chosen.connect(self._offer_download)
         self.source.cleared.connect(self._on_cleared)
@@ -211,6 +214,11 @@ class ConvertSheet(QDialog):
         self.use_button.clicked.connect(self._use)
 
     # -- the source -------------------------------------------------------------------------------
+
+    def _find(self, text: str) -> None:
+        self._set_source(None)
+        self.source.say("Looking…", "busy")
+        self.state.find(text)
 
     def _look(self, path: str) -> None:
         self._set_source(None)

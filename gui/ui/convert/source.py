@@ -22,7 +22,6 @@ from PySide6.QtWidgets import (
     QVBoxLayout,
 )
 
-from gui import files
 from gui.names import parse_repository
 from gui.state.pictures.images import is_picture_name
 from gui.ui.widgets.appearance import current_palette
@@ -37,9 +36,12 @@ _FILTER = "Checkpoints (*.safetensors);;All files (*)"
 class SourceField(QFrame):
     """A line to type into, two buttons, and what was recognised below; files can be dropped on it.
 
-    A path is announced at once when chosen or dropped, and after a pause when typed.
+    What is chosen, dropped or typed (after a pause) is asked about first: only a look at the disk
+    can tell whether it is a path, and that is not taken here.  `answer` then announces it.
     """
 
+    asked = Signal(str)
+    """Whether this text is a path is to be found out; see `answer`."""
     path_chosen = Signal(str)
     hub_chosen = Signal(str)
     """``owner/name``"""
@@ -120,11 +122,17 @@ class SourceField(QFrame):
         if text == self._announced:
             return
         self._announced = text
-        path = existing_path(text)
-        if not text:
+        if text:
+            self.asked.emit(text)
+        else:
             self.say_hint()
             self.cleared.emit()
-        elif path:
+
+    def answer(self, text: str, path: str) -> None:
+        """What a text that was asked about turned out to be: a path, or none."""
+        if text != self._announced:
+            return
+        if path:
             self.path_chosen.emit(path)
         elif repo := parse_repository(text):
             self.hub_chosen.emit(repo)
@@ -178,12 +186,6 @@ class SourceField(QFrame):
     def _hover(self, on: bool) -> None:
         self._hovering = on
         self.update()
-
-
-def existing_path(text: str) -> str:
-    """The absolute path of a file or folder that was typed, ``~`` allowed; empty: there is none,
-    or none that may be looked at."""
-    return str(files.found(text) or "")
 
 
 def dropped_path(data: QMimeData) -> str:

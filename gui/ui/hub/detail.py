@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QModelIndex, QSize, Qt, Signal
@@ -18,7 +16,6 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from gui import paths
 from gui.errors import ErrorKind, SfumatoError
 from gui.state import desktop
 from gui.state.hub.types import DownloadState
@@ -169,6 +166,7 @@ class HubDetail(QDialog):
         hub.downloads.refused.connect(self._on_refused)
         hub.downloads.error_raised.connect(self._on_download_error)
         hub.updates_changed.connect(self._refresh_bar)
+        hub.free_bytes_changed.connect(self._refresh_bar)
         hub.account.changed.connect(lambda _: self._show_gate())
 
     # -- showing a repository -----------------------------------------------------------------
@@ -192,6 +190,7 @@ class HubDetail(QDialog):
         self.variants.variants.set_variants(())
         self._filling = False
         self._show_details()
+        self._hub.want_free_bytes()
         self._hub.want_details(repo)
         self.open()
 
@@ -291,7 +290,7 @@ class HubDetail(QDialog):
             downloads.of(self.repo, variant.id) if variant else None,
             installed=bool(folder),
             starting=bool(variant) and downloads.is_starting(self.repo, variant.id),
-            free_bytes=free_bytes(),
+            free_bytes=self._hub.free_bytes,
             arriving=variant is not None and variant.id in self._arriving,
             update=bool(folder) and bool(self._hub.update_of(folder)),
             error=self._refused.get(variant.id) if variant else None,
@@ -358,6 +357,7 @@ class HubDetail(QDialog):
 
     def _on_download(self, status: DownloadStatus) -> None:
         if status.repo == self.repo:
+            self._hub.want_free_bytes()
             if status.state is DownloadState.DONE:
                 self._arriving.add(status.variant)
             if status.state is DownloadState.FAILED:
@@ -410,17 +410,6 @@ class HubDetail(QDialog):
         else:
             self._show_gate()
             self._refresh_bar()
-
-
-def free_bytes() -> int:
-    """Free space on the disk that holds the models; 0 where it cannot be told."""
-    folder = paths.models_dir()
-    while not folder.is_dir() and folder != folder.parent:
-        folder = folder.parent
-    try:
-        return shutil.disk_usage(os.fspath(folder)).free
-    except OSError:
-        return 0
 
 
 def _line() -> QFrame:

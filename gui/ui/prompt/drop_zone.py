@@ -20,6 +20,7 @@ from PySide6.QtWidgets import QFileDialog, QSizePolicy, QToolButton, QWidget
 
 from gui import words
 from gui.errors import ErrorKind, SfumatoError
+from gui.state.background import Background
 from gui.state.desktop import keep_dropped_image
 from gui.state.pictures.images import (
     PICTURE_SUFFIXES,
@@ -45,20 +46,13 @@ def brings_picture(data: QMimeData) -> bool:
     return is_picture_name(files[0]) if files else data.hasImage()
 
 
-def picture_from_drop(data: QMimeData) -> str | None:
-    """Path of the picture a drag brings, or None.  Pixels without a file are kept as a file.
-
-    Raises:
-        SfumatoError: STORAGE where such a file cannot be written.
-    """
+def picture_from_drop(data: QMimeData) -> str | QImage:
+    """Path of the picture a drag brings, or its pixels; neither: an empty path."""
     for url in data.urls():
         if url.isLocalFile():
             return url.toLocalFile()
-    if data.hasImage():
-        image = QImage(data.imageData())
-        if not image.isNull():
-            return keep_dropped_image(image)
-    return None
+    image = QImage(data.imageData()) if data.hasImage() else QImage()
+    return "" if image.isNull() else image
 
 
 class DropZone(QWidget):
@@ -80,6 +74,7 @@ class DropZone(QWidget):
         self._reason = ""
         self._hovering = False
         self._loader = ImageLoader(_THUMBNAIL, self)
+        self._background = Background(self)
         self._loader.loaded.connect(self._on_loaded)
         self._loader.failed.connect(self._on_failed)
         self.setAcceptDrops(True)
@@ -130,7 +125,8 @@ class DropZone(QWidget):
             self.failed.emit(error)
 
     def close_down(self) -> None:
-        """Wait for the worker that reads the picture."""
+        """Wait for the workers that read the picture, and write one."""
+        self._background.close()
         self._loader.close()
 
     def set_unavailable(self, reason: str) -> None:
@@ -278,15 +274,14 @@ class DropZone(QWidget):
     def dropEvent(self, event: QDropEvent) -> None:
         self._hovering = False
         self.update()
-        try:
-            path = picture_from_drop(event.mimeData())
-        except SfumatoError as error:
-            self.failed.emit(error)
-            return
-        if path is None:
+        found = picture_from_drop(event.mimeData())
+        if isinstance(found, str) and not found:
             message = "What was dropped is no picture on this computer."
             self.failed.emit(SfumatoError(ErrorKind.BAD_IMAGE, message))
             return
         event.setDropAction(Qt.DropAction.CopyAction)
         event.accept()
-        self.set_path(path)
+        if isinstance(found, QImage):  # pixels without a file are kept as one
+            self._background.run(lambda: keep_dropped_image(found), self.set_path, self.failed.emit)
+        else:
+            self.set_path(found)
