@@ -80,6 +80,13 @@ HOSTILE: dict[str, tuple[object, bytes]] = {
     "three offsets": ({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4, 8]}}, b""),
     "entry is text": ({"a": "F32"}, b""),
     "metadata is a list": ({"__metadata__": [1], "a": entry(0, 4, [1])}, b"\0" * 4),
+    "metadata of numbers": ({"__metadata__": {"step": 1}, "a": entry(0, 4, [1])}, b"\0" * 4),
+    "nested metadata": ({"__metadata__": {"a": {"b": "c"}}, "a": entry(0, 4, [1])}, b"\0" * 4),
+    "a byte-order mark": (
+        b'\xef\xbb\xbf{"a": {"dtype":"F32","shape":[1],"data_offsets":[0,4]}}',
+        b"\0" * 4,
+    ),
+    "half of a character": ({"\ud800": entry(0, 4, [1])}, b"\0" * 4),
     "a list": ([1, 2], b""),
     "not utf-8": (b'{"\xff\xfe": 1}', b""),
     "not json": (b'{"a": }', b""),
@@ -111,8 +118,12 @@ def test_a_huge_header_length_is_not_believed(tmp_path: Path) -> None:
     assert "not a safetensors file" in refused(path).message
 
 
-def test_an_unknown_type_of_numbers(tmp_path: Path) -> None:
-    path = raw(tmp_path / "a.safetensors", {"a": entry(0, 4, [8], "F4")}, b"\0" * 4)
+@pytest.mark.parametrize(
+    ("dtype", "count"), [("F4", 16), ("F8_E8M0", 8), ("C64", 1), ("Q4_0", 8), ("f32", 2)]
+)
+def test_types_of_numbers_that_no_network_has(dtype: str, count: int, tmp_path: Path) -> None:
+    """Whether safetensors knows them or not."""
+    path = raw(tmp_path / "a.safetensors", {"a": entry(0, 8, [count], dtype)}, b"\0" * 8)
     error = refused(path)
     assert error.kind is ErrorKind.UNSUPPORTED
     assert "float16" in error.message

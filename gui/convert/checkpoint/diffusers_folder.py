@@ -1,6 +1,6 @@
 """Read a diffusers folder: family, configurations and weights' places.
 
-Only JSON files and the headers of `.safetensors` files are opened.  Standard library only.
+Only JSON files and the headers of `.safetensors` files are opened.  No torch.
 """
 
 from __future__ import annotations

@@ -5,6 +5,20 @@ latent-diffusion (Stable Diffusion 1) and Stability's generative-models (2, XL).
 blocks there is the order of execution, so a network's shape decides every name; nothing is looked
 up in tables of known models.  The same names identify the layers of LoRAs.
 
+diffusers renames tensors too (`diffusers.loaders.single_file_utils`, `convert_ldm_…_checkpoint`),
+and for the UNets of Stable Diffusion 1, 2 and XL gives the very same names: that is tested.  It is
+not what these here are made with, because
+
+- names are needed where a file is only looked at (is anything missing, how large is each part, does
+  this LoRA fit), and importing it loads torch and transformers;
+- it takes a network's configuration, which it reads from the Hub or from a YAML file beside the
+  checkpoint; here the shapes alone tell it, so its functions could follow these and replace only
+  the naming;
+- it maps a whole state dict one way, and its autoencoder only as tensors in memory, cut to shape on
+  the way; LoRAs and bare ControlNets need single names, and the way back;
+- it drops `time_embed.cond_proj`, with which latent consistency models take the guidance scale, and
+  renames `attn_1.to_q` of some trainers to `to_to_q`.
+
 Standard library only.
 """
 

@@ -1,11 +1,19 @@
 """Read the header of a `.safetensors` file: names, types, shapes and places of its tensors.
 
-The format (https://huggingface.co/docs/safetensors): eight bytes, little-endian, give the length of
-a JSON object that follows; it maps each name to `dtype`, `shape` and `data_offsets`, counted from
-the end of the header; `__metadata__` maps text to text.  The tensors fill the rest of the file
-without a gap.  Nothing else in the file is ever interpreted, and nothing of it is executed.
+The format's reference implementation, `safetensors.safe_open`, reads and judges the header: it
+refuses one that is longer than the file or than 100 MB, no JSON, not UTF-8, nested deeply or of
+another form; metadata that is no text; a shape that does not fill its bytes; bytes that overlap,
+leave a gap or end elsewhere than the file does.  What it accepts, a conversion can read.  It loads
+neither numpy nor torch as long as no tensor is asked for.  Added here is what it lacks:
 
-Standard library only.
+- it follows any path, so a pipe or folder is kept from it;
+- its errors speak of the format; a person is told what the file is instead (a pickle, a web page, a
+  Git LFS pointer …), whether it is cut short or damaged, and what to do;
+- of two tensors of one name it takes the last, and it knows types that no network is converted
+  from (F4, F8_E8M0, C64 …): both are refused;
+- it gives values through numpy, which has no bfloat16, or torch; the few that tell a model's kind
+  are read from the file itself.  As tensors lie one after another, their places follow from
+  `offset_keys`.
 """
 
 from __future__ import annotations
@@ -13,15 +21,18 @@ from __future__ import annotations
 import math
 import stat
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from safetensors import SafetensorError, safe_open
 
 from gui.errors import ErrorKind, SfumatoError, disk_error
 from gui.files import UnreadableFile, parse_json
 
 MAX_HEADER = 100_000_000
-"""Bytes; the format's reference implementation accepts no longer header."""
+"""Bytes; `safe_open` accepts no longer header."""
 
 DTYPE_BYTES = {
     "BOOL": 1,
@@ -53,17 +64,21 @@ _HOW_TO_SAVE = (
 
 @dataclass(frozen=True)
 class Tensor:
-    """One tensor as its header states it; `start` and `end` count from the file's beginning."""
+    """One tensor as its header states it."""
 
     dtype: str
     shape: tuple[int, ...]
     start: int
-    end: int
+    """Place of its first byte, from the file's beginning."""
 
     @property
     def count(self) -> int:
         """Number of values."""
         return math.prod(self.shape)
+
+    @property
+    def bytes(self) -> int:
+        return self.count * DTYPE_BYTES[self.dtype]
 
 
 @dataclass(frozen=True)
@@ -80,9 +95,7 @@ class Header:
         formats = {"I64": "<q", "I32": "<i"}
         if tensor is None or tensor.count != 1 or tensor.dtype not in formats:
             return None
-        with self.path.open("rb") as file:
-            file.seek(tensor.start)
-            return struct.unpack(formats[tensor.dtype], file.read(tensor.end - tensor.start))[0]
+        return struct.unpack(formats[tensor.dtype], self._data(tensor))[0]
 
     def numbers(self, name: str) -> tuple[float, ...]:
         """The values of a small tensor of floats; none if there is no such thing."""
@@ -90,12 +103,15 @@ class Header:
         code = _FLOAT_CODES.get(tensor.dtype) if tensor else None
         if tensor is None or code is None or tensor.count > _MANY:
             return ()
-        with self.path.open("rb") as file:
-            file.seek(tensor.start)
-            data = file.read(tensor.end - tensor.start)
+        data = self._data(tensor)
         if tensor.dtype == "BF16":  # the upper half of a float32
             data = b"".join(b"\0\0" + data[n : n + 2] for n in range(0, len(data), 2))
         return struct.unpack(f"<{tensor.count}{code}", data)
+
+    def _data(self, tensor: Tensor) -> bytes:
+        with self.path.open("rb") as file:
+            file.seek(tensor.start)
+            return file.read(tensor.bytes)
 
 
 def read_header(path: Path) -> Header:
@@ -111,16 +127,13 @@ def read_header(path: Path) -> Header:
         if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
             raise _no_safetensors(path, "no regular file")
         size = status.st_size
-        with path.open("rb") as file:
-            start = file.read(512)
-            refuse_foreign(path, start, size)
-            length = int.from_bytes(start[:8], "little")
-            if length > MAX_HEADER or length < 2:
-                raise _no_safetensors(path, f"header length {length}")
-            if 8 + length > size:
-                raise _cut_short(path, 8 + length, size)
-            file.seek(8)
-            text = file.read(length)
+        text = _header_text(path, size)
+        stated = _parsed(path, text)
+        with safe_open(path, framework="numpy") as file:
+            metadata: dict[str, str] = file.metadata() or {}
+            tensors = dict(_tensors(path, file, 8 + len(text)))
+    except SafetensorError as error:
+        raise _refusal(path, stated, 8 + len(text), size, str(error)) from error
     except FileNotFoundError as error:
         raise SfumatoError(
             ErrorKind.NOT_FOUND,
@@ -131,63 +144,65 @@ def read_header(path: Path) -> Header:
         raise disk_error(
             error, f"“{path.name}” cannot be read", detail=f"{path}: {error}"
         ) from error
-    return _parsed(path, text, size)
-
-
-def _parsed(path: Path, text: bytes, size: int) -> Header:
-    try:
-        data = parse_json(text, unique=True)
-    except UnreadableFile as error:
-        raise _damaged(path, f"header {error}") from error
-    if not isinstance(data, dict):
-        raise _damaged(path, "header is no JSON object")
-    metadata = data.pop("__metadata__", None) or {}
-    if not isinstance(metadata, dict):
-        raise _damaged(path, "__metadata__ is no object")
-    begin = 8 + len(text)
-    tensors = {name: _tensor(path, name, entry, begin) for name, entry in data.items()}
-    _check_places(path, tensors, begin, size)
-    plain = {str(k): v for k, v in metadata.items() if isinstance(v, str)}
-    return Header(path, tensors, plain, size)
-
-
-def _tensor(path: Path, name: str, entry: Any, begin: int) -> Tensor:
-    try:
-        dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
-        start, end = offsets
-    except (TypeError, KeyError, ValueError) as error:
-        raise _damaged(path, f"{name}: {error!r}") from error
-    numbers = [*shape, start, end] if isinstance(shape, list) else [None]
-    if not all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in numbers):
-        raise _damaged(path, f"{name}: shape {shape!r} at {offsets!r}")
-    if not isinstance(dtype, str) or dtype not in DTYPE_BYTES:
-        raise SfumatoError(
-            ErrorKind.UNSUPPORTED,
-            f"“{path.name}” holds numbers of a type that cannot be converted; choose a version of "
-            "the model in float16 or float32.",
-            f"{path}: {name}: dtype {dtype!r}",
-        )
-    tensor = Tensor(dtype, tuple(shape), begin + start, begin + end)
-    if tensor.count * DTYPE_BYTES[dtype] != end - start:
-        raise _damaged(path, f"{name}: {dtype} {shape} in {end - start} bytes")
-    return tensor
-
-
-def _check_places(path: Path, tensors: dict[str, Tensor], begin: int, size: int) -> None:
-    """Tensors must follow one another without overlap or gap, up to the end of the file."""
-    place = begin
-    for name, tensor in sorted(tensors.items(), key=lambda item: (item[1].start, item[1].end)):
-        if tensor.start != place:
-            raise _damaged(path, f"{name}: starts at {tensor.start}, not {place}")
-        place = tensor.end
-    if place > size:
-        raise _cut_short(path, place, size)
-    if place < size:
-        raise _damaged(path, f"{size - place} bytes after the last tensor")
     if not tensors:
         raise SfumatoError(
             ErrorKind.BAD_MODEL, f"“{path.name}” holds no weights; choose another file.", str(path)
         )
+    return Header(path, tensors, metadata, size)
+
+
+def _header_text(path: Path, size: int) -> bytes:
+    with path.open("rb") as file:
+        start = file.read(512)
+        refuse_foreign(path, start, size)
+        length = int.from_bytes(start[:8], "little")
+        if not 2 <= length <= MAX_HEADER:
+            raise _no_safetensors(path, f"header length {length}")
+        if 8 + length > size:
+            raise _cut_short(path, 8 + length, size)
+        file.seek(8)
+        return file.read(length)
+
+
+def _parsed(path: Path, text: bytes) -> Any:
+    """What the header states, where it states nothing twice."""
+    try:
+        return parse_json(text, unique=True)
+    except UnreadableFile as error:
+        raise _damaged(path, f"header {error}") from error
+
+
+def _tensors(path: Path, file: safe_open, place: int) -> Iterator[tuple[str, Tensor]]:
+    """Every tensor by its name.
+
+    Args:
+        place: where the header ends.
+    """
+    for name in file.offset_keys():
+        part = file.get_slice(name)
+        dtype = part.get_dtype()
+        if dtype not in DTYPE_BYTES:
+            raise _strange_type(path, f"{name}: {dtype}")
+        tensor = Tensor(dtype, tuple(part.get_shape()), place)
+        yield name, tensor
+        place += tensor.bytes
+
+
+def _refusal(path: Path, stated: Any, begin: int, size: int, reason: str) -> SfumatoError:
+    """What the refusal of `safe_open` means to a person.
+
+    Args:
+        stated: the header.
+        begin: where it ends.
+        reason: in the library's words.
+    """
+    if "unknown variant" in reason:  # of the types it knows
+        return _strange_type(path, reason)
+    if "not fully covered" in reason:  # the last check: all entries are sound
+        ends = [e["data_offsets"][1] for name, e in stated.items() if name != "__metadata__"]
+        if begin + max(ends, default=0) > size:
+            return _cut_short(path, begin + max(ends), size)
+    return _damaged(path, reason)
 
 
 def refuse_foreign(path: Path, start: bytes, size: int) -> None:
@@ -245,6 +260,15 @@ def pickle_refusal(name: str, detail: str) -> SfumatoError:
         f"“{name}” is a pickle checkpoint, which can run hidden programs when opened, so Sfumato "
         f"never opens one. {_HOW_TO_SAVE}",
         detail,
+    )
+
+
+def _strange_type(path: Path, detail: str) -> SfumatoError:
+    return SfumatoError(
+        ErrorKind.UNSUPPORTED,
+        f"“{path.name}” holds numbers of a type that cannot be converted; choose a version of the "
+        "model in float16 or float32.",
+        f"{path}: {detail[:500]}",
     )
 
 

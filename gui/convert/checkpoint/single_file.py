@@ -1,7 +1,7 @@
 """Read a single-file checkpoint in the original layout: family, configuration and weights' places.
 
 Everything is told from the names and shapes in the header; no configuration file is needed, none
-is downloaded.  Standard library only.
+is downloaded.  No torch.
 """
 
 from __future__ import annotations
