@@ -155,8 +155,8 @@ def test_missing_parts(copied: Callable[[str], Path]) -> None:
         ({"a.safetensors": "x"}, "choose the “.safetensors” file in it"),
         ({"a.ckpt": "x"}, "pickle"),
         ({"x.mlpackage": ""}, "Core ML files already"),
-        ({"model_index.json": "[1]"}, "cannot be read"),
-        ({"model_index.json": "{" * 100_000}, "cannot be read"),
+        ({"model_index.json": "[1]"}, "is no JSON object; download the model again"),
+        ({"model_index.json": "{" * 100_000}, "is not JSON"),
         ({"model_index.json": "{}"}, "unknown kind"),
     ],
 )
