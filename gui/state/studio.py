@@ -366,29 +366,28 @@ class Studio(QObject):
         return [(job.id, job.request.prompt) for job in self._waiting_jobs()]
 
     def remove_waiting(self, job_ids: list[str]) -> None:
-        """Take jobs off the line that have not begun; undo puts them back at its end."""
-        jobs = [job for job in self._waiting_jobs() if job.id in job_ids]
-        if not jobs:
+        """Take jobs off the line that have not begun; undo puts them back where they were."""
+        taken = self._take_off(job_ids)
+        if not taken:
             return
-        requests = [job.request for job in jobs]
-        back: list[str] = []
 
         def undo() -> None:
-            back.extend(self.queue.submit(request).id for request in requests)
+            for job in taken:
+                self.queue.put_back(job)
 
         def redo() -> None:
-            self._take_off(back)
-            back.clear()
+            taken[:] = self._take_off([job.id for job in taken])
 
-        self._take_off([job.id for job in jobs])
         self.undo.did("Remove from Queue", undo, redo)
-        what = "One request was" if len(jobs) == 1 else f"{len(jobs)} requests were"
+        what = "One request was" if len(taken) == 1 else f"{len(taken)} requests were"
         self.undoable.emit(f"{what} taken off the queue.")
 
-    def _take_off(self, job_ids: list[str]) -> None:
-        for job_id in job_ids:
-            self.queue.remove(job_id)
+    def _take_off(self, job_ids: list[str]) -> list[Any]:
+        """Those of the jobs that have not begun; they are off the line."""
+        waiting = [job.id for job in self._waiting_jobs() if job.id in job_ids]
+        taken = [job for job_id in waiting if (job := self.queue.remove(job_id)) is not None]
         self._set_activity(replace(self._activity, waiting=len(self._waiting_jobs())))
+        return taken
 
     def retry_failed(self) -> None:
         """Put the job that failed last in line again."""

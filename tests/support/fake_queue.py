@@ -26,6 +26,7 @@ class FakeJob:
     status: str = "queued"
     error: SfumatoError | None = None
     pictures: list[str] = field(default_factory=list)
+    position: int = 0
 
 
 class FakeQueue(QObject):
@@ -33,6 +34,7 @@ class FakeQueue(QObject):
 
     job_added = Signal(object)
     job_changed = Signal(object)
+    job_removed = Signal(str)
     engine_state_changed = Signal(str)
     loading_changed = Signal(object)
     step_changed = Signal(object)
@@ -60,7 +62,8 @@ class FakeQueue(QObject):
     def submit(self, request: PictureRequest) -> FakeJob:
         if self.refusal is not None:
             raise self.refusal
-        job = FakeJob(f"job-{next(self._numbers)}", request)
+        number = next(self._numbers)
+        job = FakeJob(f"job-{number}", request, position=number)
         self._jobs.append(job)
         self.job_added.emit(job)
         return job
@@ -69,8 +72,20 @@ class FakeQueue(QObject):
         self.stops += 1
         return any(job.status == "running" for job in self._jobs)
 
-    def remove(self, job_id: str) -> None:
-        self._jobs = [job for job in self._jobs if job.id != job_id]
+    def remove(self, job_id: str) -> FakeJob | None:
+        job = next((job for job in self._jobs if job.id == job_id), None)
+        if job is None or job.status == "running":
+            return None
+        taken = replace(job, pictures=list(job.pictures))
+        self._jobs.remove(job)
+        if job.status == "queued":
+            self._set(job, "cancelled")
+        self.job_removed.emit(job_id)
+        return taken
+
+    def put_back(self, job: FakeJob) -> None:
+        self._jobs = sorted([*self._jobs, job], key=lambda job: job.position)
+        self.job_added.emit(job)
 
     def retry(self, job_id: str) -> None:
         job = next(job for job in self._jobs if job.id == job_id)

@@ -325,6 +325,29 @@ def test_a_click_on_the_number_that_waits_removes_nothing(workspace, queue):
     assert workspace.studio.undo.undo_text == "Remove from Queue"
 
 
+def test_a_request_that_was_taken_off_comes_back_in_its_place(workspace, queue):
+    for prompt in ("running", "first", "second", "third"):
+        type_prompt(workspace, prompt)
+        press_generate(workspace)
+        if prompt == "running":
+            queue.run()
+    before = workspace.studio.waiting()
+    assert [prompt for _, prompt in before] == ["first", "second", "third"]
+    workspace.studio.remove_waiting([before[0][0], before[1][0]])
+    assert workspace.studio.waiting() == before[2:]
+    workspace.studio.undo.undo()
+    assert workspace.studio.waiting() == before
+    # What has begun since is not stopped by doing it again.
+    queue.finish()
+    queue.run()
+    workspace.studio.undo.redo()
+    assert workspace.studio.waiting() == before[2:]
+    assert [job.status for job in queue.jobs()] == ["done", "running", "queued"]
+    assert queue.stops == 0
+    workspace.studio.undo.undo()
+    assert workspace.studio.waiting() == before[1:]
+
+
 def test_an_older_picture_can_be_looked_at_while_one_is_made(workspace, queue, qtbot):
     old = finish_one(workspace, queue, qtbot, picture(96, 64))
     press_generate(workspace)
