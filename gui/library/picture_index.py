@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from gui.errors import ErrorKind, SfumatoError, disk_error
+from gui.files import keep_private
 
 FILE_NAME = "pictures.sqlite3"
 MARKS_NAME = "picture-marks.jsonl"
@@ -478,6 +479,8 @@ CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5 (
 
 
 def _connect(name: str) -> sqlite3.Connection:
+    if name != ":memory:":
+        keep_private(Path(name))
     connection = sqlite3.connect(name, timeout=5.0)
     try:
         connection.execute("PRAGMA journal_mode = WAL")
@@ -486,8 +489,6 @@ def _connect(name: str) -> sqlite3.Connection:
         if version == 0:
             connection.executescript(_TABLES)
             connection.execute(f"PRAGMA user_version = {SCHEMA}")
-        if name != ":memory:":
-            Path(name).chmod(0o600)  # prompts are nobody else's business
     except BaseException:
         connection.close()
         raise

@@ -14,9 +14,7 @@ import io
 import json
 import os
 import re
-import secrets
 import shutil
-import time
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import replace
@@ -29,6 +27,7 @@ from gui.errors import ErrorKind, SfumatoError, disk_error
 from gui.files import expanded
 from gui.library.metadata.writing import XMP_KEYWORD, xmp_of
 from gui.library.picture_record import RECORD_KEY, read_record, record_text
+from gui.library.temporaries import sweep, temporary_file
 from gui.request import (
     MAX_SEED,
     PictureRecord,
@@ -46,9 +45,6 @@ PARAMETERS_KEY = "parameters"
 
 _SLUG_CHARACTERS = 48
 _SLUG_BYTES = 96  # with time, seed and a number well below the 143 bytes of the strictest systems
-_TEMPORARY_PREFIX = ".sfumato-"
-_TEMPORARY_SUFFIX = ".part"
-_STALE_SECONDS = 3600.0
 _DAYS = 30
 """So many days' folders are looked through for pictures of a job that was interrupted."""
 _LEAST_FREE = 32 * 10**6
@@ -79,7 +75,7 @@ def save_picture(pixels: np.ndarray, record: PictureRecord, request: PictureRequ
     try:
         data = png_bytes(pixels, record)
         folder.mkdir(parents=True, exist_ok=True)
-        _sweep(folder)
+        sweep(folder)
         return _write(folder, name, data, overwrite=bool(request.output_file))
     except OSError as error:
         raise disk_error(error, f"Pictures cannot be saved in {folder}") from error
@@ -244,7 +240,7 @@ def check_writable(folder: Path) -> None:
     Raises:
         SfumatoError: STORAGE.
     """
-    probe = folder / f"{_TEMPORARY_PREFIX}{secrets.token_hex(4)}{_TEMPORARY_SUFFIX}"
+    probe = temporary_file(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe.write_bytes(b"")
@@ -275,9 +271,7 @@ def _destination(record: PictureRecord, request: PictureRequest) -> tuple[Path, 
 
 
 def _write(folder: Path, name: str, data: bytes, *, overwrite: bool) -> Path:
-    temporary = folder / (
-        f"{_TEMPORARY_PREFIX}{os.getpid()}-{secrets.token_hex(4)}{_TEMPORARY_SUFFIX}"
-    )
+    temporary = temporary_file(folder)
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         try:
@@ -334,16 +328,6 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-def _sweep(folder: Path) -> None:
-    """Remove temporary files left by an engine that was killed while writing, an hour ago or
-    longer, so that no running one can still own them."""
-    limit = time.time() - _STALE_SECONDS
-    for stale in folder.glob(f"{_TEMPORARY_PREFIX}*{_TEMPORARY_SUFFIX}"):
-        with contextlib.suppress(OSError):
-            if stale.stat().st_mtime < limit:
-                stale.unlink()
 
 
 def _quoted(value: str) -> str:

@@ -20,6 +20,7 @@ from typing import IO
 
 from gui import paths, records
 from gui.errors import ErrorKind, SfumatoError
+from gui.files import keep_private
 from gui.request import PictureRequest
 
 FILE_NAME = "queue.sqlite3"
@@ -43,6 +44,10 @@ ENDED = frozenset({JobStatus.DONE, JobStatus.CANCELLED, JobStatus.FAILED})
 
 _OLD_FAILED = "set_aside"
 """What an older version called a job that had failed by bringing the engine down."""
+
+
+class _NewerFile(Exception):  # noqa: N818 - nothing is wrong with it
+    """A later version of Sfumato wrote the database."""
 
 
 @dataclass
@@ -101,6 +106,12 @@ class JobStore:
             return self._fallback(path, error)
         try:
             return _connect(str(path))
+        except _NewerFile:
+            self.notice = (
+                "The list of jobs was written by a newer version of Sfumato, so what is asked for "
+                "here is forgotten when it closes; update Sfumato to go on with that list."
+            )
+            return _connect(":memory:")
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError):  # unwritable, full: not damaged
                 return self._fallback(path, error)
@@ -251,6 +262,8 @@ def _job(
 
 
 def _connect(name: str) -> sqlite3.Connection:
+    if name != ":memory:":
+        keep_private(Path(name))
     connection = sqlite3.connect(name, timeout=2.0)
     try:
         # In WAL mode with synchronous=NORMAL a commit does not wait for the disk, so the window
@@ -259,7 +272,7 @@ def _connect(name: str) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = NORMAL")
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if version > SCHEMA:
-            raise sqlite3.OperationalError(f"a newer version of Sfumato wrote it ({version})")
+            raise _NewerFile(version)
         with connection:
             connection.execute(
                 "CREATE TABLE IF NOT EXISTS jobs ("

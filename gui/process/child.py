@@ -21,6 +21,7 @@ from typing import IO
 
 from gui import paths
 from gui.errors import ErrorKind, SfumatoError
+from gui.files import keep_private
 from gui.process.messages import MAX_FRAME
 
 _LOG_LIMIT = 2**20
@@ -214,6 +215,7 @@ def _open_log(path: Path) -> IO[bytes]:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists() and path.stat().st_size > _LOG_LIMIT:
             path.replace(path.with_suffix(".old.log"))
+        keep_private(path)  # an error's details may quote a prompt
         file = path.open("ab")
     except OSError:  # an unwritable home must not stop the child
         return Path(os.devnull).open("ab")

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import secrets
 import shutil
 import sys
-import tempfile
 from functools import cache
 from pathlib import Path
+from threading import Thread
 
 from PySide6.QtCore import QFile, QMimeData, QUrl
 from PySide6.QtGui import QDesktopServices, QGuiApplication, QImage
 
 from gui import paths
 from gui.errors import ErrorKind, SfumatoError, disk_error
+from gui.library.temporaries import sweep_pictures, temporary_file
 from gui.mac import MacServices, mac_services
 
 REVEAL_LABEL = "Reveal in Finder" if sys.platform == "darwin" else "Show in File Manager"
@@ -111,7 +114,7 @@ def save_copy(source: str, target: str) -> None:
     wanted = Path(target)
     if wanted.exists() and wanted.samefile(source):
         return
-    temporary = wanted.with_name(f".{wanted.name}.part")
+    temporary = temporary_file(wanted.parent)
     try:
         shutil.copyfile(source, temporary)
         temporary.replace(wanted)
@@ -130,21 +133,38 @@ def keep_dropped_image(image: QImage) -> str:
     Raises:
         SfumatoError: STORAGE where the cache cannot be written.
     """
-    folder = paths.cache_dir() / "Dropped"
+    folder = dropped_folder()
+    temporary = temporary_file(folder)
+    name = folder / f"picture-{secrets.token_hex(8)}.png"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            prefix="picture-", suffix=".png", dir=folder, delete=False
-        ) as file:
-            name = file.name
+        temporary.touch(mode=0o600)
+        if not image.save(str(temporary), "PNG"):  # type: ignore[call-overload]
+            raise SfumatoError(
+                ErrorKind.STORAGE,
+                "The dropped picture could not be kept; save it as a file, and drop that.",
+                str(name),
+            )
+        temporary.replace(name)
     except OSError as error:
         raise disk_error(
             error, "The dropped picture could not be kept", detail=str(error)
         ) from error
-    if not image.save(name):
-        raise SfumatoError(
-            ErrorKind.STORAGE,
-            "The dropped picture could not be kept; save it as a file, and drop that.",
-            name,
-        )
-    return name
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+    return str(name)
+
+
+def dropped_folder() -> Path:
+    """Where pictures are kept that were dropped without a file of their own."""
+    return paths.cache_dir() / "Dropped"
+
+
+def sweep_in_background(pictures: list[Path]) -> None:
+    """Remove temporary files that an earlier process left in folders of pictures and in our own.
+
+    On a thread that nobody waits for, so that a dead share holds up neither window nor its end.
+    """
+    folders = [*pictures, dropped_folder()]
+    Thread(target=sweep_pictures, args=(folders,), name="sweep", daemon=True).start()

@@ -20,6 +20,7 @@ from typing import Any
 from PySide6.QtCore import QByteArray, QObject, QSettings, Signal
 
 from gui import paths, records
+from gui.files import keep_private
 
 log = logging.getLogger(__name__)
 
@@ -134,13 +135,14 @@ class Settings(QObject):
                 f"“{store.fileName()}” cannot be read, so the settings are at their defaults; "
                 "check who may read that file."
             )
-        _keep_to_oneself(Path(store.fileName()))
+        keep_private(Path(store.fileName()))  # QSettings keeps a file's mode when it writes
         return store
 
 
 def _set_aside(file: Path) -> str:
     """Put a damaged file out of the way; returns where it is now, or was."""
     aside = file.with_name(f"{file.stem}-damaged-{int(time.time())}{file.suffix}")
+    keep_private(aside)
     try:
         shutil.copyfile(file, aside)
         file.unlink()
@@ -148,10 +150,3 @@ def _set_aside(file: Path) -> str:
         log.warning("damaged settings could not be set aside: %r", error)
         return str(file)
     return str(aside)
-
-
-def _keep_to_oneself(file: Path) -> None:
-    """Let nobody else read a file of prompts.  QSettings keeps a file's mode when it writes."""
-    with contextlib.suppress(OSError):
-        file.touch(mode=0o600)
-        file.chmod(0o600)

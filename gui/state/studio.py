@@ -16,6 +16,7 @@ from PySide6.QtCore import QElapsedTimer, QObject, QTimer, Signal
 
 from gui import paths
 from gui.errors import ErrorKind, SfumatoError, unusable
+from gui.state import desktop
 from gui.state.background import Background
 from gui.state.convert.state import ConvertState
 from gui.state.draft import DraftState, random_seed
@@ -188,6 +189,7 @@ class Studio(QObject):
         self.models.refresh()
         self.hub.start()
         self.library.start()
+        desktop.sweep_in_background(self._picture_folders())
         self.convert.find_unfinished()
 
     def close(self) -> None:

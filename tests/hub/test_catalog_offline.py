@@ -31,6 +31,14 @@ def failure(act: Callable[[], object]) -> SfumatoError:
     return caught.value
 
 
+def test_nobody_else_can_read_what_was_looked_for(tmp_path: Path) -> None:
+    memory = Memory(tmp_path / "Hub")
+    memory.put("page", "a search", {"models": []})
+    modes = {f.name: f.stat().st_mode & 0o777 for f in (tmp_path / "Hub").iterdir()}
+    memory.close()
+    assert len(modes) == 3 and set(modes.values()) == {0o600}
+
+
 def test_the_last_results_remain_without_a_connection(hub_server: Start) -> None:
     server = hub_server(crowd(70))
     catalog = Catalog(server.endpoint)

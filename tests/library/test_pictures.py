@@ -24,7 +24,7 @@ import pytest
 from PIL import Image
 
 from gui.errors import ErrorKind, SfumatoError
-from gui.library import picture_record, pictures
+from gui.library import picture_record, pictures, temporaries
 from gui.request import PictureRecord, PictureRequest, RandomSource, StartImage
 
 NASTY = [
@@ -320,3 +320,16 @@ class TestTrouble:
         request, record = make(output_dir=str(tmp_path))
         path = pictures.save_picture(noise(), record, request)
         assert sorted(tmp_path.iterdir()) == sorted([fresh, path])
+
+
+def test_leftovers_are_swept_from_every_folder_of_pictures(tmp_path: Path) -> None:
+    left, day, deeper = tmp_path / "Dropped", tmp_path / "Pictures/2026-01-01", tmp_path / "x/y/z"
+    stale = [folder / ".sfumato-1-dead.part" for folder in (left, day, day.parent, deeper)]
+    kept = [day / ".sfumato-2-live.part", day / "picture.part", day / "120000-1-fog.png"]
+    for file in (*stale, *kept):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"half")
+        os.utime(file, (1, 1))
+    os.utime(kept[0])
+    temporaries.sweep_pictures([tmp_path / "Pictures", left, tmp_path / "is not there"])
+    assert [file.exists() for file in (*stale, *kept)] == [False] * 3 + [True] * 4

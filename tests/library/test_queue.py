@@ -58,6 +58,25 @@ def test_jobs_come_back_as_they_were_in_order(path: Path, open_store: Opener) ->
     assert jobs[2].error.to_json() == added[2].error.to_json()
 
 
+def test_nobody_else_can_read_the_prompts(path: Path, open_store: Opener) -> None:
+    def modes() -> dict[str, int]:
+        found = path.parent.glob(f"{path.name}*")
+        return {file.name: file.stat().st_mode & 0o777 for file in found}
+
+    store = open_store(path)
+    store.add(ask("a secret"))
+    files = ("", "-wal", "-shm")
+    assert modes() == {path.name + end: 0o600 for end in files}
+    for end in files:  # as an older version left them
+        path.with_name(path.name + end).chmod(0o644)
+    other = sqlite3.connect(path)  # still reading: the companions stay
+    other.execute("SELECT * FROM jobs").fetchall()
+    store.close()
+    open_store(path)
+    assert modes() == {path.name + end: 0o600 for end in files}
+    other.close()
+
+
 def test_only_failed_jobs_of_those_that_ended_are_kept_for_the_next_start(
     path: Path, open_store: Opener
 ) -> None:

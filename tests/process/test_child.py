@@ -71,6 +71,11 @@ def test_what_a_child_tells_on_the_way_comes_with_its_pixels(echo: Supervisor) -
     assert told == [Counted(k, bytes([k] * 3)) for k in range(3)]
 
 
+def test_a_log_is_for_nobody_else(echo: Supervisor, tmp_path: Path) -> None:
+    echo.ask(Echo())
+    assert (tmp_path / "logs" / "echo.log").stat().st_mode & 0o777 == 0o600
+
+
 def test_what_a_child_prints_lands_in_its_log(echo: Supervisor) -> None:
     echo.ask(Misbehave("shout"))
     assert "to the log" in echo.log_tail()

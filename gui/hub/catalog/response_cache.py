@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from gui import records
+from gui.files import keep_private
 from gui.hub.types import ModelSummary
 from gui.records import Record
 
@@ -124,6 +125,7 @@ class Memory:
     def _connected(self) -> sqlite3.Connection:
         if self._connection is None:
             self._file.parent.mkdir(parents=True, exist_ok=True)
+            keep_private(self._file)
             self._connection = sqlite3.connect(self._file, timeout=5, check_same_thread=False)
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute("PRAGMA synchronous=OFF")
