@@ -6,14 +6,16 @@ everything else loaded, once the window has been painted.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
+import signal
 import sys
 import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QCoreApplication, QObject, QTimer, Signal
+from PySide6.QtCore import QCoreApplication, QObject, QSocketNotifier, QTimer, Signal
 from PySide6.QtWidgets import QApplication
 
 from gui.state.settings import Settings
@@ -135,6 +137,48 @@ class _Loaded(QObject):
             self.arrived.emit()
 
 
+class EndSignals(QObject):
+    """Ctrl-C in a terminal and SIGTERM close the window as a person does; a second one ends the
+    process at once.
+
+    Python would raise KeyboardInterrupt in whatever of ours Qt calls next: nowhere, as long as
+    nobody moves the mouse, or in a paint event, out of which Qt lets no exception.  So the number
+    of the signal comes through a pipe, which Qt's loop waits for.
+
+    Args:
+        window: what to close.
+    """
+
+    def __init__(self, window: MainWindow) -> None:
+        super().__init__(window)
+        self._window = window
+        self._reader, self._writer = os.pipe()
+        os.set_blocking(self._reader, False)
+        os.set_blocking(self._writer, False)
+        signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._on_signal)
+        self._notifier = QSocketNotifier(self._reader, QSocketNotifier.Type.Read, self)
+        self._notifier.activated.connect(self._on_waked)
+
+    @staticmethod
+    def _on_signal(number: int, _frame: object) -> None:
+        signal.signal(number, signal.SIG_DFL)
+
+    def _on_waked(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            numbers = os.read(self._reader, 64)
+            if {*numbers} & {signal.SIGINT, signal.SIGTERM}:
+                self._window.close()
+
+    def close(self) -> None:
+        """Leave signals to whoever comes next."""
+        self._notifier.setEnabled(False)
+        signal.set_wakeup_fd(-1)
+        os.close(self._reader)
+        os.close(self._writer)
+
+
 def _behind_the_window(
     app: Application, window: MainWindow, queue: object | None, hub: Hub | None
 ) -> tuple[Studio, Appearance]:
@@ -157,6 +201,8 @@ def main() -> int:
     """Open the window and stay until it is closed; the process's exit code."""
     app = make_application()
     window = open_window(app)
+    signals = EndSignals(window)
     code = app.exec()
+    signals.close()
     del window
     return code

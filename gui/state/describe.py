@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from gui.coreml.model import ModelInfo
     from gui.coreml.sidecar import Sidecar
     from gui.hub.types import DownloadStatus, ModelSummary, RepoDetails, Variant
-    from gui.state.hub.catalogue_rows import CatalogueRow
 
 KINDS = {ModelKind.CONTROLNET: "ControlNet", ModelKind.UPSCALER: "Upscaler"}
 
@@ -131,33 +130,6 @@ def short_download_state(status: DownloadStatus) -> str:
 
 
 # Search results
-
-
-def catalogue_sentence(row: CatalogueRow) -> str:
-    """All a result card shows, to be read aloud."""
-    summary = row.summary
-    parts = [f"{summary.name} by {summary.author}"]
-    if summary.family.value != "unknown":
-        parts.append(words.family(summary.family))
-    if row.details is not None and (best := row.details.recommended) is not None:
-        parts.append(f"{words.size(best.download_bytes)} to download")
-    elif summary.total_bytes:
-        parts.append(f"{words.size(summary.total_bytes)} in all")
-    likes = words.plural(summary.likes, "like")
-    parts.append(f"{likes}, {words.plural(summary.downloads, 'download')}")
-    if day := words.day(summary.updated):
-        parts.append(f"Updated {day}")
-    if summary.gated:
-        parts.append("Its terms must be accepted first")
-    if row.installed:
-        parts.append("Installed")
-    if row.details is not None and (level := best_level(row.details)):
-        parts.append(words.LEVELS[level])
-    if row.download is not None:
-        parts.append(download_state(row.download, ", ").rstrip(".…"))
-    if row.problem:
-        parts.append(row.problem.rstrip(".…"))
-    return ". ".join(parts) + "."
 
 
 def best_level(details: RepoDetails) -> str:

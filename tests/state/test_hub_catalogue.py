@@ -22,8 +22,8 @@ from gui.hub.types import (
     Sort,
     Verdict,
 )
-from gui.state.describe import catalogue_sentence
 from gui.state.hub.catalogue import PAGES_AT_ONCE, CatalogueRow, HubCatalogue
+from gui.state.hub.catalogue_rows import catalogue_sentence
 from tests.support.fake_hub import FakeHub, details, summary, variant
 
 OFFLINE = SfumatoError(ErrorKind.NETWORK, "The Hub cannot be reached; check the connection.")

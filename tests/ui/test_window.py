@@ -109,6 +109,46 @@ def test_files_from_finder_arrive_early_or_late(tmp_path):
     assert done.stdout.split("\n")[:2] == [str(file), str(folder)], done.stderr
 
 
+_ENDED = """
+import functools, os, signal, sys
+from PySide6.QtCore import QTimer
+from gui import app as application
+from tests.support.fake_queue import FakeQueue
+
+class Queue(FakeQueue):
+    def start(self):
+        QTimer.singleShot(0, lambda: os.kill(os.getpid(), getattr(signal, sys.argv[1])))
+    def shutdown(self):
+        print("shut down", flush=True)
+
+busy = QTimer()
+if sys.argv[2] == "busy":
+    busy.timeout.connect(lambda: sum(range(10_000)))
+application.open_window = functools.partial(application.open_window, queue=Queue())
+real = application.make_application
+def made():
+    app = real()
+    busy.start(0)
+    return app
+application.make_application = made
+code = application.main()
+print("code", code)
+sys.stdout.flush(); os._exit(0)
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "what"), [("SIGINT", "idle"), ("SIGINT", "busy"), ("SIGTERM", "idle")]
+)
+def test_a_signal_closes_the_window_in_order(tmp_path, number, what):
+    """Whether Python runs just then or Qt waits; nothing is raised into whatever runs."""
+    done = start_in_own_process(tmp_path, _ENDED, number, what)
+    assert done.stdout.split("\n")[:2] == ["shut down", "code 0"], done.stderr
+    assert "KeyboardInterrupt" not in done.stderr
+    [settings] = tmp_path.rglob("settings.ini")
+    assert "geometry" in settings.read_text()
+
+
 _SCALED = """
 import sys
 from gui import app as application

@@ -27,8 +27,7 @@ from gui import words
 from gui.errors import ErrorKind, SfumatoError
 from gui.hub.messages import Details, DetailsAnswer, FetchPicture, Search, SearchAnswer
 from gui.hub.types import DownloadStatus, ModelSummary, RepoDetails, SearchQuery
-from gui.state import describe
-from gui.state.hub.catalogue_rows import CatalogueRow, CatalogueState
+from gui.state.hub.catalogue_rows import CatalogueRow, CatalogueState, catalogue_sentence
 from gui.state.hub.thread import Hub
 
 __all__ = ["CatalogueRow", "CatalogueState", "HubCatalogue"]
@@ -468,7 +467,7 @@ class HubCatalogue(QAbstractListModel):
         if role == Qt.ItemDataRole.UserRole:
             return row
         if role == Qt.ItemDataRole.AccessibleTextRole:
-            return describe.catalogue_sentence(row)
+            return catalogue_sentence(row)
         if role == Qt.ItemDataRole.ToolTipRole:
             return words.plain_tip(row.problem or row.summary.id)
         return None

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gui import words
 from gui.errors import SfumatoError
 from gui.hub.types import DownloadStatus, ModelSummary, RepoDetails
+from gui.state import describe
 
 
 @dataclass(frozen=True)
@@ -46,3 +48,30 @@ class CatalogueState:
     (`HubCatalogue.look_further`)."""
     reference: str = ""
     """``owner/name`` where the text named one repository, the only row."""
+
+
+def catalogue_sentence(row: CatalogueRow) -> str:
+    """All a result card shows, to be read aloud."""
+    summary = row.summary
+    parts = [f"{summary.name} by {summary.author}"]
+    if summary.family.value != "unknown":
+        parts.append(words.family(summary.family))
+    if row.details is not None and (best := row.details.recommended) is not None:
+        parts.append(f"{words.size(best.download_bytes)} to download")
+    elif summary.total_bytes:
+        parts.append(f"{words.size(summary.total_bytes)} in all")
+    likes = words.plural(summary.likes, "like")
+    parts.append(f"{likes}, {words.plural(summary.downloads, 'download')}")
+    if day := words.day(summary.updated):
+        parts.append(f"Updated {day}")
+    if summary.gated:
+        parts.append("Its terms must be accepted first")
+    if row.installed:
+        parts.append("Installed")
+    if row.details is not None and (level := describe.best_level(row.details)):
+        parts.append(words.LEVELS[level])
+    if row.download is not None:
+        parts.append(describe.download_state(row.download, ", ").rstrip(".…"))
+    if row.problem:
+        parts.append(row.problem.rstrip(".…"))
+    return ". ".join(parts) + "."
