@@ -173,7 +173,9 @@ class TestGenerate:
         assert "once more" in done.stderr
         twice = cli("generate", "--prompt", "crash_at=1", "--quiet")
         assert twice.returncode == 1
-        assert twice.stderr.splitlines()[-1] == "sfumato: The engine stopped unexpectedly."
+        assert (
+            twice.stderr.splitlines()[-1] == "sfumato: The engine stopped unexpectedly; try again."
+        )
 
 
 class TestErrors:
