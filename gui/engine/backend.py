@@ -31,16 +31,6 @@ looked at in a bundle."""
 _LIBRARIES = ("torch", "diffusers", "coremltools", "numpy")
 
 
-class JobHooks(Protocol):
-    """What a pipeline reports to and asks while it works."""
-
-    def on_step(
-        self, picture_index: int, step: int, steps: int, preview: np.ndarray | None
-    ) -> None: ...
-
-    def cancelled(self) -> bool: ...
-
-
 class Picture(Protocol):
     @property
     def pixels(self) -> np.ndarray: ...

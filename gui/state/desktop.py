@@ -15,6 +15,7 @@ from PySide6.QtGui import QDesktopServices, QGuiApplication, QImage
 
 from gui import paths
 from gui.errors import ErrorKind, SfumatoError, disk_error
+from gui.library import thumbnails
 from gui.library.temporaries import sweep_pictures, temporary_file
 from gui.mac import MacServices, mac_services
 
@@ -162,9 +163,15 @@ def dropped_folder() -> Path:
 
 
 def sweep_in_background(pictures: list[Path]) -> None:
-    """Remove temporary files that an earlier process left in folders of pictures and in our own.
+    """Remove temporary files that an earlier process left in folders of pictures and in our own,
+    and thumbnails beyond what the cache may hold.
 
     On a thread that nobody waits for, so that a dead share holds up neither window nor its end.
     """
     folders = [*pictures, dropped_folder()]
-    Thread(target=sweep_pictures, args=(folders,), name="sweep", daemon=True).start()
+
+    def sweep() -> None:
+        sweep_pictures(folders)
+        thumbnails.trim()
+
+    Thread(target=sweep, name="sweep", daemon=True).start()

@@ -237,7 +237,7 @@ class _Task(QRunnable):
 class ModelLibrary(QAbstractListModel):
     """Models in display order: starter, installed, added.  Rows carry `ModelEntry` as UserRole."""
 
-    entry_changed = Signal(object)
+    entry_changed = Signal(ModelEntry)
     """An entry was read (or read again): ModelEntry."""
     refreshed = Signal()
     """The folders were listed and every one of them has been read."""
@@ -245,9 +245,9 @@ class ModelLibrary(QAbstractListModel):
     """What `add_folder` was asked to add: `ModelEntry` of each model found there."""
     add_failed = Signal(SfumatoError)
     """Nothing was added, and why."""
-    trashed = Signal(object)
+    trashed = Signal(ModelEntry)
     """The files of this `ModelEntry` are in the Trash, and it has left the list."""
-    trash_failed = Signal(object, object)
+    trash_failed = Signal(ModelEntry, SfumatoError)
     """`ModelEntry` and the `SfumatoError` for which its files stay."""
 
     def __init__(self, settings: Settings, parent: QObject | None = None) -> None:

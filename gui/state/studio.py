@@ -16,6 +16,7 @@ from PySide6.QtCore import QElapsedTimer, QObject, QTimer, Signal
 
 from gui import paths
 from gui.errors import ErrorKind, SfumatoError, unusable
+from gui.library.picture_index import IndexedPicture
 from gui.state import desktop
 from gui.state.background import Background
 from gui.state.convert.state import ConvertState
@@ -88,16 +89,16 @@ class Studio(QObject):
         hub: stands in for the Hub process (tests).
     """
 
-    activity_changed = Signal(object)
-    picture_finished = Signal(object)
+    activity_changed = Signal(Activity)
+    picture_finished = Signal(IndexedPicture)
     """An `IndexedPicture` was made."""
-    model_selected = Signal(object)
+    model_selected = Signal(ModelEntry)
     """Another model is in use from now on, this `ModelEntry`; it may not have been read yet."""
-    model_read = Signal(object)
+    model_read = Signal(ModelEntry)
     """The model in use stays, and has been read (again): its `ModelEntry` with the facts."""
-    error_raised = Signal(object)
+    error_raised = Signal(SfumatoError)
     """A `SfumatoError` for the person to see."""
-    job_failed = Signal(object, bool)
+    job_failed = Signal(SfumatoError, bool)
     """A job ended with this `SfumatoError`; true where `retry_failed` may bring better luck."""
     notice = Signal(str)
     undoable = Signal(str)

@@ -189,7 +189,6 @@ class Workspace(QWidget):
                 keys = action.shortcut().toString(QKeySequence.SequenceFormat.NativeText)
                 button.setToolTip(f"{action.text()} ({keys})" if keys else action.text())
         self.main_window.addToolBar(bar)
-        self.tool_bar = bar
 
     def _connect_studio(self) -> None:
         studio = self.studio

@@ -21,7 +21,7 @@ from gui.state.hub.state import HubState, unfinished_downloads
 from gui.state.models import ModelEntry
 from gui.state.settings import Settings
 from gui.state.studio import Studio
-from tests.support.fake_hub import MACHINE, FakeHub, details, summary
+from tests.support.fake_hub import FakeHub, details, summary
 from tests.support.fake_queue import FakeQueue
 from tests.ui.conftest import make_info
 
@@ -144,13 +144,6 @@ def test_the_page_of_a_repository(state: HubState, monkeypatch: pytest.MonkeyPat
     assert state.page_url("ada/fog") == "https://huggingface.co/ada/fog"
     monkeypatch.setenv("HF_ENDPOINT", "http://mirror.test/")
     assert state.page_url("ada/räume") == "http://mirror.test/ada/r%C3%A4ume"
-
-
-def test_the_machine_verdicts_are_for(state: HubState) -> None:
-    assert state.machine is None
-    state.want_machine()
-    turn()
-    assert state.machine == MACHINE
 
 
 # -- the account ------------------------------------------------------------------------------

@@ -34,8 +34,6 @@ _NETWORKS = {
     "CLIPTextModelWithProjection": "transformers",
     "StableDiffusionSafetyChecker": "diffusers.pipelines.stable_diffusion.safety_checker",
 }
-NETWORKS = frozenset(_NETWORKS)
-"""Class names that can be built."""
 
 _OPTIONAL = re.compile(r"(^|\.)(position_ids|logit_scale)$")
 """Tensors that files may hold although networks count them out themselves, or do not need them."""

@@ -68,7 +68,7 @@ class HubCatalogue(QAbstractListModel):
         hub: the Hub process.
     """
 
-    state_changed = Signal(object)
+    state_changed = Signal(CatalogueState)
     """`CatalogueState`"""
     row_changed = Signal(str)
     """Repository whose row has changed."""

@@ -19,7 +19,6 @@ from gui.hub.types import (
     DownloadState,
     DownloadStatus,
     FileProblem,
-    Machine,
     ModelSummary,
     Orphan,
     RepoDetails,
@@ -52,7 +51,6 @@ class HubState(QObject):
     """Repository and why."""
     picture_changed = Signal(str, str)
     """Repository and the path of its picture, asked for with `want_picture`."""
-    machine_changed = Signal(Machine)
     free_bytes_changed = Signal()
     installed = Signal(str, bool)
     """Folder of a model that has just been installed; true: it is to be used at once."""
@@ -89,7 +87,6 @@ class HubState(QObject):
         self._ended: dict[str, DownloadStatus] = {}  # while a repair is asked for
         self._updates: dict[str, str] = {}
         self._folders: dict[tuple[str, str], str] = {}
-        self._machine: Machine | None = None
         self._disk = Background(self)
         self._looking = False
         self.free_bytes = 0
@@ -180,19 +177,6 @@ class HubState(QObject):
     def page_url(self, repo: str) -> str:
         """Address of a repository's page, where a gated model's terms can be accepted."""
         return repository_page(repo)
-
-    @property
-    def machine(self) -> Machine | None:
-        """What verdicts are for, with the free disk space; None until `want_machine` was
-        answered."""
-        return self._machine
-
-    def want_machine(self) -> None:
-        def arrived(machine: Machine) -> None:
-            self._machine = machine
-            self.machine_changed.emit(machine)
-
-        self.hub.ask(messages.AskMachine(), arrived, self.error_raised.emit)
 
     def want_free_bytes(self) -> None:
         """Look at the disk; `free_bytes_changed` follows where it has more or less room."""

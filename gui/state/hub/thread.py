@@ -79,7 +79,8 @@ class HubThread(QThread):
     """The child died; true where it keeps dying and should be left alone.  The next question starts
     a new one either way."""
 
-    _arrived = Signal(object)  # Answer, Told or _Death
+    _arrived = Signal(object)
+    """`Answer`, `Told` or `_Death`."""
 
     def __init__(
         self,

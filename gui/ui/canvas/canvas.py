@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QStackedWidget, QVBoxLayout
 from gui import words
 from gui.errors import SfumatoError
 from gui.state.pictures.images import ImageLoader
-from gui.state.studio import Activity, Phase
+from gui.state.studio import Activity
 from gui.ui.canvas.empty_state import EmptyState
 from gui.ui.canvas.hud import ProgressStrip
 from gui.ui.canvas.picture_view import PictureView
@@ -200,9 +200,6 @@ class Canvas(QFrame):
 
     def close_loader(self) -> None:
         self._loader.close()
-
-    def is_waiting_for_picture(self) -> bool:
-        return self._activity.phase in (Phase.STARTING, Phase.LOADING)
 
 
 def title_of(picture: IndexedPicture) -> str:

@@ -48,8 +48,8 @@ WHAT_CONVERTS = (
 class UnfinishedNotice(QFrame):
     """Offers to go on with a conversion that was interrupted."""
 
-    resumed = Signal(object)
-    discarded = Signal(object)
+    resumed = Signal(Unfinished)
+    discarded = Signal(Unfinished)
 
     def __init__(self) -> None:
         super().__init__()

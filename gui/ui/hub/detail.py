@@ -52,7 +52,7 @@ class HubDetail(QDialog):
     """Folder of an installed model that the person wants to use."""
     convert_requested = Signal(str)
     """``owner/name`` of a repository without anything ready to run."""
-    failed = Signal(object)
+    failed = Signal(SfumatoError)
 
     def __init__(self, hub: HubState, parent: QWidget | None = None) -> None:
         super().__init__(parent)

@@ -96,7 +96,7 @@ class ToggleGroup(QWidget):
 class FilterPopover(QFrame):
     """Every filter; each change counts at once."""
 
-    changed = Signal(object)
+    changed = Signal(SearchQuery)
     """The `SearchQuery` with the filters as they are now."""
 
     def __init__(self, parent: QWidget) -> None:
@@ -202,7 +202,7 @@ class FilterPopover(QFrame):
 class FilterChips(QWidget):
     """The filters in force, each a button that takes it away."""
 
-    changed = Signal(object)
+    changed = Signal(SearchQuery)
 
     def __init__(self) -> None:
         super().__init__()
@@ -254,7 +254,7 @@ class FilterChips(QWidget):
 class FilterButton(QWidget):
     """Opens the pop-over; says by number and colour that filters are in force."""
 
-    changed = Signal(object)
+    changed = Signal(SearchQuery)
 
     def __init__(self) -> None:
         super().__init__()

@@ -18,11 +18,11 @@ from PySide6.QtWidgets import (
 
 from gui import words
 from gui.errors import SfumatoError
+from gui.state.hub.types import Orphan
 from gui.ui.widgets.controls import ElidedLabel, label
 
 if TYPE_CHECKING:
     from gui.state.hub.state import HubState
-    from gui.state.hub.types import Orphan
 
 
 def leftovers_text(orphans: list[Orphan]) -> str:
@@ -41,8 +41,8 @@ def leftovers_text(orphans: list[Orphan]) -> str:
 class OrphanRow(QFrame):
     """One leftover: what it was to be, its size, and what can be done with it."""
 
-    resume_requested = Signal(object)
-    remove_requested = Signal(object)
+    resume_requested = Signal(Orphan)
+    remove_requested = Signal(Orphan)
 
     def __init__(self, orphan: Orphan) -> None:
         super().__init__()

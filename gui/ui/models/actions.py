@@ -167,7 +167,7 @@ class LibraryActions(QObject):
         window: parent of the sheets.
     """
 
-    failed = Signal(object)
+    failed = Signal(SfumatoError)
 
     def __init__(self, studio: Studio, window: QWidget) -> None:
         super().__init__(window)

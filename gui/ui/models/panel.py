@@ -56,7 +56,7 @@ class ModelDetails(QWidget):
     """Every fact of one model, guessed ones marked, and the folder it lies in."""
 
     reveal_requested = Signal(str)
-    menu_requested = Signal(object, QPoint)
+    menu_requested = Signal(ModelEntry, QPoint)
     """The model and a place on the screen."""
 
     def __init__(self) -> None:
@@ -174,12 +174,12 @@ class ModelsPanel(QFrame):
         hub: the other side, made when it is first shown.
     """
 
-    model_chosen = Signal(object)
+    model_chosen = Signal(ModelEntry)
     add_requested = Signal()
     folder_dropped = Signal(str)
-    remove_requested = Signal(object)
+    remove_requested = Signal(ModelEntry)
     """Off the list with this `ModelEntry`, which was added by reference."""
-    trash_requested = Signal(object)
+    trash_requested = Signal(ModelEntry)
     """To the Trash with the files of this `ModelEntry`."""
     reveal_requested = Signal(str)
     repo_opened = Signal(str)

@@ -94,7 +94,7 @@ class _List(QListView):
 class Filmstrip(QFrame):
     """A horizontal list of every picture, newest first, with the running one at its head."""
 
-    chosen = Signal(object)
+    chosen = Signal(IndexedPicture)
     """The person moved to this `IndexedPicture`."""
     follow_requested = Signal()
     """The person wants to see what is being made."""

@@ -66,7 +66,7 @@ class Row:
 class OnOff(Switch):
     """A switch that can be bound."""
 
-    edited = Signal(object)
+    edited = Signal(bool)
 
     def __init__(self, text: str) -> None:
         super().__init__(text)

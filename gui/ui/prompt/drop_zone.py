@@ -62,9 +62,9 @@ class DropZone(QWidget):
     takes the picture away.
     """
 
-    edited = Signal(object)
+    edited = Signal(str)
     """The path of another picture, or an empty one."""
-    failed = Signal(object)
+    failed = Signal(SfumatoError)
 
     def __init__(self) -> None:
         super().__init__()

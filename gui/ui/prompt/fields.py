@@ -25,7 +25,7 @@ class TextField(QWidget):
     """A prompt with its title and the tokens it takes: ``12 / 75``.  What the model will not read
     is dimmed."""
 
-    edited = Signal(object)
+    edited = Signal(str)
 
     def __init__(self, told: Parameter, lines: int) -> None:
         super().__init__()

@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from gui.errors import SfumatoError
 from gui.state.draft import Draft, DraftState
 from gui.ui.prompt import controls
 from gui.ui.prompt.controls import Place
@@ -42,7 +43,7 @@ class PromptPanel(QFrame):
     """
 
     generate_requested = Signal()
-    failed = Signal(object)
+    failed = Signal(SfumatoError)
 
     def __init__(self, state: DraftState) -> None:
         super().__init__()

@@ -87,7 +87,7 @@ class VocabularySheet(QDialog):
         parent: the window.
     """
 
-    chosen = Signal(object)
+    chosen = Signal(Thing)
     """A `Thing`, for the prompt."""
 
     def __init__(self, model: str, vocabulary: Vocabulary, parent: QWidget | None = None) -> None:

@@ -49,10 +49,6 @@ class Appearance(QObject):
         assert self._palette is not None
         return self._palette
 
-    @property
-    def is_dark(self) -> bool:
-        return self._palette is DARK
-
     def set_choice(self, choice: str) -> None:
         """``system``, ``light`` or ``dark``; on macOS the title bar and sheets follow too."""
         self._choice = choice

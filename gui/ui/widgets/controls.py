@@ -6,7 +6,6 @@ from PySide6.QtCore import QEvent, QPoint, QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
     QColor,
     QFontMetrics,
-    QIcon,
     QPainter,
     QPaintEvent,
     QPen,
@@ -15,7 +14,6 @@ from PySide6.QtGui import (
     QWheelEvent,
 )
 from PySide6.QtWidgets import (
-    QAbstractButton,
     QAbstractSpinBox,
     QApplication,
     QCheckBox,
@@ -447,11 +445,6 @@ class FlowLayout(QLayout):
                 rows.append([item])
                 used = needed
         return rows
-
-
-def set_button_icon(button: QAbstractButton, made: QIcon, size: int = 16) -> None:
-    button.setIcon(made)
-    button.setIconSize(QSize(size, size))
 
 
 def is_appearance_change(event: QEvent) -> bool:
