@@ -376,19 +376,29 @@ def _inspect(options: argparse.Namespace) -> int:
 
 def _description(info: ModelInfo, verbose: bool) -> Iterable[str]:
     """A model in lines of text."""
+    from gui.coreml.inspect import load_sidecar
     from gui.coreml.prediction import KnownBy, Prediction
+    from gui.hub.machine import this_machine
+    from gui.hub.variants.verdict import memory_of
+    from gui.state import describe
 
     yield f"{info.name}  ({info.folder})"
+    yield "  can be used" if info.usable else "  cannot be used"
     if info.components:
+        try:
+            sidecar = load_sidecar(info)
+        except SfumatoError:  # which is among the problems
+            sidecar = None
+        rows = describe.model_rows(info, sidecar, memory_of(info, this_machine()))
+        yield from (f"  {name.lower():<13}{words.plain(value)}" for name, value in rows)
+        yield "technical details"
         yield f"  family       {words.family(info.family)}"
-        yield f"  pictures     {words.pixels(info.image_width, info.image_height)} pixels"
         if info.prediction_type:
             reason = Prediction(info.prediction_type, KnownBy(info.prediction_known_by)).reason
             yield f"  predicts     {info.prediction_type} ({reason})"
         yield f"  attention    {words.attention(info.attention)}"
         yield f"  compression  {words.compression(info.compression)}"
         yield f"  needs        macOS {info.minimum_macos or '?'} for Core ML"
-        yield f"  on disk      {words.size(info.size_bytes)}"
     for component in (*info.components.values(), *info.controlnets):
         files = " + ".join(f.name for f in component.files)
         name = component.name or words.component(component.kind)
@@ -400,7 +410,6 @@ def _description(info: ModelInfo, verbose: bool) -> Iterable[str]:
                     yield f"      {arrow} {t.name}  {t.dtype} [{shape}]"
     for note in info.notes:
         yield f"  note: {note}"
-    yield "  can be used" if info.usable else "  cannot be used"
 
 
 def _doctor(options: argparse.Namespace) -> int:

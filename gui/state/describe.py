@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gui import words
+from gui.coreml.few_steps import by_name
+from gui.coreml.model import FileFormat
 from gui.hub.types import DownloadState, ModelKind
 
 if TYPE_CHECKING:
@@ -18,14 +20,54 @@ if TYPE_CHECKING:
 KINDS = {ModelKind.CONTROLNET: "ControlNet", ModelKind.UPSCALER: "Upscaler"}
 
 
-def detail_rows(info: ModelInfo, sidecar: Sidecar | None) -> list[tuple[str, str]]:
-    """Label and value of every fact the details pane shows; guessed ones say so."""
+LONGEST_DESCRIPTION = 160
+FROM_WORDS = "Pictures from words"
+
+
+def good_for(*, starting_picture: bool, controlnets: int = 0) -> str:
+    """What a model that makes pictures from words can be used for."""
+    text = f"{FROM_WORDS}, or from a starting picture" if starting_picture else FROM_WORDS
+    return f"{text}; guided by {words.plural(controlnets, 'ControlNet')}" if controlnets else text
+
+
+def model_rows(
+    info: ModelInfo, sidecar: Sidecar | None, memory: int = 0, home: str = ""
+) -> list[tuple[str, str]]:
+    """Label and value of what a person wants to know of a model on this disk.
+
+    Args:
+        memory: bytes it takes while it works; 0: not known.
+        home: where it is from, if not from the Hub.
+    """
+    encoder, width, height = info.has_image_to_image, info.image_width, info.image_height
+    what = good_for(starting_picture=encoder, controlnets=len(info.controlnets))
+    card = sidecar.card if sidecar is not None else None
+    if card is not None and card.description:
+        what = f"{what}. {words.shortened(words.plain(card.description), LONGEST_DESCRIPTION)}"
+    rows = [("Good for", what)]
+    if width:
+        rows.append(("Pictures", f"{words.pixels(width, height)} pixels"))
+    steps = sidecar.default_steps if sidecar is not None else 0
+    rows.append(("Speed", words.pace(steps, width, height)))
+    if memory:
+        rows.append(("Memory", f"about {words.memory(memory)} while it works"))
+    rows.append(("On disk", words.size(info.size_bytes)))
+    source = sidecar.source_repo if sidecar is not None else ""
+    if source or home:
+        rows.append(("From", source or home))
+    if card is not None and card.licence:
+        rows.append(("Licence", words.licence(card.licence)))
+    if not encoder:
+        rows.append(("Can’t", "Begin with a starting picture"))
+    return rows
+
+
+def technical_rows(info: ModelInfo, sidecar: Sidecar | None) -> list[tuple[str, str]]:
+    """Label and value of what experts want to know besides; guessed facts say so."""
     rows = [
         ("Family", words.family(info.family)),
-        ("Picture size", f"{words.pixels(info.image_width, info.image_height)} px"),
         ("Attention", words.attention(info.attention)),
         ("Compression", words.compression(info.compression)),
-        ("On disk", words.size(info.size_bytes)),
         ("Needs macOS", f"{info.minimum_macos} or later" if info.minimum_macos else "Not stated"),
         ("Parts", words.capital(", ".join(map(words.component, info.components)))),
     ]
@@ -37,14 +79,56 @@ def detail_rows(info: ModelInfo, sidecar: Sidecar | None) -> list[tuple[str, str
     def note(name: str, value: str) -> str:
         return f"{value} (inferred)" if name in sidecar.inferred else value
 
-    rows.append(("Prediction", note("prediction_type", sidecar.prediction_type)))
+    predicts = words.PREDICTIONS.get(sidecar.prediction_type, sidecar.prediction_type)
+    rows.append(("Predicts", note("prediction_type", predicts)))
     rows.append(("Latent scale", note("scaling_factor", f"{sidecar.scaling_factor:g}")))
     if sidecar.default_scheduler:
         rows.append(("Scheduler", note("default_scheduler", sidecar.default_scheduler)))
-    if sidecar.source_repo:
-        rows.append(("Source", sidecar.source_repo))
-    if sidecar.card.licence:
-        rows.append(("Licence", sidecar.card.licence))
+    return rows
+
+
+def variant_rows(variant: Variant, repo: str = "") -> list[tuple[str, str]]:
+    """Label and value of what a person wants to know of a variant on the Hub.
+
+    Args:
+        repo: ``owner/name``, whose words may tell that few steps do.
+    """
+    makes = variant.kind is ModelKind.TEXT_TO_IMAGE
+    what = good_for(starting_picture=variant.has_encoder, controlnets=len(variant.controlnets))
+    rows = [("Good for", what if makes else KINDS.get(variant.kind, "Other things"))]
+    if variant.image_width:
+        size = words.pixels(variant.image_width, variant.image_height)
+        rows.append(("Pictures", f"{size} pixels"))
+    if makes and (few := by_name(repo)) is not None:
+        rows.append(("Speed", words.pace(few.steps, variant.image_width, variant.image_height)))
+    rows.append(("Download", words.size(variant.download_bytes)))
+    rows.append(("On disk", words.size(variant.disk_bytes or variant.download_bytes)))
+    if variant.memory_bytes:
+        rows.append(("Memory", f"about {words.memory(variant.memory_bytes)}"))
+    macos = f"{variant.minimum_macos} or later" if variant.minimum_macos else "Not stated"
+    rows.append(("Needs macOS", macos))
+    if makes and not variant.has_encoder:
+        rows.append(("Can’t", "Begin with a starting picture"))
+    if variant.missing:
+        rows.append(("Lacks", ", ".join(variant.missing)))
+    return rows
+
+
+def variant_technical_rows(variant: Variant) -> list[tuple[str, str]]:
+    """Label and value of what experts want to know of a variant besides."""
+    kind = "Compiled" if variant.format is FileFormat.COMPILED else "Packages"
+    rows = [
+        ("Attention", variant_attention(variant)),
+        ("Compression", words.capital(variant.compression) or "None known"),
+        ("Format", f"{kind}, in an archive" if variant.archive else kind),
+    ]
+    has = (
+        (variant.has_safety_checker, "safety checker"),
+        (variant.controlnet_ready, words.CONTROLNET_READY),
+        (variant.chunked, "UNet in two parts"),
+    )
+    if text := ", ".join(word for there, word in has if there):
+        rows.append(("Has", words.capital(text)))
     return rows
 
 
@@ -83,6 +167,20 @@ def download_state(status: DownloadStatus, between: str = " · ") -> str:
     Args:
         between: what parts the figures.
     """
+    return between.join(_state_parts(status))
+
+
+def shorter_download_states(status: DownloadStatus) -> tuple[str, ...]:
+    """The same for narrow places, the longest first: what matters least is left out."""
+    parts = _state_parts(status)
+    if status.state is DownloadState.FETCHING and len(parts) > 2:
+        parts = [parts[0], parts[-1]]  # how fast it is can be told from how long it takes
+    return tuple(
+        words.capital(" · ".join(parts[first:])) for first in range(len(parts)) if parts[first:]
+    )
+
+
+def _state_parts(status: DownloadStatus) -> list[str]:
     match status.state:
         case DownloadState.FETCHING:
             parts = [download_amount(status)]
@@ -107,7 +205,7 @@ def download_state(status: DownloadStatus, between: str = " · ") -> str:
             parts = [status.error.message if status.error else "The download failed."]
         case _:
             parts = ["Cancelled"]
-    return between.join(part for part in parts if part)
+    return [part for part in parts if part]
 
 
 def short_download_state(status: DownloadStatus) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,9 @@ from PySide6.QtCore import (
 from gui import paths, words
 from gui.coreml.client import ModelReader
 from gui.errors import SfumatoError
+from gui.hub.machine import this_machine
+from gui.hub.types import Machine
+from gui.hub.variants.verdict import memory_of
 from gui.library.models.folders import model_folders, models_in
 from gui.library.models.removal import what_goes
 from gui.state.settings import Settings
@@ -56,6 +60,16 @@ class ModelEntry:
     """Newer revision on the Hub; empty: none is known."""
     mark: str = ""
     """What tells it from others in the list that look the same; empty: nothing needs to."""
+
+    memory: int = 0
+    """Bytes it is expected to take while it works; 0: not known."""
+
+    @property
+    def home(self) -> str:
+        """Where it is from, if not from the Hub."""
+        if self.starter:
+            return "Comes with Sfumato"
+        return "" if self.repo or not self.added else "A folder that you added"
 
     @property
     def repo(self) -> str:
@@ -161,7 +175,15 @@ def read_entry(entry: ModelEntry, reader: ModelReader) -> ModelEntry:
     """Have the entry's folder read.  Blocking; touches no Qt object, never raises for a bad
     model."""
     found = reader.read(entry.folder)
-    return replace(entry, info=found.info, sidecar=found.sidecar, problem=found.problem)
+    memory = memory_of(found.info, _machine()) if found.info is not None else 0
+    return replace(
+        entry, info=found.info, sidecar=found.sidecar, problem=found.problem, memory=memory
+    )
+
+
+@cache
+def _machine() -> Machine:
+    return this_machine()
 
 
 def marks_of(entries: list[ModelEntry]) -> list[str]:

@@ -24,9 +24,14 @@ import gui
 from gui import paths
 from gui.state.desktop import copy_text
 from gui.ui.canvas.empty_state import Mark
-from gui.ui.widgets.controls import label
+from gui.ui.widgets.controls import fit_height, label
+from gui.ui.widgets.facts import TechnicalDetails
 from gui.ui.widgets.toast import say_briefly
 
+PROMISE = (
+    "Pictures are made on this computer alone, and nothing about them is sent anywhere. "
+    "The Hugging Face Hub is asked only when you look for models there."
+)
 LIBRARIES = ("torch", "coremltools", "diffusers", "transformers", "numpy", "Pillow")
 
 
@@ -51,12 +56,9 @@ class AboutDialog(QDialog):
         super().__init__(parent)
         self.setWindowTitle("About Sfumato")
         self.setFixedWidth(520)
-        form = QFormLayout()
-        form.setHorizontalSpacing(16)
-        form.setVerticalSpacing(4)
-        form.setLabelAlignment(Qt.AlignmentFlag.AlignRight)
-        for name, value in versions():
-            form.addRow(label(name, "small"), label(value))
+        self.technical = TechnicalDetails()
+        self.technical.show_facts(versions())
+        self.technical.toggled.connect(lambda _: fit_height(self))
         self.licences = QTextEdit()
         self.licences.setMarkdown(_licences())
         self.licences.setReadOnly(True)
@@ -77,6 +79,7 @@ class AboutDialog(QDialog):
         for widget in (
             Mark(),
             label("Sfumato", "title"),
+            label(f"Version {gui.__version__}", "secondary"),
             label("Pictures from words, on your own computer.", "secondary"),
         ):
             head.addWidget(widget, 0, Qt.AlignmentFlag.AlignHCenter)
@@ -84,9 +87,14 @@ class AboutDialog(QDialog):
         column.setContentsMargins(24, 14, 24, 18)
         column.setSpacing(14)
         column.addLayout(head)
-        column.addLayout(form)
+        promise = label(PROMISE, "small", wrap=True)
+        promise.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+        column.addWidget(promise)
         column.addWidget(self.licences)
+        column.addWidget(self.technical)
         column.addLayout(buttons)
+        fit_height(self)
+        close.setFocus()
 
     def _copy(self) -> None:
         copy_text("".join(f"{name} {value}\n" for name, value in versions()))

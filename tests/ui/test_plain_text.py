@@ -59,13 +59,14 @@ def test_tips_of_search_results(workspace):
     assert HOSTILE in seen(catalogue.index(0).data(TIP))
 
 
-def test_tips_of_pictures(workspace, queue):
+def test_tips_of_pictures(workspace, queue, qtbot):
     type_prompt(workspace, HOSTILE)
     press_generate(workspace)
     queue.run()
     queue.picture(picture())
-    index = workspace.studio.pictures.index(0)
-    assert seen(index.data(TIP)).startswith(f"{HOSTILE}\nSeed ")
+    pictures = workspace.studio.pictures
+    qtbot.waitUntil(lambda: pictures.index(0).data(TIP) is not None)
+    assert seen(pictures.index(0).data(TIP)).startswith(f"{HOSTILE}\nSeed ")
 
 
 def test_tips_of_files(qapp):

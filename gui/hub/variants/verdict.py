@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 
 from gui import words
-from gui.coreml.model import Attention, Family, FileFormat
+from gui.coreml.model import Attention, ComponentKind, Family, FileFormat, ModelInfo
 from gui.coreml.prediction import VELOCITY_LATENT
 from gui.hub.types import Level, Machine, ModelKind, Variant, Verdict
 from gui.hub.variants import heuristics
@@ -43,6 +43,8 @@ _SIZES = {Family.SD1: 512, Family.SD2: 512, **dict.fromkeys(_XL, 1024)}
 
 _HEADS = {Family.SD2: 5, **dict.fromkeys(_XL, 10)}
 """Of attention at a UNet's finest level; Stable Diffusion 1 has 8."""
+
+_DENOISERS = (ComponentKind.UNET, ComponentKind.CONTROL_UNET, ComponentKind.MMDIT)
 
 _LEVELS = list(Level)
 
@@ -106,6 +108,25 @@ def memory(variant: Variant, machine: Machine) -> int:
     unet = variant.unet_bytes * run / stored
     rest = (variant.weight_bytes - variant.unet_bytes) * (2 if machine.system != "Darwin" else 1)
     return int(PROGRAM_BYTES + unet + rest + activations(variant, machine))
+
+
+def memory_of(info: ModelInfo, machine: Machine) -> int:
+    """As `memory`, of a model on this disk."""
+    drawing = [c for k, c in info.components.items() if k is not ComponentKind.VAE_ENCODER]
+    unet = max((c.size_bytes for c in drawing if c.kind in _DENOISERS), default=0)
+    stands_for = Variant(
+        "",
+        "",
+        (),
+        family=info.family,
+        attention=info.attention,
+        compression=info.compression,
+        image_width=info.image_width,
+        image_height=info.image_height,
+        weight_bytes=sum(c.size_bytes for c in drawing),
+        unet_bytes=unet,
+    )
+    return memory(stands_for, machine)
 
 
 def activations(variant: Variant, machine: Machine) -> int:

@@ -181,15 +181,22 @@ def shade_of(name: str) -> int:
     return crc32(name.encode()) % SHADES
 
 
-def facts_of(row: CatalogueRow) -> str:
-    """Family, size and age, as far as they are known."""
+def facts_of(row: CatalogueRow, room: int | None = None) -> str:
+    """Family, size and age, as far as they are known.
+
+    Args:
+        room: pixels; what would be cut off is left out, from the end on.  None: no matter.
+    """
     size = size_of(row)
     parts = (
         describe.repository_kind(row.summary),
         words.size(size) if size else "",
         words.short_ago(row.summary.updated),
     )
-    return " · ".join(part for part in parts if part)
+    known = [part for part in parts if part]
+    while room is not None and len(known) > 1 and text_width(" · ".join(known)) > room:
+        known.pop()
+    return " · ".join(known)
 
 
 class HubCardDelegate(QStyledItemDelegate):
@@ -282,7 +289,7 @@ class HubCardDelegate(QStyledItemDelegate):
             name, tone = verdict_mark(row)
             _mark(painter, line.left() - 1, line, name, getattr(palette, tone), place)
         room = line.adjusted(MARK + 4, 0, 0, 0)
-        text = row.problem or facts_of(row)
+        text = row.problem or facts_of(row, room.width())
         draw_line(painter, place(room), text, palette.warning if row.problem else palette.secondary)
 
 

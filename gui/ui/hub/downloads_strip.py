@@ -101,7 +101,10 @@ class DownloadRow(QWidget):
         asks = failed or (state is DownloadState.PAUSED and status.interrupted)
         self.name.set_text(title)
         text = describe.download_state(status)
-        self.state.set_text(describe.download_amount(status) if failed else text)
+        if failed:
+            self.state.set_text(describe.download_amount(status))
+        else:
+            self.state.set_text(text, *describe.shorter_download_states(status))
         self.problem.setText(text if failed else "")
         self.problem.setVisible(failed)
         self.bar.setValue(round(describe.download_share(status) * PROGRESS_STEPS))

@@ -149,7 +149,8 @@ class GetBar(QWidget):
         else:
             whole = describe.download_state(status)
             head, _, rest = whole.partition(" · ")
-            self._say(head, rest or amount, "Get", self.get_requested, enabled=False, shown=False)
+            note = words.capital(rest) or amount
+            self._say(head, note, "Get", self.get_requested, enabled=False, shown=False)
 
     def _say(
         self,

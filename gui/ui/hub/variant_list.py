@@ -30,11 +30,11 @@ from PySide6.QtWidgets import (
 
 from gui import words
 from gui.state import describe
-from gui.state.hub.types import FileFormat, Level, Variant
+from gui.state.hub.types import Level, Variant
 from gui.ui.hub.card import LEVEL_MARKS, draw_line, text_width
 from gui.ui.widgets.appearance import current_palette
 from gui.ui.widgets.cards import paint_ground, placing
-from gui.ui.widgets.controls import label
+from gui.ui.widgets.facts import TechnicalDetails, facts_html, facts_label
 from gui.ui.widgets.icons import icon_pixmap
 from gui.ui.widgets.palette import Palette
 
@@ -169,83 +169,50 @@ class VariantList(QListView):
 
 
 class VariantFacts(QScrollArea):
-    """The verdict with its reasons, and a table of what is known."""
+    """The verdict with its reasons, what a person wants to know, and the technical facts."""
 
     def __init__(self) -> None:
         super().__init__()
         self._variant: Variant | None = None
+        self._repo = ""
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setAccessibleName("Facts of the variant")
-        self.text = label("", "", wrap=True)
-        self.text.setTextFormat(Qt.TextFormat.RichText)
-        self.text.setAlignment(Qt.AlignmentFlag.AlignTop)
-        self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.text = facts_label()
+        self.technical = TechnicalDetails()
+        self.technical.hide()
         inner = QWidget()
         inner.setObjectName("scrolled")
         column = QVBoxLayout(inner)
         column.setContentsMargins(14, 6, 12, 6)
         column.addWidget(self.text)
+        column.addWidget(self.technical)
         column.addStretch(1)
         self.setWidget(inner)
 
-    def set_variant(self, variant: Variant | None) -> None:
-        self._variant = variant
-        self.text.setText(facts_html(variant, current_palette()) if variant is not None else "")
+    def set_variant(self, variant: Variant | None, repo: str = "") -> None:
+        """Show a variant of a repository, or nothing."""
+        self._variant, self._repo = variant, repo
+        text = ""
+        if variant is not None:
+            facts = facts_html(describe.variant_rows(variant, repo))
+            # Qt leaves no room between a paragraph and a table.
+            text = f"{verdict_html(variant, current_palette())}<p style='font-size:3px'></p>{facts}"
+        self.text.setText(text)
+        self.technical.show_facts(
+            describe.variant_technical_rows(variant) if variant is not None else []
+        )
         self.verticalScrollBar().setValue(0)
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
         if event.type() == QEvent.Type.PaletteChange and self._variant is not None:
-            self.set_variant(self._variant)
+            self.set_variant(self._variant, self._repo)
 
 
-def fact_rows(variant: Variant) -> list[tuple[str, str]]:
-    """Label and value of everything known of a variant."""
-    rows = [
-        ("Download", words.size(variant.download_bytes)),
-        ("On disk", words.size(variant.disk_bytes or variant.download_bytes)),
-    ]
-    if variant.memory_bytes:
-        rows.append(("Memory", f"about {words.memory(variant.memory_bytes)}"))
-    if variant.image_width:
-        rows.append(
-            ("Picture size", f"{words.pixels(variant.image_width, variant.image_height)} px")
-        )
-    rows.append(("Attention", describe.variant_attention(variant)))
-    compression = variant.compression
-    rows.append(("Compression", words.capital(compression) or "None known"))
-    rows.append(("Format", _format_text(variant)))
-    macos = f"{variant.minimum_macos} or later" if variant.minimum_macos else "Not stated"
-    rows.append(("Needs macOS", macos))
-    if has := _has(variant):
-        rows.append(("Has", has))
-    if variant.missing:
-        rows.append(("Lacks", ", ".join(variant.missing)))
-    return rows
-
-
-def _format_text(variant: Variant) -> str:
-    packed = ", in an archive" if variant.archive else ""
-    kind = "Compiled" if variant.format is FileFormat.COMPILED else "Packages"
-    return f"{kind}{packed}"
-
-
-def _has(variant: Variant) -> str:
-    parts = (
-        (variant.has_encoder, "starting pictures"),
-        (variant.has_safety_checker, "safety checker"),
-        (variant.controlnet_ready, words.CONTROLNET_READY),
-        (variant.chunked, "UNet in two parts"),
-        (bool(variant.controlnets), words.plural(len(variant.controlnets), "ControlNet")),
-    )
-    text = ", ".join(word for there, word in parts if there)
-    return words.capital(text)
-
-
-def facts_html(variant: Variant, palette: Palette) -> str:
-    """The facts as rich text.  Everything that came from the Hub is escaped."""
+def verdict_html(variant: Variant, palette: Palette) -> str:
+    """The verdict with its reasons, as rich text.  What came from the Hub is escaped."""
     level = variant.verdict.level
     colour = getattr(palette, LEVEL_MARKS[level][1])
     parts = [
@@ -253,13 +220,7 @@ def facts_html(variant: Variant, palette: Palette) -> str:
         f"{escape(words.LEVELS[level])}</span></p>"
     ]
     parts += [
-        f'<p style="margin-top:0; margin-bottom:3px">{escape(reason)}</p>'
+        f'<p style="margin-top:0; margin-bottom:8px">{escape(reason)}</p>'
         for reason in variant.verdict.reasons
     ]
-    rows = "".join(
-        f'<tr><td style="color:{palette.secondary}; padding:0 12px 5px 0">{escape(name)}</td>'
-        f'<td style="padding-bottom:5px">{escape(value)}</td></tr>'
-        for name, value in fact_rows(variant)
-    )
-    parts.append(f'<table cellspacing="0" style="margin-top:8px">{rows}</table>')
     return "".join(parts)

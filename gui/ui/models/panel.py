@@ -39,8 +39,9 @@ from gui.state.pictures.images import PICTURE_SUFFIXES
 from gui.ui.hub.downloads_strip import DownloadsStrip
 from gui.ui.models.card import ModelCardDelegate
 from gui.ui.widgets.appearance import current_palette
-from gui.ui.widgets.controls import ElidedLabel, Section, Segments, icon_button, label
+from gui.ui.widgets.controls import ElidedLabel, Section, Segments, icon_button
 from gui.ui.widgets.drop_glow import DropGlow
+from gui.ui.widgets.facts import TechnicalDetails, facts_html, facts_label
 from gui.ui.widgets.icons import icon
 from gui.ui.widgets.palette import Palette
 
@@ -53,7 +54,8 @@ INSTALLED, HUB = 0, 1
 
 
 class ModelDetails(QWidget):
-    """Every fact of one model, guessed ones marked, and the folder it lies in."""
+    """What a person wants to know of one model, the technical facts behind a disclosure, and the
+    folder it lies in."""
 
     reveal_requested = Signal(str)
     menu_requested = Signal(ModelEntry, QPoint)
@@ -62,10 +64,8 @@ class ModelDetails(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._entry: ModelEntry | None = None
-        self.text = label("", "", wrap=True)
-        self.text.setTextFormat(Qt.TextFormat.RichText)
-        self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.text.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.text = facts_label()
+        self.technical = TechnicalDetails()
         self._reveal = QPushButton(REVEAL_LABEL)
         self._reveal.setObjectName("flat")
         self._reveal.setIcon(icon("reveal", tone="accent"))
@@ -81,6 +81,7 @@ class ModelDetails(QWidget):
         column = QVBoxLayout(inner)
         column.setContentsMargins(2, 0, 8, 0)
         column.addWidget(self.text)
+        column.addWidget(self.technical)
         column.addLayout(buttons)
         column.addStretch(1)
         scroll = QScrollArea()
@@ -97,6 +98,11 @@ class ModelDetails(QWidget):
     def set_entry(self, entry: ModelEntry) -> None:
         self._entry = entry
         self.text.setText(details_html(entry, current_palette()))
+        if (info := entry.info) is not None and info.components:
+            rows = describe.technical_rows(info, entry.sidecar)
+            self.technical.show_facts([*rows, *_hub_rows(entry)], info.notes)
+        else:
+            self.technical.show_facts(())
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
@@ -113,23 +119,15 @@ class ModelDetails(QWidget):
 
 
 def details_html(entry: ModelEntry, palette: Palette) -> str:
-    """The facts as a small table.  Everything that came from files is escaped."""
+    """What a person wants to know of a model.  Everything that came from files is escaped."""
     parts: list[str] = []
     if entry.problem:
         parts.append(
             f'<p style="color:{palette.warning}; margin-bottom:6px">{escape(entry.problem)}</p>'
         )
-    if entry.info is not None:
-        facts = [*describe.detail_rows(entry.info, entry.sidecar), *_hub_rows(entry)]
-        rows = "".join(
-            f'<tr><td style="color:{palette.secondary}; padding:0 12px 5px 0">{escape(name)}</td>'
-            f'<td style="padding-bottom:5px">{escape(value)}</td></tr>'
-            for name, value in facts
-        )
-        parts.append(f'<table cellspacing="0">{rows}</table>')
-        parts += [
-            f'<p style="color:{palette.secondary}">{escape(note)}</p>' for note in entry.info.notes
-        ]
+    if entry.info is not None and entry.info.components:
+        rows = describe.model_rows(entry.info, entry.sidecar, entry.memory, entry.home)
+        parts.append(facts_html(rows))
     return "".join(parts)
 
 

@@ -347,18 +347,26 @@ class PromptEdit(QPlainTextEdit):
 
 
 class ElidedLabel(QLabel):
-    """One line that ends in … where there is no room; the whole text is its tool tip."""
+    """One line: the longest of its texts that there is room for, the shortest of them ending in …
+    where there is room for none.  The whole text is its tool tip."""
 
     def __init__(self, text: str = "", name: str = "") -> None:
         super().__init__()
         self.setObjectName(name)
         self.setTextFormat(Qt.TextFormat.PlainText)
         self._whole = text
+        self._shorter: tuple[str, ...] = ()
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.set_text(text)
 
-    def set_text(self, text: str) -> None:
+    def set_text(self, text: str, *shorter: str) -> None:
+        """Show a text.
+
+        Args:
+            shorter: what to show instead where there is no room, the longest first.
+        """
         self._whole = " ".join(text.split())
+        self._shorter = shorter
         self.setAccessibleName(self._whole)
         self._elide()
 
@@ -367,13 +375,23 @@ class ElidedLabel(QLabel):
 
     def _elide(self) -> None:
         room = self.contentsRect().width()
-        shown = self.fontMetrics().elidedText(self._whole, Qt.TextElideMode.ElideRight, room)
+        metrics = self.fontMetrics()
+        texts = (self._whole, *self._shorter)
+        fitting = (text for text in texts if metrics.horizontalAdvance(text) <= room)
+        shown = next(fitting, "") or metrics.elidedText(
+            texts[-1], Qt.TextElideMode.ElideRight, room
+        )
         self.setText(shown)
         self.setToolTip(words.plain_tip(self._whole) if shown != self._whole else "")
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         self._elide()
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.FontChange:  # the style sheet's, which comes late
+            self._elide()
 
 
 class FlowLayout(QLayout):

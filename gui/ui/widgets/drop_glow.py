@@ -18,6 +18,7 @@ class DropGlow(QWidget):
 
     def __init__(self, over: QWidget) -> None:
         super().__init__(over)
+        self._over = over
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         over.installEventFilter(self)
@@ -25,7 +26,7 @@ class DropGlow(QWidget):
 
     def light_up(self) -> None:
         """What is over it would be taken."""
-        self.setGeometry(self.parentWidget().rect())
+        self.setGeometry(self._over.rect())
         self.show()
         self.raise_()
 
@@ -33,7 +34,7 @@ class DropGlow(QWidget):
         if event.type() in (QEvent.Type.DragLeave, QEvent.Type.Drop):
             self.hide()
         elif event.type() == QEvent.Type.Resize and self.isVisible():
-            self.setGeometry(self.parentWidget().rect())
+            self.setGeometry(self._over.rect())
         return super().eventFilter(watched, event)
 
     def paintEvent(self, _event: QPaintEvent) -> None:

@@ -24,6 +24,7 @@ class Toast(QFrame):
 
     def __init__(self, over: QWidget) -> None:
         super().__init__(over)
+        self._over = over
         self.setObjectName("toast")
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self._tick = QLabel()
@@ -62,10 +63,9 @@ class Toast(QFrame):
         QAccessible.updateAccessibility(QAccessibleAnnouncementEvent(self, text))
 
     def _place(self) -> None:
-        over = self.parentWidget()
         self.adjustSize()
-        left = (over.width() - self.width()) // 2
-        self.move(max(0, left), max(0, over.height() - self.height() - MARGIN))
+        left = (self._over.width() - self.width()) // 2
+        self.move(max(0, left), max(0, self._over.height() - self.height() - MARGIN))
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         if event.type() == QEvent.Type.Resize and self.isVisible():

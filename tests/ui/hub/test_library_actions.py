@@ -90,9 +90,10 @@ def test_each_kind_of_model_has_the_deeds_that_make_sense(workspace, entry, tmp_
 
 def test_the_details_say_where_a_model_is_from(workspace, entry):
     workspace.studio.select_model(entry)
-    text = workspace.models_panel.details.text.text()
-    for fact in (REPO, VARIANT, "aaaaaaaa"):
-        assert fact in text
+    details = workspace.models_panel.details
+    assert REPO in details.text.text()
+    for fact in (VARIANT, "aaaaaaaa"):
+        assert fact in details.technical.text.text()
 
 
 def test_the_foot_sums_up_the_library(workspace, home, qtbot):
