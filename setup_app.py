@@ -27,6 +27,7 @@ IDENTIFIER = "app.sfumato.Sfumato"
 PACKAGES = [
     "AppKit", "CoreFoundation", "Foundation", "objc", "PyObjCTools",
     "PIL", "PySide6", "shiboken6",
+    "pillow_heif", "watchfiles",
     "accelerate", "attrs", "attr", "cattr", "cattrs", "certifi", "charset_normalizer",
     "coremltools", "diffusers", "functorch", "gui", "hf_xet", "huggingface_hub", "httpcore2",
     "httpx2", "keyring",
@@ -49,6 +50,12 @@ EXCLUDES = [
     "coremltools.test", "torch.utils.tensorboard",
 ]  # fmt: skip
 
+PICTURE_TYPES = [
+    "public.png", "public.jpeg", "org.webmproject.webp", "public.avif", "public.heic",
+    "public.heif", "com.compuserve.gif", "com.microsoft.bmp", "public.tiff",
+]  # fmt: skip
+"""The forms that `gui.library.picture_reader` reads, by Apple's names."""
+
 PLIST: dict[str, Any] = {
     "CFBundleName": "Sfumato",
     "CFBundleDisplayName": "Sfumato",
@@ -61,7 +68,7 @@ PLIST: dict[str, Any] = {
             "CFBundleTypeName": "Picture",
             "CFBundleTypeRole": "Viewer",
             "LSHandlerRank": "Alternate",
-            "LSItemContentTypes": ["public.png", "public.jpeg", "public.heic", "public.tiff"],
+            "LSItemContentTypes": PICTURE_TYPES,
         },
         {
             "CFBundleTypeName": "Core ML model",

@@ -31,6 +31,7 @@ ENGINE_MODULES = (
     "gui.engine.server", "gui.pipeline.pipeline", "gui.library.pictures", "gui.library.queue",
     "gui.coreml.portable", "gui.coreml.native", "gui.coreml.inspect",
     "gui.coreml.service",
+    "pillow_heif", "watchfiles", "gui.library.picture_reader",
     "keyring", "gui.hub.service", "gui.convert.service",
 )  # fmt: skip
 WINDOW_MODULES = (

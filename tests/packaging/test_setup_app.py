@@ -119,3 +119,22 @@ def test_icon_has_every_size_macos_shows() -> None:
         assert picture.size == (1024, 1024) and picture.mode == "RGBA"
         alpha = picture.getchannel("A")
         assert alpha.getpixel((0, 0)) == 0 and alpha.getpixel((512, 512)) == 255
+
+
+def test_finder_hands_over_every_form_that_is_read() -> None:
+    """Apple's name of each ending in the one list of pictures is among the document types."""
+    from gui.library.picture_reader import SUFFIXES
+
+    types = {
+        ".png": "public.png", ".jpg": "public.jpeg", ".jpeg": "public.jpeg",
+        ".webp": "org.webmproject.webp", ".avif": "public.avif", ".heic": "public.heic",
+        ".heif": "public.heif", ".gif": "com.compuserve.gif", ".bmp": "com.microsoft.bmp",
+        ".tif": "public.tiff", ".tiff": "public.tiff",
+    }  # fmt: skip
+    assert set(types) == set(SUFFIXES)
+    (pictures,) = [
+        kind["LSItemContentTypes"]
+        for kind in setup_app.PLIST["CFBundleDocumentTypes"]
+        if kind["CFBundleTypeName"] == "Picture"
+    ]
+    assert set(pictures) == set(types.values())
