@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,9 @@ from gui.coreml.sidecar import Card, Sidecar
 from gui.hub.types import DownloadState, DownloadStatus, Machine, Variant
 from gui.hub.variants import verdict
 from gui.state import describe
+from gui.state.hub.catalogue import CatalogueRow
 from gui.state.models import ModelEntry
+from gui.ui.hub.card import counts_of, facts_of
 from gui.ui.hub.variant_list import VariantFacts
 from gui.ui.models.panel import ModelDetails
 from gui.ui.widgets.controls import ElidedLabel
@@ -136,6 +139,22 @@ def test_memory_of_a_model_here_is_that_of_the_same_variant_there(system):
     )  # fmt: skip
     here = verdict.memory_of(dataclasses.replace(info, components=parts), machine)
     assert here == verdict.memory(same, machine) > 10**9
+
+
+def distinct(values: list) -> list:
+    """Without repetitions that follow one another."""
+    return [value for value, _ in itertools.groupby(values)]
+
+
+def test_a_narrow_card_leaves_out_whole_facts_and_keeps_the_author(qapp):
+    long = fake_hub.summary("a-very-long-owner/coreml-model", likes=123456, downloads=98765432)
+    row = CatalogueRow(long)
+    numbers = [[text for _, text in counts_of(row, width)] for width in range(300, 20, -5)]
+    assert distinct(numbers) == [["98.8M", "123k"], ["123k"], []]
+    row = CatalogueRow(long, fake_hub.details(long))
+    whole = facts_of(row)
+    facts = distinct([facts_of(row, width) for width in range(300, 20, -5)])
+    assert facts == [whole, "SD 1 · 1.60 GB", "SD 1"] and whole.startswith("SD 1 · 1.60 GB · ")
 
 
 def test_a_narrow_column_shows_whole_figures(qtbot):

@@ -42,6 +42,10 @@ LINE = 18
 ROW_HEIGHT = TILE + 2 * PADDING + 2 * GAP
 MARK = 15
 """Side of the small signs: verdict, lock, check."""
+AUTHOR_ROOM = 72
+"""Pixels that an author's name has before numbers are left out for it."""
+COUNT_ROOM = 21
+"""Beside a number: its sign and the space around."""
 SHADES = 64
 """Different tiles in the places of pictures; gradients are slow to paint."""
 MAX_PICTURES = 400
@@ -199,6 +203,23 @@ def facts_of(row: CatalogueRow, room: int | None = None) -> str:
     return " · ".join(known)
 
 
+def counts_of(row: CatalogueRow, room: int) -> list[tuple[str, str]]:
+    """Icon and number of downloads and likes, from the end of the line on; of both, one or none as
+    there is room beside the author's name.
+
+    Args:
+        room: the line's width in pixels.
+    """
+    likes = ("heart", words.count(row.summary.likes))
+    both = [("download", words.count(row.summary.downloads)), likes]
+    author = min(text_width(row.summary.author), AUTHOR_ROOM)
+    for counts in (both, [likes]):
+        used = sum(text_width(text, 11) + COUNT_ROOM for _, text in counts)
+        if used + author <= room:
+            return counts
+    return []
+
+
 class HubCardDelegate(QStyledItemDelegate):
     """Name and badges; author and popularity; verdict and facts, or the download under way."""
 
@@ -268,14 +289,13 @@ class HubCardDelegate(QStyledItemDelegate):
         painter: QPainter, line: QRect, row: CatalogueRow, palette: Palette, place: Place
     ) -> None:
         right = line.right()
-        for name, number in (("download", row.summary.downloads), ("heart", row.summary.likes)):
-            text = words.count(number)
+        for name, text in counts_of(row, line.width()):
             width = text_width(text, 11)
             where = QRect(right - width, line.top(), width + 1, line.height())
             draw_line(painter, place(where), text, palette.secondary, pixels=11)
             right -= width + 14
             _mark(painter, right, line, name, palette.secondary, place, 12)
-            right -= 7
+            right -= COUNT_ROOM - 14
         room = QRect(line)
         room.setRight(right)
         draw_line(painter, place(room), row.summary.author, palette.secondary)
