@@ -175,7 +175,7 @@ def test_every_field_is_of_its_kind_or_a_sentence(
             side = sidecar.read(folder)
         except SfumatoError as error:
             assert error.kind is ErrorKind.BAD_MODEL and len(error.message) < 300
-            assert info.problems[0] == error.message
+            assert info.problems[0] == error.what
             continue
         got = getattr(side, field.name)
         assert isinstance(got, type(getattr(right, field.name))), field.name
