@@ -211,9 +211,9 @@ def counts_of(row: CatalogueRow, room: int) -> list[tuple[str, str]]:
         room: the line's width in pixels.
     """
     likes = ("heart", words.count(row.summary.likes))
-    both = [("download", words.count(row.summary.downloads)), likes]
+    both: list[tuple[str, str]] = [("download", words.count(row.summary.downloads)), likes]
     author = min(text_width(row.summary.author), AUTHOR_ROOM)
-    for counts in (both, [likes]):
+    for counts in (both, both[1:]):
         used = sum(text_width(text, 11) + COUNT_ROOM for _, text in counts)
         if used + author <= room:
             return counts
