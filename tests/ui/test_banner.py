@@ -47,12 +47,13 @@ def test_it_says_its_sentence_and_nothing_more(workspace, banner):
     assert [text for text in shown if text] == [OFFLINE.message]
 
 
-def test_a_models_error_goes_with_the_model(workspace, banner, home):
+def test_a_models_error_goes_with_the_model(workspace, banner, home, qtbot):
     other = home / "other"
     other.mkdir()
     (other / "Unet.mlpackage").mkdir()
     workspace.show_error(DAMAGED)
-    workspace.studio.add_model_folder(str(other))
+    with qtbot.waitSignal(workspace.studio.models.added):
+        workspace.studio.add_model_folder(str(other))
     assert workspace.studio.model.folder == other
     assert not banner.isVisible()
 

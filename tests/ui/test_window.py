@@ -92,9 +92,9 @@ window = application.open_window(app, FakeQueue())
 def look():
     panel = window.workspace.prompt_panel
     print(panel.start.path())
+    studio = window.workspace.studio
+    studio.model_selected.connect(lambda entry: (print(entry.folder), window.close()))
     app.sendEvent(app, QFileOpenEvent(sys.argv[2]))
-    print(window.workspace.studio.model.folder)
-    window.close()
 window.furnished.connect(lambda: QTimer.singleShot(200, look))
 sys.exit(app.exec())
 """
@@ -104,7 +104,7 @@ def test_files_from_finder_arrive_early_or_late(tmp_path):
     file = tmp_path / "start.png"
     picture().save(str(file))
     folder = tmp_path / "a-model"
-    folder.mkdir()
+    (folder / "Unet.mlpackage").mkdir(parents=True)
     done = start_in_own_process(tmp_path / "home", _OPEN_FILE, str(file), str(folder))
     assert done.stdout.split("\n")[:2] == [str(file), str(folder)], done.stderr
 
