@@ -52,11 +52,13 @@ class Thing(Record):
         name: What it is called.
         phrase: The name with its article, as it stands in a prompt: "a cat", "grapes".
         words: What else it may be called, synonyms and plurals, in lower case.
+        colors: The colours that it may have; None where it may have every one.
     """
 
     name: str
     phrase: str
     words: tuple[str, ...] = ()
+    colors: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -213,6 +215,19 @@ class Vocabulary(Record):
     @cached_property
     def _ground_words(self) -> frozenset[str]:
         return frozenset(self.ground_words)
+
+    @cached_property
+    def _by_name(self) -> dict[str, Thing]:
+        return {thing.name: thing for thing in self.things}
+
+    def not_in(self, reading: Reading) -> tuple[str, str] | None:
+        """A thing and a colour that were asked for together and don't go together, if any."""
+        for name in reading.subjects:
+            allowed = self._by_name[name].colors
+            for color in reading.colors:
+                if allowed is not None and color not in allowed:
+                    return name, color
+        return None
 
     def _pieces(self, prompt: str) -> list[_Piece]:
         words, pieces, at = list(islice(_words(prompt), _MOST_WORDS)), [], 0

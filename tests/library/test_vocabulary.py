@@ -112,6 +112,21 @@ def test_every_colour_is_understood_by_each_of_its_words(vocabulary) -> None:
             assert (reading.colors, reading.grounds) == ((color,), (color,)), word
 
 
+@pytest.mark.parametrize(
+    ("prompt", "expected"),
+    [
+        ("a yellow lemon", None),
+        ("a red apple on blue", None),
+        ("a rainbow", None),
+        ("a blue rainbow on a red background", ("rainbow", "blue")),
+        ("a rainbow on a blue background", None),
+        ("a blue astronaut", None),
+    ],
+)
+def test_things_that_cannot_have_a_colour(vocabulary, prompt, expected) -> None:
+    assert vocabulary.not_in(vocabulary.read(prompt)) == expected
+
+
 def test_examples_and_phrases_are_prompts(vocabulary) -> None:
     for phrase in vocabulary.examples:
         assert vocabulary.read(phrase).subjects

@@ -61,6 +61,14 @@ def test_two_things_at_once_are_beyond_it(panel, known, qtbot) -> None:
     )
 
 
+def test_a_colour_that_the_thing_cannot_have_is_said(panel, known, qtbot) -> None:
+    type_prompt(panel, "a blue rainbow on a red background")
+    qtbot.waitUntil(known.isVisible)
+    assert known.text.text() == (
+        "The starter model can’t make the rainbow blue and keeps the usual colours."
+    )
+
+
 def test_many_unknown_words_stay_one_calm_line(panel, known, qtbot) -> None:
     type_prompt(panel, "wizard, knight, castle ruins, woman, " + "x" * 300)
     qtbot.waitUntil(known.isVisible)

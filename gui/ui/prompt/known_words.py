@@ -39,6 +39,8 @@ def unknown_text(model: str, reading: Reading, vocabulary: Vocabulary) -> str:
     if len(reading.subjects) > 1:
         named = listed(reading.subjects[:MOST_NAMED])
         return f"{model} draws one thing at a time, not {named} together."
+    if (pair := vocabulary.not_in(reading)) is not None:
+        return f"{model} can’t make the {pair[0]} {pair[1]} and keeps the usual colours."
     return ""
 
 
