@@ -164,3 +164,50 @@ def compose(sprites: Sprites, index: int, background: str, rng: np.random.Genera
     """A training picture: subject ``index`` on the named background, uint8 [128, 128, 3]."""
     picture = paint_background(BACKGROUNDS[background], rng)
     return compose_on(sprites, index, picture, rng, mirror=False)
+
+
+#: Side lengths between which ``compose_freely`` draws a subject, in pixels.
+FREE_SIZES = (88, 112)
+MARGIN = 4  # pixels that the subject's square keeps from the picture's edge
+
+
+def light_background(color: tuple[float, float, float], rng: np.random.Generator) -> np.ndarray:
+    """A picture of one colour, lit from any side, sometimes by a spot.
+
+    Returns:
+        float32 [128, 128, 3], values 0…255.
+    """
+    varied = np.asarray(color, np.float32) + rng.uniform(-8, 8, 3).astype(np.float32)
+    varied = varied + np.float32(rng.uniform(-12, 12))
+    side = np.linspace(-1, 1, PICTURE_SIZE, dtype=np.float32)
+    turn, slope = rng.uniform(0, 2 * np.pi), rng.uniform(0, 24)
+    light = slope * (np.cos(turn) * side[None, :] + np.sin(turn) * side[:, None])
+    if rng.random() < 0.4:
+        x, y = rng.uniform(-0.5, 0.5, 2)
+        away = (side[None, :] - x) ** 2 + (side[:, None] - y) ** 2
+        light = light + rng.uniform(8, 26) * (np.exp(-2 * away) - 0.3)
+    return (varied + light[..., None].astype(np.float32)).clip(0, 255)
+
+
+def place(sprite: np.ndarray, picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Put a cut-out on ``picture``, in a size and place of its own.
+
+    Args:
+        sprite: uint8 [size, size, 4], premultiplied.
+        picture: float32 [128, 128, 3]; not changed.
+
+    Returns:
+        uint8 [128, 128, 3].
+    """
+    # Four channels scaled alike; Pillow would take "RGBA" for not yet premultiplied.
+    image = Image.frombytes("CMYK", sprite.shape[1::-1], sprite.tobytes())
+    size = int(rng.integers(FREE_SIZES[0], FREE_SIZES[1] + 1))
+    cut = np.asarray(image.resize((size, size), Image.Resampling.LANCZOS)).astype(np.float32)
+    room = (PICTURE_SIZE - size) // 2
+    reach = max(1, room - MARGIN)
+    left, top = (room + rng.triangular(-reach, 0, reach, 2)).round().astype(int)
+    result = picture.copy()
+    part = result[top : top + size, left : left + size]
+    part *= 1 - cut[..., 3:] / 255
+    part += cut[..., :3]
+    return result.round().clip(0, 255).astype(np.uint8)

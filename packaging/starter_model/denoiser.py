@@ -35,6 +35,7 @@ from .world import (
     Subject,
     caption,
     held_out,
+    spoken_names,
     with_article,
 )
 
@@ -65,7 +66,7 @@ def load_tokenizer(folder: Path) -> CLIPTokenizer:
 
 def tokens_in_use(tokenizer: CLIPTokenizer, subjects: list[Subject]) -> list[int]:
     """Sorted ids of every token that a caption of this world can hold."""
-    texts = [name for subject in subjects for name in subject.names]
+    texts = [name for subject in subjects for name in spoken_names(subject)]
     texts += [with_article(name) for name in texts]
     texts += [*BACKGROUNDS, *(s for names in BACKGROUND_SYNONYMS.values() for s in names)]
     texts += [w.format(a="a", s="", b="", ab="an") for w in WORDINGS + WORDINGS_WITHOUT_BACKGROUND]
@@ -222,6 +223,7 @@ class DenoiserPlan:
         emphasis: How often a subject is drawn, relative to others, by ``Subject.tier``.
         snr_limit: Timesteps with a signal-to-noise ratio above it are drawn more rarely, in
             proportion to limit / ratio, since the latents show there what to draw.
+        freeze_text: Whether the text encoder stays as it is.
     """
 
     minutes: float = 90.0
@@ -238,6 +240,30 @@ class DenoiserPlan:
     seed: int = 0
     device: str = "cpu"
     workers: int = 2
+    freeze_text: bool = False
+
+
+def draw_timesteps(count: int, snr_limit: float) -> Tensor:
+    """Stratified: one draw from each of ``count`` equal slices of the plan's distribution."""
+    levels = signal_levels()
+    density = (snr_limit * (1 - levels) / levels).clamp(max=1.0)
+    cumulative = (density / density.sum()).cumsum(0)
+    uniform = (torch.arange(count) + torch.rand(count)) / count
+    found = torch.searchsorted(cumulative, uniform).clamp(max=TRAIN_TIMESTEPS - 1)
+    return found[torch.randperm(count)]
+
+
+def noisy_batch(clean: Tensor, snr_limit: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Noise for latents [B, C, 16, 16], and what to predict.
+
+    Returns:
+        Noisy latents and velocities, shaped like ``clean``, and timesteps [B]. Velocity is
+        √ᾱ·noise − √(1−ᾱ)·latents (Salimans and Ho 2022).
+    """
+    noise, steps = torch.randn_like(clean), draw_timesteps(len(clean), snr_limit)
+    level = signal_levels()[steps][:, None, None, None]
+    noisy = level.sqrt() * clean + (1 - level).sqrt() * noise
+    return noisy, level.sqrt() * noise - (1 - level).sqrt() * clean, steps
 
 
 class Batches:
@@ -248,29 +274,13 @@ class Batches:
         wanted = torch.tensor([plan.emphasis[s.tier] for s in captions.subjects])
         views = torch.bincount(latents.subject, minlength=len(wanted)).clamp(min=1)
         self.weights = (wanted / views)[latents.subject]
-        self.levels = signal_levels()
-        ratio = self.levels / (1 - self.levels)
-        density = (plan.snr_limit / ratio).clamp(max=1.0)
-        self.cumulative = (density / density.sum()).cumsum(0)
-
-    def timesteps(self, count: int) -> Tensor:
-        """Stratified: one draw from each of ``count`` equal slices of the distribution."""
-        uniform = (torch.arange(count) + torch.rand(count)) / count
-        found = torch.searchsorted(self.cumulative, uniform).clamp(max=TRAIN_TIMESTEPS - 1)
-        return found[torch.randperm(count)]
 
     def draw(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Noisy latents [B, C, 16, 16], velocities of the same shape, timesteps [B], ids [B, 77].
-
-        Velocity is √ᾱ·noise − √(1−ᾱ)·latents (Salimans and Ho 2022).
-        """
+        """Noisy latents [B, C, 16, 16], velocities alike, timesteps [B] and ids [B, 77]."""
         count = self.plan.batch
         chosen = torch.multinomial(self.weights, count, replacement=True)
         clean = self.latents.values[chosen]
-        noise, steps = torch.randn_like(clean), self.timesteps(count)
-        level = self.levels[steps][:, None, None, None]
-        noisy = level.sqrt() * clean + (1 - level).sqrt() * noise
-        velocity = level.sqrt() * noise - (1 - level).sqrt() * clean
+        noisy, velocity, steps = noisy_batch(clean, self.plan.snr_limit)
         subjects, backgrounds = self.latents.subject[chosen], self.latents.background[chosen]
         pairs = zip(subjects.tolist(), backgrounds.tolist(), strict=True)
         ids = [self.captions.draw(s, b, self.plan.caption_dropout) for s, b in pairs]
@@ -284,10 +294,9 @@ def build_optimizers(
     matrices, others = split_parameters(model)
     words = model.text.clip.get_input_embeddings().weight
     rest = [p for p in others if p is not words]
-    groups = [
-        {"params": rest, "lr": plan.adam_lr},
-        {"params": [words], "lr": plan.embedding_lr},
-    ]
+    groups = [{"params": rest, "lr": plan.adam_lr}]
+    if words.requires_grad:
+        groups.append({"params": [words], "lr": plan.embedding_lr})
     each, decay = workers.pool.map, plan.weight_decay
     return [
         Muon(matrices, lr=plan.muon_lr, momentum=0.95, weight_decay=decay, map=each),
@@ -314,9 +323,12 @@ class Training:
         # Written-out attention: PyTorch's fused one is slow backwards on CPUs for so few tokens.
         self.model.unet.set_attn_processor(AttnProcessor())
         self.model.text.clip.set_attn_implementation("eager")
+        self.model.text.requires_grad_(not plan.freeze_text)
         self.average = copy.deepcopy(self.model).requires_grad_(False)
         self.workers = Workers(plan.workers)
-        self.parameters = list(self.model.parameters())
+        pairs = zip(self.average.parameters(), self.model.parameters(), strict=True)
+        self.pairs = [(mean, now) for mean, now in pairs if now.requires_grad]
+        self.parameters = [now for _, now in self.pairs]
         self.optimizers = build_optimizers(self.model, plan, self.workers)
         self.rates = [[g["lr"] for g in o.param_groups] for o in self.optimizers]
         self.step, self.seconds = 0, 0.0
@@ -326,7 +338,8 @@ class Training:
     def _resume(self, state: dict) -> None:
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
-        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+        # Weights taken from packages (see ``warm.py``) come without.
+        for optimizer, saved in zip(self.optimizers, state.get("optimizers", ()), strict=False):
             optimizer.load_state_dict(saved)
         self.step, self.seconds = state["step"], state["seconds"]
 
@@ -361,7 +374,7 @@ class Training:
         self.step += 1
         decay = min(self.plan.ema_decay, self.step / (self.step + 10))
         with torch.no_grad():
-            for mean, now in zip(self.average.parameters(), self.parameters, strict=True):
+            for mean, now in self.pairs:
                 mean.lerp_(now, 1 - decay)
         return loss
 
@@ -403,9 +416,9 @@ def train(folder: Path, data: Path, tokenizer_folder: Path, plan: DenoiserPlan) 
             training.save()
 
 
-def load_denoiser(folder: Path) -> Denoiser:
+def load_denoiser(folder: Path, name: str = "denoiser.pt") -> Denoiser:
     """The averaged weights of the last checkpoint, in evaluation mode, on the CPU."""
-    state = torch.load(folder / "denoiser.pt", map_location="cpu", weights_only=True)
+    state = torch.load(folder / name, map_location="cpu", weights_only=True)
     model = Denoiser(state["used"])
     model.load_state_dict(state["average"])
     return model.eval()

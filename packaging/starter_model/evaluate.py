@@ -58,7 +58,7 @@ class Classifier(nn.Module):
         return self.layers(x)
 
 
-def _disturb(pictures: Tensor) -> Tensor:
+def disturb(pictures: Tensor) -> Tensor:
     """Half size, sometimes blurred, with noise: robust to texture, attentive to form."""
     small = functional.avg_pool2d(pictures, 2)
     if torch.rand(()) < 0.5:
@@ -82,7 +82,7 @@ def train_classifier(sprites: Sprites, folder: Path, steps: int = 900, seed: int
         background = rng.integers(len(names), size=64)
         pairs = zip(index.tolist(), background.tolist(), strict=True)
         pictures = to_tensor([compose(sprites, i, names[b], rng) for i, b in pairs])
-        loss = functional.cross_entropy(model(_disturb(pictures)), torch.from_numpy(index))
+        loss = functional.cross_entropy(model(disturb(pictures)), torch.from_numpy(index))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -77,6 +77,8 @@ def split_parameters(module: nn.Module) -> tuple[list[nn.Parameter], list[nn.Par
     embeddings = {id(m.weight) for m in module.modules() if isinstance(m, nn.Embedding)}
     matrices, others = [], []
     for parameter in module.parameters():
+        if not parameter.requires_grad:
+            continue
         inner = parameter.ndim >= 2 and min(parameter.shape[0], parameter[0].numel()) >= 32
         (matrices if inner and id(parameter) not in embeddings else others).append(parameter)
     return matrices, others

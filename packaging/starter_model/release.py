@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ import torch.nn.functional as functional
 from torch import Tensor
 
 from gui.coreml.model import Family
-from gui.coreml.sidecar import Card, Preview, Sidecar, write
+from gui.coreml.sidecar import Card, Preview, Sidecar, read, write
 
 from .autoencoder import load_autoencoder, split_moments, to_tensor
 from .convert import LICENCE, hash_files
@@ -80,6 +80,16 @@ def example_prompts() -> tuple[str, ...]:
         f"{with_article(subject)} on {with_article(color)} background"
         for subject, color in EXAMPLES
     )
+
+
+def renew_hashes(folder: Path) -> Sidecar:
+    """After some of the packages were replaced: the sidecar as it was, with their hashes."""
+    known = read(folder)
+    if known is None:
+        raise FileNotFoundError(f"no sidecar in {folder}")
+    sidecar = replace(known, hashes=hash_files(folder))
+    write(folder, sidecar)
+    return sidecar
 
 
 def write_sidecar(

@@ -206,6 +206,73 @@ _LEFT_OUT_CODES = """
 """
 LEFT_OUT = frozenset(_LEFT_OUT_CODES.split())
 
+#: Single words out of longer names that nobody would mean the thing by. The first training knew
+#: them as names; since then they are used no more.
+_POOR_NAMES = """
+american art artist black bubble can canned cooked cooking done drop fall fallen flutter
+fluttering fortune four fried handle high kitchen leafy leg liquid mate nut open passenger
+piece pod police pool popping potted pour pouring poultry roasted scorpio shallow shaved
+spiral swirl takeout two wilted wind
+"""
+POOR_NAMES = frozenset(_POOR_NAMES.split())
+
+#: What people say for some things, beside the names of emojibase.
+EXTRA_NAMES: dict[str, tuple[str, ...]] = {
+    "blossom": ("flower",),
+    "maple leaf": ("leaf",),
+    "potted plant": ("plant",),
+    "nest with eggs": ("nest",),
+    "sheaf of rice": ("rice plant",),
+    "tangerine": ("orange",),
+    "bell pepper": ("pepper",),
+    "cooked rice": ("rice",),
+    "honey pot": ("honey",),
+    "glass of milk": ("milk",),
+    "chocolate bar": ("chocolate",),
+    "cut of meat": ("meat",),
+    "bowl with spoon": ("bowl",),
+    "pot of food": ("pot",),
+    "tropical drink": ("drink",),
+    "tumbler glass": ("glass",),
+    "teacup without handle": ("tea", "cup of tea"),
+    "coffee": ("cup",),
+    "beer mug": ("beer", "glass of beer"),
+    "wine glass": ("glass of wine",),
+    "bottle with popping cork": ("bottle",),
+    "kitchen knife": ("knife",),
+    "fork and knife": ("fork",),
+    "delivery truck": ("truck",),
+    "fire engine": ("fire truck",),
+    "passenger ship": ("ship",),
+    "flying saucer": ("saucer",),
+    "top hat": ("hat",),
+    "package": ("box",),
+    "soccer ball": ("ball",),
+    "steaming bowl": ("ramen",),
+    "cocktail glass": ("cocktail",),
+    "poultry leg": ("drumstick",),
+    "cup with straw": ("soda",),
+    "amphora": ("vase",),
+    "chipmunk": ("squirrel",),
+    "tropical fish": ("goldfish",),
+    "game die": ("dice",),
+    "locked": ("padlock",),
+    "envelope": ("letter",),
+    "backpack": ("bag",),
+    "high voltage": ("lightning",),
+    "meat on bone": ("ham",),
+    "sauropod": ("brontosaurus",),
+    "television": ("tv",),
+    "motorcycle": ("motorbike",),
+    "bullseye": ("dartboard",),
+    "shallow pan of food": ("paella",),
+    "spiral shell": ("seashell",),
+    "rhinoceros": ("rhino",),
+    "hippopotamus": ("hippo",),
+    "green salad": ("salad", "lettuce"),
+    "ewe": ("sheep",),
+}
+
 PLURALS = frozenset(("cherries", "grapes", "blueberries", "french fries", "peanuts", "beans"))
 NO_ARTICLE = frozenset(("broccoli", "coffee", "fire", "earth", "bread", "garlic", "ice", "popcorn"))
 
@@ -296,3 +363,138 @@ def _worded(name: str, background: str, rng: random.Random) -> str:
 def plain_caption(subject: Subject, background: str) -> str:
     """The usual wording, as used for evaluation."""
     return f"{with_article(subject.name)} on {with_article(background)} background"
+
+
+def usual_caption(subject: Subject, background: str | None) -> str:
+    """The usual wording, with a background or without."""
+    if background is None:
+        return with_article(subject.name)
+    return plain_caption(subject, background)
+
+
+#: Further wordings for going on with the training: how people speak when nobody gave them a form.
+MORE_WORDINGS = (
+    *WORDINGS,
+    "{a} on {b}",
+    "{a} against {ab} background",
+    "{a} in front of {ab} background",
+    "{a} with {ab} background",
+    "{a}, {ab} background",
+    "{a} on {ab} backdrop",
+    "{a} in front of {ab} wall",
+    "photo of {a} on {ab} background",
+    "{b} background, {a}",
+    "{a}. the background is {b}",
+)
+MORE_WORDINGS_WITHOUT_BACKGROUND = (
+    *WORDINGS_WITHOUT_BACKGROUND,
+    "{a}",
+    "{s}",
+    "photo of {a}",
+    "picture of the {s}",
+    "the {s}",
+    "an image of {a}",
+    "a drawing of {a}",
+    "a painting of the {s}",
+    "please draw {a}",
+    "draw me {a}",
+    "i would like to see {a}",
+    "portrait of {a}",
+    "one {s}",
+    "my {s}",
+)
+#: Places and doings that this world lacks; whatever they say, the subject is drawn.
+SCENES = (
+    "on the beach",
+    "on a beach",
+    "in the forest",
+    "in the snow",
+    "in a garden",
+    "on a table",
+    "in the rain",
+    "in space",
+    "at night",
+    "at sunset",
+    "in the city",
+    "under water",
+    "by the sea",
+    "in the mountains",
+    "running",
+    "sleeping",
+    "flying through the air",
+    "dancing with a friend",
+    "in winter",
+    "in the style of a famous painter",
+)
+#: Sentences about more than one thing of which one is known.
+COMPANY = (
+    "an astronaut on {a}",
+    "an astronaut riding {a}",
+    "a woman with {a}",
+    "a man and {a}",
+    "{a} and a wizard",
+    "a girl holding {a}",
+)
+#: Nothing known at all.
+STRANGE = ("a sunset over the city", "a woman", "a wizard", "an astronaut", "something", "abstract")
+
+
+def held_out_color(subject: str, color: str) -> bool:
+    """Whether this subject is kept from training in this colour: one colour in twelve."""
+    names = list(BACKGROUNDS)
+    return names[zlib.crc32(f"{subject} painted".encode()) % len(names)] == color
+
+
+def spoken_names(subject: Subject) -> tuple[str, ...]:
+    """What a person may call it, its usual name first."""
+    known = [name for name in subject.names if name not in POOR_NAMES or name == subject.name]
+    return tuple(dict.fromkeys((*known, *EXTRA_NAMES.get(subject.name, ()))))
+
+
+def colored(name: str, color: str) -> str:
+    """``name`` with a colour before it, in the place of one that it already has."""
+    words = name.split()
+    if len(words) > 1 and words[0] in BACKGROUNDS:
+        words = words[1:]
+    return " ".join([color, *words])
+
+
+def _spoken(color: str, rng: random.Random) -> str:
+    """A colour by its name, or now and then by another one."""
+    if color in BACKGROUND_SYNONYMS and rng.random() < 0.3:
+        return rng.choice(BACKGROUND_SYNONYMS[color])
+    return color
+
+
+def free_caption(
+    subject: Subject, background: str | None, color: str | None, rng: random.Random
+) -> str:
+    """One of many ways to ask for this subject, in this colour, on this background.
+
+    Args:
+        background: None where the caption is to name none.
+        color: None where the subject has its own colours.
+    """
+    name, others = subject.name, spoken_names(subject)[1:]
+    if others and rng.random() < 0.35:
+        name = rng.choice(others)
+    if color is not None:
+        name = colored(name, _spoken(color, rng))
+    if rng.random() < 0.15:
+        name = f"{rng.choice(ADJECTIVES)} {name}"
+    if background is None:
+        draw = rng.random()
+        if draw < 0.12:
+            text = rng.choice(COMPANY).format(a=with_article(name), s=name)
+        else:
+            wording = rng.choice(MORE_WORDINGS_WITHOUT_BACKGROUND)
+            text = wording.format(a=with_article(name), s=name)
+            if draw < 0.45:
+                text = f"{text} {rng.choice(SCENES)}"
+    else:
+        b = _spoken(background, rng)
+        some = rng.choice(MORE_WORDINGS)
+        if rng.random() < 0.12:
+            some = some.replace("{a}", "{a} " + rng.choice(SCENES))
+        text = some.format(a=with_article(name), s=name, b=b, ab=with_article(b))
+    return f"{text}, {rng.choice(ADDITIONS)}" if rng.random() < 0.15 else text
