@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 import sys
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 # Terms
 
@@ -75,6 +75,11 @@ LICENCES = {
 }
 """By the Hub's tags."""
 
+_WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_LONG_MONTHS = (
+    "January", "February", "March", "April", "May", "June", "July", "August", "September",
+    "October", "November", "December",
+)  # fmt: skip
 _MONTHS = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September",
     "October", "November", "December",
@@ -264,9 +269,24 @@ def day(moment: str, now: datetime | None = None) -> str:
     then = _moment(moment)
     if then is None:
         return ""
-    then, now = then.astimezone(), (now or datetime.now(UTC)).astimezone()
-    text = f"{then.day} {_MONTHS[then.month - 1]}"
-    return text if then.year == now.year else f"{text} {then.year}"
+    return date_of(then.astimezone(), (now or datetime.now(UTC)).astimezone())
+
+
+def date_of(which: date, today: date | None = None) -> str:
+    """A day as ``3 May``, or ``3 May 2024`` when it is another year's."""
+    text = f"{which.day} {_MONTHS[which.month - 1]}"
+    return text if which.year == (today or date.today()).year else f"{text} {which.year}"
+
+
+def day_heading(which: date, today: date | None = None) -> str:
+    """A day above what belongs to it: ``Today``, ``Yesterday``, ``Thursday, 26 November``, with
+    the year when it is another one."""
+    today = today or date.today()
+    past = (today - which).days
+    if past in (0, 1):
+        return ("Today", "Yesterday")[past]
+    year = "" if which.year == today.year else f" {which.year}"
+    return f"{_WEEKDAYS[which.weekday()]}, {which.day} {_LONG_MONTHS[which.month - 1]}{year}"
 
 
 def ago(moment: str, now: datetime | None = None) -> str:

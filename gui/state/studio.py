@@ -25,6 +25,7 @@ from gui.state.hub.state import HubState, library_of
 from gui.state.models import ModelEntry, ModelLibrary
 from gui.state.pictures.gallery import Gallery
 from gui.state.pictures.library import PictureLibrary
+from gui.state.pictures.marks import PictureMarks
 from gui.state.pictures.thumbnails import Thumbnails
 from gui.state.pictures.trash import PictureTrash
 from gui.state.undo import UndoStack
@@ -122,11 +123,15 @@ class Studio(QObject):
         self.thumbnails = Thumbnails(self)
         self.pictures = Gallery(self.library, self.thumbnails, self)
         """Every picture, newest first: what the strip shows."""
+        self.gallery = Gallery(self.library, self.thumbnails, self)
+        """The pictures that fit what is looked for: what the gallery shows."""
         self.undo = UndoStack(self)
+        self.marks = PictureMarks(self.library, self.undo)
         self.draft = DraftState(self.undo, self)
         self.background = Background(self)
         self.trash = PictureTrash(self.library, self.background, self.undo, self)
         self.trash.went.connect(self.pictures.drop)
+        self.trash.went.connect(self.gallery.drop)
         self.trash.failed.connect(self.error_raised)
         self.trash.done.connect(self.undoable)
         self.engine_state = "off"

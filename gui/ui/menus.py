@@ -51,6 +51,7 @@ class Actions:
         self.clear_queue = make("Remove Waiting Pictures")
         self.new_seed = make("New Random Seed", "Ctrl+R", "dice")
         self.use_settings = make("Use These Settings", "Ctrl+U", "settings-use")
+        self.favourite = make("Add to Favourites")
         self.use_as_start = make("Use as Starting Picture", "Ctrl+Shift+U", "image-add")
         self.focus_prompt = make("Edit Prompt", "Ctrl+L")
         self.models = toggle("Models", "Ctrl+Alt+1", "sidebar-left")
@@ -60,6 +61,9 @@ class Actions:
         self.hub.setShortcuts([QKeySequence(Key.Find), QKeySequence("Ctrl+Shift+2")])
         self.options = toggle("Prompt and Options", "Ctrl+Alt+2", "sidebar-right")
         self.filmstrip = toggle("Filmstrip", "Ctrl+Alt+3")
+        self.gallery = toggle("Gallery", "Ctrl+G", "grid", checked=False)
+        self.larger = make("Larger Thumbnails", Key.ZoomIn)
+        self.smaller = make("Smaller Thumbnails", Key.ZoomOut)
         self.details = toggle("Model Details", "Ctrl+I", "info", checked=False)
         self.fit = toggle("Zoom to Fit", "Ctrl+0", "fit")
         self.true_size = toggle("Actual Size", "Ctrl+1", "actual-size", checked=False)
@@ -100,6 +104,7 @@ class Actions:
             self.reveal,
             self.use_settings,
             self.use_as_start,
+            self.favourite,
             self.trash,
         ]
 
@@ -114,9 +119,10 @@ class Actions:
         _fill(file, self.add_model, self.convert, None, self.save_as, self.reveal, None, self.trash)
         _fill(file, None, self.close, self.quit)
         _fill(edit, self.undo, self.redo, None, *self.editing.values())
-        _fill(edit, None, self.copy_picture, None, self.settings)
+        _fill(edit, None, self.copy_picture, self.favourite, None, self.settings)
         _fill(view, self.installed, self.hub, None)
         _fill(view, self.models, self.options, self.filmstrip, self.details, None)
+        _fill(view, self.gallery, self.larger, self.smaller, None)
         _fill(view, self.fit, self.true_size, None, self.full_screen)
         _fill(generate, self.generate, self.stop, self.clear_queue, None, self.focus_prompt)
         _fill(generate, self.new_seed, None, self.use_settings, self.use_as_start)

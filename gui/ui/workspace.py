@@ -51,6 +51,7 @@ from gui.ui.widgets.measures import LEFT_WIDTH, RIGHT_WIDTH
 if TYPE_CHECKING:
     from gui.state.pictures.types import IndexedPicture
     from gui.ui.convert.sheet import ConvertSheet
+    from gui.ui.pictures.gallery import GalleryView
 
 log = logging.getLogger(__name__)
 
@@ -93,6 +94,7 @@ class Workspace(QWidget):
         self.appearance = appearance
         self._dialogs: dict[str, QWidget] = {}
         self._convert_sheet: ConvertSheet | None = None
+        self.gallery: GalleryView | None = None
         self.setAcceptDrops(True)
         self._parts = self._build()
         while at_once and self.build_next():
@@ -115,7 +117,7 @@ class Workspace(QWidget):
         yield True
         self.models_desk = ModelsDesk(studio, self.models_panel, self)
         self.picture_commands = PictureCommands(
-            studio, lambda: self.canvas.picture, self.filmstrip.selected_paths, self
+            studio, self.shown_picture, self.filmstrip.selected_paths, self
         )
         self.actions_ = Actions(self)
         self._make_columns()
@@ -173,7 +175,8 @@ class Workspace(QWidget):
         row.addWidget(self.model_title, 1)
         row.addWidget(self.model_state)
         bar.addWidget(title)
-        for action in (a.fit, a.true_size, None, a.save_as, a.copy_picture, a.reveal, None):
+        of_picture = (a.fit, a.true_size, None, a.save_as, a.copy_picture, a.reveal)
+        for action in (a.gallery, None, *of_picture, None):
             if action is None:
                 spacer = QWidget()
                 spacer.setFixedWidth(10)
@@ -251,7 +254,9 @@ class Workspace(QWidget):
         strip.menu_requested.connect(self._show_picture_menu)
         a.models.toggled.connect(self.models_panel.setVisible)
         a.options.toggled.connect(self.prompt_panel.setVisible)
-        a.filmstrip.toggled.connect(self._show_filmstrip)
+        a.filmstrip.toggled.connect(lambda _: self._show_filmstrip())
+        a.gallery.toggled.connect(self.show_gallery)
+        canvas.browsing_changed.connect(self._on_browsing)
         a.details.toggled.connect(self.models_panel.details_section.set_open)
         self.models_panel.details_section.toggled.connect(a.details.setChecked)
         canvas.view.zoom_changed.connect(self._on_zoom)
@@ -267,6 +272,9 @@ class Workspace(QWidget):
             (a.copy_picture, commands.copy),
             (a.use_settings, commands.use_settings),
             (a.use_as_start, commands.use_as_start),
+            (a.favourite, self.toggle_favourite),
+            (a.larger, lambda: self._zoom_gallery(1)),
+            (a.smaller, lambda: self._zoom_gallery(-1)),
             (a.close, self.main_window.close),
             (a.quit, self.main_window.close),
             (a.undo, lambda: self.undo_or_redo("undo")),
@@ -307,7 +315,8 @@ class Workspace(QWidget):
                 lost.append(name)
         self._on_activity(Activity())
         self._on_model(self.studio.model)
-        self._on_shown("")
+        self._on_shown()
+        self._on_browsing(False)
         if lost:
             what = words.listed(lost)
             sentence = f"{words.capital(what)} could not be restored and are as at the first start."
@@ -354,6 +363,8 @@ class Workspace(QWidget):
         """Save the state and end what runs in the background."""
         self.save_state()
         self.canvas.close_loader()
+        if self.gallery is not None:
+            self.gallery.close_down()
         self.prompt_panel.close_down()
         self.models_panel.close_down()
         self.studio.close()
@@ -422,7 +433,62 @@ class Workspace(QWidget):
     def trash_pictures(self) -> None:
         # In a text field the same keys delete text; no picture may go by mistake.
         if not hasattr(QApplication.focusWidget(), "cut"):
-            self.picture_commands.trash()
+            if self.gallery is not None and self.canvas.browsing:
+                self.gallery.trash()
+            else:
+                self.picture_commands.trash()
+
+    # -- the gallery --------------------------------------------------------------------------
+
+    def shown_picture(self) -> IndexedPicture | None:
+        """The picture that commands act on: the gallery's current one, or that on the canvas."""
+        if self.gallery is not None and self.canvas.browsing:
+            return self.gallery.current()
+        return self.canvas.picture
+
+    def show_gallery(self, on: bool = True) -> None:
+        """Put the gallery in the canvas's place, or take it away."""
+        if on and self.gallery is None:
+            # Made when it is first wanted: the window is complete without it.
+            from gui.ui.pictures.gallery import GalleryView
+
+            self.gallery = GalleryView(self.studio)
+            self.gallery.opened.connect(self._open_from_gallery)
+            self.gallery.menu_requested.connect(self._show_picture_menu)
+            self.gallery.current_changed.connect(self._on_shown)
+            self.canvas.set_gallery(self.gallery)
+        self.canvas.browse(on)
+
+    def _open_from_gallery(self, picture: IndexedPicture | None) -> None:
+        if picture is None:
+            self.canvas.browse(False)
+        else:
+            self.canvas.look_at(picture)
+            self.filmstrip.select(picture.path)
+
+    def _on_browsing(self, on: bool) -> None:
+        self.actions_.gallery.setChecked(on)
+        for action in (self.actions_.larger, self.actions_.smaller):
+            action.setEnabled(on)
+        for action in (self.actions_.fit, self.actions_.true_size):
+            action.setEnabled(not on)
+        self._show_filmstrip()
+        if on and self.gallery is not None:
+            self.gallery.select(self.canvas.picture)
+            self.gallery.grid.setFocus()
+        self._on_shown()
+
+    def _zoom_gallery(self, step: int) -> None:
+        if self.gallery is not None:
+            self.gallery.zoom(step)
+
+    def toggle_favourite(self) -> None:
+        """Of what is chosen in the gallery, or the picture on show."""
+        picture = self.shown_picture()
+        if self.gallery is not None and self.canvas.browsing:
+            self.gallery.toggle_favourites(self.gallery.chosen_ids())
+        elif picture is not None:
+            self.studio.pictures.with_pictures([picture.id], self.studio.marks.toggle_favourite)
 
     def _use_settings_of(self, _path: str, record: PictureRecord) -> None:
         self.prompt_panel.use_settings(Draft.from_request(record.request))
@@ -545,8 +611,8 @@ class Workspace(QWidget):
         self.prompt_panel.prompt.edit.setFocus()
         self.generate()
 
-    def _show_filmstrip(self, wanted: bool) -> None:
-        self.filmstrip.setVisible(wanted and self.studio.pictures.rowCount() > 0)
+    def _show_filmstrip(self) -> None:
+        self.filmstrip.set_wanted(self.actions_.filmstrip.isChecked() and not self.canvas.browsing)
 
     def _set_fit(self, fitted: bool) -> None:
         self.canvas.view.set_fitted(fitted)
@@ -556,9 +622,10 @@ class Workspace(QWidget):
         self.actions_.fit.setChecked(fitted)
         self.actions_.true_size.setChecked(not fitted)
 
-    def _on_shown(self, path: str) -> None:
+    def _on_shown(self, *_: object) -> None:
+        there = self.shown_picture() is not None
         for action in self.actions_.of_picture():
-            action.setEnabled(bool(path))
+            action.setEnabled(there)
 
     def picture_menu(self) -> QMenu:
         """The context menu of the picture on show."""
@@ -569,6 +636,7 @@ class Workspace(QWidget):
                 menu.addSeparator()
             else:
                 menu.addAction(action)
+        menu.addAction(a.favourite)
         menu.addSeparator()
         menu.addAction(a.trash)
         return menu
@@ -593,7 +661,10 @@ class Workspace(QWidget):
         menu.popup(at - QPoint(0, menu.sizeHint().height()))
 
     def _show_picture_menu(self, at: QPoint) -> None:
-        if self.canvas.picture is not None:
+        picture = self.shown_picture()
+        if picture is not None:
+            word = "Remove from" if picture.favourite else "Add to"
+            self.actions_.favourite.setText(f"{word} Favourites")
             menu = self.picture_menu()
             menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
             menu.popup(at)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from array import array
+from bisect import bisect_left, bisect_right
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,9 @@ PAGE = 120
 """Rows that are asked for together."""
 KEPT_ROWS = 4000
 """Rows held at most; the least recently looked at go."""
+
+FEW = 20
+"""Rows that are taken off one by one; more are taken off together."""
 
 _Index = QModelIndex | QPersistentModelIndex
 
@@ -62,6 +66,8 @@ class Gallery(QAbstractListModel):
         self._found = Found()
         self._number = -1
         self._rows: OrderedDict[int, IndexedPicture] = OrderedDict()
+        self._numbers: dict[str, int] = {}  # of the pictures that are held, by path
+        self._places: dict[int, int] = {}  # where each was last: rows move seldom
         self._asked: set[int] = set()
         self._pixels = ("", QImage())
         self._want = QTimer(self, singleShot=True, interval=0)
@@ -87,7 +93,7 @@ class Gallery(QAbstractListModel):
             self.refresh()
 
     def refresh(self) -> None:
-        self._number = self._library.ask(self._filter)
+        self._number = self._library.ask(self._filter, self._number)
 
     def days(self) -> list[tuple[date, int]]:
         """Each day with the row it begins at."""
@@ -103,6 +109,7 @@ class Gallery(QAbstractListModel):
         if not 0 <= row < len(self._found.ids):
             return None
         number = self._found.ids[row]
+        self._places[number] = row
         picture = self._rows.get(number)
         if picture is None:
             self._wanted.add(row // PAGE)
@@ -112,21 +119,58 @@ class Gallery(QAbstractListModel):
             self._rows.move_to_end(number)
         return picture
 
+    def id_at(self, row: int) -> int:
+        """The id of a row; it is known even where the picture has not come yet."""
+        return self._found.ids[row]
+
+    def ids(self) -> Sequence[int]:
+        """Every row's id, in order."""
+        return self._found.ids
+
     def row_of_id(self, number: int) -> int:
         """-1 where the filter leaves the picture out."""
+        ids = self._found.ids
+        place = self._places.get(number, -1)
+        if 0 <= place < len(ids) and ids[place] == number:
+            return place
         try:
-            return self._found.ids.index(number)
+            return ids.index(number)
         except ValueError:
             return -1
 
     def row_of(self, path: str) -> int:
         """The row of a picture that is held; -1 else."""
-        number = next((n for n, p in self._rows.items() if p.facts.path == path), None)
+        number = self._numbers.get(path)
         return -1 if number is None else self.row_of_id(number)
 
     def find(self, path: str) -> IndexedPicture | None:
         """A picture that is held."""
-        return next((p for p in self._rows.values() if p.facts.path == path), None)
+        number = self._numbers.get(path)
+        return None if number is None else self._rows.get(number)
+
+    def held(self, number: int) -> IndexedPicture | None:
+        """A picture that is held, by its id; nothing is asked for."""
+        return self._rows.get(number)
+
+    def thumbnail(self, picture: IndexedPicture) -> QImage | None:
+        """None while it comes; a null image where there is none to be had."""
+        return self._thumbnails.image(picture.facts)
+
+    def with_pictures(
+        self, ids: Sequence[int], then: Callable[[list[IndexedPicture]], object]
+    ) -> None:
+        """Call `then` with these pictures: at once where all are held, else when they have come."""
+        there = [picture for number in ids if (picture := self._rows.get(number)) is not None]
+        if len(there) == len(ids):
+            then(there)
+        else:
+            self._library.with_rows(ids, then)
+
+    def keep(self, ids: Sequence[int]) -> None:
+        """Have these pictures at hand soon."""
+        missing = [number for number in ids if number not in self._rows]
+        if missing:
+            self._library.want_rows(missing)
 
     def paths_of(self, rows: Sequence[int]) -> list[str]:
         """Paths of rows that are held, in the rows' order."""
@@ -134,18 +178,29 @@ class Gallery(QAbstractListModel):
 
     def drop(self, paths: Sequence[str]) -> None:
         """Take pictures off at once that are gone; the library follows."""
-        for path in paths:
-            row = self.row_of(path)
-            if row < 0:
-                continue
-            self.beginRemoveRows(QModelIndex(), row, row)
-            del self._found.ids[row]
-            days = [(day, at - (at > row)) for day, at in self._found.days]
-            ends = [at for _, at in days[1:]] + [len(self._found.ids)]
-            self._found.days = [d for d, end in zip(days, ends, strict=True) if d[1] < end]
-            self._asked.clear()
-            self.endRemoveRows()
-            self.removed.emit(path, row)
+        gone = sorted((row, path) for path in paths if (row := self.row_of(path)) >= 0)
+        if len(gone) <= FEW:
+            for row, path in reversed(gone):
+                self.beginRemoveRows(QModelIndex(), row, row)
+                self._take_out({row})
+                self.endRemoveRows()
+                self.removed.emit(path, row)
+            return
+        self.beginResetModel()
+        self._take_out({row for row, _ in gone})
+        self.endResetModel()
+        self.refreshed.emit()
+        for before, (row, path) in enumerate(gone):
+            self.removed.emit(path, row - before)
+
+    def _take_out(self, rows: set[int]) -> None:
+        ids = array("q", (n for row, n in enumerate(self._found.ids) if row not in rows))
+        ordered = sorted(rows)
+        days = [(day, at - bisect_left(ordered, at)) for day, at in self._found.days]
+        ends = [at for _, at in days[1:]] + [len(ids)]
+        days = [d for d, end in zip(days, ends, strict=True) if d[1] < end]
+        self._found = Found(ids, days)
+        self._asked.clear()
 
     # -- dragging -----------------------------------------------------------------------------
 
@@ -162,9 +217,12 @@ class Gallery(QAbstractListModel):
 
     def _on_changed(self) -> None:
         self._asked.clear()
+        # Marks may have changed: what was looked at last is read again, the rest when it is wanted.
         stale = list(self._rows)[-PAGE:]
+        for number in list(self._rows)[:-PAGE]:
+            self._forget(number)
         if stale:
-            self._library.want_rows(stale)  # marks may have changed
+            self._library.want_rows(stale)
         self.refresh()
 
     def _on_answered(self, number: int, found: Found) -> None:
@@ -217,9 +275,16 @@ class Gallery(QAbstractListModel):
     def _keep(self, picture: IndexedPicture) -> None:
         self._rows[picture.id] = picture
         self._rows.move_to_end(picture.id)
+        self._numbers[picture.path] = picture.id
         while len(self._rows) > KEPT_ROWS:
-            self._rows.popitem(last=False)
+            self._forget(next(iter(self._rows)))
             self._asked.clear()
+
+    def _forget(self, number: int) -> None:
+        picture = self._rows.pop(number)
+        self._places.pop(number, None)
+        if self._numbers.get(picture.path) == number:
+            del self._numbers[picture.path]
 
     def _on_thumbnail(self, path: str) -> None:
         row = self.row_of(path)

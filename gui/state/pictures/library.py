@@ -78,6 +78,7 @@ class PictureLibrary(QObject):
         super().__init__(parent)
         self._roots = roots
         self._number = 0
+        self._awaited: set[int] = set()
         self._records: OrderedDict[str, PictureRecord] = OrderedDict()
         self._closed = False
         self._answer.connect(self._on_answer)
@@ -99,17 +100,23 @@ class PictureLibrary(QObject):
 
     # -- questions ----------------------------------------------------------------------------
 
-    def ask(self, wanted: PictureFilter) -> int:
-        """Look for pictures; `answered` comes with the number that is returned here.  A newer
-        question makes an older one's answer void."""
+    def ask(self, wanted: PictureFilter, instead_of: int = -1) -> int:
+        """Look for pictures; `answered` comes with the number that is returned here.
+
+        Args:
+            instead_of: number of an earlier question whose answer nobody waits for any more.
+        """
         self._number += 1
         number = self._number
+        self._awaited.discard(instead_of)
+        self._awaited.add(number)
 
         def work(index: PictureIndex) -> Found | None:
-            return index.find(wanted) if number == self._number else None
+            return index.find(wanted) if number in self._awaited else None
 
         def then(found: Found | None) -> None:
-            if found is not None and number == self._number:
+            if found is not None and number in self._awaited:
+                self._awaited.discard(number)
                 self.answered.emit(number, found)
 
         self._ask(work, then)
@@ -119,6 +126,11 @@ class PictureLibrary(QObject):
         """Have `rows_read` bring these pictures."""
         wanted = list(ids)
         self._ask(lambda index: index.rows(wanted), self.rows_read.emit)
+
+    def with_rows(self, ids: Iterable[int], then: Callable[[list[IndexedPicture]], object]) -> None:
+        """Call `then` with these pictures, in their order; those that are gone are left out."""
+        wanted = list(ids)
+        self._ask(lambda index: index.rows(wanted), then)
 
     def want_choices(self) -> None:
         self._ask(lambda index: index.choices(), self.choices_changed.emit)

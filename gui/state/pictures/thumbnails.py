@@ -15,6 +15,8 @@ from gui.library.picture_index import PictureFacts
 KEPT = 600
 """Thumbnails held at most: about 150 MB would be too much, 60 MB at this size is not."""
 WORKERS = 2
+MANY = 48
+"""Thumbnails on their way that a person would wait for, at two or three milliseconds each."""
 
 log = logging.getLogger(__name__)
 
@@ -70,10 +72,12 @@ class Thumbnails(QObject):
             self._pool.start(_Task(self._answers, facts))
         return None
 
-    def forget_queue(self) -> None:
-        """What has been scrolled past need not come any more."""
-        self._pool.clear()
-        self._coming.clear()
+    def hurry(self) -> None:
+        """Other pictures are in view: where many are on their way, those that were scrolled past
+        need not come any more; what is in view is asked for again."""
+        if len(self._coming) > MANY:
+            self._pool.clear()
+            self._coming.clear()
 
     def close(self) -> None:
         self._pool.clear()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QPoint, QSize, Qt, Signal
 from PySide6.QtGui import QAccessible, QAccessibleAnnouncementEvent, QImage
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QStackedWidget, QVBoxLayout
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
 
 from gui import words
 from gui.errors import SfumatoError
@@ -36,6 +36,8 @@ class Canvas(QFrame):
     picture_shown = Signal(str)
     """Path of the finished picture on show; empty while there is none."""
     following_changed = Signal(bool)
+    browsing_changed = Signal(bool)
+    """Whether the gallery is in the picture's place."""
     pixels_shown = Signal(str, QImage)
     """A finished picture's path and pixels, once they are on show."""
     menu_requested = Signal(QPoint)
@@ -54,6 +56,8 @@ class Canvas(QFrame):
             line.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self._picture: IndexedPicture | None = None
         self._following = True
+        self._gallery: QWidget | None = None
+        self._browsing = False
         self._activity = Activity()
         self._size = (512, 512)
         self._loader = ImageLoader(parent=self)
@@ -76,13 +80,11 @@ class Canvas(QFrame):
         above = QHBoxLayout()
         above.setContentsMargins(20, 14, 20, 0)
         above.addWidget(self.banner)
-        below = QHBoxLayout()
-        below.setContentsMargins(20, 0, 20, 14)
+        below = self._below = QHBoxLayout()
         below.addStretch(1)
         below.addWidget(self.strip, 20)
         below.addStretch(1)
-        foot = QVBoxLayout()
-        foot.setContentsMargins(24, 0, 24, 12)
+        foot = self._foot = QVBoxLayout()
         foot.setSpacing(2)
         foot.addWidget(self.title)
         foot.addWidget(self.caption)
@@ -112,8 +114,27 @@ class Canvas(QFrame):
         """Whether what is being made is on show."""
         return self._activity.busy and (self._following or self._picture is None)
 
+    @property
+    def browsing(self) -> bool:
+        """Whether the gallery is in the picture's place."""
+        return self._browsing
+
+    def set_gallery(self, gallery: QWidget) -> None:
+        """What `browse` shows."""
+        self._gallery = gallery
+        self.stack.addWidget(gallery)
+
+    def browse(self, on: bool) -> None:
+        """Put the gallery in the picture's place, or take it away."""
+        on = on and self._gallery is not None
+        if on != self._browsing:
+            self._browsing = on
+            self._update()
+            self.browsing_changed.emit(on)
+
     def follow(self) -> None:
         """Show what is being made, now or next."""
+        self.browse(False)
         self._set_following(True)
         if self._activity.busy:
             self._show_live()
@@ -123,6 +144,7 @@ class Canvas(QFrame):
         """The person turned to a finished picture."""
         self._set_following(False)
         self.show_picture(picture)
+        self.browse(False)
 
     def _set_following(self, following: bool) -> None:
         if following != self._following:
@@ -169,9 +191,14 @@ class Canvas(QFrame):
     def _update(self) -> None:
         live, picture = self._live, self._picture
         self.strip.setVisible(self._activity.busy)
-        self.stack.setCurrentWidget(self.view if live or picture is not None else self.empty)
+        page = self.view if live or picture is not None else self.empty
+        gallery = self._gallery if self._browsing else None
+        self.stack.setCurrentWidget(page if gallery is None else gallery)
         for line in (self.title, self.caption):
-            line.setVisible(picture is not None and not live)
+            line.setVisible(picture is not None and not live and gallery is None)
+        self._foot.setContentsMargins(24, 0, 24, 12 if gallery is None else 0)
+        free = gallery is None or self._activity.busy
+        self._below.setContentsMargins(20, 0, 20, 14 if free else 0)
         if picture is not None:
             self.title.set_text(title_of(picture))
             self.caption.set_text(caption_of(picture))

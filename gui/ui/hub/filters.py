@@ -1,20 +1,17 @@
-"""Filters of the Hub: a button with a pop-over of choices, and a chip for each one in force."""
+"""Filters of the Hub: what can be held back, in words and in a pop-over."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from PySide6.QtCore import QPoint, Qt, Signal
-from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from gui import words
 from gui.state.hub.types import Attention, Family, ModelKind, SearchQuery
 from gui.ui.widgets.choice import Choice
-from gui.ui.widgets.controls import FlowLayout, Switch, icon_button, label, without_shortcut
-from gui.ui.widgets.icons import icon
+from gui.ui.widgets.controls import Switch, label
+from gui.ui.widgets.filtering import POPOVER_WIDTH, Popover, ToggleGroup
 
 FAMILIES = tuple(
     (one, words.short_family(one)) for one in (Family.SD1, Family.SD2, Family.SDXL, Family.SD3)
@@ -33,7 +30,6 @@ _COMPRESSION_CHIPS = {"none": "Uncompressed", "palette": "Palette", "linear": "L
 GB = 1_000_000_000
 SIZES = ((0, "Any size"), *((n * GB, f"Up to {n} GB") for n in (1, 2, 4, 8)))
 FITS = f"Fits {words.COMPUTER}"
-POPOVER_WIDTH = 296
 
 
 def active_filters(query: SearchQuery) -> list[tuple[str, SearchQuery]]:
@@ -65,44 +61,11 @@ def without_filters(query: SearchQuery) -> SearchQuery:
     return SearchQuery(query.text, query.author, query.sort)
 
 
-class ToggleGroup(QWidget):
-    """Buttons that can each be on or off; none on means any."""
-
-    changed = Signal(tuple)
-
-    def __init__(self, name: str, choices: Sequence[tuple[Any, str]]) -> None:
-        super().__init__()
-        self.buttons: dict[Any, QPushButton] = {}
-        flow = FlowLayout(6, centred=False)
-        self.setLayout(flow)
-        for value, text in choices:
-            button = QPushButton(text)
-            button.setObjectName("toggle")
-            button.setCheckable(True)
-            button.setAccessibleName(f"{name}: {text}")
-            button.clicked.connect(lambda *_: self.changed.emit(self.values()))
-            self.buttons[value] = button
-            flow.addWidget(button)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Minimum)
-
-    def values(self) -> tuple[Any, ...]:
-        return tuple(value for value, button in self.buttons.items() if button.isChecked())
-
-    def set_values(self, values: Sequence[Any]) -> None:
-        for value, button in self.buttons.items():
-            button.setChecked(value in values)
-
-
-class FilterPopover(QFrame):
-    """Every filter; each change counts at once."""
-
-    changed = Signal(SearchQuery)
-    """The `SearchQuery` with the filters as they are now."""
+class FilterPopover(Popover):
+    """Every filter of a `SearchQuery`."""
 
     def __init__(self, parent: QWidget) -> None:
-        super().__init__(parent, Qt.WindowType.Popup)
-        self.setObjectName("popover")
-        self.setAccessibleName("Filters")
+        super().__init__(parent)
         self._query = SearchQuery()
         self.groups = {
             "kinds": ToggleGroup("Kind", KINDS),
@@ -172,24 +135,8 @@ class FilterPopover(QFrame):
         self.clear.setEnabled(bool(active_filters(query)))
 
     def open_below(self, button: QWidget) -> None:
-        """Show it under the button, moved left where the screen ends."""
-        layout = self.layout()
-        assert layout is not None
-        # The wrapped rows make it as high as they need at this width, which adjustSize overlooks.
-        self.setFixedHeight(layout.totalHeightForWidth(POPOVER_WIDTH))
-        at = button.mapToGlobal(QPoint(0, button.height() + 4))
-        room = button.screen().availableGeometry()
-        x = min(at.x(), room.right() - self.width() - 8)
-        y = min(at.y(), max(room.top(), room.bottom() - self.height() - 8))
-        self.move(max(room.left() + 8, x), y)
-        self.show()
+        super().open_below(button)
         self.fits.setFocus()
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Escape):
-            self.close()
-        else:
-            super().keyPressEvent(event)
 
     def _change(self, **fields: Any) -> None:
         self._replace(replace(self._query, **fields))
@@ -197,82 +144,3 @@ class FilterPopover(QFrame):
     def _replace(self, query: SearchQuery) -> None:
         self.set_query(query)
         self.changed.emit(query)
-
-
-class FilterChips(QWidget):
-    """The filters in force, each a button that takes it away."""
-
-    changed = Signal(SearchQuery)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._flow = FlowLayout(5, centred=False)
-        self.setLayout(self._flow)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Minimum)
-        self.hide()
-
-    def chips(self) -> list[QPushButton]:
-        items = (self._flow.itemAt(k) for k in range(self._flow.count()))
-        return [w for item in items if item and isinstance(w := item.widget(), QPushButton)]
-
-    def set_query(self, query: SearchQuery) -> None:
-        pressed = next((k for k, chip in enumerate(self.chips()) if chip.hasFocus()), -1)
-        while (item := self._flow.takeAt(0)) is not None:
-            widget = item.widget()
-            if widget is not None:
-                widget.hide()
-                widget.deleteLater()
-        filters = active_filters(query)
-        for text, rest in filters:
-            self._flow.addWidget(self._chip(text, f"Remove the filter {text}", rest))
-        if len(filters) > 1:
-            self._flow.addWidget(self._chip("Clear", "Clear filters", without_filters(query)))
-        self.setVisible(bool(filters))
-        self.updateGeometry()
-        chips = self.chips()
-        if pressed >= 0 and chips:  # the next one is where the pressed one was
-            there = chips[min(pressed, len(chips) - 1)]
-            there.show()
-            there.setFocus(Qt.FocusReason.OtherFocusReason)
-
-    def _chip(self, text: str, name: str, query: SearchQuery) -> QPushButton:
-        chip = QPushButton(without_shortcut(text))
-        chip.setAccessibleName(name)
-        chip.setToolTip(words.plain_tip(name))
-        if name != "Clear filters":
-            chip.setIcon(icon("close", tone="secondary"))
-            chip.setIconSize(chip.iconSize() * 0.75)
-            chip.setLayoutDirection(Qt.LayoutDirection.RightToLeft)
-        chip.setObjectName("filterChip")
-        # Queued: the click is over before the chip it came from goes away.
-        chip.clicked.connect(
-            lambda *_: self.changed.emit(query), Qt.ConnectionType.QueuedConnection
-        )
-        return chip
-
-
-class FilterButton(QWidget):
-    """Opens the pop-over; says by number and colour that filters are in force."""
-
-    changed = Signal(SearchQuery)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.button = icon_button("filter", "Filters")
-        self.popover = FilterPopover(self)
-        self.popover.changed.connect(self.changed)
-        self.button.clicked.connect(lambda: self.popover.open_below(self.button))
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.addWidget(self.button)
-
-    def set_query(self, query: SearchQuery) -> None:
-        number = len(active_filters(query))
-        self.popover.set_query(query)
-        self.button.setIcon(icon("filter", tone="accent" if number else "text"))
-        self.button.setProperty("active", bool(number))
-        name = f"Filters, {number} in force" if number else "Filters"
-        self.button.setAccessibleName(name)
-        self.button.setToolTip(name)
-        self.button.style().unpolish(self.button)
-        self.button.style().polish(self.button)

@@ -24,12 +24,14 @@ from PySide6.QtWidgets import (
 from gui.errors import ErrorKind
 from gui.state.hub.types import SearchQuery, Sort
 from gui.ui.hub.card import ROW_HEIGHT, TILE, CardPictures, HubCardDelegate
-from gui.ui.hub.filters import FilterButton, FilterChips, active_filters, without_filters
+from gui.ui.hub.filters import FilterPopover, active_filters, without_filters
 from gui.ui.widgets.appearance import current_palette
 from gui.ui.widgets.cards import GAP, PADDING
 from gui.ui.widgets.choice import Choice
 from gui.ui.widgets.controls import ElidedLabel, is_appearance_change, label, mirrored
+from gui.ui.widgets.filtering import FilterButton, FilterChips
 from gui.ui.widgets.icons import icon
+from gui.ui.widgets.message import Message
 
 if TYPE_CHECKING:
     from PySide6.QtCore import QEvent
@@ -80,43 +82,22 @@ class Skeleton(QWidget):
             self.update()
 
 
-class Message(QWidget):
-    """What is shown instead of results: why there are none, and what to do next."""
+class HubMessage(Message):
+    """Why there are no results, and what to do next."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.mark = QLabel()
-        self.mark.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.title = label("", "heading", wrap=True)
-        self.text = label("", "secondary", wrap=True)
-        self.retry = QPushButton("Try Again")
-        self.clear = QPushButton("Clear Filters")
-        self.convert = QPushButton("Convert a model instead…")
-        self.convert.setObjectName("flat")
-        column = QVBoxLayout(self)
-        column.setContentsMargins(20, 12, 20, 12)
-        column.setSpacing(8)
-        column.addStretch(2)
-        column.addWidget(self.mark)
-        for one in (self.title, self.text):
-            one.setAlignment(Qt.AlignmentFlag.AlignCenter)
-            column.addWidget(one)
-        column.addSpacing(4)
-        for button in (self.retry, self.clear, self.convert):
-            column.addWidget(button, 0, Qt.AlignmentFlag.AlignHCenter)
-        column.addStretch(3)
+        self.retry = self.add_button("Try Again")
+        self.clear = self.add_button("Clear Filters")
+        self.convert = self.add_button("Convert a model instead…", flat=True)
 
     def show_message(
         self, symbol: str, title: str, text: str, *, retry: bool, clear: bool, convert: bool
     ) -> None:
-        self.mark.setPixmap(icon(symbol, tone="secondary").pixmap(36, 36))
-        self.title.setText(title)
-        self.text.setText(text)
-        self.text.setVisible(bool(text))
+        self.say(symbol, title, text)
         self.retry.setVisible(retry)
         self.clear.setVisible(clear)
         self.convert.setVisible(convert)
-        self.setAccessibleName(f"{title} {text}".strip())
 
 
 class ResultList(QListView):
@@ -199,13 +180,13 @@ class HubPanel(QWidget):
         self.author = Choice("Made by")
         for name, text in AUTHORS:
             self.author.addItem(text, name)
-        self.filters = FilterButton()
-        self.chips = FilterChips()
+        self.filters = FilterButton(FilterPopover, active_filters)
+        self.chips = FilterChips(active_filters, without_filters)
         self.list = ResultList()
         self.pictures = CardPictures(self.list)
         self.list.setItemDelegate(HubCardDelegate(self.list, self.pictures))
         self.list.setModel(catalogue)
-        self.message = Message()
+        self.message = HubMessage()
         self.foot = ElidedLabel("", "small")
         self.further = QPushButton("Look Further")
         self.further.setObjectName("flat")

@@ -106,6 +106,7 @@ class Filmstrip(QFrame):
         self.setObjectName("filmstrip")
         self._pictures = pictures
         self._kept: int | None = None
+        self._wanted = True
         self.list = _List()
         view = self.list
         view.setAccessibleName("Pictures")
@@ -144,6 +145,11 @@ class Filmstrip(QFrame):
         pictures.rowsRemoved.connect(self._on_removed)
         pictures.modelAboutToBeReset.connect(self._keep_selection)
         pictures.refreshed.connect(self._restore_selection)
+        self._on_rows()
+
+    def set_wanted(self, wanted: bool) -> None:
+        """Whether the strip is on show when there are pictures."""
+        self._wanted = wanted
         self._on_rows()
 
     def set_activity(self, activity: Activity) -> None:
@@ -201,4 +207,4 @@ class Filmstrip(QFrame):
         self._on_rows()
 
     def _on_rows(self, *_: object) -> None:
-        self.setVisible(self._pictures.rowCount() > 0)
+        self.setVisible(self._wanted and self._pictures.rowCount() > 0)
