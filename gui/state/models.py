@@ -7,6 +7,7 @@ window's).
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -21,6 +22,7 @@ from PySide6.QtCore import (
     QRunnable,
     Qt,
     QThreadPool,
+    QTimer,
     Signal,
 )
 
@@ -38,8 +40,11 @@ if TYPE_CHECKING:
     from gui.coreml.model import ModelInfo
     from gui.coreml.sidecar import Sidecar
 
-_FIRST = 1
-"""Priority of what a person waits for, before the reading of models."""
+TOGETHER_MS = 20
+"""Models that have been read within this time, or a longer one for thousands of cards, change the
+list together: each change lays out every card anew."""
+AT_ONCE = 250
+"""Of so many at most, to leave the window room to react."""
 
 _Index = QModelIndex | QPersistentModelIndex
 
@@ -245,6 +250,7 @@ class _Worker(QObject):
     looked = Signal(object)
     read = Signal(object)
     moved = Signal(object, object)
+    marked = Signal(object, object)
 
 
 class _Task(QRunnable):
@@ -276,7 +282,13 @@ class ModelLibrary(QAbstractListModel):
         super().__init__(parent)
         self._settings = settings
         self._entries = [ModelEntry(paths.starter_model(), starter=True)]
+        self._places: dict[Path, int] | None = None
+        self._to_read: deque[ModelEntry] = deque()
+        self._reading = False
+        self._arrived: deque[ModelEntry] = deque()
         self._waiting: set[Path] = set()
+        self._take_in_soon = QTimer(self, singleShot=True, interval=TOGETHER_MS)
+        self._take_in_soon.timeout.connect(self._take_in)
         self._pool = QThreadPool(self)
         self._pool.setMaxThreadCount(1)
         self._reader = ModelReader()
@@ -285,6 +297,7 @@ class ModelLibrary(QAbstractListModel):
         self._worker.looked.connect(self._on_looked)
         self._worker.read.connect(self._on_read)
         self._worker.moved.connect(self._on_moved)
+        self._worker.marked.connect(self._on_marked)
 
     # -- what is there ------------------------------------------------------------------------
 
@@ -295,10 +308,13 @@ class ModelLibrary(QAbstractListModel):
         """The entry of a folder; an empty text means the starter model."""
         if not str(folder):
             return self._entries[0]
-        return next((e for e in self._entries if e.folder == Path(folder)), None)
+        row = self.row_of(Path(folder))
+        return self._entries[row] if row >= 0 else None
 
     def row_of(self, folder: Path) -> int:
-        return next((k for k, e in enumerate(self._entries) if e.folder == folder), -1)
+        if self._places is None:  # the first of two with one folder
+            self._places = {e.folder: k for k, e in reversed(list(enumerate(self._entries)))}
+        return self._places.get(folder, -1)
 
     @property
     def disk_use(self) -> int:
@@ -326,8 +342,7 @@ class ModelLibrary(QAbstractListModel):
         """Look at a path in the background, add the models there by reference and have them read;
         `added` or `add_failed` follows."""
         worker = self._worker
-        looking = _Task(lambda: worker.looked.emit(look_for_models(path)))
-        self._pool.start(looking, _FIRST)
+        self._pool.start(_Task(lambda: worker.looked.emit(look_for_models(path))))
 
     def put_back(self, entry: ModelEntry, row: int) -> None:
         """Take a folder by reference into the list, at its old place if it had one."""
@@ -337,8 +352,9 @@ class ModelLibrary(QAbstractListModel):
         self._settings.update(Settings.model_folders, lambda added: [*added, folder])
         self.beginInsertRows(QModelIndex(), row, row)
         self._entries.insert(row, entry)
+        self._places = None
         self.endInsertRows()
-        self._read_later(entry)
+        self._read_now(entry)
 
     def remove(self, folder: Path) -> None:
         """Take an added folder off the list; its files stay."""
@@ -346,8 +362,12 @@ class ModelLibrary(QAbstractListModel):
         if row < 0 or not self._entries[row].added:
             return
         self._forget(folder)
+        self._take_off(row)
+
+    def _take_off(self, row: int) -> None:
         self.beginRemoveRows(QModelIndex(), row, row)
         del self._entries[row]
+        self._places = None
         self.endRemoveRows()
         self._tell_apart()
 
@@ -366,15 +386,20 @@ class ModelLibrary(QAbstractListModel):
 
     def set_updates(self, revisions: Mapping[str, str]) -> None:
         """Note which models have a newer revision: revision by folder."""
+        changed: list[int] = []
         for row, entry in enumerate(self._entries):
             update = revisions.get(str(entry.folder), "")
             if update != entry.update:
                 self._entries[row] = replace(entry, update=update)
-                self.dataChanged.emit(self.index(row), self.index(row))
-                self.entry_changed.emit(self._entries[row])
+                changed.append(row)
+        self._tell_changed(changed)
+        for row in changed:
+            self.entry_changed.emit(self._entries[row])
 
     def close(self) -> None:
         """End the reading under way; no signal comes after this."""
+        self._take_in_soon.stop()
+        self._to_read.clear()
         self._pool.clear()
         self._reader.abandon()
         self._pool.waitForDone()
@@ -390,14 +415,23 @@ class ModelLibrary(QAbstractListModel):
         for folder in found:
             known = self.entry(folder)
             if known is not None:
-                self._read_later(known)
+                self._read_now(known)
             else:
                 self.put_back(ModelEntry(folder, added=True), len(self._entries))
         self.added.emit([self.entry(folder) for folder in found])
 
-    def _read_later(self, entry: ModelEntry) -> None:
+    def _read_now(self, entry: ModelEntry) -> None:
+        """Before those that are in line: a person waits for it."""
         self._waiting.add(entry.folder)
-        worker, reader = self._worker, self._reader
+        self._to_read.appendleft(entry)
+        self._read_next()
+
+    def _read_next(self) -> None:
+        """One at a time, so that what a person asks of the worker comes between."""
+        if self._reading or not self._to_read:
+            return
+        self._reading = True
+        entry, worker, reader = self._to_read.popleft(), self._worker, self._reader
         self._pool.start(_Task(lambda: worker.read.emit(read_entry(entry, reader))))
 
     def _on_listed(self, installed: list[Path]) -> None:
@@ -423,24 +457,44 @@ class ModelLibrary(QAbstractListModel):
             else e
             for e in entries
         ]
+        self._places = None
         self.endResetModel()
-        for entry in entries:
-            self._read_later(entry)
+        self._waiting.update(e.folder for e in entries)
+        self._to_read.extend(entries)
+        self._read_next()
 
     def _on_read(self, entry: ModelEntry) -> None:
-        row = self.row_of(entry.folder)
-        if row >= 0:
-            known = self._entries[row].update
-            mark = self._entries[row].mark
-            entry = replace(entry, update="" if known == entry.revision else known, mark=mark)
-            self._entries[row] = entry
-            self.dataChanged.emit(self.index(row), self.index(row))
-            self.entry_changed.emit(entry)
-        self._waiting.discard(entry.folder)
-        if not self._waiting:
-            self._tell_apart()  # once: it goes through all of them
+        self._reading = False
+        self._read_next()
+        self._arrived.append(entry)
+        if not self._take_in_soon.isActive():
+            self._take_in_soon.start(max(TOGETHER_MS, len(self._entries) // 4))
+
+    def _take_in(self) -> None:
+        """Put what has been read into the list."""
+        arrived = [self._arrived.popleft() for _ in range(min(AT_ONCE, len(self._arrived)))]
+        rows: list[int] = []
+        for entry in arrived:
+            self._waiting.discard(entry.folder)
+            row = self.row_of(entry.folder)
+            if row >= 0:
+                known = self._entries[row].update
+                mark = self._entries[row].mark
+                update = "" if known == entry.revision else known
+                self._entries[row] = replace(entry, update=update, mark=mark)
+                rows.append(row)
+        self._tell_changed(rows)
+        for row in rows:
+            self.entry_changed.emit(self._entries[row])
+        if self._arrived:
+            self._take_in_soon.start(TOGETHER_MS)
+        elif not self._waiting:
             self._pool.start(_Task(self._reader.stop))
-            self.refreshed.emit()
+            self._tell_apart(read_all=True)
+
+    def _tell_changed(self, rows: list[int]) -> None:
+        if rows:
+            self.dataChanged.emit(self.index(min(rows)), self.index(max(rows)))
 
     def _on_moved(self, entry: ModelEntry, error: SfumatoError | None) -> None:
         if error is not None:
@@ -449,17 +503,28 @@ class ModelLibrary(QAbstractListModel):
         row = self.row_of(entry.folder)
         if row >= 0:
             self._forget(entry.folder)
-            self.beginRemoveRows(QModelIndex(), row, row)
-            del self._entries[row]
-            self.endRemoveRows()
-            self._tell_apart()
+            self._take_off(row)
         self.trashed.emit(entry)
 
-    def _tell_apart(self) -> None:
-        for row, mark in enumerate(marks_of(self._entries)):
-            if self._entries[row].mark != mark:
-                self._entries[row] = replace(self._entries[row], mark=mark)
-                self.dataChanged.emit(self.index(row), self.index(row))
+    def _tell_apart(self, read_all: bool = False) -> None:
+        """Have those that look the same marked; `refreshed` follows if `read_all`."""
+        worker, entries = self._worker, list(self._entries)
+
+        def work() -> None:
+            worker.marked.emit(list(zip(entries, marks_of(entries), strict=True)), read_all)
+
+        self._pool.start(_Task(work))
+
+    def _on_marked(self, marks: list[tuple[ModelEntry, str]], read_all: bool) -> None:
+        changed: list[int] = []
+        # Where the list has changed meanwhile, it is gone through once more.
+        for row, (entry, mark) in enumerate(marks[: len(self._entries)]):
+            if self._entries[row] is entry and entry.mark != mark:
+                self._entries[row] = replace(entry, mark=mark)
+                changed.append(row)
+        self._tell_changed(changed)
+        if read_all and not self._waiting:
+            self.refreshed.emit()
 
     # -- QAbstractListModel -------------------------------------------------------------------
 

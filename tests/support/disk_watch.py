@@ -11,7 +11,7 @@ import os
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,29 +33,15 @@ def _hook(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 @contextlib.contextmanager
-def touched(*roots: Path, spare: tuple[Path, ...] = ()) -> Iterator[list[str]]:
-    """Collect what the calling thread does to files at or below `roots`, those below `spare` left
-    out: one line each, with the place in the program."""
+def heard(tell: Callable[[str, Any], None]) -> Iterator[None]:
+    """Have `tell` called, on the thread in question, before anything is done to a file: with what
+    is done, and the path."""
     global _hooked
     if not _hooked:  # one can be added, and never taken away
         sys.addaudithook(_hook)
         _hooked = True
-    thread = threading.get_ident()
-    found: list[str] = []
-    below = [os.fspath(root) for root in roots]
-    spared = [os.fspath(root) for root in spare]
 
-    def within(path: str, folders: list[str]) -> bool:
-        return any(path == folder or path.startswith(folder + os.sep) for folder in folders)
-
-    def tell(what: str, path: Any) -> None:
-        if threading.get_ident() != thread or not isinstance(path, (str, bytes, os.PathLike)):
-            return
-        text = os.fsdecode(path)
-        if within(text, below) and not within(text, spared):
-            found.append(f"{what} {text} in {_place()}")
-
-    def wrapped(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+    def wrapped(real: Callable[..., Any], name: str) -> Callable[..., Any]:
         def look(path: Any, *more: Any, **named: Any) -> Any:
             tell(name, path)
             return real(path, *more, **named)
@@ -64,14 +50,37 @@ def touched(*roots: Path, spare: tuple[Path, ...] = ()) -> Iterator[list[str]]:
 
     real = {name: getattr(os, name) for name in _LOOKS}
     for name, function in real.items():
-        setattr(os, name, wrapped(name, function))
+        setattr(os, name, wrapped(function, name))
     _on.append(tell)
     try:
-        yield found
+        yield
     finally:
         _on.remove(tell)
         for name, function in real.items():
             setattr(os, name, function)
+
+
+def is_below(path: Any, roots: Sequence[Path]) -> bool:
+    """Whether this is a path at or below one of these; no disk is asked."""
+    if not isinstance(path, (str, bytes, os.PathLike)):
+        return False
+    text = os.fsdecode(path)
+    return any(text == str(root) or text.startswith(f"{root}{os.sep}") for root in roots)
+
+
+@contextlib.contextmanager
+def touched(*roots: Path, spare: tuple[Path, ...] = ()) -> Iterator[list[str]]:
+    """Collect what the calling thread does to files at or below `roots`, those below `spare` left
+    out: one line each, with the place in the program."""
+    thread = threading.get_ident()
+    found: list[str] = []
+
+    def tell(what: str, path: Any) -> None:
+        if threading.get_ident() == thread and is_below(path, roots) and not is_below(path, spare):
+            found.append(f"{what} {os.fsdecode(path)} in {_place()}")
+
+    with heard(tell):
+        yield found
 
 
 def _place() -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRect, QRectF, QSize, Qt
+from PySide6.QtCore import QModelIndex, QObject, QPersistentModelIndex, QRect, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFontMetrics, QPainter
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
@@ -22,9 +22,21 @@ _Index = QModelIndex | QPersistentModelIndex
 class ModelCardDelegate(QStyledItemDelegate):
     """Name; family and size; attention, compression and size on disk, or why it can't be used."""
 
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._heights: dict[int, tuple[ModelEntry, int, QSize]] = {}
+
     def sizeHint(self, option: QStyleOptionViewItem, index: _Index) -> QSize:
         entry: ModelEntry = index.data(Qt.ItemDataRole.UserRole)
         width = option.rect.width()  # type: ignore[attr-defined]
+        # Every card is measured again whenever one changes, and there may be thousands.
+        known = self._heights.get(index.row())
+        if known is None or known[0] is not entry or known[1] != width:
+            known = (entry, width, self._measured(entry, width))
+            self._heights[index.row()] = known
+        return known[2]
+
+    def _measured(self, entry: ModelEntry, width: int) -> QSize:
         text_lines = 2 * LINE
         if entry.problem:
             text_lines += self._problem_height(entry.problem, self._text_width(width))
