@@ -14,6 +14,7 @@ from PySide6.QtWidgets import QFileDialog
 from gui.mac import FallbackServices
 from gui.request import RandomSource
 from gui.state.pictures.drag import drag_data
+from gui.ui.widgets.focus import shows_ring
 from gui.ui.widgets.toast import Toast
 from tests.support.pictures import picture
 
@@ -153,6 +154,16 @@ def test_after_the_trash_the_neighbour_has_the_focus(workspace, made, tmp_path, 
         qtbot.waitUntil(lambda left=left: pictures.rowCount() == left)
         assert strip.list.hasFocus() and strip.selected_paths() == [neighbour]
         assert workspace.canvas.picture.path == neighbour
+
+
+def test_the_strip_shows_the_focus_of_the_keyboard(workspace, made):
+    view = workspace.filmstrip.list
+    workspace.prompt_panel.prompt.edit.setFocus()
+    cell = view.visualRect(view.currentIndex())
+    before = view.viewport().grab(cell).toImage()
+    view.setFocus(Qt.FocusReason.TabFocusReason)
+    assert shows_ring(view)
+    assert view.viewport().grab(cell).toImage() != before
 
 
 def test_undo_brings_pictures_back_from_the_trash(workspace, made, tmp_path, monkeypatch, qtbot):

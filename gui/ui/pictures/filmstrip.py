@@ -14,6 +14,7 @@ from PySide6.QtCore import (
 from PySide6.QtGui import QColor, QDrag, QImage, QKeyEvent, QPainter, QPainterPath, QPen
 from PySide6.QtWidgets import (
     QAbstractItemView,
+    QApplication,
     QFrame,
     QHBoxLayout,
     QListView,
@@ -29,6 +30,7 @@ from gui.state.studio import Activity
 from gui.ui.canvas.picture_view import drag_pixmap
 from gui.ui.pictures.running_tile import CELL, SIDE, RunningTile
 from gui.ui.widgets.appearance import current_palette
+from gui.ui.widgets.focus import shows_ring
 
 HEIGHT = CELL + 20
 
@@ -53,6 +55,10 @@ class _Delegate(QStyledItemDelegate):
             painter.setPen(QPen(QColor(palette.accent), 3))
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.drawRoundedRect(inner.adjusted(-3.5, -3.5, 3.5, 3.5), 9, 9)
+        if state & QStyle.StateFlag.State_HasFocus and shows_ring(QApplication.focusWidget()):
+            painter.setPen(QPen(QColor(palette.text), 1.5))
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.drawRoundedRect(inner.adjusted(-5.25, -5.25, 5.25, 5.25), 10, 10)
         clip = QPainterPath()
         clip.addRoundedRect(inner, 6, 6)
         painter.setClipPath(clip)
