@@ -100,8 +100,8 @@ class VocabularySheet(QDialog):
         self.resize(600, 520)
         count = len(vocabulary.things)
         self.text = label(
-            f"{model} draws one thing at a time on a plain background, as in “a blue car on a "
-            f"yellow background”. The colours: {listed(vocabulary.colors)}.",
+            f"{model} draws one thing at a time on a plain background, as in “a cat on a yellow "
+            f"background”. The backgrounds: {listed(vocabulary.colors)}.",
             "secondary",
             wrap=True,
         )
