@@ -200,6 +200,11 @@ def plural(number: int, one: str, many: str = "") -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
+def few_steps(steps: int, method: str) -> str:
+    """What a distilled model is made for: ``4 steps, LCM``, or ``8 steps``."""
+    return ", ".join(filter(None, (plural(steps, "step"), method)))
+
+
 def counted(number: int, one: str) -> str:
     """``1 like``, ``1.2k likes``."""
     return f"{count(number)} {one if number == 1 else one + 's'}"

@@ -71,6 +71,7 @@ def _variant_lines(variant: Variant) -> Iterator[str]:
     yield f"    {size}"
     pixels = words.pixels(variant.image_width, variant.image_height)
     has = [
+        describe.variant_steps(variant),
         "image to image" if variant.has_encoder else "",
         "safety checker" if variant.has_safety_checker else "",
         words.CONTROLNET_READY if variant.controlnet_ready else "",

@@ -145,6 +145,17 @@ class Verdict(Record):
 
 
 @dataclass(frozen=True)
+class Distilled(Record):
+    """How a model is used that was distilled to make pictures in a few steps."""
+
+    steps: int
+    method: str = ""
+    """``LCM``, ``Lightning`` …; empty: not known."""
+    is_guess: bool = True
+    """Only names suggest it."""
+
+
+@dataclass(frozen=True)
 class Variant(Record):
     """One way to have a repository's model: files that together make one model folder."""
 
@@ -167,6 +178,8 @@ class Variant(Record):
     """True: read from files.  False: only names suggest it."""
     compression: str = ""
     """As `gui.coreml.survey.Survey.compression` words it; empty: none, or not known."""
+    distilled: Distilled | None = None
+    """None: it takes as many steps as its family, as far as is known."""
     components: tuple[str, ...] = ()
     """`ComponentKind` values."""
     chunked: bool = False

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gui import words
-from gui.coreml.few_steps import by_name
 from gui.coreml.model import FileFormat
 from gui.hub.types import DownloadState, ModelKind
 
@@ -87,19 +86,15 @@ def technical_rows(info: ModelInfo, sidecar: Sidecar | None) -> list[tuple[str, 
     return rows
 
 
-def variant_rows(variant: Variant, repo: str = "") -> list[tuple[str, str]]:
-    """Label and value of what a person wants to know of a variant on the Hub.
-
-    Args:
-        repo: ``owner/name``, whose words may tell that few steps do.
-    """
+def variant_rows(variant: Variant) -> list[tuple[str, str]]:
+    """Label and value of what a person wants to know of a variant on the Hub."""
     makes = variant.kind is ModelKind.TEXT_TO_IMAGE
     what = good_for(starting_picture=variant.has_encoder, controlnets=len(variant.controlnets))
     rows = [("Good for", what if makes else KINDS.get(variant.kind, "Other things"))]
     if variant.image_width:
         size = words.pixels(variant.image_width, variant.image_height)
         rows.append(("Pictures", f"{size} pixels"))
-    if makes and (few := by_name(repo)) is not None:
+    if few := variant.distilled:
         rows.append(("Speed", words.pace(few.steps, variant.image_width, variant.image_height)))
     rows.append(("Download", words.size(variant.download_bytes)))
     rows.append(("On disk", words.size(variant.disk_bytes or variant.download_bytes)))
@@ -118,6 +113,7 @@ def variant_technical_rows(variant: Variant) -> list[tuple[str, str]]:
     """Label and value of what experts want to know of a variant besides."""
     kind = "Compiled" if variant.format is FileFormat.COMPILED else "Packages"
     rows = [
+        *([("Made for", steps)] if (steps := variant_steps(variant)) else []),
         ("Attention", variant_attention(variant)),
         ("Compression", words.capital(variant.compression) or "None known"),
         ("Format", f"{kind}, in an archive" if variant.archive else kind),
@@ -144,6 +140,14 @@ def variant_attention(variant: Variant) -> str:
         return "Not known before the download"
     name = words.attention(variant.attention)
     return name if variant.attention_known else f"{name} (by its name)"
+
+
+def variant_steps(variant: Variant) -> str:
+    """``4 steps, LCM``; empty for what is not known to be distilled."""
+    if variant.distilled is None:
+        return ""
+    text = words.few_steps(variant.distilled.steps, variant.distilled.method)
+    return f"{text} (by its name)" if variant.distilled.is_guess else text
 
 
 # Downloads

@@ -12,12 +12,13 @@ from safetensors.torch import load_file, save_file
 from gui.convert import tasks
 from gui.convert.checkpoint.source import look, open_source
 from gui.convert.estimate import check, estimate
+from gui.convert.job import run
 from gui.convert.types import ConvertRequest
 from gui.coreml.inspect import inspect_model
 from gui.coreml.model import ComponentKind
 from gui.errors import SfumatoError
 from tests.convert.conftest import edit_json, refusal
-from tests.support.converted import convert, request
+from tests.support.converted import request
 from tests.support.tiny_checkpoints import save_single
 
 K = ComponentKind
@@ -64,13 +65,10 @@ def test_no_vae(tiny_folder: Make, tmp_path: Path) -> None:
 
 def test_a_refiner_along(tiny_folder: Make, tmp_path: Path) -> None:
     refiner = tiny_folder("sdxl-refiner")
-    report = convert(
-        "sdxl",
-        tmp_path / "model",
-        tiny_folder("sdxl"),
-        refiner=str(refiner),
-        components=(K.UNET,),
+    asked = request(
+        tiny_folder("sdxl"), tmp_path / "model", refiner=str(refiner), components=(K.UNET,)
     )
+    report = run(asked, lambda _: None, lambda: False)
     info = inspect_model(tmp_path / "model")
     assert {K.UNET, K.REFINER} <= set(info.components)
     assert {p.component for p in report.parities} == {K.UNET, K.REFINER}

@@ -16,7 +16,7 @@ from gui.coreml.portable import PortableRuntime
 from gui.errors import ErrorKind, SfumatoError
 from gui.request import ComputeUnit
 from tests.support import tiny_checkpoints
-from tests.support.converted import chunks, convert, everything
+from tests.support.converted import chunks, everything, request
 
 
 @pytest.fixture(scope="module")
@@ -85,14 +85,14 @@ def test_a_network_without_weights_cannot_be_cut(
 
 def test_the_whole_network_beside_its_halves(tmp_path: Path) -> None:
     """As Apple's converter leaves them; both are compared, and the whole one is used."""
-    report = convert(
-        "sd1",
+    asked = request(
+        tiny_checkpoints.kept_folder("sd1"),
         tmp_path / "model",
-        tmp_path / "source",
         chunked=True,
         keep_whole=True,
         components=(ComponentKind.UNET,),
     )
+    report = run(asked, lambda _: None, lambda: False)
     names = sorted(p.name.rpartition("_version_")[2] for p in tmp_path.glob("model/*.mlpackage"))
     assert names == [
         "acme_tiny_unet.mlpackage",

@@ -14,9 +14,10 @@ from gui.coreml.inspect import inspect_component
 from gui.coreml.model import Attention
 from gui.coreml.survey import Description
 from gui.errors import ErrorKind, SfumatoError
-from gui.hub.types import RemoteFile
+from gui.hub.types import Distilled, RemoteFile, RepoTree
 from gui.hub.variants.descriptions import Reader, attention_by_counts, describe
 from gui.hub.variants.inventory import Bundle, take_inventory
+from gui.hub.variants.variants import find_variants
 from tests.support.hub_shelf import compiled_folder
 
 KINDS = ["original", "split_einsum", "split_einsum_v2", "xl", "palettized"]
@@ -176,3 +177,43 @@ def test_a_damaged_program_is_remembered_as_such() -> None:
     assert isinstance(known, SfumatoError)
     assert known.kind is ErrorKind.BAD_MODEL
     assert reader.trouble is None
+
+
+# Models of few steps
+
+
+def _distilled(changed: dict[str, bytes], id: str = "someone/something") -> Distilled | None:
+    """What is said of the original model with some files' contents replaced or added."""
+    root = compiled_folder("original")
+    sizes = {p.relative_to(root).as_posix(): p.stat().st_size for p in root.rglob("*.*")
+             if p.is_file()}  # fmt: skip
+    sizes |= {path: len(data) for path, data in changed.items()}
+    files = tuple(RemoteFile(path, size) for path, size in sorted(sizes.items()))
+    ((variant,), _) = find_variants(RepoTree(id, "0" * 40, files), Folder(root, changed))
+    assert variant.problems == ()
+    return variant.distilled
+
+
+def test_a_unet_that_takes_the_guidance_scale_is_a_consistency_model() -> None:
+    """As LCM's own UNet does, whatever the repository is called; a name tells the steps."""
+    metadata = _metadata("original")
+    guidance = {
+        "name": "timestep_cond", "type": "MultiArray", "dataType": "Float16", "shape": "[2, 256]",
+        "isOptional": "0", "hasShapeFlexibility": "0",
+    }  # fmt: skip
+    metadata["inputSchema"] = [*metadata["inputSchema"], guidance]
+    changed = {"Unet.mlmodelc/metadata.json": json.dumps([metadata]).encode()}
+    assert _distilled({}) is None
+    assert _distilled(changed) == Distilled(4, "LCM", is_guess=False)
+    assert _distilled(changed, "someone/x-8-steps") == Distilled(8, "LCM", is_guess=False)
+
+
+def test_a_sidecar_states_the_steps() -> None:
+    stated = {
+        "format": 1, "family": "sd1",
+        "scheduler_config": {"_class_name": "TCDScheduler"}, "default_steps": 6,
+    }  # fmt: skip
+    changed = {"sfumato.json": json.dumps(stated).encode()}
+    assert _distilled(changed) == Distilled(6, "TCD", is_guess=False)
+    plain = {**stated, "scheduler_config": {"_class_name": "PNDMScheduler"}, "default_steps": 30}
+    assert _distilled({"sfumato.json": json.dumps(plain).encode()}) is None

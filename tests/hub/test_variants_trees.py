@@ -7,7 +7,7 @@ import time
 import pytest
 
 from gui.coreml.model import Attention, Family, FileFormat
-from gui.hub.types import ModelKind, RemoteFile, Variant
+from gui.hub.types import Distilled, ModelKind, RemoteFile, Variant
 from gui.hub.variants import heuristics
 from gui.hub.variants.variants import find_variants
 from tests.hub.trees import compiled, listed, package, tree
@@ -330,6 +330,32 @@ def test_titles_say_what_tells_variants_apart() -> None:
         one: "Original · compiled · zip",
         other: "Original · compiled · zip · ema-vae",
     }
+
+
+@pytest.mark.parametrize(
+    ("repo", "place", "wanted"),
+    [
+        ("someone/coreml-dreamshaper_8LCM", "split_einsum/compiled", Distilled(4, "LCM")),
+        ("someone/models", "sdxl_lightning_8step/original/packages", Distilled(8, "Lightning")),
+        ("someone/models-LCM", "sdxl-turbo/compiled", Distilled(4, "Turbo")),
+        ("someone/models", "sd-turbo_split-einsum_compiled.zip", Distilled(4, "Turbo")),
+        ("someone/models", "turbo.zip", Distilled(4, "Turbo")),
+        ("someone/6-step-sd", "compiled", Distilled(6)),
+        ("lcm/models", "compiled", None),  # an owner's name says nothing
+        ("someone/lightning-storm", "original/compiled", None),
+        ("someone/stable-diffusion-v1-5", "compiled", None),
+    ],
+)
+def test_models_of_few_steps_by_their_names(
+    repo: str, place: str, wanted: Distilled | None
+) -> None:
+    files = listed(place) if place.endswith(".zip") else _compiled(place, SD1)
+    assert _one(files, id=repo).distilled == wanted
+
+
+def test_a_controlnet_takes_the_steps_of_the_model_it_steers() -> None:
+    net = compiled("lcm/controlnet-canny.mlmodelc", 700_000_000)
+    assert _one(net, id="someone/controlnets-LCM").distilled is None
 
 
 def test_a_part_that_lies_alone_is_called_by_its_name() -> None:

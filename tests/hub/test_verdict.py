@@ -9,7 +9,7 @@ import re
 import pytest
 
 from gui.coreml.model import Attention, Family, FileFormat
-from gui.hub.types import Level, Machine, ModelKind, RemoteFile, Variant
+from gui.hub.types import Distilled, Level, Machine, ModelKind, RemoteFile, Variant
 from gui.hub.variants.verdict import activations, judge, memory
 
 GB = 2**30
@@ -303,6 +303,20 @@ def test_a_small_model_is_no_burden_for_a_processor() -> None:
         (judged,) = judge([small], MACHINES[machine])
         assert judged.verdict.level is G
         assert judged.verdict.reasons[0].startswith("Runs on the CPU with about ")
+
+
+def test_few_steps_are_a_remark_and_no_merit() -> None:
+    for few, sentence in (
+        (Distilled(4, "LCM", is_guess=False), "Made for 4 steps, LCM."),
+        (Distilled(1, "Turbo"), "By its name, it is made for 1 step, Turbo."),
+        (Distilled(8), "By its name, it is made for 8 steps."),
+    ):
+        plain, quick = VARIANTS["sd1"], _variant("sd1", distilled=few)
+        for machine in MACHINES.values():
+            (before,), (after,) = judge([plain], machine), judge([quick], machine)
+            assert after.verdict.level is before.verdict.level
+            assert set(after.verdict.reasons) - set(before.verdict.reasons) == {sentence}
+            assert after.verdict.reasons[0] == before.verdict.reasons[0]
 
 
 def test_nothing_to_judge() -> None:

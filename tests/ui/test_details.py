@@ -11,7 +11,7 @@ import pytest
 from gui import words
 from gui.coreml.model import Attention, Family
 from gui.coreml.sidecar import Card, Sidecar
-from gui.hub.types import DownloadState, DownloadStatus, Machine, Variant
+from gui.hub.types import Distilled, DownloadState, DownloadStatus, Machine, Variant
 from gui.hub.variants import verdict
 from gui.state import describe
 from gui.state.hub.catalogue import CatalogueRow
@@ -90,9 +90,10 @@ def test_facts_of_a_variant_say_first_what_a_person_wants_to_know(qtbot):
     qtbot.addWidget(facts)
     facts.show()
     variant = fake_hub.variant(
-        "original/compiled", has_encoder=False, compression="mixed palette (6.9 bits)"
-    )
-    facts.set_variant(variant, "ada/fog-lightning-4step")
+        "original/compiled", has_encoder=False, compression="mixed palette (6.9 bits)",
+        distilled=Distilled(4, "Lightning"),
+    )  # fmt: skip
+    facts.set_variant(variant)
     shown = facts.text.text()
     for fact in (
         "512 × 512 pixels", "1.60 GB", "about 2.2 GB", "13 or later", "4 steps",
@@ -101,7 +102,8 @@ def test_facts_of_a_variant_say_first_what_a_person_wants_to_know(qtbot):
         assert fact in shown
     assert not [word for word in JARGON if word in shown]
     assert not facts.technical.text.isVisible()
-    for fact in ("Original", "Mixed palette (6.9 bits)", "Compiled"):
+    told = ("4 steps, Lightning (by its name)", "Original", "Mixed palette (6.9 bits)", "Compiled")
+    for fact in told:
         assert fact in facts.technical.text.text()
     facts.set_variant(None)
     assert facts.text.text() == "" and facts.technical.isHidden()

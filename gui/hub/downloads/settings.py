@@ -18,6 +18,7 @@ from gui.files import UnreadableFile, parse_json
 from gui.hub.downloads.plan import About, Plan
 from gui.hub.downloads.transport import Transport
 from gui.hub.types import ModelKind
+from gui.hub.variants import heuristics
 
 _PREDICTIONS = ("epsilon", "v_prediction", "sample", "flow_prediction")
 _MAX_JSON = 64 << 10
@@ -46,7 +47,7 @@ def learn(
     if scheduler:
         found["scheduler_config"] = _plain(scheduler)
         # The base model's; what was distilled from it since is told by its own name.
-        if few := few_steps((plan.variant.id, plan.repo)):
+        if few := few_steps(heuristics.names_of(plan.repo, plan.variant.id)):
             found["scheduler_config"] |= few.scheduler
         if scheduler.get("prediction_type") in _PREDICTIONS:
             found["prediction_type"] = scheduler["prediction_type"]

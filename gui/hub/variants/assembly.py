@@ -5,20 +5,21 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from gui import words
 from gui.coreml import fit
 from gui.coreml.dialect import RESIDUAL
+from gui.coreml.few_steps import few_steps
 from gui.coreml.inspect import component_of, oldest_macos
 from gui.coreml.model import Attention, ComponentInfo, ComponentKind, Family, FileFormat
 from gui.coreml.names import MODEL_PATH, FileRole
 from gui.coreml.sidecar import Sidecar
 from gui.coreml.survey import Description
 from gui.errors import ErrorKind, SfumatoError
-from gui.hub.types import ModelKind, RemoteFile, Variant
+from gui.hub.types import Distilled, ModelKind, RemoteFile, Variant
 from gui.hub.variants import heuristics
 from gui.hub.variants.candidates import Candidate
 from gui.hub.variants.descriptions import Reader
@@ -104,6 +105,7 @@ def assemble(
         attention=attention if attention is not Attention.UNKNOWN else heuristics.attention(name),
         attention_known=attention is not Attention.UNKNOWN,
         compression=unet.compression if unet else _compression(candidate, family, name),
+        distilled=_distilled(heuristics.names_of(repo, place.id), candidate.kind, unet, own),
         components=tuple(dict.fromkeys(p.kind.value for p in candidate.parts)),
         chunked=candidate.chunked,
         has_encoder=K.VAE_ENCODER in kinds,
@@ -238,6 +240,28 @@ def _compression(candidate: Candidate, family: Family, name: str) -> str:
     return heuristics.compression(name) if measured is None else measured
 
 
+def _distilled(
+    names: Sequence[str],
+    kind: ModelKind,
+    unet: ComponentInfo | None = None,
+    own: Sidecar | None = None,
+) -> Distilled | None:
+    """By what its UNet takes, its sidecar, or what it is called."""
+    if kind is not ModelKind.TEXT_TO_IMAGE:
+        return None
+    called = [own.source_repo, own.name] if own is not None else []
+    called += [unet.metadata.get("versionString", "")] if unet is not None else []
+    few = few_steps(
+        [*filter(None, called), *names],
+        own.scheduler_config if own is not None else None,
+        takes_guidance=unet is not None and unet.input("timestep_cond") is not None,
+    )
+    if few is None:
+        return None
+    steps = own.default_steps if own is not None and own.default_steps else few.steps
+    return Distilled(steps, few.method, few.is_guess)
+
+
 def _size(components: Components) -> tuple[int, int]:
     """Width and height of pictures; of a lone ControlNet, those of the picture it is shown."""
     net = components.get(K.CONTROLNET)
@@ -343,6 +367,7 @@ def closed_archive(repo: str, archive: RemoteFile, why: str) -> Variant:
         kind=kind,
         attention=heuristics.attention(name),
         compression=heuristics.compression(name),
+        distilled=_distilled(heuristics.names_of(repo, archive.path), kind),
         controlnet_ready=heuristics.controlnet_ready(_name(archive.path)),
         download_bytes=archive.size,
         problems=tuple(problems),

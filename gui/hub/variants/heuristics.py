@@ -14,6 +14,7 @@ from collections.abc import Mapping
 
 from gui import words
 from gui.coreml.model import Attention, ComponentKind, Family, FileFormat
+from gui.coreml.names import VARIANT_FOLDERS
 from gui.hub.types import ModelKind
 
 K = ComponentKind
@@ -34,6 +35,20 @@ CLOSE = 0.08
 """Two sizes that differ by less are taken for the same; headers and biases make up 1 to 3 %."""
 
 # Names
+
+
+def names_of(repo: str, variant: str) -> tuple[str, ...]:
+    """What a model is called by its folders (or its archive) and its repository, the nearest name
+    first.
+
+    Args:
+        repo: ``owner/name``.
+        variant: `Variant.id`.
+    """
+    folder, _, model = variant.partition("#")
+    parts = folder.removesuffix(".zip").split("/")
+    parts = [p for p in parts if p.lower() not in VARIANT_FOLDERS and p != "."]
+    return tuple(filter(None, (model, *reversed(parts), repo)))
 
 
 def attention(name: str) -> Attention:

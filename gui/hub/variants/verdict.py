@@ -222,6 +222,11 @@ def _hindrances(variant: Variant, machine: Machine) -> list[str]:
 def _remarks(variant: Variant, machine: Machine) -> list[str]:
     """Worth knowing; no reason against it."""
     found = list(variant.notes)
+    if few := variant.distilled:
+        text = words.few_steps(few.steps, few.method)
+        found.append(
+            f"By its name, it is made for {text}." if few.is_guess else f"Made for {text}."
+        )
     mac = machine.system == "Darwin" and machine.apple_silicon
     split = variant.attention in (Attention.SPLIT_EINSUM, Attention.SPLIT_EINSUM_V2)
     fast = machine.performance_cores >= FAST_GPU_CORES

@@ -273,7 +273,7 @@ class HubDetail(QDialog):
     def _on_chosen(self, _index: QModelIndex) -> None:
         if not self._filling and self.chosen is not None:
             self._chosen_by_hand = True
-        self.facts.set_variant(self.chosen, self.repo)
+        self.facts.set_variant(self.chosen)
         self._refresh_bar()
 
     def _refresh_bar(self, *_: object) -> None:

@@ -53,6 +53,8 @@ def summary_line(variant: Variant) -> str:
         parts.append(f"macOS {variant.minimum_macos}")
     if variant.memory_bytes:
         parts.append(f"{words.memory(variant.memory_bytes)} memory")
+    if variant.distilled is not None:
+        parts.append(words.few_steps(variant.distilled.steps, variant.distilled.method))
     return " · ".join(parts)
 
 
@@ -174,7 +176,6 @@ class VariantFacts(QScrollArea):
     def __init__(self) -> None:
         super().__init__()
         self._variant: Variant | None = None
-        self._repo = ""
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -191,12 +192,12 @@ class VariantFacts(QScrollArea):
         column.addStretch(1)
         self.setWidget(inner)
 
-    def set_variant(self, variant: Variant | None, repo: str = "") -> None:
-        """Show a variant of a repository, or nothing."""
-        self._variant, self._repo = variant, repo
+    def set_variant(self, variant: Variant | None) -> None:
+        """Show a variant, or nothing."""
+        self._variant = variant
         text = ""
         if variant is not None:
-            facts = facts_html(describe.variant_rows(variant, repo))
+            facts = facts_html(describe.variant_rows(variant))
             # Qt leaves no room between a paragraph and a table.
             text = f"{verdict_html(variant, current_palette())}<p style='font-size:3px'></p>{facts}"
         self.text.setText(text)
@@ -208,7 +209,7 @@ class VariantFacts(QScrollArea):
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
         if event.type() == QEvent.Type.PaletteChange and self._variant is not None:
-            self.set_variant(self._variant, self._repo)
+            self.set_variant(self._variant)
 
 
 def verdict_html(variant: Variant, palette: Palette) -> str:

@@ -9,7 +9,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 
 from gui.errors import ErrorKind, SfumatoError
-from gui.hub.types import Account, DownloadState, Machine
+from gui.hub.types import Account, Distilled, DownloadState, Machine
 from gui.hub.variants.verdict import judge
 from gui.state import desktop
 from tests.support import fake_hub
@@ -52,6 +52,22 @@ def test_memory_is_told_in_one_way(workspace, panel, hub, qtbot):
     assert f"about {told}<" in sheet.facts.text.text()
     text = sheet.variants.variants.index(0).data(Qt.ItemDataRole.AccessibleTextRole)
     assert f"{told} memory" in text
+
+
+def test_models_of_few_steps_say_so(workspace, panel, hub, qtbot):
+    few = fake_hub.variant("lcm/compiled", distilled=Distilled(4, "LCM"))
+    usual = fake_hub.variant("original/compiled")
+    hub.details[FIRST] = fake_hub.details(hub.models[0], variants=(few, usual))
+    sheet = open_sheet(workspace, panel, qtbot)
+    rows = [sheet.variants.variants.index(k) for k in range(2)]
+    told = [row.data(Qt.ItemDataRole.AccessibleTextRole) for row in rows]
+    assert "4 steps, LCM" in told[0] and "step" not in told[1]
+    click_row(sheet.variants, 0)
+    assert "Fast, 4 steps for a picture" in sheet.facts.text.text()
+    assert "4 steps, LCM (by its name)" in sheet.facts.technical.text.text()
+    click_row(sheet.variants, 1)
+    assert "for a picture" not in sheet.facts.text.text()
+    assert "Made for" not in sheet.facts.technical.text.text()
 
 
 NEW = "new/comer"
