@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from gui.convert import job
 from gui.convert.package.chunk import chunk
 from gui.coreml.inspect import inspect_component, inspect_model
 from gui.coreml.model import ComponentInfo, ComponentKind
@@ -92,7 +93,7 @@ def test_the_whole_network_beside_its_halves(tmp_path: Path) -> None:
         keep_whole=True,
         components=(ComponentKind.UNET,),
     )
-    report = run(asked, lambda _: None, lambda: False)
+    report = job.run(asked, lambda _: None, lambda: False)
     names = sorted(p.name.rpartition("_version_")[2] for p in tmp_path.glob("model/*.mlpackage"))
     assert names == [
         "acme_tiny_unet.mlpackage",

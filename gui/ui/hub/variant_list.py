@@ -49,12 +49,12 @@ def summary_line(variant: Variant) -> str:
     if variant.verdict.level is Level.NO and variant.verdict.reasons:
         return variant.verdict.reasons[0]
     parts = [words.size(variant.download_bytes)]
+    if variant.distilled is not None:
+        parts.append(words.few_steps(variant.distilled.steps, variant.distilled.method))
     if variant.minimum_macos:
         parts.append(f"macOS {variant.minimum_macos}")
     if variant.memory_bytes:
         parts.append(f"{words.memory(variant.memory_bytes)} memory")
-    if variant.distilled is not None:
-        parts.append(words.few_steps(variant.distilled.steps, variant.distilled.method))
     return " · ".join(parts)
 
 
