@@ -221,7 +221,7 @@ def _no_variant(found: Any, variant: str) -> SfumatoError:
     reason = why[0] if why else "There are no Core ML models among its files."
     return SfumatoError(
         ErrorKind.UNSUPPORTED,
-        f"“{repo}” has no variant for {words.COMPUTER}; look for another model.  {reason}",
+        f"{reason} “{repo}” has no variant for {words.COMPUTER}; look for another model.",
     )
 
 

@@ -139,8 +139,8 @@ def test_show(cli: Cli, server: HubServer) -> None:
         (["show", "no/nope"], 1, "“no/nope” is not on the Hub"),
         (["show", "two words"], 1, "owner/name"),
         (["show", STARTER_REPO, "--revision", "v9"], 1, "This version"),
-        (["get", STARTER_REPO, "--variant", "nope"], 1, "it has: packages"),
-        (["get", "talk/coreml-Llama-3-8B"], 1, "no variant for this machine"),
+        (["get", STARTER_REPO, "--variant", "nope"], 1, "choose one of packages"),
+        (["get", "talk/coreml-Llama-3-8B"], 1, "no variant for this computer"),
         (["get", "ada-lab/coreml-gated-diffusion"], 1, "accepted its terms"),
         (["verify", "no/nope"], 1, "no installed model"),
         (["remove", "no/nope", "--yes"], 1, "no installed model"),
@@ -475,7 +475,7 @@ def test_no_token_after_all(cli: Cli) -> None:
     os.close(theirs)
     text = heard_of(process, ours, {"Token: ": b"\x04"})
     assert process.returncode == 1
-    assert "No token was given." in text and "Traceback" not in text
+    assert "No token was given; type or paste one." in text and "Traceback" not in text
 
 
 def test_a_terminal_without_every_character_is_no_error(cli: Cli) -> None:
