@@ -7,6 +7,7 @@ the machine's doing.
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -82,6 +83,8 @@ def run() -> list[dict[str, Any]]:
         if Path("/proc/self/status").exists():
             note = "resident, 6 s after the start, engine running"
             rows.append(_row("window process, idle", resident_mib(), "MiB", 150, note))
+            note = "resident, 2,000 pictures made one after the other, the second thousand"
+            rows.append(_row("window process, growth per picture", growth_kib(), "KiB", 8, note))
         for ratio in (1, 2):
             note = f"{PREVIEW}² RGB block to painted window, {ratio}× screen, median of {PREVIEWS}"
             name = f"preview to pixels, {ratio}×"
@@ -108,6 +111,56 @@ def start_times() -> tuple[float, float, float]:
 
 def resident_mib() -> float:
     return float(_child(_IDLE).splitlines()[-1])
+
+
+def growth_kib() -> float:
+    return float(_child("from tests.bench.bench_window import grow; grow()"))
+
+
+def grow() -> None:
+    """Print how much more memory the window holds for each picture of the second thousand."""
+    from PySide6.QtGui import QColor, QImage
+
+    from gui import app as application
+    from tests.support.fake_queue import FakeQueue
+
+    app = application.make_application()
+    folder = Path(tempfile.mkdtemp(dir=os.environ["SFUMATO_HOME"]))
+    queue = FakeQueue(folder)
+    window = application.make_window(app)
+    workspace = application.furnish(app, window, queue)
+    studio = workspace.studio
+    window.resize(*SIZE)
+    window.show()
+    studio.start()
+    made, held = 0, []
+    for goal in (1000, 2000):
+        while made < goal:
+            studio.draft.set("prompt", f"picture {made}")
+            studio.generate()
+            job = queue.run()
+            image = QImage(PREVIEW, PREVIEW, QImage.Format.Format_RGB888)
+            image.fill(QColor.fromHsv(made % 360, 200, 200))
+            queue.picture(image)
+            queue.finish()
+            queue.remove(job.id)
+            made += 1
+            while studio.pictures.rowCount() < made:
+                app.processEvents()
+                time.sleep(0.001)
+        end = time.monotonic() + 2
+        while time.monotonic() < end:
+            app.processEvents()
+            time.sleep(0.001)
+        gc.collect()
+        held.append(_resident_kib())
+    print((held[1] - held[0]) / 1000, flush=True)
+    os._exit(0)
+
+
+def _resident_kib() -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("VmRSS")).split()[1])
 
 
 def preview_ms(ratio: int) -> float:
@@ -156,7 +209,7 @@ def _show_previews(app: Any, workspace: Any, queue: Any) -> list[float]:
 
 def _child(source: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-c", source], capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", source], capture_output=True, text=True, timeout=600
     )
     if not done.stdout:
         raise RuntimeError(done.stderr[-2000:])

@@ -448,3 +448,26 @@ def test_files_that_come_and_go_outside_are_followed(workspace, home, qtbot):
     path.unlink()
     workspace.studio.library.refresh([str(path.parent)])
     qtbot.waitUntil(lambda: pictures.rowCount() == 0)
+
+
+def test_the_window_holds_no_more_for_many_pictures_than_for_some(
+    workspace, queue, qtbot, monkeypatch
+):
+    """Rows and thumbnails out of sight are let go, and come again when they are looked at."""
+    from gui.state.pictures import gallery, thumbnails
+
+    monkeypatch.setattr(gallery, "KEPT_ROWS", 20)
+    monkeypatch.setattr(thumbnails, "KEPT", 10)
+    pictures = workspace.studio.pictures
+    for number in range(40):
+        workspace.studio.draft.set("prompt", f"flag {number}")
+        workspace.studio.generate()
+        queue.run()
+        queue.picture(picture(8, 8))
+        queue.finish()
+    qtbot.waitUntil(lambda: pictures.rowCount() == 40)
+    oldest = pictures.index(39)
+    qtbot.waitUntil(lambda: oldest.data(Qt.ItemDataRole.UserRole) is not None)
+    assert oldest.data(Qt.ItemDataRole.UserRole).facts.prompt == "flag 0"
+    qtbot.waitUntil(lambda: oldest.data(Qt.ItemDataRole.DecorationRole) is not None)
+    assert len(pictures._rows) <= 20 and len(workspace.studio.thumbnails._images) <= 10
