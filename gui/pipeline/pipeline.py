@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 import gui
+from gui.coreml.defaults import fill_defaults
 from gui.coreml.model import ComponentKind, Family, ModelInfo
 from gui.coreml.prediction import KnownBy, Prediction
 from gui.coreml.runtime import LoadedModel, Runtime
@@ -24,7 +25,6 @@ from gui.coreml.sidecar import Preview, Sidecar
 from gui.errors import Cancelled, ErrorKind, SfumatoError, unusable
 from gui.files import expanded
 from gui.pipeline import safety, vae
-from gui.pipeline.defaults import fill_defaults
 from gui.pipeline.denoise import denoise
 from gui.pipeline.noise import NoiseSource, make_noise
 from gui.pipeline.preview import Previewer, fit_preview, published_preview

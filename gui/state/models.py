@@ -28,6 +28,7 @@ from PySide6.QtCore import (
 
 from gui import paths, words
 from gui.coreml.client import ModelReader
+from gui.coreml.defaults import shown_defaults
 from gui.errors import SfumatoError
 from gui.hub.machine import this_machine
 from gui.hub.types import Machine
@@ -174,6 +175,16 @@ class ModelEntry:
         known = self.info.attention.value != "unknown"
         parts = [words.attention(self.info.attention)] if known else []
         return " · ".join([*parts, words.compression(self.info.compression)])
+
+
+def default_values(entry: ModelEntry | None, scheduler: str | None) -> dict[str, int | float]:
+    """What will be used where nothing is chosen, by the names of the request's fields.
+
+    Args:
+        entry: the model; None: it is not known yet.
+        scheduler: what is chosen; None: the model's own.
+    """
+    return shown_defaults(entry.sidecar if entry is not None else None, scheduler)
 
 
 def read_entry(entry: ModelEntry, reader: ModelReader) -> ModelEntry:

@@ -17,9 +17,9 @@ from gui.convert.job import run
 from gui.convert.networks.components import contract_unet
 from gui.convert.types import ConvertRequest, Lora
 from gui.coreml import sidecar
+from gui.coreml.defaults import fill_defaults
 from gui.coreml.model import Attention, ComponentKind, Family
 from gui.errors import ErrorKind, SfumatoError
-from gui.pipeline.defaults import fill_defaults
 from gui.request import PictureRequest
 from tests.convert.conftest import edit_json, refusal
 from tests.support.original_names import Tensors, openai_text

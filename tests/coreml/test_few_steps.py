@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from gui.coreml.defaults import fill_defaults
 from gui.coreml.few_steps import by_name, few_steps
 from gui.coreml.inspect import inspect_model, load_sidecar
 from gui.coreml.sidecar import Sidecar
-from gui.pipeline.defaults import fill_defaults
 from gui.pipeline.schedulers import make_scheduler, set_steps
 from gui.request import PictureRequest
 from tests.coreml.editing import copy_of

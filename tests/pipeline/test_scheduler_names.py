@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from gui.coreml.defaults import fill_defaults
 from gui.coreml.model import Family
 from gui.coreml.sidecar import Sidecar
 from gui.errors import ErrorKind, SfumatoError
-from gui.pipeline.defaults import fill_defaults
 from gui.pipeline.schedulers import SCHEDULERS, make_scheduler
 from gui.request import PictureRequest
 from gui.scheduler_names import SCHEDULER_NAMES, scheduler_name

@@ -87,7 +87,7 @@ def test_counting_needs_nothing_heavy() -> None:
     code = (
         "import sys; from gui.pipeline.tokens import count_tokens;"
         "import gui.scheduler_names,"
-        " gui.pipeline.defaults;"
+        " gui.coreml.defaults;"
         "assert count_tokens('two cats').n == 2;"
         "heavy = {'torch', 'transformers', 'diffusers', 'numpy', 'coremltools', 'scipy'};"
         "print(sorted(heavy & set(sys.modules)))"

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QGuiApplication, QImage
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QMenu
 
+from gui.coreml.defaults import fill_defaults
+from gui.coreml.model import Family
+from gui.coreml.sidecar import Sidecar
 from gui.errors import ErrorKind, SfumatoError
 from gui.request import PictureRequest, described_fields, value_of
 from gui.state.draft import SEED
+from gui.state.models import ModelEntry
 from tests.support.pictures import picture
+from tests.ui.conftest import make_info
 
 LEFT = Qt.MouseButton.LeftButton
 
@@ -71,6 +78,29 @@ def test_untouched_values_are_left_to_the_model(workspace, queue):
     press_generate(workspace)
     request = queue.last.request
     assert (request.steps, request.guidance_scale, request.scheduler) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    "sidecar",
+    [
+        Sidecar(Family.SD1),
+        Sidecar(Family.SDXL),
+        Sidecar(Family.SD2, default_steps=7, default_guidance_scale=2.5),
+        Sidecar(Family.SD1, scheduler_config={"_class_name": "LCMScheduler"}),
+        Sidecar(Family.SDXL, default_scheduler="TCD"),
+    ],
+)
+@pytest.mark.parametrize("scheduler", [None, "LCM", "Euler"])
+def test_what_is_shown_is_what_the_pipeline_will_use(workspace, sidecar, scheduler):
+    panel = workspace.prompt_panel
+    panel.set_model(ModelEntry(Path("/m"), info=make_info(Path("/m")), sidecar=sidecar))
+    panel.controls["scheduler"].input.setCurrentIndex(max(1, panel.scheduler.index_of(scheduler)))
+    type_prompt(workspace)
+    request = panel.draft().request_for("")
+    assert (request.steps, request.guidance_scale) == (None, None)
+    used = fill_defaults(request, sidecar)
+    shown = [panel.controls[name].input.value() for name in ("steps", "guidance_scale")]
+    assert shown == [used.steps, used.guidance_scale]
 
 
 def test_reset_returns_to_the_models_defaults(workspace, queue):

@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
 
 from gui.errors import SfumatoError
 from gui.state.draft import Draft, DraftState
+from gui.state.models import default_values
 from gui.ui.prompt import controls
 from gui.ui.prompt.controls import Place
 from gui.ui.prompt.drop_zone import DropZone
@@ -29,8 +30,6 @@ from gui.ui.widgets.icons import icon
 if TYPE_CHECKING:
     from gui.state.models import ModelEntry
 
-FALLBACK_STEPS = 25
-FALLBACK_GUIDANCE = 7.5
 _LOW = 640
 """Pixels of height below which the prompt gives up two of its lines."""
 
@@ -49,10 +48,8 @@ class PromptPanel(QFrame):
         super().__init__()
         self.setObjectName("panel")
         self._state = state
-        self._defaults: dict[str, Any] = {
-            "steps": FALLBACK_STEPS,
-            "guidance_scale": FALLBACK_GUIDANCE,
-        }
+        self._entry: ModelEntry | None = None
+        self._defaults = default_values(None, state.draft.request.scheduler)
         self.controls = controls.make_controls()
         # Those of which more is known here than that they show a value.
         self.prompt = cast("TextField", self.controls["prompt"].input)
@@ -169,6 +166,8 @@ class PromptPanel(QFrame):
             self.seed.set_last(self._state.draft.request.seed or None)
         elif name == "start_image.path":
             self._update_strength()
+        elif name == "scheduler":
+            self._show_defaults()
 
     def use_settings(self, draft: Draft) -> None:
         """Take a finished picture's settings; the compute unit stays as the person has it."""
@@ -218,11 +217,9 @@ class PromptPanel(QFrame):
         self.known_words.set_model(entry)
         info, sidecar = entry.info, entry.sidecar
         if sidecar is not None:
-            self._defaults["steps"] = sidecar.default_steps or FALLBACK_STEPS
-            self._defaults["guidance_scale"] = sidecar.default_guidance_scale or FALLBACK_GUIDANCE
+            self._entry = entry
             self.scheduler.set_default(sidecar.default_scheduler)
-        for name in self._defaults:
-            self.controls[name].input.set_value(self._shown(name))
+        self._show_defaults()
         size = "–"
         if info is not None and info.image_width > 0:
             size = f"{info.image_width} × {info.image_height}, set by the model"
@@ -237,6 +234,12 @@ class PromptPanel(QFrame):
         self.generate.setEnabled(not entry.problem)
 
     # -- reactions ----------------------------------------------------------------------------
+
+    def _show_defaults(self) -> None:
+        """Untouched values are what the model will use, which its scheduler has a part in."""
+        self._defaults = default_values(self._entry, self._state.draft.request.scheduler)
+        for name in self._defaults:
+            self.controls[name].input.set_value(self._shown(name))
 
     def _update_strength(self) -> None:
         self.strength.setVisible(self.start.available and bool(self.start.path()))

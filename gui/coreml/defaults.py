@@ -1,7 +1,7 @@
 """What a request means for one model: every default filled in.
 
-Standard library only, so that the window can show a model's own settings before anything heavy is
-loaded.
+The one home of these rules, for the pipeline that goes by them and for the window that shows them.
+Standard library only: the window loads nothing heavy for it.
 """
 
 from __future__ import annotations
@@ -57,6 +57,24 @@ def default_guidance_scale(sidecar: Sidecar, scheduler: str) -> float:
     if scheduler in few_steps.SCHEDULERS:
         return few_steps.NO_GUIDANCE
     return FALLBACK_GUIDANCE_XL if sidecar.family is Family.SDXL else FALLBACK_GUIDANCE
+
+
+def shown_defaults(sidecar: Sidecar | None, scheduler: str | None) -> dict[str, int | float]:
+    """What steps and guidance scale will be where none are chosen, by their fields' names.
+
+    Args:
+        sidecar: None: the model is not known yet.
+        scheduler: what is chosen; None or a name that does not exist: the model's own.
+    """
+    side = sidecar if sidecar is not None else Sidecar(Family.UNKNOWN)
+    try:
+        name = scheduler_name(scheduler or default_scheduler(side)).name
+    except SfumatoError:
+        name = FALLBACK_SCHEDULER
+    return {
+        "steps": default_steps(side, name),
+        "guidance_scale": default_guidance_scale(side, name),
+    }
 
 
 def fill_defaults(request: PictureRequest, sidecar: Sidecar) -> PictureRequest:
