@@ -10,7 +10,7 @@ import contextlib
 import logging
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 
 from PySide6.QtCore import QObject, Signal, Slot
@@ -352,7 +352,7 @@ class JobQueue(QObject):
         return self._store
 
     @contextlib.contextmanager
-    def _storage(self) -> Iterator[None]:
+    def _storage(self) -> Generator[None]:
         """Jobs go on without being written down when the disk refuses; the person hears once."""
         try:
             yield

@@ -5,23 +5,15 @@ Threading: the file is read on a worker thread; the rest belongs to the window's
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QObject, QRunnable, QThreadPool, Signal
+from PySide6.QtCore import QObject, Signal
 
 from gui.library.vocabulary import Kind, Reading, Thing, Vocabulary, read_vocabulary, with_thing
+from gui.state.background import Background
 
 __all__ = ["Kind", "ModelVocabulary", "Reading", "Thing", "Vocabulary", "with_thing"]
-
-
-class _Task(QRunnable):
-    def __init__(self, owner: ModelVocabulary, folder: Path) -> None:
-        super().__init__()
-        self._owner = owner
-        self._folder = folder
-
-    def run(self) -> None:
-        self._owner.found.emit(self._folder, read_vocabulary(self._folder))
 
 
 class ModelVocabulary(QObject):
@@ -29,16 +21,12 @@ class ModelVocabulary(QObject):
 
     changed = Signal()
     """`vocabulary` is another now."""
-    found = Signal(object, object)
-    """From the worker: a folder, and its `Vocabulary` or None."""
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.vocabulary: Vocabulary | None = None
         self._folder: Path | None = None
-        self._pool = QThreadPool(self)
-        self._pool.setMaxThreadCount(1)
-        self.found.connect(self._on_found)
+        self._background = Background(self)
 
     def set_folder(self, folder: Path) -> None:
         """The model in use lies in `folder` from now on."""
@@ -46,7 +34,11 @@ class ModelVocabulary(QObject):
             return
         self._folder = folder
         self._set(None)
-        self._pool.start(_Task(self, folder))
+        self._background.run(
+            lambda: read_vocabulary(folder),
+            partial(self._on_found, folder),
+            lambda _error: self._on_found(folder, None),
+        )
 
     def read(self, prompt: str) -> Reading:
         """What the model makes of `prompt`; empty for one without a vocabulary."""
@@ -54,8 +46,7 @@ class ModelVocabulary(QObject):
 
     def close(self) -> None:
         """Wait for the worker."""
-        self._pool.clear()
-        self._pool.waitForDone()
+        self._background.close()
 
     def _on_found(self, folder: Path, vocabulary: Vocabulary | None) -> None:
         if folder == self._folder:
