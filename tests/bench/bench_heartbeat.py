@@ -80,6 +80,7 @@ class Session:
         self._line("start, from the first paint to a running engine", self._start)
         self._line("nothing goes on", lambda: self._rest(1.0))
         self._line(f"{MODELS:,} installed models that look alike", self._models)
+        self._make_hub()
         self._line(f"the Hub’s side of the column, {RESULTS:,} results", self._results)
         self._line("the sheet of a model on the Hub", self._sheet)
         self._line("the Convert sheet opens", self._convert)
@@ -168,14 +169,17 @@ class Session:
         self.studio.models.refresh()
         self._until(lambda: done)
 
+    def _make_hub(self) -> None:
+        from tests.support.fake_hub import FakeHub, summary
+
+        self.names = [summary(f"maker/model-{number}") for number in range(RESULTS)]
+        self.hub = FakeHub(self.names[:30])
+
     def _results(self) -> None:
         from gui.hub.messages import SearchAnswer
         from gui.hub.types import SearchPage
-        from tests.support.fake_hub import FakeHub, summary
 
-        names = [summary(f"maker/model-{number}") for number in range(RESULTS)]
-        hub = self.hub = FakeHub(names[:30])
-        hub.details = {}
+        names, hub = self.names, self.hub
         catalogue = self.studio.hub.catalogue
         self.studio.hub.hub.close()
         self.studio.hub.hub = catalogue._hub = hub  # type: ignore[assignment]
