@@ -6,36 +6,32 @@ worker thread and answer by signal.
 
 from __future__ import annotations
 
+import logging
+from functools import partial
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, QRunnable, QThreadPool, QTimer, Signal
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from gui.state.background import Background
 
 if TYPE_CHECKING:
     from gui.pipeline.tokens import TokenCount
+
+log = logging.getLogger(__name__)
 
 PAUSE_MS = 120
 """Pause in typing after which the tokens are counted."""
 
 
-class _Answers(QObject):
-    """Carries counts from the worker thread.  Counter and task hold it together: a task that ends
-    while the counter is being deleted must not touch the counter itself."""
+def _count(text: str) -> TokenCount:
+    # Imported here: the first paint needs no tokenizer.
+    from gui.pipeline.tokens import count_tokens
 
-    arrived = Signal(str, object)
-    """A text and its count; the text may be old by now."""
+    return count_tokens(text)
 
 
-class _Task(QRunnable):
-    def __init__(self, answers: _Answers, text: str) -> None:
-        super().__init__()
-        self._answers = answers
-        self._text = text
-
-    def run(self) -> None:
-        # Imported here: the first paint needs no tokenizer.
-        from gui.pipeline.tokens import count_tokens
-
-        self._answers.arrived.emit(self._text, count_tokens(self._text))
+def _not_counted(error: Exception) -> None:
+    log.warning("tokens not counted: %r", error)
 
 
 class TokenCounter(QObject):
@@ -51,15 +47,15 @@ class TokenCounter(QObject):
         self._timer.setSingleShot(True)
         self._timer.setInterval(PAUSE_MS)
         self._timer.timeout.connect(self._start)
-        self._answers = _Answers()
-        self._answers.arrived.connect(self._on_arrived)
+        self._background = Background(self)
 
     def set_text(self, text: str) -> None:
         self._text = text
         self._timer.start()
 
     def _start(self) -> None:
-        QThreadPool.globalInstance().start(_Task(self._answers, self._text))
+        text = self._text
+        self._background.run(lambda: _count(text), partial(self._on_arrived, text), _not_counted)
 
     def _on_arrived(self, text: str, count: TokenCount) -> None:
         if text == self._text:
