@@ -29,7 +29,7 @@ _DOUBLE_CLICK_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
-class Picture:
+class FinishedPicture:
     """A finished picture, already saved."""
 
     job_id: str
@@ -38,7 +38,7 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Loading:
+class LoadingUpdate:
     """A network of the model is being loaded: number `index` (from 0) of `total`."""
 
     job_id: str
@@ -62,10 +62,10 @@ class JobQueue(QObject):
     job_removed = Signal(str)  # job id
     engine_state_changed = Signal(str)
     """``off``, ``starting``, ``ready``, ``loading``, ``busy``, ``stopping`` or ``lost``."""
-    loading_changed = Signal(Loading)
+    loading_changed = Signal(LoadingUpdate)
     prepared = Signal(str, int, int)  # model's name, width and height of its pictures
     step_changed = Signal(StepUpdate)
-    picture_ready = Signal(Picture)
+    picture_ready = Signal(FinishedPicture)
     job_failed = Signal(Job, SfumatoError)
     notice = Signal(str)
     """A sentence the person should know that belongs to no job."""
@@ -245,7 +245,7 @@ class JobQueue(QObject):
     def _on_loading(self, job_id: str, event: messages.Loading) -> None:
         if job_id == self._running:
             self.loading_changed.emit(
-                Loading(job_id, event.component, event.index, event.total, event.elapsed)
+                LoadingUpdate(job_id, event.component, event.index, event.total, event.elapsed)
             )
 
     @Slot(str, messages.Prepared)
@@ -266,7 +266,7 @@ class JobQueue(QObject):
             return
         job.pictures.append(event.path)
         self._changed(job)
-        self.picture_ready.emit(Picture(job_id, event.path, event.record))
+        self.picture_ready.emit(FinishedPicture(job_id, event.path, event.record))
 
     @Slot(str, Outcome)
     def _on_job_ended(self, job_id: str, outcome: Outcome) -> None:
@@ -366,4 +366,4 @@ class JobQueue(QObject):
             self.notice.emit(error.message)
 
 
-__all__ = ["Job", "JobQueue", "JobStatus", "Loading", "Picture", "StepUpdate"]
+__all__ = ["FinishedPicture", "Job", "JobQueue", "JobStatus", "LoadingUpdate", "StepUpdate"]

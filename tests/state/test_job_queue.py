@@ -22,7 +22,7 @@ from gui.errors import ErrorKind, SfumatoError
 from gui.library.queue import JobStatus, JobStore
 from gui.process import supervisor
 from gui.request import PictureRequest
-from gui.state.job_queue import Job, JobQueue, Loading, Picture, StepUpdate
+from gui.state.job_queue import FinishedPicture, Job, JobQueue, LoadingUpdate, StepUpdate
 from gui.state.pipeline_thread import PipelineThread
 
 ROOT = Path(__file__).parents[2]
@@ -43,9 +43,9 @@ class Heard:
         self.queue = queue
         self.states: list[str] = []
         self.statuses: list[tuple[str, str]] = []
-        self.loadings: list[Loading] = []
+        self.loadings: list[LoadingUpdate] = []
         self.steps: list[StepUpdate] = []
-        self.pictures: list[Picture] = []
+        self.pictures: list[FinishedPicture] = []
         self.failures: list[tuple[Job, SfumatoError]] = []
         self.notices: list[str] = []
         queue.engine_state_changed.connect(self.states.append)

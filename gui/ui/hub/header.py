@@ -24,7 +24,7 @@ PICTURE = 116
 DESCRIPTION_LINES = 3
 
 
-class Picture(QWidget):
+class ModelPicture(QWidget):
     """The model card's picture, or soft colours in its place."""
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ class HubHeader(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.picture = Picture()
+        self.picture = ModelPicture()
         self.name = ElidedLabel("", "sheetTitle")
         self.facts = ElidedLabel("", "small")
         self.popularity = ElidedLabel("", "small")

@@ -23,7 +23,7 @@ from gui.ui.widgets.choice import Choice
 from gui.ui.widgets.controls import LABEL_WIDTH, SliderRow, Switch, label
 
 
-class Place(Enum):
+class RowPlace(Enum):
     """Where in the panel a control stands."""
 
     TEXTS = auto()
@@ -58,7 +58,7 @@ class Row:
     """One parameter in the panel."""
 
     field: str
-    place: Place
+    place: RowPlace
     make: Maker | None = None
     """None: the control that suits the field's kind."""
 
@@ -156,19 +156,19 @@ def usual(field: Described) -> Control:
 
 
 ROWS = (
-    Row("prompt", Place.TEXTS, text(lines=5)),
-    Row("negative_prompt", Place.TEXTS, text(lines=2)),
-    Row("steps", Place.MAIN),
-    Row("guidance_scale", Place.MAIN),
-    Row("scheduler", Place.MAIN, scheduler),
-    Row("seed", Place.MAIN, seed),
-    Row("count", Place.MAIN),
-    Row("start_image.path", Place.START, picture),
-    Row("start_image.strength", Place.START),
-    Row("guidance_rescale", Place.ADVANCED),
-    Row("compute_unit", Place.ADVANCED),
-    Row("random_source", Place.ADVANCED),
-    Row("safety_checker", Place.ADVANCED),
+    Row("prompt", RowPlace.TEXTS, text(lines=5)),
+    Row("negative_prompt", RowPlace.TEXTS, text(lines=2)),
+    Row("steps", RowPlace.MAIN),
+    Row("guidance_scale", RowPlace.MAIN),
+    Row("scheduler", RowPlace.MAIN, scheduler),
+    Row("seed", RowPlace.MAIN, seed),
+    Row("count", RowPlace.MAIN),
+    Row("start_image.path", RowPlace.START, picture),
+    Row("start_image.strength", RowPlace.START),
+    Row("guidance_rescale", RowPlace.ADVANCED),
+    Row("compute_unit", RowPlace.ADVANCED),
+    Row("random_source", RowPlace.ADVANCED),
+    Row("safety_checker", RowPlace.ADVANCED),
 )
 """In the order they stand in the panel."""
 

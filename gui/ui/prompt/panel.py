@@ -20,7 +20,7 @@ from gui.errors import SfumatoError
 from gui.state.draft import Draft, DraftState
 from gui.state.models import default_values
 from gui.ui.prompt import controls
-from gui.ui.prompt.controls import Place
+from gui.ui.prompt.controls import RowPlace
 from gui.ui.prompt.drop_zone import DropZone
 from gui.ui.prompt.fields import SchedulerChoice, SeedRow, TextField
 from gui.ui.prompt.known_words import KnownWords
@@ -79,21 +79,21 @@ class PromptPanel(QFrame):
         keys = QKeySequence("Ctrl+Return").toString(QKeySequence.SequenceFormat.NativeText)
         self.generate.setToolTip(f"Make the picture ({keys})")
 
-    def _rows_at(self, place: Place) -> list[QWidget]:
+    def _rows_at(self, place: RowPlace) -> list[QWidget]:
         return [self.controls[row.field].row for row in controls.ROWS if row.place is place]
 
     def _lay_out(self) -> None:
         column = QVBoxLayout()
         column.setContentsMargins(16, 14, 16, 16)
         column.setSpacing(10)
-        for row in self._rows_at(Place.TEXTS):
+        for row in self._rows_at(RowPlace.TEXTS):
             column.addWidget(row)
             if row is self.prompt:
                 column.addWidget(self.known_words)
         column.addSpacing(4)
-        for row in self._rows_at(Place.MAIN):
+        for row in self._rows_at(RowPlace.MAIN):
             column.addWidget(row)
-        for row in self._rows_at(Place.START):
+        for row in self._rows_at(RowPlace.START):
             column.addWidget(row)
         column.addWidget(controls.beside("Size", self.size_label))
         self.advanced_section = Section("Advanced", self._advanced())
@@ -130,7 +130,7 @@ class PromptPanel(QFrame):
         column = QVBoxLayout(content)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(8)
-        for row in self._rows_at(Place.ADVANCED):
+        for row in self._rows_at(RowPlace.ADVANCED):
             column.addWidget(row)
         column.addWidget(self.safety_note)
         return content
