@@ -62,6 +62,7 @@ class Actions:
         self.options = toggle("Prompt and Options", "Ctrl+Alt+2", "sidebar-right")
         self.filmstrip = toggle("Filmstrip", "Ctrl+Alt+3")
         self.gallery = toggle("Gallery", "Ctrl+G", "grid", checked=False)
+        self.info = make("Picture Info", "Ctrl+Alt+I")
         self.larger = make("Larger Thumbnails", Key.ZoomIn)
         self.smaller = make("Smaller Thumbnails", Key.ZoomOut)
         self.details = toggle("Model Details", "Ctrl+I", "info", checked=False)
@@ -105,6 +106,7 @@ class Actions:
             self.use_settings,
             self.use_as_start,
             self.favourite,
+            self.info,
             self.trash,
         ]
 
@@ -122,7 +124,7 @@ class Actions:
         _fill(edit, None, self.copy_picture, self.favourite, None, self.settings)
         _fill(view, self.installed, self.hub, None)
         _fill(view, self.models, self.options, self.filmstrip, self.details, None)
-        _fill(view, self.gallery, self.larger, self.smaller, None)
+        _fill(view, self.gallery, self.info, self.larger, self.smaller, None)
         _fill(view, self.fit, self.true_size, None, self.full_screen)
         _fill(generate, self.generate, self.stop, self.clear_queue, None, self.focus_prompt)
         _fill(generate, self.new_seed, None, self.use_settings, self.use_as_start)

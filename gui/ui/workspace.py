@@ -28,7 +28,7 @@ from PySide6.QtWidgets import (
 
 from gui import words
 from gui.errors import ErrorKind, SfumatoError
-from gui.request import ComputeUnit, PictureRecord
+from gui.request import ComputeUnit
 from gui.state.convert.options import is_checkpoint
 from gui.state.draft import Draft
 from gui.state.models import ModelEntry
@@ -49,6 +49,7 @@ from gui.ui.widgets.controls import ElidedLabel, without_shortcut
 from gui.ui.widgets.measures import LEFT_WIDTH, RIGHT_WIDTH
 
 if TYPE_CHECKING:
+    from gui.state.pictures.origin import Origin
     from gui.state.pictures.types import IndexedPicture
     from gui.ui.convert.sheet import ConvertSheet
     from gui.ui.pictures.gallery import GalleryView
@@ -232,8 +233,9 @@ class Workspace(QWidget):
         commands = self.picture_commands
         commands.failed.connect(self.show_error)
         commands.said.connect(canvas.say_briefly)
-        commands.settings_wanted.connect(self.studio.library.want_record)
-        self.studio.library.record_read.connect(self._use_settings_of)
+        commands.settings_wanted.connect(self._use_settings_of)
+        self.studio.pictures.dataChanged.connect(self._show_info_of_shown)
+        self.studio.gallery.dataChanged.connect(self._show_info_of_shown)
         commands.start_wanted.connect(panel.start.set_path)
         panel.generate_requested.connect(self.generate)
         self.studio.draft.settled.connect(self._save_draft)
@@ -273,6 +275,7 @@ class Workspace(QWidget):
             (a.use_settings, commands.use_settings),
             (a.use_as_start, commands.use_as_start),
             (a.favourite, self.toggle_favourite),
+            (a.info, self.show_info),
             (a.larger, lambda: self._zoom_gallery(1)),
             (a.smaller, lambda: self._zoom_gallery(-1)),
             (a.close, self.main_window.close),
@@ -444,7 +447,8 @@ class Workspace(QWidget):
         """The picture that commands act on: the gallery's current one, or that on the canvas."""
         if self.gallery is not None and self.canvas.browsing:
             return self.gallery.current()
-        return self.canvas.picture
+        picture = self.canvas.picture
+        return picture and (self.studio.pictures.held(picture.id) or picture)
 
     def show_gallery(self, on: bool = True) -> None:
         """Put the gallery in the canvas's place, or take it away."""
@@ -490,14 +494,47 @@ class Workspace(QWidget):
         elif picture is not None:
             self.studio.pictures.with_pictures([picture.id], self.studio.marks.toggle_favourite)
 
-    def _use_settings_of(self, _path: str, record: PictureRecord) -> None:
-        self.prompt_panel.use_settings(Draft.from_request(record.request))
-        self._use_model_of(record)
+    def _use_settings_of(self, path: str) -> None:
+        self.studio.library.with_origin(path, self._use_origin)
 
-    def _use_model_of(self, record: PictureRecord) -> None:
-        entry = self.studio.models.entry(record.request.model)
-        if entry is not None and entry.folder != self.studio.model.folder:
+    def _use_origin(self, origin: Origin, chosen: list[str] | None = None) -> None:
+        """Fill the draft with what made a picture; `chosen`: these settings alone."""
+        if origin.empty:
+            self.studio.notice.emit("This picture does not say what made it.")
+            return
+        self.prompt_panel.use_settings(origin.put_into(self.studio.draft.draft, chosen))
+        if chosen is None or len(chosen) == len(origin.settings):
+            self._use_model_of(origin)
+
+    def _use_model_of(self, origin: Origin) -> None:
+        """Choose the model that made a picture, by its folder or else by its name."""
+        models = self.studio.models
+        named = (e for e in models.entries() if e.name.casefold() == origin.model.casefold())
+        here = models.entry(origin.model_folder) if origin.whole is not None else None
+        entry = here or next(named, None)
+        if entry is None and origin.model:
+            self.studio.notice.emit(
+                f"The model “{origin.model}” is not here; “{self.studio.model.name}” is used."
+            )
+        elif entry is not None and entry.folder != self.studio.model.folder:
             self.studio.select_model(entry)
+
+    def show_info(self) -> None:
+        """What made the picture on show, in a window that follows it."""
+        from gui.ui.pictures.info import PictureInfo
+
+        def make() -> PictureInfo:
+            info = PictureInfo(self.studio, self)
+            info.use_requested.connect(self._use_origin)
+            return info
+
+        self._show_dialog("info", make)
+        self._show_info_of_shown()
+
+    def _show_info_of_shown(self, *_: object) -> None:
+        info = self._dialogs.get("info")
+        if info is not None and info.isVisible():
+            info.set_picture(self.shown_picture())  # type: ignore[attr-defined]
 
     def toggle_full_screen(self) -> None:
         window = self.main_window
@@ -623,6 +660,7 @@ class Workspace(QWidget):
         self.actions_.true_size.setChecked(not fitted)
 
     def _on_shown(self, *_: object) -> None:
+        self._show_info_of_shown()
         there = self.shown_picture() is not None
         for action in self.actions_.of_picture():
             action.setEnabled(there)
@@ -637,6 +675,7 @@ class Workspace(QWidget):
             else:
                 menu.addAction(action)
         menu.addAction(a.favourite)
+        menu.addAction(a.info)
         menu.addSeparator()
         menu.addAction(a.trash)
         return menu

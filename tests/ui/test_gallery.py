@@ -360,6 +360,23 @@ def test_filters_hold_pictures_back_and_chips_take_them_away(workspace, gallery,
     qtbot.waitUntil(lambda: pictures.rowCount() == 7)
 
 
+def test_the_filters_show_all_they_hold_and_grow_with_the_days(workspace, gallery):
+    popover = gallery.filters.popover
+    QTest.mouseClick(gallery.filters.button, Qt.MouseButton.LeftButton)
+    assert popover.isVisible()
+    for widget in (popover.favourites, popover.tag, popover.period, popover.done):
+        place = QRect(widget.mapTo(popover, QPoint(0, 0)), widget.size())
+        assert (
+            popover.rect().contains(place) and place.height() >= widget.minimumSizeHint().height()
+        )
+    height = popover.height()
+    popover.period.setCurrentIndex(popover.period.count() - 1)
+    popover.period.activated.emit(popover.period.currentIndex())
+    assert popover.height() > height
+    QTest.keyClick(popover, Qt.Key.Key_Escape)
+    assert not popover.isVisible()
+
+
 def test_chosen_days_include_both_ends(workspace, gallery, qtbot):
     popover = gallery.filters.popover
     popover.period.setCurrentIndex(popover.period.count() - 1)

@@ -26,9 +26,10 @@ from gui.library.picture_index import (
     PictureFilter,
     PictureIndex,
 )
-from gui.library.picture_record import read_record
+from gui.library.picture_origin import PictureOrigin, read_origin
 from gui.library.picture_scan import ScanReport, facts_of_made, scan_folder, scan_steps
 from gui.request import PictureRecord
+from gui.state.pictures.origin import Origin, origin_of
 
 WATCH_DEBOUNCE_MS = 400
 """Changes that come this close to each other are told together."""
@@ -58,8 +59,6 @@ class PictureLibrary(QObject):
     """Pictures came, went or were marked: whoever shows some asks again."""
     added = Signal(IndexedPicture)
     """A picture that was just made is in the index."""
-    record_read = Signal(str, PictureRecord)
-    """A picture's path, and all that made it."""
     looking = Signal(int)
     """The folders are being read: the number of new files so far; -1: done."""
     failed = Signal(SfumatoError)
@@ -135,18 +134,12 @@ class PictureLibrary(QObject):
     def want_choices(self) -> None:
         self._ask(lambda index: index.choices(), self.choices_changed.emit)
 
-    def want_record(self, path: str) -> None:
-        """Have `record_read` bring everything that made a picture, read from its file unless it
-        was made just now."""
+    def with_origin(self, path: str, then: Callable[[Origin], object]) -> None:
+        """Call `then` with what made a picture, read from its file unless it was made just now."""
         if path in self._records:
-            self.record_read.emit(path, self._records[path])
+            then(origin_of(PictureOrigin(self._records[path])))
             return
-
-        def then(record: PictureRecord | None) -> None:
-            if record is not None:
-                self.record_read.emit(path, record)
-
-        self._ask(lambda _index: read_record(Path(path)), then, self.failed.emit)
+        self._ask(lambda _index: origin_of(read_origin(Path(path))), then, self.failed.emit)
 
     # -- changes ------------------------------------------------------------------------------
 

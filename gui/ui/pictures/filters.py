@@ -196,9 +196,8 @@ class PictureFilters(Popover):
 
     def _show_days(self, shown: bool) -> None:
         self.days.setVisible(shown)
-        layout = self.layout()
-        if self.isVisible() and layout is not None:
-            self.setFixedHeight(layout.totalHeightForWidth(POPOVER_WIDTH))
+        if self.isVisible():
+            self.fit_height()
 
     def _on_period(self) -> None:
         days = self.period.currentData()

@@ -67,10 +67,7 @@ class Popover(QFrame):
 
     def open_below(self, button: QWidget) -> None:
         """Show it under the button, moved left where the screen ends."""
-        layout = self.layout()
-        assert layout is not None
-        # The wrapped rows make it as high as they need at this width, which adjustSize overlooks.
-        self.setFixedHeight(layout.totalHeightForWidth(POPOVER_WIDTH))
+        self.fit_height()
         at = button.mapToGlobal(QPoint(0, button.height() + 4))
         room = button.screen().availableGeometry()
         x = min(at.x(), room.right() - self.width() - 8)
@@ -78,6 +75,16 @@ class Popover(QFrame):
         self.move(max(room.left() + 8, x), y)
         self.show()
         self.focusNextChild()
+
+    def fit_height(self) -> None:
+        """As high as its contents: wrapped rows have another height at every width, which
+        `adjustSize` overlooks."""
+        layout = self.layout()
+        assert layout is not None
+        layout.activate()
+        wraps = layout.hasHeightForWidth()
+        wrapped = layout.totalHeightForWidth(POPOVER_WIDTH) if wraps else 0
+        self.setFixedHeight(max(wrapped, layout.totalSizeHint().height()))
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Escape):

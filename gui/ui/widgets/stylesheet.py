@@ -87,12 +87,13 @@ QPushButton#section { background: transparent; border: 1px solid transparent;
 QPushButton#section:hover { background: $hover; }
 QPushButton#section[ring="true"]:focus { border: 2px solid $accent; padding: 3px 3px 3px 0px; }
 
-QLineEdit, QPlainTextEdit, QTextEdit, QSpinBox, QDoubleSpinBox { background: $field; color: $text;
+QLineEdit, QPlainTextEdit, QTextEdit, QSpinBox, QDoubleSpinBox, QDateEdit {
+  background: $field; color: $text;
   border: 1px solid $border; border-radius: 6px; selection-background-color: $accent;
   selection-color: $on_accent; placeholder-text-color: $secondary; }
 QLineEdit { padding: 4px 7px; }
 QPlainTextEdit, QTextEdit { padding: 3px 4px; border-radius: 8px; }
-QSpinBox, QDoubleSpinBox { padding: 3px 5px; }
+QSpinBox, QDoubleSpinBox, QDateEdit { padding: 3px 5px; }
 QLineEdit:focus, QPlainTextEdit:focus, QTextEdit:focus, QSpinBox:focus, QDoubleSpinBox:focus {
   border: 2px solid $accent; }
 QLineEdit:focus { padding: 3px 6px; }
