@@ -434,6 +434,17 @@ def test_an_empty_gallery_says_so(open_workspace, qtbot):
     assert gallery.message.isVisible() and not gallery.clear.isVisible()
 
 
+def test_a_folder_that_comes_later_is_followed(open_workspace, qtbot):
+    """Before the first picture there is no folder that could be watched."""
+    workspace, _ = open_workspace()
+    pictures = workspace.studio.gallery
+    qtbot.waitUntil(lambda: workspace.studio.library._watcher is not None)
+    write(paths.pictures_dir(), 0, 0)
+    qtbot.waitUntil(lambda: pictures.rowCount() == 1)
+    write(paths.pictures_dir(), 1, 0)
+    qtbot.waitUntil(lambda: pictures.rowCount() == 2)
+
+
 def test_generate_shows_what_is_being_made(workspace, gallery, queue):
     workspace.prompt_panel.prompt.edit.setPlainText("a boat")
     workspace.generate()

@@ -34,6 +34,9 @@ from gui.state.pictures.origin import Origin, origin_of
 WATCH_DEBOUNCE_MS = 400
 """Changes that come this close to each other are told together."""
 
+ABSENT_SECONDS = 2.0
+"""Between two looks for a picture folder that is not there."""
+
 KEPT_RECORDS = 200
 """Records of pictures made in this session that are held, the newest."""
 
@@ -328,7 +331,8 @@ class _Watcher(threading.Thread):
         import watchfiles
 
         there = [root for root in self._roots if root.is_dir()]
-        if not there:
+        late = not there
+        if late and not (there := self._wait_for_folders()):
             return
         try:
             for changes in watchfiles.watch(
@@ -336,9 +340,20 @@ class _Watcher(threading.Thread):
                 stop_event=self._stop,
                 debounce=WATCH_DEBOUNCE_MS,
                 rust_timeout=500,
-                yield_on_timeout=False,
+                yield_on_timeout=True,
                 raise_interrupt=False,
             ):
-                self._tell(sorted({str(Path(path).parent) for _, path in changes}))
+                if late:
+                    self._tell([])  # all: what came before the first look at changes
+                    late = False
+                elif changes:
+                    self._tell(sorted({str(Path(path).parent) for _, path in changes}))
         except Exception as error:  # the system's limit of watches, a disk that goes
             log.warning("picture folders are not watched: %r", error)
+
+    def _wait_for_folders(self) -> list[Path]:
+        """Those that have come, as the first picture or a disk brings them; none at the end."""
+        while not self._stop.wait(ABSENT_SECONDS):
+            if there := [root for root in self._roots if root.is_dir()]:
+                return there
+        return []
