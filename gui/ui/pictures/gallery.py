@@ -86,7 +86,8 @@ class GalleryView(QWidget):
         head.addWidget(self.count, 2)
         head.addSpacing(6)
         head.addWidget(self.slider)
-        self.search.setMinimumWidth(120)
+        self.search.setMinimumWidth(100)
+        self.count.setMinimumWidth(104)  # “100,000 pictures”
         self.search.setMaximumWidth(360)
         self.count.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         chips = QHBoxLayout()
