@@ -43,7 +43,7 @@ class GalleryView(QWidget):
         self._studio = studio
         self._pictures = studio.gallery
         self.search = QLineEdit()
-        self.search.setPlaceholderText("Search pictures")
+        self.search.setPlaceholderText("Search")
         self.search.setAccessibleName("Search pictures")
         self.search.setToolTip(SEARCH_TIP)
         self.search.setClearButtonEnabled(True)
