@@ -381,7 +381,8 @@ def everything(folder: Path) -> Iterator[Path]:
         count += len(folders) + len(files)
         if count > MAX_MODEL_FILES:
             raise SfumatoError(
-                ErrorKind.BAD_MODEL, f"{folder.name} holds too many files to be a model."
+                ErrorKind.BAD_MODEL,
+                f"“{folder.name}” holds too many files to be a model; choose another folder.",
             )
         place = Path(base)
         yield from (place / name for name in (*folders, *files))

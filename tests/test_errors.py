@@ -21,7 +21,7 @@ LONGEST = 260
 _VERBS = (
     "accept add allow ask cancel change check choose close connect convert copy cut delete "
     "download enter export fetch finish follow free get give go install keep leave log look "
-    "make move name open paste pick press quit remove rename report restart resume run save "
+    "make mend move name open paste pick press quit remove rename report restart resume run save "
     "say scale search see set sign start tell try turn type unlock unset update use wait write"
 )
 WHAT_TO_DO = frozenset(_VERBS.split())

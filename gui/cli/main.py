@@ -187,12 +187,17 @@ def _request(options: argparse.Namespace) -> PictureRequest:
         SfumatoError: BAD_REQUEST.
     """
     if options.words and options.prompt is not None:
-        raise SfumatoError(ErrorKind.BAD_REQUEST, "give the prompt once.")
+        raise SfumatoError(ErrorKind.BAD_REQUEST, "The prompt was given twice; give it once.")
     if options.save_every < 0:
-        raise SfumatoError(ErrorKind.BAD_REQUEST, "--save-every takes 1 or more steps.")
+        raise SfumatoError(
+            ErrorKind.BAD_REQUEST,
+            "A preview is saved every so many steps; give --save-every a number of 1 or more.",
+        )
     options.prompt = options.words or options.prompt
     if options.prompt is None:
-        raise SfumatoError(ErrorKind.BAD_REQUEST, 'say what to show, for example: --prompt "a fox"')
+        raise SfumatoError(
+            ErrorKind.BAD_REQUEST, 'There is no prompt; add one, for example: --prompt "a fox".'
+        )
     file, folder = _output(options.output)
     request = request_of(options)
     previews = options.save_every > 0
@@ -356,7 +361,9 @@ def _save_previews(picture: Path, previews: dict[int, messages.Preview]) -> None
             image.save(picture.with_name(f"{picture.stem}.step{step:03}.png"))
     except OSError as error:
         raise SfumatoError(
-            ErrorKind.STORAGE, f"A preview cannot be saved beside {picture.name}.", str(error)
+            ErrorKind.STORAGE,
+            f"A preview cannot be saved beside {picture.name}; choose another folder.",
+            str(error),
         ) from error
     previews.clear()
 

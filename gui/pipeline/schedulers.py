@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any, Protocol, cast
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -191,9 +192,15 @@ def make_scheduler(name: str, sidecar: Sidecar) -> Scheduler:
     settings = {key: value for key, value in settings.items() if key in accepted}
     try:
         _check_schedule(settings)
-        return cast(Scheduler, cls(**settings))
+        with _no_nonsense():
+            return cast(Scheduler, cls(**settings))
     except Exception as error:  # whatever diffusers and torch make of odd values
         raise _unsuited(name, error) from error
+
+
+def _no_nonsense() -> np.errstate:
+    """Settings of which logarithms of nothing come are refused, not computed with."""
+    return np.errstate(divide="raise", invalid="raise")
 
 
 def _unsuited(name: str, error: Exception) -> SfumatoError:
@@ -242,7 +249,8 @@ def set_steps(scheduler: Scheduler, name: str, steps: int) -> None:
             for settings of the model that it cannot lay out.
     """
     try:
-        scheduler.set_timesteps(steps)
+        with _no_nonsense():
+            scheduler.set_timesteps(steps)
     except (ValueError, IndexError, AssertionError, ZeroDivisionError) as error:
         advice = "fewer" if steps > 4 else "more"
         raise SfumatoError(

@@ -14,7 +14,6 @@ import pytest
 from gui import paths
 from gui.coreml.model import Family
 from gui.errors import ErrorKind, SfumatoError
-from gui.hub.installed import installed
 from gui.hub.messages import (
     CLOSE_SECONDS,
     HUB,
@@ -45,6 +44,7 @@ from gui.hub.types import (
     Sort,
     Variant,
 )
+from gui.library.models.folders import installed
 from gui.process.messages import A, Answer, Event, Question, Told
 from gui.process.supervisor import Supervisor
 from tests.support.hub_models import contents, long_model, offered

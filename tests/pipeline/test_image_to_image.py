@@ -191,7 +191,7 @@ def test_a_start_that_is_no_picture(diffusers_pipe: Pipes, tmp_path: Path) -> No
     bad = tmp_path / "notes.png"
     bad.write_text("not a picture")
     pipeline, _ = torch_pipeline("sd1", diffusers_pipe("sd1"))
-    with pytest.raises(SfumatoError, match=r"notes\.png.* not an image") as caught:
+    with pytest.raises(SfumatoError, match=r"notes\.png.* no picture that") as caught:
         next(pipeline.generate(request(start_image=StartImage(str(bad))), Hooks()))
     assert caught.value.kind is ErrorKind.BAD_IMAGE
     assert next(pipeline.generate(request(), Hooks())).pixels.std() > 5

@@ -121,9 +121,10 @@ def test_a_question_is_cancelled_while_it_is_worked_on_and_before(echo: Supervis
     assert [(end.number, end.cancelled) for end in ends] == [(second, True), (first, True)]
 
 
-def test_a_child_that_does_not_heed_a_cancel_is_ended(echo: Supervisor) -> None:
+def test_a_child_that_does_not_heed_a_cancel_is_ended(echo: Supervisor, tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
     with pytest.raises(Cancelled):
-        echo.ask(Misbehave("sleep"), cancelled=lambda: True, cancel_seconds=0.1)
+        echo.ask(Misbehave(f"sleep={begun}"), cancelled=begun.exists, cancel_seconds=0.1)
     assert echo.pid is None
 
 

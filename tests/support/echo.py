@@ -100,6 +100,8 @@ class Misbehaviour:
             case "nonsense":
                 return 7  # where a text was promised
             case "sleep":
+                if marker := ask.how.partition("=")[2]:
+                    Path(marker).touch()  # it has begun
                 time.sleep(60)
             case "stop":
                 os.kill(os.getpid(), signal.SIGSTOP)

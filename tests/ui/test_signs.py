@@ -123,9 +123,10 @@ def test_an_ampersand_is_seen_on_buttons_and_in_menus(workspace):
     odd.setTextFormat(Qt.TextFormat.RichText)
     assert "&lt;b&gt;" in link.toolTip()
     from gui.state.hub.types import SearchQuery
-    from gui.ui.hub.filters import FilterChips
+    from gui.ui.hub.filters import active_filters, without_filters
+    from gui.ui.widgets.filtering import FilterChips
 
-    chips = FilterChips()
+    chips = FilterChips(active_filters, without_filters)
     chips.set_query(SearchQuery(licence="mit&more"))
     assert any("mit&&more" in chip.text() for chip in chips.chips())
 

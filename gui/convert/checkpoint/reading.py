@@ -64,7 +64,9 @@ def with_vae(checkpoint: Checkpoint, path: str) -> Checkpoint:
         vae = _vae(Path(path), own)
     except OSError as error:
         raise SfumatoError(
-            ErrorKind.STORAGE, f"The VAE “{Path(path).name}” cannot be read.", f"{path}: {error}"
+            ErrorKind.STORAGE,
+            f"The VAE “{Path(path).name}” cannot be read; choose another file.",
+            f"{path}: {error}",
         ) from error
     check_vae(vae.config, Path(path))
     if len(vae.config["block_out_channels"]) != len(own.config["block_out_channels"]):
