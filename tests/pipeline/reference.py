@@ -70,7 +70,10 @@ STABLE_DIFFUSION = {
 def diffusers_scheduler(name: str, **settings: Any) -> Any:
     """diffusers' own scheduler for a user-known name."""
     class_name, extra = DIFFUSERS[name]
-    cls = getattr(importlib.import_module("diffusers"), class_name)
+    # By its own module: where the product loaded diffusers first, without scipy, the package has a
+    # stand-in for it that makes nothing.
+    home = "diffusers.schedulers.scheduling_lms_discrete" if "LMS" in class_name else "diffusers"
+    cls = getattr(importlib.import_module(home), class_name)
     return cls.from_config({**STABLE_DIFFUSION, **settings}, **extra)
 
 
