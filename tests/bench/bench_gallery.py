@@ -108,7 +108,9 @@ def measure() -> None:
     until(lambda: pictures.rowCount() == PICTURES)
     started, cpu = time.perf_counter(), time.thread_time()
     workspace.actions_.gallery.trigger()
-    grid = workspace.gallery.grid
+    gallery = workspace.gallery
+    assert gallery is not None
+    grid = gallery.grid
     until(lambda: bool(grid.visible_rows()) and grid.visible_rows()[0] == 0)
     grid.viewport().repaint()
     until(lambda: pictures.held(pictures.id_at(0)) is not None)
@@ -122,11 +124,11 @@ def measure() -> None:
     started = time.perf_counter()
     pictures.refreshed.connect(lambda: None)
     before = pictures.rowCount()
-    workspace.gallery.search.setText("fox sailor")
-    workspace.gallery._search_now()
+    gallery.search.setText("fox sailor")
+    gallery._search_now()
     until(lambda: pictures.rowCount() != before)
     search = time.perf_counter() - started
-    workspace.gallery.clear_filter()
+    gallery.clear_filter()
     until(lambda: pictures.rowCount() == PICTURES)
 
     cpu = time.thread_time()

@@ -145,7 +145,8 @@ def test_thumbnails_are_painted_where_the_pictures_are(gallery, qtbot):
         ours.fill(COLOURS[row])
         want = ours.pixelColor(0, 0)
         got = int(theirs[1:3], 16), int(theirs[3:5], 16), int(theirs[5:7], 16)
-        return all(abs(a - b) < 12 for a, b in zip(want.getRgb()[:3], got, strict=True))
+        wanted = (want.red(), want.green(), want.blue())
+        return all(abs(a - b) < 12 for a, b in zip(wanted, got, strict=True))
 
     qtbot.waitUntil(lambda: near(0) and near(1))
 
@@ -225,7 +226,8 @@ def test_screen_readers_hear_the_current_picture(gallery):
 def drag_mouse(grid: PictureGrid, start: QPoint, end: QPoint, *, release: bool = True) -> None:
     left, none = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
     QTest.mousePress(grid.viewport(), left, none, start)
-    for at in ((start + end) / 2, end):
+    middle = QPoint((start.x() + end.x()) // 2, (start.y() + end.y()) // 2)
+    for at in (middle, end):
         globally = QPointF(grid.viewport().mapToGlobal(at))
         event = QMouseEvent(QMouseEvent.Type.MouseMove, QPointF(at), globally, left, left, none)
         QApplication.sendEvent(grid.viewport(), event)
