@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import faulthandler
+import io
 import os
 import sys
 import threading
@@ -213,6 +214,10 @@ def run_child(
         # Again, although the parent gave them to us: a bundle's launcher sends both elsewhere.
         os.dup2(options.log_fd, 1)
         os.dup2(options.log_fd, 2)
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(
+                line_buffering=True
+            )  # a crash must not take the last lines along
         faulthandler.enable()
         work(Connection(options.socket_fd))
         status = 0

@@ -263,8 +263,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if answer.blob is None and "Transfer-Encoding" in answer.headers:
             body = b"%x\r\n%s\r\n0\r\n\r\n" % (len(answer.body), answer.body)
-            self.wfile.write(body)
             request.sent = len(answer.body)
+            self.wfile.write(body)
             return
         drops = [f.drop_after for f in faults if f.drop_after is not None]
         stop = min([length, *drops])
@@ -275,8 +275,13 @@ class _Handler(BaseHTTPRequestHandler):
                 with answer.blob.content.open("rb") as file:
                     request.sent += self.connection.sendfile(file, answer.start, count)
             else:
-                self.wfile.write(data)
+                # Counted first: a client that has it all may ask for the count at once.
                 request.sent += len(data)
+                try:
+                    self.wfile.write(data)
+                except OSError:
+                    request.sent -= len(data)
+                    raise
             if speed:
                 time.sleep(count / speed)
         if stop < length:
