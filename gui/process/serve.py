@@ -18,7 +18,7 @@ import threading
 import traceback
 from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from gui.errors import Cancelled, SfumatoError, as_sfumato_error
 from gui.process import messages
@@ -214,10 +214,8 @@ def run_child(
         # Again, although the parent gave them to us: a bundle's launcher sends both elsewhere.
         os.dup2(options.log_fd, 1)
         os.dup2(options.log_fd, 2)
-        if isinstance(sys.stdout, io.TextIOWrapper):
-            sys.stdout.reconfigure(
-                line_buffering=True
-            )  # a crash must not take the last lines along
+        # Line by line, so that a crash does not take the last ones along.
+        cast(io.TextIOWrapper, sys.stdout).reconfigure(line_buffering=True)
         faulthandler.enable()
         work(Connection(options.socket_fd))
         status = 0
