@@ -174,10 +174,16 @@ class PictureIndex:
             connection = _connect(str(path))
         except (sqlite3.Error, OSError) as error:
             return self._start_anew(path, error)
-        if connection.execute("PRAGMA user_version").fetchone()[0] != SCHEMA:
-            connection.close()
-            return self._start_anew(path, None)
-        return connection
+        try:
+            if connection.execute("PRAGMA user_version").fetchone()[0] == SCHEMA:
+                # Every page of the table is looked at: damage behind a good beginning shows now.
+                connection.execute("SELECT sum(length(prompt)) FROM pictures").fetchone()
+                return connection
+            error = None
+        except sqlite3.DatabaseError as damage:
+            error = damage
+        connection.close()
+        return self._start_anew(path, error)
 
     def _start_anew(self, path: Path, error: Exception | None) -> sqlite3.Connection:
         """An index is made from files, so a damaged one is simply made again."""

@@ -105,7 +105,7 @@ class JobStore:
         except OSError as error:
             return self._fallback(path, error)
         try:
-            return _connect(str(path))
+            return _sound(_connect(str(path)))
         except _NewerFile:
             self.notice = (
                 "The list of jobs was written by a newer version of Sfumato, so what is asked for "
@@ -231,6 +231,22 @@ class JobStore:
                 "again.",
                 repr(error),
             ) from error
+
+
+def _sound(connection: sqlite3.Connection) -> sqlite3.Connection:
+    """The same connection, unless pages behind a good beginning are damaged.
+
+    Raises:
+        sqlite3.DatabaseError: they are.
+    """
+    try:
+        verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if verdict != "ok":
+            raise sqlite3.DatabaseError(verdict)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def _state(job: Job) -> tuple[str, str | None, str, int, bool]:

@@ -191,3 +191,20 @@ def test_a_cut_or_odd_journal_costs_only_its_lines(index: PictureIndex, tmp_path
 def test_every_word_is_quoted() -> None:
     assert match_of('red "oil paint" -cat') == ('"red" * AND "oil paint"', '"cat" *')
     assert match_of("  \t") == ("", "")
+
+
+def test_damaged_pages_behind_a_good_beginning_make_the_index_anew(tmp_path: Path) -> None:
+    index = PictureIndex(tmp_path / FILE_NAME)
+    index.put(
+        replace(FACTS[0], path=f"/p/{k}.png", prompt=f"fox {k} " * 60, fingerprint=str(k))
+        for k in range(600)
+    )
+    index.close()
+    data = bytearray((tmp_path / FILE_NAME).read_bytes())
+    for at in range(40_960, len(data) - 8192, 20_480):
+        data[at : at + 4096] = b"\xa5" * 4096
+    (tmp_path / FILE_NAME).write_bytes(data)
+    again = PictureIndex(tmp_path / FILE_NAME)
+    assert again.rebuilt
+    again.put(FACTS[:1])
+    assert names(again, text="apple") == "a"

@@ -213,3 +213,22 @@ def test_a_newer_versions_file_is_left_as_it_is(path: Path, open_store: Opener) 
     with sqlite3.connect(path) as db:
         assert db.execute("PRAGMA user_version").fetchone() == (99,)
     db.close()
+
+
+def test_damaged_pages_behind_a_good_beginning_are_set_aside_and_said(
+    path: Path, open_store: Opener
+) -> None:
+    store = open_store(path)
+    for number in range(200):
+        store.add(PictureRequest(f"fox {number} " * 40, ""))
+    store.close()
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 12_288] = b"\xa5" * 12_288
+    path.write_bytes(data)
+    again = open_store(path)
+    assert "damaged" in again.notice and again.jobs() == []
+    (kept,) = [p for p in path.parent.iterdir() if "-damaged-" in p.name]
+    assert kept.read_bytes()[middle:] == bytes(data)[middle:], "all that can be saved is there"
+    again.add(PictureRequest("a boat", ""))
+    assert [job.request.prompt for job in again.jobs()] == ["a boat"]
