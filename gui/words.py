@@ -134,7 +134,7 @@ def licence(tag: str) -> str:
 
 
 USUAL_STEPS, USUAL_SIDE = 25, 512
-FEW_STEPS = 8
+FAST_STEPS = 8
 FAST_WORK, SLOW_WORK = 0.4, 2.0
 """For `pace`."""
 
@@ -263,7 +263,7 @@ def pace(steps: int, width: int = 0, height: int = 0) -> str:
     """
     number = steps or USUAL_STEPS
     work = number / USUAL_STEPS * ((width * height or USUAL_SIDE**2) / USUAL_SIDE**2)
-    few = number <= FEW_STEPS or work <= FAST_WORK
+    few = number <= FAST_STEPS or work <= FAST_WORK
     word = "Fast" if few else "Slow" if work > SLOW_WORK else "Usual"
     return f"{word}, {plural(number, 'step')} for a picture"
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from gui import words
 from gui.coreml import few_steps
 from gui.coreml.model import Family
 from gui.coreml.sidecar import Sidecar
@@ -16,7 +17,7 @@ from gui.request import PictureRequest
 from gui.scheduler_names import SCHEDULER_NAMES, scheduler_name
 
 FALLBACK_SCHEDULER = SCHEDULER_NAMES[0].name
-FALLBACK_STEPS = 25
+FALLBACK_STEPS = words.USUAL_STEPS
 # diffusers' own defaults: 7.5 in StableDiffusionPipeline, 5.0 in StableDiffusionXLPipeline
 FALLBACK_GUIDANCE = 7.5
 FALLBACK_GUIDANCE_XL = 5.0
