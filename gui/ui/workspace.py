@@ -239,6 +239,9 @@ class Workspace(QWidget):
         commands.start_wanted.connect(panel.start.set_path)
         panel.generate_requested.connect(self.generate)
         self.studio.draft.settled.connect(self._save_draft)
+        # At the change itself: what is said of it afterwards, as of a picture that was no picture,
+        # must stay.
+        self.studio.draft.changed.connect(lambda _name: canvas.banner.settle(Subject.PROMPT))
         panel.failed.connect(self.show_error)
         panel.known_words.hub_requested.connect(desk.show_real_models)
         canvas.empty.example_chosen.connect(self._use_example)
@@ -359,7 +362,6 @@ class Workspace(QWidget):
         self._save_draft()
 
     def _save_draft(self) -> None:
-        self.canvas.banner.settle(Subject.PROMPT)
         self.studio.settings.draft = self.studio.draft.draft.to_json()
 
     def close_down(self) -> None:

@@ -471,3 +471,18 @@ def test_the_window_holds_no_more_for_many_pictures_than_for_some(
     assert oldest.data(Qt.ItemDataRole.UserRole).facts.prompt == "flag 0"
     qtbot.waitUntil(lambda: oldest.data(Qt.ItemDataRole.DecorationRole) is not None)
     assert len(pictures._rows) <= 20 and len(workspace.studio.thumbnails._images) <= 10
+
+
+def test_the_sentence_about_a_starting_picture_stays_until_something_is_changed(
+    workspace, tmp_path, qtbot
+):
+    file = tmp_path / "letter.heic"
+    file.write_text("dear reader")
+    banner = workspace.canvas.banner
+    workspace.open_path(str(file))
+    qtbot.waitUntil(lambda: "letter.heic" in banner.statement.text())
+    with qtbot.waitSignal(workspace.studio.draft.settled):
+        pass  # the draft is saved a moment after the picture was taken away
+    assert banner.isVisible() and banner.error is not None
+    workspace.prompt_panel.prompt.edit.setPlainText("a fox")
+    qtbot.waitUntil(lambda: banner.error is None)
