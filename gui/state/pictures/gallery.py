@@ -31,7 +31,7 @@ from gui.state.pictures.thumbnails import Thumbnails
 PAGE = 120
 """Rows that are asked for together."""
 KEPT_ROWS = 4000
-"""Rows held at most; the least recently looked at go."""
+"""Rows held at most, many pages; the least recently looked at go."""
 
 FEW = 20
 """Rows that are taken off one by one; more are taken off together."""
