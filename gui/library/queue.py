@@ -6,21 +6,21 @@ a second one that is started meanwhile gets a queue in memory.
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import logging
 import sqlite3
 import time
 import uuid
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import IO
 
 from gui import paths, records
-from gui.errors import ErrorKind, SfumatoError
-from gui.files import keep_private
+from gui.errors import SfumatoError
+from gui.library import database
+from gui.library.database import MEMORY, transaction
 from gui.request import PictureRequest
 
 FILE_NAME = "queue.sqlite3"
@@ -91,7 +91,7 @@ class JobStore:
 
     def _open(self, path: Path | None) -> sqlite3.Connection:
         if path is None:
-            return _connect(":memory:")
+            return _connect(MEMORY)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = path.with_suffix(".lock").open("a")
@@ -101,7 +101,7 @@ class JobStore:
                 "Sfumato is already open: requests made in this second window "
                 "are forgotten when it closes."
             )
-            return _connect(":memory:")
+            return _connect(MEMORY)
         except OSError as error:
             return self._fallback(path, error)
         try:
@@ -111,7 +111,7 @@ class JobStore:
                 "The list of jobs was written by a newer version of Sfumato, so what is asked for "
                 "here is forgotten when it closes; update Sfumato to go on with that list."
             )
-            return _connect(":memory:")
+            return _connect(MEMORY)
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError):  # unwritable, full: not damaged
                 return self._fallback(path, error)
@@ -123,7 +123,7 @@ class JobStore:
             f"The list of jobs cannot be kept in {path.parent}, so it is forgotten when Sfumato "
             "closes; see that the folder can be written to and the disk is not full."
         )
-        return _connect(":memory:")
+        return _connect(MEMORY)
 
     def _start_anew(self, path: Path, error: Exception) -> sqlite3.Connection:
         aside = path.with_name(f"{path.stem}-damaged-{int(time.time())}{path.suffix}")
@@ -219,18 +219,11 @@ class JobStore:
         if self._lock is not None:
             self._lock.close()
 
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        try:
-            with self._connection:
-                yield self._connection
-        except sqlite3.Error as error:
-            raise SfumatoError(
-                ErrorKind.STORAGE,
-                "The list of jobs could not be saved; see that the disk is not full, and try "
-                "again.",
-                repr(error),
-            ) from error
+    def _transaction(self) -> AbstractContextManager[sqlite3.Connection]:
+        return transaction(
+            self._connection,
+            "The list of jobs could not be saved; see that the disk is not full, and try again.",
+        )
 
 
 def _sound(connection: sqlite3.Connection) -> sqlite3.Connection:
@@ -278,14 +271,8 @@ def _job(
 
 
 def _connect(name: str) -> sqlite3.Connection:
-    if name != ":memory:":
-        keep_private(Path(name))
-    connection = sqlite3.connect(name, timeout=2.0)
+    connection = database.connect(name, patience=2.0)
     try:
-        # In WAL mode with synchronous=NORMAL a commit does not wait for the disk, so the window
-        # never does; a killed process loses nothing, a power cut at most the last moments.
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if version > SCHEMA:
             raise _NewerFile(version)

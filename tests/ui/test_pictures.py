@@ -457,7 +457,7 @@ def test_the_window_holds_no_more_for_many_pictures_than_for_some(
     from gui.state.pictures import gallery, thumbnails
 
     # As in the product, what is held is several times what is asked for together and what is in
-    # sight; else the pages that the strip wants and those that are wanted here drive each other out.
+    # sight; else the pages that the strip wants and those wanted here drive each other out.
     monkeypatch.setattr(gallery, "PAGE", 5)
     monkeypatch.setattr(gallery, "KEPT_ROWS", 40)
     monkeypatch.setattr(thumbnails, "KEPT", 30)
