@@ -7,18 +7,16 @@ without torch.
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import os
-import platform
 import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
-from gui import __version__
 from gui.errors import unusable
 from gui.files import expanded
 from gui.paths import starter_model
 from gui.request import PictureRecord, PictureRequest
+from gui.versions import versions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -124,7 +122,7 @@ class PipelineBackend:
         self.runtime = self.machine_runtime.name
 
     def versions(self) -> dict[str, str]:
-        return versions()
+        return versions(*_LIBRARIES)
 
     def find(self, request: PictureRequest) -> ModelChoice:
         return ModelChoice(self, request)
@@ -141,17 +139,6 @@ def _import_the_rest() -> None:
     from gui.scheduler_names import SCHEDULER_NAMES
 
     make_scheduler(SCHEDULER_NAMES[0].name, Sidecar(Family.SD1))
-
-
-def versions() -> dict[str, str]:
-    """Versions for a report, without importing anything heavy."""
-    found = {"sfumato": __version__, "python": platform.python_version()}
-    for name in _LIBRARIES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found[name] = "absent"
-    return found
 
 
 def make_backend() -> Backend:

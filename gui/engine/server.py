@@ -17,7 +17,7 @@ from gui.engine import messages
 from gui.engine.backend import Backend, LoadablePipeline, OpenPipeline, make_backend
 from gui.engine.messages import ENGINE, Generate
 from gui.errors import Cancelled, ErrorKind, SfumatoError, as_sfumato_error
-from gui.library import pictures
+from gui.library import pictures, places
 from gui.process.messages import Question
 from gui.process.serve import Call, Server, run_child
 from gui.request import MAX_SEED, PictureRequest
@@ -115,6 +115,7 @@ class Engine:
             created = picture.record.created or pictures.now()
             record = replace(picture.record, created=created, job=question.job)
             path = pictures.save_picture(picture.pixels, record, request)
+            places.remember(record)
             call.tell(messages.Image(index, str(path), record))
 
     def _load(self, request: PictureRequest, choice: OpenPipeline, call: Call) -> LoadablePipeline:

@@ -8,7 +8,7 @@ from pathlib import Path
 from gui.library.metadata.containers import read_fields
 from gui.library.metadata.imported import Imported
 from gui.library.metadata.tools import read_settings
-from gui.library.picture_record import RECORD_KEY, record_of
+from gui.library.picture_record import record_of, stored_record
 from gui.request import PictureRecord
 
 
@@ -27,7 +27,7 @@ def read_origin(path: Path) -> PictureOrigin:
         SfumatoError: BAD_IMAGE for a file that is no picture or whose record is damaged.
     """
     fields = read_fields(path)
-    text = fields.texts.get(RECORD_KEY)
+    text = stored_record(fields)
     if text:
         return PictureOrigin(record_of(text, path.name))
     return PictureOrigin(imported=read_settings(fields))

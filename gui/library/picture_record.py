@@ -1,20 +1,25 @@
-"""The record inside a picture: our own JSON, with everything it takes to draw it again."""
+"""The record inside a picture: our own JSON, with everything it takes to draw it again.
+
+A picture is made to be given away, so nothing in it says where on this computer anything lies: of
+model and starting picture it has a name and what they are known by (`gui.library.places`).
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gui import records
 from gui.errors import ErrorKind, SfumatoError
-from gui.library.metadata.containers import read_fields
+from gui.library import places
+from gui.library.metadata.containers import Fields, read_fields
+from gui.library.metadata.writing import XMP_RECORD
 from gui.records import Record, RecordError
 from gui.request import PictureRecord, StartImage
 
 RECORD_KEY = "sfumato"
-"""Keyword of the PNG text chunk that holds our own JSON."""
+"""Keyword of the PNG text chunk that holds our own JSON; other forms carry it in their XMP."""
 RECORD_FORMAT = 1
 
 
@@ -25,11 +30,18 @@ class _Stored(Record):
 
 
 def record_text(record: PictureRecord) -> str:
-    """The JSON kept in a picture.  A picture is made to be given away: where it was saved is left
-    out, and the home folder, which often holds a person's name, becomes ``~``."""
-    kept = _with_paths(record, _to_home)
-    kept = replace(kept, request=replace(kept.request, output_dir="", output_file=""))
-    return records.dumps(_Stored(kept))
+    """The JSON kept in a picture.  It names no folder; a model keeps the name of its own."""
+    request, start = record.request, record.request.start_image
+    if start is not None:
+        start = StartImage(_last(start.path), start.strength)
+    model = (_last(request.model) or "model") if request.model else ""  # "": the starter model
+    kept = replace(request, model=model, start_image=start, output_dir="", output_file="")
+    return records.dumps(_Stored(replace(record, request=kept)))
+
+
+def stored_record(fields: Fields) -> str:
+    """Our own JSON as a picture carries it, whatever its form; empty where it has none."""
+    return fields.texts.get(RECORD_KEY, "") or fields.xmp.get(XMP_RECORD, "")
 
 
 def read_record(path: Path) -> PictureRecord | None:
@@ -38,12 +50,12 @@ def read_record(path: Path) -> PictureRecord | None:
     Raises:
         SfumatoError: BAD_IMAGE for a file that is no picture or whose record is damaged.
     """
-    text = read_fields(path).texts.get(RECORD_KEY)
+    text = stored_record(read_fields(path))
     return record_of(text, path.name) if text else None
 
 
 def record_of(text: str, name: str = "this picture") -> PictureRecord:
-    """The record that a picture carries as text under `RECORD_KEY`.
+    """The record that a picture carries as text, with the places that are known here.
 
     Raises:
         SfumatoError: BAD_IMAGE where it is damaged.
@@ -56,21 +68,25 @@ def record_of(text: str, name: str = "this picture") -> PictureRecord:
             f"The settings inside “{name}” are damaged; use the picture without them.",
             repr(error),
         ) from error
-    return _with_paths(record, _from_home)
+    return _with_places(record)
 
 
-def _with_paths(record: PictureRecord, change: Callable[[str], str]) -> PictureRecord:
-    request = record.request
-    start = request.start_image
+def _with_places(record: PictureRecord) -> PictureRecord:
+    """With the folder of the model and the file of the starting picture, where they were used on
+    this computer before; else with their names alone."""
+    request, start = record.request, record.request.start_image
+    model = _placed(request.model, places.model_key(record.model_hash)) if request.model else ""
     if start is not None:
-        start = StartImage(change(start.path), start.strength)
-    return replace(record, request=replace(request, model=change(request.model), start_image=start))
+        key = places.picture_key(record.provenance.start_fingerprint)
+        start = StartImage(_placed(start.path, key), start.strength)
+    return replace(record, request=replace(request, model=model, start_image=start))
 
 
-def _to_home(path: str) -> str:
-    home = str(Path.home())
-    return "~" + path[len(home) :] if home != "/" and path.startswith(home + os.sep) else path
+def _placed(path: str, key: str) -> str:
+    if path.startswith("~" + os.sep):  # as pictures said it up to version 1.0
+        return str(Path.home()) + path[1:]
+    return path if os.path.isabs(path) else places.place_of(key) or path  # noqa: PTH117
 
 
-def _from_home(path: str) -> str:
-    return str(Path.home()) + path[1:] if path.startswith("~" + os.sep) else path
+def _last(path: str) -> str:
+    return Path(path).name

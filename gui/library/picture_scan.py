@@ -25,7 +25,7 @@ from gui.library.picture_index import (
     fingerprint,
 )
 from gui.library.picture_reader import SUFFIXES
-from gui.library.picture_record import RECORD_KEY, record_of
+from gui.library.picture_record import record_of, stored_record
 from gui.request import PictureRecord
 
 BATCH = 40
@@ -148,7 +148,7 @@ def made_facts(record: PictureRecord, **common: object) -> PictureFacts:
 
 
 def _record(fields: Fields) -> PictureRecord | None:
-    text = fields.texts.get(RECORD_KEY, "")
+    text = stored_record(fields)
     if not text:
         return None
     try:

@@ -24,16 +24,18 @@ from gui.coreml.runtime import LoadedModel, Runtime
 from gui.coreml.sidecar import Preview, Sidecar
 from gui.errors import Cancelled, ErrorKind, SfumatoError, unusable
 from gui.files import expanded
+from gui.library.latent_sketch import Sketcher
 from gui.pipeline import safety, vae
 from gui.pipeline.denoise import denoise
 from gui.pipeline.noise import NoiseSource, make_noise
 from gui.pipeline.preview import Previewer, fit_preview, published_preview
 from gui.pipeline.preview_store import keep_preview, kept_preview
+from gui.pipeline.provenance import provenance_of, start_facts
 from gui.pipeline.schedulers import Scheduler, make_scheduler, set_steps, step_settings
 from gui.pipeline.start_image import read_start_image
 from gui.pipeline.text import Conditioning, TextEncoders, make_tokenizers
 from gui.pipeline.unet import GuidedUNet, is_guidance_distilled
-from gui.request import ComputeUnit, PictureRecord, PictureRequest
+from gui.request import ComputeUnit, PictureRecord, PictureRequest, Provenance
 
 SUPPORTED_FAMILIES = {Family.SD1, Family.SD2, Family.SDXL, Family.UNKNOWN}
 
@@ -68,6 +70,7 @@ class _Job:
     start: vae.EncodedImage | None
     previewer: Previewer | None
     notes: tuple[str, ...]
+    provenance: Provenance
 
 
 class Pipeline:
@@ -211,6 +214,10 @@ class Pipeline:
     def _prepare(self, request: PictureRequest, scheduler: Scheduler, hooks: Hooks) -> _Job:
         assert request.steps and request.guidance_scale is not None
         start = self._encode_start(request, hooks)
+        provenance = provenance_of(self.sidecar, self._runtime.name, scheduler)
+        if request.start_image is not None:
+            known, by_model = start_facts(expanded(request.start_image.path))
+            provenance = replace(provenance, start_fingerprint=known, start_by_model=by_model)
         unet = self._loaded[self._unet_kind()]
         # a guidance-distilled network is told the scale, and needs no second row
         guided = request.guidance_scale > 1 and not is_guidance_distilled(unet)
@@ -225,6 +232,7 @@ class Pipeline:
             start=start,
             previewer=self._previewer(hooks) if request.previews else None,
             notes=notes,
+            provenance=provenance,
         )
 
     def _encode_start(self, request: PictureRequest, hooks: Hooks) -> vae.EncodedImage | None:
@@ -288,6 +296,11 @@ class Pipeline:
         scheduler = copy.deepcopy(job.scheduler)
         settings = step_settings(scheduler, noise, self._latent_shape)
         latents, timesteps, steps = self._start(job, scheduler, noise)
+        sketcher = Sketcher(steps, len(timesteps))
+
+        def predict(sample: Tensor, timestep: float) -> Tensor:
+            sketcher.before_call(sample)
+            return job.predict(sample, timestep, lambda: _check(hooks))
 
         def report(call: int, x0: Callable[[], Tensor]) -> None:
             # second-order schedulers and PNDM call more often than the person has steps
@@ -301,16 +314,16 @@ class Pipeline:
             timesteps,
             scheduler,
             settings,
-            lambda sample, timestep: job.predict(sample, timestep, lambda: _check(hooks)),
+            predict,
             self.sidecar.prediction_type,
             report,
         )
         _check(hooks)
         pixels = vae.to_pixels(self._decode(latents))
         pixels, verdict, notes = self._judged(pixels, job, hooks)
-        return GeneratedPicture(
-            pixels, self._record(job, seed, pixels, verdict, notes, time.perf_counter() - started)
-        )
+        record = self._record(job, seed, pixels, verdict, notes, time.perf_counter() - started)
+        seen = replace(record.provenance, sketch=sketcher.text(latents))
+        return GeneratedPicture(pixels, replace(record, provenance=seen))
 
     def _start(
         self, job: _Job, scheduler: Scheduler, noise: NoiseSource
@@ -376,6 +389,7 @@ class Pipeline:
             safety=verdict,
             program=f"Sfumato {gui.__version__}",
             created=datetime.now().astimezone().isoformat(timespec="seconds"),
+            provenance=job.provenance,
         )
 
 

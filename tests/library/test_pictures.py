@@ -24,8 +24,14 @@ import pytest
 from PIL import Image
 
 from gui.errors import ErrorKind, SfumatoError
-from gui.library import picture_record, pictures, temporaries
-from gui.request import PictureRecord, PictureRequest, RandomSource, StartImage
+from gui.library import picture_record, pictures, places, temporaries
+from gui.request import (
+    PictureRecord,
+    PictureRequest,
+    Provenance,
+    RandomSource,
+    StartImage,
+)
 
 NASTY = [
     "a cat; a dog, Steps: 9, and a: colon",
@@ -100,6 +106,7 @@ class TestMetadata:
         request, record = make(prompt, random_source=RandomSource.NVIDIA)
         record = replace(record, notes=("a; note",), safety="off", seconds=1.5)
         path = pictures.save_picture(noise(), record, request)
+        places.remember(record)
         assert picture_record.read_record(path) == record
 
     def test_pixels_are_exact(self, home: Path) -> None:
@@ -119,12 +126,36 @@ class TestMetadata:
             record.request, model=inside, output_dir=str(tmp_path / "jane" / "out"),
             start_image=StartImage(str(tmp_path / "jane" / "me.png"), 0.5),
         )  # fmt: skip
-        path = pictures.save_picture(noise(), replace(record, request=request), request)
+        record = replace(record, request=request, provenance=Provenance(start_fingerprint="77"))
+        path = pictures.save_picture(noise(), record, request)
         assert b"jane" not in path.read_bytes()
         read = picture_record.read_record(path)
-        assert read is not None
+        assert read is not None, "on another computer names are left"
+        assert (read.request.model, read.request.start_image) == ("m", StartImage("me.png", 0.5))
+        places.remember(record)
+        read = picture_record.read_record(path)
+        assert read is not None, "on this one the way back is known"
         assert read.request.model == inside
         assert read.request.start_image == request.start_image
+
+    def test_no_place_outside_the_home_folder_is_given_away_either(self, home: Path) -> None:
+        _, record = make(start_image=StartImage("/Volumes/Jane’s disk/me.png", 0.5))
+        changed = replace(record.request, model="/Volumes/Jane’s disk/m")
+        data = pictures.png_bytes(noise(), replace(record, request=changed))
+        assert b"Jane" not in data and b"Volumes" not in data
+
+    def test_what_was_remembered_last_counts_and_damage_costs_one_place(self, home: Path) -> None:
+        _, record = make()
+        for folder in ("/one/m", "/two/m", "/two/m"):
+            places.remember(replace(record, request=replace(record.request, model=folder)))
+        assert places.place_of(places.model_key("abcd1234")) == "/two/m"
+        file = home / "data" / places.FILE_NAME
+        assert len(file.read_text().split("\n\n")) == 2, "nothing is said twice"
+        assert file.stat().st_mode & 0o077 == 0, "it holds paths"
+        file.write_bytes(file.read_bytes() + b'{"what": "mod\xff\n[1]\n')
+        assert places.place_of(places.model_key("abcd1234")) == "/two/m"
+        file.unlink()
+        assert places.place_of(places.model_key("abcd1234")) == ""
 
     def test_a_foreign_picture_has_no_record(self, tmp_path: Path) -> None:
         Image.new("RGB", (4, 4)).save(tmp_path / "a.png")

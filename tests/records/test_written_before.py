@@ -26,7 +26,7 @@ from gui.coreml.model import ComponentKind, Family
 from gui.errors import ErrorKind, SfumatoError
 from gui.hub.downloads.plan import About, Plan, Purpose, WorkFolder
 from gui.hub.types import Level, ModelKind, RemoteFile, Variant, Verdict
-from gui.library.picture_record import RECORD_KEY, read_record
+from gui.library.picture_record import RECORD_KEY, read_record, record_of
 from gui.library.queue import JobStatus, JobStore
 from gui.request import ComputeUnit, PictureRecord, PictureRequest, RandomSource, StartImage
 
@@ -64,6 +64,18 @@ def test_a_picture(tmp_path: Path) -> None:
         PictureRequest.from_json({**written("request"), "output_dir": ""}), 512, 768, "Fox 1",
         "abc", 3.25, ("A note.",), "passed", "Sfumato 0.9", "2025-11-30T10:00:00+01:00",
     )  # fmt: skip
+
+
+def test_a_picture_whose_places_were_told_from_the_home_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    start = {"path": "~/p/s.png", "strength": 0.5}
+    data = written("picture")
+    data["record"]["request"] |= {"model": "~/Models/fox", "start_image": start}
+    record = record_of(json.dumps(data))
+    assert record.request.model == str(tmp_path / "Models" / "fox")
+    assert record.request.start_image == StartImage(str(tmp_path / "p" / "s.png"), 0.5)
 
 
 def test_a_queue(tmp_path: Path) -> None:

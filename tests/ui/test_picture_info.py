@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QLabel
 
 from gui import paths
 from gui.library.picture_record import record_text
-from gui.request import PictureRecord, PictureRequest
+from gui.request import PictureRecord, PictureRequest, Provenance
 
 FOREIGN = (
     "an owl in the rain\nNegative prompt: blurry\nSteps: 33, Sampler: Euler a, CFG scale: 6.5, "
@@ -24,6 +24,10 @@ OURS = PictureRecord(
     PictureRequest("a fox", "", negative_prompt="fog", steps=21, guidance_scale=4.5,
                    scheduler="Euler a", seed=99),
     96, 64, "Tiny", seconds=12.0, notes=("The prompt was cut.",),
+    provenance=Provenance(
+        "owner/tiny", "0123456789abcdef", "native", "macOS 15.1, arm64", {"torch": "2.9"},
+        {"_class_name": "EulerAncestralDiscreteScheduler", "timestep_spacing": "leading"},
+    ),
 )  # fmt: skip
 
 
@@ -74,6 +78,14 @@ silent = pytest.mark.parametrize("desk", ["silent"], indirect=True)
 def test_everything_that_made_a_picture_is_told_and_copied(info, qtbot):
     qtbot.waitUntil(lambda: "a fox" in texts(info))
     for text in ("fog", "21", "4.5", "Euler a", "99", "Tiny", "The prompt was cut.", "96 × 64"):
+        assert text in texts(info)
+    for text in (
+        "owner/tiny at 0123456789ab",
+        "Core ML, Automatic",
+        "leading",
+        "torch 2.9",
+        "15.1",
+    ):
         assert text in texts(info)
     QTest.mouseClick(info.copy, Qt.MouseButton.LeftButton)
     lines = QGuiApplication.clipboard().text().splitlines()

@@ -5,15 +5,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-import importlib.metadata
 import os
-import platform
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gui import __version__, records
+from gui import records
 from gui.convert import tasks
 from gui.convert.checkpoint import lora
 from gui.convert.journal import Journal
@@ -23,6 +21,7 @@ from gui.coreml import sidecar
 from gui.coreml.few_steps import FewSteps, few_steps
 from gui.coreml.model import Family
 from gui.coreml.sidecar import Sidecar
+from gui.versions import versions
 
 WORTH_LINKING = 65_536
 """Bytes from which equal files are stored once."""
@@ -143,7 +142,7 @@ def write(
         seconds=0.0,
         peak_memory_bytes=0,
         disk_bytes=total_bytes([root]),
-        versions=versions(),
+        versions=versions(*_LIBRARIES),
         warnings=tuple(dict.fromkeys(warnings)),
     )
 
@@ -172,15 +171,6 @@ def write_report(
     text = records.dumps(report, indent=1, ascii_only=False)
     (root / REPORT).write_text(text + "\n", encoding="utf-8")
     return report
-
-
-def versions() -> dict[str, str]:
-    """What a conversion was made with."""
-    found = {"sfumato": __version__, "python": platform.python_version()}
-    for library in _LIBRARIES:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[library] = importlib.metadata.version(library)
-    return found
 
 
 def _sidecar(request: ConvertRequest, source: Any, hashes: dict[str, str]) -> Sidecar:
@@ -236,5 +226,5 @@ def _options(request: ConvertRequest) -> dict[str, Any]:
         "loras": [{"name": Path(x.path).stem, "scale": x.scale} for x in request.loras],
         "controlnets": [tasks.plain_name(c) for c in request.controlnets],
         "control_ready": request.control_ready or bool(request.controlnets),
-        "versions": versions(),
+        "versions": versions(*_LIBRARIES),
     }

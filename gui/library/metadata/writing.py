@@ -5,9 +5,9 @@ the settings as Draw Things writes them, so that they travel there by a drop, an
 source type: whoever meets the picture can tell by a machine that a model made it.  Never a person's
 name or a path.
 
-Sources: XMP (ISO 16684-1); IPTC Photo Metadata Standard 2025.1, *Digital Source Type*; Draw Things'
-reader takes these keys of an EXIF user comment: c, uc, steps, sampler, scale, seed, size, model,
-strength, seed_mode.
+Sources: XMP (ISO 16684-1); IPTC Photo Metadata Standard 2025.1, *Digital Source Type*, *AI System
+Used*, *AI System Version Used* and *AI Prompt Information*; Draw Things' reader takes these keys of
+an EXIF user comment: c, uc, steps, sampler, scale, seed, size, model, strength, seed_mode.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ from gui.request import PictureRecord, RandomSource
 
 XMP_KEYWORD = "XML:com.adobe.xmp"
 """Keyword of the PNG text chunk that holds an XMP packet."""
+XMP_RECORD = "sfumato:record"
+"""XMP property that holds our own record in forms without PNG's texts."""
+XMP_SOURCE_TYPE = "Iptc4xmpExt:DigitalSourceType"
 
 _SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 MADE_BY_MODEL = _SOURCE_TYPES + "trainedAlgorithmicMedia"
@@ -38,18 +41,26 @@ _SEED_MODES = {
 """NumPy's numbers are none of Draw Things' modes, so none is claimed for them."""
 
 
-def xmp_of(record: PictureRecord) -> str:
-    """The XMP packet of a finished picture."""
+def xmp_of(record: PictureRecord, own: str = "") -> str:
+    """The XMP packet of a finished picture.
+
+    Args:
+        own: our own record, for forms that have no other place for it.
+    """
     request = record.request
     program = record.program or f"Sfumato {__version__}"
-    kind = MADE_BY_MODEL if request.start_image is None else MADE_WITH_PICTURE
+    system, _, version = program.rpartition(" ")
     spaces = " ".join(f'xmlns:{name}="{uri}"' for uri, name in PREFIXES.items())
     fields = {
         "xmp:CreatorTool": program,
         "exif:UserComment": _alternative(draw_things_json(record)),
         "dc:description": _alternative(request.prompt),
         "photoshop:Credit": f"Made with {program}",
-        "Iptc4xmpExt:DigitalSourceType": kind,
+        XMP_SOURCE_TYPE: source_type(record),
+        "Iptc4xmpExt:AISystemUsed": f"{system} ({record.model_name})",
+        "Iptc4xmpExt:AISystemVersionUsed": version,
+        "Iptc4xmpExt:AIPromptInformation": request.prompt,
+        XMP_RECORD: own,
     }
     body = "".join(
         f"<{name}>{value if value.startswith('<rdf:') else _text(value)}</{name}>"
@@ -62,6 +73,12 @@ def xmp_of(record: PictureRecord) -> str:
         f'{spaces}><rdf:Description rdf:about="">{body}</rdf:Description></rdf:RDF>'
         '</x:xmpmeta><?xpacket end="r"?>'
     )
+
+
+def source_type(record: PictureRecord) -> str:
+    """IPTC's digital source type: whether a picture that no model made went into this one."""
+    begun = record.request.start_image is not None and not record.provenance.start_by_model
+    return MADE_WITH_PICTURE if begun else MADE_BY_MODEL
 
 
 def draw_things_json(record: PictureRecord) -> str:

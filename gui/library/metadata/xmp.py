@@ -23,6 +23,7 @@ PREFIXES = {
     "http://ns.adobe.com/photoshop/1.0/": "photoshop",
     "http://iptc.org/std/Iptc4xmpExt/2008-02-29/": "Iptc4xmpExt",
     "http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/": "Iptc4xmpCore",
+    "urn:sfumato:xmp:": "sfumato",
 }
 
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"

@@ -85,6 +85,7 @@ def _of_record(record: PictureRecord) -> Origin:
         values = {n: v for n, v in values.items() if not n.startswith("start_image.")}
     facts = [("Time", words.measured(record.seconds))] if record.seconds else []
     facts += [("Note", note) for note in record.notes]
+    facts += _provenance(record)
     return Origin(
         _settings(values),
         record.model_name,
@@ -92,6 +93,35 @@ def _of_record(record: PictureRecord) -> Origin:
         tuple(facts),
         whole=draft,
     )
+
+
+def _provenance(record: PictureRecord) -> list[tuple[str, str]]:
+    """What decided the picture's numbers beside its settings; what is not known is left out."""
+    known = record.provenance
+    source = " at ".join(part for part in (known.source_repo, known.source_revision[:12]) if part)
+    unit = described_fields()["compute_unit"].parameter.options
+    used = {"native": "Core ML", "portable": "the portable runtime, on the CPU"}.get(
+        known.runtime, ""
+    )
+    if known.runtime == "native":
+        labels = {option.value: option.label for option in unit}
+        used = f"{used}, {labels.get(record.request.compute_unit, '')}"
+    config = known.scheduler
+    spacing, predicts = config.get("timestep_spacing"), config.get("prediction_type")
+    way = [str(config.get("_class_name", ""))]
+    way += [f"{spacing} timesteps"] if spacing else []
+    way += [f"predicts {predicts}"] if predicts else []
+    versions = {k: v for k, v in known.versions.items() if k not in ("sfumato", "python")}
+    rows = [
+        ("From the Hub", source),
+        ("Model hash", record.model_hash),
+        ("Computed by", used),
+        ("Scheduler class", ", ".join(part for part in way if part)),
+        ("Made by", record.program),
+        ("With", ", ".join(f"{name} {version}" for name, version in versions.items())),
+        ("On", known.system),
+    ]
+    return [(name, text) for name, text in rows if text]
 
 
 def _of_imported(found: Imported) -> Origin:

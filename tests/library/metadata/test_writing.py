@@ -15,7 +15,13 @@ from gui.library.metadata.containers import read_fields_of
 from gui.library.metadata.tools import read_draw_things, read_settings
 from gui.library.metadata.writing import draw_things_json, xmp_of
 from gui.library.pictures import png_bytes
-from gui.request import PictureRecord, PictureRequest, RandomSource, StartImage
+from gui.request import (
+    PictureRecord,
+    PictureRequest,
+    Provenance,
+    RandomSource,
+    StartImage,
+)
 
 NAMES = {
     "rdf": "http://www.w3.org/1999/02/22-rdf-syntax-ns#",
@@ -53,6 +59,9 @@ def test_a_picture_says_what_it_shows_and_that_a_model_made_it() -> None:
     begun = replace(RECORD, request=replace(RECORD.request, start_image=StartImage("/x.png", 0.4)))
     kind = text_of(packet_in(png(begun)), "ext:DigitalSourceType") or ""
     assert kind.endswith("/compositeWithTrainedAlgorithmicMedia")
+    again = replace(begun, provenance=Provenance(start_by_model=True))
+    kind = text_of(packet_in(png(again)), "ext:DigitalSourceType") or ""
+    assert kind.endswith("/trainedAlgorithmicMedia"), "no picture of a person's went into it"
 
 
 def test_draw_things_gets_its_own_form() -> None:
