@@ -262,14 +262,10 @@ def test_family_stated_in_the_metadata(tiny_folder: Make, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
-        ("hada_w1_a", "LoHa"),
-        ("lokr_w1", "LoKr"),
-        ("dora_scale", "DoRA"),
-        ("lora_mid.weight", "LoCon"),
-        ("diff", "difference"),
         ("a1.weight", "GLoRA"),
         ("b2.weight", "GLoRA"),
         ("oft_blocks", "OFT"),
+        ("on_input", "IA3"),
     ],
 )
 def test_other_kinds_are_named(name: str, kind: str, tiny_folder: Make, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import shutil
@@ -220,12 +221,13 @@ def _single() -> tuple[bytes, bytes]:
 
 def _safetensors(data: bytes, folder: Path) -> None:
     from gui.convert.checkpoint import source
-    from gui.convert.checkpoint.lora import family_of_lora
-    from gui.convert.checkpoint.safetensors_header import read_header
+    from gui.convert.checkpoint.lora.families import family_of_lora
+    from gui.convert.checkpoint.lora.kinds import read_lora
 
     file = folder / "fog.safetensors"
     _put(file, len(data).to_bytes(8, "little") + data + _single()[1])
-    family_of_lora(read_header(file))
+    with contextlib.suppress(SfumatoError):
+        family_of_lora(read_lora(file))
     source.look(file)
 
 

@@ -19,14 +19,17 @@ what it lacks:
 
 from __future__ import annotations
 
+import errno
 import math
 import stat
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from gui.errors import ErrorKind, SfumatoError, disk_error
@@ -114,9 +117,56 @@ class Header:
             file.seek(tensor.start)
             return file.read(tensor.bytes)
 
+    def array(self, name: str) -> np.ndarray:
+        """A tensor's values as float32.
 
-def read_header(path: Path) -> Header:
+        Raises:
+            OSError: the file cannot be read, or is another one by now.
+        """
+        tensor = self.tensors[name]
+        data = self._data(tensor)
+        if len(data) != tensor.bytes:
+            raise OSError(errno.EIO, "the file was cut short", str(self.path))
+        return _float32(data, tensor.dtype).reshape(tensor.shape)
+
+
+def _float32(data: bytes, dtype: str) -> np.ndarray:
+    if dtype == "BF16":  # the upper half of a float32
+        return (np.frombuffer(data, "<u2").astype(np.uint32) << 16).view(np.float32)
+    if dtype in _EIGHT_BITS:
+        return _eight_bits(*_EIGHT_BITS[dtype])[np.frombuffer(data, np.uint8)]
+    return np.frombuffer(data, _NUMPY[dtype]).astype(np.float32)
+
+
+_NUMPY = {"F16": "<f2", "F32": "<f4", "F64": "<f8", "I64": "<i8", "I32": "<i4"}
+_EIGHT_BITS = {"F8_E4M3": (3, 7), "F8_E5M2": (2, 15)}
+"""Bits of the mantissa, and the exponent's bias."""
+
+
+@cache
+def _eight_bits(mantissa: int, bias: int) -> np.ndarray:
+    """Every value of an 8-bit float: E4M3 without infinities, E5M2 as IEEE 754 would have it
+    (Micikevicius et al., "FP8 Formats for Deep Learning", 2022)."""
+    codes = np.arange(256)
+    exponent = (codes & 0x7F) >> mantissa
+    fraction = (codes & ((1 << mantissa) - 1)) / (1 << mantissa)
+    values = np.where(
+        exponent == 0,
+        fraction * 2.0 ** (1 - bias),
+        (1 + fraction) * 2.0 ** (exponent - bias),
+    )
+    if mantissa == 3:
+        values[(codes & 0x7F) == 0x7F] = np.nan
+    else:
+        values[exponent == 31] = np.where(fraction[exponent == 31] == 0, np.inf, np.nan)
+    return np.where(codes & 0x80, -values, values).astype(np.float32)
+
+
+def read_header(path: Path, limit: int = MAX_HEADER) -> Header:
     """The header of a `.safetensors` file, checked against the file's size.
+
+    Args:
+        limit: bytes that it may have.
 
     Raises:
         SfumatoError: BAD_MODEL where the file is damaged, cut short or something else altogether;
@@ -128,7 +178,7 @@ def read_header(path: Path) -> Header:
         if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
             raise _no_safetensors(path, "no regular file")
         size = status.st_size
-        text = _header_text(path, size)
+        text = _header_text(path, size, limit)
         stated = _parsed(path, text)
         with safe_open(path, framework="numpy") as file:
             metadata: dict[str, str] = file.metadata() or {}
@@ -152,7 +202,7 @@ def read_header(path: Path) -> Header:
     return Header(path, tensors, metadata, size)
 
 
-def _header_text(path: Path, size: int) -> bytes:
+def _header_text(path: Path, size: int, limit: int) -> bytes:
     with path.open("rb") as file:
         start = file.read(512)
         refuse_foreign(path, start, size)
@@ -161,6 +211,12 @@ def _header_text(path: Path, size: int) -> bytes:
             raise _no_safetensors(path, f"header length {length}")
         if 8 + length > size:
             raise _cut_short(path, 8 + length, size)
+        if length > limit:
+            raise SfumatoError(
+                ErrorKind.UNSUPPORTED,
+                f"“{path.name}” lists more tensors than can be of use; choose another file.",
+                f"{path}: a header of {length} bytes",
+            )
         file.seek(8)
         return file.read(length)
 

@@ -1,0 +1,9 @@
+"""LoRAs: what a file holds, which layers of a model it means, and the numbers it adds to them.
+
+`kinds` reads the header, `layers` and `matching` find the model's layers, `deltas` computes, and
+`fusing` does all of it before a conversion.  Only the last needs torch.
+"""
+
+from gui.convert.checkpoint.lora.fusing import check, check_fit, few_steps_of, fuse
+
+__all__ = ["check", "check_fit", "few_steps_of", "fuse"]
