@@ -182,13 +182,14 @@ class DraftState(QObject):
         if before != draft:
             self._timer.start()
 
-    def replace(self, draft: Draft, what: str) -> None:
+    def replace(self, draft: Draft, what: str, run: object = None) -> None:
         """Take a whole draft in place of what the person had set.
 
         Args:
             what: what this is called after “Undo”: ``Use Settings``.
+            run: steps of one run that follow each other are undone together.
         """
         before = self._draft
         if draft != before:
             self.put(draft)
-            self._undo.did(what, lambda: self.put(before), lambda: self.put(draft))
+            self._undo.did(what, lambda: self.put(before), lambda: self.put(draft), run)

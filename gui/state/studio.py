@@ -28,6 +28,7 @@ from gui.state.pictures.library import PictureLibrary
 from gui.state.pictures.marks import PictureMarks
 from gui.state.pictures.thumbnails import Thumbnails
 from gui.state.pictures.trash import PictureTrash
+from gui.state.prompts.library import PromptLibrary
 from gui.state.undo import UndoStack
 
 if TYPE_CHECKING:
@@ -128,6 +129,10 @@ class Studio(QObject):
         self.undo = UndoStack(self)
         self.marks = PictureMarks(self.library, self.undo)
         self.draft = DraftState(self.undo, self)
+        self.prompts = PromptLibrary(self.draft, self.undo, self)
+        self.prompts.failed.connect(self.error_raised)
+        self.prompts.notice.connect(self.notice)
+        self.prompts.undoable.connect(self.undoable)
         self.background = Background(self)
         self.trash = PictureTrash(self.library, self.background, self.undo, self)
         self.trash.went.connect(self.pictures.drop)
@@ -195,6 +200,7 @@ class Studio(QObject):
         self.models.refresh()
         self.hub.start()
         self.library.start()
+        self.prompts.start()
         desktop.sweep_in_background(self._picture_folders())
         self.convert.find_unfinished()
 
@@ -204,6 +210,7 @@ class Studio(QObject):
         self.models.close()
         self.library.close()
         self.thumbnails.close()
+        self.prompts.close()
         self.background.close()
         self.queue.shutdown()
         self.settings.sync()
@@ -354,6 +361,7 @@ class Studio(QObject):
             self.error_raised.emit(error)
             return False
         self.draft.put(draft)
+        self.prompts.asked_for()
         return True
 
     def stop(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QUndoCommand, QUndoStack
@@ -10,15 +11,30 @@ from PySide6.QtGui import QUndoCommand, QUndoStack
 LIMIT = 100
 """Steps kept; the oldest goes."""
 
+Notes = dict[Any, Any]
+
 
 class _Step(QUndoCommand):
     """A step that was done before it was pushed: the stack's first `redo` does nothing."""
 
-    def __init__(self, text: str, undo: Callable[[], object], redo: Callable[[], object]) -> None:
+    def __init__(
+        self, text: str, undo: Callable[[], object], redo: Callable[[], object], run: object
+    ) -> None:
         super().__init__(text)
         self._undo = undo
         self._redo = redo
+        self._run = run
         self._fresh = True
+        self.notes: Notes = {}
+
+    def id(self) -> int:
+        return -1 if self._run is None else 0  # Qt asks for a merge only among these
+
+    def mergeWith(self, other: QUndoCommand) -> bool:
+        if not isinstance(other, _Step) or other._run is not self._run:
+            return False
+        self._redo = other._redo
+        return True
 
     def undo(self) -> None:
         self._undo()
@@ -38,22 +54,47 @@ class UndoStack(QObject):
 
     changed = Signal()
     """What can be undone or redone is another step now."""
+    stepped = Signal()
+    """Something was just done, and `notes` are those of this step."""
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._stack = QUndoStack(self)
         self._stack.setUndoLimit(LIMIT)
         self._stack.indexChanged.connect(self._on_index)
+        self._first_notes: Notes = {}
 
-    def did(self, text: str, undo: Callable[[], object], redo: Callable[[], object]) -> None:
+    def did(
+        self,
+        text: str,
+        undo: Callable[[], object],
+        redo: Callable[[], object],
+        run: object = None,
+    ) -> None:
         """Remember something that has just been done.
 
         Args:
             text: what was done, as in a menu after “Undo”: ``Move to Trash``.
             undo: takes it back.
             redo: does it again.
+            run: steps of the same run that follow each other are taken back as one.
         """
-        self._stack.push(_Step(text, undo, redo))
+        self._stack.push(_Step(text, undo, redo, run))
+        self.stepped.emit()
+
+    @property
+    def notes(self) -> Notes:
+        """What others note of the moment after the step that `undo` would take back."""
+        return self._notes(self._stack.index() - 1)
+
+    @property
+    def next_notes(self) -> Notes | None:
+        """The same of the step that `redo` would do; None: there is none."""
+        return self._notes(self._stack.index()) if self._stack.canRedo() else None
+
+    def _notes(self, number: int) -> Notes:
+        step = self._stack.command(number) if number >= 0 else None
+        return step.notes if isinstance(step, _Step) else self._first_notes
 
     def undo(self) -> None:
         self._stack.undo()

@@ -111,7 +111,7 @@ class Workspace(QWidget):
         studio = self.studio
         self.models_panel = ModelsPanel(studio.models, studio.hub)
         yield True
-        self.prompt_panel = PromptPanel(studio.draft)
+        self.prompt_panel = PromptPanel(studio.draft, studio.undo, studio.prompts)
         yield True
         self.canvas = Canvas()
         self.filmstrip = Filmstrip(studio.pictures)
@@ -423,6 +423,7 @@ class Workspace(QWidget):
         elif isinstance(focus, QPlainTextEdit):
             text = focus.document()
             able = text.isUndoAvailable() if name == "undo" else text.isRedoAvailable()
+            able = able and self.prompt_panel.field_undo.is_field_next(focus, name)
         else:
             able = False
         getattr(focus if able else self.studio.undo, name)()

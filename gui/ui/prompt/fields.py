@@ -35,14 +35,15 @@ class TextField(QWidget):
         self.count_label = label("", "small")
         heading = label(told.label, "heading")
         heading.setBuddy(self.edit)
-        row = QHBoxLayout()
-        row.addWidget(heading)
-        row.addStretch(1)
-        row.addWidget(self.count_label)
+        self._heading = QHBoxLayout()
+        self._heading.addWidget(heading)
+        self._heading.addStretch(1)
+        self._heading.addWidget(self.count_label)
+        self._replaced = 0
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(6)
-        layout.addLayout(row)
+        layout.addLayout(self._heading)
         layout.addWidget(self.edit)
         self._counter = TokenCounter(self)
         self._counter.counted.connect(self._on_counted)
@@ -53,7 +54,17 @@ class TextField(QWidget):
 
     def set_value(self, text: str) -> None:
         """Put a text in place of what is there; undo in the field brings that back."""
-        self.edit.replace_text(text)
+        self._replaced += self.edit.replace_text(text)
+
+    def take_replaced(self) -> int:
+        """Steps of the field's undo that `set_value` made since this was last asked."""
+        replaced, self._replaced = self._replaced, 0
+        return replaced
+
+    def add_to_heading(self, widget: QWidget) -> None:
+        """Put something at the end of the heading's row."""
+        self._heading.addWidget(widget)
+        self._heading.setContentsMargins(0, 0, -6, 0)  # a flat button's picture in line
 
     def remark(self, text: str) -> None:
         """Say something in the count's place until the text changes."""

@@ -19,12 +19,16 @@ from PySide6.QtWidgets import (
 from gui.errors import SfumatoError
 from gui.state.draft import Draft, DraftState
 from gui.state.models import default_values
+from gui.state.prompts.library import PromptLibrary
+from gui.state.undo import UndoStack
 from gui.ui.prompt import controls
 from gui.ui.prompt.controls import RowPlace
 from gui.ui.prompt.drop_zone import DropZone
+from gui.ui.prompt.field_undo import FieldUndo
 from gui.ui.prompt.fields import SchedulerChoice, SeedRow, TextField
 from gui.ui.prompt.known_words import KnownWords
-from gui.ui.widgets.controls import Section, Switch, label
+from gui.ui.prompt.prompts_popover import PromptsPopover
+from gui.ui.widgets.controls import Section, Switch, icon_button, label
 from gui.ui.widgets.icons import icon
 
 if TYPE_CHECKING:
@@ -39,15 +43,18 @@ class PromptPanel(QFrame):
 
     Args:
         state: the draft, to whose fields the controls are bound.
+        undo: what was done in the window.
+        prompts: what is kept of prompts.
     """
 
     generate_requested = Signal()
     failed = Signal(SfumatoError)
 
-    def __init__(self, state: DraftState) -> None:
+    def __init__(self, state: DraftState, undo: UndoStack, prompts: PromptLibrary) -> None:
         super().__init__()
         self.setObjectName("panel")
         self._state = state
+        self._prompts = prompts
         self._entry: ModelEntry | None = None
         self._defaults = default_values(None, state.draft.request.scheduler)
         self.controls = controls.make_controls()
@@ -59,6 +66,7 @@ class PromptPanel(QFrame):
         self.start = cast("DropZone", self.controls["start_image.path"].input)
         self.strength = self.controls["start_image.strength"].row
         self.safety = cast("Switch", self.controls["safety_checker"].input)
+        self.field_undo = FieldUndo(undo, (self.prompt, self.negative))
         self._make_others()
         self._lay_out()
         self._connect()
@@ -68,6 +76,10 @@ class PromptPanel(QFrame):
 
     def _make_others(self) -> None:
         self.known_words = KnownWords(self.prompt.edit)
+        self.history = icon_button("history", "Earlier and saved prompts (⌥↑ and ⌥↓ step through)")
+        self.history.setAccessibleName("Earlier and saved prompts")
+        self.prompt.add_to_heading(self.history)
+        self._popover: PromptsPopover | None = None
         self.size_label = label("", "secondary")
         self.safety_note = label("This model has no safety checker.", "small", wrap=True)
         self.reset = QPushButton("Reset to Model’s Defaults")
@@ -137,6 +149,8 @@ class PromptPanel(QFrame):
 
     def _connect(self) -> None:
         self.generate.clicked.connect(self.generate_requested)
+        self.history.clicked.connect(self.show_prompts)
+        self.prompt.edit.stepped.connect(self._prompts.walk.step)
         self.reset.clicked.connect(self.reset_to_defaults)
         self.start.failed.connect(self.failed)
         self.advanced_section.toggled.connect(self._on_advanced)
@@ -177,6 +191,17 @@ class PromptPanel(QFrame):
     def use_example(self, text: str) -> None:
         """Put an example in place of the prompt."""
         self._state.replace(self._state.draft.with_value("prompt", text), "Use Example")
+
+    @property
+    def popover(self) -> PromptsPopover:
+        """Earlier and saved prompts; made when it is first wanted."""
+        if self._popover is None:
+            self._popover = PromptsPopover(self._prompts, self.prompt.edit)
+        return self._popover
+
+    def show_prompts(self) -> None:
+        """Earlier and saved prompts, to choose from."""
+        self.popover.open_below(self.history)
 
     def reset_to_defaults(self) -> None:
         """What the model can decide, as the model recommends."""

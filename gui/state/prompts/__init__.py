@@ -1,0 +1,1 @@
+"""Prompts that were asked for or saved, styles and presets, as the window sees them."""
