@@ -40,6 +40,7 @@ from gui.ui.menus import Actions
 from gui.ui.models.desk import ModelsDesk
 from gui.ui.models.panel import ModelsPanel
 from gui.ui.pictures.commands import PictureCommands
+from gui.ui.pictures.compare_desk import CompareDesk
 from gui.ui.pictures.filmstrip import Filmstrip
 from gui.ui.prompt.panel import PromptPanel
 from gui.ui.settled import settle_errors
@@ -118,9 +119,12 @@ class Workspace(QWidget):
         yield True
         self.models_desk = ModelsDesk(studio, self.models_panel, self)
         self.picture_commands = PictureCommands(
-            studio, self.shown_picture, self.filmstrip.selected_paths, self
+            studio, self.shown_picture, self._chosen_paths, self
         )
         self.actions_ = Actions(self)
+        self.comparison = CompareDesk(
+            studio, self.canvas, self.filmstrip, self.actions_.compare, self._open_gallery, self
+        )
         self._make_columns()
         self._make_tool_bar()
         self.actions_.fill_menu_bar(self.main_window.menuBar())
@@ -262,6 +266,12 @@ class Workspace(QWidget):
         a.filmstrip.toggled.connect(lambda _: self._show_filmstrip())
         a.gallery.toggled.connect(self.show_gallery)
         canvas.browsing_changed.connect(self._on_browsing)
+        comparison = self.comparison
+        comparison.changed.connect(self._show_commands)
+        comparison.current_changed.connect(self._on_shown)
+        comparison.menu_requested.connect(self._show_picture_menu)
+        comparison.trash_requested.connect(self.trash_pictures)
+        comparison.zoom_changed.connect(self._on_zoom)
         a.details.toggled.connect(self.models_panel.details_section.set_open)
         self.models_panel.details_section.toggled.connect(a.details.setChecked)
         canvas.view.zoom_changed.connect(self._on_zoom)
@@ -368,6 +378,7 @@ class Workspace(QWidget):
         """Save the state and end what runs in the background."""
         self.save_state()
         self.canvas.close_loader()
+        self.comparison.close_down()
         if self.gallery is not None:
             self.gallery.close_down()
         self.prompt_panel.close_down()
@@ -439,19 +450,29 @@ class Workspace(QWidget):
     def trash_pictures(self) -> None:
         # In a text field the same keys delete text; no picture may go by mistake.
         if not hasattr(QApplication.focusWidget(), "cut"):
-            if self.gallery is not None and self.canvas.browsing:
-                self.gallery.trash()
+            if (gallery := self._open_gallery()) is not None:
+                gallery.trash()
             else:
                 self.picture_commands.trash()
 
     # -- the gallery --------------------------------------------------------------------------
 
     def shown_picture(self) -> IndexedPicture | None:
-        """The picture that commands act on: the gallery's current one, or that on the canvas."""
-        if self.gallery is not None and self.canvas.browsing:
-            return self.gallery.current()
+        """The picture that commands act on: the gallery's current one, that of the pane with the
+        focus where some are compared, or that on the canvas."""
+        if self.comparison.on:
+            return self.comparison.current()
+        if (gallery := self._open_gallery()) is not None:
+            return gallery.current()
         picture = self.canvas.picture
         return picture and (self.studio.pictures.held(picture.id) or picture)
+
+    def _open_gallery(self) -> GalleryView | None:
+        """The gallery while it is on show."""
+        return self.gallery if self.canvas.browsing and self.canvas.cover is None else None
+
+    def _chosen_paths(self) -> list[str]:
+        return [] if self.comparison.on else self.filmstrip.selected_paths()
 
     def show_gallery(self, on: bool = True) -> None:
         """Put the gallery in the canvas's place, or take it away."""
@@ -463,6 +484,7 @@ class Workspace(QWidget):
             self.gallery.opened.connect(self._open_from_gallery)
             self.gallery.menu_requested.connect(self._show_picture_menu)
             self.gallery.current_changed.connect(self._on_shown)
+            self.gallery.grid.chosen_changed.connect(self.comparison.update_action)
             self.canvas.set_gallery(self.gallery)
         self.canvas.browse(on)
 
@@ -474,26 +496,35 @@ class Workspace(QWidget):
             self.filmstrip.select(picture.path)
 
     def _on_browsing(self, on: bool) -> None:
-        self.actions_.gallery.setChecked(on)
-        for action in (self.actions_.larger, self.actions_.smaller):
-            action.setEnabled(on)
-        for action in (self.actions_.fit, self.actions_.true_size):
-            action.setEnabled(not on)
-        self._show_filmstrip()
+        self._show_commands()
         if on and self.gallery is not None:
             self.gallery.select(self.canvas.picture)
             self.gallery.grid.setFocus()
         self._on_shown()
 
+    def _show_commands(self, *_: object) -> None:
+        """Those that go with what is in the middle of the window."""
+        browsing, comparing = self.canvas.browsing, self.comparison.on
+        self.actions_.gallery.setChecked(browsing)
+        for action in (self.actions_.larger, self.actions_.smaller):
+            action.setEnabled(browsing or comparing)
+        for action in (self.actions_.fit, self.actions_.true_size):
+            action.setEnabled(comparing or not browsing)
+        self._on_zoom(comparing or self.canvas.view.fitted)
+        self._show_filmstrip()
+        self.comparison.update_action()
+
     def _zoom_gallery(self, step: int) -> None:
-        if self.gallery is not None:
+        if self.comparison.view is not None and self.comparison.on:
+            self.comparison.view.zoom(step)
+        elif self.gallery is not None:
             self.gallery.zoom(step)
 
     def toggle_favourite(self) -> None:
         """Of what is chosen in the gallery, or the picture on show."""
         picture = self.shown_picture()
-        if self.gallery is not None and self.canvas.browsing:
-            self.gallery.toggle_favourites(self.gallery.chosen_ids())
+        if (gallery := self._open_gallery()) is not None:
+            gallery.toggle_favourites(gallery.chosen_ids())
         elif picture is not None:
             self.studio.pictures.with_pictures([picture.id], self.studio.marks.toggle_favourite)
 
@@ -652,10 +683,16 @@ class Workspace(QWidget):
         self.generate()
 
     def _show_filmstrip(self) -> None:
-        self.filmstrip.set_wanted(self.actions_.filmstrip.isChecked() and not self.canvas.browsing)
+        free = not self.canvas.browsing and self.canvas.cover is None
+        self.filmstrip.set_wanted(self.actions_.filmstrip.isChecked() and free)
 
     def _set_fit(self, fitted: bool) -> None:
-        self.canvas.view.set_fitted(fitted)
+        if self.comparison.view is not None and self.comparison.on:
+            view = self.comparison.view
+            (view.fit if fitted else view.true_size)()
+            fitted = view.linked.fitted
+        else:
+            self.canvas.view.set_fitted(fitted)
         self._on_zoom(fitted)
 
     def _on_zoom(self, fitted: bool) -> None:
@@ -679,6 +716,8 @@ class Workspace(QWidget):
                 menu.addAction(action)
         menu.addAction(a.favourite)
         menu.addAction(a.info)
+        if a.compare.isEnabled():
+            menu.addAction(a.compare)
         menu.addSeparator()
         menu.addAction(a.trash)
         return menu

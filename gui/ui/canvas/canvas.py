@@ -38,6 +38,8 @@ class Canvas(QFrame):
     following_changed = Signal(bool)
     browsing_changed = Signal(bool)
     """Whether the gallery is in the picture's place."""
+    covered_changed = Signal(bool)
+    """Whether something else lies in the place of picture and gallery."""
     pixels_shown = Signal(str, QImage)
     """A finished picture's path and pixels, once they are on show."""
     menu_requested = Signal(QPoint)
@@ -58,6 +60,7 @@ class Canvas(QFrame):
         self._following = True
         self._gallery: QWidget | None = None
         self._browsing = False
+        self._cover: QWidget | None = None
         self._activity = Activity()
         self._size = (512, 512)
         self._loader = ImageLoader(parent=self)
@@ -124,8 +127,24 @@ class Canvas(QFrame):
         self._gallery = gallery
         self.stack.addWidget(gallery)
 
+    @property
+    def cover(self) -> QWidget | None:
+        """What lies in the place of picture and gallery."""
+        return self._cover
+
+    def show_cover(self, cover: QWidget | None) -> None:
+        """Put something in the place of picture or gallery; None: take it away."""
+        if cover is self._cover:
+            return
+        if cover is not None and self.stack.indexOf(cover) < 0:
+            self.stack.addWidget(cover)
+        self._cover = cover
+        self._update()
+        self.covered_changed.emit(cover is not None)
+
     def browse(self, on: bool) -> None:
         """Put the gallery in the picture's place, or take it away."""
+        self.show_cover(None)
         on = on and self._gallery is not None
         if on != self._browsing:
             self._browsing = on
@@ -192,7 +211,7 @@ class Canvas(QFrame):
         live, picture = self._live, self._picture
         self.strip.setVisible(self._activity.busy)
         page = self.view if live or picture is not None else self.empty
-        gallery = self._gallery if self._browsing else None
+        gallery = self._cover or (self._gallery if self._browsing else None)
         self.stack.setCurrentWidget(page if gallery is None else gallery)
         for line in (self.title, self.caption):
             line.setVisible(picture is not None and not live and gallery is None)

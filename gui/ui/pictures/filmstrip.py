@@ -170,11 +170,29 @@ class Filmstrip(QFrame):
     def selected_paths(self) -> list[str]:
         return self._pictures.paths_of([index.row() for index in self.list.selectedIndexes()])
 
+    def selected_ids(self, most: int) -> list[int]:
+        """Ids of what is chosen, in order; of more than so many, only so many."""
+        ranges = self.list.selectionModel().selection()
+        rows: list[int] = []
+        for each in ranges.toList():  # a choice of thousands is a few ranges
+            rows += range(each.top(), min(each.bottom() + 1, each.top() + most))
+        return [self._pictures.id_at(row) for row in sorted(rows)[:most]]
+
     def select(self, path: str) -> None:
         """Mark one picture as current, without saying that the person chose it."""
         row = self._pictures.row_of(path)
         if row >= 0:
             self._select_row(row)
+
+    def go_back_to(self, path: str) -> None:
+        """Have the focus at one of the pictures that are chosen, which all stay chosen."""
+        row = self._pictures.row_of(path)
+        if row >= 0:
+            blocked = self.blockSignals(True)
+            model = self.list.selectionModel()
+            model.setCurrentIndex(self._pictures.index(row), model.SelectionFlag.NoUpdate)
+            self.blockSignals(blocked)
+        self.list.setFocus()
 
     def _select_row(self, row: int) -> None:
         blocked = self.blockSignals(True)

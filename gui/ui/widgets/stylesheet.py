@@ -150,6 +150,8 @@ QLabel#small { color: $secondary; font-size: 12px; }
 QLabel#problem { color: $error; font-size: 12px; }
 QLabel#good { color: $good; font-size: 12px; }
 QLabel#warning { color: $warning; font-size: 12px; }
+QLabel#difference { background: $accent_soft; font-size: 12px; border-radius: 8px;
+  padding: 1px 8px; }
 QLabel#statement { font-weight: 600; }
 
 QFrame#panel { background: $panel; border: none; }
