@@ -38,7 +38,8 @@ x11_libraries="libxcb-cursor.so.0:libxcb-cursor0 libxcb-icccm.so.4:libxcb-icccm4
     libxcb-image.so.0:libxcb-image0 libxcb-keysyms.so.1:libxcb-keysyms1
     libxcb-render-util.so.0:libxcb-render-util0 libxcb-shape.so.0:libxcb-shape0
     libxcb-xkb.so.1:libxcb-xkb1 libxkbcommon-x11.so.0:libxkbcommon-x11-0"
-test_programs="Xvfb:xvfb xauth:xauth openbox:openbox xdotool:xdotool"
+test_programs="Xvfb:xvfb xauth:xauth openbox:openbox xdotool:xdotool
+    exiftool:libimage-exiftool-perl"
 
 missing_packages() {
     wanted=$qt_libraries

@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from gui import __version__, paths, words
 from gui.cli import convert as cli_convert
+from gui.cli import history as cli_history
+from gui.cli import metadata as cli_metadata
 from gui.cli import models as cli_models
 from gui.cli.parameters import add_parameters, request_of
 from gui.errors import ErrorKind, SfumatoError
@@ -131,6 +133,8 @@ def _parser() -> argparse.ArgumentParser:
     _generate_parser(commands)
     cli_convert.add_parser(commands)
     cli_models.add_parser(commands)
+    cli_history.add_parser(commands)
+    cli_metadata.add_parser(commands)
     inspect = commands.add_parser(
         "inspect", help="say what a model folder holds, and whether it can be used"
     )

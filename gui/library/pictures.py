@@ -12,7 +12,6 @@ import errno
 import glob
 import io
 import json
-import os
 import re
 import shutil
 import unicodedata
@@ -27,7 +26,7 @@ from gui.errors import ErrorKind, SfumatoError, disk_error
 from gui.files import expanded
 from gui.library.metadata.writing import XMP_KEYWORD, xmp_of
 from gui.library.picture_record import RECORD_KEY, read_record, record_text
-from gui.library.temporaries import sweep, temporary_file
+from gui.library.temporaries import sweep, temporary_file, write_whole
 from gui.request import (
     MAX_SEED,
     PictureRecord,
@@ -39,6 +38,7 @@ from gui.request import (
 
 if TYPE_CHECKING:
     import numpy as np
+    from PIL.PngImagePlugin import PngInfo
 
 PARAMETERS_KEY = "parameters"
 """Keyword under which Stable Diffusion web UIs keep their text, read by many other programs."""
@@ -49,7 +49,6 @@ _DAYS = 30
 """So many days' folders are looked through for pictures of a job that was interrupted."""
 _LEAST_FREE = 32 * 10**6
 """Bytes that must be free before the work begins; room for a picture or two of any usual size."""
-_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
 
 
 def save_picture(pixels: np.ndarray, record: PictureRecord, request: PictureRequest) -> Path:
@@ -76,7 +75,7 @@ def save_picture(pixels: np.ndarray, record: PictureRecord, request: PictureRequ
         data = png_bytes(pixels, record)
         folder.mkdir(parents=True, exist_ok=True)
         sweep(folder)
-        return _write(folder, name, data, overwrite=bool(request.output_file))
+        return write_whole(folder, name, data, overwrite=bool(request.output_file))
     except OSError as error:
         raise disk_error(error, f"Pictures cannot be saved in {folder}") from error
 
@@ -137,14 +136,30 @@ def png_bytes(pixels: np.ndarray, record: PictureRecord) -> bytes:
             f"{pixels.dtype} {pixels.shape}",
         )
     info = PngInfo()
-    info.add_text(PARAMETERS_KEY, parameters_text(record))
-    # ASCII-only JSON: lone surrogates, NULs and every script survive as escapes.
-    info.add_itxt(RECORD_KEY, record_text(record))
-    info.add_itxt(XMP_KEYWORD, xmp_of(record))
+    for keyword, text in png_texts(record).items():
+        add_text(info, keyword, text)
     buffer = io.BytesIO()
     image = Image.frombytes("RGB", (width, height), pixels.tobytes())
     image.save(buffer, "PNG", pnginfo=info, compress_level=4)
     return buffer.getvalue()
+
+
+def png_texts(record: PictureRecord) -> dict[str, str]:
+    """What a PNG says of itself, by keyword."""
+    return {
+        PARAMETERS_KEY: parameters_text(record),
+        # ASCII-only JSON: lone surrogates, NULs and every script survive as escapes.
+        RECORD_KEY: record_text(record),
+        XMP_KEYWORD: xmp_of(record),
+    }
+
+
+def add_text(info: PngInfo, keyword: str, text: str) -> None:
+    """Add a text chunk.  Web UIs look for a plain one where the text can be one."""
+    if keyword == PARAMETERS_KEY:
+        info.add_text(keyword, text)
+    else:
+        info.add_itxt(keyword, text)
 
 
 def parameters_text(record: PictureRecord) -> str:
@@ -268,66 +283,6 @@ def _destination(record: PictureRecord, request: PictureRequest) -> tuple[Path, 
         folder = paths.pictures_dir() / moment.strftime("%Y-%m-%d")
     parts = [moment.strftime("%H%M%S"), str(record.request.seed), slug(request.prompt)]
     return folder, "-".join(p for p in parts if p) + ".png"
-
-
-def _write(folder: Path, name: str, data: bytes, *, overwrite: bool) -> Path:
-    temporary = temporary_file(folder)
-    try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-        try:
-            view = memoryview(data)
-            while view:
-                view = view[os.write(descriptor, view) :]
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        if overwrite:
-            target = folder / name
-            temporary.replace(target)
-        else:
-            target = _name_exclusively(temporary, folder / name)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            temporary.unlink()
-    _sync_folder(folder)
-    return target
-
-
-def _name_exclusively(temporary: Path, wished: Path) -> Path:
-    """Give `temporary` the wished name, or the first free numbered one; never replaces a file."""
-    number = 1
-    while True:
-        target = wished if number == 1 else wished.with_stem(f"{wished.stem}-{number}")
-        number += 1
-        try:
-            os.link(temporary, target)
-            return target
-        except FileExistsError:
-            continue
-        except OSError as error:
-            if error.errno not in _NO_LINKS:
-                raise
-        # No hard links here (exFAT, network shares): reserve the name, then move onto it.
-        try:
-            os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
-        except FileExistsError:
-            continue
-        try:
-            temporary.replace(target)
-        except OSError:
-            target.unlink(missing_ok=True)
-            raise
-        return target
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the new name durable where the file system can; the picture itself is already."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _quoted(value: str) -> str:

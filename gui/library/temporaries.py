@@ -6,6 +6,7 @@ A process that is killed while it writes leaves its temporary file; nobody but u
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import time
@@ -14,6 +15,7 @@ from pathlib import Path
 
 _PREFIX = ".sfumato-"
 _SUFFIX = ".part"
+_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
 _STALE_SECONDS = 3600.0
 """So old that no running process can still own it."""
 
@@ -42,3 +44,74 @@ def sweep_pictures(roots: Iterable[Path]) -> None:
                 with contextlib.suppress(OSError):
                     if item.is_dir(follow_symlinks=False):
                         sweep(Path(item.path))
+
+
+def write_whole(folder: Path, name: str, data: bytes, *, overwrite: bool = False) -> Path:
+    """Write a file so that it has its name only when it is whole and on the disk.
+
+    Args:
+        overwrite: replace a file of that name; else the first free numbered name is taken.
+
+    Returns:
+        The file.
+
+    Raises:
+        OSError: it cannot be written; nothing is left behind.
+    """
+    temporary = temporary_file(folder)
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(descriptor, view) :]
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        if overwrite:
+            target = folder / name
+            temporary.replace(target)
+        else:
+            target = _name_exclusively(temporary, folder / name)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            temporary.unlink()
+    _sync_folder(folder)
+    return target
+
+
+def _name_exclusively(temporary: Path, wished: Path) -> Path:
+    """Give `temporary` the wished name, or the first free numbered one; never replaces a file."""
+    number = 1
+    while True:
+        target = wished if number == 1 else wished.with_stem(f"{wished.stem}-{number}")
+        number += 1
+        try:
+            os.link(temporary, target)
+            return target
+        except FileExistsError:
+            continue
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+        # No hard links here (exFAT, network shares): reserve the name, then move onto it.
+        try:
+            os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+        except FileExistsError:
+            continue
+        try:
+            temporary.replace(target)
+        except OSError:
+            target.unlink(missing_ok=True)
+            raise
+        return target
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the new name durable where the file system can; the picture itself is already."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -49,7 +49,7 @@ class Machine:
         self.libraries(LIBRARIES)
         self.command("apt-get", 'echo "apt-get $*" >> "$LOG"')
         self.python()
-        for name in ("Xvfb", "xauth", "openbox", "xdotool"):
+        for name in ("Xvfb", "xauth", "openbox", "xdotool", "exiftool"):
             self.command(name, "")
         for name in ("packaging/setup_dev.sh", "packaging/build_with_resources.py",
                      "packaging/locks/development.txt", "pyproject.toml",
