@@ -1,144 +1,57 @@
 """An index over picture files: what there is, what made it, where it lies.
 
 The files are the truth and the index can be made again from them at any time.  What only the person
-knows of a picture (favourite, tags) is kept in a journal beside it, by the picture's fingerprint,
-so that it survives both the loss of the index and a file that was moved by another program.
+knows of a picture is kept beside it (`picture_marks`); the index repeats it, to find by it.
 
-SQLite with full-text search; standard library only.  Not thread-safe: one thread makes and uses it.
+SQLite with full-text search; standard library only.  Several processes may use one index; within a
+process one thread makes and uses it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import logging
 import os
-import re
 import sqlite3
 import time
-from array import array
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import date, datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from gui.errors import ErrorKind, SfumatoError, disk_error
-from gui.files import keep_private
+from gui import locks
+from gui.errors import SfumatoError
+from gui.library import database, picture_marks
+from gui.library.database import MEMORY
+from gui.library.picture_facts import (
+    EVERYTHING,
+    Choices,
+    Found,
+    IndexedPicture,
+    KnownFile,
+    PictureFacts,
+    PictureFilter,
+    PictureKind,
+    TagChange,
+)
+from gui.library.picture_marks import Changes, Mark, MarkJournal
+from gui.library.picture_query import conditions
 
 FILE_NAME = "pictures.sqlite3"
-MARKS_NAME = "picture-marks.jsonl"
-SCHEMA = 1
+SCHEMA = 2
+PATIENCE = 10.0
+"""Seconds to wait for another copy of Sfumato that is writing."""
+AT_ONCE = 500
+"""Values in one statement."""
 FINGERPRINT_BYTES = 64 * 1024
 """A picture's beginning: header, settings and the first pixels tell any two pictures apart."""
 MAX_PROMPT = 20_000
 """Characters of a prompt that are searched and shown; the file keeps all of them."""
 
 log = logging.getLogger(__name__)
-
-
-class PictureKind(StrEnum):
-    MADE = "made"
-    """Made by Sfumato."""
-    IMPORTED = "imported"
-    """Any other picture."""
-
-
-@dataclass(frozen=True)
-class PictureFacts:
-    """What an index knows of one picture file."""
-
-    path: str
-    created: float
-    """Seconds since 1970; the file's own date where the picture does not say."""
-    width: int
-    height: int
-    prompt: str = ""
-    negative_prompt: str = ""
-    model: str = ""
-    scheduler: str = ""
-    seed: int | None = None
-    steps: int | None = None
-    guidance_scale: float | None = None
-    kind: PictureKind = PictureKind.IMPORTED
-    bytes: int = 0
-    modified_ns: int = 0
-    fingerprint: str = ""
-    words: str = ""
-    """Everything else worth finding: notes, start picture's name, parameters as text."""
-
-
-@dataclass(frozen=True)
-class IndexedPicture:
-    """One row: the facts, and what the person said of it."""
-
-    id: int
-    facts: PictureFacts
-    favourite: bool = False
-    tags: tuple[str, ...] = ()
-
-    @property
-    def path(self) -> str:
-        return self.facts.path
-
-
-@dataclass(frozen=True)
-class PictureFilter:
-    """Which pictures are wanted.  Empty fields want everything."""
-
-    text: str = ""
-    """Words that all occur (or begin) in prompt, negative prompt or parameters; ``"…"`` keeps words
-    together, ``-word`` leaves pictures out."""
-    model: str = ""
-    scheduler: str = ""
-    size: tuple[int, int] | None = None
-    since: date | None = None
-    until: date | None = None
-    """The last day that counts."""
-    favourites: bool = False
-    kind: PictureKind | None = None
-    tag: str = ""
-
-
-@dataclass(frozen=True)
-class Choices:
-    """What can be filtered by, with the number of pictures for each, the most frequent first."""
-
-    models: tuple[tuple[str, int], ...] = ()
-    schedulers: tuple[tuple[str, int], ...] = ()
-    sizes: tuple[tuple[tuple[int, int], int], ...] = ()
-    tags: tuple[tuple[str, int], ...] = ()
-    total: int = 0
-
-
-@dataclass
-class _Mark:
-    favourite: bool = False
-    tags: tuple[str, ...] = ()
-
-    @property
-    def empty(self) -> bool:
-        return not self.favourite and not self.tags
-
-
-@dataclass(frozen=True)
-class KnownFile:
-    """How a file was when it was indexed; another size or date means: read it again."""
-
-    id: int
-    bytes: int
-    modified_ns: int
-
-
-@dataclass
-class Found:
-    """Rows of a query: ids in order, and where each day begins."""
-
-    ids: array[int] = field(default_factory=lambda: array("q"))
-    days: list[tuple[date, int]] = field(default_factory=list)
-    """Each day with the row it begins at, in order."""
 
 
 class PictureIndex:
@@ -155,31 +68,42 @@ class PictureIndex:
     """
 
     def __init__(self, path: Path | None, marks: Path | None = None) -> None:
-        self.notice = ""
         self.rebuilt = False
-        self._marks_file = marks or (path.with_name(MARKS_NAME) if path else None)
-        self._marks: dict[str, _Mark] = {}
-        self._load_marks()
+        self._marks = MarkJournal(
+            marks or (path.with_name(picture_marks.FILE_NAME) if path else None)
+        )
+        self.notice = self._marks.notice
         self._db = self._open(path)
+        self._seen = self._version()
+        self._compare_marks()
 
     # -- opening ------------------------------------------------------------------------------
 
     def _open(self, path: Path | None) -> sqlite3.Connection:
         if path is None:
             self.rebuilt = True
-            return _connect(":memory:")
+            return _connect(MEMORY)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self.rebuilt = not path.exists()
-            connection = _connect(str(path))
+            with _opening(path):
+                return self._open_file(path)
         except (sqlite3.Error, OSError) as error:
-            return self._start_anew(path, error)
+            return self._do_without(path, error)
+
+    def _open_file(self, path: Path) -> sqlite3.Connection:
+        self.rebuilt = not path.exists()
+        try:
+            connection = _connect(str(path))
+        except sqlite3.OperationalError:  # unwritable, full: not damaged
+            raise
+        except sqlite3.DatabaseError as damage:
+            return self._start_anew(path, damage)
+        error = None
         try:
             if connection.execute("PRAGMA user_version").fetchone()[0] == SCHEMA:
                 # Every page of the table is looked at: damage behind a good beginning shows now.
                 connection.execute("SELECT sum(length(prompt)) FROM pictures").fetchone()
                 return connection
-            error = None
         except sqlite3.DatabaseError as damage:
             error = damage
         connection.close()
@@ -189,17 +113,33 @@ class PictureIndex:
         """An index is made from files, so a damaged one is simply made again."""
         log.warning("picture index %s is made anew: %r", path, error)
         self.rebuilt = True
-        try:
-            for suffix in ("", "-wal", "-shm"):
-                path.with_name(path.name + suffix).unlink(missing_ok=True)
-            return _connect(str(path))
-        except (sqlite3.Error, OSError) as second:
-            self.notice = (
-                f"The list of pictures cannot be kept in “{path.parent}”, so it is read anew at "
-                "every start; check that the folder is writable."
-            )
-            log.warning("picture index in memory: %r", second)
-            return _connect(":memory:")
+        for suffix in ("", "-wal", "-shm"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+        return _connect(str(path))
+
+    def _do_without(self, path: Path, error: Exception) -> sqlite3.Connection:
+        log.warning("picture index in memory: %r", error)
+        self.rebuilt = True
+        sentence = (
+            f"The list of pictures cannot be kept in “{path.parent}”, so it is read anew at "
+            "every start; check that the folder is writable and the disk is not full."
+        )
+        self.notice = f"{self.notice} {sentence}".strip()
+        return _connect(MEMORY)
+
+    # -- other processes ----------------------------------------------------------------------
+
+    def changed_elsewhere(self) -> bool:
+        """Whether another process has written to the index since this was asked last; what it said
+        of pictures is known from then on."""
+        before, self._seen = self._seen, self._version()
+        changed = self._seen != before
+        if changed:
+            self._marks.refresh()
+        return changed
+
+    def _version(self) -> int:
+        return int(self._db.execute("PRAGMA data_version").fetchone()[0])
 
     def close(self) -> None:
         self._db.close()
@@ -209,6 +149,7 @@ class PictureIndex:
     def put(self, pictures: Iterable[PictureFacts]) -> list[int]:
         """Add pictures, or replace what is known of those paths; their ids."""
         ids: list[int] = []
+        self._marks.refresh()
         with self._transaction() as db:
             for facts in pictures:
                 ids.append(self._put(db, facts))
@@ -216,7 +157,7 @@ class PictureIndex:
 
     def _put(self, db: sqlite3.Connection, facts: PictureFacts) -> int:
         folder, _, name = facts.path.rpartition("/")
-        mark = self._marks.get(facts.fingerprint, _Mark())
+        mark = self._marks[facts.fingerprint]
         values = (
             facts.path, folder, facts.created, _day(facts.created),
             facts.width, facts.height, facts.prompt[:MAX_PROMPT],
@@ -278,103 +219,126 @@ class PictureIndex:
 
     # -- what the person says -----------------------------------------------------------------
 
-    def set_favourite(self, ids: Iterable[int], on: bool) -> None:
-        def change(mark: _Mark) -> None:
-            mark.favourite = on
+    def set_favourite(self, ids: Iterable[int], on: bool) -> list[int]:
+        """Make pictures favourites, or not; ids of those that were not so before."""
+        return self._mark(ids, lambda _, mark: replace(mark, favourite=on))
 
-        self._mark(ids, change)
+    def toggle_favourite(self, ids: Sequence[int]) -> tuple[list[int], bool]:
+        """Make all of them favourites; where all are already, none.
 
-    def set_tags(self, number: int, tags: Iterable[str]) -> None:
+        Returns:
+            Ids of those that changed, and whether they are favourites now.
+        """
+        missing = self._count(ids, "NOT favourite")
+        return self.set_favourite(ids, missing > 0), missing > 0
+
+    def set_tags(self, number: int, tags: Iterable[str]) -> list[TagChange]:
         """Give a picture exactly these tags; blank ones and repeats are left out."""
-        wanted = tuple(dict.fromkeys(t for t in (" ".join(tag.split()) for tag in tags) if t))
+        wanted = _clean(tags)
+        return self._tag([number], lambda _, __: wanted)
 
-        def change(mark: _Mark) -> None:
-            mark.tags = wanted
+    def tag(self, ids: Iterable[int], add: Iterable[str], remove: Iterable[str]) -> list[TagChange]:
+        """Give pictures tags and take others away; what that changed."""
+        more, less = _clean(add), set(_clean(remove))
 
-        self._mark([number], change)
+        def change(_: int, tags: tuple[str, ...]) -> tuple[str, ...]:
+            return _clean([tag for tag in (*tags, *more) if tag not in less])
 
-    def _mark(self, ids: Iterable[int], change: Callable[[_Mark], None]) -> None:
-        lines: list[str] = []
+        return self._tag(ids, change)
+
+    def apply(self, changes: Sequence[TagChange]) -> list[TagChange]:
+        """Do these changes of tags (again); what that changed."""
+        by_id = {change.id: change for change in changes}
+
+        def change(number: int, tags: tuple[str, ...]) -> tuple[str, ...]:
+            wanted = by_id[number]
+            return _clean([t for t in (*tags, *wanted.gained) if t not in wanted.lost])
+
+        return self._tag(list(by_id), change)
+
+    def _tag(
+        self, ids: Iterable[int], change: Callable[[int, tuple[str, ...]], tuple[str, ...]]
+    ) -> list[TagChange]:
+        changes: list[TagChange] = []
+
+        def marked(number: int, mark: Mark) -> Mark:
+            tags = change(number, mark.tags)
+            gained = tuple(tag for tag in tags if tag not in mark.tags)
+            lost = tuple(tag for tag in mark.tags if tag not in tags)
+            if gained or lost:
+                changes.append(TagChange(number, gained, lost))
+                return replace(mark, tags=tags)
+            return mark
+
+        self._mark(ids, marked)
+        return changes
+
+    def _mark(self, ids: Iterable[int], change: Callable[[int, Mark], Mark]) -> list[int]:
+        """Write what is said of pictures to the journal, then to the index; ids of those whose mark
+        is another now.  A copy of a picture has the picture's mark."""
+        changed: list[int] = []
+        after: dict[str, Mark] = {}
+        with self._marks.changing():
+            for number, picture in self._each(ids, "fingerprint"):
+                before = after.get(picture, self._marks[picture])
+                mark = change(number, before)
+                if mark != before:
+                    changed.append(number)
+                    after[picture] = mark
+            changes = {picture: (self._marks[picture], mark) for picture, mark in after.items()}
+            self._marks.add(after)
+            self._apply_marks(changes)
+        return changed
+
+    def _apply_marks(self, changes: Changes) -> None:
+        loved = [(new.favourite, p) for p, (old, new) in changes.items()
+                 if old.favourite != new.favourite]  # fmt: skip
+        tagged = [(p, new.tags) for p, (old, new) in changes.items() if old.tags != new.tags]
+        if not loved and not tagged:
+            return
         with self._transaction() as db:
-            for number in ids:
-                row = db.execute(
-                    "SELECT fingerprint FROM pictures WHERE id = ?", (number,)
-                ).fetchone()
-                if row is None:
-                    continue
-                mark = self._marks.setdefault(row[0], _Mark())
-                change(mark)
-                lines.append(_mark_line(row[0], mark))
-                db.execute(
-                    "UPDATE pictures SET favourite = ? WHERE id = ?", (int(mark.favourite), number)
-                )
-                db.execute("DELETE FROM tags WHERE picture = ?", (number,))
-                db.executemany(
-                    "INSERT INTO tags (picture, tag) VALUES (?, ?)",
-                    [(number, tag) for tag in mark.tags],
-                )
-        self._append_marks(lines)
-
-    def _append_marks(self, lines: list[str]) -> None:
-        if self._marks_file is None or not lines:
-            return
-        try:
-            self._marks_file.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self._marks_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-            with os.fdopen(descriptor, "a", encoding="utf-8") as file:
-                # A line that was cut by a crash ends here at the latest.
-                file.write("\n" + "\n".join(lines) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise disk_error(
-                error, f"The mark could not be kept in “{self._marks_file.parent}”"
-            ) from error
-
-    def _load_marks(self) -> None:
-        """Read the journal; a line that cannot be read costs that mark alone."""
-        if self._marks_file is None:
-            return
-        try:
-            text = self._marks_file.read_text(encoding="utf-8", errors="replace")
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            log.warning("marks cannot be read: %r", error)
-            self.notice = (
-                f"Favourites and tags in “{self._marks_file}” cannot be read; "
-                "check who may read that file."
+            db.executemany("UPDATE pictures SET favourite = ? WHERE fingerprint = ?", loved)
+            whose = "(SELECT id FROM pictures WHERE fingerprint = ?)"
+            db.executemany(f"DELETE FROM tags WHERE picture IN {whose}", [(p,) for p, _ in tagged])
+            db.executemany(
+                "INSERT INTO tags (picture, tag) SELECT id, ? FROM pictures WHERE fingerprint = ?",
+                [(tag, picture) for picture, tags in tagged for tag in tags],
             )
-            return
-        lines = [line for line in text.splitlines() if line.strip()]
-        for line in lines:
-            with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
-                entry = json.loads(line)
-                if not isinstance(entry, dict):
-                    continue
-                tags = tuple(str(tag) for tag in entry.get("tags", ()))
-                self._marks[str(entry["picture"])] = _Mark(bool(entry.get("favourite")), tags)
-        if len(lines) > 2 * len(self._marks) + 1000:
-            self._compact_marks()
 
-    def _compact_marks(self) -> None:
-        """Write the journal anew with one line for each mark that still says something."""
-        assert self._marks_file is not None
-        temporary = self._marks_file.with_name(f".{self._marks_file.name}.part")
-        kept = [_mark_line(k, m) + "\n" for k, m in self._marks.items() if not m.empty]
+    def _compare_marks(self) -> None:
+        """The journal is right: a process can be killed between its line and the index.  Where the
+        journal is gone, the index brings it back."""
+        if self._marks.notice:
+            return
+        said: dict[str, Mark] = {
+            picture: Mark(True)
+            for (picture,) in self._db.execute("SELECT fingerprint FROM pictures WHERE favourite")
+        }
+        for picture, tag in self._db.execute(
+            "SELECT p.fingerprint, t.tag FROM tags t JOIN pictures p ON p.id = t.picture "
+            "ORDER BY p.id, t.tag"
+        ):
+            before = said.get(picture, picture_marks.UNMARKED)
+            said[picture] = replace(before, tags=_clean((*before.tags, tag)))
         try:
-            temporary.write_text("".join(kept), encoding="utf-8")
-            temporary.chmod(0o600)
-            temporary.replace(self._marks_file)
-        except OSError as error:
-            log.warning("marks could not be compacted: %r", error)
-            temporary.unlink(missing_ok=True)
+            with self._marks.changing():
+                if self._marks.missing and said:
+                    self._marks.add(said)
+                    return
+                both = {p: (said.get(p, picture_marks.UNMARKED), self._marks[p])
+                        for p in {*said, *self._marks.marked()}}  # fmt: skip
+                self._apply_marks({
+                    p: (old, new) for p, (old, new) in both.items()
+                    if old.favourite != new.favourite or sorted(old.tags) != sorted(new.tags)
+                })  # fmt: skip
+        except SfumatoError as error:
+            log.warning("marks could not be compared: %s", error.detail or error.message)
 
     # -- reading ------------------------------------------------------------------------------
 
-    def find(self, wanted: PictureFilter = PictureFilter()) -> Found:
+    def find(self, wanted: PictureFilter = EVERYTHING) -> Found:
         """Ids of the pictures that fit, newest first, and the days they fall into."""
-        where, values = _conditions(wanted)
+        where, values = conditions(wanted)
         found = Found()
         last = None
         rows = self._db.execute(
@@ -391,8 +355,7 @@ class PictureIndex:
         """The pictures of these ids, in their order; those that are gone are left out."""
         wanted = list(ids)
         found: dict[int, IndexedPicture] = {}
-        for start in range(0, len(wanted), 500):
-            part = wanted[start : start + 500]
+        for part in _parts(wanted):
             marks = ",".join("?" * len(part))
             tags: dict[int, list[str]] = {}
             for number, tag in self._db.execute(
@@ -404,6 +367,39 @@ class PictureIndex:
             ):
                 found[row[0]] = _picture(row, tuple(tags.get(row[0], ())))
         return [found[number] for number in wanted if number in found]
+
+    def paths_of(self, ids: Iterable[int]) -> list[str]:
+        """The files of these pictures, in their order; nothing else of them is read."""
+        return [path for _, path in self._each(ids, "path")]
+
+    def tags_of(self, ids: Iterable[int]) -> list[tuple[str, int]]:
+        """Each tag that some of these pictures have, and how many have it."""
+        found: dict[str, int] = {}
+        for part in _parts(list(ids)):
+            for tag, number in self._db.execute(
+                f"SELECT tag, count(*) FROM tags WHERE picture IN ({','.join('?' * len(part))}) "
+                "GROUP BY tag", part,
+            ):  # fmt: skip
+                found[tag] = found.get(tag, 0) + int(number)
+        return sorted(found.items(), key=lambda one: one[0].casefold())
+
+    def _each(self, ids: Iterable[int], column: str) -> Iterator[tuple[int, str]]:
+        """One column of these pictures, in their order."""
+        for part in _parts(list(ids)):
+            marks = ",".join("?" * len(part))
+            found = dict(
+                self._db.execute(f"SELECT id, {column} FROM pictures WHERE id IN ({marks})", part)
+            )
+            yield from ((number, found[number]) for number in part if number in found)
+
+    def _count(self, ids: Sequence[int], condition: str) -> int:
+        return sum(
+            self._db.execute(
+                f"SELECT count(*) FROM pictures WHERE {condition} AND id IN "
+                f"({','.join('?' * len(part))})", part,
+            ).fetchone()[0]
+            for part in _parts(list(ids))
+        )  # fmt: skip
 
     def by_path(self, path: str) -> IndexedPicture | None:
         row = self._db.execute("SELECT id FROM pictures WHERE path = ?", (path,)).fetchone()
@@ -434,17 +430,12 @@ class PictureIndex:
             int(total),
         )
 
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        try:
-            with self._db:
-                yield self._db
-        except sqlite3.Error as error:
-            raise SfumatoError(
-                ErrorKind.STORAGE,
-                "The list of pictures could not be written; check that the disk is not full.",
-                repr(error),
-            ) from error
+    def _transaction(self) -> AbstractContextManager[sqlite3.Connection]:
+        return database.transaction(
+            self._db,
+            "The list of pictures could not be written; see that the disk is not full, and try "
+            "again.",
+        )
 
 
 def fingerprint(data: bytes, size: int) -> str:
@@ -474,6 +465,7 @@ CREATE TABLE IF NOT EXISTS pictures (
   modified_ns INTEGER NOT NULL, fingerprint TEXT NOT NULL, favourite INTEGER NOT NULL);
 CREATE INDEX IF NOT EXISTS by_date ON pictures (created DESC, id DESC, day);
 CREATE INDEX IF NOT EXISTS by_folder ON pictures (folder);
+CREATE INDEX IF NOT EXISTS by_fingerprint ON pictures (fingerprint);
 CREATE INDEX IF NOT EXISTS by_model ON pictures (model);
 CREATE INDEX IF NOT EXISTS by_favourite ON pictures (favourite) WHERE favourite;
 CREATE TABLE IF NOT EXISTS tags (
@@ -485,20 +477,40 @@ CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5 (
 
 
 def _connect(name: str) -> sqlite3.Connection:
-    if name != ":memory:":
-        keep_private(Path(name))
-    connection = sqlite3.connect(name, timeout=5.0)
+    connection = database.connect(name, PATIENCE)
     try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version == 0:
+        if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
             connection.executescript(_TABLES)
             connection.execute(f"PRAGMA user_version = {SCHEMA}")
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+@contextlib.contextmanager
+def _opening(path: Path) -> Iterator[None]:
+    """One process at a time looks whether an index is whole, and makes another in its place."""
+    lock = path.with_name(f".{path.name}.lock")
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    end = time.monotonic() + PATIENCE
+    try:
+        with contextlib.suppress(OSError):  # a disk that knows no locks
+            while not locks.take(descriptor) and time.monotonic() < end:
+                time.sleep(0.01)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _parts(values: list[int]) -> Iterator[list[int]]:
+    for start in range(0, len(values), AT_ONCE):
+        yield values[start : start + AT_ONCE]
+
+
+def _clean(tags: Iterable[str]) -> tuple[str, ...]:
+    """Tags with single spaces, without blank ones and repeats."""
+    return tuple(dict.fromkeys(t for t in (" ".join(tag.split()) for tag in tags) if t))
 
 
 def _day(created: float) -> int:
@@ -518,66 +530,3 @@ def _picture(row: tuple[Any, ...], tags: tuple[str, ...]) -> IndexedPicture:
         named["modified_ns"], named["fingerprint"],
     )  # fmt: skip
     return IndexedPicture(number, facts, bool(named["favourite"]), tags)
-
-
-def _conditions(wanted: PictureFilter) -> tuple[str, list[object]]:
-    """A WHERE clause and its values."""
-    parts: list[str] = []
-    values: list[object] = []
-
-    def want(part: str, *given: object) -> None:
-        parts.append(part)
-        values.extend(given)
-
-    match, without = match_of(wanted.text)
-    if match:
-        want("p.id IN (SELECT rowid FROM words WHERE words MATCH ?)", match)
-    if without:
-        want("p.id NOT IN (SELECT rowid FROM words WHERE words MATCH ?)", without)
-    if wanted.model:
-        want("p.model = ?", wanted.model)
-    if wanted.scheduler:
-        want("p.scheduler = ?", wanted.scheduler)
-    if wanted.size is not None:
-        want("p.width = ? AND p.height = ?", *wanted.size)
-    if wanted.since is not None:
-        want("p.day >= ?", wanted.since.toordinal())
-    if wanted.until is not None:
-        want("p.day <= ?", wanted.until.toordinal())
-    if wanted.favourites:
-        want("p.favourite")
-    if wanted.kind is not None:
-        want("p.kind = ?", wanted.kind.value)
-    if wanted.tag:
-        want("p.id IN (SELECT picture FROM tags WHERE tag = ?)", wanted.tag)
-    return (" WHERE " + " AND ".join(parts) if parts else ""), values
-
-
-_TERM = re.compile(r'(-?)(?:"([^"]*)"?|(\S+))')
-
-
-def match_of(text: str) -> tuple[str, str]:
-    """What a person typed as two FTS5 queries: what must occur, and what must not.
-
-    Every word is quoted, so nothing typed is read as FTS5's own language; a word matches where
-    another begins with it.
-    """
-    wanted: list[str] = []
-    unwanted: list[str] = []
-    for minus, phrase, word in _TERM.findall(text):
-        words = re.findall(r"\w+", phrase or word)
-        if not words:
-            continue
-        quoted = '"' + " ".join(words) + '"'
-        term = quoted if phrase else f"{quoted} *"
-        (unwanted if minus else wanted).append(term)
-    return " AND ".join(wanted), " OR ".join(unwanted)
-
-
-def _mark_line(picture: str, mark: _Mark) -> str:
-    entry: dict[str, object] = {"picture": picture, "at": round(time.time())}
-    if mark.favourite:
-        entry["favourite"] = True
-    if mark.tags:
-        entry["tags"] = list(mark.tags)
-    return json.dumps(entry, ensure_ascii=False)

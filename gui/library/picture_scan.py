@@ -17,13 +17,8 @@ from pathlib import Path
 from gui.errors import ErrorKind, SfumatoError
 from gui.library.metadata.containers import Fields, read_fields_of
 from gui.library.metadata.tools import read_settings
-from gui.library.picture_index import (
-    FINGERPRINT_BYTES,
-    PictureFacts,
-    PictureIndex,
-    PictureKind,
-    fingerprint,
-)
+from gui.library.picture_facts import PictureFacts, PictureKind
+from gui.library.picture_index import FINGERPRINT_BYTES, PictureIndex, fingerprint
 from gui.library.picture_reader import SUFFIXES
 from gui.library.picture_record import record_of, stored_record
 from gui.request import PictureRecord

@@ -48,8 +48,8 @@ class CocoaServices:
             Foundation.NSProcessInfo.processInfo().endActivity_(self._activity)
             self._activity = None
 
-    def reveal(self, path: Path) -> None:
-        self._fallback.reveal(path)
+    def reveal(self, path: Path, *more: Path) -> None:
+        self._fallback.reveal(path, *more)
 
     def notify(self, title: str, body: str) -> None:
         self._fallback.notify(title, body)

@@ -17,6 +17,8 @@ from typing import Protocol, runtime_checkable
 
 from gui.errors import ErrorKind, SfumatoError
 
+MOST_FOLDERS = 3
+"""Windows that one command opens."""
 _NOTIFY_SCRIPT = (
     # The texts come as arguments, so nothing in them is ever read as AppleScript.
     "on run argv",
@@ -52,11 +54,12 @@ class MacServices(Protocol):
         """Let the machine sleep again; nothing happens when no activity is held."""
         ...
 
-    def reveal(self, path: Path) -> None:
-        """Show a file in Finder, or open its folder in another desktop's file manager.
+    def reveal(self, path: Path, *more: Path) -> None:
+        """Show files in Finder, or open their folders in another desktop's file manager.
 
         Raises:
-            SfumatoError: STORAGE when the file is gone, UNSUPPORTED when there is no file manager.
+            SfumatoError: STORAGE when all of them are gone, UNSUPPORTED when there is no file
+                manager.
         """
         ...
 
@@ -94,8 +97,9 @@ class FallbackServices:
             self._awake.wait()
             self._awake = None
 
-    def reveal(self, path: Path) -> None:
-        if not path.exists():
+    def reveal(self, path: Path, *more: Path) -> None:
+        there = [one for one in (path, *more) if one.exists()]
+        if not there:
             raise SfumatoError(
                 ErrorKind.STORAGE,
                 f"“{path.name}” is no longer where it was saved; look for it in the Trash or "
@@ -103,9 +107,11 @@ class FallbackServices:
                 str(path),
             )
         if self._mac:
-            _start(["open", "-R", str(path)])
-        else:
-            _start(["xdg-open", str(path if path.is_dir() else path.parent)])
+            _start(["open", "-R", *map(str, there)])
+            return
+        folders = dict.fromkeys(one if one.is_dir() else one.parent for one in there)
+        for folder in list(folders)[:MOST_FOLDERS]:
+            _start(["xdg-open", str(folder)])
 
     def notify(self, title: str, body: str) -> None:
         if self._mac and (command := shutil.which("osascript")):

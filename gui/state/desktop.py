@@ -22,19 +22,23 @@ from gui.mac import MacServices, mac_services
 REVEAL_LABEL = "Reveal in Finder" if sys.platform == "darwin" else "Show in File Manager"
 
 
+MOST_REVEALED = 200
+"""Files that are selected at once."""
+
+
 @cache
 def services() -> MacServices:
     """The desktop's services, looked for once."""
     return mac_services()
 
 
-def reveal(path: str) -> None:
-    """Show a file in Finder, selected; elsewhere open the folder it lies in.
+def reveal(*paths: str) -> None:
+    """Show files in Finder, selected; elsewhere open the folders they lie in.
 
     Raises:
-        SfumatoError: STORAGE when it is gone, UNSUPPORTED when there is no file manager.
+        SfumatoError: STORAGE when all are gone, UNSUPPORTED when there is no file manager.
     """
-    services().reveal(Path(path))
+    services().reveal(*map(Path, paths[:MOST_REVEALED]))
 
 
 def open_page(url: str) -> None:

@@ -19,9 +19,7 @@ from PySide6.QtCore import (
     QModelIndex,
     QObject,
     QPersistentModelIndex,
-    QRunnable,
     Qt,
-    QThreadPool,
     QTimer,
     Signal,
 )
@@ -35,6 +33,7 @@ from gui.hub.types import Machine
 from gui.hub.variants.verdict import memory_of
 from gui.library.models.folders import model_folders, models_in
 from gui.library.models.removal import what_goes
+from gui.state.background import Workers
 from gui.state.settings import Settings
 
 if TYPE_CHECKING:
@@ -264,15 +263,6 @@ class _Worker(QObject):
     marked = Signal(object, object)
 
 
-class _Task(QRunnable):
-    def __init__(self, work: Any) -> None:
-        super().__init__()
-        self._work = work
-
-    def run(self) -> None:
-        self._work()
-
-
 class ModelLibrary(QAbstractListModel):
     """Models in display order: starter, installed, added.  Rows carry `ModelEntry` as UserRole."""
 
@@ -300,8 +290,7 @@ class ModelLibrary(QAbstractListModel):
         self._waiting: set[Path] = set()
         self._take_in_soon = QTimer(self, singleShot=True, interval=TOGETHER_MS)
         self._take_in_soon.timeout.connect(self._take_in)
-        self._pool = QThreadPool(self)
-        self._pool.setMaxThreadCount(1)
+        self._workers = Workers("models", strict=True)
         self._reader = ModelReader()
         self._worker = _Worker(self)
         self._worker.listed.connect(self._on_listed)
@@ -347,13 +336,13 @@ class ModelLibrary(QAbstractListModel):
     def refresh(self) -> None:
         """List the folders again and read every model, in the background."""
         worker = self._worker
-        self._pool.start(_Task(lambda: worker.listed.emit(list(model_folders(paths.models_dir())))))
+        self._workers.start(lambda: worker.listed.emit(list(model_folders(paths.models_dir()))))
 
     def add_folder(self, path: str) -> None:
         """Look at a path in the background, add the models there by reference and have them read;
         `added` or `add_failed` follows."""
         worker = self._worker
-        self._pool.start(_Task(lambda: worker.looked.emit(look_for_models(path))))
+        self._workers.start(lambda: worker.looked.emit(look_for_models(path)))
 
     def put_back(self, entry: ModelEntry, row: int) -> None:
         """Take a folder by reference into the list, at its old place if it had one."""
@@ -393,7 +382,7 @@ class ModelLibrary(QAbstractListModel):
         if entry is None or not entry.removable:
             return
         worker = self._worker
-        self._pool.start(_Task(lambda: worker.moved.emit(entry, trash_model(entry.folder))))
+        self._workers.start(lambda: worker.moved.emit(entry, trash_model(entry.folder)))
 
     def set_updates(self, revisions: Mapping[str, str]) -> None:
         """Note which models have a newer revision: revision by folder."""
@@ -411,9 +400,9 @@ class ModelLibrary(QAbstractListModel):
         """End the reading under way; no signal comes after this."""
         self._take_in_soon.stop()
         self._to_read.clear()
-        self._pool.clear()
+        self._workers.clear()
         self._reader.abandon()
-        self._pool.waitForDone()
+        self._workers.close()
         self._reader.close()
         self._worker.disconnect(self)
 
@@ -443,7 +432,7 @@ class ModelLibrary(QAbstractListModel):
             return
         self._reading = True
         entry, worker, reader = self._to_read.popleft(), self._worker, self._reader
-        self._pool.start(_Task(lambda: worker.read.emit(read_entry(entry, reader))))
+        self._workers.start(lambda: worker.read.emit(read_entry(entry, reader)))
 
     def _on_listed(self, installed: list[Path]) -> None:
         entries = [ModelEntry(paths.starter_model(), starter=True)]
@@ -500,7 +489,7 @@ class ModelLibrary(QAbstractListModel):
         if self._arrived:
             self._take_in_soon.start(TOGETHER_MS)
         elif not self._waiting:
-            self._pool.start(_Task(self._reader.stop))
+            self._workers.start(self._reader.stop)
             self._tell_apart(read_all=True)
 
     def _tell_changed(self, rows: list[int]) -> None:
@@ -524,7 +513,7 @@ class ModelLibrary(QAbstractListModel):
         def work() -> None:
             worker.marked.emit(list(zip(entries, marks_of(entries), strict=True)), read_all)
 
-        self._pool.start(_Task(work))
+        self._workers.start(work)
 
     def _on_marked(self, marks: list[tuple[ModelEntry, str]], read_all: bool) -> None:
         changed: list[int] = []

@@ -16,7 +16,7 @@ from PySide6.QtCore import QElapsedTimer, QObject, QTimer, Signal
 
 from gui import paths
 from gui.errors import ErrorKind, SfumatoError, unusable
-from gui.library.picture_index import IndexedPicture
+from gui.library.picture_facts import IndexedPicture
 from gui.state import desktop
 from gui.state.background import Background
 from gui.state.convert.state import ConvertState
@@ -138,6 +138,7 @@ class Studio(QObject):
         self.trash.went.connect(self.pictures.drop)
         self.trash.went.connect(self.gallery.drop)
         self.trash.failed.connect(self.error_raised)
+        self.trash.began.connect(self.notice)
         self.trash.done.connect(self.undoable)
         self.engine_state = "off"
         self._activity = Activity()

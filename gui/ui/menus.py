@@ -8,6 +8,7 @@ from __future__ import annotations
 from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QMenu, QMenuBar, QWidget
 
+from gui import words
 from gui.state.desktop import REVEAL_LABEL
 from gui.ui.widgets.icons import icon
 
@@ -52,13 +53,13 @@ class Actions:
         self.new_seed = make("New Random Seed", "Ctrl+R", "dice")
         self.use_settings = make("Use These Settings", "Ctrl+U", "settings-use")
         self.favourite = make("Add to Favourites")
+        self.tags = make("Tags…", "Ctrl+T")
         self.use_as_start = make("Use as Starting Picture", "Ctrl+Shift+U", "image-add")
         self.focus_prompt = make("Edit Prompt", "Ctrl+L")
         self.models = toggle("Models", "Ctrl+Alt+1", "sidebar-left")
         self.installed = make("Installed Models", "Ctrl+Shift+1")
         self.hub = make("Find Models on the Hub", "Ctrl+Shift+2", "search")
-        # The first is what people try; the second goes with that of the installed models.
-        self.hub.setShortcuts([QKeySequence(Key.Find), QKeySequence("Ctrl+Shift+2")])
+        self.find = make("Find…", Key.Find)
         self.options = toggle("Prompt and Options", "Ctrl+Alt+2", "sidebar-right")
         self.filmstrip = toggle("Filmstrip", "Ctrl+Alt+3")
         self.gallery = toggle("Gallery", "Ctrl+G", "grid", checked=False)
@@ -98,6 +99,14 @@ class Actions:
             action.setIcon(icon(symbol, tone="secondary", on_tone="accent"))
         return action
 
+    def say_chosen(self, number: int) -> None:
+        """Name what acts on all that are chosen by their number."""
+        many = number > 1
+        pictures = words.plural(number, "Picture") if many else "Picture"
+        self.copy_picture.setText(f"Copy {pictures}")
+        self.trash.setText(f"Move {pictures} to Trash" if many else "Move to Trash")
+        self.tags.setText(f"Tags of {pictures}…" if many else "Tags…")
+
     def of_picture(self) -> list[QAction]:
         """Commands that need a finished picture."""
         return [
@@ -107,6 +116,7 @@ class Actions:
             self.use_settings,
             self.use_as_start,
             self.favourite,
+            self.tags,
             self.info,
             self.trash,
         ]
@@ -122,7 +132,8 @@ class Actions:
         _fill(file, self.add_model, self.convert, None, self.save_as, self.reveal, None, self.trash)
         _fill(file, None, self.close, self.quit)
         _fill(edit, self.undo, self.redo, None, *self.editing.values())
-        _fill(edit, None, self.copy_picture, self.favourite, None, self.settings)
+        _fill(edit, None, self.find)
+        _fill(edit, None, self.copy_picture, self.favourite, self.tags, None, self.settings)
         _fill(view, self.installed, self.hub, None)
         _fill(view, self.models, self.options, self.filmstrip, self.details, None)
         _fill(view, self.gallery, self.compare, self.info, self.larger, self.smaller, None)

@@ -118,9 +118,7 @@ class Workspace(QWidget):
         self.filmstrip = Filmstrip(studio.pictures)
         yield True
         self.models_desk = ModelsDesk(studio, self.models_panel, self)
-        self.picture_commands = PictureCommands(
-            studio, self.shown_picture, self._chosen_paths, self
-        )
+        self.picture_commands = PictureCommands(studio, self.shown_picture, self.chosen_ids, self)
         self.actions_ = Actions(self)
         self.comparison = CompareDesk(
             studio, self.canvas, self.filmstrip, self.actions_.compare, self._open_gallery, self
@@ -259,7 +257,10 @@ class Workspace(QWidget):
         strip.set_following(canvas.following)
         strip.chosen.connect(canvas.look_at)
         strip.follow_requested.connect(canvas.follow)
-        strip.delete_requested.connect(self.studio.trash.move)
+        strip.delete_requested.connect(commands.trash)
+        strip.favourite_requested.connect(commands.toggle_favourite)
+        strip.chosen_changed.connect(self._on_shown)
+        strip.drag_refused.connect(commands.refuse_drag)
         strip.menu_requested.connect(self._show_picture_menu)
         a.models.toggled.connect(self.models_panel.setVisible)
         a.options.toggled.connect(self.prompt_panel.setVisible)
@@ -287,7 +288,8 @@ class Workspace(QWidget):
             (a.copy_picture, commands.copy),
             (a.use_settings, commands.use_settings),
             (a.use_as_start, commands.use_as_start),
-            (a.favourite, self.toggle_favourite),
+            (a.favourite, commands.toggle_favourite),
+            (a.tags, commands.edit_tags),
             (a.info, self.show_info),
             (a.larger, lambda: self._zoom_gallery(1)),
             (a.smaller, lambda: self._zoom_gallery(-1)),
@@ -303,6 +305,7 @@ class Workspace(QWidget):
             (a.focus_prompt, self.prompt_panel.focus_prompt),
             (a.installed, desk.show_installed),
             (a.hub, desk.show_hub),
+            (a.find, self.find),
             (a.fit, lambda: self._set_fit(True)),
             (a.true_size, lambda: self._set_fit(False)),
             (a.full_screen, self.toggle_full_screen),
@@ -471,8 +474,21 @@ class Workspace(QWidget):
         """The gallery while it is on show."""
         return self.gallery if self.canvas.browsing and self.canvas.cover is None else None
 
-    def _chosen_paths(self) -> list[str]:
-        return [] if self.comparison.on else self.filmstrip.selected_paths()
+    def find(self) -> None:
+        """Look for pictures where they are looked at, else for models."""
+        if (gallery := self._open_gallery()) is not None:
+            gallery.focus_search()
+        else:
+            self.models_desk.show_hub()
+
+    def chosen_ids(self) -> list[int]:
+        """The pictures that are chosen where the person is, none of which need be at hand."""
+        if self.comparison.on:
+            return []
+        if (gallery := self._open_gallery()) is not None:
+            return gallery.chosen_ids()
+        picture, ids = self.canvas.picture, self.filmstrip.chosen_ids()
+        return ids if picture is not None and picture.id in ids else []
 
     def show_gallery(self, on: bool = True) -> None:
         """Put the gallery in the canvas's place, or take it away."""
@@ -485,6 +501,8 @@ class Workspace(QWidget):
             self.gallery.menu_requested.connect(self._show_picture_menu)
             self.gallery.current_changed.connect(self._on_shown)
             self.gallery.grid.chosen_changed.connect(self.comparison.update_action)
+            self.gallery.chosen_changed.connect(self._on_shown)
+            self.gallery.drag_refused.connect(self.picture_commands.refuse_drag)
             self.canvas.set_gallery(self.gallery)
         self.canvas.browse(on)
 
@@ -519,14 +537,6 @@ class Workspace(QWidget):
             self.comparison.view.zoom(step)
         elif self.gallery is not None:
             self.gallery.zoom(step)
-
-    def toggle_favourite(self) -> None:
-        """Of what is chosen in the gallery, or the picture on show."""
-        picture = self.shown_picture()
-        if (gallery := self._open_gallery()) is not None:
-            gallery.toggle_favourites(gallery.chosen_ids())
-        elif picture is not None:
-            self.studio.pictures.with_pictures([picture.id], self.studio.marks.toggle_favourite)
 
     def _use_settings_of(self, path: str) -> None:
         self.studio.library.with_origin(path, self._use_origin)
@@ -704,6 +714,7 @@ class Workspace(QWidget):
         there = self.shown_picture() is not None
         for action in self.actions_.of_picture():
             action.setEnabled(there)
+        self.actions_.say_chosen(len(self.picture_commands.ids()))
 
     def picture_menu(self) -> QMenu:
         """The context menu of the picture on show."""
@@ -715,6 +726,7 @@ class Workspace(QWidget):
             else:
                 menu.addAction(action)
         menu.addAction(a.favourite)
+        menu.addAction(a.tags)
         menu.addAction(a.info)
         if a.compare.isEnabled():
             menu.addAction(a.compare)

@@ -10,15 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from gui.library.picture_index import (
-    FILE_NAME,
-    MARKS_NAME,
-    PictureFacts,
-    PictureFilter,
-    PictureIndex,
-    PictureKind,
-    match_of,
-)
+from gui.library.picture_facts import PictureFacts, PictureFilter, PictureKind
+from gui.library.picture_index import FILE_NAME, PictureIndex
+from gui.library.picture_marks import FILE_NAME as MARKS_NAME
+from gui.library.picture_query import match_of
 
 
 def at(day: int, hour: int = 12) -> float:

@@ -23,7 +23,7 @@ from PySide6.QtCore import (
 from PySide6.QtGui import QImage
 
 from gui import words
-from gui.library.picture_index import Found, IndexedPicture, PictureFilter
+from gui.library.picture_facts import Found, IndexedPicture, PictureFilter
 from gui.state.pictures.drag import drag_data
 from gui.state.pictures.library import PictureLibrary
 from gui.state.pictures.thumbnails import Thumbnails
@@ -176,6 +176,11 @@ class Gallery(QAbstractListModel):
         """Paths of rows that are held, in the rows' order."""
         return [p.facts.path for row in sorted(rows) if (p := self.picture(row)) is not None]
 
+    def held_paths(self, ids: Sequence[int]) -> list[str]:
+        """Files of those of these pictures that are held, in the ids' order."""
+        held = (self._rows.get(number) for number in ids)
+        return [picture.path for picture in held if picture is not None]
+
     def drop(self, paths: Sequence[str]) -> None:
         """Take pictures off at once that are gone; the library follows."""
         gone = sorted((row, path) for path in paths if (row := self.row_of(path)) >= 0)
@@ -209,9 +214,13 @@ class Gallery(QAbstractListModel):
         self._pixels = (path, image)
 
     def drag_data(self, paths: list[str]) -> QMimeData:
-        """As `drag_data`, with the pixels of the picture on show."""
+        """As `drag_data`, with the pixels of the only picture where it is the one on show."""
+        return self.copy_data(paths, paths[0] if len(paths) == 1 else "")
+
+    def copy_data(self, paths: list[str], current: str) -> QMimeData:
+        """As `drag_data`, with the pixels of the current picture where it is the one on show."""
         shown, image = self._pixels
-        return drag_data(paths, image if paths == [shown] else None)
+        return drag_data(paths, image if current and current == shown else None)
 
     # -- what the library says ----------------------------------------------------------------
 

@@ -6,15 +6,17 @@ hitch, so canvas and thumbnails ask here.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, QRunnable, QSize, QThreadPool, Signal
+from PySide6.QtCore import QObject, QSize, Signal
 from PySide6.QtGui import QImage
 
-from gui.errors import SfumatoError
+from gui.errors import SfumatoError, as_sfumato_error
 from gui.library.picture_reader import SUFFIXES as PICTURE_SUFFIXES
 from gui.library.picture_reader import is_picture_name, read_picture, size_of
+from gui.state.background import Workers
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
@@ -52,37 +54,55 @@ def picture_size(image: QImage) -> QSize:
     return QSize(int(words[0]), int(words[1])) if len(words) == 2 else image.size()
 
 
-class _Task(QRunnable):
-    def __init__(self, loader: ImageLoader, path: str, bound: QSize | None) -> None:
-        super().__init__()
-        self._loader = loader
-        self._path = path
-        self._bound = bound
+class _Answers(QObject):
+    """Outlives a loader that goes while a disk is waited for."""
 
-    def run(self) -> None:
-        try:
-            image = read_image(self._path, self._bound)
-        except SfumatoError as error:
-            self._loader.failed.emit(self._path, error)
-        else:
-            self._loader.loaded.emit(self._path, image)
-
-
-class ImageLoader(QObject):
-    """Loads pictures on one worker thread; answers arrive in the order they were asked for."""
-
-    loaded = Signal(str, QImage)
+    loaded = Signal(str, object)
     failed = Signal(str, SfumatoError)
 
-    def __init__(self, bound: QSize | None = None, parent: QObject | None = None) -> None:
+
+class FileLoader(QObject):
+    """Reads files one after the other on a worker; answers arrive in the order they were asked for,
+    unless a disk does not answer.
+
+    Args:
+        read: makes of a path what `loaded` brings; raises what `failed` brings.
+    """
+
+    loaded = Signal(str, object)
+    failed = Signal(str, SfumatoError)
+
+    def __init__(self, read: Callable[[str], object], parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._bound = bound
-        self._pool = QThreadPool(self)
-        self._pool.setMaxThreadCount(1)
+        self._read = read
+        self._workers = Workers("pictures")
+        self._answers = _Answers()
+        self._answers.loaded.connect(self.loaded)
+        self._answers.failed.connect(self.failed)
 
     def load(self, path: str) -> None:
-        self._pool.start(_Task(self, path, self._bound))
+        answers, read = self._answers, self._read
+
+        def task() -> None:
+            try:
+                found = read(path)
+            except Exception as error:
+                answers.failed.emit(path, as_sfumato_error(error))
+            else:
+                answers.loaded.emit(path, found)
+
+        self._workers.start(task)
+
+    def forget(self) -> None:
+        """What has not begun need not come."""
+        self._workers.clear()
 
     def close(self) -> None:
-        self._pool.clear()
-        self._pool.waitForDone()
+        self._workers.close()
+
+
+class ImageLoader(FileLoader):
+    """Brings a `QImage`, scaled down to fit `bound`."""
+
+    def __init__(self, bound: QSize | None = None, parent: QObject | None = None) -> None:
+        super().__init__(lambda path: read_image(path, bound), parent)

@@ -5,12 +5,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import QObject, QRunnable, QThreadPool, Signal
+from PySide6.QtCore import QObject
 from PySide6.QtGui import QImage
 
-from gui.errors import SfumatoError, as_sfumato_error
 from gui.library.picture_reader import read_picture
-from gui.state.pictures.images import to_qimage
+from gui.state.pictures.images import FileLoader, to_qimage
 
 SMALLEST = 320
 """Longest side at which no further half is made."""
@@ -59,42 +58,8 @@ def _drawable(image: QImage) -> QImage:
     return image.convertToFormat(form.Format_ARGB32_Premultiplied if clear else form.Format_RGB32)
 
 
-class _Task(QRunnable):
-    def __init__(self, loader: LevelLoader, path: str) -> None:
-        super().__init__()
-        self._loader = loader
-        self._path = path
-
-    def run(self) -> None:
-        try:
-            levels = read_levels(self._path)
-        except SfumatoError as error:
-            self._loader.failed.emit(self._path, error)
-        except Exception as error:
-            self._loader.failed.emit(self._path, as_sfumato_error(error))
-        else:
-            self._loader.loaded.emit(self._path, levels)
-
-
-class LevelLoader(QObject):
-    """Reads pictures one after the other; what nobody waits for any more is not begun."""
-
-    loaded = Signal(str, object)
-    """A path and its `PictureLevels`."""
-    failed = Signal(str, SfumatoError)
+class LevelLoader(FileLoader):
+    """Brings a picture's `PictureLevels`."""
 
     def __init__(self, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self._pool = QThreadPool(self)
-        self._pool.setMaxThreadCount(1)
-
-    def load(self, path: str) -> None:
-        self._pool.start(_Task(self, path))
-
-    def forget(self) -> None:
-        """What has not begun need not come."""
-        self._pool.clear()
-
-    def close(self) -> None:
-        self._pool.clear()
-        self._pool.waitForDone()
+        super().__init__(read_levels, parent)

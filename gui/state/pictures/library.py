@@ -18,21 +18,19 @@ from PySide6.QtCore import QObject, Signal
 
 from gui import paths
 from gui.errors import SfumatoError, as_sfumato_error
-from gui.library.picture_index import (
-    FILE_NAME,
-    Choices,
-    Found,
-    IndexedPicture,
-    PictureFilter,
-    PictureIndex,
-)
+from gui.library.picture_facts import Choices, Found, IndexedPicture, PictureFilter, TagChange
+from gui.library.picture_index import FILE_NAME, PictureIndex
 from gui.library.picture_origin import PictureOrigin, read_origin
 from gui.library.picture_scan import ScanReport, facts_of_made, scan_folder, scan_steps
 from gui.request import PictureRecord
+from gui.state.background import END_SECONDS
 from gui.state.pictures.origin import Origin, origin_of
 
 WATCH_DEBOUNCE_MS = 400
 """Changes that come this close to each other are told together."""
+
+ELSEWHERE_SECONDS = 1.5
+"""Between two looks whether another process has written to the index, while nothing is asked."""
 
 ABSENT_SECONDS = 2.0
 """Between two looks for a picture folder that is not there."""
@@ -134,6 +132,11 @@ class PictureLibrary(QObject):
         wanted = list(ids)
         self._ask(lambda index: index.rows(wanted), then)
 
+    def with_paths(self, ids: Iterable[int], then: Callable[[list[str]], object]) -> None:
+        """Call `then` with the files of these pictures, in their order; nothing else is read."""
+        wanted = list(ids)
+        self._ask(lambda index: index.paths_of(wanted), then)
+
     def want_choices(self) -> None:
         self._ask(lambda index: index.choices(), self.choices_changed.emit)
 
@@ -176,23 +179,64 @@ class PictureLibrary(QObject):
             return
         self._change(lambda index: sum(scan_folder(index, Path(f)).changed for f in some))
 
+    # -- marks --------------------------------------------------------------------------------
+
+    def toggle_favourite(
+        self, ids: Iterable[int], then: Callable[[list[int], bool], object]
+    ) -> None:
+        """Make all of them favourites, or where all are already, none; `then` hears which of them
+        changed, and whether they are favourites now."""
+        some = list(ids)
+        self._mark(lambda index: index.toggle_favourite(some), lambda done: then(*done))
+
     def set_favourite(self, ids: Iterable[int], on: bool) -> None:
         some = list(ids)
+        self._mark(lambda index: index.set_favourite(some, on))
 
-        def work(index: PictureIndex) -> bool:
-            index.set_favourite(some, on)
-            return True
-
-        self._change(work)
-
-    def set_tags(self, number: int, tags: Iterable[str]) -> None:
+    def set_tags(
+        self, number: int, tags: Iterable[str], then: Callable[[list[TagChange]], object]
+    ) -> None:
+        """Give a picture exactly these tags; `then` hears what that changed."""
         wanted = list(tags)
+        self._mark(lambda index: index.set_tags(number, wanted), then)
 
-        def work(index: PictureIndex) -> bool:
-            index.set_tags(number, wanted)
-            return True
+    def tag(
+        self,
+        ids: Iterable[int],
+        add: Iterable[str],
+        remove: Iterable[str],
+        then: Callable[[list[TagChange]], object],
+    ) -> None:
+        """Give pictures tags and take others away; `then` hears what that changed."""
+        some, more, less = list(ids), list(add), list(remove)
+        self._mark(lambda index: index.tag(some, more, less), then)
 
-        self._change(work)
+    def change_tags(self, changes: Iterable[TagChange]) -> None:
+        """Do these changes, or do them again."""
+        some = list(changes)
+        self._mark(lambda index: index.apply(some))
+
+    def with_tags(
+        self,
+        ids: Iterable[int],
+        then: Callable[[tuple[list[tuple[str, int]], list[str]]], object],
+    ) -> None:
+        """Call `then` with the tags of these pictures, each with how many have it, and with every
+        tag there is."""
+        some = list(ids)
+        self._ask(
+            lambda index: (index.tags_of(some), [tag for tag, _ in index.choices().tags]), then
+        )
+
+    def _mark(
+        self, work: Callable[[PictureIndex], Any], then: Callable[[Any], object] | None = None
+    ) -> None:
+        def marked(done: Any) -> None:
+            self.changed.emit()
+            if then is not None:
+                then(done)
+
+        self._ask(work, marked)
 
     # -- threads ------------------------------------------------------------------------------
 
@@ -226,6 +270,7 @@ class PictureLibrary(QObject):
         if notice:
             self.notice.emit(notice)
         self._worker.report = self._on_look
+        self._worker.changed_elsewhere = self.changed.emit
         self.opened.emit()
         self.refresh()
         if self._watch:
@@ -252,6 +297,7 @@ class _Worker(threading.Thread):
         self._inbox: queue.Queue[Callable[[PictureIndex], None] | None] = queue.Queue()
         self._looks: list[Callable[[PictureIndex], Iterator[ScanReport]]] = []
         self.report: Callable[[ScanReport, bool], None] = lambda _report, _done: None
+        self.changed_elsewhere: Callable[[], object] = lambda: None
 
     def ask(
         self,
@@ -274,9 +320,10 @@ class _Worker(threading.Thread):
         self._inbox.put(lambda _index: None)
 
     def stop(self) -> None:
+        """Waits a while: a disk that does not answer keeps nobody from quitting."""
         self._inbox.put(None)
         if self.is_alive():
-            self.join()
+            self.join(END_SECONDS)
 
     def run(self) -> None:
         index = self._open_index()
@@ -286,15 +333,30 @@ class _Worker(threading.Thread):
                 if steps is None and self._looks:
                     steps = self._looks.pop(0)(index)
                 try:
-                    work = self._inbox.get(block=steps is None)
+                    wait = ELSEWHERE_SECONDS if steps is None else 0
+                    work = self._inbox.get(block=steps is None, timeout=wait)
                 except queue.Empty:
-                    steps = self._step(steps)
+                    if steps is not None:
+                        steps = self._step(steps)
+                    else:
+                        self._look_elsewhere(index)
                     continue
                 if work is None:
                     return
                 work(index)
         finally:
             index.close()
+
+    def _look_elsewhere(self, index: PictureIndex) -> None:
+        """Another copy of Sfumato has made, marked or moved pictures: what is shown is asked for
+        again."""
+        try:
+            changed = index.changed_elsewhere()
+        except Exception as error:
+            log.warning("the picture index cannot be asked: %r", error)
+        else:
+            if changed:
+                self._tell(lambda _: self.changed_elsewhere(), None)
 
     def _step(self, steps: Iterator[ScanReport] | None) -> Iterator[ScanReport] | None:
         """One step of a look; None when it is over."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gui.library.picture_index import IndexedPicture
+from gui.library.picture_facts import TagChange
 from gui.state.pictures.library import PictureLibrary
 from gui.state.undo import UndoStack
 
 
 class PictureMarks:
-    """Marks pictures.
+    """Marks pictures, one or many, by their ids.  None of them has to be at hand.
 
     Args:
         library: keeps the marks.
@@ -21,30 +21,33 @@ class PictureMarks:
         self._library = library
         self._undo = undo
 
-    def toggle_favourite(self, pictures: Sequence[IndexedPicture]) -> bool:
-        """Make all of them favourites; where all are already, none.
+    def toggle_favourite(self, ids: Sequence[int]) -> None:
+        """Make all of them favourites; where all are already, none."""
 
-        Returns:
-            Whether they are favourites now.
-        """
-        wanted = not all(picture.favourite for picture in pictures)
-        changed = [picture.id for picture in pictures if picture.favourite != wanted]
-        if changed:
-            self._library.set_favourite(changed, wanted)
-            self._undo.did(
-                "Add to Favourites" if wanted else "Remove from Favourites",
-                lambda: self._library.set_favourite(changed, not wanted),
-                lambda: self._library.set_favourite(changed, wanted),
-            )
-        return wanted
+        def marked(changed: list[int], on: bool) -> None:
+            if changed:
+                self._undo.did(
+                    "Add to Favourites" if on else "Remove from Favourites",
+                    lambda: self._library.set_favourite(changed, not on),
+                    lambda: self._library.set_favourite(changed, on),
+                )
 
-    def set_tags(self, picture: IndexedPicture, tags: Sequence[str]) -> None:
+        if ids:
+            self._library.toggle_favourite(ids, marked)
+
+    def set_tags(self, number: int, tags: Sequence[str]) -> None:
         """Give a picture exactly these tags."""
-        before, after = picture.tags, tuple(tags)
-        if set(before) != set(after):
-            self._library.set_tags(picture.id, after)
+        self._library.set_tags(number, tags, self._tagged)
+
+    def tag(self, ids: Sequence[int], add: Sequence[str], remove: Sequence[str]) -> None:
+        """Give pictures tags, and take others away."""
+        if ids and (add or remove):
+            self._library.tag(ids, add, remove, self._tagged)
+
+    def _tagged(self, changes: list[TagChange]) -> None:
+        if changes:
             self._undo.did(
                 "Change Tags",
-                lambda: self._library.set_tags(picture.id, before),
-                lambda: self._library.set_tags(picture.id, after),
+                lambda: self._library.change_tags(change.reversed for change in changes),
+                lambda: self._library.change_tags(changes),
             )

@@ -6,11 +6,12 @@ import logging
 from collections import OrderedDict
 from pathlib import Path
 
-from PySide6.QtCore import QObject, QRunnable, QThreadPool, Signal
+from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QImage
 
 from gui.library import thumbnails as store
-from gui.library.picture_index import PictureFacts
+from gui.library.picture_facts import PictureFacts
+from gui.state.background import Workers
 
 KEPT = 600
 """Thumbnails held at most: about 150 MB would be too much, 60 MB at this size is not."""
@@ -25,24 +26,15 @@ class _Answers(QObject):
     arrived = Signal(object, QImage)
 
 
-class _Task(QRunnable):
-    """Reads a thumbnail from the cache, or makes it from the picture."""
-
-    def __init__(self, answers: _Answers, facts: PictureFacts) -> None:
-        super().__init__()
-        self._answers = answers
-        self._facts = facts
-
-    def run(self) -> None:
-        facts = self._facts
-        image = QImage()
-        try:
-            target = store.name_of(facts.path, facts.bytes, facts.modified_ns)
-            data = target.read_bytes() if target.is_file() else b""
-            image = QImage.fromData(data or store.make_from_file(Path(facts.path), target))
-        except Exception as error:
-            log.info("no thumbnail of %s: %r", facts.path, error)
-        self._answers.arrived.emit(facts, image)
+def _read_or_make(facts: PictureFacts) -> QImage:
+    """A thumbnail from the cache, or made from the picture; null where there is none to be had."""
+    try:
+        target = store.name_of(facts.path, facts.bytes, facts.modified_ns)
+        data = target.read_bytes() if target.is_file() else b""
+        return QImage.fromData(data or store.make_from_file(Path(facts.path), target))
+    except Exception as error:
+        log.info("no thumbnail of %s: %r", facts.path, error)
+        return QImage()
 
 
 class Thumbnails(QObject):
@@ -55,8 +47,7 @@ class Thumbnails(QObject):
         super().__init__(parent)
         self._images: OrderedDict[tuple[str, int, int], QImage] = OrderedDict()
         self._coming: set[tuple[str, int, int]] = set()
-        self._pool = QThreadPool(self)
-        self._pool.setMaxThreadCount(WORKERS)
+        self._workers = Workers("thumbnails", WORKERS)
         self._answers = _Answers()
         self._answers.arrived.connect(self._on_arrived)
 
@@ -69,19 +60,19 @@ class Thumbnails(QObject):
             return image
         if key not in self._coming:
             self._coming.add(key)
-            self._pool.start(_Task(self._answers, facts))
+            answers = self._answers
+            self._workers.start(lambda: answers.arrived.emit(facts, _read_or_make(facts)))
         return None
 
     def hurry(self) -> None:
         """Other pictures are in view: where many are on their way, those that were scrolled past
         need not come any more; what is in view is asked for again."""
         if len(self._coming) > MANY:
-            self._pool.clear()
+            self._workers.clear()
             self._coming.clear()
 
     def close(self) -> None:
-        self._pool.clear()
-        self._pool.waitForDone()
+        self._workers.close()
 
     def _on_arrived(self, facts: PictureFacts, image: QImage) -> None:
         key = _key(facts)

@@ -14,6 +14,9 @@ from gui.state.background import Background
 from gui.state.pictures.library import PictureLibrary
 from gui.state.undo import UndoStack
 
+MANY = 500
+"""Files that take long enough to say so."""
+
 
 @dataclass(frozen=True)
 class _Gone:
@@ -37,6 +40,8 @@ class PictureTrash(QObject):
     failed = Signal(SfumatoError)
     went = Signal(list)
     """Paths of files that are not where they were any more."""
+    began = Signal(str)
+    """One sentence: what takes a while."""
     done = Signal(str)
     """One sentence: what is in the Trash now."""
 
@@ -53,6 +58,10 @@ class PictureTrash(QObject):
         self._undo = undo
 
     def move(self, paths: list[str]) -> None:
+        """Move files to the Trash; one step of undo brings all of them back."""
+        if len(paths) > MANY:
+            self.began.emit(f"{len(paths):,} pictures are going to the Trash…")
+
         def moved(gone: list[_Gone]) -> None:
             if not gone:
                 return
@@ -66,7 +75,7 @@ class PictureTrash(QObject):
                 lambda: self._put_back(list(batch)),
                 lambda: self._move([item.path for item in batch], replace_all),
             )
-            what = "The picture is" if len(batch) == 1 else f"{len(batch)} pictures are"
+            what = "The picture is" if len(batch) == 1 else f"{len(batch):,} pictures are"
             self.done.emit(f"{what} in the Trash.")
 
         self._move(paths, moved)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gui.library.picture_index import (
+from gui.library.picture_facts import (
     Choices,
     IndexedPicture,
     PictureFacts,

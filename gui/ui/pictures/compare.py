@@ -312,8 +312,7 @@ class CompareView(QWidget):
     def _toggle_favourite(self, number: int) -> None:
         self._focus(number)
         self._show_marks()  # the button has changed already; what counts is what is kept
-        pictures = self._studio.pictures
-        pictures.with_pictures([self.shown[number].picture.id], self._studio.marks.toggle_favourite)
+        self._studio.marks.toggle_favourite([self.shown[number].picture.id])
 
     def fit(self) -> None:
         self.linked.fit()

@@ -106,7 +106,7 @@ class CompareDesk(QObject):
         gallery = self._gallery()
         if gallery is not None:
             return gallery.chosen_ids() if gallery.grid.chosen_count <= MOST else []
-        return self._strip.selected_ids(MOST + 1)
+        return self._strip.chosen_ids()[: MOST + 1]
 
     def _made(self) -> CompareView:
         if self.view is None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from PySide6.QtCore import (
+    QItemSelection,
+    QItemSelectionModel,
+    QItemSelectionRange,
     QModelIndex,
     QPersistentModelIndex,
     QPoint,
@@ -24,6 +27,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from gui.state.pictures.drag import MOST_FILES
 from gui.state.pictures.gallery import Gallery
 from gui.state.pictures.types import IndexedPicture
 from gui.state.studio import Activity
@@ -35,6 +39,7 @@ from gui.ui.widgets.focus import shows_ring
 HEIGHT = CELL + 20
 
 _Index = QModelIndex | QPersistentModelIndex
+_Flag = QItemSelectionModel.SelectionFlag
 
 
 class _Delegate(QStyledItemDelegate):
@@ -76,22 +81,41 @@ class _Delegate(QStyledItemDelegate):
 
 class _List(QListView):
     delete_pressed = Signal()
+    favourite_pressed = Signal()
+    drag_refused = Signal()
+
+    def __init__(self, pictures: Gallery) -> None:
+        super().__init__()
+        self._pictures = pictures
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.key() in (Qt.Key.Key_Delete, Qt.Key.Key_Backspace):
             self.delete_pressed.emit()
-            return
-        super().keyPressEvent(event)
+        elif event.key() == Qt.Key.Key_F and not event.modifiers():
+            self.favourite_pressed.emit()
+        else:
+            super().keyPressEvent(event)
+
+    def chosen_ids(self) -> list[int]:
+        """Ids of all that are chosen, in their order; none of them is read for that."""
+        ids = self._pictures.ids()
+        chosen = self.selectionModel().selection()
+        parts = [chosen.at(number) for number in range(chosen.count())]
+        ranges = sorted((part.top(), part.bottom()) for part in parts)
+        return [number for top, bottom in ranges for number in ids[top : bottom + 1]]
 
     def startDrag(self, _actions: Qt.DropAction) -> None:
         """Drag the chosen files out: copies only, so no target can take the library's own file."""
-        indexes = self.selectedIndexes()
-        if not indexes:
+        ids = self.chosen_ids()
+        paths = self._pictures.held_paths(ids) if len(ids) <= MOST_FILES else []
+        if len(paths) < len(ids):  # their files are not known without asking
+            self.drag_refused.emit()
+        if not paths or len(paths) < len(ids):
             return
         drag = QDrag(self)
-        drag.setMimeData(self.model().mimeData(indexes))
-        image = indexes[0].data(Qt.ItemDataRole.DecorationRole)
-        if image is not None:
+        drag.setMimeData(self._pictures.drag_data(paths))
+        image = self.currentIndex().data(Qt.ItemDataRole.DecorationRole)
+        if image is not None and not image.isNull():
             drag.setPixmap(drag_pixmap(image, self.devicePixelRatioF()))
             drag.setHotSpot(QPoint(40, 40))
         drag.exec(Qt.DropAction.CopyAction)
@@ -104,16 +128,20 @@ class Filmstrip(QFrame):
     """The person moved to this `IndexedPicture`."""
     follow_requested = Signal()
     """The person wants to see what is being made."""
-    delete_requested = Signal(list)
+    delete_requested = Signal()
+    favourite_requested = Signal()
+    chosen_changed = Signal()
+    """Other pictures are chosen, one or many."""
+    drag_refused = Signal()
     menu_requested = Signal(QPoint)
 
     def __init__(self, pictures: Gallery, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("filmstrip")
         self._pictures = pictures
-        self._kept: int | None = None
+        self._kept: tuple[int, list[int]] | None = None
         self._wanted = True
-        self.list = _List()
+        self.list = _List(pictures)
         view = self.list
         view.setAccessibleName("Pictures")
         view.setModel(pictures)
@@ -143,7 +171,10 @@ class Filmstrip(QFrame):
         self.setFixedHeight(HEIGHT)
         view.selectionModel().currentChanged.connect(self._on_current)
         view.clicked.connect(self._on_current)
-        view.delete_pressed.connect(lambda: self.delete_requested.emit(self.selected_paths()))
+        view.selectionModel().selectionChanged.connect(lambda *_: self._on_chosen())
+        view.delete_pressed.connect(self.delete_requested)
+        view.favourite_pressed.connect(self.favourite_requested)
+        view.drag_refused.connect(self.drag_refused)
         view.customContextMenuRequested.connect(
             lambda at: self.menu_requested.emit(view.viewport().mapToGlobal(at))
         )
@@ -167,16 +198,20 @@ class Filmstrip(QFrame):
         """Whether the canvas shows what is being made: then no finished picture is marked."""
         self.running.setChecked(following)
 
-    def selected_paths(self) -> list[str]:
-        return self._pictures.paths_of([index.row() for index in self.list.selectedIndexes()])
+    def chosen_ids(self) -> list[int]:
+        """Ids of all that are chosen, in their order."""
+        return self.list.chosen_ids()
 
-    def selected_ids(self, most: int) -> list[int]:
-        """Ids of what is chosen, in order; of more than so many, only so many."""
-        ranges = self.list.selectionModel().selection()
-        rows: list[int] = []
-        for each in ranges.toList():  # a choice of thousands is a few ranges
-            rows += range(each.top(), min(each.bottom() + 1, each.top() + most))
-        return [self._pictures.id_at(row) for row in sorted(rows)[:most]]
+    def selected_paths(self) -> list[str]:
+        """Their files, where they are at hand."""
+        return self._pictures.held_paths(self.chosen_ids())
+
+    def _on_chosen(self) -> None:
+        """Have the files of what is chosen at hand: a drag cannot wait for them."""
+        ids = self.chosen_ids()
+        if 1 < len(ids) <= MOST_FILES:
+            self._pictures.keep(ids)
+        self.chosen_changed.emit()
 
     def select(self, path: str) -> None:
         """Mark one picture as current, without saying that the person chose it."""
@@ -212,15 +247,35 @@ class Filmstrip(QFrame):
 
     def _keep_selection(self) -> None:
         """A change on the disk sorts the rows anew; what was chosen stays chosen."""
-        current = self.list.currentIndex().data(Qt.ItemDataRole.UserRole)
-        self._kept = current.id if current is not None else None
+        row = self.list.currentIndex().row()
+        ids = self.chosen_ids()
+        self._kept = (self._pictures.id_at(row) if row >= 0 else -1, ids)
 
     def _restore_selection(self) -> None:
         kept, self._kept = self._kept, None  # it counts once: without a reset nothing was lost
-        row = self._pictures.row_of_id(kept) if kept is not None else -1
+        current, ids = kept or (-1, [])
+        row = self._pictures.row_of_id(current) if current >= 0 else -1
         if row >= 0 and row != self.list.currentIndex().row():
             self._select_row(row)
+        if len(ids) > 1:
+            blocked = self.blockSignals(True)
+            self.list.selectionModel().select(self._selection_of(ids), _Flag.ClearAndSelect)
+            self.blockSignals(blocked)
+            self.chosen_changed.emit()
         self._on_rows()
+
+    def _selection_of(self, ids: list[int]) -> QItemSelection:
+        """These pictures, rows beside each other together."""
+        wanted = set(ids)
+        rows = [row for row, number in enumerate(self._pictures.ids()) if number in wanted]
+        selection = QItemSelection()
+        start = 0
+        for at in range(1, len(rows) + 1):
+            if at == len(rows) or rows[at] != rows[at - 1] + 1:
+                ends = self._pictures.index(rows[start]), self._pictures.index(rows[at - 1])
+                selection.append(QItemSelectionRange(*ends))
+                start = at
+        return selection
 
     def _on_removed(self, *_: object) -> None:
         """Qt goes on to the neighbour of what is gone, but does not select it: it would bear no

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 from PySide6.QtCore import QPoint, Qt, QTimer, Signal
@@ -10,6 +9,7 @@ from PySide6.QtGui import QAction, QHideEvent, QKeyEvent, QResizeEvent, QShowEve
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QStackedWidget, QVBoxLayout, QWidget
 
 from gui import words
+from gui.state.pictures.drag import MOST_FILES
 from gui.state.pictures.types import IndexedPicture, PictureFilter
 from gui.state.studio import Studio
 from gui.ui.pictures.filters import PictureFilters, active_filters, without_filters
@@ -22,8 +22,6 @@ from gui.ui.widgets.message import Message
 
 TYPING_MS = 80
 """After a key, before the pictures are asked for: a search takes some milliseconds."""
-MOST_AT_HAND = 2000
-"""Chosen pictures whose files are fetched at once, for a drag that cannot wait."""
 SEARCH_TIP = (
     "Words of the prompt, the negative prompt or the settings. “Quoted words” belong together; "
     "-word leaves pictures out."
@@ -36,6 +34,8 @@ class GalleryView(QWidget):
     opened = Signal(object)
     """This `IndexedPicture` is wanted on the canvas; None: only the canvas."""
     current_changed = Signal()
+    chosen_changed = Signal()
+    drag_refused = Signal()
     menu_requested = Signal(QPoint)
 
     def __init__(self, studio: Studio) -> None:
@@ -125,7 +125,7 @@ class GalleryView(QWidget):
         grid.left.connect(lambda: self.opened.emit(grid.current()))
         grid.look_wanted.connect(self.look)
         grid.delete_requested.connect(self.trash)
-        grid.favourite_requested.connect(self.toggle_favourites)
+        grid.favourite_requested.connect(self._studio.marks.toggle_favourite)
         grid.menu_requested.connect(self.menu_requested)
         grid.current_changed.connect(self.current_changed)
         grid.current_changed.connect(self._follow_with_large)
@@ -133,11 +133,7 @@ class GalleryView(QWidget):
         grid.verticalScrollBar().valueChanged.connect(lambda _: self._studio.thumbnails.hurry())
         pictures.dataChanged.connect(self._follow_with_large)
         self._studio.trash.went.connect(self._after_trash)
-        grid.drag_refused.connect(
-            lambda: self._studio.notice.emit(
-                f"Up to {words.count(MOST_AT_HAND)} pictures can be dragged at once; choose fewer."
-            )
-        )
+        grid.drag_refused.connect(self.drag_refused)
         self.large.moved.connect(grid.move_current)
         self.large.passed.connect(grid.keyPressEvent)
         self.large.closed.connect(lambda: self.grid.setFocus())
@@ -196,9 +192,10 @@ class GalleryView(QWidget):
 
     def _on_chosen(self) -> None:
         """Have the files of what is chosen at hand: a drag cannot wait for them."""
-        if 1 < self.grid.chosen_count <= MOST_AT_HAND:
+        if 1 < self.grid.chosen_count <= MOST_FILES:
             self._pictures.keep(self.grid.chosen_ids())
         self._show_count()
+        self.chosen_changed.emit()
 
     def _show(self, *_: object) -> None:
         """Grid, or why there is nothing in it."""
@@ -260,26 +257,18 @@ class GalleryView(QWidget):
         elif picture.path != self.large.path:
             self.look()
 
-    def with_chosen(self, then: Callable[[list[IndexedPicture]], object]) -> None:
-        """Call `then` with all pictures that are chosen, as soon as they are known."""
-        ids = self.grid.chosen_ids()
-        if ids:
-            self._pictures.with_pictures(ids, then)
-
     def trash(self) -> None:
         """What is chosen goes to the Trash, and the next picture is the current one."""
         ids = self.grid.chosen_ids()
-        self._next = min((self._pictures.row_of_id(number) for number in ids), default=-1)
-        self.with_chosen(lambda found: self._studio.trash.move([p.path for p in found]))
+        self._next = self.grid.selection.first_row()
+        if ids:
+            self._studio.library.with_paths(ids, self._studio.trash.move)
 
     def _after_trash(self, gone: list[str]) -> None:
         """The picture that takes the place of those that went is the current one."""
         row, self._next = min(self._next, self._pictures.rowCount() - 1), -1
         if gone and row >= 0 and self.isVisible():
             self.grid.choose(row)
-
-    def toggle_favourites(self, ids: list[int]) -> None:
-        self._pictures.with_pictures(ids, self._studio.marks.toggle_favourite)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """From the search field: Escape empties it, then goes back; Down goes to the pictures."""

@@ -143,12 +143,12 @@ class PictureInfo(QDialog):
 
     def _on_favourite(self) -> None:
         if self._picture is not None:
-            self._studio.marks.toggle_favourite([self._picture])
+            self._studio.marks.toggle_favourite([self._picture.id])
 
     def _on_tags(self) -> None:
         if self._picture is not None:
             tags = [" ".join(tag.split()) for tag in self.tags.text().split(",")]
-            self._studio.marks.set_tags(self._picture, [tag for tag in tags if tag])
+            self._studio.marks.set_tags(self._picture.id, [tag for tag in tags if tag])
 
 
 def _facts(picture: IndexedPicture, origin: Origin) -> list[tuple[str, str]]:

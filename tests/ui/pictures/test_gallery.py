@@ -2,87 +2,29 @@
 
 from __future__ import annotations
 
-import os
-from datetime import date, datetime, timedelta
-from pathlib import Path
+from datetime import date, timedelta
 
 import pytest
-from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 from PySide6.QtCore import QPoint, QPointF, QRect, Qt
-from PySide6.QtGui import QImage, QMouseEvent
+from PySide6.QtGui import QImage
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication
 
 from gui import paths
 from gui.state.pictures.types import PictureKind
-from gui.ui.pictures.grid import PictureGrid, next_side
+from gui.ui.pictures.grid import next_side
 from gui.ui.pictures.grid_layout import GridLayout
-
-TODAY = datetime.now().replace(hour=12, minute=0, second=0, microsecond=0)
-CONTROL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
-PROMPTS = ("a lighthouse in fog", "a red fox", "fog over a fox", "apples")
-COLOURS = ("#c03020", "#20a040", "#3040c0", "#c0a020", "#208090", "#802080", "#606060")
-
-
-def write(folder: Path, number: int, days_ago: int, **parameters: object) -> Path:
-    """A picture as the web UI leaves it, of so many days ago; picture 0 is the newest of a day."""
-    folder.mkdir(parents=True, exist_ok=True)
-    values = {"Steps": 20 + number, "Sampler": "Euler a", "CFG scale": 7, "Seed": 100 + number,
-              "Size": "96x64", "Model": "dream", **parameters}  # fmt: skip
-    prompt = values.pop("prompt", PROMPTS[number % len(PROMPTS)])
-    info = PngInfo()
-    info.add_text("parameters", f"{prompt}\n" + ", ".join(f"{k}: {v}" for k, v in values.items()))
-    file = folder / f"{number:03}.png"
-    Image.new("RGB", (96, 64), COLOURS[number % len(COLOURS)]).save(file, pnginfo=info)
-    when = (TODAY - timedelta(days=days_ago, minutes=number)).timestamp()
-    os.utime(file, (when, when))
-    return file
-
-
-@pytest.fixture
-def files(home) -> list[Path]:
-    """Seven pictures, newest first: three of today, three of yesterday, one of last month."""
-    folder = paths.pictures_dir()
-    days = (0, 0, 0, 1, 1, 1, 40)
-    return [write(folder, number, ago) for number, ago in enumerate(days)]
-
-
-@pytest.fixture
-def desk(files, open_workspace):
-    """The window is opened when the pictures are there."""
-    return open_workspace()
-
-
-@pytest.fixture
-def gallery(files, workspace, qtbot):
-    """The gallery, on show."""
-    qtbot.waitUntil(lambda: workspace.studio.gallery.rowCount() == len(files))
-    workspace.actions_.gallery.trigger()
-    grid = workspace.gallery.grid
-    qtbot.waitUntil(lambda: grid.hasFocus() and bool(grid.visible_rows()))
-    rows = range(len(files))
-    qtbot.waitUntil(lambda: all(workspace.studio.gallery.picture(row) for row in rows))
-    return workspace.gallery
-
-
-def name(picture) -> str:
-    return Path(picture.path).stem
-
-
-def chosen(gallery) -> str:
-    held = (gallery.grid._pictures.held(number) for number in gallery.chosen_ids())
-    return " ".join(name(picture)[-1] for picture in held)
-
-
-def click(grid: PictureGrid, row: int, modifiers=Qt.KeyboardModifier.NoModifier) -> None:
-    at = grid.rect_on_screen(row).center()
-    QTest.mouseClick(grid.viewport(), Qt.MouseButton.LeftButton, modifiers, at)
-
-
-def press(grid: PictureGrid, key: Qt.Key, modifiers=Qt.KeyboardModifier.NoModifier) -> None:
-    QTest.keyClick(grid, key, modifiers)
-
+from tests.ui.pictures.hands import (
+    COLOURS,
+    CONTROL,
+    SHIFT,
+    TODAY,
+    chosen,
+    click,
+    drag_mouse,
+    name,
+    press,
+    write,
+)
 
 # -- where pictures are -----------------------------------------------------------------------
 
@@ -119,7 +61,7 @@ def test_up_and_down_keep_the_column_across_days() -> None:
 
 
 def test_all_pictures_are_there_newest_first_by_day(gallery, files):
-    pictures = gallery.grid._pictures
+    pictures = gallery.grid.pictures
     assert pictures.paths_of(range(7)) == [str(file) for file in files]
     today = TODAY.date()
     assert pictures.days() == [
@@ -221,18 +163,6 @@ def test_keys_walk_and_extend(workspace, gallery):
 def test_screen_readers_hear_the_current_picture(gallery):
     click(gallery.grid, 1)
     assert gallery.grid.accessibleDescription() == "Picture of “a red fox”, 2 of 7"
-
-
-def drag_mouse(grid: PictureGrid, start: QPoint, end: QPoint, *, release: bool = True) -> None:
-    left, none = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
-    QTest.mousePress(grid.viewport(), left, none, start)
-    middle = QPoint((start.x() + end.x()) // 2, (start.y() + end.y()) // 2)
-    for at in (middle, end):
-        globally = QPointF(grid.viewport().mapToGlobal(at))
-        event = QMouseEvent(QMouseEvent.Type.MouseMove, QPointF(at), globally, left, left, none)
-        QApplication.sendEvent(grid.viewport(), event)
-    if release:
-        QTest.mouseRelease(grid.viewport(), left, none, end)
 
 
 def test_a_band_chooses_what_it_touches(gallery):
