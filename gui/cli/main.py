@@ -14,9 +14,7 @@ import importlib
 import io
 import json
 import os
-import signal
 import sys
-import uuid
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -26,6 +24,7 @@ from gui.cli import convert as cli_convert
 from gui.cli import history as cli_history
 from gui.cli import metadata as cli_metadata
 from gui.cli import models as cli_models
+from gui.cli import verify as cli_verify
 from gui.cli.parameters import add_parameters, request_of
 from gui.errors import ErrorKind, SfumatoError
 from gui.files import checked, children, exists, is_folder, path_error
@@ -135,6 +134,7 @@ def _parser() -> argparse.ArgumentParser:
     cli_models.add_parser(commands)
     cli_history.add_parser(commands)
     cli_metadata.add_parser(commands)
+    cli_verify.add_parser(commands)
     inspect = commands.add_parser(
         "inspect", help="say what a model folder holds, and whether it can be used"
     )
@@ -299,22 +299,17 @@ def _generate(options: argparse.Namespace) -> int:
 
 
 def _run(request: PictureRequest, progress: Any, options: argparse.Namespace) -> int:
-    """Generate on an engine of our own; one that dies is replaced once."""
+    from gui.cli.drawing import STOPPED, draw
     from gui.engine import messages
-    from gui.engine.runner import EngineRunner, OutcomeStatus
+    from gui.engine.runner import OutcomeStatus
 
-    saved: list[str] = []
     previews: dict[int, messages.Preview] = {}
 
     def on_event(event: messages.JobEvent) -> None:
-        if isinstance(event, messages.Loading):
-            progress.loading(event.component, event.index, event.total)
-        elif isinstance(event, messages.Step):
-            progress.step(event.picture_index, event.step, event.steps, event.seconds_per_step)
+        if isinstance(event, messages.Step):
             if event.preview is not None and event.step % options.save_every == 0:
                 previews[event.step] = event.preview
         elif isinstance(event, messages.Image):
-            saved.append(event.path)
             _save_previews(Path(event.path), previews)
             progress.clear()
             data = {"path": event.path, "record": event.record.to_json()}
@@ -322,32 +317,8 @@ def _run(request: PictureRequest, progress: Any, options: argparse.Namespace) ->
             for note in event.record.notes:
                 progress.line(note)
 
-    def on_state(state: str) -> None:
-        if state == "stopping":
-            progress.text("stopping (Ctrl-C again: at once)")
-
-    runner = EngineRunner(on_state=on_state)
-    job = uuid.uuid4().hex
-    handlers = {s: signal.signal(s, lambda *_: runner.stop(job)) for s in (signal.SIGINT,)}
-    handlers[signal.SIGTERM] = signal.signal(signal.SIGTERM, lambda *_: runner.abandon())
-    try:
-        progress.text("starting")
-        outcome = runner.run(job, request, 0, on_event)
-        if outcome.status is OutcomeStatus.LOST and len(saved) < request.count:
-            what = outcome.error.what if outcome.error else ""
-            progress.line(f"{what} Trying once more.".strip())
-            outcome = runner.run(job, request, len(saved), on_event, resumed=True)
-    finally:
-        progress.clear()
-        runner.close()
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-    if outcome.status is OutcomeStatus.CANCELLED:
-        progress.line("Stopped.")
-        return _STOPPED
-    if outcome.error is not None and len(saved) < request.count:
-        raise outcome.error
-    return 0
+    outcome = draw(request, progress, on_event)
+    return STOPPED if outcome.status is OutcomeStatus.CANCELLED else 0
 
 
 def _save_previews(picture: Path, previews: dict[int, messages.Preview]) -> None:
