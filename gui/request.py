@@ -21,6 +21,7 @@ from typing import Annotated, Any, Self
 from gui import records
 from gui.errors import ErrorKind, SfumatoError
 from gui.records import Range, Record, RecordError
+from gui.styles import PromptStyle
 
 MAX_SEED = 2**32 - 1
 """Largest seed.  NumPy's and Swift's generators take 32 bits, and torch's CPU one uses no more."""
@@ -308,6 +309,16 @@ class PictureRequest(Record):
             step=0.05,
         ),
     ] = 0.0
+
+    styles: Annotated[
+        tuple[PromptStyle, ...],
+        Parameter(
+            "Styles",
+            "The list of styles",
+            "Texts that are put around the prompt and the negative prompt.",
+        ),
+    ] = ()
+    """Those that the prompt and the negative prompt have around them already."""
 
     def seeds(self) -> list[int]:
         """Seeds of the pictures, wrapping at 2**32 rather than overflowing."""

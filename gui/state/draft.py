@@ -25,6 +25,7 @@ from gui.request import (
     with_value,
 )
 from gui.state.undo import UndoStack
+from gui.styles import styled, unstyled
 
 SAVE_PAUSE_MS = 400
 """After the last change, before the draft is saved."""
@@ -44,7 +45,8 @@ class Draft(Record):
     """The prompt panel's contents.  Immutable."""
 
     request: PictureRequest = _BLANK
-    """Its model and folder are filled in when it is sent.  Its starting picture is never None: an
+    """Its model and folder are filled in when it is sent, and only then are its styles put around
+    the prompts.  Its starting picture is never None: an
     empty path stands for none, and keeps the strength."""
     seed_locked: bool = False
     """Whether the seed is the person's; else a fresh one is drawn for every run, and the request
@@ -84,10 +86,13 @@ class Draft(Record):
             SfumatoError: BAD_REQUEST where a value is out of range.
         """
         start = self.request.start_image
+        prompt, negative = styled(
+            self.request.prompt.strip(), self.request.negative_prompt.strip(), self.request.styles
+        )
         request = replace(
             self.request,
-            prompt=self.request.prompt.strip(),
-            negative_prompt=self.request.negative_prompt.strip(),
+            prompt=prompt,
+            negative_prompt=negative,
             model=model,
             start_image=start if start is not None and start.path else None,
             output_dir=output_dir,
@@ -99,9 +104,24 @@ class Draft(Record):
 
     @classmethod
     def from_request(cls, request: PictureRequest) -> Draft:
-        """The settings of a finished picture, seed locked so that the same picture comes again."""
+        """The settings of a finished picture, seed locked so that the same picture comes again.
+
+        Where its prompt has its styles around it the person's own words stand alone again; where
+        it was changed since, it stays whole and has no styles.
+        """
         start = request.start_image or StartImage("")
-        return cls(replace(request, model="", count=1, start_image=start), seed_locked=True)
+        own = unstyled(request.prompt, request.negative_prompt, request.styles)
+        prompt, negative = own or (request.prompt, request.negative_prompt)
+        request = replace(
+            request,
+            prompt=prompt,
+            negative_prompt=negative,
+            styles=request.styles if own else (),
+            model="",
+            count=1,
+            start_image=start,
+        )
+        return cls(request, seed_locked=True)
 
     @classmethod
     def from_json(cls, data: Any) -> Draft:

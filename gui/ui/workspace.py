@@ -33,6 +33,7 @@ from gui.state.convert.options import is_checkpoint
 from gui.state.draft import Draft
 from gui.state.models import ModelEntry
 from gui.state.pictures.images import is_picture_name
+from gui.state.prompts.styles import is_style_file
 from gui.state.studio import Activity, Studio
 from gui.ui.canvas.canvas import Canvas
 from gui.ui.convert.progress import ConvertStrip
@@ -413,6 +414,9 @@ class Workspace(QWidget):
         """A file or folder handed over by Finder or dropped on the window."""
         if is_picture_name(path):
             self.prompt_panel.start.set_path(path)
+            return
+        if is_style_file(path):
+            self.studio.prompts.import_styles(path)
             return
 
         def act(convert: bool) -> None:

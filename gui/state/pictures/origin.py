@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from gui import words
 from gui.errors import SfumatoError
@@ -166,7 +166,7 @@ def _settings(values: dict[str, Any]) -> tuple[Setting, ...]:
     made: list[Setting] = []
     for name, field in described_fields().items():
         value = values.get(name)
-        if name in _NOT_TOLD or value is None:
+        if name in _NOT_TOLD or value in (None, ()):
             continue
         options = {option.value: option.label for option in field.parameter.options}
         text = options.get(value) or _text(value)
@@ -177,4 +177,8 @@ def _settings(values: dict[str, Any]) -> tuple[Setting, ...]:
 def _text(value: object) -> str:
     if isinstance(value, bool):
         return "On" if value else "Off"
+    if isinstance(value, tuple):
+        return ", ".join(
+            str(getattr(one, "name", one)) for one in cast("tuple[object, ...]", value)
+        )
     return f"{value:g}" if isinstance(value, float) else str(value)

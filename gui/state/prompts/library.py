@@ -13,6 +13,7 @@ from gui.state.background import Background
 from gui.state.draft import DraftState
 from gui.state.prompts.history import HistoryWalk
 from gui.state.prompts.shelf import Shelf
+from gui.state.prompts.styles import PromptStyle, StyleLibrary
 from gui.state.prompts.types import PromptText
 from gui.state.undo import UndoStack
 
@@ -52,6 +53,9 @@ class PromptLibrary(QObject):
         """Every prompt that was asked for, under its key."""
         self.saved = self._shelf(ShelfName.SAVED, PromptText, undo)
         """Prompts that were saved, under their names."""
+        self.styles = StyleLibrary(
+            self._shelf(ShelfName.STYLES, PromptStyle, undo), draft, self._background, self
+        )
         self.walk = HistoryWalk(draft, self.history)
 
     def _shelf(self, name: ShelfName, kind: type, undo: UndoStack) -> Shelf:
@@ -64,7 +68,7 @@ class PromptLibrary(QObject):
 
     def refresh(self) -> None:
         """Read what another window may have kept."""
-        for shelf in (self.history, self.saved):
+        for shelf in (self.history, self.saved, self.styles.shelf):
             shelf.refresh()
 
     def close(self) -> None:
@@ -100,6 +104,10 @@ class PromptLibrary(QObject):
         was = "were" if len(keys) > 1 else "was"
         where = "among the saved ones" if saved else "in the history"
         self.undoable.emit(f"{number} {was} deleted {where}.")
+
+    def import_styles(self, path: str) -> None:
+        """Take the styles of another program's file; `undoable` or `failed` says what came."""
+        self.styles.read([path], self.undoable.emit, self.failed.emit)
 
     def save(self, name: str) -> None:
         """Keep what is typed under a name, in place of what has it already."""

@@ -19,6 +19,7 @@ from gui.request import Described, described_fields
 from gui.state.draft import DraftState
 from gui.ui.prompt.drop_zone import DropZone
 from gui.ui.prompt.fields import SchedulerChoice, SeedRow, TextField
+from gui.ui.prompt.styles import StyleChips
 from gui.ui.widgets.choice import Choice
 from gui.ui.widgets.controls import LABEL_WIDTH, SliderRow, Switch, label
 
@@ -137,6 +138,11 @@ def scheduler(field: Described) -> Control:
     return Control(made, beside(field.parameter.label, made))
 
 
+def styles(field: Described) -> Control:
+    made = StyleChips(field.parameter)
+    return Control(made, made)
+
+
 def usual(field: Described) -> Control:
     """The control that suits a field's kind: a switch, a pop-up list or a slider with a number."""
     told = field.parameter
@@ -157,6 +163,7 @@ def usual(field: Described) -> Control:
 
 ROWS = (
     Row("prompt", RowPlace.TEXTS, text(lines=5)),
+    Row("styles", RowPlace.TEXTS, styles),
     Row("negative_prompt", RowPlace.TEXTS, text(lines=2)),
     Row("steps", RowPlace.MAIN),
     Row("guidance_scale", RowPlace.MAIN),

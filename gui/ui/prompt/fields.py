@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QRegularExpression, Signal
@@ -31,6 +32,7 @@ class TextField(QWidget):
         super().__init__()
         self._count: TokenCount | None = None
         self._remarked = False
+        self._around: Callable[[str], tuple[str, int]] = lambda text: (text, 0)
         self.edit = PromptEdit(told.label, told.placeholder, lines)
         self.count_label = label("", "small")
         heading = label(told.label, "heading")
@@ -56,6 +58,20 @@ class TextField(QWidget):
         """Put a text in place of what is there; undo in the field brings that back."""
         self._replaced += self.edit.replace_text(text)
 
+    def set_around(self, around: Callable[[str], tuple[str, int]]) -> None:
+        """Count what the model reads of a text rather than the text itself.
+
+        Args:
+            around: gives that, and how many characters of it stand before the text.
+        """
+        self._around = around
+        if self.text().strip():
+            self._counter.set_text(self._read())
+
+    def _read(self) -> str:
+        text = self.text()
+        return self._around(text)[0] if text.strip() else ""
+
     def take_replaced(self) -> int:
         """Steps of the field's undo that `set_value` made since this was last asked."""
         replaced, self._replaced = self._replaced, 0
@@ -73,7 +89,7 @@ class TextField(QWidget):
 
     def _on_text(self) -> None:
         text = self.text()
-        self._counter.set_text(text if text.strip() else "")
+        self._counter.set_text(self._read())
         if not text.strip() or self._remarked:
             self._count = None
             self._say("", "", warn=False)
@@ -85,7 +101,8 @@ class TextField(QWidget):
         if not self.text().strip():
             return
         self._count = count
-        tip = f"Tokens of this text. The model reads {count.limit}"
+        what = "this text" if self._read() == self.text() else "this text with its styles"
+        tip = f"Tokens of {what}. The model reads {count.limit}"
         tip += "." if count.fits else "; what is dimmed has no effect."
         self._say(f"{count.n} / {count.limit}", tip, warn=not count.fits)
         self.count_label.setAccessibleName(f"{count.n} of {count.limit} tokens")
@@ -106,7 +123,8 @@ class TextField(QWidget):
             self.edit.setExtraSelections([])
             return
         # Qt counts UTF-16 units.
-        begin = len(count.kept_text.encode("utf-16-le", "surrogatepass")) // 2
+        kept = max(0, len(count.kept_text) - self._around(self.text())[1])
+        begin = len(self.text()[:kept].encode("utf-16-le", "surrogatepass")) // 2
         cut = QTextEdit.ExtraSelection()
         cursor = QTextCursor(self.edit.document())
         cursor.setPosition(min(begin, self.edit.document().characterCount() - 1))

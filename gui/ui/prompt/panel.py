@@ -20,6 +20,7 @@ from gui.errors import SfumatoError
 from gui.state.draft import Draft, DraftState
 from gui.state.models import default_values
 from gui.state.prompts.library import PromptLibrary
+from gui.state.prompts.types import around
 from gui.state.undo import UndoStack
 from gui.ui.prompt import controls
 from gui.ui.prompt.controls import RowPlace
@@ -28,6 +29,7 @@ from gui.ui.prompt.field_undo import FieldUndo
 from gui.ui.prompt.fields import SchedulerChoice, SeedRow, TextField
 from gui.ui.prompt.known_words import KnownWords
 from gui.ui.prompt.prompts_popover import PromptsPopover
+from gui.ui.prompt.styles import StyleChips, StylesPopover
 from gui.ui.widgets.controls import Section, Switch, icon_button, label
 from gui.ui.widgets.icons import icon
 
@@ -61,6 +63,7 @@ class PromptPanel(QFrame):
         # Those of which more is known here than that they show a value.
         self.prompt = cast("TextField", self.controls["prompt"].input)
         self.negative = cast("TextField", self.controls["negative_prompt"].input)
+        self.styles = cast("StyleChips", self.controls["styles"].input)
         self.scheduler = cast("SchedulerChoice", self.controls["scheduler"].input)
         self.seed = cast("SeedRow", self.controls["seed"].input)
         self.start = cast("DropZone", self.controls["start_image.path"].input)
@@ -80,6 +83,7 @@ class PromptPanel(QFrame):
         self.history.setAccessibleName("Earlier and saved prompts")
         self.prompt.add_to_heading(self.history)
         self._popover: PromptsPopover | None = None
+        self._styles_popover: StylesPopover | None = None
         self.size_label = label("", "secondary")
         self.safety_note = label("This model has no safety checker.", "small", wrap=True)
         self.reset = QPushButton("Reset to Model’s Defaults")
@@ -150,6 +154,7 @@ class PromptPanel(QFrame):
     def _connect(self) -> None:
         self.generate.clicked.connect(self.generate_requested)
         self.history.clicked.connect(self.show_prompts)
+        self.styles.wanted.connect(self.show_styles)
         self.prompt.edit.stepped.connect(self._prompts.walk.step)
         self.reset.clicked.connect(self.reset_to_defaults)
         self.start.failed.connect(self.failed)
@@ -172,11 +177,14 @@ class PromptPanel(QFrame):
     def _show_all(self) -> None:
         for name, control in self.controls.items():
             control.input.set_value(self._shown(name))
+        self._show_styles()
         self._on_changed("seed")
         self._update_strength()
 
     def _on_changed(self, name: str) -> None:
-        if name == "seed":
+        if name == "styles":
+            self._show_styles()
+        elif name == "seed":
             self.seed.set_last(self._state.draft.request.seed or None)
         elif name == "start_image.path":
             self._update_strength()
@@ -202,6 +210,27 @@ class PromptPanel(QFrame):
     def show_prompts(self) -> None:
         """Earlier and saved prompts, to choose from."""
         self.popover.open_below(self.history)
+
+    @property
+    def styles_popover(self) -> StylesPopover:
+        """Every style; made when it is first wanted."""
+        if self._styles_popover is None:
+            self._styles_popover = StylesPopover(self._prompts.styles, self.styles)
+            self._styles_popover.sheet_wanted.connect(self.show_styles_sheet)
+        return self._styles_popover
+
+    def show_styles(self) -> None:
+        """Every style, to be put on and taken off."""
+        self.styles_popover.open_below(self.styles.add)
+
+    def show_styles_sheet(self) -> None:
+        """The styles, to be edited."""
+        from gui.ui.prompt.styles_sheet import StylesSheet
+
+        sheet = StylesSheet(self._prompts.styles, self.window())
+        sheet.finished.connect(sheet.deleteLater)
+        self.styles_sheet = sheet
+        sheet.show()
 
     def reset_to_defaults(self) -> None:
         """What the model can decide, as the model recommends."""
@@ -265,6 +294,12 @@ class PromptPanel(QFrame):
         self._defaults = default_values(self._entry, self._state.draft.request.scheduler)
         for name in self._defaults:
             self.controls[name].input.set_value(self._shown(name))
+
+    def _show_styles(self) -> None:
+        """What the model reads is counted with the styles around it."""
+        on = self._state.draft.request.styles
+        self.prompt.set_around(lambda text: around(text, on))
+        self.negative.set_around(lambda text: around(text, on, negative=True))
 
     def _update_strength(self) -> None:
         self.strength.setVisible(self.start.available and bool(self.start.path()))

@@ -2,40 +2,24 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QModelIndex, QObject, QPoint, QSize, Qt
-from PySide6.QtGui import QAction, QKeyEvent
-from PySide6.QtWidgets import (
-    QAbstractItemView,
-    QFrame,
-    QHBoxLayout,
-    QLineEdit,
-    QListView,
-    QMenu,
-    QPushButton,
-    QStackedWidget,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtCore import QModelIndex, QPoint, Qt
+from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QMenu, QPushButton, QStackedWidget, QWidget
 
 from gui.state.prompts.library import PromptLibrary
 from gui.state.prompts.rows import PromptRows
 from gui.ui.prompt.prompt_rows import PromptRowPainter
-from gui.ui.widgets.controls import Segments, icon_button, label
-from gui.ui.widgets.icons import icon
+from gui.ui.widgets.controls import Segments, icon_button
+from gui.ui.widgets.list_popover import ListPopover
 
-WIDTH, HEIGHT = 400, 460
 HISTORY, SAVED = 0, 1
 _EMPTY = (
     "Every prompt that you generate from is kept here.",
     "Save a prompt under a name to find it here.",
 )
-_MOVES = {
-    Qt.Key.Key_Up: -1, Qt.Key.Key_Down: 1, Qt.Key.Key_PageUp: -5, Qt.Key.Key_PageDown: 5,
-}  # fmt: skip
 
 
-class PromptsPopover(QFrame):
-    """Opens at the prompt.  Typing searches, arrows choose, Return takes.
+class PromptsPopover(ListPopover):
+    """Opens at the prompt.
 
     Args:
         prompts: what there is.
@@ -43,9 +27,7 @@ class PromptsPopover(QFrame):
     """
 
     def __init__(self, prompts: PromptLibrary, field: QWidget) -> None:
-        super().__init__(field, Qt.WindowType.Popup)
-        self.setObjectName("popover")
-        self.setAccessibleName("Earlier and saved prompts")
+        super().__init__(field, "Earlier and saved prompts", "Search prompts")
         self._prompts = prompts
         self._field = field
         self.models = (
@@ -53,26 +35,8 @@ class PromptsPopover(QFrame):
             PromptRows(prompts.saved, self, named=True),
         )
         self.segments = Segments("Prompts", ("History", "Saved"))
-        self.search = QLineEdit()
-        self.search.setPlaceholderText("Search prompts")
-        self.search.setAccessibleName("Search prompts")
-        self.search.setClearButtonEnabled(True)
-        self.search.addAction(
-            QAction(icon("search", tone="secondary"), "", self.search),
-            QLineEdit.ActionPosition.LeadingPosition,
-        )
-        self.list = QListView()
-        self.list.setAccessibleName("Prompts")
-        self.list.setUniformItemSizes(True)
-        self.list.setMouseTracking(True)
-        self.list.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.list.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
-        self.list.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # it is moved from the search field
         self.painter_ = PromptRowPainter(self.list)
         self.list.setItemDelegate(self.painter_)
-        self.empty = label("", "secondary", wrap=True)
-        self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.clear = QPushButton("Clear History")
         self.clear.setObjectName("flat")
         self.save = QPushButton("Save This Prompt…")
@@ -82,45 +46,16 @@ class PromptsPopover(QFrame):
         self.keep = QPushButton("Save")
         self.keep.setObjectName("sheetPrimary")
         self.cancel = icon_button("close", "Cancel")
-        self._lay_out()
+        self.foot = QStackedWidget()
+        self.foot.addWidget(_row(self.clear, None, self.save))
+        self.foot.addWidget(_row(self.name, self.keep, self.cancel))
+        self.foot.setFixedHeight(30)
+        self.lay_out(self.foot, head=self.segments)
         self._connect()
         self.show_list(HISTORY)
 
-    def _lay_out(self) -> None:
-        foot = QWidget()
-        row = QHBoxLayout(foot)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.addWidget(self.clear)
-        row.addStretch(1)
-        row.addWidget(self.save)
-        naming = QWidget()
-        row = QHBoxLayout(naming)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.addWidget(self.name, 1)
-        row.addWidget(self.keep)
-        row.addWidget(self.cancel)
-        self.foot = QStackedWidget()
-        self.foot.addWidget(foot)
-        self.foot.addWidget(naming)
-        self.foot.setFixedHeight(30)
-        self.middle = QStackedWidget()
-        self.middle.addWidget(self.list)
-        self.middle.addWidget(self.empty)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(12, 12, 12, 10)
-        column.setSpacing(8)
-        column.addWidget(self.segments)
-        column.addWidget(self.search)
-        column.addWidget(self.middle, 1)
-        column.addWidget(self.foot)
-        self.setFixedSize(QSize(WIDTH, HEIGHT))
-
     def _connect(self) -> None:
         self.segments.chosen.connect(self.show_list)
-        self.search.textChanged.connect(self._on_search)
-        self.search.returnPressed.connect(self._take_current)
-        self.search.installEventFilter(self)
-        self.list.clicked.connect(self.take)
         self.list.customContextMenuRequested.connect(self._show_menu)
         self.painter_.deleted.connect(self.delete)
         self.clear.clicked.connect(self._clear)
@@ -139,18 +74,9 @@ class PromptsPopover(QFrame):
         return self.models[self.segments.current()]
 
     def open_below(self, button: QWidget) -> None:
-        """Show it under a button, as far as the screen goes."""
         self._prompts.refresh()
-        self.search.clear()
         self.foot.setCurrentIndex(0)
-        at = button.mapToGlobal(QPoint(button.width() - self.width(), button.height() + 4))
-        room = button.screen().availableGeometry()
-        x = max(room.left() + 8, min(at.x(), room.right() - self.width() - 8))
-        y = max(room.top(), min(at.y(), room.bottom() - self.height() - 8))
-        self.move(x, y)
-        self.show_list(self.segments.current())
-        self.show()
-        self.search.setFocus(Qt.FocusReason.PopupFocusReason)
+        super().open_below(button)
 
     def show_list(self, number: int) -> None:
         """`HISTORY` or `SAVED`."""
@@ -159,23 +85,17 @@ class PromptsPopover(QFrame):
             return
         self.list.setModel(self.rows)
         self.clear.setVisible(number == HISTORY)
-        self._on_search(self.search.text())
+        self.on_search(self.search.text())
+
+    def on_search(self, text: str) -> None:
+        self.rows.search(text)
         self._on_rows()
 
-    def _on_search(self, text: str) -> None:
-        self.rows.search(text)
-
     def _on_rows(self) -> None:
-        some = self.rows.rowCount() > 0
-        self.middle.setCurrentIndex(0 if some else 1)
         searched = bool(self.search.text().strip())
-        self.empty.setText(
-            "No prompt has these words." if searched else _EMPTY[self.segments.current()]
-        )
+        self.show_rows("No prompt has these words." if searched else _EMPTY[self.rows.named])
         self.clear.setEnabled(bool(self._prompts.history.entries()))
         self.save.setEnabled(self._prompts.has_words)
-        if some and not self.list.currentIndex().isValid():
-            self.list.setCurrentIndex(self.rows.index(0))
 
     # -- what is done -------------------------------------------------------------------------
 
@@ -187,9 +107,6 @@ class PromptsPopover(QFrame):
             self.close()
             self._prompts.use(entry.value, "Use Saved Prompt" if named else "Use Earlier Prompt")
             self._field.setFocus()
-
-    def _take_current(self) -> None:
-        self.take(self.list.currentIndex())
 
     def delete(self, index: QModelIndex) -> None:
         """Forget a prompt; its pictures stay."""
@@ -232,28 +149,15 @@ class PromptsPopover(QFrame):
             menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
             menu.popup(self.list.viewport().mapToGlobal(at))
 
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        pressed = isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress
-        if watched is self.search and pressed and self._on_key(event):  # type: ignore[arg-type]
-            return True
-        return super().eventFilter(watched, event)
 
-    def _on_key(self, event: QKeyEvent) -> bool:
-        """Keys of the search field that are the list's."""
-        key, index = event.key(), self.list.currentIndex()
-        by = _MOVES.get(key, 0)  # type: ignore[call-overload]
-        if by:
-            row = max(0, min(index.row() + by, self.rows.rowCount() - 1))
-            self.list.setCurrentIndex(self.rows.index(row))
-            return True
-        command = bool(event.modifiers() & Qt.KeyboardModifier.ControlModifier)
-        if command and key in (Qt.Key.Key_Backspace, Qt.Key.Key_Delete):
-            self.delete(index)
-            return True
-        return False
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        if event.key() == Qt.Key.Key_Escape:
-            self.close()
-        elif event.key() not in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
-            super().keyPressEvent(event)
+def _row(*widgets: QWidget | None) -> QWidget:
+    """Widgets side by side; None pushes them apart."""
+    made = QWidget()
+    row = QHBoxLayout(made)
+    row.setContentsMargins(0, 0, 0, 0)
+    for widget in widgets:
+        if widget is None:
+            row.addStretch(1)
+        else:
+            row.addWidget(widget, 1 if isinstance(widget, QLineEdit) else 0)
+    return made

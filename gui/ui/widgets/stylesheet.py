@@ -63,6 +63,12 @@ QPushButton#filterChip { background: $accent_soft; border: 1px solid $accent_sof
   border-radius: 9px; padding: 1px 8px; font-size: 12px; }
 QPushButton#filterChip:hover { border-color: $accent; }
 QPushButton#filterChip[ring="true"]:focus { border: 2px solid $accent; padding: 0px 7px; }
+QPushButton#styleAdd { background: transparent; border: 1px solid $border_strong; color: $secondary;
+  border-radius: 9px; padding: 1px 8px; font-size: 12px; }
+QPushButton#styleAdd[round="true"] { padding: 1px 5px; min-width: 12px; }
+QPushButton#styleAdd:hover { border-color: $accent; color: $text; }
+QPushButton#styleAdd[ring="true"]:focus { border: 2px solid $accent; padding: 0px 7px; }
+QPushButton#styleAdd[round="true"][ring="true"]:focus { padding: 0px 4px; }
 QPushButton#segment { background: transparent; border: 1px solid transparent; border-radius: 6px;
   padding: 3px 6px; color: $secondary; }
 QPushButton#segment:hover { color: $text; }
@@ -129,6 +135,11 @@ QProgressBar { background: $groove; border: none; border-radius: 2px; max-height
 QProgressBar::chunk { background: $accent; border-radius: 2px; }
 
 QListView { background: transparent; border: none; outline: none; }
+QListView#sheetList { background: $field; border: 1px solid $border; border-radius: 8px;
+  padding: 4px; }
+QListView#sheetList::item { padding: 5px 7px; border-radius: 5px; color: $text; }
+QListView#sheetList::item:selected { background: $accent_soft; color: $text; }
+QListView#sheetList:focus { border-color: $accent; }
 QScrollArea, QScrollArea > QWidget > QWidget#scrolled { background: transparent; border: none; }
 QScrollBar { background: transparent; border: none; }
 QScrollBar:vertical { width: 10px; }
