@@ -146,7 +146,6 @@ def test_another_windows_prompts_are_shown_when_the_list_opens(asked, qtbot):
     from gui.library.prompt_store import KeptText
 
     text = PromptText("from elsewhere")
-    asked.studio.prompts._background.run(lambda: None, lambda _: None, lambda _: None)
     PromptStore.default().put(
         ShelfName.HISTORY, [KeptText(text.key, '{"prompt":"from elsewhere"}', 9e9)]
     )
@@ -188,7 +187,7 @@ def test_a_prompt_is_only_text_and_a_long_one_is_cut(workspace):
     popover.grab()
 
 
-def test_what_cannot_be_kept_is_said_once(workspace, home):
+def test_what_cannot_be_kept_is_said_once(workspace, home, qtbot):
     (home / "data").mkdir(exist_ok=True)
     from gui.library.prompt_store import FILE_NAME
 
@@ -199,9 +198,8 @@ def test_what_cannot_be_kept_is_said_once(workspace, home):
     workspace.studio.error_raised.connect(errors.append)
     ask_for(workspace, "a fox")
     ask_for(workspace, "a boat")
-    workspace.studio.prompts._background._pool.waitForDone()
-    from PySide6.QtWidgets import QApplication
-
-    QApplication.processEvents()
+    done = []
+    workspace.studio.prompts._background.run(lambda: None, done.append, done.append)
+    qtbot.waitUntil(lambda: bool(done))  # all that was asked for before has been answered
     assert len(errors) == 1 and "cannot be kept" in errors[0].message
     assert len(workspace.studio.prompts.history.entries()) == 2
