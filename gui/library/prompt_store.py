@@ -23,7 +23,7 @@ from gui.library import database
 
 FILE_NAME = "prompts.sqlite3"
 SCHEMA = 1
-PATIENCE = 5.0
+PATIENCE = 3.0
 """Seconds that another window's writing is waited for."""
 
 log = logging.getLogger(__name__)
