@@ -309,6 +309,9 @@ class PictureRequest(Record):
             step=0.05,
         ),
     ] = 0.0
+    keep_previews: bool = False
+    """Whether what was seen of each step is kept beside the picture (`gui.library.step_previews`);
+    needs `previews`."""
 
     styles: Annotated[
         tuple[PromptStyle, ...],

@@ -11,13 +11,16 @@ import time
 from collections import deque
 from dataclasses import replace
 from multiprocessing.connection import Connection
+from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from gui.engine import messages
 from gui.engine.backend import Backend, LoadablePipeline, OpenPipeline, make_backend
 from gui.engine.messages import ENGINE, Generate
 from gui.errors import Cancelled, ErrorKind, SfumatoError, as_sfumato_error
-from gui.library import pictures, places
+from gui.library import pictures, places, step_previews
+from gui.library.step_previews import StepFrame, StepRecorder, StepSeries
 from gui.process.messages import Question
 from gui.process.serve import Call, Server, run_child
 from gui.request import MAX_SEED, PictureRequest
@@ -26,13 +29,16 @@ if TYPE_CHECKING:
     import numpy as np
 
 _RECENT_STEPS = 9
+_TRIM_AFTER = step_previews.LIMIT_BYTES // 20
+"""Bytes of previews after which the oldest ones are looked for; the window does so at its start."""
 
 
 class _Hooks:
     """Turns the pipeline's callbacks into messages."""
 
-    def __init__(self, call: Call, first: int) -> None:
+    def __init__(self, call: Call, first: int, recorder: StepRecorder | None) -> None:
         self._call = call
+        self._recorder = recorder
         self._first = first
         self._recent: deque[float] = deque(maxlen=_RECENT_STEPS)
         self._last = (-1, time.monotonic())  # picture and time of the step before
@@ -56,8 +62,23 @@ class _Hooks:
         if preview is not None:
             height, width = preview.shape[:2]
             shown = messages.Preview(width, height, preview.tobytes())
+            if self._recorder is not None:
+                self._recorder.saw(picture_index, steps, StepFrame(step, width, height, shown.rgb))
         seconds = statistics.median(self._recent)
         self._call.tell(messages.Step(self._first + picture_index, step, steps, seconds, shown))
+
+
+class _KeptSteps:
+    """Writes previews, and sees to it that they stay within their limit."""
+
+    def __init__(self) -> None:
+        self._since = 0
+
+    def write(self, path: Path, series: StepSeries) -> None:
+        self._since += step_previews.keep(path, series)
+        if self._since > _TRIM_AFTER:
+            self._since = 0
+            Thread(target=step_previews.trim, name="trim", daemon=True).start()
 
 
 class Engine:
@@ -70,6 +91,7 @@ class Engine:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._loaded: tuple[object, LoadablePipeline] | None = None
+        self._kept = _KeptSteps()
 
     def ready(self) -> messages.Ready:
         return messages.Ready(os.getpid(), self._backend.runtime, self._backend.versions())
@@ -110,12 +132,15 @@ class Engine:
             seed=(request.seed + first) % (MAX_SEED + 1),
             count=request.count - first,
         )
-        hooks = _Hooks(call, first)
+        recorder = StepRecorder() if request.keep_previews else None
+        hooks = _Hooks(call, first, recorder)
         for index, picture in enumerate(pipeline.generate(rest, hooks), first):
             created = picture.record.created or pictures.now()
             record = replace(picture.record, created=created, job=question.job)
             path = pictures.save_picture(picture.pixels, record, request)
             places.remember(record)
+            if recorder is not None and (series := recorder.take(index - first)) is not None:
+                self._kept.write(path, series)
             call.tell(messages.Image(index, str(path), record))
 
     def _load(self, request: PictureRequest, choice: OpenPipeline, call: Call) -> LoadablePipeline:

@@ -217,6 +217,12 @@ class PictureIndex:
         """Every folder that holds an indexed file."""
         return [row[0] for row in self._db.execute("SELECT DISTINCT folder FROM pictures")]
 
+    def known_fingerprints(self, some: Iterable[str]) -> set[str]:
+        """Those of these fingerprints that are an indexed file's."""
+        wanted = set(some)
+        rows = self._db.execute("SELECT fingerprint FROM pictures") if wanted else ()
+        return {name for (name,) in rows if name in wanted}
+
     # -- what the person says -----------------------------------------------------------------
 
     def set_favourite(self, ids: Iterable[int], on: bool) -> list[int]:

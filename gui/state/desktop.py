@@ -15,7 +15,7 @@ from PySide6.QtGui import QDesktopServices, QGuiApplication, QImage
 
 from gui import paths
 from gui.errors import ErrorKind, SfumatoError, disk_error
-from gui.library import thumbnails
+from gui.library import step_previews, thumbnails
 from gui.library.temporaries import sweep_pictures, temporary_file
 from gui.mac import MacServices, mac_services
 
@@ -168,7 +168,7 @@ def dropped_folder() -> Path:
 
 def sweep_in_background(pictures: list[Path]) -> None:
     """Remove temporary files that an earlier process left in folders of pictures and in our own,
-    and thumbnails beyond what the cache may hold.
+    and thumbnails and previews beyond what the cache may hold.
 
     On a thread that nobody waits for, so that a dead share holds up neither window nor its end.
     """
@@ -177,5 +177,6 @@ def sweep_in_background(pictures: list[Path]) -> None:
     def sweep() -> None:
         sweep_pictures(folders)
         thumbnails.trim()
+        step_previews.trim()
 
     Thread(target=sweep, name="sweep", daemon=True).start()

@@ -75,7 +75,12 @@ class Draft(Record):
         return draft
 
     def request_for(
-        self, model: str, *, output_dir: str = "", previews: bool = True
+        self,
+        model: str,
+        *,
+        output_dir: str = "",
+        previews: bool = True,
+        keep_previews: bool = False,
     ) -> PictureRequest:
         """The request this draft stands for.
 
@@ -98,6 +103,7 @@ class Draft(Record):
             output_dir=output_dir,
             output_file="",
             previews=previews,
+            keep_previews=keep_previews,
         )
         request.validate()
         return request

@@ -75,6 +75,8 @@ class Settings(QObject):
         "generate/compute_unit", "ALL", ("ALL", "CPU_AND_GPU", "CPU_AND_NE", "CPU_ONLY")
     )
     previews = Option("generate/previews", True)
+    keep_steps = Option("generate/keep_steps", True)
+    """Whether the previews of a picture's steps are kept, to be played back."""
     safety_checker = Option("generate/safety_checker", True)
     model_folders = Option("models/folders", [])
     """Folders added by reference, in the order they were added."""

@@ -356,6 +356,7 @@ class Studio(QObject):
                     entry.request_folder,
                     output_dir=self.settings.pictures_folder,
                     previews=self.settings.previews,
+                    keep_previews=self.settings.previews and self.settings.keep_steps,
                 )
             )
         except SfumatoError as error:

@@ -12,7 +12,9 @@ from PIL import Image
 from gui.engine import messages
 from gui.engine.runner import EngineRunner, OutcomeStatus
 from gui.errors import ErrorKind
+from gui.library import step_previews
 from gui.library.picture_record import read_record
+from gui.library.picture_scan import facts_of
 from gui.request import PictureRequest, RandomSource, StartImage
 
 if TYPE_CHECKING:
@@ -71,6 +73,33 @@ def test_previews_come_at_every_step(real_runner: EngineRunner, tiny_sd1: TinyMo
     previews = [s.preview for s in steps]
     assert all(p is not None and p.width == p.height == 8 for p in previews)
     assert len({p.rgb for p in previews if p}) == 3
+
+
+def test_previews_are_kept_with_each_picture_where_that_is_asked_for(
+    real_runner: EngineRunner, tiny_sd1: TinyModel
+) -> None:
+    events: list[messages.JobEvent] = []
+    request = PictureRequest("x", str(tiny_sd1.folder), steps=3, count=2, keep_previews=True)
+    real_runner.run("j", request, 0, events.append)
+    made = [event for event in events if isinstance(event, messages.Image)]
+    assert len(made) == 2
+    for image in made:
+        told = [
+            event.preview
+            for event in events
+            if isinstance(event, messages.Step) and event.picture_index == image.picture_index
+        ]
+        kept = step_previews.read(facts_of(Path(image.path)).fingerprint)
+        assert kept is not None and kept.steps == 3
+        assert [frame.step for frame in kept.frames] == [1, 2, 3]
+        for frame, preview in zip(kept.frames, told, strict=True):
+            assert preview is not None
+            ours, theirs = (np.frombuffer(p.rgb, np.uint8).astype(int) for p in (frame, preview))
+            assert np.abs(ours - theirs).mean() < 12, "small, so JPEG; but this one"
+    real_runner.run("k", PictureRequest("y", str(tiny_sd1.folder), steps=3), 0, events.append)
+    last = events[-1]
+    assert isinstance(last, messages.Image)
+    assert step_previews.read(facts_of(Path(last.path)).fingerprint) is None
 
 
 def test_image_to_image_after_text_to_image_loads_only_the_encoder(

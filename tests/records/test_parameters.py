@@ -27,7 +27,13 @@ BLANK = PictureRequest("", "", start_image=StartImage("/a.png"))
 def test_every_field_is_described_but_those_that_nobody_sets() -> None:
     described = {name.partition(".")[0] for name in described_fields()}
     every = {field.name for field in dataclasses.fields(PictureRequest)}
-    assert every - described == {"model", "previews", "output_dir", "output_file"}
+    assert every - described == {
+        "model",
+        "previews",
+        "keep_previews",
+        "output_dir",
+        "output_file",
+    }
 
 
 def test_every_parameter_has_a_control_and_an_option_of_its_own() -> None:

@@ -18,6 +18,7 @@ from PySide6.QtCore import QObject, Signal
 
 from gui import paths
 from gui.errors import SfumatoError, as_sfumato_error
+from gui.library import step_previews
 from gui.library.picture_facts import Choices, Found, IndexedPicture, PictureFilter, TagChange
 from gui.library.picture_index import FILE_NAME, PictureIndex
 from gui.library.picture_origin import PictureOrigin, read_origin
@@ -85,6 +86,7 @@ class PictureLibrary(QObject):
         self._worker = _Worker(open_index, self._tell)
         self._watcher: _Watcher | None = None
         self._watch = watch
+        self._tidied = False
 
     def start(self) -> None:
         """Open the index, then bring it in line with the folders; returns at once."""
@@ -281,6 +283,13 @@ class PictureLibrary(QObject):
         self.looking.emit(-1 if done else report.read)
         if done and report.changed:
             self.changed.emit()
+        if done and not report.unreachable and not self._tidied:
+            self._tidied = True  # once: what is in the Trash may come back while we run
+
+            def tidy(index: PictureIndex) -> int:
+                return step_previews.drop_strangers(index.known_fingerprints)
+
+            self._ask(tidy, lambda _gone: None)
 
 
 class _Worker(threading.Thread):

@@ -11,10 +11,12 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QStackedWidget, QVBoxLayout, 
 from gui import words
 from gui.errors import SfumatoError
 from gui.state.pictures.images import ImageLoader
+from gui.state.pictures.steps import SeenSteps, StepPreviews
 from gui.state.studio import Activity
 from gui.ui.canvas.empty_state import EmptyState
 from gui.ui.canvas.hud import ProgressStrip
 from gui.ui.canvas.picture_view import PictureView
+from gui.ui.canvas.scrubber import Scrubber
 from gui.ui.widgets.banner import Banner
 from gui.ui.widgets.controls import ElidedLabel
 from gui.ui.widgets.toast import say_briefly
@@ -52,6 +54,7 @@ class Canvas(QFrame):
         self.view = PictureView()
         self.empty = EmptyState()
         self.strip = ProgressStrip()
+        self.scrubber = Scrubber()
         self.title = ElidedLabel("")
         self.caption = ElidedLabel("", "small")
         for line in (self.title, self.caption):
@@ -64,6 +67,10 @@ class Canvas(QFrame):
         self._activity = Activity()
         self._size = (512, 512)
         self._loader = ImageLoader(parent=self)
+        self._pixels = ("", QImage())  # of the picture on show, once they have come
+        self._steps = StepPreviews(self)
+        self._steps.arrived.connect(self._on_steps)
+        self.scrubber.step_shown.connect(self._show_step)
         self._lay_out()
         self._loader.loaded.connect(self._on_loaded)
         self._loader.failed.connect(self._on_load_failed)
@@ -89,6 +96,11 @@ class Canvas(QFrame):
         below.addStretch(1)
         foot = self._foot = QVBoxLayout()
         foot.setSpacing(2)
+        scrub = QHBoxLayout()
+        scrub.addStretch(1)
+        scrub.addWidget(self.scrubber, 20)
+        scrub.addStretch(1)
+        foot.addLayout(scrub)
         foot.addWidget(self.title)
         foot.addWidget(self.caption)
         column = QVBoxLayout(self)
@@ -178,8 +190,11 @@ class Canvas(QFrame):
     def show_picture(self, picture: IndexedPicture | None) -> None:
         """Show a finished picture; None goes back to the invitation."""
         self._picture = picture
+        self._pixels = ("", QImage())
+        self.scrubber.set_steps(SeenSteps(0))
         if picture is not None:
             self._loader.load(picture.path)
+            self._steps.load(picture.facts.fingerprint)
         self._update()
 
     def set_activity(self, activity: Activity) -> None:
@@ -215,6 +230,7 @@ class Canvas(QFrame):
         self.stack.setCurrentWidget(page if gallery is None else gallery)
         for line in (self.title, self.caption):
             line.setVisible(picture is not None and not live and gallery is None)
+        self._show_scrubber()
         self._foot.setContentsMargins(24, 0, 24, 12 if gallery is None else 0)
         free = gallery is None or self._activity.busy
         self._below.setContentsMargins(20, 0, 20, 14 if free else 0)
@@ -229,8 +245,35 @@ class Canvas(QFrame):
     def _on_loaded(self, path: str, image: QImage) -> None:
         """A picture came from the disk; by now something else may be on show."""
         if self._picture is not None and self._picture.path == path and not self._live:
+            self._pixels = (path, image)
+            self.scrubber.show_end()
             self.view.show_image(image, path=path)
             self.pixels_shown.emit(path, image)
+            self._show_scrubber()
+
+    def _on_steps(self, picture: str, steps: SeenSteps) -> None:
+        if self._picture is not None and self._picture.facts.fingerprint == picture:
+            self.scrubber.set_steps(steps)
+            self._show_scrubber()
+
+    def _show_scrubber(self) -> None:
+        """Where there are steps, and the picture they led to is on show."""
+        finished = self._picture is not None and self._picture.path == self._pixels[0]
+        hidden = self._live or self._browsing or self._cover is not None
+        on = finished and not hidden and self.scrubber.there
+        if not on:
+            self.scrubber.stop()
+        self.scrubber.setVisible(on)
+
+    def _show_step(self, image: QImage | None) -> None:
+        """The picture as it was at a step; None: as it is."""
+        path, pixels = self._pixels
+        if self._live or self._picture is None or self._picture.path != path:
+            return
+        if image is None:
+            self.view.show_image(pixels, path=path)
+        else:
+            self.view.show_image(image, size=pixels.size())
 
     def _on_load_failed(self, path: str, error: SfumatoError) -> None:
         if self._picture is not None and self._picture.path == path:
@@ -246,6 +289,7 @@ class Canvas(QFrame):
 
     def close_loader(self) -> None:
         self._loader.close()
+        self._steps.close()
 
 
 def title_of(picture: IndexedPicture) -> str:

@@ -54,6 +54,7 @@ class SettingsDialog(QDialog):
         for button in (self.change_folder, self.reset_folder):
             button.setAutoDefault(False)  # Return in a field is the field's
         self.previews = Switch("Show a preview at every step")
+        self.keep_steps = Switch("Keep the previews, to play them back")
         self.safety = Switch("Use safety checkers where models have one")
         self.account = AccountSection(account) if account is not None else None
         self._lay_out()
@@ -76,6 +77,7 @@ class SettingsDialog(QDialog):
         form.addRow("Pictures folder:", row)
         form.addRow("Compute unit:", self.compute_unit)
         form.addRow("", self.previews)
+        form.addRow("", self.keep_steps)
         form.addRow("", self.safety)
         if self.account is not None:
             heading = label("Hugging Face Hub:")
@@ -97,6 +99,8 @@ class SettingsDialog(QDialog):
         self.appearance.select_data(settings.appearance)
         self.compute_unit.select_data(settings.compute_unit)
         self.previews.setChecked(settings.previews)
+        self.keep_steps.setChecked(settings.keep_steps)
+        self.keep_steps.setEnabled(settings.previews)
         self.safety.setChecked(settings.safety_checker)
         self._show_folder()
 
@@ -113,6 +117,8 @@ class SettingsDialog(QDialog):
             lambda _: bind("compute_unit")(self.compute_unit.currentData())
         )
         self.previews.toggled.connect(bind("previews"))
+        self.previews.toggled.connect(self.keep_steps.setEnabled)
+        self.keep_steps.toggled.connect(bind("keep_steps"))
         self.safety.toggled.connect(bind("safety_checker"))
         self.change_folder.clicked.connect(self._choose_folder)
         self.reset_folder.clicked.connect(lambda: self.set_folder(""))
