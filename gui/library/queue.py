@@ -1,7 +1,8 @@
 """The job queue on disk: SQLite, so that a job survives the end of the window or the engine.
 
-Standard library only.  One process owns the queue at a time (an advisory lock beside the file);
-a second one that is started meanwhile gets a queue in memory.
+Standard library only.  Every window and command has the same queue before it, and may add to it,
+order it and take from it.  One process owns the running of it at a time (an advisory lock beside
+the file, which the system lifts however that process ends), so no job is ever run twice.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ import logging
 import sqlite3
 import time
 import uuid
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from gui import paths, records
 from gui.errors import SfumatoError
@@ -24,9 +26,11 @@ from gui.library.database import MEMORY, transaction
 from gui.request import PictureRequest
 
 FILE_NAME = "queue.sqlite3"
-SCHEMA = 2
+SCHEMA = 3
 MAX_CRASHES = 2
 """A job that took the engine down this often has failed."""
+KEPT_FINISHED = 30
+"""So many jobs that are done or were stopped stay listed, the newest."""
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +45,8 @@ class JobStatus(StrEnum):
 
 
 ENDED = frozenset({JobStatus.DONE, JobStatus.CANCELLED, JobStatus.FAILED})
+FINISHED = frozenset({JobStatus.DONE, JobStatus.CANCELLED})
+"""Ended, and nothing is left to do about it."""
 
 _OLD_FAILED = "set_aside"
 """What an older version called a job that had failed by bringing the engine down."""
@@ -67,43 +73,67 @@ class Job:
     written down here: a process can die between a picture's name and its entry."""
     position: int = 0
     """Where it stands among the others; kept by the store."""
+    ended: float = 0.0
+    """When it was done, stopped or failed: seconds since 1970; 0 where that is not known."""
 
 
 class JobStore:
-    """Jobs in order of submission.  Not thread-safe: use it from the thread that made it.
+    """Jobs in the order in which they are to be run.  Not thread-safe: use it from the thread that
+    made it.
 
     Args:
         path: the database; None keeps everything in memory.
+        own: whether to own the running of it, if nobody else does.
 
     Attributes:
         notice: a sentence for the person when the queue could not be opened as it should, or "".
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, *, own: bool = True) -> None:
         self.notice = ""
         self._lock: IO[str] | None = None
-        self._connection = self._open(path)
+        self._owned = False
+        self._path = path
+        self._connection = self._open(path, own)
+        self._seen = self._version()
 
     @classmethod
-    def default(cls) -> JobStore:
+    def default(cls, *, own: bool = True) -> JobStore:
         """The user's queue."""
-        return cls(paths.data_dir() / FILE_NAME)
+        return cls(paths.data_dir() / FILE_NAME, own=own)
 
-    def _open(self, path: Path | None) -> sqlite3.Connection:
+    @property
+    def is_owner(self) -> bool:
+        """Whether the jobs are this process's to run."""
+        return self._owned
+
+    def take(self) -> bool:
+        """Own the running of the queue from now on, unless another process does.
+
+        Returns:
+            Whether it is owned.
+        """
+        if not self._owned and self._path is not None:
+            try:
+                self._lock = self._lock or self._path.with_suffix(".lock").open("a")
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self._owned = True
+            except OSError:
+                return False
+        return self._owned
+
+    def _open(self, path: Path | None, own: bool) -> sqlite3.Connection:
         if path is None:
-            return _connect(MEMORY)
+            return self._in_memory()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = path.with_suffix(".lock").open("a")
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self.notice = (
-                "Sfumato is already open: requests made in this second window "
-                "are forgotten when it closes."
-            )
-            return _connect(MEMORY)
         except OSError as error:
             return self._fallback(path, error)
+        if own and not self.take():
+            self.notice = (
+                "Sfumato is open in another window, which makes what is asked for here, too."
+            )
         try:
             return _sound(_connect(str(path)))
         except _NewerFile:
@@ -111,11 +141,17 @@ class JobStore:
                 "The list of jobs was written by a newer version of Sfumato, so what is asked for "
                 "here is forgotten when it closes; update Sfumato to go on with that list."
             )
-            return _connect(MEMORY)
+            return self._in_memory()
         except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError):  # unwritable, full: not damaged
+            # Unwritable or full is not damaged; and what another process runs is its to mend.
+            if isinstance(error, sqlite3.OperationalError) or not self._owned:
                 return self._fallback(path, error)
             return self._start_anew(path, error)
+
+    def _in_memory(self) -> sqlite3.Connection:
+        """A queue of this process alone."""
+        self._path, self._owned = None, True
+        return _connect(MEMORY)
 
     def _fallback(self, path: Path, error: Exception) -> sqlite3.Connection:
         log.warning("job queue %s cannot be used: %r", path, error)
@@ -123,7 +159,7 @@ class JobStore:
             f"The list of jobs cannot be kept in {path.parent}, so it is forgotten when Sfumato "
             "closes; see that the folder can be written to and the disk is not full."
         )
-        return _connect(MEMORY)
+        return self._in_memory()
 
     def _start_anew(self, path: Path, error: Exception) -> sqlite3.Connection:
         aside = path.with_name(f"{path.stem}-damaged-{int(time.time())}{path.suffix}")
@@ -139,20 +175,65 @@ class JobStore:
         return connection
 
     def recover(self) -> list[Job]:
-        """To be called once at start: what the last session left.
+        """To be called once by the owner, at start: what the last session left.
 
-        Jobs that are done or cancelled are forgotten (pictures are in the library).  A job still
-        marked running belonged to a window that ended with it, for whatever reason: it is queued
-        again.  The job is not to blame, as pictures are made in a process of their own.
+        A job still marked running belonged to a window that ended with it, for whatever reason: it
+        is queued again.  The job is not to blame, as pictures are made in a process of their own.
+        """
+        if not self._owned:
+            return self.jobs()
+        self.forget_finished()
+        with self._transaction() as db:
+            marks = (JobStatus.QUEUED, JobStatus.RUNNING)
+            db.execute("UPDATE jobs SET status = ? WHERE status = ?", marks)
+        return self.jobs()
+
+    def forget_finished(self, keep: int = KEPT_FINISHED) -> None:
+        """Drop jobs that are done or were stopped, but for the newest; their pictures stay."""
+        with self._transaction() as db:
+            db.execute(
+                "DELETE FROM jobs WHERE status IN (?, ?) AND position NOT IN ("
+                " SELECT position FROM jobs WHERE status IN (?, ?)"
+                " ORDER BY ended DESC, position DESC LIMIT ?)",
+                (*FINISHED, *FINISHED, keep),
+            )
+
+    def changed_elsewhere(self) -> bool:
+        """Whether another process has written since this was asked last."""
+        version = self._version()
+        changed, self._seen = version != self._seen, version
+        return changed
+
+    def _version(self) -> int:
+        try:
+            return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+        except sqlite3.Error as error:
+            log.warning("the job queue cannot be looked at: %r", error)
+            return self._seen
+
+    # -- how it is run ------------------------------------------------------------------------
+
+    def option(self, name: str) -> bool:
+        """A switch that `set_option` kept, by any process; off where nobody ever did."""
+        try:
+            row = self._connection.execute(
+                "SELECT value FROM options WHERE name = ?", (name,)
+            ).fetchone()
+        except sqlite3.Error as error:
+            log.warning("the job queue cannot be read: %r", error)
+            return False
+        return row is not None and row[0] == 1
+
+    def set_option(self, name: str, on: bool) -> None:
+        """Keep a switch.
+
+        Raises:
+            SfumatoError: STORAGE where it cannot be written.
         """
         with self._transaction() as db:
-            over = (JobStatus.DONE, JobStatus.CANCELLED)
-            db.execute("DELETE FROM jobs WHERE status IN (?, ?)", over)
-        for job in self.jobs():
-            if job.status is JobStatus.RUNNING:
-                job.status = JobStatus.QUEUED
-                self.update(job)
-        return self.jobs()
+            db.execute("INSERT OR REPLACE INTO options VALUES (?, ?)", (name, int(on)))
+
+    # -- the jobs -----------------------------------------------------------------------------
 
     def add(self, request: PictureRequest) -> Job:
         """Append a job.
@@ -160,11 +241,79 @@ class JobStore:
         Raises:
             SfumatoError: STORAGE where it cannot be written.
         """
-        job = Job(uuid.uuid4().hex, request)
+        return self.add_all([request])[0]
+
+    def add_all(self, requests: Iterable[PictureRequest]) -> list[Job]:
+        """Append jobs, all of them or none.
+
+        Raises:
+            SfumatoError: STORAGE where they cannot be written.
+        """
+        jobs = [Job(uuid.uuid4().hex, request) for request in requests]
         with self._transaction() as db:
-            self._insert(db, job, None)
-            job.position = db.execute("SELECT max(position) FROM jobs").fetchone()[0]
-        return job
+            for job in jobs:
+                job.position = self._insert(db, job, None)
+        return jobs
+
+    def claim(self, job_id: str) -> Job | None:
+        """Mark a waiting job as running, for the owner to run.
+
+        Returns:
+            The job as it is now: another process may have edited it; None where it has been taken
+            off.
+
+        Raises:
+            SfumatoError: STORAGE where it cannot be written.
+        """
+        with self._transaction() as db:
+            changed = db.execute(
+                "UPDATE jobs SET status = ?, begun = 1 WHERE id = ? AND status = ?",
+                (JobStatus.RUNNING, job_id, JobStatus.QUEUED),
+            )
+            if not changed.rowcount:
+                return None
+            row = db.execute(f"SELECT {_COLUMNS} FROM jobs WHERE id = ?", (job_id,)).fetchone()
+        return _readable(row)
+
+    def edit(self, job_id: str, request: PictureRequest) -> bool:
+        """Give a job that waits another request, of which there are no pictures yet.
+
+        Returns:
+            Whether it was in time.
+
+        Raises:
+            SfumatoError: STORAGE where it cannot be written.
+        """
+        with self._transaction() as db:
+            changed = db.execute(
+                "UPDATE jobs SET request = ?, pictures = '[]', begun = 0"
+                " WHERE id = ? AND status = ?",
+                (records.dumps(request), job_id, JobStatus.QUEUED),
+            )
+        return bool(changed.rowcount)
+
+    def reorder(self, job_ids: Sequence[str]) -> dict[str, int]:
+        """Put jobs into this order, in the places that they hold together.
+
+        Returns:
+            Their positions from now on; those that are gone are left out.
+
+        Raises:
+            SfumatoError: STORAGE where it cannot be written.
+        """
+        with self._transaction() as db:
+            held: dict[str, int] = {}
+            for job_id in dict.fromkeys(job_ids):
+                row = db.execute("SELECT position FROM jobs WHERE id = ?", (job_id,)).fetchone()
+                if row is not None:
+                    held[job_id] = row[0]
+            now = dict(zip(held, sorted(held.values()), strict=True))
+            moved = [(place, job_id) for job_id, place in now.items() if held[job_id] != place]
+            # Positions are unique at every moment, so they go out of the way first.
+            for sign in (-1, 1):
+                places = [(sign * place, job_id) for place, job_id in moved]
+                db.executemany("UPDATE jobs SET position = ? WHERE id = ?", places)
+        return now
 
     def put_back(self, job: Job) -> None:
         """Enter a job that was removed again, in its old place.
@@ -183,36 +332,37 @@ class JobStore:
         """
         with self._transaction() as db:
             db.execute(
-                "UPDATE jobs SET status = ?, error = ?, pictures = ?, crashes = ?, begun = ?"
-                " WHERE id = ?",
+                "UPDATE jobs SET status = ?, error = ?, pictures = ?, crashes = ?, begun = ?,"
+                " ended = ? WHERE id = ?",
                 (*_state(job), job.id),
             )
 
     @staticmethod
-    def _insert(db: sqlite3.Connection, job: Job, position: int | None) -> None:
-        db.execute(
-            "INSERT INTO jobs (position, id, request, status, error, pictures, crashes, begun)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    def _insert(db: sqlite3.Connection, job: Job, position: int | None) -> int:
+        cursor = db.execute(
+            f"INSERT INTO jobs ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (position, job.id, records.dumps(job.request), *_state(job)),
         )
+        return cursor.lastrowid or 0
 
-    def remove(self, job_id: str) -> None:
+    def remove(self, job_id: str) -> bool:
+        """Take a job off, unless it is running.
+
+        Returns:
+            Whether it is off now.
+
+        Raises:
+            SfumatoError: STORAGE where it cannot be written.
+        """
         with self._transaction() as db:
-            db.execute("DELETE FROM jobs WHERE id = ?", (job_id,))
+            where = "FROM jobs WHERE id = ?"
+            db.execute(f"DELETE {where} AND status != ?", (job_id, JobStatus.RUNNING))
+            return db.execute(f"SELECT 1 {where}", (job_id,)).fetchone() is None
 
     def jobs(self) -> list[Job]:
-        """All jobs, oldest first.  A row that this version cannot read is skipped and logged."""
-        rows = self._connection.execute(
-            "SELECT id, request, status, error, pictures, crashes, begun, position FROM jobs"
-            " ORDER BY position"
-        ).fetchall()
-        jobs: list[Job] = []
-        for row in rows:
-            try:
-                jobs.append(_job(*row))
-            except (ValueError, TypeError) as error:
-                log.warning("job %s is unreadable: %r", row[0], error)
-        return jobs
+        """All jobs in their order.  A row that this version cannot read is skipped and logged."""
+        rows = self._connection.execute(f"SELECT {_COLUMNS} FROM jobs ORDER BY position").fetchall()
+        return [job for row in rows if (job := _readable(row)) is not None]
 
     def close(self) -> None:
         self._connection.close()
@@ -242,13 +392,26 @@ def _sound(connection: sqlite3.Connection) -> sqlite3.Connection:
     return connection
 
 
-def _state(job: Job) -> tuple[str, str | None, str, int, bool]:
+_COLUMNS = "position, id, request, status, error, pictures, crashes, begun, ended"
+
+
+def _state(job: Job) -> tuple[str, str | None, str, int, bool, float]:
     """The columns that change."""
     error = records.dumps(job.error) if job.error else None
-    return job.status, error, records.dumps(job.pictures), job.crashes, job.begun
+    return job.status, error, records.dumps(job.pictures), job.crashes, job.begun, job.ended
+
+
+def _readable(row: tuple[Any, ...]) -> Job | None:
+    """The job of a row; None where this version cannot read it."""
+    try:
+        return _job(*row)
+    except (ValueError, TypeError) as error:
+        log.warning("job %s is unreadable: %r", row[1], error)
+        return None
 
 
 def _job(
+    position: int,
     job_id: str,
     request: str,
     status: str,
@@ -256,7 +419,7 @@ def _job(
     pictures: str,
     crashes: int,
     begun: int,
-    position: int,
+    ended: float,
 ) -> Job:
     return Job(
         job_id,
@@ -267,26 +430,48 @@ def _job(
         int(crashes),
         bool(begun),
         position,
+        float(ended),
     )
 
 
 def _connect(name: str) -> sqlite3.Connection:
     connection = database.connect(name, patience=2.0)
     try:
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version > SCHEMA:
-            raise _NewerFile(version)
-        with connection:
-            connection.execute(
-                "CREATE TABLE IF NOT EXISTS jobs ("
-                " position INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE,"
-                " request TEXT NOT NULL, status TEXT NOT NULL, error TEXT,"
-                " pictures TEXT NOT NULL, crashes INTEGER NOT NULL, begun INTEGER NOT NULL)"
-            )
-            if version == 1:
-                connection.execute("ALTER TABLE jobs ADD COLUMN begun INTEGER NOT NULL DEFAULT 1")
-            connection.execute(f"PRAGMA user_version = {SCHEMA}")
+        if _schema(connection) != SCHEMA:
+            with connection:
+                connection.execute("BEGIN IMMEDIATE")  # two may open an old file together
+                _bring_up_to_date(connection, _schema(connection))
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _schema(connection: sqlite3.Connection) -> int:
+    """Which version's tables these are; 0: none yet.
+
+    Raises:
+        _NewerFile: a later version's.
+    """
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if version > SCHEMA:
+        raise _NewerFile(version)
+    return version
+
+
+def _bring_up_to_date(connection: sqlite3.Connection, version: int) -> None:
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS jobs ("
+        " position INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE,"
+        " request TEXT NOT NULL, status TEXT NOT NULL, error TEXT,"
+        " pictures TEXT NOT NULL, crashes INTEGER NOT NULL, begun INTEGER NOT NULL,"
+        " ended REAL NOT NULL DEFAULT 0)"
+    )
+    if version == 1:
+        connection.execute("ALTER TABLE jobs ADD COLUMN begun INTEGER NOT NULL DEFAULT 1")
+    if version in (1, 2):
+        connection.execute("ALTER TABLE jobs ADD COLUMN ended REAL NOT NULL DEFAULT 0")
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS options (name TEXT PRIMARY KEY, value INTEGER NOT NULL)"
+    )
+    connection.execute(f"PRAGMA user_version = {SCHEMA}")

@@ -6,13 +6,16 @@ import contextlib
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from gui.errors import ErrorKind, SfumatoError
-from gui.library.queue import JobStatus, JobStore
+from gui.library.queue import KEPT_FINISHED, JobStatus, JobStore
 from gui.request import PictureRequest, StartImage
 
 ROOT = Path(__file__).parents[2]
@@ -77,16 +80,23 @@ def test_nobody_else_can_read_the_prompts(path: Path, open_store: Opener) -> Non
     other.close()
 
 
-def test_only_failed_jobs_of_those_that_ended_are_kept_for_the_next_start(
+def test_of_what_is_over_the_newest_stay_listed_and_all_that_failed(
     path: Path, open_store: Opener
 ) -> None:
     store = open_store(path)
-    for status in (JobStatus.DONE, JobStatus.CANCELLED, JobStatus.FAILED, JobStatus.QUEUED):
-        job = store.add(ask(status))
-        job.status = status
+    jobs = store.add_all(ask(f"{n}") for n in range(KEPT_FINISHED + 3))
+    for job in jobs:  # the last in the list was done first
+        number = int(job.request.prompt)
+        job.status = JobStatus.CANCELLED if number % 2 else JobStatus.DONE
+        job.ended = 1000.0 - number
         store.update(job)
+    failed = store.add(ask("failed"))
+    failed.status, failed.ended = JobStatus.FAILED, 1.0
+    store.update(failed)
+    store.add(ask("queued"))
     store.close()
-    assert [j.request.prompt for j in open_store(path).recover()] == ["failed", "queued"]
+    kept = [str(n) for n in range(KEPT_FINISHED)]
+    assert [j.request.prompt for j in open_store(path).recover()] == [*kept, "failed", "queued"]
 
 
 def test_a_job_that_was_taken_off_is_put_back_where_it_was(path: Path, open_store: Opener) -> None:
@@ -183,16 +193,104 @@ def test_an_unreadable_row_does_not_hide_the_others(path: Path, open_store: Open
     assert [j.request.prompt for j in open_store(path).recover()] == ["good"]
 
 
-def test_a_second_window_leaves_the_first_ones_jobs_alone(path: Path, open_store: Opener) -> None:
+def test_two_windows_have_one_queue_and_one_of_them_runs_it(path: Path, open_store: Opener) -> None:
     first = open_store(path)
     job = first.add(ask("mine"))
-    job.status = JobStatus.RUNNING
-    first.update(job)
+    assert first.claim(job.id) == replace(job, status=JobStatus.RUNNING, begun=True)
     second = open_store(path)
-    assert second.recover() == []
-    assert "already open" in second.notice
-    second.add(ask("theirs"))
-    assert [(j.request.prompt, j.status) for j in first.jobs()] == [("mine", "running")]
+    assert first.is_owner and not second.is_owner and not second.take()
+    assert "another window" in second.notice
+    assert [j.status for j in second.recover()] == ["running"], "it is being made"
+    assert not first.changed_elsewhere()
+    theirs = second.add(ask("theirs"))
+    assert first.changed_elsewhere() and not first.changed_elsewhere()
+    assert [j.request.prompt for j in first.jobs()] == ["mine", "theirs"]
+    # What one of them took off, or changed, the other does not run as it was.
+    assert second.edit(theirs.id, ask("changed"))
+    assert not second.remove(job.id) and not second.edit(job.id, ask("too late"))
+    claimed = first.claim(theirs.id)
+    assert claimed is not None and claimed.request == ask("changed")
+    assert first.claim(theirs.id) is None
+    first.close()
+    assert second.take()
+    assert [(j.request.prompt, j.status) for j in second.recover()] == [
+        ("mine", "queued"), ("changed", "queued"),
+    ]  # fmt: skip
+    assert second.remove(job.id) and second.remove("no such job")
+
+
+def test_who_only_looks_does_not_keep_others_from_running(path: Path, open_store: Opener) -> None:
+    looking = JobStore(path, own=False)
+    assert not looking.is_owner and looking.notice == ""
+    assert open_store(path).is_owner
+    looking.close()
+
+
+def test_an_order_is_kept_within_the_places_of_what_was_ordered(
+    path: Path, open_store: Opener
+) -> None:
+    store = open_store(path)
+    a, b, c, d, e = store.add_all(ask(letter) for letter in "abcde")
+    assert store.reorder([d.id, "gone", b.id, a.id]) == {d.id: 1, b.id: 2, a.id: 4}
+    assert store.remove(b.id)
+    store.put_back(replace(b, position=2))
+    store.close()
+    again = open_store(path)
+    assert [j.request.prompt for j in again.recover()] == ["d", "b", "c", "a", "e"]
+    assert again.add(ask("f")).position == 6
+    assert {c.position, e.position} == {3, 5}
+
+
+def test_switches_are_kept(path: Path, open_store: Opener) -> None:
+    store = open_store(path)
+    assert not store.option("paused")
+    store.set_option("paused", True)
+    store.close()
+    again = open_store(path)
+    assert again.option("paused") and not again.option("other")
+    again.set_option("paused", False)
+    assert not again.option("paused")
+
+
+KILLED_AT_RANDOM = """
+import sys
+from pathlib import Path
+from gui.library.queue import JobStore
+store = JobStore(Path(sys.argv[1]))
+print("ready", flush=True)
+ids = [job.id for job in store.recover()]
+on = store.option("paused")
+while True:  # one step to the left, round and round, and a switch that tells which
+    on = not on
+    ids = [*ids[1:], ids[0]]
+    store.reorder(ids)
+    store.set_option("paused", on)
+"""
+
+
+def test_a_kill_while_the_order_is_changed_loses_no_job_and_no_place(
+    path: Path, open_store: Opener
+) -> None:
+    store = open_store(path)
+    count = 40
+    store.add_all(ask(f"{n}") for n in range(count))
+    store.close()
+    random = Random(5)
+    for _ in range(4):
+        arguments = [sys.executable, "-c", KILLED_AT_RANDOM, str(path)]
+        process = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE)
+        assert process.stdout is not None and process.stdout.readline() == b"ready\n"
+        time.sleep(random.uniform(0.0, 0.15))
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        store = open_store(path)
+        assert store.notice == ""
+        order = [int(job.request.prompt) for job in store.recover()]
+        turned = order.index(0)
+        assert [*order[turned:], *order[:turned]] == list(range(count)), "whole turns only"
+        assert sorted(job.position for job in store.jobs()) == list(range(1, count + 1))
+        store.close()
 
 
 def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path, open_store: Opener) -> None:
