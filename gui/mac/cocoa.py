@@ -48,6 +48,9 @@ class CocoaServices:
             Foundation.NSProcessInfo.processInfo().endActivity_(self._activity)
             self._activity = None
 
+    def on_battery(self) -> bool:
+        return self._fallback.on_battery()
+
     def reveal(self, path: Path, *more: Path) -> None:
         self._fallback.reveal(path, *more)
 

@@ -54,6 +54,13 @@ class MacServices(Protocol):
         """Let the machine sleep again; nothing happens when no activity is held."""
         ...
 
+    def on_battery(self) -> bool:
+        """Whether the machine lives on its battery now; False where that cannot be known.
+
+        May take a moment; it alone may be called from any thread.
+        """
+        ...
+
     def reveal(self, path: Path, *more: Path) -> None:
         """Show files in Finder, or open their folders in another desktop's file manager.
 
@@ -73,10 +80,14 @@ class FallbackServices:
 
     Args:
         platform: as `sys.platform`; tests choose it.
+        supplies: where Linux tells of its power supplies.
     """
 
-    def __init__(self, platform: str = sys.platform) -> None:
+    def __init__(
+        self, platform: str = sys.platform, supplies: Path = Path("/sys/class/power_supply")
+    ) -> None:
         self._mac = platform == "darwin"
+        self._supplies = supplies
         self._awake: subprocess.Popen[bytes] | None = None
 
     def set_progress(self, fraction: float | None) -> None:
@@ -96,6 +107,9 @@ class FallbackServices:
             self._awake.terminate()
             self._awake.wait()
             self._awake = None
+
+    def on_battery(self) -> bool:
+        return _pmset_says_battery() if self._mac else _sys_says_battery(self._supplies)
 
     def reveal(self, path: Path, *more: Path) -> None:
         there = [one for one in (path, *more) if one.exists()]
@@ -119,6 +133,43 @@ class FallbackServices:
             _start([command, *script, title, body])
         elif not self._mac and (command := shutil.which("notify-send")):
             _start([command, "--app-name=Sfumato", "--", title, html.escape(body, quote=False)])
+
+
+def _pmset_says_battery() -> bool:
+    """By the first line of ``pmset -g batt``: ``Now drawing from 'Battery Power'``."""
+    command = shutil.which("pmset")
+    if command is None:
+        return False
+    try:
+        told = subprocess.run([command, "-g", "batt"], capture_output=True, text=True, timeout=5)
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return "'Battery Power'" in told.stdout.partition("\n")[0]
+
+
+def _sys_says_battery(supplies: Path) -> bool:
+    """By the kernel's power supply class: no line is in, and a battery of the machine's own (not
+    a mouse's, whose scope is its device) is being emptied."""
+    emptied = False
+    try:
+        found = list(supplies.iterdir())
+    except OSError:
+        return False
+    for supply in found:
+        kind, online, scope, status = (
+            _first_line(supply / name) for name in ("type", "online", "scope", "status")
+        )
+        if kind in ("Mains", "USB", "Wireless") and online not in ("", "0"):
+            return False
+        emptied |= kind == "Battery" and scope != "Device" and status == "Discharging"
+    return emptied
+
+
+def _first_line(file: Path) -> str:
+    try:
+        return file.read_text("ascii", "replace").partition("\n")[0].strip()
+    except OSError:
+        return ""
 
 
 def _start(command: list[str]) -> None:

@@ -95,8 +95,64 @@ def test_activity_keeps_a_mac_awake_until_it_ends(commands: Path) -> None:
     services.end_activity()
 
 
+@pytest.mark.parametrize(
+    ("supplies", "battery"),
+    [
+        ({}, False),  # a desktop computer
+        ({"BAT0": {"type": "Battery", "status": "Discharging"}}, True),
+        ({"BAT0": {"type": "Battery", "status": "Charging"}}, False),
+        ({"BAT0": {"type": "Battery", "status": "Full"}}, False),
+        (
+            {
+                "AC": {"type": "Mains", "online": "0"},
+                "BAT0": {"type": "Battery", "scope": "System", "status": "Discharging"},
+                "BAT1": {"type": "Battery", "status": "Unknown"},
+            },
+            True,
+        ),
+        (  # a weak charger: it is emptied all the same
+            {
+                "ucsi-0": {"type": "USB", "online": "1"},
+                "BAT0": {"type": "Battery", "status": "Discharging"},
+            },
+            False,
+        ),
+        ({"mouse": {"type": "Battery", "scope": "Device", "status": "Discharging"}}, False),
+    ],
+)
+def test_linux_tells_the_battery_from_the_line(
+    tmp_path: Path, supplies: dict[str, dict[str, str]], battery: bool
+) -> None:
+    """File names and values as the kernel documents them (sysfs-class-power)."""
+    for name, files in supplies.items():
+        (tmp_path / name).mkdir()
+        for file, text in files.items():
+            (tmp_path / name / file).write_text(f"{text}\n")
+    assert FallbackServices("linux", tmp_path).on_battery() is battery
+    assert not FallbackServices("linux", tmp_path / "absent").on_battery()
+
+
+@pytest.mark.parametrize(
+    ("told", "battery"),
+    [
+        ("Now drawing from 'AC Power'\n -InternalBattery-0\t100%; charged;", False),
+        ("Now drawing from 'Battery Power'\n -InternalBattery-0\t91%; discharging;", True),
+        ("", False),
+    ],
+)
+def test_a_mac_tells_the_battery_from_the_line(commands: Path, told: str, battery: bool) -> None:
+    (commands / "pmset").write_text(
+        f"#!/bin/sh\n[ \"$*\" = '-g batt' ] && cat <<'END'\n{told}\nEND\n"
+    )
+    (commands / "pmset").chmod(0o755)
+    assert FallbackServices("darwin").on_battery() is battery
+    (commands / "pmset").unlink()
+    assert not FallbackServices("darwin").on_battery()
+
+
 def test_this_machine_gets_services() -> None:
     services = mac_services()
+    assert services.on_battery() in (True, False)
     assert isinstance(services, MacServices)
     services.set_progress(0.5)
     services.set_progress(None)

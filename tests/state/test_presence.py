@@ -32,6 +32,9 @@ class Desktop:
     def end_activity(self) -> None:
         self.calls.append(("end",))
 
+    def on_battery(self) -> bool:
+        return False
+
     def reveal(self, path: Path) -> None:
         self.calls.append(("reveal", path))
 
