@@ -1,7 +1,8 @@
 """The queue of picture requests as the window sees it.
 
 Composes the queue on disk with the pipeline thread: one job at a time is handed to the thread, and
-every change is written down before the window hears of it.
+every change is written down before the window hears of it.  Other windows and commands have the
+same queue before them: what they change is heard of here, and only the owner hands out jobs.
 """
 
 from __future__ import annotations
@@ -10,22 +11,47 @@ import contextlib
 import logging
 import time
 import uuid
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
-from PySide6.QtCore import QObject, Signal, Slot
+from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from gui import words
 from gui.engine import messages
 from gui.engine.runner import Outcome, OutcomeStatus
 from gui.errors import ErrorKind, SfumatoError
-from gui.library.queue import ENDED, MAX_CRASHES, Job, JobStatus, JobStore
+from gui.library.queue import (
+    ENDED,
+    FINISHED,
+    KEPT_FINISHED,
+    MAX_CRASHES,
+    Job,
+    JobStatus,
+    JobStore,
+)
 from gui.request import PictureRecord, PictureRequest
 from gui.state.pipeline_thread import PipelineThread, StepUpdate, Work
+from gui.state.power import Power
 
 log = logging.getLogger(__name__)
 
 _DOUBLE_CLICK_SECONDS = 0.5
+LOOK_MS = 1000
+"""Between two looks at what other processes did to the queue."""
+PAUSED, PLUGGED_IN_ONLY = "paused", "plugged_in_only"
+"""Names of the queue's switches on disk."""
+
+
+class Waits(StrEnum):
+    """Why nothing that waits is begun."""
+
+    NO = ""
+    PAUSED = "paused"
+    BATTERY = "battery"
+    """It runs while plugged in only, and the computer is not, or may not be."""
+    ELSEWHERE = "elsewhere"
+    """Another process owns the running of the queue."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +81,16 @@ class JobQueue(QObject):
     Args:
         store: opens the queue on disk; called by `start` (or the first `submit`).
         thread: the pipeline thread; tests give one with a stand-in engine.
+        power: tells of the battery; tests give a stand-in.
     """
 
     job_added = Signal(Job)
     job_changed = Signal(Job)
     job_removed = Signal(str)  # job id
+    reordered = Signal()
+    """`jobs` come in another order now."""
+    waits_changed = Signal()
+    """`waits`, `paused` or `plugged_in_only` say something else now."""
     engine_state_changed = Signal(str)
     """``off``, ``starting``, ``ready``, ``loading``, ``busy``, ``stopping`` or ``lost``."""
     loading_changed = Signal(LoadingUpdate)
@@ -76,6 +107,7 @@ class JobQueue(QObject):
         *,
         store: Callable[[], JobStore] = JobStore.default,
         thread: PipelineThread | None = None,
+        power: Power | None = None,
     ) -> None:
         super().__init__(parent)
         self._open_store = store
@@ -84,12 +116,23 @@ class JobQueue(QObject):
         self._running: str | None = None
         self._stopped: str | None = None
         self._stopped_at = 0.0
+        self._parked: str | None = None  # a job that goes back in line between two pictures
+        self._kept_back: set[str] = set()
+        self._unwritten: set[str] = set()  # jobs that the disk refused
+        self._paused = False
+        self._plugged_in_only = False
         self._engine_state = "off"
         self._held = False
         self._storage_told = False
+        self._started = False
         self._closed = False
         self._thread = thread or PipelineThread()
         self._thread.setParent(self)
+        self._power = power or Power(self)
+        self._power.changed.connect(self._on_waits)
+        self._look = QTimer(self)
+        self._look.setInterval(LOOK_MS)
+        self._look.timeout.connect(self.look_elsewhere)
         self._connect()
 
     def start(self) -> None:
@@ -97,10 +140,13 @@ class JobQueue(QObject):
 
         To be called once, right after the window's first paint.
         """
-        if self._closed or self._thread.isRunning():
+        if self._closed or self._started:
             return
-        self._ensure_store()
-        self._thread.start()
+        self._started = True
+        store = self._ensure_store()
+        if store.is_owner:
+            self._thread.start()
+        self._look.start()
         self._next()
 
     def submit(self, request: PictureRequest) -> Job:
@@ -109,18 +155,32 @@ class JobQueue(QObject):
         Raises:
             SfumatoError: BAD_REQUEST for one that makes no sense.
         """
-        request.validate()
+        return self.submit_all([request])[0]
+
+    def submit_all(self, requests: Sequence[PictureRequest]) -> list[Job]:
+        """Append requests, all of them or none.
+
+        Raises:
+            SfumatoError: BAD_REQUEST for one that makes no sense.
+        """
+        for request in requests:
+            request.validate()
         store = self._ensure_store()
         try:
-            job = store.add(request)
+            jobs = store.add_all(requests)
         except SfumatoError as error:
             self._tell_storage(error)
-            position = max((job.position for job in self._jobs.values()), default=0) + 1
-            job = Job(uuid.uuid4().hex, request, position=position)
-        self._jobs[job.id] = job
-        self.job_added.emit(job)
+            last = max((job.position for job in self._jobs.values()), default=0)
+            jobs = [
+                Job(uuid.uuid4().hex, request, position=last + 1 + k)
+                for k, request in enumerate(requests)
+            ]
+            self._unwritten.update(job.id for job in jobs)
+        for job in jobs:
+            self._jobs[job.id] = job
+            self.job_added.emit(job)
         self._next()
-        return job
+        return jobs
 
     def stop_current(self) -> bool:
         """Stop the running job at its next step; called again, end the engine under it.  Returns
@@ -135,6 +195,7 @@ class JobQueue(QObject):
         if self._stopped == self._running and now - self._stopped_at < _DOUBLE_CLICK_SECONDS:
             return True
         self._stopped, self._stopped_at = self._running, now
+        self._parked = None
         self._thread.stop_job(self._running)
         return True
 
@@ -150,11 +211,15 @@ class JobQueue(QObject):
         if job_id == self._running:
             self.stop_current()
             return None
+        if job.status is JobStatus.RUNNING:
+            return None  # another process's to stop
         taken = replace(job, pictures=list(job.pictures))
-        del self._jobs[job_id]
         if self._store is not None:
             with self._storage():
-                self._store.remove(job_id)
+                if not self._store.remove(job_id):  # it has begun elsewhere
+                    self.look_elsewhere()
+                    return None
+        del self._jobs[job_id]
         if job.status is JobStatus.QUEUED:
             job.status = JobStatus.CANCELLED
             self.job_changed.emit(job)
@@ -168,7 +233,7 @@ class JobQueue(QObject):
         with self._storage():
             self._ensure_store().put_back(job)
         self._jobs[job.id] = job
-        self._jobs = dict(sorted(self._jobs.items(), key=lambda item: item[1].position))
+        self._sort()
         self.job_added.emit(job)
         self._next()
 
@@ -177,12 +242,57 @@ class JobQueue(QObject):
         job = self._jobs.get(job_id)
         if job is None or job.status not in ENDED or job.status is JobStatus.DONE:
             return
-        job.status, job.error, job.crashes = JobStatus.QUEUED, None, 0
+        job.status, job.error, job.crashes, job.ended = JobStatus.QUEUED, None, 0, 0.0
         self._changed(job)
         self._next()
 
+    def edit(self, job_id: str, request: PictureRequest) -> bool:
+        """Give a job that has not begun another request.
+
+        Returns:
+            Whether it was in time.
+
+        Raises:
+            SfumatoError: BAD_REQUEST for one that makes no sense.
+        """
+        request.validate()
+        job = self._jobs.get(job_id)
+        if job is None or job.status is not JobStatus.QUEUED:
+            return False
+        if job_id not in self._unwritten and request != job.request:
+            with self._storage():
+                if not self._ensure_store().edit(job_id, request):
+                    self.look_elsewhere()
+                    return False
+        if request != job.request:
+            # The pictures of another request are none of this one.
+            job.request, job.pictures, job.begun = request, [], False
+            self.job_changed.emit(job)
+        return True
+
+    def keep_back(self, job_id: str, on: bool) -> None:
+        """Whether a waiting job is passed over for now, as somebody is at work on it."""
+        (self._kept_back.add if on else self._kept_back.discard)(job_id)
+        if not on:
+            self._next()
+
+    def reorder(self, job_ids: Sequence[str]) -> None:
+        """Put jobs into this order, in the places that they hold together."""
+        known = [job_id for job_id in dict.fromkeys(job_ids) if job_id in self._jobs]
+        places = sorted(self._jobs[job_id].position for job_id in known)
+        now = dict(zip(known, places, strict=True))
+        with self._storage():
+            written = [job_id for job_id in known if job_id not in self._unwritten]
+            if len(written) == len(known):
+                now = self._ensure_store().reorder(written)
+        for job_id, position in now.items():
+            self._jobs[job_id].position = position
+        self._sort()
+        self.reordered.emit()
+
     def jobs(self) -> list[Job]:
-        """Every job of this session, those taken over from the last one included; oldest first."""
+        """Every job that is listed, in order: those of earlier sessions that wait or have failed,
+        and of those that are over the newest."""
         return list(self._jobs.values())
 
     def waiting(self) -> list[Job]:
@@ -200,6 +310,50 @@ class JobQueue(QObject):
         return self._held
 
     @property
+    def waits(self) -> Waits:
+        """Why nothing that waits is begun, where it is not the engine."""
+        if self._store is not None and not self._store.is_owner:
+            return Waits.ELSEWHERE
+        if self._paused:
+            return Waits.PAUSED
+        if self._plugged_in_only and self._power.on_battery is not False:
+            return Waits.BATTERY
+        return Waits.NO
+
+    @property
+    def paused(self) -> bool:
+        return self._paused
+
+    @property
+    def plugged_in_only(self) -> bool:
+        """Whether jobs are run only while the computer is plugged in."""
+        return self._plugged_in_only
+
+    def pause(self, on: bool) -> None:
+        """Begin nothing more, until it is resumed: the running job goes back in line once its
+        present picture is finished.  It stays so over the end of the process."""
+        self._switch(PAUSED, on)
+
+    def run_plugged_in_only(self, on: bool) -> None:
+        """Whether to run only while the computer is plugged in; else the same as a pause."""
+        self._switch(PLUGGED_IN_ONLY, on)
+
+    def _switch(self, name: str, on: bool) -> None:
+        with self._storage():
+            self._ensure_store().set_option(name, on)
+        setattr(self, f"_{name}", on)
+        self._on_waits()
+
+    @Slot()
+    def _on_waits(self) -> None:
+        """What hinders the queue may be another thing now."""
+        self._power.watch(self._plugged_in_only and not self._closed)
+        if self.waits is Waits.NO:
+            self._parked = None
+        self.waits_changed.emit()
+        self._next()
+
+    @property
     def current(self) -> Job | None:
         """The job being worked on."""
         return self._jobs.get(self._running) if self._running else None
@@ -214,6 +368,8 @@ class JobQueue(QObject):
         if self._closed:
             return
         self._closed = True
+        self._look.stop()
+        self._power.close()
         job = self.current
         self._running = None
         if job is not None:
@@ -267,6 +423,9 @@ class JobQueue(QObject):
         job.pictures.append(event.path)
         self._changed(job)
         self.picture_ready.emit(FinishedPicture(job_id, event.path, event.record))
+        if self.waits and job_id == self._running and len(job.pictures) < job.request.count:
+            self._parked = job_id
+            self._thread.stop_job(job_id)
 
     @Slot(str, Outcome)
     def _on_job_ended(self, job_id: str, outcome: Outcome) -> None:
@@ -274,9 +433,18 @@ class JobQueue(QObject):
         if job is None or self._closed:
             return
         self._running = None
+        parked, self._parked = self._parked == job_id, None
+        if parked and outcome.status is OutcomeStatus.CANCELLED:
+            job.status, job.error = JobStatus.QUEUED, None
+            self._changed(job)
+            self._next()
+            return
         self._held = outcome.status is OutcomeStatus.NOT_STARTED
         self._settle(job, outcome)
+        if job.status in ENDED:
+            job.ended = time.time()
         self._changed(job)
+        self._forget_finished()
         if job.error is not None and job.status in ENDED:
             self.job_failed.emit(job, job.error)
         if not self._held:
@@ -313,18 +481,89 @@ class JobQueue(QObject):
                 )
 
     def _next(self) -> None:
-        """Hand the oldest queued job to the thread when it has none."""
-        if self._running is not None or self._closed or not self._thread.isRunning():
+        """Hand the first job in line to the thread when it has none."""
+        if self._running is not None or self._closed or not self._thread.isRunning() or self.waits:
             return
-        for job in self._jobs.values():
-            if job.status is JobStatus.QUEUED:
+        for job in self.waiting():
+            if job.id not in self._kept_back and self._claim(job):
                 self._running = job.id
                 work = Work(job.id, job.request, len(job.pictures), job.begun)
                 job.status, job.begun = JobStatus.RUNNING, True
                 self._held = False
-                self._changed(job)
+                self.job_changed.emit(job)
                 self._thread.submit(work)
                 return
+
+    def _claim(self, job: Job) -> bool:
+        """Whether the job is still there to be run; it is as it is on disk then."""
+        if job.id in self._unwritten:
+            return True
+        with self._storage():
+            begun, claimed = job.begun, self._ensure_store().claim(job.id)
+            if claimed is None:
+                QTimer.singleShot(0, self.look_elsewhere)
+                return False
+            job.request, job.pictures, job.begun = claimed.request, claimed.pictures, begun
+        return True
+
+    def _forget_finished(self) -> None:
+        """Keep only the newest of what is over."""
+        over = [job for job in self._jobs.values() if job.status in FINISHED]
+        if len(over) <= KEPT_FINISHED:
+            return
+        over.sort(key=lambda job: (job.ended, job.position))
+        for job in over[: len(over) - KEPT_FINISHED]:
+            del self._jobs[job.id]
+            self._unwritten.discard(job.id)
+            self.job_removed.emit(job.id)
+        if self._store is not None:
+            with self._storage():
+                self._store.forget_finished()
+
+    # -- other processes ----------------------------------------------------------------------
+
+    @Slot()
+    def look_elsewhere(self) -> None:
+        """Take over what other processes did to the queue, and its running when its owner ended."""
+        store = self._store
+        if self._closed or store is None:
+            return
+        if not store.is_owner and store.take():
+            with self._storage():
+                store.recover()
+            self._read_again()
+            self._thread.start()
+            self._on_waits()
+        elif store.changed_elsewhere():
+            self._read_again()
+            self._on_waits()
+
+    def _read_again(self) -> None:
+        store = self._ensure_store()
+        self._paused = store.option(PAUSED)
+        self._plugged_in_only = store.option(PLUGGED_IN_ONLY)
+        there = {job.id: job for job in store.jobs()}
+        for job_id in [known for known in self._jobs if known not in there]:
+            if job_id not in self._unwritten and job_id != self._running:
+                del self._jobs[job_id]
+                self.job_removed.emit(job_id)
+        before = list(self._jobs)
+        for job in there.values():
+            known = self._jobs.get(job.id)
+            if known is None:
+                self._jobs[job.id] = job
+                self.job_added.emit(job)
+            elif job.id != self._running and replace(known, error=None) != replace(job, error=None):
+                vars(known).update(vars(job))
+                self.job_changed.emit(known)
+            elif known is not job:
+                known.position = job.position
+        self._sort()
+        if [job_id for job_id in self._jobs if job_id in before] != before:
+            self.reordered.emit()
+
+    def _sort(self) -> None:
+        self._jobs = dict(sorted(self._jobs.items(), key=lambda item: item[1].position))
 
     def _changed(self, job: Job) -> None:
         self._write(job)
@@ -341,12 +580,15 @@ class JobQueue(QObject):
             with self._storage():
                 kept = self._store.recover()
                 self._jobs = {job.id: job for job in kept}
+                self._paused = self._store.option(PAUSED)
+                self._plugged_in_only = self._store.option(PLUGGED_IN_ONLY)
                 for job in kept:
                     self.job_added.emit(job)
             if self._store.notice:
                 self.notice.emit(self._store.notice)
-            waiting = sum(job.status is JobStatus.QUEUED for job in self._jobs.values())
-            if waiting:
+            waiting = len(self.waiting())
+            self._on_waits()
+            if waiting and self.waits is Waits.NO:
                 what = words.plural(waiting, "request")
                 self.notice.emit(f"Going on with {what} left from last time.")
         return self._store
