@@ -273,8 +273,7 @@ class JobQueue(QObject):
     def keep_back(self, job_id: str, on: bool) -> None:
         """Whether a waiting job is passed over for now, as somebody is at work on it."""
         (self._kept_back.add if on else self._kept_back.discard)(job_id)
-        if not on:
-            self._next()
+        self._on_waits()
 
     def reorder(self, job_ids: Sequence[str]) -> None:
         """Put jobs into this order, in the places that they hold together."""
@@ -298,6 +297,10 @@ class JobQueue(QObject):
     def waiting(self) -> list[Job]:
         """Jobs that have not begun, in the order in which they will."""
         return [job for job in self._jobs.values() if job.status is JobStatus.QUEUED]
+
+    def next_waiting(self) -> Job | None:
+        """The job that is begun next; none that is kept back."""
+        return next((job for job in self.waiting() if job.id not in self._kept_back), None)
 
     def failed(self) -> list[Job]:
         """Jobs that ended with an error, those of earlier sessions included; oldest first."""

@@ -22,6 +22,7 @@ from gui.state.background import Background
 from gui.state.convert.state import ConvertState
 from gui.state.draft import DraftState, random_seed
 from gui.state.hub.state import HubState, library_of
+from gui.state.job_queue import Waits
 from gui.state.models import ModelEntry, ModelLibrary
 from gui.state.pictures.gallery import Gallery
 from gui.state.pictures.library import PictureLibrary
@@ -29,6 +30,8 @@ from gui.state.pictures.marks import PictureMarks
 from gui.state.pictures.thumbnails import Thumbnails
 from gui.state.pictures.trash import PictureTrash
 from gui.state.prompts.library import PromptLibrary
+from gui.state.queue.desk import QueueDesk
+from gui.state.queue.rows import QueueList
 from gui.state.undo import UndoStack
 
 if TYPE_CHECKING:
@@ -76,10 +79,17 @@ class Activity:
     preview: QImage | None = None
     waiting: int = 0
     """Jobs in line behind this one."""
+    waits: Waits = Waits.NO
+    """Why none of them is begun, or will be once this one is finished."""
 
     @property
     def busy(self) -> bool:
         return self.phase is not Phase.IDLE
+
+    @property
+    def halted(self) -> bool:
+        """Whether there are jobs, and none is worked on until something changes."""
+        return not self.busy and self.waiting > 0 and self.waits in (Waits.PAUSED, Waits.BATTERY)
 
 
 class Studio(QObject):
@@ -133,7 +143,15 @@ class Studio(QObject):
         self.prompts.failed.connect(self.error_raised)
         self.prompts.notice.connect(self.notice)
         self.prompts.undoable.connect(self.undoable)
+        self.jobs = QueueDesk(
+            queue, self.draft, self.undo, lambda: self.model.request_folder, self._use_model, self
+        )
+        self.jobs.undoable.connect(self.undoable)
+        self.jobs.failed.connect(self.error_raised)
         self.background = Background(self)
+        self.job_list = QueueList(
+            queue, self.jobs, self.library, self.thumbnails, self.model_name, self
+        )
         self.trash = PictureTrash(self.library, self.background, self.undo, self)
         self.trash.went.connect(self.pictures.drop)
         self.trash.went.connect(self.gallery.drop)
@@ -177,8 +195,8 @@ class Studio(QObject):
 
     def _connect_queue(self) -> None:
         queue = self.queue
-        queue.job_added.connect(self._on_job_changed)
-        queue.job_changed.connect(self._on_job_changed)
+        for signal in (queue.job_added, queue.job_changed, queue.job_removed, queue.waits_changed):
+            signal.connect(self._on_jobs)
         queue.engine_state_changed.connect(self._on_engine_state)
         queue.loading_changed.connect(self._on_loading)
         queue.step_changed.connect(self._on_step)
@@ -223,10 +241,21 @@ class Studio(QObject):
         """The selected model; the starter when the chosen one is gone."""
         return self.models.entry(self._selected) or self.models.entries()[0]
 
+    def model_name(self, folder: str) -> str:
+        """What the model of a request is called, whether it is here or not."""
+        entry = self.models.entry(folder) if folder else self.models.entries()[0]
+        return entry.name if entry is not None else Path(folder).name
+
     def select_model(self, entry: ModelEntry) -> None:
         self._selected = entry.request_folder
         self.settings.selected_model = self._selected
         self._tell_of_another_model()
+
+    def _use_model(self, folder: str) -> None:
+        """Select a model by its folder as requests have it, where it is here."""
+        entry = self.models.entry(folder) if folder else self.models.entries()[0]
+        if entry is not None:
+            self.select_model(entry)
 
     def _tell_of_another_model(self) -> None:
         """Also when the folders were listed: only then is a remembered model there."""
@@ -373,48 +402,13 @@ class Studio(QObject):
         if self.queue.stop_current():
             self._set_activity(replace(self._activity, phase=Phase.STOPPING))
         else:
-            self._set_activity(Activity(waiting=len(self._waiting_jobs())))
-
-    def clear_waiting(self) -> None:
-        """Take every job off the line that has not begun."""
-        self.remove_waiting([job.id for job in self._waiting_jobs()])
-
-    def waiting(self) -> list[tuple[str, str]]:
-        """Id and prompt of each job that waits behind the running one, in their order."""
-        return [(job.id, job.request.prompt) for job in self._waiting_jobs()]
-
-    def remove_waiting(self, job_ids: list[str]) -> None:
-        """Take jobs off the line that have not begun; undo puts them back where they were."""
-        taken = self._take_off(job_ids)
-        if not taken:
-            return
-
-        def undo() -> None:
-            for job in taken:
-                self.queue.put_back(job)
-
-        def redo() -> None:
-            taken[:] = self._take_off([job.id for job in taken])
-
-        self.undo.did("Remove from Queue", undo, redo)
-        what = "One request was" if len(taken) == 1 else f"{len(taken)} requests were"
-        self.undoable.emit(f"{what} taken off the queue.")
-
-    def _take_off(self, job_ids: list[str]) -> list[Any]:
-        """Those of the jobs that have not begun; they are off the line."""
-        waiting = [job.id for job in self._waiting_jobs() if job.id in job_ids]
-        taken = [job for job_id in waiting if (job := self.queue.remove(job_id)) is not None]
-        self._set_activity(replace(self._activity, waiting=len(self._waiting_jobs())))
-        return taken
+            self._set_activity(Activity(waiting=len(self.jobs.waiting()), waits=self.queue.waits))
 
     def retry_failed(self) -> None:
         """Put the job that failed last in line again."""
         if self._failed:
             self.queue.retry(self._failed)
             self._failed = ""
-
-    def _waiting_jobs(self) -> list[Any]:
-        return [job for job in self.queue.jobs() if job.status == "queued"]
 
     # -- what the queue says ------------------------------------------------------------------
 
@@ -432,28 +426,23 @@ class Studio(QObject):
         if self._activity.phase is Phase.STARTING:
             self._set_activity(replace(self._activity, engine_up=self._engine_is_up()))
 
-    def _on_job_changed(self, job: Any) -> None:
-        waiting = len(self._waiting_jobs())
-        if job.status == "running":
-            if self._running is None or self._running.id != job.id:
-                self._running = job
-                self._set_activity(self._fresh(job, waiting))
-                return
-        elif job.status == "queued":
-            if self._running is not None and self._running.id == job.id:
-                self._running = None  # the engine was lost and the job goes back in line
-            if self._running is None:
-                self._set_activity(self._fresh(job, max(0, waiting - 1)))
-                return
-        elif self._running is None or self._running.id == job.id:
-            self._running = None
-            following = next(iter(self._waiting_jobs()), None)
-            if following is None or self.queue.is_held:  # no engine can be started
-                self._set_activity(Activity(waiting=waiting))
+    def _on_jobs(self, *_: object) -> None:
+        """Jobs came, went or changed, or what hinders them did."""
+        queue, waiting = self.queue, len(self.jobs.waiting())
+        running = next((job for job in queue.jobs() if job.status == "running"), None)
+        before, self._running = self._running, running
+        if running is not None:
+            if before is None or before.id != running.id:
+                self._set_activity(self._fresh(running, waiting))
             else:
-                self._set_activity(self._fresh(following, max(0, waiting - 1)))
+                self._set_activity(replace(self._activity, waiting=waiting, waits=queue.waits))
             return
-        self._set_activity(replace(self._activity, waiting=waiting))
+        following = queue.next_waiting()
+        # Held: no engine can be started.
+        if following is None or queue.is_held or queue.waits in (Waits.PAUSED, Waits.BATTERY):
+            self._set_activity(Activity(waiting=waiting, waits=queue.waits))
+        else:
+            self._set_activity(self._fresh(following, waiting - 1))
 
     def _fresh(self, job: Any, waiting: int) -> Activity:
         request = job.request
@@ -463,6 +452,7 @@ class Studio(QObject):
             engine_up=self._engine_is_up(),
             count=request.count,
             waiting=waiting,
+            waits=self.queue.waits,
         )
 
     def _engine_is_up(self) -> bool:

@@ -44,6 +44,8 @@ from gui.ui.pictures.commands import PictureCommands
 from gui.ui.pictures.compare_desk import CompareDesk
 from gui.ui.pictures.filmstrip import Filmstrip
 from gui.ui.prompt.panel import PromptPanel
+from gui.ui.queue.edit_bar import EditBar
+from gui.ui.queue.panel import QueuePanel
 from gui.ui.settled import settle_errors
 from gui.ui.widgets.appearance import Appearance
 from gui.ui.widgets.banner import Subject
@@ -67,9 +69,6 @@ _ENGINE_WORDS = {
     "stopping": "Stopping…",
     "lost": "Engine is being restarted…",
 }
-MENU_JOBS = 12
-"""Waiting requests that a menu names."""
-MENU_CHARACTERS = 48
 
 
 class Workspace(QWidget):
@@ -117,6 +116,8 @@ class Workspace(QWidget):
         yield True
         self.canvas = Canvas()
         self.filmstrip = Filmstrip(studio.pictures)
+        self.queue_panel = QueuePanel(studio, self.canvas)
+        self.edit_bar = EditBar(studio.jobs)
         yield True
         self.models_desk = ModelsDesk(studio, self.models_panel, self)
         self.picture_commands = PictureCommands(studio, self.shown_picture, self.chosen_ids, self)
@@ -147,6 +148,9 @@ class Workspace(QWidget):
         left = self.models_panel.layout()
         if left is not None:
             left.addWidget(self.convert_strip)
+        right = self.prompt_panel.layout()
+        assert isinstance(right, QVBoxLayout)
+        right.insertWidget(0, self.edit_bar)
         self.splitter = QSplitter(Qt.Orientation.Horizontal)
         self.splitter.setHandleWidth(1)
         self.splitter.setChildrenCollapsible(False)
@@ -187,6 +191,7 @@ class Workspace(QWidget):
                 bar.addWidget(spacer)
             else:
                 bar.addAction(action)
+        bar.addAction(a.queue)
         bar.addAction(a.options)
         for action in bar.actions():
             button = bar.widgetForAction(action)
@@ -249,7 +254,14 @@ class Workspace(QWidget):
         panel.known_words.hub_requested.connect(desk.show_real_models)
         canvas.empty.example_chosen.connect(self._use_example)
         canvas.strip.stop_requested.connect(self.studio.stop)
-        canvas.strip.waiting_requested.connect(self._show_waiting_menu)
+        canvas.strip.waiting_requested.connect(a.queue.toggle)
+        canvas.strip.resume_requested.connect(lambda: self.studio.queue.pause(False))
+        a.queue.toggled.connect(self.queue_panel.setVisible)
+        a.plugged_in_only.toggled.connect(self.studio.queue.run_plugged_in_only)
+        self.queue_panel.closed.connect(lambda: a.queue.setChecked(False))
+        self.queue_panel.picture_wanted.connect(self._show_made)
+        self.studio.queue.waits_changed.connect(self._show_waits)
+        self.studio.jobs.editing_changed.connect(self._on_editing)
         canvas.failed.connect(self.show_error)
         canvas.picture_shown.connect(self._on_shown)
         canvas.menu_requested.connect(self._show_picture_menu)
@@ -301,7 +313,8 @@ class Workspace(QWidget):
             (a.settings, self.show_settings),
             (a.generate, self.generate),
             (a.stop, self.studio.stop),
-            (a.clear_queue, self.studio.clear_waiting),
+            (a.clear_queue, self.studio.jobs.remove_waiting),
+            (a.pause_queue, lambda: self.studio.queue.pause(not self.studio.queue.paused)),
             (a.new_seed, self.prompt_panel.seed.roll),
             (a.focus_prompt, self.prompt_panel.focus_prompt),
             (a.installed, desk.show_installed),
@@ -376,10 +389,12 @@ class Workspace(QWidget):
         self._save_draft()
 
     def _save_draft(self) -> None:
-        self.studio.settings.draft = self.studio.draft.draft.to_json()
+        draft = self.studio.jobs.kept_draft or self.studio.draft.draft
+        self.studio.settings.draft = draft.to_json()
 
     def close_down(self) -> None:
         """Save the state and end what runs in the background."""
+        self.studio.jobs.cancel_edit()
         self.save_state()
         self.canvas.close_loader()
         self.comparison.close_down()
@@ -397,6 +412,8 @@ class Workspace(QWidget):
             return
         if not self.studio.has_prompt:
             self.prompt_panel.ask_for_prompt()
+        elif self.studio.jobs.editing is not None:
+            self.studio.jobs.save_edit()
         elif self.studio.generate():
             self.canvas.follow()
             self._save_draft()
@@ -643,10 +660,32 @@ class Workspace(QWidget):
     def _on_activity(self, activity: Activity) -> None:
         self.canvas.set_activity(activity)
         self.filmstrip.set_activity(activity)
-        self.prompt_panel.set_busy(activity.busy)
+        self._name_generate()
         self.actions_.stop.setEnabled(activity.busy)
         self.actions_.clear_queue.setEnabled(activity.waiting > 0)
-        self.actions_.generate.setText("Add to Queue" if activity.busy else "Generate")
+
+    def _name_generate(self) -> None:
+        """What Generate does now: with nothing else going on, while there is, and to an edit."""
+        lines_up = self.studio.activity.busy or self.studio.activity.halted
+        editing = self.studio.jobs.editing is not None
+        self.prompt_panel.set_busy(lines_up, editing)
+        text = "Save Request" if editing else "Add to Queue" if lines_up else "Generate"
+        self.actions_.generate.setText(text)
+
+    def _show_waits(self) -> None:
+        queue, a = self.studio.queue, self.actions_
+        a.pause_queue.setText("Resume Queue" if queue.paused else "Pause Queue")
+        a.plugged_in_only.setChecked(queue.plugged_in_only)
+
+    def _on_editing(self) -> None:
+        self._name_generate()
+        if self.studio.jobs.editing is not None:
+            self.actions_.options.setChecked(True)
+            self.prompt_panel.prompt.edit.setFocus()
+
+    def _show_made(self, path: str) -> None:
+        """Show a picture of the queue on the canvas."""
+        self.studio.library.with_picture(path, self._open_from_gallery)
 
     def _on_picture(self, picture: IndexedPicture) -> None:
         """A finished picture is shown to who was waiting for it, and to nobody else."""
@@ -738,25 +777,6 @@ class Workspace(QWidget):
         menu.addAction(a.trash)
         return menu
 
-    def waiting_menu(self) -> QMenu:
-        """What waits, each to be taken off; and all of it."""
-        menu = QMenu(self)
-        waiting = self.studio.waiting()
-        for job_id, prompt in waiting[:MENU_JOBS]:
-            entry = QMenu(elided_for_menu(prompt), menu)
-            menu.addMenu(entry)
-            entry.addAction("Remove from Queue", partial(self.studio.remove_waiting, [job_id]))
-        if len(waiting) > MENU_JOBS:
-            menu.addAction(f"and {len(waiting) - MENU_JOBS} more").setEnabled(False)
-        menu.addSeparator()
-        menu.addAction(self.actions_.clear_queue)
-        return menu
-
-    def _show_waiting_menu(self, at: QPoint) -> None:
-        menu = self.waiting_menu()
-        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        menu.popup(at - QPoint(0, menu.sizeHint().height()))
-
     def _show_picture_menu(self, at: QPoint) -> None:
         picture = self.shown_picture()
         if picture is not None:
@@ -776,9 +796,3 @@ class Workspace(QWidget):
         for url in event.mimeData().urls():
             if url.isLocalFile():
                 self.open_path(url.toLocalFile())
-
-
-def elided_for_menu(text: str) -> str:
-    """A prompt as a menu's entry: one line, no mnemonic."""
-    line = " ".join(text.split()) or "(no prompt)"
-    return without_shortcut(words.shortened(line, MENU_CHARACTERS))

@@ -17,6 +17,7 @@ from PySide6.QtGui import QImage
 
 from gui.errors import SfumatoError
 from gui.request import PictureRecord, PictureRequest
+from gui.state.job_queue import Waits
 
 
 @dataclass
@@ -27,6 +28,7 @@ class FakeJob:
     error: SfumatoError | None = None
     pictures: list[str] = field(default_factory=list)
     position: int = 0
+    ended: float = 0.0
 
 
 class FakeQueue(QObject):
@@ -35,6 +37,8 @@ class FakeQueue(QObject):
     job_added = Signal(object)
     job_changed = Signal(object)
     job_removed = Signal(str)
+    reordered = Signal()
+    waits_changed = Signal()
     engine_state_changed = Signal(str)
     loading_changed = Signal(object)
     step_changed = Signal(object)
@@ -49,6 +53,10 @@ class FakeQueue(QObject):
         self.stops = 0
         self.is_shut_down = False
         self.is_held = False
+        self.waits = Waits.NO
+        self.paused = False
+        self.plugged_in_only = False
+        self.kept_back: set[str] = set()
         self.refusal: SfumatoError | None = None
         self._jobs: list[FakeJob] = []
         self._numbers = itertools.count(1)
@@ -58,6 +66,9 @@ class FakeQueue(QObject):
     def start(self) -> None:
         self.started += 1
         self.engine_state_changed.emit("starting")
+
+    def submit_all(self, requests: list[PictureRequest]) -> list[FakeJob]:
+        return [self.submit(request) for request in requests]
 
     def submit(self, request: PictureRequest) -> FakeJob:
         if self.refusal is not None:
@@ -91,6 +102,39 @@ class FakeQueue(QObject):
         job = next(job for job in self._jobs if job.id == job_id)
         job.error = None
         self._set(job, "queued")
+
+    def edit(self, job_id: str, request: PictureRequest) -> bool:
+        job = next((job for job in self._jobs if job.id == job_id), None)
+        if job is None or job.status != "queued":
+            return False
+        job.request = request
+        self.job_changed.emit(job)
+        return True
+
+    def keep_back(self, job_id: str, on: bool) -> None:
+        (self.kept_back.add if on else self.kept_back.discard)(job_id)
+        self.waits_changed.emit()
+
+    def reorder(self, job_ids: list[str]) -> None:
+        moved = {job.id: job for job in self._jobs if job.id in job_ids}
+        places = sorted(job.position for job in moved.values())
+        for job_id, position in zip(job_ids, places, strict=True):
+            moved[job_id].position = position
+        self._jobs.sort(key=lambda job: job.position)
+        self.reordered.emit()
+
+    def next_waiting(self) -> FakeJob | None:
+        waiting = (job for job in self._jobs if job.status == "queued")
+        return next((job for job in waiting if job.id not in self.kept_back), None)
+
+    def pause(self, on: bool) -> None:
+        self.paused = on
+        self.waits = Waits.PAUSED if on else Waits.NO
+        self.waits_changed.emit()
+
+    def run_plugged_in_only(self, on: bool) -> None:
+        self.plugged_in_only = on
+        self.waits_changed.emit()
 
     def jobs(self) -> list[FakeJob]:
         return list(self._jobs)

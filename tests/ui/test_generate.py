@@ -8,7 +8,6 @@ import pytest
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QGuiApplication, QImage
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QMenu
 
 from gui.coreml.defaults import fill_defaults
 from gui.coreml.model import Family
@@ -334,48 +333,6 @@ def test_jobs_wait_in_line_and_can_be_cleared(workspace, queue):
     assert strip.waiting.text() == "2 waiting"
     workspace.studio.undo.redo()
     assert [job.status for job in queue.jobs()] == ["running"]
-
-
-def test_a_click_on_the_number_that_waits_removes_nothing(workspace, queue):
-    type_prompt(workspace, "one & only")
-    press_generate(workspace)
-    queue.run()
-    press_generate(workspace)
-    type_prompt(workspace, "another")
-    press_generate(workspace)
-    asked = []
-    workspace.canvas.strip.waiting_requested.connect(asked.append)
-    QTest.mouseClick(workspace.canvas.strip.waiting, LEFT)
-    assert len(asked) == 1 and len(queue.jobs()) == 3
-    menu = workspace.waiting_menu()
-    entries = menu.findChildren(QMenu)
-    assert [entry.title() for entry in entries] == ["one && only", "another"]
-    entries[0].actions()[0].trigger()
-    assert [job.request.prompt for job in queue.jobs()] == ["one & only", "another"]
-    assert workspace.studio.undo.undo_text == "Remove from Queue"
-
-
-def test_a_request_that_was_taken_off_comes_back_in_its_place(workspace, queue):
-    for prompt in ("running", "first", "second", "third"):
-        type_prompt(workspace, prompt)
-        press_generate(workspace)
-        if prompt == "running":
-            queue.run()
-    before = workspace.studio.waiting()
-    assert [prompt for _, prompt in before] == ["first", "second", "third"]
-    workspace.studio.remove_waiting([before[0][0], before[1][0]])
-    assert workspace.studio.waiting() == before[2:]
-    workspace.studio.undo.undo()
-    assert workspace.studio.waiting() == before
-    # What has begun since is not stopped by doing it again.
-    queue.finish()
-    queue.run()
-    workspace.studio.undo.redo()
-    assert workspace.studio.waiting() == before[2:]
-    assert [job.status for job in queue.jobs()] == ["done", "running", "queued"]
-    assert queue.stops == 0
-    workspace.studio.undo.undo()
-    assert workspace.studio.waiting() == before[1:]
 
 
 def test_an_older_picture_can_be_looked_at_while_one_is_made(workspace, queue, qtbot):

@@ -13,7 +13,6 @@ from gui.ui.canvas.empty_state import chip_text
 from gui.ui.prompt.known_words import _link
 from gui.ui.widgets.focus import shows_ring
 from gui.ui.widgets.toast import Toast, say_briefly
-from gui.ui.workspace import elided_for_menu
 
 LEFT = Qt.MouseButton.LeftButton
 
@@ -115,7 +114,6 @@ def test_rings_go_by_the_hand_that_moved_last(workspace, qtbot):
 
 def test_an_ampersand_is_seen_on_buttons_and_in_menus(workspace):
     assert chip_text("salt & pepper") == "salt && pepper"
-    assert elided_for_menu("salt & pepper") == "salt && pepper"
     assert chip_text("a" * 100).endswith("…") and len(chip_text("a" * 100)) == 60
     link = _link("Q & A…", "<b>& more</b>")
     plain, odd = QPushButton("Q && A…"), QLabel(link.toolTip())

@@ -139,6 +139,15 @@ class PictureLibrary(QObject):
         wanted = list(ids)
         self._ask(lambda index: index.paths_of(wanted), then)
 
+    def with_picture(self, path: str, then: Callable[[IndexedPicture], object]) -> None:
+        """Call `then` with the picture in this file, if it is in the index."""
+
+        def told(picture: IndexedPicture | None) -> None:
+            if picture is not None:
+                then(picture)
+
+        self._ask(lambda index: index.by_path(path), told)
+
     def want_choices(self) -> None:
         self._ask(lambda index: index.choices(), self.choices_changed.emit)
 

@@ -202,7 +202,7 @@ class Canvas(QFrame):
         self.strip.set_activity(activity)
         if self._live and activity.preview is not before.preview and activity.preview:
             self.view.show_image(activity.preview, size=QSize(*self._size))
-        if activity.busy != before.busy or activity.phase is not before.phase:
+        if activity.phase is not before.phase or activity.halted != before.halted:
             self._on_phase(before)
 
     def _on_phase(self, before: Activity) -> None:
@@ -224,7 +224,7 @@ class Canvas(QFrame):
 
     def _update(self) -> None:
         live, picture = self._live, self._picture
-        self.strip.setVisible(self._activity.busy)
+        self.strip.setVisible(self._activity.busy or self._activity.halted)
         page = self.view if live or picture is not None else self.empty
         gallery = self._cover or (self._gallery if self._browsing else None)
         self.stack.setCurrentWidget(page if gallery is None else gallery)
@@ -232,7 +232,7 @@ class Canvas(QFrame):
             line.setVisible(picture is not None and not live and gallery is None)
         self._show_scrubber()
         self._foot.setContentsMargins(24, 0, 24, 12 if gallery is None else 0)
-        free = gallery is None or self._activity.busy
+        free = gallery is None or self._activity.busy or self._activity.halted
         self._below.setContentsMargins(20, 0, 20, 14 if free else 0)
         if picture is not None:
             self.title.set_text(title_of(picture))

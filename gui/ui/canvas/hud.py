@@ -2,20 +2,45 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QPoint, QSize, Qt, Signal
+from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout
 
 from gui import words
+from gui.state.job_queue import Waits
+from gui.state.queue.desk import what_waits
 from gui.state.studio import Activity, Phase
 from gui.ui.widgets.controls import ElidedLabel, label
 from gui.ui.widgets.icons import icon
 
 LONG_LOAD_SECONDS = 8.0
 """After this the strip explains why a first load can take minutes."""
+LONG_LOAD_HINT = (
+    "A model’s first start on this computer can take minutes, while Core ML prepares it."
+)
+
+
+def waits_text(waits: Waits, *, busy: bool, waiting: int) -> str:
+    """Why nothing more is begun, in one calm line; empty where that is not so."""
+    held = f" {what_waits(waiting)}." if waiting else ""
+    match waits:
+        case Waits.PAUSED if busy:
+            return "Pauses once the present picture is finished."
+        case Waits.PAUSED:
+            return f"Paused.{held}"
+        case Waits.BATTERY if busy:
+            return "On battery: waits once the present picture is finished."
+        case Waits.BATTERY:
+            return f"Waits until {words.COMPUTER} is plugged in.{held}"
+        case Waits.ELSEWHERE:
+            return "Another Sfumato that is open makes these."
+        case _:
+            return ""
 
 
 def activity_text(activity: Activity) -> tuple[str, str]:
     """What is going on, and the figures beside it."""
+    if activity.halted or activity.waits is Waits.ELSEWHERE:  # how many is said beside it
+        return waits_text(activity.waits, busy=False, waiting=0), ""
     if activity.phase is Phase.STARTING:
         return "Preparing…" if activity.engine_up else "Starting the engine…", ""
     if activity.phase is Phase.LOADING:
@@ -36,8 +61,9 @@ class ProgressStrip(QFrame):
     """Bound to an `Activity`."""
 
     stop_requested = Signal()
-    waiting_requested = Signal(QPoint)
-    """The person wants to see what waits; where a menu may come up."""
+    resume_requested = Signal()
+    waiting_requested = Signal()
+    """The person wants to see what waits."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,14 +73,12 @@ class ProgressStrip(QFrame):
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         self.bar.setAccessibleName("Progress")
-        self.hint = label(
-            "A model’s first start on this computer can take minutes, while Core ML prepares it.",
-            "small",
-            wrap=True,
-        )
+        self.hint = label(LONG_LOAD_HINT, "small", wrap=True)
         self.waiting = QPushButton("")
         self.waiting.setObjectName("flat")
-        self.waiting.clicked.connect(self._ask_for_waiting)
+        self.waiting.clicked.connect(self.waiting_requested)
+        self.resume = QPushButton("Resume")
+        self.resume.clicked.connect(self.resume_requested)
         self.stop = QPushButton("Stop")
         self.stop.setIcon(icon("stop"))
         self.stop.setIconSize(QSize(14, 14))
@@ -77,24 +101,30 @@ class ProgressStrip(QFrame):
         row.setSpacing(12)
         row.addLayout(column, 1)
         row.addWidget(self.waiting, 0, Qt.AlignmentFlag.AlignVCenter)
+        row.addWidget(self.resume, 0, Qt.AlignmentFlag.AlignVCenter)
         row.addWidget(self.stop, 0, Qt.AlignmentFlag.AlignVCenter)
 
     def set_activity(self, activity: Activity) -> None:
         what, figures = activity_text(activity)
-        self.what.set_text(what)
+        short = f"{activity.step} of {activity.steps}" if activity.steps else ""
+        self.what.set_text(what, *([what.partition(" · ")[2] or what, short] if short else []))
         self.figures.setText(figures)
         self._show_progress(activity)
         long_load = activity.phase is Phase.LOADING and activity.elapsed >= LONG_LOAD_SECONDS
-        self.hint.setVisible(long_load)
+        pauses = activity.busy and activity.waits in (Waits.PAUSED, Waits.BATTERY)
+        self.hint.setText(
+            waits_text(activity.waits, busy=True, waiting=0) if pauses else LONG_LOAD_HINT
+        )
+        self.hint.setVisible(long_load or pauses)
+        self.bar.setVisible(activity.busy and activity.waits is not Waits.ELSEWHERE)
+        self.stop.setVisible(activity.busy and activity.waits is not Waits.ELSEWHERE)
+        self.resume.setVisible(activity.waits is Waits.PAUSED)
         self.waiting.setVisible(activity.waiting > 0)
         self.waiting.setText(f"{activity.waiting} waiting")
         self.waiting.setToolTip("Show what waits")
         self.waiting.setAccessibleName(f"{activity.waiting} waiting. Show them")
         stopping = activity.phase is Phase.STOPPING
         self.stop.setText("Stop Now" if stopping else "Stop")
-
-    def _ask_for_waiting(self) -> None:
-        self.waiting_requested.emit(self.waiting.mapToGlobal(QPoint(0, 0)))
 
     def _show_progress(self, activity: Activity) -> None:
         if activity.phase is Phase.LOADING and activity.total:

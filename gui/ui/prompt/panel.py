@@ -257,9 +257,10 @@ class PromptPanel(QFrame):
         self.prompt.remark("Type what should be seen")
         self.scroller.ensureWidgetVisible(self.prompt)
 
-    def set_busy(self, busy: bool) -> None:
-        """While a job runs, the button puts the next one in line."""
-        text = "Add to Queue" if busy else "Generate"
+    def set_busy(self, busy: bool, editing: bool = False) -> None:
+        """While a job runs, the button puts the next one in line; while a waiting one is edited,
+        it saves that."""
+        text = "Save Request" if editing else "Add to Queue" if busy else "Generate"
         if sys.platform == "darwin":
             text += "   ⌘↩"
         self.generate.setText(text)
