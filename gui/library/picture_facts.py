@@ -15,7 +15,7 @@ class PictureKind(StrEnum):
     """Any other picture."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PictureFacts:
     """What an index knows of one picture file."""
 
@@ -39,7 +39,7 @@ class PictureFacts:
     """Everything else worth finding: notes, start picture's name, parameters as text."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class IndexedPicture:
     """One row: the facts, and what the person said of it."""
 

@@ -13,8 +13,11 @@ from gui.library import thumbnails as store
 from gui.library.picture_facts import PictureFacts
 from gui.state.background import Workers
 
-KEPT = 600
-"""Thumbnails held at most: about 150 MB would be too much, 60 MB at this size is not."""
+KEPT_BYTES = 40 * 2**20
+"""Pixels held at most, about 70 thumbnails of the largest size: what is on the screen is drawn from
+smaller copies (`gui.ui.pictures.grid_painter`)."""
+KEPT = 2000
+"""Of those that there is none of, which take no bytes."""
 WORKERS = 2
 MANY = 48
 """Thumbnails on their way that a person would wait for, at two or three milliseconds each."""
@@ -46,6 +49,7 @@ class Thumbnails(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._images: OrderedDict[tuple[str, int, int], QImage] = OrderedDict()
+        self._bytes = 0
         self._coming: set[tuple[str, int, int]] = set()
         self._workers = Workers("thumbnails", WORKERS)
         self._answers = _Answers()
@@ -77,9 +81,11 @@ class Thumbnails(QObject):
     def _on_arrived(self, facts: PictureFacts, image: QImage) -> None:
         key = _key(facts)
         self._coming.discard(key)
+        before = self._images.pop(key, None)
         self._images[key] = image
-        while len(self._images) > KEPT:
-            self._images.popitem(last=False)
+        self._bytes += image.sizeInBytes() - (before.sizeInBytes() if before is not None else 0)
+        while self._bytes > KEPT_BYTES or len(self._images) > KEPT:
+            self._bytes -= self._images.popitem(last=False)[1].sizeInBytes()
         self.ready.emit(facts.path)
 
 

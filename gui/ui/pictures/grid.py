@@ -27,8 +27,7 @@ from gui.ui.pictures.grid_painter import GridPainter
 from gui.ui.pictures.grid_surface import GridSurface
 
 SIDES = (96, 120, 148, 180, 220, 270, 330)
-"""Sides of a picture that can be chosen.  At the smallest, a large screen shows fewer than
-`gui.state.pictures.thumbnails` keeps."""
+"""Sides of a picture that can be chosen."""
 FIRST_SIDE = 180
 SCROLL_MARGIN = 24
 SCROLL_MS = 30
