@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import random
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +40,9 @@ from .world import (
     spoken_names,
     with_article,
 )
+
+#: Noisy latents [B, C, 16, 16], velocities alike, timesteps [B] and token ids [B, 77].
+Batch = tuple[Tensor, Tensor, Tensor, Tensor]
 
 TOKENS = 77
 END_OF_TEXT = 49407
@@ -275,8 +280,8 @@ class Batches:
         views = torch.bincount(latents.subject, minlength=len(wanted)).clamp(min=1)
         self.weights = (wanted / views)[latents.subject]
 
-    def draw(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Noisy latents [B, C, 16, 16], velocities alike, timesteps [B] and ids [B, 77]."""
+    def draw(self) -> Batch:
+        """The next batch."""
         count = self.plan.batch
         chosen = torch.multinomial(self.weights, count, replacement=True)
         clean = self.latents.values[chosen]
@@ -363,7 +368,7 @@ class Training:
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = rate * factor
 
-    def learn(self, batch: tuple[Tensor, Tensor, Tensor, Tensor]) -> float:
+    def learn(self, batch: Batch) -> float:
         """One step; returns the loss, the mean squared error of the velocity."""
         self.set_rates()
         chunks = [part.to(self.plan.device).chunk(self.plan.workers) for part in batch]
@@ -380,6 +385,40 @@ class Training:
 
     def _loss(self, noisy: Tensor, velocity: Tensor, steps: Tensor, ids: Tensor) -> Tensor:
         return functional.mse_loss(predict(self.model, noisy, steps, ids), velocity)
+
+
+def practise(
+    training: Training, draw: Callable[[], Batch], smooth: float = 0.98, every: int = 25
+) -> None:
+    """Learn from what ``draw`` gives until the plan's time is over, saving now and then.
+
+    The next batch is drawn in a thread while the last one is learnt from, so only ``draw`` may use
+    PyTorch's global random numbers. A run that was ended anywhere goes on from the last save.
+
+    Args:
+        smooth: How much of the mean loss so far stays at a step; for the printed line only.
+        every: Steps between two printed lines.
+    """
+    plan, mean, learnt = training.plan, None, 0
+    begun, before = time.monotonic(), training.seconds
+    saved_at, limit = begun, plan.minutes * 60
+    with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        following = pool.submit(draw)
+        while training.seconds < limit:
+            batch = following.result()
+            following = pool.submit(draw)
+            loss = training.learn(batch)
+            mean = loss if mean is None else smooth * mean + (1 - smooth) * loss
+            learnt += len(batch[0])
+            now = time.monotonic()
+            training.seconds = before + now - begun
+            if training.step % every == 0:
+                rate = learnt / (now - begun)
+                spent = f"{training.step} {training.seconds:.0f}s {rate:.1f} samples/s"
+                print(f"{spent} loss {mean:.4f}", flush=True)
+            if now - saved_at > plan.save_seconds or training.seconds >= limit:
+                saved_at = now
+                training.save()
 
 
 def _tokens(path: Path, needed: list[int]) -> list[int]:
@@ -401,19 +440,7 @@ def train(folder: Path, data: Path, tokenizer_folder: Path, plan: DenoiserPlan) 
     captions = Captions(tokenizer, subjects, plan.seed + training.step)
     torch.manual_seed(plan.seed + training.step)
     batches = Batches(Latents.load(folder), captions, plan)
-    start, mean = time.monotonic() - training.seconds, None
-    saved_at, limit = time.monotonic(), plan.minutes * 60
-    while training.seconds < limit:
-        loss = training.learn(batches.draw())
-        mean = loss if mean is None else 0.98 * mean + 0.02 * loss
-        training.seconds = time.monotonic() - start
-        if training.step % 25 == 0:
-            rate = training.step * plan.batch / training.seconds
-            text = f"{training.step} {training.seconds:.0f}s {rate:.1f} samples/s loss {mean:.4f}"
-            print(text, flush=True)
-        if time.monotonic() - saved_at > plan.save_seconds or training.seconds >= limit:
-            saved_at = time.monotonic()
-            training.save()
+    practise(training, batches.draw)
 
 
 def load_denoiser(folder: Path, name: str = "denoiser.pt") -> Denoiser:

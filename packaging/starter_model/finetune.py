@@ -6,17 +6,24 @@ there are too many combinations of subject, colour, ground, size and place to st
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from .autoencoder import load_autoencoder, split_moments, to_tensor
 from .data import SPRITE_SIZES, Sprites, light_background, place
-from .denoiser import Captions, DenoiserPlan, Latents, Training, load_tokenizer, noisy_batch
+from .denoiser import (
+    Batch,
+    Captions,
+    DenoiserPlan,
+    Latents,
+    Training,
+    load_tokenizer,
+    noisy_batch,
+    practise,
+)
 from .parallel import channels_last
 from .recolor import PAINTS, Paint, find_paint, repaint, to_oklab
 from .world import (
@@ -161,7 +168,7 @@ class Scenes:
         return free_caption(subject, ground, scene.color, self.captions.rng)
 
     @torch.no_grad()
-    def draw(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def draw(self) -> Batch:
         """As ``denoiser.Batches.draw``."""
         scenes = [self.scene() for _ in range(self.plan.batch)]
         pictures = to_tensor([self.wardrobe.picture(s, self.rng) for s in scenes])
@@ -182,16 +189,4 @@ def finetune(folder: Path, data: Path, tokenizer_folder: Path, plan: FinetunePla
     captions = Captions(load_tokenizer(tokenizer_folder), sprites.subjects, seed)
     torch.manual_seed(seed)
     scenes = Scenes(sprites, folder, captions, plan, seed)
-    start, mean = time.monotonic() - training.seconds, None
-    saved_at, limit = time.monotonic(), plan.minutes * 60
-    while training.seconds < limit:
-        loss = training.learn(scenes.draw())
-        mean = loss if mean is None else 0.95 * mean + 0.05 * loss
-        training.seconds = time.monotonic() - start
-        if training.step % 10 == 0:
-            rate = training.step * plan.batch / training.seconds
-            text = f"{training.step} {training.seconds:.0f}s {rate:.1f} samples/s loss {mean:.4f}"
-            print(text, flush=True)
-        if time.monotonic() - saved_at > plan.save_seconds or training.seconds >= limit:
-            saved_at = time.monotonic()
-            training.save()
+    practise(training, scenes.draw, smooth=0.95, every=10)

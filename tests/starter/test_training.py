@@ -1,11 +1,20 @@
 """The training code against diffusers, transformers and plain torch."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
 from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from starter_model.autoencoder import Autoencoder, split_moments
-from starter_model.denoiser import Batches, Captions, CompactText, DenoiserPlan, Latents
+from starter_model.denoiser import (
+    Batches,
+    Captions,
+    CompactText,
+    DenoiserPlan,
+    Latents,
+    practise,
+)
 from starter_model.denoiser import signal_levels as levels
 from starter_model.optim import Muon, orthogonalize
 from starter_model.parallel import Workers
@@ -152,3 +161,49 @@ def test_the_preview_recovers_a_linear_map() -> None:
     preview = fit_preview(torch.from_numpy(latents).float(), pictures)
     np.testing.assert_allclose(preview.matrix, matrix, atol=1e-4)
     np.testing.assert_allclose(preview.bias, bias, atol=1e-4)
+
+
+class Counted:
+    """In the place of ``Training``: counts its steps and keeps what it was given and when saved."""
+
+    def __init__(self, minutes: float, seconds: float = 0.0) -> None:
+        self.plan = DenoiserPlan(minutes=minutes, save_seconds=3600)
+        self.step, self.seconds = 0, seconds
+        self.seen: list[float] = []
+        self.saved: list[int] = []
+
+    def learn(self, batch: tuple[torch.Tensor, ...]) -> float:
+        self.seen.append(batch[0].item())
+        self.step += 1
+        return 0.5
+
+    def save(self) -> None:
+        self.saved.append(self.step)
+
+
+def one_by_one():  # type: ignore[no-untyped-def]
+    """Draws batches that are numbered from 0."""
+    numbers = itertools.count()
+    return lambda: (torch.tensor([float(next(numbers))]),) * 4
+
+
+def test_training_learns_from_every_batch_once_and_saves_at_the_end() -> None:
+    training = Counted(minutes=0.001)
+    practise(training, one_by_one())  # type: ignore[arg-type]
+    assert training.seen == list(range(training.step))
+    assert training.saved == [training.step]
+    assert training.seconds >= 0.06
+
+
+def test_time_that_a_run_before_took_counts() -> None:
+    training = Counted(minutes=1.0, seconds=60.0)
+    practise(training, one_by_one())  # type: ignore[arg-type]
+    assert training.step == 0
+
+
+def test_what_goes_wrong_in_drawing_is_told() -> None:
+    def broken() -> tuple[torch.Tensor, ...]:
+        raise OSError("no sprites")
+
+    with pytest.raises(OSError, match="no sprites"):
+        practise(Counted(minutes=1.0), broken)  # type: ignore[arg-type]
