@@ -257,6 +257,13 @@ class Studio(QObject):
         if entry is not None:
             self.select_model(entry)
 
+    def choose_model(self, entry: ModelEntry) -> None:
+        """The person chose a model: unless it is in use already, its default preset is used."""
+        other = entry.folder != self.model.folder
+        self.select_model(entry)
+        if other:
+            self.prompts.presets.chosen(entry.request_folder)
+
     def _tell_of_another_model(self) -> None:
         """Also when the folders were listed: only then is a remembered model there."""
         entry = self.model

@@ -226,7 +226,7 @@ class Workspace(QWidget):
 
     def _connect_widgets(self) -> None:
         panel, canvas, strip, a = self.prompt_panel, self.canvas, self.filmstrip, self.actions_
-        self.models_panel.model_chosen.connect(self.studio.select_model)
+        self.models_panel.model_chosen.connect(self.studio.choose_model)
         self.models_panel.add_requested.connect(self.choose_model_folder)
         self.models_panel.convert_requested.connect(self.show_convert)
         self.models_panel.folder_dropped.connect(self.studio.add_model_folder)

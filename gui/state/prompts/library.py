@@ -12,6 +12,7 @@ from gui.library.prompt_store import PromptStore, ShelfName
 from gui.state.background import Background
 from gui.state.draft import DraftState
 from gui.state.prompts.history import HistoryWalk
+from gui.state.prompts.presets import Preset, PresetLibrary
 from gui.state.prompts.shelf import Shelf
 from gui.state.prompts.styles import PromptStyle, StyleLibrary
 from gui.state.prompts.types import PromptText
@@ -56,6 +57,7 @@ class PromptLibrary(QObject):
         self.styles = StyleLibrary(
             self._shelf(ShelfName.STYLES, PromptStyle, undo), draft, self._background, self
         )
+        self.presets = PresetLibrary(self._shelf(ShelfName.PRESETS, Preset, undo), draft, self)
         self.walk = HistoryWalk(draft, self.history)
 
     def _shelf(self, name: ShelfName, kind: type, undo: UndoStack) -> Shelf:
@@ -68,7 +70,7 @@ class PromptLibrary(QObject):
 
     def refresh(self) -> None:
         """Read what another window may have kept."""
-        for shelf in (self.history, self.saved, self.styles.shelf):
+        for shelf in (self.history, self.saved, self.styles.shelf, self.presets.shelf):
             shelf.refresh()
 
     def close(self) -> None:

@@ -103,7 +103,7 @@ class ModelsDesk(QObject):
     def _use(self, folder: str) -> None:
         entry = self._studio.models.entry(folder)
         if entry is not None:
-            self._studio.select_model(entry)
+            self._studio.choose_model(entry)
             self.show_installed()
 
     def _convert(self, repo: str) -> None:

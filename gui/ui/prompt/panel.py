@@ -28,6 +28,7 @@ from gui.ui.prompt.drop_zone import DropZone
 from gui.ui.prompt.field_undo import FieldUndo
 from gui.ui.prompt.fields import SchedulerChoice, SeedRow, TextField
 from gui.ui.prompt.known_words import KnownWords
+from gui.ui.prompt.presets import PresetsButton
 from gui.ui.prompt.prompts_popover import PromptsPopover
 from gui.ui.prompt.styles import StyleChips, StylesPopover
 from gui.ui.widgets.controls import Section, Switch, icon_button, label
@@ -82,6 +83,7 @@ class PromptPanel(QFrame):
         self.history = icon_button("history", "Earlier and saved prompts (⌥↑ and ⌥↓ step through)")
         self.history.setAccessibleName("Earlier and saved prompts")
         self.prompt.add_to_heading(self.history)
+        self.presets = PresetsButton(self._prompts.presets)
         self._popover: PromptsPopover | None = None
         self._styles_popover: StylesPopover | None = None
         self.size_label = label("", "secondary")
@@ -106,7 +108,11 @@ class PromptPanel(QFrame):
             column.addWidget(row)
             if row is self.prompt:
                 column.addWidget(self.known_words)
-        column.addSpacing(4)
+        settings = QHBoxLayout()
+        settings.addWidget(label("Settings", "heading"))
+        settings.addStretch(1)
+        settings.addWidget(self.presets)
+        column.addLayout(settings)
         for row in self._rows_at(RowPlace.MAIN):
             column.addWidget(row)
         for row in self._rows_at(RowPlace.START):
@@ -154,6 +160,7 @@ class PromptPanel(QFrame):
     def _connect(self) -> None:
         self.generate.clicked.connect(self.generate_requested)
         self.history.clicked.connect(self.show_prompts)
+        self.presets.reset_wanted.connect(self.reset_to_defaults)
         self.styles.wanted.connect(self.show_styles)
         self.prompt.edit.stepped.connect(self._prompts.walk.step)
         self.reset.clicked.connect(self.reset_to_defaults)
@@ -182,6 +189,8 @@ class PromptPanel(QFrame):
         self._update_strength()
 
     def _on_changed(self, name: str) -> None:
+        draft = self._state.draft
+        self.presets.set_at_recommendation(draft == draft.without_choices())
         if name == "styles":
             self._show_styles()
         elif name == "seed":
@@ -270,6 +279,7 @@ class PromptPanel(QFrame):
     def set_model(self, entry: ModelEntry) -> None:
         """Bound the controls by what the model can do; untouched values move to its defaults."""
         self.known_words.set_model(entry)
+        self.presets.set_model(entry.request_folder, entry.name)
         info, sidecar = entry.info, entry.sidecar
         if sidecar is not None:
             self._entry = entry

@@ -84,6 +84,10 @@ QPushButton#flat { background: transparent; border: 1px solid transparent; color
 QPushButton#flat:hover { background: $hover; }
 QPushButton#flat[ring="true"]:focus { border: 2px solid $accent; padding: 2px 6px; }
 QPushButton#flat:disabled { color: $disabled; }
+QPushButton#pullDown { background: transparent; border: 1px solid transparent; color: $secondary;
+  padding: 3px 4px 3px 7px; font-size: 12px; }
+QPushButton#pullDown:hover { background: $hover; color: $text; }
+QPushButton#pullDown[ring="true"]:focus { border: 2px solid $accent; padding: 2px 3px 2px 6px; }
 QPushButton#link { background: transparent; border: 1px solid transparent; color: $accent;
   padding: 2px 12px 2px 0px; font-size: 12px; text-align: left; }
 QPushButton#link:hover { text-decoration: underline; }
