@@ -110,7 +110,12 @@ class Draft(Record):
 
     @classmethod
     def from_request(cls, request: PictureRequest) -> Draft:
-        """The settings of a finished picture, seed locked so that the same picture comes again.
+        """The settings of a finished picture, seed locked so that the same picture comes again."""
+        return cls.of_job(replace(request, count=1))
+
+    @classmethod
+    def of_job(cls, request: PictureRequest) -> Draft:
+        """The draft that stands for a request, seed locked.
 
         Where its prompt has its styles around it the person's own words stand alone again; where
         it was changed since, it stays whole and has no styles.
@@ -124,7 +129,8 @@ class Draft(Record):
             negative_prompt=negative,
             styles=request.styles if own else (),
             model="",
-            count=1,
+            output_dir="",
+            output_file="",
             start_image=start,
         )
         return cls(request, seed_locked=True)

@@ -241,3 +241,22 @@ def test_names_and_texts_of_strangers_are_only_text(workspace, styles):
     assert chip.text() == "<b>x</b> && y" and "&lt;i&gt;" in chip.toolTip()
     workspace.prompt_panel.show_styles()
     workspace.prompt_panel.styles_popover.grab()
+
+
+def test_a_waiting_request_is_edited_by_its_own_words(workspace, queue, styles):
+    say(workspace, "a cat")
+    workspace.generate()
+    queue.run()
+    say(workspace, "a fox")
+    styles.toggle(MINE)
+    workspace.generate()
+    waiting = queue.last
+    say(workspace, "something else")
+    styles.toggle(MINE)
+    desk = workspace.studio.jobs
+    desk.edit(waiting.id)
+    assert workspace.prompt_panel.prompt.text() == "a fox" and chips(workspace) == ["Mine"]
+    say(workspace, "a hare")
+    assert desk.save_edit()
+    assert queue.last.request.prompt == "a hare by me"
+    assert chips(workspace) == [] and workspace.prompt_panel.prompt.text() == "something else"

@@ -14,7 +14,7 @@ from PySide6.QtCore import QObject, Signal
 
 from gui import words
 from gui.errors import ErrorKind, SfumatoError
-from gui.request import PictureRequest, StartImage
+from gui.request import PictureRequest
 from gui.state.draft import Draft, DraftState, random_seed
 from gui.state.undo import UndoStack
 
@@ -200,10 +200,8 @@ class QueueDesk(QObject):
         self._set_aside = (self._draft.draft, self._model())
         self._editing = job_id
         self._queue.keep_back(job_id, True)
-        start = request.start_image or StartImage("")
         self._use_model(request.model)
-        shown = replace(request, model="", start_image=start, output_dir="", output_file="")
-        self._draft.put(Draft(shown, seed_locked=True))
+        self._draft.put(Draft.of_job(request))
         self.editing_changed.emit()
 
     def save_edit(self) -> bool:
