@@ -63,6 +63,11 @@ def models_dir() -> Path:
     return data_dir() / "Models"
 
 
+def upscalers_dir() -> Path:
+    """Upscaling networks beside those that ship with the app."""
+    return data_dir() / "Upscalers"
+
+
 def sources_dir() -> Path:
     """Checkpoints that were fetched to be converted, and are kept for the next conversion."""
     return cache_dir() / "Sources"

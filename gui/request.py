@@ -54,6 +54,18 @@ class RandomSource(StrEnum):
     """Stable Diffusion web UIs on an NVIDIA GPU (Philox)."""
 
 
+class Enlargement(StrEnum):
+    """By how much a finished picture is enlarged; the values are the factors."""
+
+    OFF = "1"
+    X2 = "2"
+    X4 = "4"
+
+    @property
+    def factor(self) -> int:
+        return int(self.value)
+
+
 @dataclass(frozen=True)
 class Option:
     """One value of a parameter that has a few."""
@@ -322,6 +334,37 @@ class PictureRequest(Record):
         ),
     ] = ()
     """Those that the prompt and the negative prompt have around them already."""
+    enlargement: Annotated[
+        Enlargement | None,
+        Parameter(
+            "Enlarge",
+            "The enlargement",
+            "Enlarge the finished picture with an upscaling network.",
+            ("--upscale",),
+            metavar="X",
+            key="Postprocess upscale by",
+            model_decides=True,
+            options=(
+                Option(Enlargement.OFF, "Off", "Keep the size that the model draws.", ("off",)),
+                Option(Enlargement.X2, "2 ×", "Twice as wide and high.", ("x2", "2x")),
+                Option(Enlargement.X4, "4 ×", "Four times as wide and high.", ("x4", "4x")),
+            ),
+        ),
+    ] = None
+    upscaler: Annotated[
+        str | None,
+        Parameter(
+            "Upscaler",
+            "The upscaler",
+            "The network that enlarges: “Drawings x4” is quick and draws clean outlines, "
+            "“Photographs x4” is slow and thorough.",
+            ("--upscaler",),
+            metavar="NAME",
+            key="Postprocess upscaler",
+            model_decides=True,
+        ),
+    ] = None
+    """A name from `gui.coreml.picture_network.upscalers`, or the path of a network's file."""
 
     def seeds(self) -> list[int]:
         """Seeds of the pictures, wrapping at 2**32 rather than overflowing."""

@@ -26,6 +26,7 @@ COMPONENTS = {
     "vae_encoder": "VAE encoder",
     "safety_checker": "safety checker",
     "controlnet": "ControlNet",
+    "picture": "upscaler",
 }
 """Networks as they are called within a sentence; `capital` begins one."""
 

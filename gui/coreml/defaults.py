@@ -13,7 +13,7 @@ from gui.coreml import few_steps
 from gui.coreml.model import Family
 from gui.coreml.sidecar import Sidecar
 from gui.errors import SfumatoError
-from gui.request import PictureRequest
+from gui.request import Enlargement, PictureRequest
 from gui.scheduler_names import SCHEDULER_NAMES, scheduler_name
 
 FALLBACK_SCHEDULER = SCHEDULER_NAMES[0].name
@@ -21,6 +21,7 @@ FALLBACK_STEPS = words.USUAL_STEPS
 # diffusers' own defaults: 7.5 in StableDiffusionPipeline, 5.0 in StableDiffusionXLPipeline
 FALLBACK_GUIDANCE = 7.5
 FALLBACK_GUIDANCE_XL = 5.0
+FALLBACK_UPSCALER = "Photographs x4"
 
 
 def default_scheduler(sidecar: Sidecar) -> str:
@@ -60,8 +61,13 @@ def default_guidance_scale(sidecar: Sidecar, scheduler: str) -> float:
     return FALLBACK_GUIDANCE_XL if sidecar.family is Family.SDXL else FALLBACK_GUIDANCE
 
 
-def shown_defaults(sidecar: Sidecar | None, scheduler: str | None) -> dict[str, int | float]:
-    """What steps and guidance scale will be where none are chosen, by their fields' names.
+def default_upscaler(sidecar: Sidecar) -> str:
+    """Name of the upscaler that suits the model's pictures."""
+    return sidecar.default_upscaler or FALLBACK_UPSCALER
+
+
+def shown_defaults(sidecar: Sidecar | None, scheduler: str | None) -> dict[str, int | float | str]:
+    """What a field that the model decides will be where nothing is chosen, by the field's name.
 
     Args:
         sidecar: None: the model is not known yet.
@@ -75,11 +81,14 @@ def shown_defaults(sidecar: Sidecar | None, scheduler: str | None) -> dict[str, 
     return {
         "steps": default_steps(side, name),
         "guidance_scale": default_guidance_scale(side, name),
+        "enlargement": side.default_enlargement,
+        "upscaler": default_upscaler(side),
     }
 
 
 def fill_defaults(request: PictureRequest, sidecar: Sidecar) -> PictureRequest:
-    """`request` with scheduler (by its listed name), steps and guidance scale set.
+    """`request` with scheduler (by its listed name), steps, guidance scale and enlargement set;
+    the upscaler only where one is used.
 
     Raises:
         SfumatoError: BAD_REQUEST for a scheduler that does not exist or a value out of range.
@@ -89,6 +98,8 @@ def fill_defaults(request: PictureRequest, sidecar: Sidecar) -> PictureRequest:
     scheduler = scheduler_name(asked).name
     steps = request.steps
     guidance = request.guidance_scale
+    enlargement = request.enlargement or sidecar.default_enlargement
+    upscaler = request.upscaler or default_upscaler(sidecar)
     return replace(
         request,
         scheduler=scheduler,
@@ -96,4 +107,6 @@ def fill_defaults(request: PictureRequest, sidecar: Sidecar) -> PictureRequest:
         guidance_scale=(
             default_guidance_scale(sidecar, scheduler) if guidance is None else float(guidance)
         ),
+        enlargement=enlargement,
+        upscaler=None if enlargement is Enlargement.OFF else upscaler,
     )

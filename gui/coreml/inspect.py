@@ -70,12 +70,12 @@ def inspect_component(path: Path) -> ComponentInfo:
         SfumatoError: BAD_MODEL for a missing, damaged or foreign file, UNSUPPORTED for a Core ML
             model that is not an ML Program.
     """
-    description = _describe(path)
+    description = describe_file(path)
     role = role_of(path) or role_by_inputs(description)
     return component_of(role, (description,))
 
 
-def _describe(path: Path) -> Description:
+def describe_file(path: Path) -> Description:
     """Read one file; every way in which it can be broken becomes a `SfumatoError`."""
     form = EXTENSIONS.get(path.suffix.lower())
     if form is None:
@@ -243,7 +243,7 @@ def _gather(folder: Path, found: _Findings) -> None:
         role = role_of(path)
         if role is None:
             try:
-                role = role_by_inputs(_describe(path))
+                role = role_by_inputs(describe_file(path))
             except SfumatoError as error:
                 found.notes.append(f"Left aside: {error.what}")
                 continue
@@ -260,7 +260,7 @@ def _gather(folder: Path, found: _Findings) -> None:
         files = _choose(kind, whole.get(kind, []), chunks.get(kind, {}), found)
         if files:
             try:
-                parts = tuple(_describe(f) for f in files)
+                parts = tuple(describe_file(f) for f in files)
                 component = component_of(roles[files[0]], parts)
                 if len(parts) > 1:
                     fit.check_chain(parts)
@@ -273,7 +273,7 @@ def _gather(folder: Path, found: _Findings) -> None:
 def _add_controlnet(path: Path, role: FileRole, found: _Findings) -> None:
     """A ControlNet that is broken does not spoil the model."""
     try:
-        component = component_of(role, (_describe(path),))
+        component = component_of(role, (describe_file(path),))
         fit.check_contract(component)
         fit.check_operations(component)
         found.controlnets.append(component)

@@ -27,6 +27,8 @@ class ComponentKind(StrEnum):
     VAE_ENCODER = "vae_encoder"
     SAFETY_CHECKER = "safety_checker"
     CONTROLNET = "controlnet"
+    PICTURE = "picture"
+    """Picture in, picture out: an upscaler.  No part of a Stable Diffusion model."""
 
 
 class Family(StrEnum):

@@ -17,6 +17,7 @@ from gui.coreml.model import Family
 from gui.errors import ErrorKind, SfumatoError, disk_error
 from gui.files import UnreadableFile, read_json_object
 from gui.records import NotZero, OneOf, Range, Record, RecordError
+from gui.request import Enlargement
 
 FILE_NAME = "sfumato.json"
 FORMAT = 1
@@ -58,6 +59,9 @@ class Sidecar(Record):
     """User-known name, e.g. ``DPM++ 2M Karras``; empty: the family's default."""
     default_steps: Annotated[int, _COUNT] = 0
     default_guidance_scale: float = 0.0
+    default_enlargement: Enlargement = Enlargement.OFF
+    default_upscaler: str = ""
+    """Name of the upscaler that suits its pictures; empty: the one for photographs."""
     pad_token_ids: tuple[Annotated[int, _COUNT], ...] = ()
     """Padding token per text encoder; empty: the family's (49407 for SD1, 0 for SD2 …)."""
     force_zeros_for_empty_prompt: bool = False

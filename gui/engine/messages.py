@@ -93,6 +93,15 @@ class Step(Event):
 
 
 @dataclass(frozen=True)
+class Enlarging(Event):
+    """`done` of `total` pieces of picture `picture_index` are enlarged."""
+
+    picture_index: int
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
 class Image(Event):
     """Picture `picture_index` is finished and saved at `path`."""
 
@@ -101,6 +110,8 @@ class Image(Event):
     record: PictureRecord
 
 
-JobEvent = Loading | Prepared | Step | Image
+JobEvent = Loading | Prepared | Step | Enlarging | Image
 
-ENGINE = Interface("engine", "The engine", (Generate,), (Ready, Loading, Prepared, Step, Image))
+ENGINE = Interface(
+    "engine", "The engine", (Generate,), (Ready, Loading, Prepared, Step, Enlarging, Image)
+)

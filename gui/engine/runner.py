@@ -48,7 +48,8 @@ class Patience:
     step_floor: float = 120.0
     """… but at least this."""
     finish_floor: float = 600.0
-    """At least this between a picture's last step and its file (full decode, safety checker)."""
+    """At least this between a picture's last step and its file (full decode, safety checker), and
+    for each piece that is enlarged."""
     stop: float = 60.0
     """For a job that was told to stop, to heed it, and for three steps; after that the engine is
     ended, which costs the loaded model."""

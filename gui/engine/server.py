@@ -46,6 +46,9 @@ class _Hooks:
     def cancelled(self) -> bool:
         return self._call.cancelled()
 
+    def on_enlarging(self, picture_index: int, done: int, total: int) -> None:
+        self._call.tell(messages.Enlarging(self._first + picture_index, done, total))
+
     def on_step(
         self, picture_index: int, step: int, steps: int, preview: np.ndarray | None
     ) -> None:

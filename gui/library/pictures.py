@@ -29,6 +29,7 @@ from gui.library.picture_record import RECORD_KEY, read_record, record_text
 from gui.library.temporaries import sweep, temporary_file, write_whole
 from gui.request import (
     MAX_SEED,
+    Enlargement,
     PictureRecord,
     PictureRequest,
     RandomSource,
@@ -199,7 +200,9 @@ def _described(request: PictureRequest) -> list[tuple[str, str]]:
     found: dict[str, str] = {}
     for name, field in described_fields().items():
         value = value_of(request, name)
-        off = field.kind is float and not value and field.default == 0.0
+        off = value is Enlargement.OFF or (
+            field.kind is float and not value and field.default == 0.0
+        )
         if field.parameter.key and value is not None and not off:
             found[field.parameter.key] = f"{value:g}" if isinstance(value, float) else str(value)
     first = [(key, found.pop(key)) for key in _FIRST if key in found]

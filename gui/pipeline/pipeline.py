@@ -19,6 +19,7 @@ from torch import Tensor
 import gui
 from gui.coreml.defaults import fill_defaults
 from gui.coreml.model import ComponentKind, Family, ModelInfo
+from gui.coreml.picture_network import find_upscaler
 from gui.coreml.prediction import KnownBy, Prediction
 from gui.coreml.runtime import LoadedModel, Runtime
 from gui.coreml.sidecar import Preview, Sidecar
@@ -27,6 +28,7 @@ from gui.files import expanded
 from gui.library.latent_sketch import Sketcher
 from gui.pipeline import safety, vae
 from gui.pipeline.denoise import denoise
+from gui.pipeline.enlarge import Enlarger
 from gui.pipeline.noise import NoiseSource, make_noise
 from gui.pipeline.preview import Previewer, fit_preview, published_preview
 from gui.pipeline.preview_store import keep_preview, kept_preview
@@ -47,6 +49,8 @@ class Hooks:
     on_step: Callable[[int, int, int, np.ndarray | None], None] = lambda *_: None
     """(picture index, step from 1, steps, preview uint8 [h, w, 3] or None): after each step the
     person asked for, exactly once."""
+    on_enlarging: Callable[[int, int, int], None] = lambda *_: None
+    """(picture index, pieces enlarged, pieces in all): where the picture is enlarged."""
     cancelled: Callable[[], bool] = lambda: False
     """Asked before every run of a network."""
 
@@ -110,6 +114,7 @@ class Pipeline:
         self._text: TextEncoders | None = None
         self._hash = model_hash
         self._on_loading: Callable[[str, int, int], None] | None = None
+        self._enlarger: Enlarger | None = None
 
     def load(
         self,
@@ -162,6 +167,8 @@ class Pipeline:
             )
         assert request.scheduler and request.steps
         # made first: what cannot be done is refused before anything is loaded
+        if request.upscaler:
+            find_upscaler(request.upscaler)
         scheduler = make_scheduler(request.scheduler, self.sidecar)
         set_steps(scheduler, request.scheduler, request.steps)
         self.load(request=request)
@@ -175,6 +182,9 @@ class Pipeline:
             loaded.close()
         self._loaded.clear()
         self._text = None
+        if self._enlarger is not None:
+            self._enlarger.close()
+            self._enlarger = None
 
     def _identity(self) -> str:
         if self._hash is None:
@@ -321,6 +331,7 @@ class Pipeline:
         _check(hooks)
         pixels = vae.to_pixels(self._decode(latents))
         pixels, verdict, notes = self._judged(pixels, job, hooks)
+        pixels = self._enlarged(pixels, job.request, index, hooks)
         record = self._record(job, seed, pixels, verdict, notes, time.perf_counter() - started)
         seen = replace(record.provenance, sketch=sketcher.text(latents))
         return GeneratedPicture(pixels, replace(record, provenance=seen))
@@ -367,6 +378,23 @@ class Pipeline:
             return pixels, "passed", ()
         note = "The model's safety checker objected to this picture, so it was made black."
         return safety.blanked(pixels), "blanked", (note,)
+
+    def _enlarged(
+        self, pixels: np.ndarray, request: PictureRequest, index: int, hooks: Hooks
+    ) -> np.ndarray:
+        factor = request.enlargement.factor if request.enlargement else 1
+        if factor == 1:
+            return pixels
+        network = find_upscaler(request.upscaler or "")
+        if self._enlarger is None or self._enlarger.network != network:
+            if self._enlarger is not None:
+                self._enlarger.close()
+            self._enlarger = Enlarger(network, self._runtime, self.compute_unit)
+
+        def on_piece(done: int, total: int) -> None:
+            hooks.on_enlarging(index, done, total)
+
+        return self._enlarger.enlarge(pixels, factor, on_piece, hooks.cancelled)
 
     def _record(
         self,

@@ -96,6 +96,8 @@ class JobQueue(QObject):
     loading_changed = Signal(LoadingUpdate)
     prepared = Signal(str, int, int)  # model's name, width and height of its pictures
     step_changed = Signal(StepUpdate)
+    enlarging_changed = Signal(int, int)
+    """Pieces of the finished picture that are enlarged, and pieces in all."""
     picture_ready = Signal(FinishedPicture)
     job_failed = Signal(Job, SfumatoError)
     notice = Signal(str)
@@ -390,6 +392,7 @@ class JobQueue(QObject):
         thread.loading.connect(self._on_loading)
         thread.prepared.connect(self._on_prepared)
         thread.step_waiting.connect(self._on_step_waiting)
+        thread.enlarging.connect(self._on_enlarging)
         thread.picture_saved.connect(self._on_picture)
         thread.job_ended.connect(self._on_job_ended)
         thread.engine_failed.connect(self._on_engine_failed)
@@ -411,6 +414,11 @@ class JobQueue(QObject):
     def _on_prepared(self, job_id: str, event: messages.Prepared) -> None:
         if job_id == self._running:
             self.prepared.emit(event.name, event.width, event.height)
+
+    @Slot(str, messages.Enlarging)
+    def _on_enlarging(self, job_id: str, event: messages.Enlarging) -> None:
+        if job_id == self._running:
+            self.enlarging_changed.emit(event.done, event.total)
 
     @Slot()
     def _on_step_waiting(self) -> None:

@@ -176,7 +176,7 @@ class ModelEntry:
         return " · ".join([*parts, words.compression(self.info.compression)])
 
 
-def default_values(entry: ModelEntry | None, scheduler: str | None) -> dict[str, int | float]:
+def default_values(entry: ModelEntry | None, scheduler: str | None) -> dict[str, int | float | str]:
     """What will be used where nothing is chosen, by the names of the request's fields.
 
     Args:

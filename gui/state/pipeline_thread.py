@@ -65,6 +65,7 @@ class PipelineThread(QThread):
     loading = Signal(str, messages.Loading)
     """Like the following, with the id of the job."""
     prepared = Signal(str, messages.Prepared)
+    enlarging = Signal(str, messages.Enlarging)
     step_waiting = Signal()
     """A newer step can be fetched with `take_step`; not repeated until it has been."""
     picture_saved = Signal(str, messages.Image)
@@ -167,6 +168,8 @@ class PipelineThread(QThread):
                 self.prepared.emit(work.job_id, event)
             elif isinstance(event, messages.Step):
                 self._keep(work, event)
+            elif isinstance(event, messages.Enlarging):
+                self.enlarging.emit(work.job_id, event)
             else:
                 self.picture_saved.emit(work.job_id, event)
 

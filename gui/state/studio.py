@@ -54,6 +54,7 @@ class Phase(StrEnum):
     """A job waits for the engine to come up, or for its first word."""
     LOADING = "loading"
     DENOISING = "denoising"
+    ENLARGING = "enlarging"
     STOPPING = "stopping"
 
 
@@ -200,6 +201,7 @@ class Studio(QObject):
         queue.engine_state_changed.connect(self._on_engine_state)
         queue.loading_changed.connect(self._on_loading)
         queue.step_changed.connect(self._on_step)
+        queue.enlarging_changed.connect(self._on_enlarging)
         queue.picture_ready.connect(self._on_picture)
         queue.job_failed.connect(self._on_job_failed)
         queue.notice.connect(self.notice)
@@ -502,6 +504,12 @@ class Studio(QObject):
                 preview=update.preview if update.preview is not None else self._activity.preview,
             )
         )
+
+    def _on_enlarging(self, done: int, total: int) -> None:
+        if self._activity.phase in (Phase.DENOISING, Phase.ENLARGING):
+            self._set_activity(
+                replace(self._activity, phase=Phase.ENLARGING, index=done, total=total)
+            )
 
     def _on_picture(self, picture: Any) -> None:
         self.library.add(picture.path, picture.record)

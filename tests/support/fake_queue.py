@@ -42,6 +42,7 @@ class FakeQueue(QObject):
     engine_state_changed = Signal(str)
     loading_changed = Signal(object)
     step_changed = Signal(object)
+    enlarging_changed = Signal(int, int)
     picture_ready = Signal(object)
     job_failed = Signal(object, object)
     notice = Signal(str)

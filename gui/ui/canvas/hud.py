@@ -49,10 +49,15 @@ def activity_text(activity: Activity) -> tuple[str, str]:
         figures = (place, words.duration(activity.elapsed))
         return f"Loading {part}…", " · ".join(t for t in figures if t)
     what = f"Step {activity.step} of {activity.steps}" if activity.steps else "Working…"
+    if activity.phase is Phase.ENLARGING:
+        what = "Enlarging…"
     if activity.count > 1:
         what = f"Picture {activity.picture_index + 1} of {activity.count} · {what}"
     if activity.phase is Phase.STOPPING:
         return "Stopping…", what if activity.steps else ""
+    if activity.phase is Phase.ENLARGING:
+        several = activity.total > 1
+        return what, f"{activity.index} of {activity.total}" if several else ""
     figures = (words.speed(activity.seconds_per_step), words.left(activity.seconds_left))
     return what, " · ".join(t for t in figures if t)
 
@@ -127,7 +132,7 @@ class ProgressStrip(QFrame):
         self.stop.setText("Stop Now" if stopping else "Stop")
 
     def _show_progress(self, activity: Activity) -> None:
-        if activity.phase is Phase.LOADING and activity.total:
+        if activity.phase in (Phase.LOADING, Phase.ENLARGING) and activity.total:
             self.bar.setRange(0, activity.total)
             self.bar.setValue(activity.index)
         elif activity.steps and activity.phase in (Phase.DENOISING, Phase.STOPPING):

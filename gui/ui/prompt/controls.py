@@ -143,6 +143,12 @@ def styles(field: Described) -> Control:
     return Control(made, made)
 
 
+def side_list(field: Described) -> Control:
+    """A short pop-up list with its label before it."""
+    choice = options(field.name)
+    return Control(choice, beside(field.parameter.label, choice))
+
+
 def usual(field: Described) -> Control:
     """The control that suits a field's kind: a switch, a pop-up list or a slider with a number."""
     told = field.parameter
@@ -170,6 +176,7 @@ ROWS = (
     Row("scheduler", RowPlace.MAIN, scheduler),
     Row("seed", RowPlace.MAIN, seed),
     Row("count", RowPlace.MAIN),
+    Row("enlargement", RowPlace.MAIN, side_list),
     Row("start_image.path", RowPlace.START, picture),
     Row("start_image.strength", RowPlace.START),
     Row("guidance_rescale", RowPlace.ADVANCED),

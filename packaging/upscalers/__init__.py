@@ -1,0 +1,1 @@
+"""Makes the upscaling networks that ship with Sfumato; see ``README.md``."""
