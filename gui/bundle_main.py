@@ -46,6 +46,8 @@ def engine_main() -> NoReturn:
             from gui.hub.service import main as serve
         elif role == "convert":
             from gui.convert.service import main as serve
+        elif role == "enlarge":
+            from gui.enlarge.service import main as serve
         elif role == "coreml":
             from gui.coreml.service import main as serve
         else:

@@ -24,6 +24,7 @@ from gui.cli import convert as cli_convert
 from gui.cli import history as cli_history
 from gui.cli import metadata as cli_metadata
 from gui.cli import models as cli_models
+from gui.cli import upscale as cli_upscale
 from gui.cli import verify as cli_verify
 from gui.cli.parameters import add_parameters, request_of
 from gui.errors import ErrorKind, SfumatoError
@@ -135,6 +136,7 @@ def _parser() -> argparse.ArgumentParser:
     cli_history.add_parser(commands)
     cli_metadata.add_parser(commands)
     cli_verify.add_parser(commands)
+    cli_upscale.add_parser(commands)
     inspect = commands.add_parser(
         "inspect", help="say what a model folder holds, and whether it can be used"
     )
@@ -309,6 +311,8 @@ def _run(request: PictureRequest, progress: Any, options: argparse.Namespace) ->
         if isinstance(event, messages.Step):
             if event.preview is not None and event.step % options.save_every == 0:
                 previews[event.step] = event.preview
+        elif isinstance(event, messages.Enlarging):
+            progress.bar(event.done / event.total, "enlarging")
         elif isinstance(event, messages.Image):
             _save_previews(Path(event.path), previews)
             progress.clear()

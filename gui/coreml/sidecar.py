@@ -78,7 +78,11 @@ class Sidecar(Record):
     """Further settings a tool wants to keep (conversion options …)."""
 
     def to_json(self) -> dict[str, Any]:
-        return {"format": FORMAT, **super().to_json()}
+        told = {"format": FORMAT, **super().to_json()}
+        for name in ("default_enlargement", "default_upscaler"):
+            if getattr(self, name) == getattr(Sidecar, name):
+                del told[name]  # of no interest to other tools
+        return told
 
     @classmethod
     def from_json(cls, data: Any, where: str = FILE_NAME) -> Self:

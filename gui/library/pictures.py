@@ -15,7 +15,7 @@ import json
 import re
 import shutil
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -81,6 +81,19 @@ def save_picture(pixels: np.ndarray, record: PictureRecord, request: PictureRequ
         raise disk_error(error, f"Pictures cannot be saved in {folder}") from error
 
 
+def save_new(folder: Path, name: str, data: bytes) -> Path:
+    """Write a file's bytes under that name, or the first free numbered one.
+
+    Raises:
+        SfumatoError: STORAGE; nothing is left behind then.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return write_whole(folder, name, data)
+    except OSError as error:
+        raise disk_error(error, f"Pictures cannot be saved in {folder}") from error
+
+
 def made_for(job: str, request: PictureRequest, first: int) -> Iterator[tuple[Path, PictureRecord]]:
     """Pictures that this job has made already from number `first` on, without a gap: a process can
     be killed between giving a picture its name and telling of it.
@@ -125,22 +138,27 @@ def now() -> str:
 
 
 def png_bytes(pixels: np.ndarray, record: PictureRecord) -> bytes:
-    """Encode uint8 [height, width, 3] as PNG with both kinds of metadata."""
+    """Encode uint8 [height, width, 3 or 4] as PNG with all kinds of metadata."""
+    return encoded_png(pixels, png_texts(record))
+
+
+def encoded_png(pixels: np.ndarray, texts: Mapping[str, str]) -> bytes:
+    """Encode uint8 [height, width, 3 or 4] as PNG with these texts, by their keywords."""
     from PIL import Image
     from PIL.PngImagePlugin import PngInfo
 
     height, width, channels = pixels.shape
-    if channels != 3 or pixels.dtype.name != "uint8":
+    if channels not in (3, 4) or pixels.dtype.name != "uint8":
         raise SfumatoError(
             ErrorKind.INTERNAL,
             "The picture has an unexpected form; try again with another model.",
             f"{pixels.dtype} {pixels.shape}",
         )
     info = PngInfo()
-    for keyword, text in png_texts(record).items():
+    for keyword, text in texts.items():
         add_text(info, keyword, text)
     buffer = io.BytesIO()
-    image = Image.frombytes("RGB", (width, height), pixels.tobytes())
+    image = Image.frombytes("RGB" if channels == 3 else "RGBA", (width, height), pixels.tobytes())
     image.save(buffer, "PNG", pnginfo=info, compress_level=4)
     return buffer.getvalue()
 

@@ -24,6 +24,7 @@ from gui.state.draft import DraftState, random_seed
 from gui.state.hub.state import HubState, library_of
 from gui.state.job_queue import Waits
 from gui.state.models import ModelEntry, ModelLibrary
+from gui.state.pictures.enlarging import Enlarging
 from gui.state.pictures.gallery import Gallery
 from gui.state.pictures.library import PictureLibrary
 from gui.state.pictures.marks import PictureMarks
@@ -154,6 +155,8 @@ class Studio(QObject):
             queue, self.jobs, self.library, self.thumbnails, self.model_name, self
         )
         self.trash = PictureTrash(self.library, self.background, self.undo, self)
+        self.enlarging = Enlarging(self)
+        self.enlarging.failed.connect(self.error_raised)
         self.trash.went.connect(self.pictures.drop)
         self.trash.went.connect(self.gallery.drop)
         self.trash.failed.connect(self.error_raised)
@@ -228,6 +231,7 @@ class Studio(QObject):
     def close(self) -> None:
         self.convert.close()
         self.hub.close()
+        self.enlarging.close()
         self.models.close()
         self.library.close()
         self.thumbnails.close()

@@ -58,6 +58,8 @@ class Actions:
         self.favourite = make("Add to Favourites")
         self.tags = make("Tags…", "Ctrl+T")
         self.use_as_start = make("Use as Starting Picture", "Ctrl+Shift+U", "image-add")
+        self.enlarge_2 = make("Enlarge 2 ×")
+        self.enlarge_4 = make("Enlarge 4 ×", "Ctrl+E")
         self.focus_prompt = make("Edit Prompt", "Ctrl+L")
         self.models = toggle("Models", "Ctrl+Alt+1", "sidebar-left")
         self.installed = make("Installed Models", "Ctrl+Shift+1")
@@ -118,6 +120,8 @@ class Actions:
             self.reveal,
             self.use_settings,
             self.use_as_start,
+            self.enlarge_2,
+            self.enlarge_4,
             self.favourite,
             self.tags,
             self.info,
@@ -144,6 +148,7 @@ class Actions:
         _fill(generate, self.generate, self.stop, None, self.queue, self.pause_queue)
         _fill(generate, self.plugged_in_only, self.clear_queue, None, self.focus_prompt)
         _fill(generate, self.new_seed, None, self.use_settings, self.use_as_start)
+        _fill(generate, None, self.enlarge_2, self.enlarge_4)
         _fill(window, self.minimise)
         _fill(help_, self.shortcuts, self.about)
 

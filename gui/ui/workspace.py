@@ -42,6 +42,7 @@ from gui.ui.models.desk import ModelsDesk
 from gui.ui.models.panel import ModelsPanel
 from gui.ui.pictures.commands import PictureCommands
 from gui.ui.pictures.compare_desk import CompareDesk
+from gui.ui.pictures.enlarge import EnlargeStrip
 from gui.ui.pictures.filmstrip import Filmstrip
 from gui.ui.prompt.panel import PromptPanel
 from gui.ui.queue.edit_bar import EditBar
@@ -122,6 +123,7 @@ class Workspace(QWidget):
         self.models_desk = ModelsDesk(studio, self.models_panel, self)
         self.picture_commands = PictureCommands(studio, self.shown_picture, self.chosen_ids, self)
         self.actions_ = Actions(self)
+        self.enlarge_strip = EnlargeStrip(studio, self.actions_, self.picture_commands.with_paths)
         self.comparison = CompareDesk(
             studio, self.canvas, self.filmstrip, self.actions_.compare, self._open_gallery, self
         )
@@ -140,6 +142,7 @@ class Workspace(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
         column.addWidget(self.canvas, 1)
+        column.addWidget(self.enlarge_strip)
         column.addWidget(self.filmstrip)
         middle.setMinimumWidth(380)
         self.models_panel.setMinimumWidth(220)
@@ -241,6 +244,7 @@ class Workspace(QWidget):
         commands = self.picture_commands
         commands.failed.connect(self.show_error)
         commands.said.connect(canvas.say_briefly)
+        self.enlarge_strip.said.connect(canvas.say_briefly)
         commands.settings_wanted.connect(self._use_settings_of)
         self.studio.pictures.dataChanged.connect(self._show_info_of_shown)
         self.studio.gallery.dataChanged.connect(self._show_info_of_shown)
@@ -768,6 +772,9 @@ class Workspace(QWidget):
                 menu.addSeparator()
             else:
                 menu.addAction(action)
+        menu.addAction(a.enlarge_2)
+        menu.addAction(a.enlarge_4)
+        menu.addSeparator()
         menu.addAction(a.favourite)
         menu.addAction(a.tags)
         menu.addAction(a.info)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from gui.coreml.model import Family
 from gui.coreml.sidecar import Card, Preview, Sidecar, read, write
+from gui.request import Enlargement
 
 from .autoencoder import load_autoencoder, split_moments, to_tensor
 from .convert import LICENCE, hash_files
@@ -20,6 +21,8 @@ from .denoiser import END_OF_TEXT, LATENT_SIZE, Latents
 from .evaluate import SCHEDULER_CONFIG
 from .world import BACKGROUNDS, with_article
 
+UPSCALER = "Drawings x4"
+"""What its pictures are enlarged with (see `packaging/upscalers`)."""
 NAME = "Sfumato Starter"
 DESCRIPTION = (
     "A small model trained for Sfumato, to try everything at once and offline. It draws one thing "
@@ -113,6 +116,8 @@ def write_sidecar(
         default_scheduler=defaults.scheduler,
         default_steps=defaults.steps,
         default_guidance_scale=defaults.guidance_scale,
+        default_enlargement=Enlargement.X4,
+        default_upscaler=UPSCALER,
         pad_token_ids=(END_OF_TEXT,),
         preview=preview_of(training, sprites, latents),
         name=NAME,

@@ -94,3 +94,28 @@ def test_doctor_knows_folders_versions_and_the_engine(
     done = sfumato({**environment, "SFUMATO_HOME": str(blocked)}, "doctor")
     assert done.returncode == 1
     assert "cannot be written" in done.stdout
+
+
+def test_pictures_are_enlarged_each_on_its_own(environment: dict[str, str], tmp_path: Path) -> None:
+    """What a picture says of itself goes along; a file that is none is told, the rest goes on."""
+    small, large = tmp_path / "fox.png", tmp_path / "drawn large.png"
+    common = ("generate", "a fox", "--seed", "3", "--steps", "3", "--quiet", "--upscale")
+    for factor, file in (("off", small), ("4x", large)):
+        assert sfumato(environment, *common, factor, "-o", str(file)).returncode == 0
+    done = sfumato(environment, "upscale", str(tmp_path / "no.png"), str(small), "--quiet")
+    assert done.returncode == 1
+    assert done.stderr == "sfumato: “no.png” cannot be opened; choose another picture.\n"
+    assert done.stdout == f"{tmp_path / 'fox-4x.png'}\n"
+    record = read_record(tmp_path / "fox-4x.png")
+    expected = read_record(large)
+    assert record is not None and expected is not None
+    assert record.request.enlargement == "4" and record.request.upscaler == "Drawings x4"
+    assert (record.width, record.height) == (512, 512) == (expected.width, expected.height)
+    with Image.open(tmp_path / "fox-4x.png") as one, Image.open(large) as other:
+        assert (
+            "Postprocess upscale by: 4, Postprocess upscaler: Drawings x4"
+            in (one.info["parameters"])
+        )
+        assert one.tobytes() == other.tobytes()  # as if it had been asked for at once
+    listed = sfumato(environment, "upscale", "--list").stdout
+    assert "Drawings x4" in listed and "Photographs x4" in listed

@@ -59,7 +59,8 @@ class PictureCommands(QObject):
             return [picture.id]
         return chosen
 
-    def _with_paths(self, then: Callable[[list[str]], object]) -> None:
+    def with_paths(self, then: Callable[[list[str]], object]) -> None:
+        """Call `then` with the files of what commands act on; nothing is called for nothing."""
         ids = self.ids()
         picture = self._shown()
         if picture is not None and ids == [picture.id]:
@@ -102,7 +103,7 @@ class PictureCommands(QObject):
                 "Copied" if number == 1 else f"Copied {words.counted(number, 'picture')}"
             )
 
-        self._with_paths(copy)
+        self.with_paths(copy)
 
     def refuse_drag(self) -> None:
         """Say why nothing is dragged."""
@@ -113,7 +114,7 @@ class PictureCommands(QObject):
             self._studio.notice.emit("The chosen pictures are still being read; drag them again.")
 
     def reveal(self) -> None:
-        self._with_paths(lambda paths: self.reveal_path(*paths))
+        self.with_paths(lambda paths: self.reveal_path(*paths))
 
     def reveal_path(self, *paths: str) -> None:
         """Show files or folders in the file manager."""
@@ -153,4 +154,4 @@ class PictureCommands(QObject):
 
     def trash(self) -> None:
         """All that are chosen go to the Trash; one undo brings them back."""
-        self._with_paths(self._studio.trash.move)
+        self.with_paths(self._studio.trash.move)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
+from pathlib import Path
 from typing import Any, Protocol
 
 from PySide6.QtCore import Signal, SignalInstance
@@ -17,6 +18,7 @@ from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from gui.request import Described, described_fields
 from gui.state.draft import DraftState
+from gui.state.pictures.enlarging import SHIPPED
 from gui.ui.prompt.drop_zone import DropZone
 from gui.ui.prompt.fields import SchedulerChoice, SeedRow, TextField
 from gui.ui.prompt.styles import StyleChips
@@ -149,6 +151,25 @@ def side_list(field: Described) -> Control:
     return Control(choice, beside(field.parameter.label, choice))
 
 
+class UpscalerChoice(Choice):
+    """The upscalers that ship, and one of the person's own where a picture's settings name it."""
+
+    def __init__(self, title: str) -> None:
+        super().__init__(title)
+        for name, told in SHIPPED.items():
+            self.add(name, name, told)
+
+    def set_value(self, value: Any) -> None:
+        if value and self.findData(value) < 0:
+            self.add(Path(str(value)).stem, value, "An upscaler of your own")
+        super().set_value(value)
+
+
+def upscaler(field: Described) -> Control:
+    made = UpscalerChoice(field.parameter.label)
+    return Control(made, below(field.parameter.label, made))
+
+
 def usual(field: Described) -> Control:
     """The control that suits a field's kind: a switch, a pop-up list or a slider with a number."""
     told = field.parameter
@@ -180,6 +201,7 @@ ROWS = (
     Row("start_image.path", RowPlace.START, picture),
     Row("start_image.strength", RowPlace.START),
     Row("guidance_rescale", RowPlace.ADVANCED),
+    Row("upscaler", RowPlace.ADVANCED, upscaler),
     Row("compute_unit", RowPlace.ADVANCED),
     Row("random_source", RowPlace.ADVANCED),
     Row("safety_checker", RowPlace.ADVANCED),

@@ -172,6 +172,7 @@ QLabel#statement { font-weight: 600; }
 QFrame#panel { background: $panel; border: none; }
 QFrame#canvasColumn { background: $canvas; border: none; }
 QFrame#separator { background: $border; border: none; max-height: 1px; min-height: 1px; }
+QFrame#taskStrip { border-top: 1px solid $border; }
 QFrame#hud { background: $overlay; border: 1px solid $border; border-radius: 12px; }
 QFrame#toast { background: $overlay; border: 1px solid $border; border-radius: 15px; }
 QFrame#notice { background: $overlay; border: 1px solid $border; border-radius: 10px; }

@@ -1,0 +1,112 @@
+"""`sfumato upscale`: pictures that exist, enlarged."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+from typing import Any
+
+from gui import words
+from gui.cli.progress import Progress
+from gui.enlarge.client import EnlargeClient
+from gui.enlarge.messages import EnlargePicture, Pieces
+from gui.errors import Cancelled, SfumatoError
+from gui.files import checked
+from gui.request import ComputeUnit
+
+_STOPPED = 130
+
+
+def add_parser(commands: Any) -> None:
+    parser = commands.add_parser(
+        "upscale",
+        help="enlarge pictures",
+        description="Enlarge pictures with an upscaling network.  Each is saved as a new PNG "
+        "beside the original; the paths of the new files are printed.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("files", metavar="FILE", nargs="*", help="pictures of any usual format")
+    add("--factor", type=int, default=4, choices=(2, 4), help="how many times; default: 4")
+    add("--upscaler", default="", metavar="NAME",
+        help="a network of --list, or the path of a Core ML file; default: the first")  # fmt: skip
+    add("-o", "--output", default="", metavar="DIR", help="folder for the new files")
+    add(
+        "--compute-unit",
+        type=ComputeUnit,
+        choices=[*ComputeUnit],
+        default=ComputeUnit.ALL,
+        metavar="UNIT",
+        help="processors that Core ML may use: " + ", ".join(ComputeUnit),
+    )
+    add("--list", action="store_true", help="say which networks there are")
+    add("--json", action="store_true", help="print one line of JSON per picture")
+    add("--quiet", action="store_true", help="no progress")
+    add("--verbose", action="store_true", help="technical details of an error")
+    parser.set_defaults(run=_run, parser=parser)
+
+
+def _run(options: argparse.Namespace) -> int:
+    client = EnlargeClient()
+    try:
+        if options.list:
+            return _list(client, options)
+        if not options.files:
+            options.parser.error("give the pictures to enlarge")
+        return _enlarge(client, options)
+    finally:
+        client.close()
+
+
+def _list(client: EnlargeClient, options: argparse.Namespace) -> int:
+    for upscaler in client.upscalers():
+        if options.json:
+            print(json.dumps(upscaler.to_json()))
+        else:
+            print(f"{upscaler.name:<20} {words.size(upscaler.size_bytes):>8}  {upscaler.summary}")
+    return 0
+
+
+def _enlarge(client: EnlargeClient, options: argparse.Namespace) -> int:
+    """Each picture on its own: what goes wrong with one is told, and the rest goes on."""
+    progress = Progress(sys.stderr, len(options.files), quiet=options.quiet)
+    stopped: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda *_: stopped.append(1))
+    folder = str(checked(options.output)) if options.output else ""
+    failed = 0
+    try:
+        for number, given in enumerate(options.files, 1):
+            name = f"{number} of {len(options.files)}" if len(options.files) > 1 else ""
+
+            def on_pieces(pieces: Pieces, name: str = name) -> None:
+                told = f"piece {pieces.done} of {pieces.total}"
+                text = f"picture {name}, {told}" if name else told
+                progress.bar(pieces.done / pieces.total, text)
+
+            try:
+                question = EnlargePicture(
+                    str(checked(given)),
+                    options.factor,
+                    options.upscaler,
+                    folder,
+                    options.compute_unit,
+                )
+                done = client.enlarge(question, on_pieces, lambda: bool(stopped))
+            except SfumatoError as error:
+                progress.clear()
+                progress.line(error.message)
+                if options.verbose and error.detail:
+                    progress.line(error.detail)
+                failed += 1
+                continue
+            progress.clear()
+            print(json.dumps(done.to_json()) if options.json else done.path, flush=True)
+    except Cancelled:
+        progress.clear()
+        progress.line("Stopped.")
+        return _STOPPED
+    finally:
+        signal.signal(signal.SIGINT, before)
+    return 1 if failed else 0
