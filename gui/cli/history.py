@@ -347,6 +347,7 @@ def _export(options: argparse.Namespace) -> int:
             f"“{target.name}” is one file and the pictures are {len(sources)}; give a folder.",
         )
     how = _options(options, target if exact else None)
+    target.parent.mkdir(parents=True, exist_ok=True)
     progress = Progress(sys.stderr, len(sources), quiet=options.quiet)
     code = 0
     for number, source in enumerate(sources, 1):

@@ -11,41 +11,28 @@ import contextlib
 import errno
 import glob
 import io
-import json
-import re
 import shutil
-import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gui import __version__, paths
+from gui import paths
 from gui.errors import ErrorKind, SfumatoError, disk_error
 from gui.files import expanded
-from gui.library.metadata.writing import XMP_KEYWORD, xmp_of
-from gui.library.picture_record import RECORD_KEY, read_record, record_text
+from gui.library.picture_record import read_record
+from gui.library.picture_texts import add_text, png_texts, slug
 from gui.library.temporaries import sweep, temporary_file, write_whole
 from gui.request import (
     MAX_SEED,
-    Enlargement,
     PictureRecord,
     PictureRequest,
-    RandomSource,
-    described_fields,
-    value_of,
 )
 
 if TYPE_CHECKING:
     import numpy as np
-    from PIL.PngImagePlugin import PngInfo
 
-PARAMETERS_KEY = "parameters"
-"""Keyword under which Stable Diffusion web UIs keep their text, read by many other programs."""
-
-_SLUG_CHARACTERS = 48
-_SLUG_BYTES = 96  # with time, seed and a number well below the 143 bytes of the strictest systems
 _DAYS = 30
 """So many days' folders are looked through for pictures of a job that was interrupted."""
 _LEAST_FREE = 32 * 10**6
@@ -163,86 +150,6 @@ def encoded_png(pixels: np.ndarray, texts: Mapping[str, str]) -> bytes:
     return buffer.getvalue()
 
 
-def png_texts(record: PictureRecord) -> dict[str, str]:
-    """What a PNG says of itself, by keyword."""
-    return {
-        PARAMETERS_KEY: parameters_text(record),
-        # ASCII-only JSON: lone surrogates, NULs and every script survive as escapes.
-        RECORD_KEY: record_text(record),
-        XMP_KEYWORD: xmp_of(record),
-    }
-
-
-def add_text(info: PngInfo, keyword: str, text: str) -> None:
-    """Add a text chunk.  Web UIs look for a plain one where the text can be one."""
-    if keyword == PARAMETERS_KEY:
-        info.add_text(keyword, text)
-    else:
-        info.add_itxt(keyword, text)
-
-
-def parameters_text(record: PictureRecord) -> str:
-    """The settings in the form Stable Diffusion web UIs write and many programs read.
-
-    Prompt, then a line ``Negative prompt: …``, then one line of ``Key: value`` pairs separated by
-    commas, in which a value that holds a comma, a colon, a quote or a line break is a JSON string.
-    """
-    request = record.request
-    fields = _described(request)
-    fields.append(("Size", f"{record.width}x{record.height}"))
-    if record.model_hash:
-        fields.append(("Model hash", record.model_hash))
-    fields.append(("Model", record.model_name))
-    # Web UIs know two sources by these names; numpy is not among them, so it gets its own key.
-    known = {RandomSource.TORCH: ("RNG", "CPU"), RandomSource.NVIDIA: ("RNG", "NV")}
-    fields.append(known.get(request.random_source, ("Noise source", "numpy")))
-    fields.append(("Time taken", f"{record.seconds:.1f} s"))
-    fields.append(("Version", record.program or f"Sfumato {__version__}"))
-    # A prompt that has such a line itself would be cut there by every reader.
-    lines = [_NEGATIVE_LINE.sub("Negative prompt\u200b:", request.prompt)]
-    if request.negative_prompt:
-        lines.append(f"Negative prompt: {request.negative_prompt}")
-    lines.append(", ".join(f"{key}: {_quoted(value)}" for key, value in fields))
-    text = "\n".join(lines).replace("\0", "")
-    return text.encode("utf-8", "replace").decode("utf-8")
-
-
-_NEGATIVE_LINE = re.compile(r"^Negative prompt:", re.MULTILINE)
-
-_FIRST = ("Steps", "Sampler", "CFG scale", "Seed")
-"""Readers know the last line by the first of these."""
-
-
-def _described(request: PictureRequest) -> list[tuple[str, str]]:
-    """The request's fields that web UIs know, as they write them."""
-    found: dict[str, str] = {}
-    for name, field in described_fields().items():
-        value = value_of(request, name)
-        off = value is Enlargement.OFF or (
-            field.kind is float and not value and field.default == 0.0
-        )
-        if field.parameter.key and value is not None and not off:
-            found[field.parameter.key] = f"{value:g}" if isinstance(value, float) else str(value)
-    first = [(key, found.pop(key)) for key in _FIRST if key in found]
-    return [*first, *found.items()]
-
-
-def slug(prompt: str) -> str:
-    """The prompt as part of a file name: letters and digits of any script in lower case, joined
-    by hyphens; safe on every file system, at most 48 characters and 96 bytes; may be empty."""
-    text = unicodedata.normalize("NFC", prompt).lower()
-    words = "".join(c if c.isalnum() and c.isprintable() else " " for c in text).split()
-    result = ""
-    for word in words:
-        longer = f"{result}-{word}" if result else word
-        if len(longer) > _SLUG_CHARACTERS or len(longer.encode()) > _SLUG_BYTES:
-            break
-        result = longer
-    if not result and words:  # one enormous word, or a script without spaces
-        result = words[0][:_SLUG_CHARACTERS].encode()[:_SLUG_BYTES].decode("utf-8", "ignore")
-    return result
-
-
 def check_destination(request: PictureRequest) -> None:
     """Make sure, before the work, that a picture of this request could be saved.
 
@@ -304,7 +211,3 @@ def _destination(record: PictureRecord, request: PictureRequest) -> tuple[Path, 
         folder = paths.pictures_dir() / moment.strftime("%Y-%m-%d")
     parts = [moment.strftime("%H%M%S"), str(record.request.seed), slug(request.prompt)]
     return folder, "-".join(p for p in parts if p) + ".png"
-
-
-def _quoted(value: str) -> str:
-    return json.dumps(value, ensure_ascii=False) if any(c in value for c in ',:"\n') else value

@@ -110,28 +110,6 @@ def copy_text(text: str) -> None:
     QGuiApplication.clipboard().setText(text)
 
 
-def save_copy(source: str, target: str) -> None:
-    """Copy a finished picture, metadata and all, to where the person said; atomically.
-
-    Raises:
-        SfumatoError: STORAGE where the target cannot be written.
-    """
-    wanted = Path(target)
-    if wanted.exists() and wanted.samefile(source):
-        return
-    temporary = temporary_file(wanted.parent)
-    try:
-        shutil.copyfile(source, temporary)
-        temporary.replace(wanted)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise disk_error(
-            error,
-            f"The picture could not be saved in “{wanted.parent.name or wanted.parent}”",
-            detail=f"{wanted}: {error}",
-        ) from error
-
-
 def keep_dropped_image(image: QImage) -> str:
     """Write pixels that came without a file (from a browser, say) to a file of our cache.
 

@@ -83,6 +83,9 @@ class Settings(QObject):
     draft = Option("session/draft", {})
     """The prompt panel's last contents, as `Draft.to_json` writes them."""
     selected_model = Option("session/model", "")
+    export_options = Option("export/options", {})
+    """How pictures were exported last, as `ExportOptions.to_json` writes it."""
+    export_folder = Option("export/folder", "")
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)

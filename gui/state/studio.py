@@ -25,6 +25,7 @@ from gui.state.hub.state import HubState, library_of
 from gui.state.job_queue import Waits
 from gui.state.models import ModelEntry, ModelLibrary
 from gui.state.pictures.enlarging import Enlarging
+from gui.state.pictures.export import PictureExport
 from gui.state.pictures.gallery import Gallery
 from gui.state.pictures.library import PictureLibrary
 from gui.state.pictures.marks import PictureMarks
@@ -154,6 +155,7 @@ class Studio(QObject):
         self.job_list = QueueList(
             queue, self.jobs, self.library, self.thumbnails, self.model_name, self
         )
+        self.export = PictureExport(settings, self)
         self.trash = PictureTrash(self.library, self.background, self.undo, self)
         self.enlarging = Enlarging(self)
         self.enlarging.failed.connect(self.error_raised)
@@ -236,6 +238,7 @@ class Studio(QObject):
         self.library.close()
         self.thumbnails.close()
         self.prompts.close()
+        self.export.close()
         self.background.close()
         self.queue.shutdown()
         self.settings.sync()

@@ -38,6 +38,7 @@ class Actions:
         self.add_model = make("Add Model Folder…", Key.Open, "folder-plus")
         self.convert = make("Convert a Model…", "Ctrl+Shift+O")
         self.save_as = make("Save Picture As…", "Ctrl+S", "save")
+        self.export = make("Export…", "Ctrl+E")
         self.reveal = make(REVEAL_LABEL, "Ctrl+Shift+R", "reveal")
         self.trash = make("Move to Trash", "Ctrl+Backspace", "trash")
         self.close = make("Close Window", "Ctrl+W")
@@ -109,6 +110,7 @@ class Actions:
         many = number > 1
         pictures = words.plural(number, "Picture") if many else "Picture"
         self.copy_picture.setText(f"Copy {pictures}")
+        self.export.setText(f"Export {pictures}…" if many else "Export…")
         self.trash.setText(f"Move {pictures} to Trash" if many else "Move to Trash")
         self.tags.setText(f"Tags of {pictures}…" if many else "Tags…")
 
@@ -116,6 +118,7 @@ class Actions:
         """Commands that need a finished picture."""
         return [
             self.save_as,
+            self.export,
             self.copy_picture,
             self.reveal,
             self.use_settings,
@@ -136,7 +139,8 @@ class Actions:
         names = ("&File", "&Edit", "&View", "&Generate", "&Window", "&Help")
         self.menus = [bar.addMenu(name) for name in names]
         file, edit, view, generate, window, help_ = self.menus
-        _fill(file, self.add_model, self.convert, None, self.save_as, self.reveal, None, self.trash)
+        _fill(file, self.add_model, self.convert, None, self.save_as, self.export, self.reveal)
+        _fill(file, None, self.trash)
         _fill(file, None, self.close, self.quit)
         _fill(edit, self.undo, self.redo, None, *self.editing.values())
         _fill(edit, None, self.find)

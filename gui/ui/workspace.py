@@ -44,6 +44,7 @@ from gui.ui.pictures.commands import PictureCommands
 from gui.ui.pictures.compare_desk import CompareDesk
 from gui.ui.pictures.enlarge import EnlargeStrip
 from gui.ui.pictures.filmstrip import Filmstrip
+from gui.ui.pictures.out import WaysOut
 from gui.ui.prompt.panel import PromptPanel
 from gui.ui.queue.edit_bar import EditBar
 from gui.ui.queue.panel import QueuePanel
@@ -122,6 +123,7 @@ class Workspace(QWidget):
         yield True
         self.models_desk = ModelsDesk(studio, self.models_panel, self)
         self.picture_commands = PictureCommands(studio, self.shown_picture, self.chosen_ids, self)
+        self.ways_out = WaysOut(studio, self.picture_commands, self)
         self.actions_ = Actions(self)
         self.enlarge_strip = EnlargeStrip(studio, self.actions_, self.picture_commands.with_paths)
         self.comparison = CompareDesk(
@@ -299,7 +301,8 @@ class Workspace(QWidget):
         for action, deed in (
             (a.add_model, self.choose_model_folder),
             (a.convert, self.show_convert),
-            (a.save_as, commands.save_as),
+            (a.save_as, self.ways_out.save_as),
+            (a.export, self.ways_out.export),
             (a.reveal, commands.reveal),
             (a.trash, self.trash_pictures),
             (a.copy_picture, commands.copy),
@@ -767,7 +770,8 @@ class Workspace(QWidget):
         """The context menu of the picture on show."""
         menu = QMenu(self)
         a = self.actions_
-        for action in (a.copy_picture, a.save_as, a.reveal, None, a.use_settings, a.use_as_start):
+        out = (a.copy_picture, a.save_as, a.export, a.reveal)
+        for action in (*out, None, a.use_settings, a.use_as_start):
             if action is None:
                 menu.addSeparator()
             else:

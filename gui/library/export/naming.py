@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gui.errors import ErrorKind, SfumatoError
 from gui.library.picture_origin import PictureOrigin
-from gui.library.pictures import slug
+from gui.library.picture_texts import slug
 from gui.names import shortened
 
 FIELDS: dict[str, str] = {

@@ -22,7 +22,7 @@ from gui.library.metadata.writing import xmp_of
 from gui.library.picture_origin import PictureOrigin
 from gui.library.picture_reader import MAX_SIDE, opaque, read_picture, size_of
 from gui.library.picture_record import RECORD_KEY, record_of, record_text, stored_record
-from gui.library.pictures import PARAMETERS_KEY, add_text, parameters_text, png_texts
+from gui.library.picture_texts import PARAMETERS_KEY, add_text, parameters_text, png_texts
 from gui.library.temporaries import sweep, write_whole
 from gui.request import PictureRecord
 
@@ -115,7 +115,7 @@ def save_as(path: Path, target: Path, options: ExportOptions) -> Exported:
         SfumatoError: as `export_picture`.
     """
     data, note = encoded(look_at(path), options)
-    return Exported(_written(target.parent, target.name, data, overwrite=True), note)
+    return Exported(_written(target.parent, target.name, data, exactly=True), note)
 
 
 def encoded(source: Source, options: ExportOptions) -> tuple[bytes, str]:
@@ -279,10 +279,15 @@ def _modified(path: Path) -> float:
         raise disk_error(error, f"“{path.name}” could not be read") from error
 
 
-def _written(folder: Path, name: str, data: bytes, *, overwrite: bool = False) -> Path:
+def _written(folder: Path, name: str, data: bytes, *, exactly: bool = False) -> Path:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        if not exactly:
+            folder.mkdir(parents=True, exist_ok=True)
         sweep(folder)
-        return write_whole(folder, name, data, overwrite=overwrite)
+        return write_whole(folder, name, data, overwrite=exactly)
     except OSError as error:
-        raise disk_error(error, f"The picture could not be saved in “{folder}”") from error
+        raise disk_error(
+            error,
+            f"The picture could not be saved in “{folder.name or folder}”",
+            detail=f"{folder}: {error}",
+        ) from error

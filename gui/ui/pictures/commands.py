@@ -1,13 +1,12 @@
-"""What can be done with finished pictures: save, copy, show, mark, use again, throw away."""
+"""What can be done with finished pictures: copy, show, mark, use again, throw away."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
-from PySide6.QtWidgets import QFileDialog, QWidget
+from PySide6.QtWidgets import QWidget
 
 from gui import words
 from gui.errors import SfumatoError
@@ -59,6 +58,10 @@ class PictureCommands(QObject):
             return [picture.id]
         return chosen
 
+    def shown(self) -> IndexedPicture | None:
+        """The picture on show."""
+        return self._shown()
+
     def with_paths(self, then: Callable[[list[str]], object]) -> None:
         """Call `then` with the files of what commands act on; nothing is called for nothing."""
         ids = self.ids()
@@ -69,22 +72,6 @@ class PictureCommands(QObject):
             self._studio.library.with_paths(ids, then)
 
     # -- out ----------------------------------------------------------------------------------
-
-    def save_as(self) -> None:
-        picture = self._shown()
-        if picture is None:
-            return
-        suggested = str(Path.home() / Path(picture.path).name)
-        target, _ = QFileDialog.getSaveFileName(
-            self._window, "Save Picture As", suggested, "PNG picture (*.png)"
-        )
-        if not target:
-            return
-        if not Path(target).suffix:
-            target += ".png"
-        self._studio.background.run(
-            lambda: desktop.save_copy(picture.path, target), lambda _: None, self.failed.emit
-        )
 
     def copy(self) -> None:
         """The files of all that are chosen, and the pixels of the current one."""

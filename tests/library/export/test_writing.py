@@ -23,7 +23,8 @@ from gui.library.picture_origin import read_origin
 from gui.library.picture_reader import read_picture
 from gui.library.picture_record import RECORD_KEY, read_record, record_text
 from gui.library.picture_scan import facts_of
-from gui.library.pictures import parameters_text, png_bytes
+from gui.library.picture_texts import parameters_text
+from gui.library.pictures import png_bytes
 from gui.request import PictureRecord, PictureRequest, Provenance, StartImage
 from tests.support import exiftool
 

@@ -1,0 +1,114 @@
+"""What a picture of ours says of itself in text: to web UIs and their kin, to everyone by XMP, and
+to us; and its prompt as part of a file's name.  Standard library only."""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from typing import TYPE_CHECKING
+
+from gui import __version__
+from gui.library.metadata.writing import XMP_KEYWORD, xmp_of
+from gui.library.picture_record import RECORD_KEY, record_text
+from gui.request import (
+    Enlargement,
+    PictureRecord,
+    PictureRequest,
+    RandomSource,
+    described_fields,
+    value_of,
+)
+
+if TYPE_CHECKING:
+    from PIL.PngImagePlugin import PngInfo
+
+PARAMETERS_KEY = "parameters"
+"""Keyword under which Stable Diffusion web UIs keep their text, read by many other programs."""
+
+_SLUG_CHARACTERS = 48
+_SLUG_BYTES = 96  # with time, seed and a number well below the 143 bytes of the strictest systems
+
+
+def png_texts(record: PictureRecord) -> dict[str, str]:
+    """What a PNG says of itself, by keyword."""
+    return {
+        PARAMETERS_KEY: parameters_text(record),
+        # ASCII-only JSON: lone surrogates, NULs and every script survive as escapes.
+        RECORD_KEY: record_text(record),
+        XMP_KEYWORD: xmp_of(record),
+    }
+
+
+def add_text(info: PngInfo, keyword: str, text: str) -> None:
+    """Add a text chunk.  Web UIs look for a plain one where the text can be one."""
+    if keyword == PARAMETERS_KEY:
+        info.add_text(keyword, text)
+    else:
+        info.add_itxt(keyword, text)
+
+
+def parameters_text(record: PictureRecord) -> str:
+    """The settings in the form Stable Diffusion web UIs write and many programs read.
+
+    Prompt, then a line ``Negative prompt: …``, then one line of ``Key: value`` pairs separated by
+    commas, in which a value that holds a comma, a colon, a quote or a line break is a JSON string.
+    """
+    request = record.request
+    fields = _described(request)
+    fields.append(("Size", f"{record.width}x{record.height}"))
+    if record.model_hash:
+        fields.append(("Model hash", record.model_hash))
+    fields.append(("Model", record.model_name))
+    # Web UIs know two sources by these names; numpy is not among them, so it gets its own key.
+    known = {RandomSource.TORCH: ("RNG", "CPU"), RandomSource.NVIDIA: ("RNG", "NV")}
+    fields.append(known.get(request.random_source, ("Noise source", "numpy")))
+    fields.append(("Time taken", f"{record.seconds:.1f} s"))
+    fields.append(("Version", record.program or f"Sfumato {__version__}"))
+    # A prompt that has such a line itself would be cut there by every reader.
+    lines = [_NEGATIVE_LINE.sub("Negative prompt\u200b:", request.prompt)]
+    if request.negative_prompt:
+        lines.append(f"Negative prompt: {request.negative_prompt}")
+    lines.append(", ".join(f"{key}: {_quoted(value)}" for key, value in fields))
+    text = "\n".join(lines).replace("\0", "")
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+_NEGATIVE_LINE = re.compile(r"^Negative prompt:", re.MULTILINE)
+
+_FIRST = ("Steps", "Sampler", "CFG scale", "Seed")
+"""Readers know the last line by the first of these."""
+
+
+def _described(request: PictureRequest) -> list[tuple[str, str]]:
+    """The request's fields that web UIs know, as they write them."""
+    found: dict[str, str] = {}
+    for name, field in described_fields().items():
+        value = value_of(request, name)
+        off = value is Enlargement.OFF or (
+            field.kind is float and not value and field.default == 0.0
+        )
+        if field.parameter.key and value is not None and not off:
+            found[field.parameter.key] = f"{value:g}" if isinstance(value, float) else str(value)
+    first = [(key, found.pop(key)) for key in _FIRST if key in found]
+    return [*first, *found.items()]
+
+
+def slug(prompt: str) -> str:
+    """The prompt as part of a file name: letters and digits of any script in lower case, joined
+    by hyphens; safe on every file system, at most 48 characters and 96 bytes; may be empty."""
+    text = unicodedata.normalize("NFC", prompt).lower()
+    words = "".join(c if c.isalnum() and c.isprintable() else " " for c in text).split()
+    result = ""
+    for word in words:
+        longer = f"{result}-{word}" if result else word
+        if len(longer) > _SLUG_CHARACTERS or len(longer.encode()) > _SLUG_BYTES:
+            break
+        result = longer
+    if not result and words:  # one enormous word, or a script without spaces
+        result = words[0][:_SLUG_CHARACTERS].encode()[:_SLUG_BYTES].decode("utf-8", "ignore")
+    return result
+
+
+def _quoted(value: str) -> str:
+    return json.dumps(value, ensure_ascii=False) if any(c in value for c in ',:"\n') else value
