@@ -94,7 +94,7 @@ def test_ordinary_text_is_no_settings() -> None:
 
 
 def test_our_own_text_is_ours() -> None:
-    from gui.library.pictures import parameters_text
+    from gui.library.picture_texts import parameters_text
 
     request = PictureRequest("a fox", "", "blurry", 12, 3.5, "Euler a", 5,
                              random_source=RandomSource.NUMPY)  # fmt: skip
