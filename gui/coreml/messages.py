@@ -25,6 +25,8 @@ class Reading(Record):
     """Complete: what its file leaves out is inferred."""
     problem: str = ""
     """Why the model cannot be used, in one sentence; empty if it can."""
+    identity: str = ""
+    """`gui.coreml.inspect.model_hash`, which its pictures carry; empty where it cannot be told."""
 
 
 @dataclass(frozen=True)

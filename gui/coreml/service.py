@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NoReturn
 
-from gui.coreml.inspect import inspect_model, load_sidecar
+from gui.coreml.inspect import inspect_model, load_sidecar, model_hash
 from gui.coreml.messages import READER, Read, Reading
 from gui.errors import ErrorKind, SfumatoError, as_sfumato_error
 from gui.process.messages import Question
@@ -24,7 +24,7 @@ def read_model(folder: Path) -> Reading:
     try:
         info = inspect_model(folder)
         problem = info.problems[0] if info.problems else ""
-        return Reading(info, load_sidecar(info), problem)
+        return Reading(info, load_sidecar(info), problem, "" if problem else model_hash(info))
     except SfumatoError as error:
         found = info.problems if info is not None else ()
         return Reading(info, problem=found[0] if found else error.message)

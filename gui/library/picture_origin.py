@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from gui.errors import SfumatoError
 from gui.library.metadata.containers import read_fields
 from gui.library.metadata.imported import Imported
 from gui.library.metadata.tools import read_settings
@@ -18,16 +19,26 @@ class PictureOrigin:
 
     record: PictureRecord | None = None
     imported: Imported | None = None
+    note: str = ""
+    """What of it could not be read, in a sentence; empty: nothing is amiss."""
 
 
 def read_origin(path: Path) -> PictureOrigin:
-    """Read what made a picture.
+    """Read what made a picture.  A record of ours that is damaged gives way to what the picture
+    says to other programs.
 
     Raises:
-        SfumatoError: BAD_IMAGE for a file that is no picture or whose record is damaged.
+        SfumatoError: BAD_IMAGE for a file that is no picture.
     """
     fields = read_fields(path)
     text = stored_record(fields)
+    note = fields.left_out[0] if fields.left_out else ""
     if text:
-        return PictureOrigin(record_of(text, path.name))
-    return PictureOrigin(imported=read_settings(fields))
+        try:
+            return PictureOrigin(record_of(text, path.name))
+        except SfumatoError:
+            note = "Its own record is damaged; this is what it says to other programs."
+    found = read_settings(fields)
+    if text and found is None:
+        note = "Its record is damaged, and it says nothing else of its settings."
+    return PictureOrigin(imported=found, note=note)

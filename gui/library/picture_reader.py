@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import io
-import stat
 import struct
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from gui.errors import ErrorKind, SfumatoError
+from gui.library.metadata.containers import open_picture
 from gui.library.metadata.exif import read_exif
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def read_picture(path: Path, longest: int | None = None) -> PillowImage:
         SfumatoError: BAD_IMAGE, with what is wrong and what to do; MEMORY.
     """
     try:
-        with _open(path) as file:
+        with open_picture(path) as file:
             return _decode(file, path.name, longest)
     except SfumatoError:
         raise
@@ -92,7 +92,7 @@ def size_of(path: Path) -> tuple[int, int]:
         SfumatoError: as `read_picture`.
     """
     try:
-        with _open(path) as file, _opened(file, path.name) as image:
+        with open_picture(path) as file, _opened(file, path.name) as image:
             width, height = image.size
             return (height, width) if _orientation(image) >= 5 else (width, height)
     except SfumatoError:
@@ -114,15 +114,6 @@ def opaque(image: PillowImage) -> PillowImage:
     ground = Image.new("RGB", image.size, BACKGROUND)
     ground.paste(image, mask=image.getchannel("A"))
     return ground
-
-
-def _open(path: Path) -> BinaryIO:
-    # A pipe or a device of a picture's name would be waited for without end.
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise SfumatoError(
-            ErrorKind.BAD_IMAGE, f"“{_short(path.name)}” is no picture file; choose another."
-        )
-    return path.open("rb")
 
 
 def _decode(file: BinaryIO, name: str, longest: int | None) -> PillowImage:

@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 
 from gui.errors import ErrorKind, SfumatoError
-from gui.library.metadata.containers import Fields, read_fields_of
+from gui.library.metadata.containers import Fields, open_picture, read_fields_of
 from gui.library.metadata.tools import read_settings
 from gui.library.picture_facts import PictureFacts, PictureKind
 from gui.library.picture_index import FINGERPRINT_BYTES, PictureIndex, fingerprint
@@ -53,7 +53,7 @@ def facts_of(path: Path, status: os.stat_result | None = None) -> PictureFacts:
         SfumatoError: BAD_IMAGE where it is no picture.
         OSError: it cannot be read.
     """
-    with path.open("rb") as file:
+    with open_picture(path) as file:
         status = status or os.fstat(file.fileno())
         head = file.read(FINGERPRINT_BYTES)
         file.seek(0)

@@ -68,6 +68,8 @@ class ModelEntry:
 
     memory: int = 0
     """Bytes it is expected to take while it works; 0: not known."""
+    identity: str = ""
+    """What its pictures name it by (`gui.coreml.inspect.model_hash`); empty: not known."""
 
     @property
     def home(self) -> str:
@@ -192,7 +194,12 @@ def read_entry(entry: ModelEntry, reader: ModelReader) -> ModelEntry:
     found = reader.read(entry.folder)
     memory = memory_of(found.info, _machine()) if found.info is not None else 0
     return replace(
-        entry, info=found.info, sidecar=found.sidecar, problem=found.problem, memory=memory
+        entry,
+        info=found.info,
+        sidecar=found.sidecar,
+        problem=found.problem,
+        memory=memory,
+        identity=found.identity,
     )
 
 
@@ -452,6 +459,7 @@ class ModelLibrary(QAbstractListModel):
                 problem=old.problem,
                 update=old.update,
                 mark=old.mark,
+                identity=old.identity,
             )
             if (old := before.get(e.folder))
             else e

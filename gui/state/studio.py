@@ -27,6 +27,7 @@ from gui.state.models import ModelEntry, ModelLibrary
 from gui.state.pictures.enlarging import Enlarging
 from gui.state.pictures.export import PictureExport
 from gui.state.pictures.gallery import Gallery
+from gui.state.pictures.imported import PictureImports
 from gui.state.pictures.library import PictureLibrary
 from gui.state.pictures.marks import PictureMarks
 from gui.state.pictures.thumbnails import Thumbnails
@@ -159,6 +160,15 @@ class Studio(QObject):
         self.trash = PictureTrash(self.library, self.background, self.undo, self)
         self.enlarging = Enlarging(self)
         self.enlarging.failed.connect(self.error_raised)
+        self.imports = PictureImports(
+            self.draft,
+            self.models,
+            lambda: self.model,
+            self.select_model,
+            self.background,
+            self.undo,
+            self,
+        )
         self.trash.went.connect(self.pictures.drop)
         self.trash.went.connect(self.gallery.drop)
         self.trash.failed.connect(self.error_raised)

@@ -37,6 +37,7 @@ class Actions:
         make, toggle = self._make, self._toggle
         self.add_model = make("Add Model Folder…", Key.Open, "folder-plus")
         self.convert = make("Convert a Model…", "Ctrl+Shift+O")
+        self.import_settings = make("Import Settings…", "Ctrl+Shift+I")
         self.save_as = make("Save Picture As…", "Ctrl+S", "save")
         self.export = make("Export…", "Ctrl+E")
         self.reveal = make(REVEAL_LABEL, "Ctrl+Shift+R", "reveal")
@@ -58,6 +59,7 @@ class Actions:
         self.use_settings = make("Use These Settings", "Ctrl+U", "settings-use")
         self.favourite = make("Add to Favourites")
         self.tags = make("Tags…", "Ctrl+T")
+        self.show_model = make("Show the Model")
         self.use_as_start = make("Use as Starting Picture", "Ctrl+Shift+U", "image-add")
         self.enlarge_2 = make("Enlarge 2 ×")
         self.enlarge_4 = make("Enlarge 4 ×", "Ctrl+E")
@@ -122,6 +124,7 @@ class Actions:
             self.copy_picture,
             self.reveal,
             self.use_settings,
+            self.show_model,
             self.use_as_start,
             self.enlarge_2,
             self.enlarge_4,
@@ -139,8 +142,8 @@ class Actions:
         names = ("&File", "&Edit", "&View", "&Generate", "&Window", "&Help")
         self.menus = [bar.addMenu(name) for name in names]
         file, edit, view, generate, window, help_ = self.menus
-        _fill(file, self.add_model, self.convert, None, self.save_as, self.export, self.reveal)
-        _fill(file, None, self.trash)
+        _fill(file, self.add_model, self.convert, self.import_settings, None)
+        _fill(file, self.save_as, self.export, self.reveal, None, self.trash)
         _fill(file, None, self.close, self.quit)
         _fill(edit, self.undo, self.redo, None, *self.editing.values())
         _fill(edit, None, self.find)
@@ -151,7 +154,7 @@ class Actions:
         _fill(view, self.fit, self.true_size, None, self.full_screen)
         _fill(generate, self.generate, self.stop, None, self.queue, self.pause_queue)
         _fill(generate, self.plugged_in_only, self.clear_queue, None, self.focus_prompt)
-        _fill(generate, self.new_seed, None, self.use_settings, self.use_as_start)
+        _fill(generate, self.new_seed, None, self.use_settings, self.use_as_start, self.show_model)
         _fill(generate, None, self.enlarge_2, self.enlarge_4)
         _fill(window, self.minimise)
         _fill(help_, self.shortcuts, self.about)

@@ -44,6 +44,7 @@ from gui.ui.pictures.commands import PictureCommands
 from gui.ui.pictures.compare_desk import CompareDesk
 from gui.ui.pictures.enlarge import EnlargeStrip
 from gui.ui.pictures.filmstrip import Filmstrip
+from gui.ui.pictures.import_desk import ImportDesk
 from gui.ui.pictures.out import WaysOut
 from gui.ui.prompt.panel import PromptPanel
 from gui.ui.queue.edit_bar import EditBar
@@ -55,7 +56,6 @@ from gui.ui.widgets.controls import ElidedLabel, without_shortcut
 from gui.ui.widgets.measures import LEFT_WIDTH, RIGHT_WIDTH
 
 if TYPE_CHECKING:
-    from gui.state.pictures.origin import Origin
     from gui.state.pictures.types import IndexedPicture
     from gui.ui.convert.sheet import ConvertSheet
     from gui.ui.pictures.gallery import GalleryView
@@ -124,6 +124,7 @@ class Workspace(QWidget):
         self.models_desk = ModelsDesk(studio, self.models_panel, self)
         self.picture_commands = PictureCommands(studio, self.shown_picture, self.chosen_ids, self)
         self.ways_out = WaysOut(studio, self.picture_commands, self)
+        self.import_desk = ImportDesk(studio, self.models_desk, self.shown_picture, self)
         self.actions_ = Actions(self)
         self.enlarge_strip = EnlargeStrip(studio, self.actions_, self.picture_commands.with_paths)
         self.comparison = CompareDesk(
@@ -247,7 +248,9 @@ class Workspace(QWidget):
         commands.failed.connect(self.show_error)
         commands.said.connect(canvas.say_briefly)
         self.enlarge_strip.said.connect(canvas.say_briefly)
-        commands.settings_wanted.connect(self._use_settings_of)
+        commands.settings_wanted.connect(self.import_desk.use_settings_of)
+        self.import_desk.failed.connect(self.show_error)
+        self.import_desk.start_wanted.connect(panel.start.set_path)
         self.studio.pictures.dataChanged.connect(self._show_info_of_shown)
         self.studio.gallery.dataChanged.connect(self._show_info_of_shown)
         commands.start_wanted.connect(panel.start.set_path)
@@ -301,6 +304,7 @@ class Workspace(QWidget):
         for action, deed in (
             (a.add_model, self.choose_model_folder),
             (a.convert, self.show_convert),
+            (a.import_settings, self.import_desk.choose),
             (a.save_as, self.ways_out.save_as),
             (a.export, self.ways_out.export),
             (a.reveal, commands.reveal),
@@ -308,6 +312,7 @@ class Workspace(QWidget):
             (a.copy_picture, commands.copy),
             (a.use_settings, commands.use_settings),
             (a.use_as_start, commands.use_as_start),
+            (a.show_model, self.import_desk.show_model),
             (a.favourite, commands.toggle_favourite),
             (a.tags, commands.edit_tags),
             (a.info, self.show_info),
@@ -407,6 +412,7 @@ class Workspace(QWidget):
         self.comparison.close_down()
         if self.gallery is not None:
             self.gallery.close_down()
+        self.import_desk.close_down()
         self.prompt_panel.close_down()
         self.models_panel.close_down()
         self.studio.close()
@@ -437,7 +443,7 @@ class Workspace(QWidget):
     def open_path(self, path: str) -> None:
         """A file or folder handed over by Finder or dropped on the window."""
         if is_picture_name(path):
-            self.prompt_panel.start.set_path(path)
+            self.import_desk.open_pictures([path])
             return
         if is_style_file(path):
             self.studio.prompts.import_styles(path)
@@ -566,38 +572,14 @@ class Workspace(QWidget):
         elif self.gallery is not None:
             self.gallery.zoom(step)
 
-    def _use_settings_of(self, path: str) -> None:
-        self.studio.library.with_origin(path, self._use_origin)
-
-    def _use_origin(self, origin: Origin, chosen: list[str] | None = None) -> None:
-        """Fill the draft with what made a picture; `chosen`: these settings alone."""
-        if origin.empty:
-            self.studio.notice.emit("This picture does not say what made it.")
-            return
-        self.prompt_panel.use_settings(origin.put_into(self.studio.draft.draft, chosen))
-        if chosen is None or len(chosen) == len(origin.settings):
-            self._use_model_of(origin)
-
-    def _use_model_of(self, origin: Origin) -> None:
-        """Choose the model that made a picture, by its folder or else by its name."""
-        models = self.studio.models
-        named = (e for e in models.entries() if e.name.casefold() == origin.model.casefold())
-        here = models.entry(origin.model_folder) if origin.whole is not None else None
-        entry = here or next(named, None)
-        if entry is None and origin.model:
-            self.studio.notice.emit(
-                f"The model “{origin.model}” is not here; “{self.studio.model.name}” is used."
-            )
-        elif entry is not None and entry.folder != self.studio.model.folder:
-            self.studio.select_model(entry)
-
     def show_info(self) -> None:
         """What made the picture on show, in a window that follows it."""
         from gui.ui.pictures.info import PictureInfo
 
         def make() -> PictureInfo:
             info = PictureInfo(self.studio, self)
-            info.use_requested.connect(self._use_origin)
+            info.use_requested.connect(self.import_desk.use)
+            info.model_wanted.connect(self.import_desk.show_model_of)
             return info
 
         self._show_dialog("info", make)
@@ -776,6 +758,7 @@ class Workspace(QWidget):
                 menu.addSeparator()
             else:
                 menu.addAction(action)
+        menu.addAction(a.show_model)
         menu.addAction(a.enlarge_2)
         menu.addAction(a.enlarge_4)
         menu.addSeparator()
@@ -804,6 +787,8 @@ class Workspace(QWidget):
 
     def dropEvent(self, event: QDropEvent) -> None:
         event.accept()
-        for url in event.mimeData().urls():
-            if url.isLocalFile():
-                self.open_path(url.toLocalFile())
+        files = [url.toLocalFile() for url in event.mimeData().urls() if url.isLocalFile()]
+        self.import_desk.open_pictures([file for file in files if is_picture_name(file)])
+        for file in files:
+            if not is_picture_name(file):
+                self.open_path(file)

@@ -15,7 +15,7 @@ LEFT = Qt.MouseButton.LeftButton
 
 def use_settings(workspace):
     made = PictureRequest("a cat", "", negative_prompt="dogs", steps=33, seed=5)
-    workspace.prompt_panel.use_settings(Draft.from_request(made))
+    workspace.studio.draft.replace(Draft.from_request(made), "Use Settings")
 
 
 def use_history(workspace):

@@ -110,7 +110,7 @@ def test_ticked_settings_alone_are_used(workspace, info, qtbot):
 def test_another_programs_settings_fill_the_draft_as_far_as_they_go(workspace, info, qtbot):
     qtbot.waitUntil(lambda: "an owl in the rain" in texts(info))
     assert "Stable Diffusion web UI" in texts(info)
-    assert "Hires upscale" in texts(info) and "Sfumato has no such setting." in texts(info)
+    assert "Hires upscale" in texts(info) and "second, larger pass" in texts(info)
     workspace.actions_.use_settings.trigger()
     draft = workspace.studio.draft
     qtbot.waitUntil(lambda: draft.value("prompt") == "an owl in the rain")
@@ -122,9 +122,12 @@ def test_another_programs_settings_fill_the_draft_as_far_as_they_go(workspace, i
 
 
 @silent
-def test_a_picture_without_settings_says_so(workspace, info):
+def test_a_picture_without_settings_says_so(workspace, info, qtbot):
     assert not info.use.isEnabled() and not info.ticks
-    workspace._use_settings_of(workspace.shown_picture().path)
+    assert not info.show_model.isEnabled()
+    workspace.actions_.use_settings.trigger()
+    banner = workspace.canvas.banner.statement
+    qtbot.waitUntil(lambda: "does not say what made it" in banner.text())
 
 
 @ours

@@ -139,7 +139,7 @@ def test_a_models_default_is_used_when_it_is_chosen_and_only_then(
     assert steps(workspace).value() == 9
     studio.select_model(other_model)
     made = PictureRequest("a fox", "", steps=5)
-    workspace.prompt_panel.use_settings(Draft.from_request(made))
+    workspace.studio.draft.replace(Draft.from_request(made), "Use Settings")
     studio.select_model(starter)  # as Use These Settings does
     assert steps(workspace).value() == 5, "a picture's settings are its own"
 

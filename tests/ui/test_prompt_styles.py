@@ -74,7 +74,7 @@ def test_use_settings_brings_words_and_chips_back(workspace, queue, styles, qtbo
     assert chips(workspace) == []
     before = workspace.studio.draft.draft
     with qtbot.waitSignal(workspace.studio.draft.changed):
-        workspace._use_settings_of(path)
+        workspace.import_desk.use_settings_of(path)
     panel = workspace.prompt_panel
     assert (panel.prompt.text(), panel.negative.text()) == ("a fox", "snow")
     assert chips(workspace) == ["Photograph", "Mine"]

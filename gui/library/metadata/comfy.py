@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from gui.library.metadata.imported import Imported
-from gui.library.metadata.samplers import our_scheduler
+from gui.library.metadata.reasons import why_not
+from gui.library.metadata.taking import take_sampler
 from gui.library.metadata.values import as_float, as_int, as_text
 
 MAX_NODES = 5000
@@ -19,7 +20,7 @@ _SAMPLERS = {"KSampler", "KSamplerAdvanced", "SamplerCustom", "SamplerCustomAdva
 _ROADS = ("samples", "images", "image", "latent", "latent_image", "pixels", "model", "guider",
           "conditioning", "positive", "negative")  # fmt: skip
 """Inputs that lead from one node to what it was made of, also through unknown nodes."""
-_TEXTS = ("text", "text_g", "text_l", "string", "value", "prompt", "positive", "wildcard_text",
+_TEXTS = ("text", "text_g", "text_l", "string", "value", "prompt", "wildcard_text",
           "populated_text")  # fmt: skip
 
 
@@ -88,6 +89,7 @@ def read_comfy_graph(graph: dict[str, Any]) -> Imported:
     _take_prompts(nodes, sampler, found)
     _take_model(nodes, sampler, found)
     _take_size(nodes, sampler, found)
+    _note_others(nodes, sampler, found)
     return found
 
 
@@ -131,12 +133,15 @@ def _take_sampler(nodes: _Graph, sampler: str, found: Imported) -> None:
         name = as_text(nodes.value(method, "sampler_name"))
     if guider:
         found.guidance_scale = as_float(nodes.value(guider, "cfg"))
-    found.sampler = f"{name} {schedule}".strip()
-    found.scheduler, remark = our_scheduler(name, schedule)
-    if remark:
-        found.leave("sampler", found.sampler, remark)
+    take_sampler(found, name, schedule)
     if denoise is not None and 0 <= denoise < 1:
         found.strength = denoise
+    first = as_int(nodes.value(sampler, "start_at_step"))
+    last = as_int(nodes.value(sampler, "end_at_step"))
+    if first:
+        found.leave("start_at_step", first, "Every picture begins with its first step here.")
+    if last is not None and found.steps is not None and last < found.steps:
+        found.leave("end_at_step", last, "Every picture is made to its last step here.")
 
 
 def _take_prompts(nodes: _Graph, sampler: str, found: Imported) -> None:
@@ -146,13 +151,16 @@ def _take_prompts(nodes: _Graph, sampler: str, found: Imported) -> None:
             nodes.link(holder, "conditioning") if name == "positive" else ""
         )
         behind = nodes.upstream(start, ("conditioning", name)) if start else ()
-        text = next((words for node in behind if (words := _text(nodes, node))), "")
+        text = next((words for node in behind if (words := _text(nodes, node, name))), "")
         setattr(found, where, text)
 
 
-def _text(nodes: _Graph, node: str) -> str:
-    """The words of a node that encodes or holds text."""
+def _text(nodes: _Graph, node: str, side: str) -> str:
+    """The words of a node that encodes or holds text; of one with both sides, those of `side`."""
     inputs = nodes.inputs(node)
+    own = inputs.get(side)
+    if isinstance(own, str) and as_text(own):
+        return as_text(own)
     parts: list[str] = []
     for name in _TEXTS:
         value = inputs.get(name)
@@ -176,6 +184,31 @@ def _take_model(nodes: _Graph, sampler: str, found: Imported) -> None:
         for key in ("ckpt_name", "unet_name", "model_name"):
             if key in inputs and not found.model:
                 found.model = as_text(nodes.value(node, key))
+
+
+_KNOWN = {
+    "CheckpointLoaderSimple", "CheckpointLoader", "UNETLoader", "LoraLoader", "LoraLoaderModelOnly",
+    "CLIPTextEncode", "CLIPTextEncodeSDXL", "EmptyLatentImage", "EmptySD3LatentImage", "VAEEncode",
+    "LoadImage", "CFGGuider", "BasicGuider", "RandomNoise", "BasicScheduler", "KarrasScheduler",
+    "KSamplerSelect", "ModelSamplingDiscrete", "Reroute", "PrimitiveNode", "VAEDecode",
+}  # fmt: skip
+"""Nodes that say no more than what is read off them."""
+
+
+def _note_others(nodes: _Graph, sampler: str, found: Imported) -> None:
+    """Name what else had a part in the picture and is not taken over."""
+    roads = (*_ROADS, "control_net", "clip", "vae", "sigmas", "noise", "sampler", "model1")
+    for node in nodes.upstream(sampler, roads):
+        kind = nodes.kind(node)
+        if kind == "CLIPSetLastLayer":
+            layer = as_int(nodes.value(node, "stop_at_clip_layer"))
+            found.clip_skip = -layer if layer is not None and -12 <= layer < 0 else None
+        elif kind in _KNOWN or kind in _SAMPLERS or node == sampler:
+            continue
+        elif kind and not (_is_sampler(nodes, node) or set(nodes.inputs(node)) & {"text"}):
+            values = nodes.inputs(node).values()
+            texts = (as_text(value) for value in values if isinstance(value, str))
+            found.leave(kind, next((text for text in texts if text), ""), why_not(kind))
 
 
 def _take_size(nodes: _Graph, sampler: str, found: Imported) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import stat
 import struct
 import zlib
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+from gui import words
 from gui.errors import ErrorKind, SfumatoError
 from gui.library.metadata.exif import Exif, read_exif
 from gui.library.metadata.xmp import read_xmp
@@ -64,7 +66,7 @@ def read_fields(path: Path) -> Fields:
         SfumatoError: BAD_IMAGE where the file cannot be opened or is no picture.
     """
     try:
-        with path.open("rb") as file:
+        with open_picture(path) as file:
             return read_fields_of(file, path.name)
     except OSError as error:
         raise SfumatoError(
@@ -72,6 +74,22 @@ def read_fields(path: Path) -> Fields:
             f"“{path.name}” cannot be opened; check that it is there and may be read.",
             repr(error),
         ) from error
+
+
+def open_picture(path: Path) -> BinaryIO:
+    """Open a picture file to read.  A pipe or a device of a picture's name, which would be waited
+    for without end, is refused.
+
+    Raises:
+        SfumatoError: BAD_IMAGE for what is no file.
+        OSError: it is not there or may not be read.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise SfumatoError(
+            ErrorKind.BAD_IMAGE,
+            f"“{words.shortened(path.name, 80)}” is no picture file; choose another.",
+        )
+    return path.open("rb")
 
 
 def read_fields_of(file: BinaryIO, name: str = "This file") -> Fields:

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from gui.library.metadata.values import as_float
 from gui.request import RandomSource
 
+MAX_UNMAPPED = 200
+"""Settings without a counterpart that are told: more can only be somebody's joke."""
+
 
 @dataclass(frozen=True)
 class Unmapped:
@@ -45,13 +48,18 @@ class Imported:
     clip_skip: int | None = None
     loras: list[tuple[str, float]] = field(default_factory=list)
     """Names and weights."""
+    remarks: dict[str, str] = field(default_factory=dict)
+    """By the request's field: what a person should know of taking it over, in one sentence."""
+    more: dict[str, str] = field(default_factory=dict)
+    """Further fields of the request by name, as the program wrote them."""
     unmapped: list[Unmapped] = field(default_factory=list)
     raw: dict[str, str] = field(default_factory=dict)
     """What the reading was made from, for “Show Everything”."""
 
     def leave(self, name: str, value: object, why: str) -> None:
         """Note a setting that cannot be used here."""
-        self.unmapped.append(Unmapped(name, str(value)[:500], why))
+        if len(self.unmapped) < MAX_UNMAPPED:
+            self.unmapped.append(Unmapped(name[:80], str(value)[:500], why))
 
     def add_lora(self, name: str, weight: object) -> None:
         """Note a LoRA; one without a weight that can be read has 1."""

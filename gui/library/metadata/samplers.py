@@ -45,7 +45,7 @@ def our_scheduler(sampler: str, schedule: str = "") -> tuple[str | None, str]:
         Our scheduler's name, None where there is none; and a sentence where the two are not quite
         the same, else empty.
     """
-    text = " ".join(sampler.split())
+    text = " ".join(sampler[:200].split()).removesuffix("_gpu")  # where its noise is drawn
     if not text:
         return None, ""
     name, within = _without_schedule(text)
@@ -58,7 +58,7 @@ def our_scheduler(sampler: str, schedule: str = "") -> tuple[str | None, str]:
     found = _known(f"{base} {wanted}")
     if found is not None:
         return found, ""
-    return base, f"The schedule “{schedule or within}” is not to be had with {base} here."
+    return base, f"Its schedule “{schedule or within}” is not to be had with {base} here."
 
 
 def _without_schedule(text: str) -> tuple[str, str]:

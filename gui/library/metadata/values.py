@@ -6,8 +6,10 @@ import json
 import math
 from typing import Any
 
-MAX_JSON = 16 * 1024 * 1024
-"""Characters of JSON that are parsed."""
+MAX_JSON = 8 * 1024 * 1024
+"""Characters of JSON that are parsed: the largest graphs seen have two million."""
+MAX_TEXT = 1024 * 1024
+"""Characters of a text for people that are read."""
 
 
 def load_json(text: str) -> Any:

@@ -21,7 +21,17 @@ from gui.state.background import Workers
 if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
 
-__all__ = ["PICTURE_SUFFIXES", "ImageLoader", "is_picture_name", "picture_size", "read_image"]
+__all__ = [
+    "PICTURES_FILTER",
+    "PICTURE_SUFFIXES",
+    "ImageLoader",
+    "is_picture_name",
+    "picture_size",
+    "read_image",
+]
+
+PICTURES_FILTER = "Pictures (" + " ".join(f"*{suffix}" for suffix in PICTURE_SUFFIXES) + ")"
+"""What a dialog for opening pictures offers."""
 
 _SIZE = "sfumato-size"
 

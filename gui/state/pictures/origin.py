@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any, cast
 
 from gui import words
 from gui.errors import SfumatoError
 from gui.library.metadata.imported import Imported
+from gui.library.metadata.reasons import NO_CLIP_SKIP, NO_LORA
+from gui.library.metadata.values import as_float, as_int
 from gui.library.picture_origin import PictureOrigin
-from gui.request import PictureRecord, described_fields
-from gui.state.draft import Draft
+from gui.request import MAX_SEED, PictureRecord, RandomSource, described_fields
+from gui.state.draft import SEED, Draft
 
 __all__ = ["Origin", "Setting", "origin_of"]
 
+NO_START_PICTURE = "Its starting picture is not in the file; choose one to use it."
 _NOT_TOLD = ("count", "compute_unit")
 """Settings that say nothing of one picture."""
 
@@ -27,7 +32,12 @@ class Setting:
     """Of the field, as in `described_fields`."""
     label: str
     text: str
+    """The value, as it is used here."""
     value: Any
+    stated: str = ""
+    """As the picture has it, where that is something else."""
+    remark: str = ""
+    """What a person should know of taking it over, in a sentence; mostly empty."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +48,25 @@ class Origin:
     model: str = ""
     """Its name, as the picture has it."""
     model_folder: str = ""
+    model_hash: str = ""
+    """Of the model's files if it was made here, else of the checkpoint, as its program says it."""
+    program: str = ""
+    """Who wrote all this; empty: nobody did."""
+    size: tuple[int, int] = (0, 0)
+    """Pixels the picture was made with; zeros: not stated."""
     facts: tuple[tuple[str, str], ...] = ()
     """Label and text of what is told beside the settings."""
     left: tuple[tuple[str, str, str], ...] = ()
     """What cannot be used here: its name, its value and why."""
     whole: Draft | None = None
     """Of a picture that was made here: the draft that makes it again."""
+    note: str = ""
+    """What of the file could not be read, in a sentence; empty: nothing is amiss."""
+
+    @property
+    def ours(self) -> bool:
+        """Whether the picture was made here, or by another copy of Sfumato."""
+        return self.whole is not None
 
     @property
     def empty(self) -> bool:
@@ -60,7 +83,7 @@ class Origin:
     def put_into(self, draft: Draft, names: Iterable[str] | None = None) -> Draft:
         """A draft with these settings, by name; None: all of them."""
         every = {setting.name for setting in self.settings}
-        wanted = every if names is None else set(names)
+        wanted = every if names is None else {*names}
         if self.whole is not None and wanted >= every:
             return self.whole
         for setting in self.settings:
@@ -74,12 +97,17 @@ def origin_of(found: PictureOrigin) -> Origin:
     if found.record is not None:
         return _of_record(found.record)
     if found.imported is not None:
-        return _of_imported(found.imported)
-    return Origin()
+        return replace(_of_imported(found.imported), note=found.note)
+    return Origin(note=found.note)
 
 
 def _of_record(record: PictureRecord) -> Origin:
     draft = Draft.from_request(record.request)
+    left: tuple[tuple[str, str, str], ...] = ()
+    start = draft.value("start_image.path")
+    if start and not Path(start).is_absolute():  # made elsewhere, so that only its name is known
+        left = (("Starting picture", start, NO_START_PICTURE),)
+        draft = draft.with_value("start_image.path", "")
     values = {name: draft.value(name) for name in described_fields()}
     if not values.get("start_image.path"):
         values = {n: v for n, v in values.items() if not n.startswith("start_image.")}
@@ -90,7 +118,11 @@ def _of_record(record: PictureRecord) -> Origin:
         _settings(values),
         record.model_name,
         record.request.model,
+        record.model_hash,
+        "Sfumato",
+        (record.width, record.height),
         tuple(facts),
+        left,
         whole=draft,
     )
 
@@ -125,7 +157,56 @@ def _provenance(record: PictureRecord) -> list[tuple[str, str]]:
 
 
 def _of_imported(found: Imported) -> Origin:
-    values: dict[str, Any] = {
+    taken: dict[str, Any] = {}
+    stated: dict[str, str] = {}
+    remarks = dict(found.remarks)
+    left = [(one.name, one.value, one.why) for one in found.unmapped]
+
+    def take(name: str, value: Any) -> None:
+        """One value, moved into its range where it lies outside."""
+        near = _within(name, value)
+        if near != value:
+            stated[name] = _text(value)
+            remarks[name] = _why_moved(name, found)
+        try:
+            Draft().with_value(name, near).request.validate()
+        except SfumatoError as error:
+            left.append((described_fields()[name].parameter.label, _text(value), error.message))
+        else:
+            taken[name] = near
+
+    for name, value in _values_of(found).items():
+        if value not in (None, "") or name == "negative_prompt":
+            take(name, value)
+    for name, text in found.more.items():
+        value = _read(name, text)
+        if value is not None:
+            take(name, value)
+    if found.sampler and found.scheduler != found.sampler:
+        stated["scheduler"] = found.sampler
+    if found.scheduler is None and found.sampler and all(n != "Sampler" for n, _, _ in left):
+        left.insert(0, ("Sampler", found.sampler, "Sfumato has no such scheduler."))
+    if found.start_picture:
+        left.append(("Starting picture", found.start_picture, NO_START_PICTURE))
+    if found.strength is not None:
+        remarks["start_image.strength"] = NO_START_PICTURE
+    if found.clip_skip is not None and found.clip_skip > 1:
+        left.append(("Clip skip", str(found.clip_skip), NO_CLIP_SKIP))
+    left += [("LoRA", f"{lora} ({weight:g})", NO_LORA) for lora, weight in found.loras]
+    return Origin(
+        _settings(taken, stated, remarks),
+        found.model,
+        model_hash=found.model_hash,
+        program=found.program,
+        size=(found.width or 0, found.height or 0),
+        facts=(("Made with", found.program),),
+        left=tuple(left),
+    )
+
+
+def _values_of(found: Imported) -> dict[str, Any]:
+    """By the names of the request's fields."""
+    return {
         "prompt": found.prompt,
         "negative_prompt": found.negative_prompt,
         "steps": found.steps,
@@ -133,36 +214,45 @@ def _of_imported(found: Imported) -> Origin:
         "scheduler": found.scheduler,
         "seed": found.seed,
         "random_source": found.random_source,
+        "start_image.strength": found.strength,
     }
-    left = [(one.name, one.value, one.why) for one in found.unmapped]
-    if found.sampler and found.scheduler is None:
-        left.insert(0, ("Sampler", found.sampler, "Sfumato has no such scheduler."))
-    if found.strength is not None:
-        why = "Its starting picture is not in the file; choose one to use it."
-        left.append(("Strength", f"{found.strength:g}", why))
-    if found.clip_skip is not None and found.clip_skip > 1:
-        left.append(("Clip skip", str(found.clip_skip), "Sfumato has no such setting."))
-    for lora, weight in found.loras:
-        left.append(("LoRA", f"{lora} ({weight:g})", "A LoRA is part of a converted model here."))
-    usable: dict[str, Any] = {}
-    for name, value in values.items():
-        if value in (None, "") and name != "negative_prompt":
-            continue
-        try:
-            Draft().with_value(name, value).request.validate()
-        except SfumatoError as error:
-            left.append((described_fields()[name].parameter.label, str(value), error.message))
-        else:
-            usable[name] = value
-    return Origin(
-        _settings(usable),
-        found.model,
-        facts=(("Made with", found.program),),
-        left=tuple(left),
-    )
 
 
-def _settings(values: dict[str, Any]) -> tuple[Setting, ...]:
+def _read(name: str, text: str) -> Any:
+    """A value that stands as text in a picture, as the field wants it; None: it makes no sense."""
+    kind = described_fields()[name].kind
+    if kind is bool:
+        return text.strip().casefold() in ("true", "1", "yes", "on")
+    if kind is int:
+        return as_int(text)
+    if kind is float:
+        return as_float(text)
+    return text if kind is str else None
+
+
+def _within(name: str, value: Any) -> Any:
+    """The value next to it that the field takes; of a seed, its last 32 bits."""
+    bounds = described_fields()[name].range
+    if bounds is None or isinstance(value, (str, bool)):
+        return value
+    if name == SEED:
+        return value & MAX_SEED if value >= 0 else value
+    return type(value)(min(max(value, bounds.low), bounds.high))
+
+
+def _why_moved(name: str, found: Imported) -> str:
+    if name != SEED:
+        return "It is moved to the nearest value there is here."
+    if found.random_source is RandomSource.TORCH:
+        return "Seeds have 32 bits here. The last 32 are taken, and give the same noise."
+    return "Seeds have 32 bits here. The last 32 are taken, so the noise is another one."
+
+
+def _settings(
+    values: dict[str, Any],
+    stated: Mapping[str, str] = MappingProxyType({}),
+    remarks: Mapping[str, str] = MappingProxyType({}),
+) -> tuple[Setting, ...]:
     made: list[Setting] = []
     for name, field in described_fields().items():
         value = values.get(name)
@@ -170,7 +260,9 @@ def _settings(values: dict[str, Any]) -> tuple[Setting, ...]:
             continue
         options = {option.value: option.label for option in field.parameter.options}
         text = options.get(value) or _text(value)
-        made.append(Setting(name, field.parameter.label, text, value))
+        label = field.parameter.label
+        as_told = stated.get(name, "")
+        made.append(Setting(name, label, text, value, as_told, remarks.get(name, "")))
     return tuple(made)
 
 

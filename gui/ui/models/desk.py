@@ -14,6 +14,7 @@ from gui.ui.models.actions import LibraryActions
 
 if TYPE_CHECKING:
     from gui.state.hub.types import Orphan
+    from gui.state.models import ModelEntry
     from gui.state.studio import Studio
     from gui.ui.hub.detail import HubDetail
     from gui.ui.models.panel import ModelsPanel
@@ -76,6 +77,17 @@ class ModelsDesk(QObject):
         self._panel.show_hub().search_for(
             SearchQuery(sort=Sort.DOWNLOADS, kinds=(ModelKind.TEXT_TO_IMAGE,), fits=True)
         )
+
+    def search_hub(self, text: str) -> None:
+        """Turn to the Hub's models that go by these words."""
+        self.panel_wanted.emit()
+        self._panel.show_hub().search_for(SearchQuery(text=text))
+
+    def show_model(self, entry: ModelEntry) -> None:
+        """Show an installed model on its card, chosen."""
+        self._studio.select_model(entry)
+        self.show_installed()
+        self._panel.reveal(entry)
 
     def show_installed(self) -> None:
         self.panel_wanted.emit()

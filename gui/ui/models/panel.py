@@ -374,6 +374,12 @@ class ModelsPanel(QFrame):
         self._current = entry.folder
         self._mark_current()
 
+    def reveal(self, entry: ModelEntry) -> None:
+        """Bring a model's card into sight."""
+        row = self._models.row_of(entry.folder)
+        if row >= 0:
+            self.list.scrollTo(self._models.index(row))
+
     def _mark_current(self) -> None:
         row = self._models.row_of(self._current)
         if row >= 0 and self.list.currentIndex().row() != row:

@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
 
 from gui import words
 from gui.state.desktop import copy_text
+from gui.state.pictures.imported import MODEL
 from gui.state.pictures.origin import Origin
 from gui.state.pictures.types import IndexedPicture
 from gui.state.studio import Studio
@@ -33,7 +34,9 @@ class PictureInfo(QDialog):
     """A window of its own beside the main one; it follows the picture that is looked at."""
 
     use_requested = Signal(Origin, list)
-    """These settings of a picture are wanted, by name."""
+    """These settings of a picture are wanted, by name; the model among them."""
+    model_wanted = Signal(Origin)
+    """The model that made this picture is to be shown."""
 
     def __init__(self, studio: Studio, parent: QWidget) -> None:
         super().__init__(parent, Qt.WindowType.Tool)
@@ -47,6 +50,7 @@ class PictureInfo(QDialog):
         self.tags.setAccessibleName("Tags")
         self.tags.setPlaceholderText("Tags, parted by commas")
         self.copy = QPushButton("Copy")
+        self.show_model = QPushButton("Show the Model")
         self.use = QPushButton("Use These Settings")
         self.use.setObjectName("sheetPrimary")
         self.scroller = QScrollArea()
@@ -56,6 +60,7 @@ class PictureInfo(QDialog):
         self.scroller.setAccessibleName("What made the picture")
         foot = QHBoxLayout()
         foot.addWidget(self.copy)
+        foot.addWidget(self.show_model)
         foot.addStretch(1)
         foot.addWidget(self.use)
         column = QVBoxLayout(self)
@@ -69,6 +74,7 @@ class PictureInfo(QDialog):
         self.favourite.clicked.connect(self._on_favourite)
         self.tags.editingFinished.connect(self._on_tags)
         self.copy.clicked.connect(lambda: copy_text(self._origin.text()))
+        self.show_model.clicked.connect(lambda: self.model_wanted.emit(self._origin))
         self.use.clicked.connect(lambda: self.use_requested.emit(self._origin, self.ticked()))
         self._show()
 
@@ -101,6 +107,7 @@ class PictureInfo(QDialog):
             widget.setEnabled(picture is not None)
         self.copy.setEnabled(not origin.empty)
         self.use.setEnabled(not origin.empty)
+        self.show_model.setEnabled(bool(origin.model))
         self.favourite.setChecked(picture is not None and picture.favourite)
         if not self.tags.hasFocus():
             self.tags.setText(", ".join(picture.tags) if picture is not None else "")
@@ -123,12 +130,17 @@ class PictureInfo(QDialog):
             grid.addWidget(first, row, 0, Qt.AlignmentFlag.AlignTop)
             grid.addWidget(value, row, 1)
 
+        match = self._studio.imports.match(origin)
+        if match.entry is not None:
+            remark = "" if match.sure else f"{match.entry.name}: {match.how}."
+            text = origin.model or match.entry.name
+            add(self._tick(MODEL, "Model", on=match.sure), f"{text}\n{remark}".strip())
+        elif origin.model:
+            add(label("Model"), f"{origin.model}\nIt is not among your models.")
         for setting in origin.settings:
-            tick = QCheckBox(setting.label)
-            tick.setChecked(True)
-            tick.setToolTip("Use this setting")
-            self.ticks[setting.name] = tick
-            add(tick, setting.text)
+            add(
+                self._tick(setting.name, setting.label), f"{setting.text}\n{setting.remark}".strip()
+            )
         if picture is None:
             add(label(""), "No picture is chosen.", "secondary")
         else:
@@ -140,6 +152,13 @@ class PictureInfo(QDialog):
                 add(label(name, "secondary"), f"{text}\n{why}", "small")
         grid.setRowStretch(grid.rowCount(), 1)
         return inner
+
+    def _tick(self, name: str, text: str, *, on: bool = True) -> QCheckBox:
+        tick = QCheckBox(text)
+        tick.setChecked(on)
+        tick.setToolTip("Use this setting")
+        self.ticks[name] = tick
+        return tick
 
     def _on_favourite(self) -> None:
         if self._picture is not None:
@@ -155,8 +174,7 @@ def _facts(picture: IndexedPicture, origin: Origin) -> list[tuple[str, str]]:
     """What is told beside the settings."""
     facts = picture.facts
     made = datetime.fromtimestamp(facts.created)
-    rows = [("Model", origin.model)] if origin.model else []
-    rows += origin.facts
+    rows = list(origin.facts)
     rows += [
         ("Size", f"{words.pixels(facts.width, facts.height)}, {words.size(facts.bytes)}"),
         ("Date", f"{words.day_heading(made.date())}, {made:%H:%M}"),

@@ -23,7 +23,7 @@ from gui.errors import ErrorKind, SfumatoError
 from gui.state.background import Background
 from gui.state.desktop import keep_dropped_image
 from gui.state.pictures.images import (
-    PICTURE_SUFFIXES,
+    PICTURES_FILTER,
     ImageLoader,
     is_picture_name,
     picture_size,
@@ -37,7 +37,6 @@ HEIGHT = 76
 """With a picture."""
 EMPTY_HEIGHT = 44
 _THUMBNAIL = QSize(4 * HEIGHT, 4 * HEIGHT)
-_FILTER = "Pictures (" + " ".join(f"*{s}" for s in PICTURE_SUFFIXES) + ")"
 
 
 def brings_picture(data: QMimeData) -> bool:
@@ -149,7 +148,9 @@ class DropZone(QWidget):
         """Open the file dialog."""
         if not self.available:
             return
-        path, _ = QFileDialog.getOpenFileName(self, "Choose a Starting Picture", "", _FILTER)
+        path, _ = QFileDialog.getOpenFileName(
+            self, "Choose a Starting Picture", "", PICTURES_FILTER
+        )
         if path:
             self.set_path(path)
 

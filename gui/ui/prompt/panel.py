@@ -200,11 +200,6 @@ class PromptPanel(QFrame):
         elif name == "scheduler":
             self._show_defaults()
 
-    def use_settings(self, draft: Draft) -> None:
-        """Take a finished picture's settings; the compute unit stays as the person has it."""
-        unit = self._state.draft.request.compute_unit
-        self._state.replace(draft.with_value("compute_unit", unit), "Use Settings")
-
     def use_example(self, text: str) -> None:
         """Put an example in place of the prompt."""
         self._state.replace(self._state.draft.with_value("prompt", text), "Use Example")

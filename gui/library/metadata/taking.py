@@ -1,0 +1,90 @@
+"""What the readers of several programs' settings share."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from gui.library.metadata.imported import Imported
+from gui.library.metadata.reasons import NO_LORA_TAGS, NO_WEIGHTS, why_not
+from gui.library.metadata.samplers import our_scheduler
+from gui.library.metadata.values import as_float, as_int, as_text
+
+_LORA = re.compile(r"<lora:([^:<>]{1,200})(?::([-\d.]{1,20}))?(?::[^<>]{0,200})?>")
+_WEIGHTS = re.compile(r"\([^()\n]{1,200}:\s*-?\d{0,3}\.?\d{1,4}\s*\)|\)[-+]{1,4}|\)\d\.\d|\w[+]{2}")
+
+
+def take_common(
+    found: Imported,
+    values: Mapping[str, Any],
+    steps: str,
+    guidance: str,
+    seed: str,
+    model: str = "",
+    model_hash: str = "",
+) -> None:
+    """The numbers and names that stand under these keys."""
+    found.steps = as_int(values.get(steps))
+    found.guidance_scale = as_float(values.get(guidance))
+    found.seed = as_int(values.get(seed))
+    if model:
+        found.model = as_text(values.get(model))
+    if model_hash:
+        found.model_hash = as_text(values.get(model_hash))
+
+
+def take_size(found: Imported, text: str) -> None:
+    """``512x768``"""
+    size = re.match(r"\s{0,8}(\d{1,6})\s{0,8}[x×X]\s{0,8}(\d{1,6})", text)
+    if size is not None:
+        found.width, found.height = int(size[1]), int(size[2])
+
+
+def take_sampler(found: Imported, sampler: str, schedule: str) -> None:
+    """Sampler and schedule as the program wrote them."""
+    found.sampler = f"{sampler} {schedule}".strip() if schedule else sampler
+    found.scheduler, remark = our_scheduler(sampler, schedule)
+    if not remark:
+        return
+    if found.scheduler is None:
+        found.leave("Sampler", found.sampler, remark)
+    else:
+        found.remarks["scheduler"] = remark
+
+
+def take_prompt_loras(found: Imported) -> None:
+    """``<lora:name:0.8>`` in a prompt names a LoRA; the words go from the prompt."""
+    tags = _LORA.findall(found.prompt)
+    for name, weight in tags:
+        found.add_lora(name, weight)
+    if tags:
+        found.prompt = " ".join(_LORA.sub("", found.prompt).split(" ")).strip(" ,")
+        found.remarks["prompt"] = NO_LORA_TAGS
+
+
+def note_weights(found: Imported) -> None:
+    """Say of the prompts whether they weigh words, which is not heeded here."""
+    for name, text in (("prompt", found.prompt), ("negative_prompt", found.negative_prompt)):
+        if _WEIGHTS.search(text):
+            found.remarks[name] = f"{found.remarks.get(name, '')} {NO_WEIGHTS}".strip()
+
+
+def share(value: object) -> float | None:
+    """A number from 0 to 1; anything else is none."""
+    number = as_float(value)
+    return number if number is not None and 0 <= number <= 1 else None
+
+
+def dicts(value: object) -> list[dict[str, Any]]:
+    """The objects of a JSON list."""
+    return [v for v in value if isinstance(v, dict)] if isinstance(value, list) else []
+
+
+def leave_rest(found: Imported, data: Mapping[str, Any], quiet: set[str]) -> None:
+    """Note every setting that is not in `quiet` and says something."""
+    for key, value in data.items():
+        if key not in quiet and value not in (None, "", [], {}, False, "None", "False"):
+            text = value if isinstance(value, str) else json.dumps(value, default=str)
+            found.leave(key, text, why_not(key))
