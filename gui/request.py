@@ -490,3 +490,9 @@ class PictureRecord(Record):
     job: str = ""
     """Id of the job it was made for, by which one that was interrupted knows its pictures."""
     provenance: Provenance = Provenance()
+
+    @property
+    def drawn_size(self) -> tuple[int, int]:
+        """Width and height that the model drew, before the picture was enlarged."""
+        factor = self.request.enlargement.factor if self.request.enlargement else 1
+        return self.width // factor, self.height // factor

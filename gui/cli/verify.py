@@ -22,7 +22,7 @@ from gui.errors import ErrorKind, SfumatoError
 from gui.files import checked, exists, is_file, is_folder
 from gui.library.latent_sketch import first_difference, read_sketch
 from gui.library.picture_record import read_record
-from gui.request import PictureRecord, PictureRequest, StartImage
+from gui.request import Enlargement, PictureRecord, PictureRequest, StartImage
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
@@ -161,7 +161,17 @@ def _request_again(record: PictureRecord, model: str, notes: list[str]) -> Pictu
     request, start = record.request, record.request.start_image
     if start is not None:
         start = StartImage(_start_of(record, start.path, notes), start.strength)
-    return replace(request, model=folder, start_image=start, count=1, previews=False, output_dir="")
+    return replace(
+        request,
+        model=folder,
+        start_image=start,
+        # a record has every default filled in: one that says nothing is older than enlarging
+        enlargement=request.enlargement or Enlargement.OFF,
+        count=1,
+        previews=False,
+        keep_previews=False,
+        output_dir="",
+    )
 
 
 def _model_of(record: PictureRecord) -> str:

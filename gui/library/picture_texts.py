@@ -56,7 +56,8 @@ def parameters_text(record: PictureRecord) -> str:
     """
     request = record.request
     fields = _described(request)
-    fields.append(("Size", f"{record.width}x{record.height}"))
+    width, height = record.drawn_size
+    fields.append(("Size", f"{width}x{height}"))
     if record.model_hash:
         fields.append(("Model hash", record.model_hash))
     fields.append(("Model", record.model_name))

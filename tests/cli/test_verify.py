@@ -233,3 +233,14 @@ def test_decibels_are_those_of_the_definition() -> None:
     error = np.mean((one.astype(float) - other.astype(float)) ** 2)
     got = psnr(Image.fromarray(one), Image.fromarray(other))
     assert got == pytest.approx(10 * np.log10(255**2 / error), abs=1e-9)
+
+
+def test_a_picture_from_before_there_was_enlarging_is_drawn_as_it_was(
+    drawn: Callable[..., Path], verify: Verify
+) -> None:
+    """The starter model enlarges by default now; a record that says nothing of it is older."""
+    path = drawn("--upscale", "1", model=paths.starter_model())
+    record = read_record(path)
+    assert record is not None
+    rewritten(path, request=replace(record.request, enlargement=None, upscaler=None))
+    assert verify(path)[:2] == (IDENTICAL, "identical")

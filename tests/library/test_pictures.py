@@ -26,6 +26,7 @@ from PIL import Image
 from gui.errors import ErrorKind, SfumatoError
 from gui.library import picture_record, pictures, places, temporaries
 from gui.request import (
+    Enlargement,
     PictureRecord,
     PictureRequest,
     Provenance,
@@ -91,6 +92,14 @@ class TestMetadata:
         assert values["Seed"] == "42"
         assert values["Size"] == "16x8"
         assert values["Model hash"] == "abcd1234"
+
+    def test_an_enlarged_picture_tells_the_size_that_was_drawn(self, home: Path) -> None:
+        request, record = make(enlargement=Enlargement.X4)
+        record = replace(record, request=replace(record.request, enlargement=Enlargement.X4))
+        path = pictures.save_picture(noise(), record, request)
+        with Image.open(path) as image:
+            values = read_as_web_ui(image.info["parameters"])[2]
+        assert (values["Size"], values["Postprocess upscale by"]) == ("4x2", "4")
 
     def test_a_model_name_with_a_comma_does_not_break_the_line(self, home: Path) -> None:
         request, record = make()

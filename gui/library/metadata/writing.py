@@ -84,6 +84,7 @@ def source_type(record: PictureRecord) -> str:
 def draw_things_json(record: PictureRecord) -> str:
     """The settings in the form Draw Things writes and reads."""
     request = record.request
+    width, height = record.drawn_size
     values: dict[str, object] = {
         "c": request.prompt,
         "uc": request.negative_prompt,
@@ -91,7 +92,7 @@ def draw_things_json(record: PictureRecord) -> str:
         "sampler": _DRAW_THINGS_SAMPLERS.get(request.scheduler or "", request.scheduler or ""),
         "scale": request.guidance_scale,
         "seed": request.seed,
-        "size": f"{record.width}x{record.height}",
+        "size": f"{width}x{height}",
         "model": record.model_name,
         "strength": request.start_image.strength if request.start_image is not None else 1.0,
     }

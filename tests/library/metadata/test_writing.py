@@ -16,6 +16,7 @@ from gui.library.metadata.tools import read_draw_things, read_settings
 from gui.library.metadata.writing import draw_things_json, xmp_of
 from gui.library.pictures import png_bytes
 from gui.request import (
+    Enlargement,
     PictureRecord,
     PictureRequest,
     Provenance,
@@ -71,6 +72,9 @@ def test_draw_things_gets_its_own_form() -> None:
         "scale": 3.5, "seed": 5, "size": "24x16", "model": "Tiny SD", "strength": 1.0,
         "seed_mode": "NVIDIA GPU Compatible",
     }  # fmt: skip
+    enlarged = replace(RECORD.request, enlargement=Enlargement.X2)
+    asked = json.loads(draw_things_json(replace(RECORD, request=enlarged)))
+    assert asked["size"] == "12x8", "as the model drew it: enlarging comes on top"
     numpy_ = replace(RECORD, request=replace(RECORD.request, random_source=RandomSource.NUMPY))
     assert "seed_mode" not in json.loads(draw_things_json(numpy_)), "none of theirs is claimed"
 
