@@ -482,7 +482,7 @@ def test_the_sentence_about_a_starting_picture_stays_until_something_is_changed(
     file = tmp_path / "letter.heic"
     file.write_text("dear reader")
     banner = workspace.canvas.banner
-    workspace.open_path(str(file))
+    workspace.prompt_panel.start.set_path(str(file))
     qtbot.waitUntil(lambda: "letter.heic" in banner.statement.text())
     with qtbot.waitSignal(workspace.studio.draft.settled):
         pass  # the draft is saved a moment after the picture was taken away
