@@ -62,7 +62,7 @@ class Actions:
         self.show_model = make("Show the Model")
         self.use_as_start = make("Use as Starting Picture", "Ctrl+Shift+U", "image-add")
         self.enlarge_2 = make("Enlarge 2 ×")
-        self.enlarge_4 = make("Enlarge 4 ×", "Ctrl+E")
+        self.enlarge_4 = make("Enlarge 4 ×", "Ctrl+Shift+E")
         self.focus_prompt = make("Edit Prompt", "Ctrl+L")
         self.models = toggle("Models", "Ctrl+Alt+1", "sidebar-left")
         self.installed = make("Installed Models", "Ctrl+Shift+1")
