@@ -11,6 +11,7 @@ from gui.errors import SfumatoError
 from gui.library import pictures
 from gui.library.metadata.containers import read_fields
 from gui.library.picture_record import read_record
+from gui.library.picture_texts import PARAMETERS_KEY
 from gui.request import Enlargement, PictureRecord
 
 
@@ -31,14 +32,14 @@ def save_enlarged(
     name = f"{original.stem}-{factor}x.png"
     try:
         record = read_record(original)
-        text = read_fields(original).texts.get(pictures.PARAMETERS_KEY, "")
+        text = read_fields(original).texts.get(PARAMETERS_KEY, "")
     except SfumatoError:  # odd metadata is no reason not to enlarge
         record, text = None, ""
     if record is not None:
         height, width = pixels.shape[:2]
         data = pictures.png_bytes(pixels, _enlarged(record, factor, upscaler, width, height))
     else:
-        data = pictures.encoded_png(pixels, {pictures.PARAMETERS_KEY: text} if text else {})
+        data = pictures.encoded_png(pixels, {PARAMETERS_KEY: text} if text else {})
     return pictures.save_new(folder, name, data)
 
 
