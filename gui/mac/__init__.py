@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from gui.mac.services import FallbackServices, MacServices
+from gui.mac.services import Application, FallbackServices, MacServices
 
-__all__ = ["FallbackServices", "MacServices", "mac_services"]
+__all__ = ["Application", "FallbackServices", "MacServices", "mac_services"]
 
 
 def mac_services() -> MacServices:

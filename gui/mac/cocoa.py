@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import AppKit  # type: ignore[import-not-found]
 import Foundation  # type: ignore[import-not-found]
+import objc  # type: ignore[import-not-found]
 
-from gui.mac.services import FallbackServices
+from gui.errors import ErrorKind, SfumatoError
+from gui.mac.services import Application, FallbackServices
 
 
 class CocoaServices:
@@ -18,6 +21,7 @@ class CocoaServices:
         self._fallback = FallbackServices("darwin")
         self._activity: Any = None
         self._bar: Any = None
+        self._picker: Any = None
 
     def set_progress(self, fraction: float | None) -> None:
         tile = AppKit.NSApplication.sharedApplication().dockTile()
@@ -56,6 +60,47 @@ class CocoaServices:
 
     def notify(self, title: str, body: str) -> None:
         self._fallback.notify(title, body)
+
+    def applications(self, path: Path) -> list[Application]:
+        workspace, url = AppKit.NSWorkspace.sharedWorkspace(), _url(path)
+        usual = workspace.URLForApplicationToOpenURL_(url)
+        found = [usual, *(workspace.URLsForApplicationsToOpenURL_(url) or ())]
+        ours = str(Foundation.NSBundle.mainBundle().bundlePath())
+        places = dict.fromkeys(str(one.path()) for one in found if one is not None)
+        return [Application(Path(place).stem, Path(place)) for place in places if place != ours]
+
+    def open_with(self, paths: Sequence[Path], application: Application | None = None) -> None:
+        self._fallback.open_with(paths, application)
+
+    can_share = True
+    can_set_wallpaper = True
+
+    def share(self, paths: Sequence[Path], view: int, at: tuple[int, int]) -> None:
+        urls = [_url(path) for path in paths]
+        # Kept, for it is shown after this call.
+        self._picker = AppKit.NSSharingServicePicker.alloc().initWithItems_(urls)
+        self._picker.showRelativeToRect_ofView_preferredEdge_(
+            ((at[0], at[1]), (1, 1)), objc.objc_object(c_void_p=view), Foundation.NSMaxYEdge
+        )
+
+    def set_wallpaper(self, path: Path) -> None:
+        workspace = AppKit.NSWorkspace.sharedWorkspace()
+        for screen in AppKit.NSScreen.screens():
+            done, error = workspace.setDesktopImageURL_forScreen_options_error_(
+                _url(path), screen, {}, None
+            )
+            if not done:
+                raise SfumatoError(
+                    ErrorKind.STORAGE,
+                    f"“{path.name}” could not be put on the desktop; choose it in System Settings "
+                    "under Wallpaper.",
+                    str(error),
+                )
+
+
+def _url(path: Path) -> Any:
+    # Told that it is no folder, it does not look at the disk.
+    return Foundation.NSURL.fileURLWithPath_isDirectory_(str(path), False)
 
 
 def _progress_view(size: Any) -> tuple[Any, Any]:

@@ -12,6 +12,8 @@ import shutil
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -19,12 +21,26 @@ from gui.errors import ErrorKind, SfumatoError
 
 MOST_FOLDERS = 3
 """Windows that one command opens."""
+MOST_FILES = 10
+"""Files that one command opens where each gets a window of its own."""
+_NO_FILE_MANAGER = (
+    "No file manager could be opened; install one, or go to the folder in a terminal."
+)
+_NO_VIEWER = "No program could be opened for the picture; install one that shows pictures."
 _NOTIFY_SCRIPT = (
     # The texts come as arguments, so nothing in them is ever read as AppleScript.
     "on run argv",
     "display notification (item 2 of argv) with title (item 1 of argv)",
     "end run",
 )
+
+
+@dataclass(frozen=True)
+class Application:
+    """A program of this computer."""
+
+    name: str
+    path: Path
 
 
 @runtime_checkable
@@ -72,6 +88,46 @@ class MacServices(Protocol):
 
     def notify(self, title: str, body: str) -> None:
         """Tell a person who is looking elsewhere; silently impossible on some desktops."""
+        ...
+
+    def applications(self, path: Path) -> list[Application]:
+        """Programs that open such a file, the usual one first; empty where that cannot be told.
+        May look at the disk, on any thread."""
+        ...
+
+    def open_with(self, paths: Sequence[Path], application: Application | None = None) -> None:
+        """Open files in a program, the usual one for None.  On any thread.
+
+        Raises:
+            SfumatoError: UNSUPPORTED where there is nothing to open them with.
+        """
+        ...
+
+    @property
+    def can_share(self) -> bool:
+        """Whether `share` does anything."""
+        ...
+
+    def share(self, paths: Sequence[Path], view: int, at: tuple[int, int]) -> None:
+        """Show the system's list of ways to share files.
+
+        Args:
+            view: the window's native view, as `QWidget.winId` gives it.
+            at: where it points to, in the view's points.
+        """
+        ...
+
+    @property
+    def can_set_wallpaper(self) -> bool:
+        """Whether `set_wallpaper` does anything."""
+        ...
+
+    def set_wallpaper(self, path: Path) -> None:
+        """Put a picture on the desktop of every screen.
+
+        Raises:
+            SfumatoError: STORAGE where the system refuses it.
+        """
         ...
 
 
@@ -134,6 +190,28 @@ class FallbackServices:
         elif not self._mac and (command := shutil.which("notify-send")):
             _start([command, "--app-name=Sfumato", "--", title, html.escape(body, quote=False)])
 
+    def applications(self, path: Path) -> list[Application]:
+        del path
+        return []
+
+    def open_with(self, paths: Sequence[Path], application: Application | None = None) -> None:
+        names = [str(path) for path in paths]
+        if self._mac:
+            chosen = ["-a", str(application.path)] if application is not None else []
+            _start(["open", *chosen, *names], _NO_VIEWER)
+            return
+        for name in names[:MOST_FILES]:
+            _start(["xdg-open", name], _NO_VIEWER)
+
+    can_share = False
+    can_set_wallpaper = False
+
+    def share(self, paths: Sequence[Path], view: int, at: tuple[int, int]) -> None:
+        del paths, view, at  # a service of macOS
+
+    def set_wallpaper(self, path: Path) -> None:
+        del path  # every desktop has its own way
+
 
 def _pmset_says_battery() -> bool:
     """By the first line of ``pmset -g batt``: ``Now drawing from 'Battery Power'``."""
@@ -172,7 +250,7 @@ def _first_line(file: Path) -> str:
         return ""
 
 
-def _start(command: list[str]) -> None:
+def _start(command: list[str], problem: str = _NO_FILE_MANAGER) -> None:
     """Start a short-lived helper without waiting for it.
 
     Raises:
@@ -189,7 +267,7 @@ def _start(command: list[str]) -> None:
     except OSError as error:
         raise SfumatoError(
             ErrorKind.UNSUPPORTED,
-            "No file manager could be opened; install one, or go to the folder in a terminal.",
+            problem,
             str(error),
         ) from error
     # Reap it, or it would stay a zombie until the app quits.

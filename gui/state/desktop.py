@@ -6,6 +6,7 @@ import contextlib
 import secrets
 import shutil
 import sys
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from threading import Thread
@@ -17,7 +18,7 @@ from gui import paths
 from gui.errors import ErrorKind, SfumatoError, disk_error
 from gui.library import step_previews, thumbnails
 from gui.library.temporaries import sweep_pictures, temporary_file
-from gui.mac import MacServices, mac_services
+from gui.mac import Application, MacServices, mac_services
 
 REVEAL_LABEL = "Reveal in Finder" if sys.platform == "darwin" else "Show in File Manager"
 
@@ -39,6 +40,41 @@ def reveal(*paths: str) -> None:
         SfumatoError: STORAGE when all are gone, UNSUPPORTED when there is no file manager.
     """
     services().reveal(*map(Path, paths[:MOST_REVEALED]))
+
+
+def can_share() -> bool:
+    return services().can_share
+
+
+def share(paths: Sequence[str], view: int, at: tuple[int, int]) -> None:
+    """Show the system's ways to share files; see `MacServices.share`."""
+    services().share([Path(path) for path in paths], view, at)
+
+
+def can_set_wallpaper() -> bool:
+    return services().can_set_wallpaper
+
+
+def set_wallpaper(path: str) -> None:
+    """
+    Raises:
+        SfumatoError: STORAGE where the system refuses it.
+    """
+    services().set_wallpaper(Path(path))
+
+
+def applications(path: str) -> list[Application]:
+    """Programs that open such a file, the usual one first.  Blocking."""
+    return services().applications(Path(path))
+
+
+def open_with(paths: Sequence[str], application: Application | None = None) -> None:
+    """Open files in a program, the usual one for None.
+
+    Raises:
+        SfumatoError: UNSUPPORTED where there is nothing to open them with.
+    """
+    services().open_with([Path(path) for path in paths], application)
 
 
 def open_page(url: str) -> None:

@@ -40,6 +40,12 @@ class Actions:
         self.import_settings = make("Import Settings…", "Ctrl+Shift+I")
         self.save_as = make("Save Picture As…", "Ctrl+S", "save")
         self.export = make("Export…", "Ctrl+E")
+        self.share = make("Share…")
+        self.open_with = make("Open With")
+        self.open_with_menu = QMenu("Open With", parent)
+        self.open_with.setMenu(self.open_with_menu)
+        self.wallpaper = make("Set as Desktop Picture")
+        self.print = make("Print…", Key.Print)
         self.reveal = make(REVEAL_LABEL, "Ctrl+Shift+R", "reveal")
         self.trash = make("Move to Trash", "Ctrl+Backspace", "trash")
         self.close = make("Close Window", "Ctrl+W")
@@ -113,6 +119,8 @@ class Actions:
         pictures = words.plural(number, "Picture") if many else "Picture"
         self.copy_picture.setText(f"Copy {pictures}")
         self.export.setText(f"Export {pictures}…" if many else "Export…")
+        self.print.setText(f"Print {pictures}…" if many else "Print…")
+        self.share.setText(f"Share {pictures}…" if many else "Share…")
         self.trash.setText(f"Move {pictures} to Trash" if many else "Move to Trash")
         self.tags.setText(f"Tags of {pictures}…" if many else "Tags…")
 
@@ -121,6 +129,10 @@ class Actions:
         return [
             self.save_as,
             self.export,
+            self.share,
+            self.open_with,
+            self.wallpaper,
+            self.print,
             self.copy_picture,
             self.reveal,
             self.use_settings,
@@ -143,7 +155,8 @@ class Actions:
         self.menus = [bar.addMenu(name) for name in names]
         file, edit, view, generate, window, help_ = self.menus
         _fill(file, self.add_model, self.convert, self.import_settings, None)
-        _fill(file, self.save_as, self.export, self.reveal, None, self.trash)
+        _fill(file, self.save_as, self.export, self.share, self.reveal, self.open_with)
+        _fill(file, self.wallpaper, None, self.print, None, self.trash)
         _fill(file, None, self.close, self.quit)
         _fill(edit, self.undo, self.redo, None, *self.editing.values())
         _fill(edit, None, self.find)

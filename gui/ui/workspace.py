@@ -126,6 +126,7 @@ class Workspace(QWidget):
         self.ways_out = WaysOut(studio, self.picture_commands, self)
         self.import_desk = ImportDesk(studio, self.models_desk, self.shown_picture, self)
         self.actions_ = Actions(self)
+        self.ways_out.offer(self.actions_)
         self.enlarge_strip = EnlargeStrip(studio, self.actions_, self.picture_commands.with_paths)
         self.comparison = CompareDesk(
             studio, self.canvas, self.filmstrip, self.actions_.compare, self._open_gallery, self
@@ -307,6 +308,9 @@ class Workspace(QWidget):
             (a.import_settings, self.import_desk.choose),
             (a.save_as, self.ways_out.save_as),
             (a.export, self.ways_out.export),
+            (a.share, self.ways_out.share),
+            (a.wallpaper, self.ways_out.set_wallpaper),
+            (a.print, self.ways_out.print_pictures),
             (a.reveal, commands.reveal),
             (a.trash, self.trash_pictures),
             (a.copy_picture, commands.copy),
@@ -752,7 +756,7 @@ class Workspace(QWidget):
         """The context menu of the picture on show."""
         menu = QMenu(self)
         a = self.actions_
-        out = (a.copy_picture, a.save_as, a.export, a.reveal)
+        out = (a.copy_picture, a.save_as, a.export, a.share, a.reveal, a.open_with)
         for action in (*out, None, a.use_settings, a.use_as_start):
             if action is None:
                 menu.addSeparator()

@@ -18,10 +18,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from macos import macho
 
-QT_MODULES = ("QtCore", "QtGui", "QtWidgets", "QtSvg", "QtNetwork", "QtDBus")
+QT_MODULES = ("QtCore", "QtGui", "QtWidgets", "QtSvg", "QtNetwork", "QtDBus", "QtPrintSupport")
 QT_PLUGINS = (
     "platforms/libqcocoa.dylib", "platforms/libqoffscreen.dylib", "styles/*", "iconengines/*",
-    "tls/*", "imageformats/libqgif.dylib", "imageformats/libqicns.dylib",
+    "tls/*", "printsupport/*", "imageformats/libqgif.dylib", "imageformats/libqicns.dylib",
     "imageformats/libqico.dylib", "imageformats/libqjpeg.dylib", "imageformats/libqsvg.dylib",
     "imageformats/libqtiff.dylib", "imageformats/libqwebp.dylib",
 )  # fmt: skip

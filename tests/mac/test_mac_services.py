@@ -12,7 +12,7 @@ from unittest.mock import MagicMock
 import pytest
 
 from gui.errors import ErrorKind, SfumatoError
-from gui.mac import FallbackServices, MacServices, mac_services
+from gui.mac import Application, FallbackServices, MacServices, mac_services
 
 
 @pytest.fixture
@@ -163,19 +163,23 @@ def test_this_machine_gets_services() -> None:
 @pytest.fixture
 def cocoa(monkeypatch: pytest.MonkeyPatch) -> types.SimpleNamespace:
     """`CocoaServices` over stand-ins for pyobjc's two modules."""
-    appkit, foundation = MagicMock(), MagicMock()
+    appkit, foundation, objc = MagicMock(), MagicMock(), MagicMock()
     foundation.NSActivityUserInitiated = 0x00FFFFFF
     size = appkit.NSApplication.sharedApplication().dockTile().size.return_value
     size.width = size.height = 128.0
     monkeypatch.setitem(sys.modules, "AppKit", appkit)
     monkeypatch.setitem(sys.modules, "Foundation", foundation)
+    monkeypatch.setitem(sys.modules, "objc", objc)
     monkeypatch.delitem(sys.modules, "gui.mac.cocoa", raising=False)
     module = importlib.import_module("gui.mac.cocoa")
     monkeypatch.delitem(sys.modules, "gui.mac.cocoa")
     tile = appkit.NSApplication.sharedApplication().dockTile()
     bar = appkit.NSProgressIndicator.alloc().initWithFrame_()
     info = foundation.NSProcessInfo.processInfo()
-    return types.SimpleNamespace(services=module.CocoaServices(), tile=tile, bar=bar, info=info)
+    return types.SimpleNamespace(
+        services=module.CocoaServices(), tile=tile, bar=bar, info=info, appkit=appkit,
+        foundation=foundation, objc=objc,
+    )  # fmt: skip
 
 
 def test_dock_bar_is_made_once_and_clamped(cocoa: types.SimpleNamespace) -> None:
@@ -201,3 +205,75 @@ def test_activity_is_begun_once_and_ended_by_its_token(cocoa: types.SimpleNamesp
 
 def test_cocoa_offers_every_service(cocoa: types.SimpleNamespace) -> None:
     assert isinstance(cocoa.services, MacServices)
+
+
+def test_files_are_opened_with_the_program_that_was_chosen(commands: Path, picture: Path) -> None:
+    program = Application("Paint", Path("/Applications/Paint.app"))
+    FallbackServices("darwin").open_with([picture, picture], program)
+    assert arguments(commands, "open") == ["-a", "/Applications/Paint.app", *[str(picture)] * 2]
+    (commands / "open.log").unlink()
+    FallbackServices("darwin").open_with([picture])
+    assert arguments(commands, "open") == [str(picture)]
+    FallbackServices("linux").open_with([picture])
+    assert arguments(commands, "xdg-open") == [str(picture)]
+
+
+def test_what_no_program_can_open_is_said(
+    picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SfumatoError, match="shows pictures"):
+        FallbackServices("linux").open_with([picture])
+
+
+def test_other_desktops_neither_share_nor_hang_pictures() -> None:
+    services = FallbackServices("linux")
+    assert not services.can_share and not services.can_set_wallpaper
+    assert services.applications(Path("/a.png")) == []
+
+
+def test_programs_are_listed_once_the_usual_one_first(
+    cocoa: types.SimpleNamespace, picture: Path
+) -> None:
+    workspace = cocoa.appkit.NSWorkspace.sharedWorkspace()
+    preview, paint, ours = (
+        types.SimpleNamespace(path=lambda name=name: f"/Applications/{name}.app")
+        for name in ("Preview", "Paint", "Sfumato")
+    )
+    workspace.URLForApplicationToOpenURL_.return_value = preview
+    workspace.URLsForApplicationsToOpenURL_.return_value = [paint, preview, ours]
+    cocoa.foundation.NSBundle.mainBundle().bundlePath.return_value = "/Applications/Sfumato.app"
+    assert [program.name for program in cocoa.services.applications(picture)] == [
+        "Preview", "Paint",
+    ]  # fmt: skip
+    workspace.URLForApplicationToOpenURL_.return_value = None
+    workspace.URLsForApplicationsToOpenURL_.return_value = None
+    assert cocoa.services.applications(picture) == []
+
+
+def test_sharing_shows_the_systems_list_at_its_place(
+    cocoa: types.SimpleNamespace, picture: Path
+) -> None:
+    cocoa.services.share([picture, picture], 4711, (30, 40))
+    url = cocoa.foundation.NSURL.fileURLWithPath_isDirectory_
+    assert url.call_args.args == (str(picture), False), "the disk is not asked"
+    made = cocoa.appkit.NSSharingServicePicker.alloc().initWithItems_
+    assert made.call_args.args == ([url.return_value] * 2,)
+    cocoa.objc.objc_object.assert_called_once_with(c_void_p=4711)
+    shown = made.return_value.showRelativeToRect_ofView_preferredEdge_.call_args.args
+    assert shown[0] == ((30, 40), (1, 1)) and shown[1] is cocoa.objc.objc_object.return_value
+
+
+def test_a_desktop_picture_is_set_on_every_screen_or_said(
+    cocoa: types.SimpleNamespace, picture: Path
+) -> None:
+    cocoa.appkit.NSScreen.screens.return_value = ["one", "two"]
+    workspace = cocoa.appkit.NSWorkspace.sharedWorkspace()
+    place = workspace.setDesktopImageURL_forScreen_options_error_
+    place.return_value = (True, None)
+    cocoa.services.set_wallpaper(picture)
+    assert [call.args[1] for call in place.call_args_list] == ["one", "two"]
+    place.return_value = (False, "refused")
+    with pytest.raises(SfumatoError, match="System Settings") as error:
+        cocoa.services.set_wallpaper(picture)
+    assert error.value.detail == "refused"
