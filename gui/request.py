@@ -20,6 +20,7 @@ from typing import Annotated, Any, Self
 
 from gui import records
 from gui.errors import ErrorKind, SfumatoError
+from gui.grid import Grid, GridCell
 from gui.records import Range, Record, RecordError
 from gui.styles import PromptStyle
 
@@ -147,7 +148,7 @@ class PictureRequest(Record):
         Parameter(
             "Prompt",
             "The prompt",
-            "What to show.",
+            "What to show; {red|blue} makes one of each, and \\{ is a brace that is meant.",
             ("--prompt",),
             metavar="TEXT",
             placeholder="What should be seen?",
@@ -365,6 +366,8 @@ class PictureRequest(Record):
         ),
     ] = None
     """A name from `gui.coreml.picture_network.upscalers`, or the path of a network's file."""
+    grid: GridCell | None = None
+    """Which cell of a grid the picture is, where it is one."""
 
     def seeds(self) -> list[int]:
         """Seeds of the pictures, wrapping at 2**32 rather than overflowing."""
@@ -496,3 +499,5 @@ class PictureRecord(Record):
         """Width and height that the model drew, before the picture was enlarged."""
         factor = self.request.enlargement.factor if self.request.enlargement else 1
         return self.width // factor, self.height // factor
+    grid: Grid | None = None
+    """Of a contact sheet: the grid it shows; `request` is what its cells have in common."""

@@ -100,6 +100,11 @@ def _run(options: argparse.Namespace) -> int:
             f"“{path.name}” does not say how Sfumato made it; choose one that Sfumato made, and "
             "that was not exported without settings.",
         )
+    if record.grid is not None:
+        raise SfumatoError(
+            ErrorKind.BAD_REQUEST,
+            f"“{path.name}” is the contact sheet of a grid; choose one of the grid's pictures.",
+        )
     notes: list[str] = []
     try:
         request = _request_again(record, options.model, notes)

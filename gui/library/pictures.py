@@ -32,6 +32,7 @@ from gui.request import (
 
 if TYPE_CHECKING:
     import numpy as np
+    from PIL.Image import Image as PillowImage
 
 _DAYS = 30
 """So many days' folders are looked through for pictures of a job that was interrupted."""
@@ -132,7 +133,6 @@ def png_bytes(pixels: np.ndarray, record: PictureRecord) -> bytes:
 def encoded_png(pixels: np.ndarray, texts: Mapping[str, str]) -> bytes:
     """Encode uint8 [height, width, 3 or 4] as PNG with these texts, by their keywords."""
     from PIL import Image
-    from PIL.PngImagePlugin import PngInfo
 
     height, width, channels = pixels.shape
     if channels not in (3, 4) or pixels.dtype.name != "uint8":
@@ -141,11 +141,18 @@ def encoded_png(pixels: np.ndarray, texts: Mapping[str, str]) -> bytes:
             "The picture has an unexpected form; try again with another model.",
             f"{pixels.dtype} {pixels.shape}",
         )
+    mode = "RGB" if channels == 3 else "RGBA"
+    return png_of(Image.frombytes(mode, (width, height), pixels.tobytes()), texts)
+
+
+def png_of(image: PillowImage, texts: Mapping[str, str]) -> bytes:
+    """A picture as PNG with these texts, by their keywords."""
+    from PIL.PngImagePlugin import PngInfo
+
     info = PngInfo()
     for keyword, text in texts.items():
         add_text(info, keyword, text)
     buffer = io.BytesIO()
-    image = Image.frombytes("RGB" if channels == 3 else "RGBA", (width, height), pixels.tobytes())
     image.save(buffer, "PNG", pnginfo=info, compress_level=4)
     return buffer.getvalue()
 
@@ -205,9 +212,13 @@ def _destination(record: PictureRecord, request: PictureRequest) -> tuple[Path, 
         moment = datetime.fromisoformat(record.created)
     except ValueError:
         moment = datetime.now()
-    if request.output_dir:
-        folder = expanded(request.output_dir)
-    else:
-        folder = paths.pictures_dir() / moment.strftime("%Y-%m-%d")
+    folder = picture_folder(request, moment)
     parts = [moment.strftime("%H%M%S"), str(record.request.seed), slug(request.prompt)]
     return folder, "-".join(p for p in parts if p) + ".png"
+
+
+def picture_folder(request: PictureRequest, moment: datetime) -> Path:
+    """Where a request's pictures go that are finished at a moment: its own folder, or the day's."""
+    if request.output_dir:
+        return expanded(request.output_dir)
+    return paths.pictures_dir() / moment.strftime("%Y-%m-%d")

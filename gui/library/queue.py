@@ -21,12 +21,14 @@ from typing import IO, Any
 
 from gui import paths, records
 from gui.errors import SfumatoError
-from gui.library import database
+from gui.grid import Grid
+from gui.library import database, queue_grids
 from gui.library.database import MEMORY, transaction
+from gui.library.queue_grids import STOPPED, CellOutcome, FinishedGrid
 from gui.request import PictureRequest
 
 FILE_NAME = "queue.sqlite3"
-SCHEMA = 3
+SCHEMA = 4
 MAX_CRASHES = 2
 """A job that took the engine down this often has failed."""
 KEPT_FINISHED = 30
@@ -197,6 +199,7 @@ class JobStore:
                 " ORDER BY ended DESC, position DESC LIMIT ?)",
                 (*FINISHED, *FINISHED, keep),
             )
+            queue_grids.forget(db)
 
     def changed_elsewhere(self) -> bool:
         """Whether another process has written since this was asked last."""
@@ -243,8 +246,17 @@ class JobStore:
         """
         return self.add_all([request])[0]
 
-    def add_all(self, requests: Iterable[PictureRequest]) -> list[Job]:
+    def add_all(
+        self,
+        requests: Iterable[PictureRequest],
+        grid: Grid | None = None,
+        base: PictureRequest | None = None,
+    ) -> list[Job]:
         """Append jobs, all of them or none.
+
+        Args:
+            grid: whose cells they are.
+            base: what these have in common.
 
         Raises:
             SfumatoError: STORAGE where they cannot be written.
@@ -253,6 +265,9 @@ class JobStore:
         with self._transaction() as db:
             for job in jobs:
                 job.position = self._insert(db, job, None)
+            if grid is not None and base is not None:
+                cells = [(c.column, c.row, job.id) for job in jobs if (c := job.request.grid)]
+                queue_grids.enter(db, grid, base, cells)
         return jobs
 
     def claim(self, job_id: str) -> Job | None:
@@ -323,6 +338,7 @@ class JobStore:
         """
         with self._transaction() as db:
             self._insert(db, job, job.position or None)
+            self._note(db, job)
 
     def update(self, job: Job) -> None:
         """Write what has become of a job.
@@ -336,6 +352,40 @@ class JobStore:
                 " ended = ? WHERE id = ?",
                 (*_state(job), job.id),
             )
+            self._note(db, job)
+
+    # -- grids --------------------------------------------------------------------------------
+
+    def finished_grids(self) -> list[FinishedGrid]:
+        """Grids whose contact sheet is to be made now.
+
+        Raises:
+            SfumatoError: STORAGE where the queue cannot be read.
+        """
+        with self._transaction() as db:
+            return queue_grids.finished(db, (JobStatus.QUEUED, JobStatus.RUNNING))
+
+    def sheet_made(self, grid: str, *, made: bool = True) -> None:
+        """A grid's contact sheet is saved, or (not `made`) there is nothing to be seen on it.
+
+        Raises:
+            SfumatoError: STORAGE where it cannot be written.
+        """
+        with self._transaction() as db:
+            queue_grids.close(db, grid, int(made))
+
+    @staticmethod
+    def _note(db: sqlite3.Connection, job: Job) -> None:
+        """Write what became of a grid's cell together with its job."""
+        if job.request.grid is None:
+            return
+        outcome: CellOutcome | None = None
+        if job.status is JobStatus.DONE and job.pictures:
+            outcome = CellOutcome(picture=job.pictures[0])
+        elif job.status in ENDED:
+            outcome = CellOutcome(problem=job.error.message if job.error else STOPPED)
+        if job.status is not JobStatus.RUNNING:
+            queue_grids.note(db, job.id, outcome)
 
     @staticmethod
     def _insert(db: sqlite3.Connection, job: Job, position: int | None) -> int:
@@ -474,4 +524,5 @@ def _bring_up_to_date(connection: sqlite3.Connection, version: int) -> None:
     connection.execute(
         "CREATE TABLE IF NOT EXISTS options (name TEXT PRIMARY KEY, value INTEGER NOT NULL)"
     )
+    queue_grids.create_tables(connection)
     connection.execute(f"PRAGMA user_version = {SCHEMA}")

@@ -10,11 +10,13 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any, cast
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from gui import records
+from gui.alternatives import alternatives, literal, plain
 from gui.records import Mode, Record, RecordError
 from gui.request import (
     MAX_SEED,
@@ -82,7 +84,8 @@ class Draft(Record):
         previews: bool = True,
         keep_previews: bool = False,
     ) -> PictureRequest:
-        """The request this draft stands for.
+        """The request this draft stands for; one with alternatives stands for several, which
+        `requests_for` makes.
 
         Args:
             model: folder of the model; empty for the starter model.
@@ -92,7 +95,9 @@ class Draft(Record):
         """
         start = self.request.start_image
         prompt, negative = styled(
-            self.request.prompt.strip(), self.request.negative_prompt.strip(), self.request.styles
+            plain(self.request.prompt.strip()),
+            plain(self.request.negative_prompt.strip()),
+            self.request.styles,
         )
         request = replace(
             self.request,
@@ -104,9 +109,29 @@ class Draft(Record):
             output_file="",
             previews=previews,
             keep_previews=keep_previews,
+            grid=None,
         )
         request.validate()
         return request
+
+    def requests_for(self, model: str, **how: Any) -> list[PictureRequest]:
+        """A request for each combination of the alternatives (``{a|b}``) in prompt and negative
+        prompt, with the same seed.
+
+        Args:
+            model, how: as `request_for`.
+
+        Raises:
+            SfumatoError: BAD_REQUEST where a value is out of range, or they are too many.
+        """
+        request = self.request
+        texts = product(alternatives(request.prompt), alternatives(request.negative_prompt))
+        return [
+            replace(
+                self, request=replace(request, prompt=prompt, negative_prompt=negative)
+            ).request_for(model, **how)
+            for prompt, negative in texts
+        ]
 
     @classmethod
     def from_request(cls, request: PictureRequest) -> Draft:
@@ -125,8 +150,9 @@ class Draft(Record):
         prompt, negative = own or (request.prompt, request.negative_prompt)
         request = replace(
             request,
-            prompt=prompt,
-            negative_prompt=negative,
+            prompt=literal(prompt),
+            negative_prompt=literal(negative),
+            grid=None,
             styles=request.styles if own else (),
             model="",
             output_dir="",

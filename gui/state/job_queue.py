@@ -21,6 +21,7 @@ from gui import words
 from gui.engine import messages
 from gui.engine.runner import Outcome, OutcomeStatus
 from gui.errors import ErrorKind, SfumatoError
+from gui.grid import Grid
 from gui.library.queue import (
     ENDED,
     FINISHED,
@@ -30,6 +31,7 @@ from gui.library.queue import (
     JobStatus,
     JobStore,
 )
+from gui.library.queue_grids import FinishedGrid
 from gui.request import PictureRecord, PictureRequest
 from gui.state.pipeline_thread import PipelineThread, StepUpdate, Work
 from gui.state.power import Power
@@ -159,8 +161,17 @@ class JobQueue(QObject):
         """
         return self.submit_all([request])[0]
 
-    def submit_all(self, requests: Sequence[PictureRequest]) -> list[Job]:
+    def submit_all(
+        self,
+        requests: Sequence[PictureRequest],
+        grid: Grid | None = None,
+        base: PictureRequest | None = None,
+    ) -> list[Job]:
         """Append requests, all of them or none.
+
+        Args:
+            grid: whose cells they are.
+            base: what these have in common.
 
         Raises:
             SfumatoError: BAD_REQUEST for one that makes no sense.
@@ -169,7 +180,7 @@ class JobQueue(QObject):
             request.validate()
         store = self._ensure_store()
         try:
-            jobs = store.add_all(requests)
+            jobs = store.add_all(requests, grid, base)
         except SfumatoError as error:
             self._tell_storage(error)
             last = max((job.position for job in self._jobs.values()), default=0)
@@ -584,6 +595,21 @@ class JobQueue(QObject):
         if self._store is not None:
             with self._storage():
                 self._store.update(job)
+
+    # -- grids --------------------------------------------------------------------------------
+
+    def finished_grids(self) -> list[FinishedGrid]:
+        """Grids whose contact sheet is this process's to make now."""
+        if self._store is not None and self._store.is_owner and not self._closed:
+            with self._storage():
+                return self._store.finished_grids()
+        return []
+
+    def sheet_made(self, grid: str, *, made: bool = True) -> None:
+        """As `JobStore.sheet_made`."""
+        if not self._closed:
+            with self._storage():
+                self._ensure_store().sheet_made(grid, made=made)
 
     def _ensure_store(self) -> JobStore:
         if self._store is None:

@@ -27,7 +27,7 @@ from PySide6.QtCore import (
 from gui import paths, words
 from gui.coreml.client import ModelReader
 from gui.coreml.defaults import shown_defaults
-from gui.errors import SfumatoError
+from gui.errors import ErrorKind, SfumatoError
 from gui.hub.machine import this_machine
 from gui.hub.types import Machine
 from gui.hub.variants.verdict import memory_of
@@ -317,6 +317,22 @@ class ModelLibrary(QAbstractListModel):
             return self._entries[0]
         row = self.row_of(Path(folder))
         return self._entries[row] if row >= 0 else None
+
+    def named(self, text: str) -> ModelEntry:
+        """The usable model of this name, in any case.
+
+        Raises:
+            SfumatoError: NOT_FOUND where there is none.
+        """
+        wanted = text.strip().casefold()
+        usable = [entry for entry in self._entries if not entry.problem]
+        for entry in usable:
+            if entry.name.casefold() == wanted:
+                return entry
+        known = words.listed((f"“{entry.name}”" for entry in usable[:6]), "or")
+        raise SfumatoError(
+            ErrorKind.NOT_FOUND, f"No model here is called {words.quoted(text)}; choose {known}."
+        )
 
     def row_of(self, folder: Path) -> int:
         if self._places is None:  # the first of two with one folder

@@ -17,6 +17,7 @@ from PySide6.QtCore import QElapsedTimer, QObject, QTimer, Signal
 from gui import paths
 from gui.errors import ErrorKind, SfumatoError, unusable
 from gui.library.picture_facts import IndexedPicture
+from gui.request import PictureRecord
 from gui.state import desktop
 from gui.state.background import Background
 from gui.state.convert.state import ConvertState
@@ -34,7 +35,9 @@ from gui.state.pictures.thumbnails import Thumbnails
 from gui.state.pictures.trash import PictureTrash
 from gui.state.prompts.library import PromptLibrary
 from gui.state.queue.desk import QueueDesk
+from gui.state.queue.grids import GridPlan, Side, plan_grid
 from gui.state.queue.rows import QueueList
+from gui.state.queue.sheets import ContactSheets
 from gui.state.undo import UndoStack
 
 if TYPE_CHECKING:
@@ -152,6 +155,9 @@ class Studio(QObject):
         )
         self.jobs.undoable.connect(self.undoable)
         self.jobs.failed.connect(self.error_raised)
+        self.sheets = ContactSheets(queue, self)
+        self.sheets.made.connect(self._on_sheet)
+        self.sheets.failed.connect(self.error_raised)
         self.background = Background(self)
         self.job_list = QueueList(
             queue, self.jobs, self.library, self.thumbnails, self.model_name, self
@@ -250,6 +256,7 @@ class Studio(QObject):
         self.prompts.close()
         self.export.close()
         self.background.close()
+        self.sheets.close()
         self.queue.shutdown()
         self.settings.sync()
 
@@ -406,20 +413,46 @@ class Studio(QObject):
             if not draft.seed_locked:
                 draft = replace(draft, request=replace(draft.request, seed=random_seed()))
             sent = draft if entry.has_encoder else draft.with_value("start_image.path", "")
-            self.queue.submit(
-                sent.request_for(
-                    entry.request_folder,
-                    output_dir=self.settings.pictures_folder,
-                    previews=self.settings.previews,
-                    keep_previews=self.settings.previews and self.settings.keep_steps,
-                )
-            )
+            requests = sent.requests_for(entry.request_folder, **self._how())
         except SfumatoError as error:
             self.error_raised.emit(error)
             return False
+        if not self.jobs.submit(requests, "Generate"):
+            return False
+        if len(requests) > 1:
+            self.undoable.emit(f"{len(requests)} requests are in line, one for each alternative.")
         self.draft.put(draft)
         self.prompts.asked_for()
         return True
+
+    def _how(self) -> dict[str, Any]:
+        """How pictures are made by the person's settings, beside what the draft says."""
+        settings = self.settings
+        return {
+            "output_dir": settings.pictures_folder,
+            "previews": settings.previews,
+            "keep_previews": settings.previews and settings.keep_steps,
+        }
+
+    def plan_grid(self, columns: Side, rows: Side) -> GridPlan:
+        """The grid that the draft and two sides make.
+
+        Raises:
+            SfumatoError: BAD_REQUEST, saying what is wrong.
+        """
+        draft = self.draft.draft
+        if not draft.seed_locked:
+            draft = replace(draft, request=replace(draft.request, seed=random_seed()))
+        if not self.model.has_encoder:
+            draft = draft.with_value("start_image.path", "")
+        if not self.has_prompt and "prompt" not in (columns.field, rows.field):
+            raise SfumatoError(ErrorKind.BAD_REQUEST, "Type a prompt first: what should be seen?")
+        model = self.model.request_folder
+        return plan_grid(draft, (columns, rows), model, self.models.named, **self._how())
+
+    def make_grid(self, plan: GridPlan) -> bool:
+        """Put a grid's cells in line; whether they are."""
+        return self.jobs.submit(plan.requests, "Make a Grid", plan)
 
     def stop(self) -> None:
         """Stop the running job; asked a second time, the engine is ended and started again."""
@@ -532,6 +565,10 @@ class Studio(QObject):
         self.library.add(picture.path, picture.record)
         for note in picture.record.notes:
             self.notice.emit(note)
+
+    def _on_sheet(self, path: str, record: PictureRecord) -> None:
+        self.library.add(path, record)
+        self.notice.emit("The grid is finished, and its contact sheet is among your pictures.")
 
     def _on_job_failed(self, job: Any, error: SfumatoError) -> None:
         # a request, model or starting picture that was refused would be refused again

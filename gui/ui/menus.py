@@ -57,6 +57,7 @@ class Actions:
         self.settings = make("Settings…", "Ctrl+,", role=Role.PreferencesRole)
         self.generate = make("Generate", "Ctrl+Return", "sparkle")
         self.stop = make("Stop", "Ctrl+.", "stop")
+        self.make_grid = make("Make a Grid…", "Ctrl+Shift+G")
         self.queue = toggle("Queue", "Ctrl+Alt+4", "queue", checked=False)
         self.pause_queue = make("Pause Queue", "Ctrl+Shift+P")
         self.plugged_in_only = toggle("Run Only While Plugged In", "", checked=False)
@@ -165,7 +166,9 @@ class Actions:
         _fill(view, self.models, self.options, self.filmstrip, self.details, None)
         _fill(view, self.gallery, self.compare, self.info, self.larger, self.smaller, None)
         _fill(view, self.fit, self.true_size, None, self.full_screen)
-        _fill(generate, self.generate, self.stop, None, self.queue, self.pause_queue)
+        _fill(
+            generate, self.generate, self.make_grid, self.stop, None, self.queue, self.pause_queue
+        )
         _fill(generate, self.plugged_in_only, self.clear_queue, None, self.focus_prompt)
         _fill(generate, self.new_seed, None, self.use_settings, self.use_as_start, self.show_model)
         _fill(generate, None, self.enlarge_2, self.enlarge_4)

@@ -329,6 +329,7 @@ class Workspace(QWidget):
             (a.settings, self.show_settings),
             (a.generate, self.generate),
             (a.stop, self.studio.stop),
+            (a.make_grid, self.show_grid_sheet),
             (a.clear_queue, self.studio.jobs.remove_waiting),
             (a.pause_queue, lambda: self.studio.queue.pause(not self.studio.queue.paused)),
             (a.new_seed, self.prompt_panel.seed.roll),
@@ -604,6 +605,16 @@ class Workspace(QWidget):
         self._show_dialog(
             "settings", lambda: SettingsDialog(self.studio.settings, self, self.studio.hub.account)
         )
+
+    def show_grid_sheet(self) -> None:
+        from gui.ui.queue.grid_sheet import GridSheet
+
+        if not self.prompt_panel.generate.isEnabled():
+            self.show_error_of_model()
+            return
+        if "grid" not in self._dialogs:
+            self._dialogs["grid"] = GridSheet(self.studio, self.main_window)
+        self._dialogs["grid"].open_with_draft()  # type: ignore[attr-defined]
 
     def show_convert(self, path: str = "") -> None:
         """The Convert sheet, with a source where one was handed over."""

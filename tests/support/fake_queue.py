@@ -58,6 +58,7 @@ class FakeQueue(QObject):
         self.paused = False
         self.plugged_in_only = False
         self.kept_back: set[str] = set()
+        self.grids: list[tuple[Any, Any]] = []
         self.refusal: SfumatoError | None = None
         self._jobs: list[FakeJob] = []
         self._numbers = itertools.count(1)
@@ -68,8 +69,14 @@ class FakeQueue(QObject):
         self.started += 1
         self.engine_state_changed.emit("starting")
 
-    def submit_all(self, requests: list[PictureRequest]) -> list[FakeJob]:
+    def submit_all(
+        self, requests: list[PictureRequest], grid: Any = None, base: Any = None
+    ) -> list[FakeJob]:
+        self.grids.append((grid, base)) if grid is not None else None
         return [self.submit(request) for request in requests]
+
+    def finished_grids(self) -> list[Any]:
+        return []
 
     def submit(self, request: PictureRequest) -> FakeJob:
         if self.refusal is not None:

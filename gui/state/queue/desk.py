@@ -146,7 +146,7 @@ class QueueDesk(QObject):
         """Put the same requests in line once more: behind the last of them that waits, or at the
         end."""
         originals = [job for job in self._queue.jobs() if job.id in set(job_ids)]
-        requests = [replace(job.request, output_file="") for job in originals]
+        requests = [replace(job.request, output_file="", grid=None) for job in originals]
         if not requests:
             return
         order = [job.id for job in self.waiting()]
@@ -172,8 +172,30 @@ class QueueDesk(QObject):
         for job_id in ended:
             self._queue.retry(job_id)
 
-    def _submit(self, requests: list[PictureRequest]) -> list[Any]:
+    def submit(self, requests: Sequence[PictureRequest], what: str, plan: Any = None) -> bool:
+        """Put requests in line.
+
+        Args:
+            what: what this is called after “Undo”, where they are several.
+            plan: the `GridPlan` whose cells they are.
+
+        Returns:
+            Whether they are in line; what hinders it has been raised as a signal.
+        """
+        made: list[Any] = []
+
+        def make() -> None:
+            made[:] = self._submit(list(requests), plan)
+
+        make()
+        if len(made) > 1:
+            self._undo.did(what, lambda: self._take_off([job.id for job in made]), make)
+        return bool(made)
+
+    def _submit(self, requests: list[PictureRequest], plan: Any = None) -> list[Any]:
         try:
+            if plan is not None:
+                return list(self._queue.submit_all(requests, plan.grid, plan.base))
             return list(self._queue.submit_all(requests))
         except SfumatoError as error:
             self.failed.emit(error)
@@ -218,10 +240,21 @@ class QueueDesk(QObject):
         if not draft.seed_locked:
             draft = replace(draft, request=replace(draft.request, seed=random_seed()))
         try:
-            request = draft.request_for(
-                self._model(), output_dir=before.output_dir, previews=before.previews
+            made = draft.requests_for(
+                self._model(),
+                output_dir=before.output_dir,
+                previews=before.previews,
+                keep_previews=before.keep_previews,
             )
-            request = replace(request, output_file=before.output_file)
+            if len(made) > 1:
+                raise SfumatoError(
+                    ErrorKind.BAD_REQUEST,
+                    "Alternatives in braces make requests of their own, and this is one; leave one "
+                    "of them here.",
+                )
+            request = replace(made[0], output_file=before.output_file)
+            if replace(request, grid=before.grid) == before:
+                request = before  # nothing was changed, so it is still the cell that it was
             in_time = self._queue.edit(job.id, request)
         except SfumatoError as error:
             self.failed.emit(error)

@@ -75,7 +75,9 @@ def detail_of(job: Any, model: str) -> str:
         parts.append(words.plural(made if job.status == "done" else request.count, "picture"))
     if job.status in FINISHED:
         parts.append(_when(job.ended))
-    else:
+    if request.grid is not None:
+        parts.append(f"Grid: {request.grid.label}")
+    elif job.status not in FINISHED:
         if request.steps is not None:
             parts.append(words.plural(request.steps, "step"))
         parts += [request.scheduler or "", f"seed {request.seed}"]
