@@ -493,11 +493,11 @@ class PictureRecord(Record):
     job: str = ""
     """Id of the job it was made for, by which one that was interrupted knows its pictures."""
     provenance: Provenance = Provenance()
+    grid: Grid | None = None
+    """Of a contact sheet: the grid it shows; `request` is what its cells have in common."""
 
     @property
     def drawn_size(self) -> tuple[int, int]:
         """Width and height that the model drew, before the picture was enlarged."""
         factor = self.request.enlargement.factor if self.request.enlargement else 1
         return self.width // factor, self.height // factor
-    grid: Grid | None = None
-    """Of a contact sheet: the grid it shows; `request` is what its cells have in common."""

@@ -19,7 +19,7 @@ from gui.engine import messages
 from gui.engine.backend import Backend, LoadablePipeline, OpenPipeline, make_backend
 from gui.engine.messages import ENGINE, Generate
 from gui.errors import Cancelled, ErrorKind, SfumatoError, as_sfumato_error
-from gui.library import pictures, places, step_previews
+from gui.library import picture_places, pictures, places, step_previews
 from gui.library.step_previews import StepFrame, StepRecorder, StepSeries
 from gui.process.messages import Question
 from gui.process.serve import Call, Server, run_child
@@ -138,7 +138,7 @@ class Engine:
         recorder = StepRecorder() if request.keep_previews else None
         hooks = _Hooks(call, first, recorder)
         for index, picture in enumerate(pipeline.generate(rest, hooks), first):
-            created = picture.record.created or pictures.now()
+            created = picture.record.created or picture_places.now()
             record = replace(picture.record, created=created, job=question.job)
             path = pictures.save_picture(picture.pixels, record, request)
             places.remember(record)

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 from gui import __version__, paths, words
 from gui.errors import SfumatoError, disk_error
 from gui.grid import Grid, GridAxis
+from gui.library.picture_places import now, picture_folder
 from gui.library.picture_reader import read_picture
 from gui.library.picture_record import read_record
-from gui.library.picture_texts import png_texts, slug
-from gui.library.pictures import now, picture_folder, png_of
+from gui.library.picture_texts import png_of, png_texts, slug
 from gui.library.queue_grids import CellOutcome, FinishedGrid
 from gui.library.temporaries import sweep, write_whole
 from gui.request import PictureRecord, described_fields, value_of, with_value

@@ -3,9 +3,11 @@ to us; and its prompt as part of a file's name.  Standard library only."""
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import unicodedata
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from gui import __version__
@@ -21,6 +23,7 @@ from gui.request import (
 )
 
 if TYPE_CHECKING:
+    from PIL.Image import Image as PillowImage
     from PIL.PngImagePlugin import PngInfo
 
 PARAMETERS_KEY = "parameters"
@@ -113,3 +116,15 @@ def slug(prompt: str) -> str:
 
 def _quoted(value: str) -> str:
     return json.dumps(value, ensure_ascii=False) if any(c in value for c in ',:"\n') else value
+
+
+def png_of(image: PillowImage, texts: Mapping[str, str]) -> bytes:
+    """A picture as PNG with these texts, by their keywords."""
+    from PIL.PngImagePlugin import PngInfo
+
+    info = PngInfo()
+    for keyword, text in texts.items():
+        add_text(info, keyword, text)
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", pnginfo=info, compress_level=4)
+    return buffer.getvalue()

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import glob
-import io
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -21,8 +20,9 @@ from typing import TYPE_CHECKING
 from gui import paths
 from gui.errors import ErrorKind, SfumatoError, disk_error
 from gui.files import expanded
+from gui.library.picture_places import now, picture_folder
 from gui.library.picture_record import read_record
-from gui.library.picture_texts import add_text, png_texts, slug
+from gui.library.picture_texts import png_of, png_texts, slug
 from gui.library.temporaries import sweep, temporary_file, write_whole
 from gui.request import (
     MAX_SEED,
@@ -32,7 +32,6 @@ from gui.request import (
 
 if TYPE_CHECKING:
     import numpy as np
-    from PIL.Image import Image as PillowImage
 
 _DAYS = 30
 """So many days' folders are looked through for pictures of a job that was interrupted."""
@@ -120,11 +119,6 @@ def _candidates(request: PictureRequest) -> Iterator[Path]:
             yield from folder.glob(f"{stem}*.png")
 
 
-def now() -> str:
-    """The present local time as ISO 8601 with offset, whole seconds."""
-    return datetime.now().astimezone().isoformat(timespec="seconds")
-
-
 def png_bytes(pixels: np.ndarray, record: PictureRecord) -> bytes:
     """Encode uint8 [height, width, 3 or 4] as PNG with all kinds of metadata."""
     return encoded_png(pixels, png_texts(record))
@@ -143,18 +137,6 @@ def encoded_png(pixels: np.ndarray, texts: Mapping[str, str]) -> bytes:
         )
     mode = "RGB" if channels == 3 else "RGBA"
     return png_of(Image.frombytes(mode, (width, height), pixels.tobytes()), texts)
-
-
-def png_of(image: PillowImage, texts: Mapping[str, str]) -> bytes:
-    """A picture as PNG with these texts, by their keywords."""
-    from PIL.PngImagePlugin import PngInfo
-
-    info = PngInfo()
-    for keyword, text in texts.items():
-        add_text(info, keyword, text)
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", pnginfo=info, compress_level=4)
-    return buffer.getvalue()
 
 
 def check_destination(request: PictureRequest) -> None:
@@ -215,10 +197,3 @@ def _destination(record: PictureRecord, request: PictureRequest) -> tuple[Path, 
     folder = picture_folder(request, moment)
     parts = [moment.strftime("%H%M%S"), str(record.request.seed), slug(request.prompt)]
     return folder, "-".join(p for p in parts if p) + ".png"
-
-
-def picture_folder(request: PictureRequest, moment: datetime) -> Path:
-    """Where a request's pictures go that are finished at a moment: its own folder, or the day's."""
-    if request.output_dir:
-        return expanded(request.output_dir)
-    return paths.pictures_dir() / moment.strftime("%Y-%m-%d")

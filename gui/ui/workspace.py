@@ -47,8 +47,7 @@ from gui.ui.pictures.filmstrip import Filmstrip
 from gui.ui.pictures.import_desk import ImportDesk
 from gui.ui.pictures.out import WaysOut
 from gui.ui.prompt.panel import PromptPanel
-from gui.ui.queue.edit_bar import EditBar
-from gui.ui.queue.panel import QueuePanel
+from gui.ui.queue.room import QueueRoom
 from gui.ui.settled import settle_errors
 from gui.ui.widgets.appearance import Appearance
 from gui.ui.widgets.banner import Subject
@@ -118,8 +117,6 @@ class Workspace(QWidget):
         yield True
         self.canvas = Canvas()
         self.filmstrip = Filmstrip(studio.pictures)
-        self.queue_panel = QueuePanel(studio, self.canvas)
-        self.edit_bar = EditBar(studio.jobs)
         yield True
         self.models_desk = ModelsDesk(studio, self.models_panel, self)
         self.picture_commands = PictureCommands(studio, self.shown_picture, self.chosen_ids, self)
@@ -127,6 +124,9 @@ class Workspace(QWidget):
         self.import_desk = ImportDesk(studio, self.models_desk, self.shown_picture, self)
         self.actions_ = Actions(self)
         self.ways_out.offer(self.actions_)
+        self.queue_room = QueueRoom(
+            studio, self.canvas, self.prompt_panel, self.actions_, self.main_window
+        )
         self.enlarge_strip = EnlargeStrip(studio, self.actions_, self.picture_commands.with_paths)
         self.comparison = CompareDesk(
             studio, self.canvas, self.filmstrip, self.actions_.compare, self._open_gallery, self
@@ -155,9 +155,6 @@ class Workspace(QWidget):
         left = self.models_panel.layout()
         if left is not None:
             left.addWidget(self.convert_strip)
-        right = self.prompt_panel.layout()
-        assert isinstance(right, QVBoxLayout)
-        right.insertWidget(0, self.edit_bar)
         self.splitter = QSplitter(Qt.Orientation.Horizontal)
         self.splitter.setHandleWidth(1)
         self.splitter.setChildrenCollapsible(False)
@@ -264,14 +261,7 @@ class Workspace(QWidget):
         panel.known_words.hub_requested.connect(desk.show_real_models)
         canvas.empty.example_chosen.connect(self._use_example)
         canvas.strip.stop_requested.connect(self.studio.stop)
-        canvas.strip.waiting_requested.connect(a.queue.toggle)
-        canvas.strip.resume_requested.connect(lambda: self.studio.queue.pause(False))
-        a.queue.toggled.connect(self.queue_panel.setVisible)
-        a.plugged_in_only.toggled.connect(self.studio.queue.run_plugged_in_only)
-        self.queue_panel.closed.connect(lambda: a.queue.setChecked(False))
-        self.queue_panel.picture_wanted.connect(self._show_made)
-        self.studio.queue.waits_changed.connect(self._show_waits)
-        self.studio.jobs.editing_changed.connect(self._on_editing)
+        self.queue_room.picture_wanted.connect(self._open_from_gallery)
         canvas.failed.connect(self.show_error)
         canvas.picture_shown.connect(self._on_shown)
         canvas.menu_requested.connect(self._show_picture_menu)
@@ -329,9 +319,6 @@ class Workspace(QWidget):
             (a.settings, self.show_settings),
             (a.generate, self.generate),
             (a.stop, self.studio.stop),
-            (a.make_grid, self.show_grid_sheet),
-            (a.clear_queue, self.studio.jobs.remove_waiting),
-            (a.pause_queue, lambda: self.studio.queue.pause(not self.studio.queue.paused)),
             (a.new_seed, self.prompt_panel.seed.roll),
             (a.focus_prompt, self.prompt_panel.focus_prompt),
             (a.installed, desk.show_installed),
@@ -606,16 +593,6 @@ class Workspace(QWidget):
             "settings", lambda: SettingsDialog(self.studio.settings, self, self.studio.hub.account)
         )
 
-    def show_grid_sheet(self) -> None:
-        from gui.ui.queue.grid_sheet import GridSheet
-
-        if not self.prompt_panel.generate.isEnabled():
-            self.show_error_of_model()
-            return
-        if "grid" not in self._dialogs:
-            self._dialogs["grid"] = GridSheet(self.studio, self.main_window)
-        self._dialogs["grid"].open_with_draft()  # type: ignore[attr-defined]
-
     def show_convert(self, path: str = "") -> None:
         """The Convert sheet, with a source where one was handed over."""
         from gui.ui.convert.sheet import ConvertSheet
@@ -664,32 +641,7 @@ class Workspace(QWidget):
     def _on_activity(self, activity: Activity) -> None:
         self.canvas.set_activity(activity)
         self.filmstrip.set_activity(activity)
-        self._name_generate()
         self.actions_.stop.setEnabled(activity.busy)
-        self.actions_.clear_queue.setEnabled(activity.waiting > 0)
-
-    def _name_generate(self) -> None:
-        """What Generate does now: with nothing else going on, while there is, and to an edit."""
-        lines_up = self.studio.activity.busy or self.studio.activity.halted
-        editing = self.studio.jobs.editing is not None
-        self.prompt_panel.set_busy(lines_up, editing)
-        text = "Save Request" if editing else "Add to Queue" if lines_up else "Generate"
-        self.actions_.generate.setText(text)
-
-    def _show_waits(self) -> None:
-        queue, a = self.studio.queue, self.actions_
-        a.pause_queue.setText("Resume Queue" if queue.paused else "Pause Queue")
-        a.plugged_in_only.setChecked(queue.plugged_in_only)
-
-    def _on_editing(self) -> None:
-        self._name_generate()
-        if self.studio.jobs.editing is not None:
-            self.actions_.options.setChecked(True)
-            self.prompt_panel.prompt.edit.setFocus()
-
-    def _show_made(self, path: str) -> None:
-        """Show a picture of the queue on the canvas."""
-        self.studio.library.with_picture(path, self._open_from_gallery)
 
     def _on_picture(self, picture: IndexedPicture) -> None:
         """A finished picture is shown to who was waiting for it, and to nobody else."""

@@ -15,8 +15,7 @@ from gui.library import contact_sheet
 from gui.library.contact_sheet import draw_sheet, save_sheet
 from gui.library.picture_record import read_record
 from gui.library.picture_scan import facts_of
-from gui.library.picture_texts import png_texts
-from gui.library.pictures import png_of
+from gui.library.picture_texts import png_of, png_texts
 from gui.library.queue import JobStatus, JobStore
 from gui.library.queue_grids import FinishedGrid
 from gui.request import PictureRecord, PictureRequest

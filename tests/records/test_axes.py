@@ -83,7 +83,7 @@ def test_what_is_wrong_is_said_in_a_sentence(field: str, text: str, sentence: st
 
 def test_every_parameter_may_be_a_side_and_has_a_name() -> None:
     kinds = axis_kinds()
-    left_out = {"count", "styles", "start_image.path"}
+    left_out = {"count", "styles", "start_image.path", "upscaler"}
     for name, field in described_fields().items():
         if name in kinds:
             assert axis_named(field.parameter.label) == name

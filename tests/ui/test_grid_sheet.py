@@ -15,7 +15,7 @@ LEFT = Qt.MouseButton.LeftButton
 def sheet(workspace):
     type_prompt(workspace, "a fox")
     workspace.actions_.make_grid.trigger()
-    return workspace._dialogs["grid"]
+    return workspace.queue_room.grid_sheet
 
 
 def fill(row, field: str, text: str) -> None:
@@ -137,7 +137,7 @@ def test_braces_that_are_meant_as_they_are(workspace, queue):
     # Used again it means the same.
     from gui.state.draft import Draft
 
-    workspace.prompt_panel.use_settings(Draft.from_request(job.request))
+    workspace.studio.draft.replace(Draft.from_request(job.request), "Use Settings")
     press_generate(workspace)
     assert [j.request.prompt for j in queue.jobs()] == [job.request.prompt] * 2
 
@@ -159,4 +159,4 @@ def test_a_waiting_one_has_no_alternatives(workspace, queue):
     type_prompt(workspace, "{a|b}")
     press_generate(workspace)
     assert "this is one" in workspace.canvas.banner.statement.text()
-    assert queue.last.request.prompt == "waiting" and workspace.edit_bar.isVisible()
+    assert queue.last.request.prompt == "waiting" and workspace.queue_room.edit_bar.isVisible()

@@ -51,7 +51,7 @@ def entry(menu, text: str):
 @pytest.fixture
 def panel(workspace):
     workspace.actions_.queue.trigger()
-    return workspace.queue_panel
+    return workspace.queue_room.panel
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_the_number_that_waits_opens_the_list_and_removes_nothing(workspace, que
     ask(workspace, "one & only")
     queue.run()
     ask(workspace, "another")
-    panel = workspace.queue_panel
+    panel = workspace.queue_room.panel
     assert not panel.isVisible()
     QTest.mouseClick(workspace.canvas.strip.waiting, LEFT)
     assert panel.isVisible() and workspace.actions_.queue.isChecked()
@@ -244,7 +244,7 @@ def test_editing_brings_the_settings_into_the_panel_and_back(full, queue, worksp
     type_prompt(workspace, "what I was about to ask")
     choose(full, queue, "b")
     QTest.keyClick(full.list, Qt.Key.Key_Return)
-    assert workspace.edit_bar.isVisible() and job.id in queue.kept_back
+    assert workspace.queue_room.edit_bar.isVisible() and job.id in queue.kept_back
     assert panel.prompt.edit.toPlainText() == "b"
     assert panel.controls["count"].input.value() == 4 and panel.start.path()
     assert panel.generate.text().startswith("Save Request")
@@ -254,7 +254,7 @@ def test_editing_brings_the_settings_into_the_panel_and_back(full, queue, worksp
     type_prompt(workspace, "b, at night")
     panel.controls["steps"].input.spin.setValue(12)
     press_generate(workspace)
-    assert not workspace.edit_bar.isVisible() and queue.kept_back == set()
+    assert not workspace.queue_room.edit_bar.isVisible() and queue.kept_back == set()
     assert prompts(queue) == ["a", "b, at night", "c", "d"]
     sent = job.request
     assert (sent.steps, sent.seed, sent.count, sent.output_dir) == (12, 5, 4, "/out")
@@ -273,13 +273,13 @@ def test_an_edit_is_left_without_a_trace(full, queue, workspace):
     choose(full, queue, "c")
     entry(full.job_menu(), "Edit Settings").trigger()
     type_prompt(workspace, "something else")
-    QTest.mouseClick(workspace.edit_bar.cancel, LEFT)
+    QTest.mouseClick(workspace.queue_room.edit_bar.cancel, LEFT)
     assert [job.request for job in queue.jobs()] == before
     assert workspace.prompt_panel.prompt.edit.toPlainText() == "mine"
     choose(full, queue, "c")
     entry(full.job_menu(), "Edit Settings").trigger()
     workspace.studio.jobs.remove([workspace.studio.jobs.editing.id])
-    assert workspace.studio.jobs.editing is None and not workspace.edit_bar.isVisible()
+    assert workspace.studio.jobs.editing is None and not workspace.queue_room.edit_bar.isVisible()
     assert workspace.prompt_panel.prompt.edit.toPlainText() == "mine"
 
 
