@@ -233,7 +233,8 @@ class PictureRequest(Record):
             useful=(1, 12),
         ),
     ] = 1
-    """Picture k is made from seed + k (modulo 2**32), alone reproducible."""
+    """Picture k is made from seed + k (modulo 2**32), alone reproducible; of variations, see
+    `single`."""
     random_source: Annotated[
         RandomSource,
         Parameter(
@@ -368,10 +369,62 @@ class PictureRequest(Record):
     """A name from `gui.coreml.picture_network.upscalers`, or the path of a network's file."""
     grid: GridCell | None = None
     """Which cell of a grid the picture is, where it is one."""
+    variation_strength: Annotated[
+        float,
+        Range(0.0, 1.0),
+        Parameter(
+            "Variation",
+            "The variation strength",
+            "How far the picture is turned towards the variation seed’s; 0 is off, 0.1 to 0.3 is a "
+            "variation.",
+            ("--variation-strength",),
+            metavar="X",
+            key="Variation seed strength",
+            decimals=2,
+            step=0.01,
+        ),
+    ] = 0.0
+    """The share of the way on the sphere from the seed's starting noise to the other's."""
+    variation_seed: Annotated[
+        int | None,
+        Range(0, MAX_SEED),
+        Parameter(
+            "Variation seed",
+            "The variation seed",
+            "The other seed, towards whose picture this one is turned.",
+            ("--variation-seed",),
+            "The other seed, towards whose picture this one is turned by --variation-strength; "
+            "default: a random one.",
+            key="Variation seed",
+        ),
+    ] = None
+    """None: there is no variation; where one is asked for, a seed is drawn before the request."""
+
+    @property
+    def varies(self) -> bool:
+        """Whether the starting noise is turned towards another seed's."""
+        return self.variation_strength > 0 and self.variation_seed is not None
+
+    def single(self, number: int) -> PictureRequest:
+        """The request for one picture alone, counted from 0.
+
+        Seeds wrap at 2**32 rather than overflow.  Of a variation the seed stays and the variation
+        seed counts up, as web UIs do it.
+        """
+        if self.varies and self.variation_seed is not None:
+            other = (self.variation_seed + number) % (MAX_SEED + 1)
+            return dataclasses.replace(self, variation_seed=other, count=1)
+        return dataclasses.replace(self, seed=(self.seed + number) % (MAX_SEED + 1), count=1)
+
+    def number_of(self, made: PictureRequest) -> int:
+        """Which of its pictures, counted from 0, was made by a request of `single`."""
+        if self.varies and self.variation_seed is not None:
+            return ((made.variation_seed or 0) - self.variation_seed) % (MAX_SEED + 1)
+        return (made.seed - self.seed) % (MAX_SEED + 1)
 
     def seeds(self) -> list[int]:
-        """Seeds of the pictures, wrapping at 2**32 rather than overflowing."""
-        return [(self.seed + k) % (MAX_SEED + 1) for k in range(self.count)]
+        """Seeds of the pictures."""
+        return [self.single(number).seed for number in range(self.count)]
 
     @classmethod
     def from_json(cls, data: Any) -> Self:

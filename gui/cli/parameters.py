@@ -51,6 +51,15 @@ def request_of(options: argparse.Namespace) -> PictureRequest:
             request = with_value(request, name, _MEANINGS.get(name, _as_given)(value))
     if getattr(options, "seed", None) is None:
         request = with_value(request, "seed", secrets.randbelow(MAX_SEED + 1))
+    if request.variation_strength == 0:
+        if request.variation_seed is not None:
+            raise SfumatoError(
+                ErrorKind.BAD_REQUEST,
+                "--variation-seed needs --variation-strength; give how far to go towards it, for "
+                "example 0.2.",
+            )
+    elif request.variation_seed is None:
+        request = with_value(request, "variation_seed", secrets.randbelow(MAX_SEED + 1))
     start = request.start_image
     if start is not None and not start.path:
         raise SfumatoError(

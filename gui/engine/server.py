@@ -23,7 +23,7 @@ from gui.library import picture_places, pictures, places, step_previews
 from gui.library.step_previews import StepFrame, StepRecorder, StepSeries
 from gui.process.messages import Question
 from gui.process.serve import Call, Server, run_child
-from gui.request import MAX_SEED, PictureRequest
+from gui.request import PictureRequest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -128,13 +128,9 @@ class Engine:
         choice = self._backend.find(request)
         pipeline = self._load(request, choice, call)
         call.tell(messages.Prepared(choice.name, choice.width, choice.height))
-        # Picture k depends on nothing but seed + k, so a job that was interrupted goes on as a
+        # Picture k depends on nothing but its seeds, so a job that was interrupted goes on as a
         # shorter one that starts later.
-        rest = replace(
-            request,
-            seed=(request.seed + first) % (MAX_SEED + 1),
-            count=request.count - first,
-        )
+        rest = replace(request.single(first), count=request.count - first)
         recorder = StepRecorder() if request.keep_previews else None
         hooks = _Hooks(call, first, recorder)
         for index, picture in enumerate(pipeline.generate(rest, hooks), first):

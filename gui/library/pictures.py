@@ -25,7 +25,6 @@ from gui.library.picture_record import read_record
 from gui.library.picture_texts import png_of, png_texts, slug
 from gui.library.temporaries import sweep, temporary_file, write_whole
 from gui.request import (
-    MAX_SEED,
     PictureRecord,
     PictureRequest,
 )
@@ -89,19 +88,19 @@ def made_for(job: str, request: PictureRequest, first: int) -> Iterator[tuple[Pa
         job: what `PictureRecord.job` says of them.
         request: the whole job's.
     """
-    seeds = request.seeds()[first:]
-    wanted = {str(seed) for seed in seeds}
+    numbers = range(first, request.count)
+    wanted = {str(request.single(number).seed) for number in numbers}
     found: dict[int, tuple[Path, PictureRecord]] = {}
     for path in _candidates(request):
         if request.output_file or wanted & {*path.stem.split("-")}:
             with contextlib.suppress(SfumatoError):
                 record = read_record(path)
                 if record is not None and record.job == job:
-                    found[record.request.seed] = (path, record)
-    for seed in seeds:
-        if seed not in found:
+                    found[request.number_of(record.request)] = (path, record)
+    for number in numbers:
+        if number not in found:
             return
-        yield found[seed]
+        yield found[number]
 
 
 def _candidates(request: PictureRequest) -> Iterator[Path]:
@@ -187,7 +186,7 @@ def _destination(record: PictureRecord, request: PictureRequest) -> tuple[Path, 
         # A relative path means the folder the command was given in, which the engine shares.
         file = expanded(request.output_file)
         if request.count > 1:
-            number = (record.request.seed - request.seed) % (MAX_SEED + 1) + 1
+            number = request.number_of(record.request) + 1
             file = file.with_name(f"{file.stem}-{number:0{len(str(request.count))}d}{file.suffix}")
         return file.parent, file.name
     try:

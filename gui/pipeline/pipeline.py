@@ -29,7 +29,7 @@ from gui.library.latent_sketch import Sketcher
 from gui.pipeline import safety, vae
 from gui.pipeline.denoise import denoise
 from gui.pipeline.enlarge import Enlarger
-from gui.pipeline.noise import NoiseSource, make_noise
+from gui.pipeline.noise import NoiseSource, make_noise, slerp
 from gui.pipeline.preview import Previewer, fit_preview, published_preview
 from gui.pipeline.preview_store import keep_preview, kept_preview
 from gui.pipeline.provenance import provenance_of, start_facts
@@ -173,8 +173,8 @@ class Pipeline:
         set_steps(scheduler, request.scheduler, request.steps)
         self.load(request=request)
         job = self._prepare(request, scheduler, hooks)
-        for index, seed in enumerate(request.seeds()):
-            yield self._picture(job, index, seed, hooks)
+        for index in range(request.count):
+            yield self._picture(job, index, request.single(index), hooks)
 
     def close(self) -> None:
         """Free the networks."""
@@ -300,12 +300,15 @@ class Pipeline:
 
     # One picture
 
-    def _picture(self, job: _Job, index: int, seed: int, hooks: Hooks) -> GeneratedPicture:
+    def _picture(
+        self, job: _Job, index: int, request: PictureRequest, hooks: Hooks
+    ) -> GeneratedPicture:
+        """The picture of one of the job's requests, alone."""
         started = time.perf_counter()
-        noise = make_noise(job.request.random_source, seed)
+        noise = make_noise(request.random_source, request.seed)
         scheduler = copy.deepcopy(job.scheduler)
         settings = step_settings(scheduler, noise, self._latent_shape)
-        latents, timesteps, steps = self._start(job, scheduler, noise)
+        latents, timesteps, steps = self._start(job, request, scheduler, noise)
         sketcher = Sketcher(steps, len(timesteps))
 
         def predict(sample: Tensor, timestep: float) -> Tensor:
@@ -332,17 +335,17 @@ class Pipeline:
         pixels = vae.to_pixels(self._decode(latents))
         pixels, verdict, notes = self._judged(pixels, job, hooks)
         pixels = self._enlarged(pixels, job.request, index, hooks)
-        record = self._record(job, seed, pixels, verdict, notes, time.perf_counter() - started)
+        record = self._record(job, request, pixels, verdict, notes, time.perf_counter() - started)
         seen = replace(record.provenance, sketch=sketcher.text(latents))
         return GeneratedPicture(pixels, replace(record, provenance=seen))
 
     def _start(
-        self, job: _Job, scheduler: Scheduler, noise: NoiseSource
+        self, job: _Job, request: PictureRequest, scheduler: Scheduler, noise: NoiseSource
     ) -> tuple[Tensor, Tensor, int]:
         """Starting latents, the timesteps to run, and how many steps they are."""
         if job.start is None:
-            latents = noise.normal(self._latent_shape) * scheduler.init_noise_sigma
-            return latents, scheduler.timesteps, job.steps
+            drawn = self._varied(job, request, noise.normal(self._latent_shape))
+            return drawn * scheduler.init_noise_sigma, scheduler.timesteps, job.steps
         assert job.request.start_image is not None
         strength = job.request.start_image.strength
         if strength == 0:  # the picture as the model's autoencoder sees it
@@ -359,7 +362,18 @@ class Pipeline:
         else:
             drawn = noise.normal(self._latent_shape)
             sample = job.start.sample(noise)
+        drawn = self._varied(job, request, drawn)
         return scheduler.add_noise(sample, drawn, timesteps[:1]), timesteps, steps
+
+    def _varied(self, job: _Job, request: PictureRequest, drawn: Tensor) -> Tensor:
+        """The starting noise, turned towards that of the variation seed where one is asked for."""
+        if not request.varies:
+            return drawn
+        assert request.variation_seed is not None
+        other = make_noise(request.random_source, request.variation_seed)
+        if job.start is not None and other.encoder_sample_first:
+            job.start.sample(other)  # its noise is what it would begin with itself
+        return slerp(drawn, other.normal(self._latent_shape), request.variation_strength)
 
     def _decode(self, latents: Tensor) -> np.ndarray:
         with torch.no_grad():
@@ -399,15 +413,14 @@ class Pipeline:
     def _record(
         self,
         job: _Job,
-        seed: int,
+        request: PictureRequest,
         pixels: np.ndarray,
         verdict: str,
         notes: tuple[str, ...],
         seconds: float,
     ) -> PictureRecord:
-        request = replace(job.request, count=1, seed=seed, compute_unit=self.compute_unit)
         return PictureRecord(
-            request=request,
+            request=replace(request, compute_unit=self.compute_unit),
             width=pixels.shape[1],
             height=pixels.shape[0],
             model_name=self.sidecar.name or self.model.name,

@@ -84,8 +84,8 @@ class Draft(Record):
         previews: bool = True,
         keep_previews: bool = False,
     ) -> PictureRequest:
-        """The request this draft stands for; one with alternatives stands for several, which
-        `requests_for` makes.
+        """The request this draft stands for, with a variation seed drawn where none is kept; one
+        with alternatives stands for several, which `requests_for` makes.
 
         Args:
             model: folder of the model; empty for the starter model.
@@ -103,6 +103,7 @@ class Draft(Record):
             self.request,
             prompt=prompt,
             negative_prompt=negative,
+            variation_seed=self._variation_seed(),
             model=model,
             start_image=start if start is not None and start.path else None,
             output_dir=output_dir,
@@ -124,7 +125,7 @@ class Draft(Record):
         Raises:
             SfumatoError: BAD_REQUEST where a value is out of range, or they are too many.
         """
-        request = self.request
+        request = self.with_variation_seed().request
         texts = product(alternatives(request.prompt), alternatives(request.negative_prompt))
         return [
             replace(
@@ -132,6 +133,16 @@ class Draft(Record):
             ).request_for(model, **how)
             for prompt, negative in texts
         ]
+
+    def with_variation_seed(self) -> Draft:
+        """With a variation seed drawn where none is kept, so that several requests have one."""
+        if self.request.variation_seed is not None:
+            return self
+        return self.with_value("variation_seed", random_seed())
+
+    def _variation_seed(self) -> int | None:
+        request = self.with_variation_seed().request
+        return request.variation_seed if request.variation_strength > 0 else None
 
     @classmethod
     def from_request(cls, request: PictureRequest) -> Draft:

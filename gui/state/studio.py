@@ -33,6 +33,7 @@ from gui.state.pictures.library import PictureLibrary
 from gui.state.pictures.marks import PictureMarks
 from gui.state.pictures.thumbnails import Thumbnails
 from gui.state.pictures.trash import PictureTrash
+from gui.state.pictures.variations import variations_of
 from gui.state.prompts.library import PromptLibrary
 from gui.state.queue.desk import QueueDesk
 from gui.state.queue.grids import GridPlan, Side, plan_grid
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from PySide6.QtGui import QImage
 
     from gui.state.hub.thread import Hub
+    from gui.state.pictures.origin import Origin
     from gui.state.settings import Settings
 
 _PASSING = (ErrorKind.ENGINE, ErrorKind.MEMORY, ErrorKind.STORAGE, ErrorKind.INTERNAL)
@@ -445,6 +447,7 @@ class Studio(QObject):
             draft = replace(draft, request=replace(draft.request, seed=random_seed()))
         if not self.model.has_encoder:
             draft = draft.with_value("start_image.path", "")
+        draft = draft.with_variation_seed()
         if not self.has_prompt and "prompt" not in (columns.field, rows.field):
             raise SfumatoError(ErrorKind.BAD_REQUEST, "Type a prompt first: what should be seen?")
         model = self.model.request_folder
@@ -453,6 +456,29 @@ class Studio(QObject):
     def make_grid(self, plan: GridPlan) -> bool:
         """Put a grid's cells in line; whether they are."""
         return self.jobs.submit(plan.requests, "Make a Grid", plan)
+
+    def vary(self, path: str) -> None:
+        """Put variations of a picture in line, each towards another seed."""
+        self.library.with_origin(path, self._vary)
+
+    def _vary(self, origin: Origin) -> None:
+        drafts = variations_of(origin)
+        if not drafts:
+            self.notice.emit("This picture does not say its seed, so there is nothing to vary.")
+            return
+        match = self.imports.match(origin)
+        entry = match.entry if match.entry is not None and match.sure else self.model
+        try:
+            model = entry.request_folder
+            requests = [draft.request_for(model, **self._how()) for draft in drafts]
+        except SfumatoError as error:
+            self.error_raised.emit(error)
+            return
+        told = f"{len(requests)} variations of this picture are in line."
+        if not match.sure and origin.model:
+            told = f"{told} Its model “{origin.model}” is not here, so “{entry.name}” makes them."
+        if self.jobs.submit(requests, "Make Variations"):
+            self.undoable.emit(told)
 
     def stop(self) -> None:
         """Stop the running job; asked a second time, the engine is ended and started again."""

@@ -70,6 +70,7 @@ class Actions:
         self.use_as_start = make("Use as Starting Picture", "Ctrl+Shift+U", "image-add")
         self.enlarge_2 = make("Enlarge 2 ×")
         self.enlarge_4 = make("Enlarge 4 ×", "Ctrl+Shift+E")
+        self.vary = make("Variations of This Picture", "Ctrl+Alt+V")
         self.focus_prompt = make("Edit Prompt", "Ctrl+L")
         self.models = toggle("Models", "Ctrl+Alt+1", "sidebar-left")
         self.installed = make("Installed Models", "Ctrl+Shift+1")
@@ -139,6 +140,7 @@ class Actions:
             self.use_settings,
             self.show_model,
             self.use_as_start,
+            self.vary,
             self.enlarge_2,
             self.enlarge_4,
             self.favourite,
@@ -170,7 +172,8 @@ class Actions:
             generate, self.generate, self.make_grid, self.stop, None, self.queue, self.pause_queue
         )
         _fill(generate, self.plugged_in_only, self.clear_queue, None, self.focus_prompt)
-        _fill(generate, self.new_seed, None, self.use_settings, self.use_as_start, self.show_model)
+        _fill(generate, self.new_seed, None, self.use_settings, self.use_as_start, self.vary)
+        _fill(generate, self.show_model)
         _fill(generate, None, self.enlarge_2, self.enlarge_4)
         _fill(window, self.minimise)
         _fill(help_, self.shortcuts, self.about)

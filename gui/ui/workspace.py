@@ -15,10 +15,8 @@ from PySide6.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
     QLabel,
-    QLineEdit,
     QMainWindow,
     QMenu,
-    QPlainTextEdit,
     QSizePolicy,
     QSplitter,
     QToolBar,
@@ -307,6 +305,7 @@ class Workspace(QWidget):
             (a.use_settings, commands.use_settings),
             (a.use_as_start, commands.use_as_start),
             (a.show_model, self.import_desk.show_model),
+            (a.vary, commands.vary),
             (a.favourite, commands.toggle_favourite),
             (a.tags, commands.edit_tags),
             (a.info, self.show_info),
@@ -456,17 +455,7 @@ class Workspace(QWidget):
             self.picture_commands.copy()
 
     def undo_or_redo(self, name: str) -> None:
-        """In a text field with something to take back that is meant, else what was last done."""
-        focus = QApplication.focusWidget()
-        if isinstance(focus, QLineEdit):
-            able = focus.isUndoAvailable() if name == "undo" else focus.isRedoAvailable()
-        elif isinstance(focus, QPlainTextEdit):
-            text = focus.document()
-            able = text.isUndoAvailable() if name == "undo" else text.isRedoAvailable()
-            able = able and self.prompt_panel.field_undo.is_field_next(focus, name)
-        else:
-            able = False
-        getattr(focus if able else self.studio.undo, name)()
+        self.prompt_panel.field_undo.undo_or_redo(name)
 
     def _on_undo_changed(self) -> None:
         undo = self.studio.undo
@@ -720,7 +709,7 @@ class Workspace(QWidget):
         menu = QMenu(self)
         a = self.actions_
         out = (a.copy_picture, a.save_as, a.export, a.share, a.reveal, a.open_with)
-        for action in (*out, None, a.use_settings, a.use_as_start):
+        for action in (*out, None, a.use_settings, a.use_as_start, a.vary):
             if action is None:
                 menu.addSeparator()
             else:

@@ -61,11 +61,12 @@ class StandinPipeline:
 
     def generate(self, request: PictureRequest, hooks: Any) -> Iterator[StandinPicture]:
         wishes = options(request.prompt)
-        for index, seed in enumerate(request.seeds()):
+        for index in range(request.count):
+            single = request.single(index)
             self._picture_steps(index, request, wishes, hooks)
             size = int(wishes.get("size", 16))
-            pixels = np.full((size, size, 3), seed % 251, np.uint8)
-            alone = replace(request, seed=seed, count=1, steps=request.steps or 3)
+            pixels = np.full((size, size, 3), single.seed % 251, np.uint8)
+            alone = replace(single, steps=request.steps or 3)
             yield StandinPicture(pixels, PictureRecord(alone, size, size, "standin"))
             marker = wishes.get("crash_once")
             if marker and not Path(marker).exists():

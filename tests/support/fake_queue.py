@@ -198,13 +198,11 @@ class FakeQueue(QObject):
         """Write a picture of the running job and announce it; the job goes on."""
         assert self.folder is not None
         job = next(job for job in self._jobs if job.status == "running")
-        seed = job.request.seeds()[len(job.pictures)]
-        path = str(self.folder / f"{job.id}-{seed}-{len(job.pictures)}.png")
+        single = job.request.single(len(job.pictures))
+        path = str(self.folder / f"{job.id}-{single.seed}-{len(job.pictures)}.png")
         assert image.save(path)
         request = replace(
-            job.request,
-            seed=seed,
-            count=1,
+            single,
             steps=job.request.steps or 20,
             guidance_scale=job.request.guidance_scale or 7.5,
             scheduler=job.request.scheduler or "DPM++ 2M Karras",

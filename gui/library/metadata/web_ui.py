@@ -104,9 +104,13 @@ def _random_source(values: dict[str, str]) -> RandomSource | None:
     return known.get(named)
 
 
+_OTHER_KEYS = {"variation strength": "variation_strength"}
+"""SD.Next's, where they are not the first web UI's."""
+
+
 def _our_keys() -> dict[str, str]:
     """Fields of the request by their key in this text, without those that are read above."""
-    return {
+    return _OTHER_KEYS | {
         field.parameter.key.casefold(): name
         for name, field in described_fields().items()
         if field.parameter.key and name not in _MAPPED

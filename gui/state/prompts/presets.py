@@ -15,7 +15,7 @@ from gui.state.prompts.shelf import Shelf
 
 WORDS = ("prompt", "negative_prompt", "styles")
 """Fields that a preset has only where that was asked for."""
-_OF_ONE_PICTURE = ("seed", "start_image.path")
+_OF_ONE_PICTURE = ("seed", "variation_seed", "start_image.path")
 """Fields that no preset has."""
 USE = "Use Preset"
 """What choosing one is called after “Undo”."""
@@ -126,7 +126,14 @@ class PresetLibrary(QObject):
         request = self._draft.draft.request
         if not words:
             request = replace(request, prompt="", negative_prompt="", styles=())
-        request = replace(request, seed=0, model="", output_dir="", start_image=_strength(request))
+        request = replace(
+            request,
+            seed=0,
+            variation_seed=None,
+            model="",
+            output_dir="",
+            start_image=_strength(request),
+        )
         return Preset(name, request, fields, model)
 
     def same_name(self, preset: Preset) -> Preset | None:

@@ -137,6 +137,12 @@ class PictureCommands(QObject):
         if picture is not None:
             self.start_wanted.emit(picture.path)
 
+    def vary(self) -> None:
+        """Variations of the picture on show, put in line."""
+        picture = self._shown()
+        if picture is not None:
+            self._studio.vary(picture.path)
+
     # -- away ---------------------------------------------------------------------------------
 
     def trash(self) -> None:

@@ -20,7 +20,7 @@ from gui.request import Described, described_fields
 from gui.state.draft import DraftState
 from gui.state.pictures.enlarging import SHIPPED
 from gui.ui.prompt.drop_zone import DropZone
-from gui.ui.prompt.fields import SchedulerChoice, SeedRow, TextField
+from gui.ui.prompt.fields import OtherSeed, SchedulerChoice, SeedRow, TextField
 from gui.ui.prompt.styles import StyleChips
 from gui.ui.widgets.choice import Choice
 from gui.ui.widgets.controls import LABEL_WIDTH, SliderRow, Switch, label
@@ -31,6 +31,8 @@ class RowPlace(Enum):
 
     TEXTS = auto()
     MAIN = auto()
+    VARIATION = auto()
+    """Below the seed, where its button “More” shows them."""
     START = auto()
     ADVANCED = auto()
 
@@ -130,6 +132,11 @@ def seed(field: Described) -> Control:
     return Control(made, made)
 
 
+def variation_seed(field: Described) -> Control:
+    made = OtherSeed(field.parameter)
+    return Control(made, made)
+
+
 def picture(field: Described) -> Control:
     made = DropZone()
     return Control(made, beside(field.parameter.label, made))
@@ -196,6 +203,8 @@ ROWS = (
     Row("guidance_scale", RowPlace.MAIN),
     Row("scheduler", RowPlace.MAIN, scheduler),
     Row("seed", RowPlace.MAIN, seed),
+    Row("variation_strength", RowPlace.VARIATION),
+    Row("variation_seed", RowPlace.VARIATION, variation_seed),
     Row("count", RowPlace.MAIN),
     Row("enlargement", RowPlace.MAIN, side_list),
     Row("start_image.path", RowPlace.START, picture),

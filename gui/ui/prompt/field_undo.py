@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from PySide6.QtWidgets import QApplication, QLineEdit, QPlainTextEdit
+
 from gui.state.undo import UndoStack
 
 if TYPE_CHECKING:
@@ -37,6 +39,20 @@ class FieldUndo:
             self._undo.notes[edit, "after"] = after
             # Qt joins what is typed next to what was put there, unless the text is unmodified.
             edit.document().setModified(False)
+
+    def undo_or_redo(self, name: str) -> None:
+        """What ⌘Z (``undo``) and ⇧⌘Z (``redo``) mean: in a text field with something to take back
+        that, unless the window's last step came later; else that step."""
+        focus = QApplication.focusWidget()
+        if isinstance(focus, QLineEdit):
+            able = focus.isUndoAvailable() if name == "undo" else focus.isRedoAvailable()
+        elif isinstance(focus, QPlainTextEdit):
+            text = focus.document()
+            able = text.isUndoAvailable() if name == "undo" else text.isRedoAvailable()
+            able = able and self.is_field_next(focus, name)
+        else:
+            able = False
+        getattr(focus if able else self._undo, name)()
 
     def is_field_next(self, edit: object, name: str) -> bool:
         """Whether ``undo`` or ``redo`` (the name) in a field is for what was typed there."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QRegularExpression, Signal
+from PySide6.QtCore import QRegularExpression, QSize, Signal
 from PySide6.QtGui import QColor, QRegularExpressionValidator, QTextCharFormat, QTextCursor
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QTextEdit, QVBoxLayout, QWidget
 
@@ -136,6 +136,9 @@ class TextField(QWidget):
         self.edit.setExtraSelections([cut])
 
 
+_MORE_WIDTH = 24
+
+
 class SchedulerChoice(Choice):
     """The schedulers under headings, the model's own as the first of them."""
 
@@ -176,23 +179,25 @@ class SeedRow(QWidget):
     def __init__(self, told: Parameter) -> None:
         super().__init__()
         self._last: int | None = None
-        self.field = QLineEdit()
-        self.field.setAccessibleName(told.label)
-        self.field.setToolTip(told.help)
-        self.field.setValidator(
-            QRegularExpressionValidator(QRegularExpression(r"\d{1,10}"), self.field)
-        )
+        self.field = _seed_field(told)
         self.dice = icon_button("dice", "Draw a seed and keep it")
         self.pin = icon_button("pin", "", on="pin-on", checkable=True)
+        self.more = icon_button(
+            "chevron-right", "Variations of the seed", on="chevron-down", checkable=True
+        )
+        self.more.setIconSize(QSize(12, 12))
+        self.more.setFixedWidth(_MORE_WIDTH)
         name = label(told.label)
-        name.setFixedWidth(LABEL_WIDTH)
+        name.setFixedWidth(LABEL_WIDTH - _MORE_WIDTH - 2)
         name.setBuddy(self.field)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(4)
+        row.setSpacing(2)
         row.addWidget(name)
-        row.addSpacing(4)
+        row.addWidget(self.more)
+        row.addSpacing(6)
         row.addWidget(self.field, 1)
+        row.addSpacing(2)
         row.addWidget(self.dice)
         row.addWidget(self.pin)
         self.dice.clicked.connect(self.roll)
@@ -203,12 +208,13 @@ class SeedRow(QWidget):
 
     def value(self) -> int | None:
         """The seed; a number beyond the largest seed counts as the largest."""
-        text = self.field.text()
-        return min(int(text), MAX_SEED) if text else None
+        return _seed_of(self.field)
 
     def set_value(self, seed: int | None) -> None:
         if seed != self.value():
             self.field.setText("" if seed is None else str(seed))
+            if not self.field.hasFocus():
+                self.field.setCursorPosition(0)  # where it is cut, the beginning is seen
         self._show_state()
 
     def set_last(self, seed: int | None) -> None:
@@ -239,3 +245,49 @@ class SeedRow(QWidget):
         self.pin.setAccessibleName("Keep the seed")
         last = "" if self._last is None else f", last {self._last}"
         self.field.setPlaceholderText(f"Random{last}")
+
+
+class OtherSeed(QWidget):
+    """The seed towards which a variation goes: a number, or none, which is then drawn for every
+    run."""
+
+    edited = Signal(object)
+    """A number, or None for a random one."""
+
+    def __init__(self, told: Parameter) -> None:
+        super().__init__()
+        self.field = _seed_field(told)
+        self.field.setPlaceholderText("Random")
+        self.dice = icon_button("dice", "Draw a variation seed and keep it")
+        name = label("Towards")
+        name.setFixedWidth(LABEL_WIDTH)
+        name.setBuddy(self.field)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(2)
+        row.addWidget(name)
+        row.addSpacing(6)
+        row.addWidget(self.field, 1)
+        row.addSpacing(2)
+        row.addWidget(self.dice)
+        self.dice.clicked.connect(lambda: self.edited.emit(random_seed()))
+        self.field.textEdited.connect(lambda _: self.edited.emit(_seed_of(self.field)))
+        self.field.editingFinished.connect(lambda: self.set_value(_seed_of(self.field)))
+
+    def set_value(self, seed: int | None) -> None:
+        text = "" if seed is None else str(seed)
+        if text != self.field.text():
+            self.field.setText(text)
+
+
+def _seed_field(told: Parameter) -> QLineEdit:
+    field = QLineEdit()
+    field.setAccessibleName(told.label)
+    field.setToolTip(told.help)
+    field.setValidator(QRegularExpressionValidator(QRegularExpression(r"\d{1,10}"), field))
+    return field
+
+
+def _seed_of(field: QLineEdit) -> int | None:
+    text = field.text()
+    return min(int(text), MAX_SEED) if text else None

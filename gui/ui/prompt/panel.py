@@ -83,6 +83,7 @@ class PromptPanel(QFrame):
         self.history = icon_button("history", "Earlier and saved prompts (⌥↑ and ⌥↓ step through)")
         self.history.setAccessibleName("Earlier and saved prompts")
         self.prompt.add_to_heading(self.history)
+        self.variation = self._variation()
         self.presets = PresetsButton(self._prompts.presets)
         self._popover: PromptsPopover | None = None
         self._styles_popover: StylesPopover | None = None
@@ -115,6 +116,8 @@ class PromptPanel(QFrame):
         column.addLayout(settings)
         for row in self._rows_at(RowPlace.MAIN):
             column.addWidget(row)
+            if row is self.seed:
+                column.addWidget(self.variation)
         for row in self._rows_at(RowPlace.START):
             column.addWidget(row)
         column.addWidget(controls.beside("Size", self.size_label))
@@ -147,6 +150,16 @@ class PromptPanel(QFrame):
         outer.addWidget(separator)
         outer.addLayout(foot)
 
+    def _variation(self) -> QWidget:
+        content = QWidget()
+        column = QVBoxLayout(content)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(8)
+        for row in self._rows_at(RowPlace.VARIATION):
+            column.addWidget(row)
+        content.hide()
+        return content
+
     def _advanced(self) -> QWidget:
         content = QWidget()
         column = QVBoxLayout(content)
@@ -160,6 +173,7 @@ class PromptPanel(QFrame):
     def _connect(self) -> None:
         self.generate.clicked.connect(self.generate_requested)
         self.history.clicked.connect(self.show_prompts)
+        self.seed.more.toggled.connect(self.variation.setVisible)
         self.presets.reset_wanted.connect(self.reset_to_defaults)
         self.styles.wanted.connect(self.show_styles)
         self.prompt.edit.stepped.connect(self._prompts.walk.step)
@@ -186,6 +200,7 @@ class PromptPanel(QFrame):
             control.input.set_value(self._shown(name))
         self._show_styles()
         self._on_changed("seed")
+        self._show_variation()
         self._update_strength()
 
     def _on_changed(self, name: str) -> None:
@@ -195,6 +210,8 @@ class PromptPanel(QFrame):
             self._show_styles()
         elif name == "seed":
             self.seed.set_last(self._state.draft.request.seed or None)
+        elif name == "variation_strength":
+            self._show_variation()
         elif name == "start_image.path":
             self._update_strength()
         elif name == "scheduler":
@@ -300,6 +317,11 @@ class PromptPanel(QFrame):
         self._defaults = default_values(self._entry, self._state.draft.request.scheduler)
         for name in self._defaults:
             self.controls[name].input.set_value(self._shown(name))
+
+    def _show_variation(self) -> None:
+        """What has an effect is seen."""
+        if self._state.draft.request.variation_strength > 0:
+            self.seed.more.setChecked(True)
 
     def _show_styles(self) -> None:
         """What the model reads is counted with the styles around it."""

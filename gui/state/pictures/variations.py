@@ -1,0 +1,22 @@
+"""Variations of a picture that is there: the same request, its noise turned a little each time."""
+
+from __future__ import annotations
+
+from gui.state.draft import Draft, random_seed
+from gui.state.pictures.origin import Origin
+
+NUMBER = 4
+"""Variations that one command makes."""
+STRENGTH = 0.15
+"""How far each goes towards its other seed where the picture is no variation itself: the same
+picture, told anew."""
+
+
+def variations_of(origin: Origin, number: int = NUMBER) -> list[Draft]:
+    """Drafts of variations; none where the picture does not say its seed."""
+    if all(setting.name != "seed" for setting in origin.settings):
+        return []
+    draft = origin.put_into(Draft()).with_value("count", 1)
+    strength = draft.value("variation_strength") or STRENGTH
+    draft = draft.with_value("variation_strength", strength)
+    return [draft.with_value("variation_seed", random_seed()) for _ in range(number)]
