@@ -12,10 +12,12 @@ import secrets
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import BinaryIO
 
 _PREFIX = ".sfumato-"
 _SUFFIX = ".part"
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
+_PIECE = 1024 * 1024
 _STALE_SECONDS = 3600.0
 """So old that no running process can still own it."""
 
@@ -58,13 +60,24 @@ def write_whole(folder: Path, name: str, data: bytes, *, overwrite: bool = False
     Raises:
         OSError: it cannot be written; nothing is left behind.
     """
+    return _write(folder, name, [data], overwrite=overwrite)
+
+
+def copy_whole(source: BinaryIO, folder: Path, name: str) -> Path:
+    """As `write_whole`, with what is left to read of another file, under a name that is free."""
+    pieces = iter(lambda: source.read(_PIECE), b"")
+    return _write(folder, name, pieces, overwrite=False)
+
+
+def _write(folder: Path, name: str, pieces: Iterable[bytes], *, overwrite: bool) -> Path:
     temporary = temporary_file(folder)
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         try:
-            view = memoryview(data)
-            while view:
-                view = view[os.write(descriptor, view) :]
+            for piece in pieces:
+                view = memoryview(piece)
+                while view:
+                    view = view[os.write(descriptor, view) :]
             os.fsync(descriptor)
         finally:
             os.close(descriptor)

@@ -25,6 +25,7 @@ from gui.state.draft import DraftState, random_seed
 from gui.state.hub.state import HubState, library_of
 from gui.state.job_queue import Waits
 from gui.state.models import ModelEntry, ModelLibrary
+from gui.state.pictures.adding import PictureAdding
 from gui.state.pictures.enlarging import Enlarging
 from gui.state.pictures.export import PictureExport
 from gui.state.pictures.gallery import Gallery
@@ -168,6 +169,17 @@ class Studio(QObject):
         self.trash = PictureTrash(self.library, self.background, self.undo, self)
         self.enlarging = Enlarging(self)
         self.enlarging.failed.connect(self.error_raised)
+        self.adding = PictureAdding(
+            self.library,
+            lambda: self._picture_folders()[0],
+            self.background,
+            self.trash,
+            self.undo,
+            self,
+        )
+        self.adding.failed.connect(self.error_raised)
+        self.adding.done.connect(self.undoable)
+        self.adding.notice.connect(self.notice)
         self.imports = PictureImports(
             self.draft,
             self.models,

@@ -50,6 +50,7 @@ from gui.ui.settled import settle_errors
 from gui.ui.widgets.appearance import Appearance
 from gui.ui.widgets.banner import Subject
 from gui.ui.widgets.controls import ElidedLabel, without_shortcut
+from gui.ui.widgets.dropped import local_files
 from gui.ui.widgets.measures import LEFT_WIDTH, RIGHT_WIDTH
 
 if TYPE_CHECKING:
@@ -737,13 +738,13 @@ class Workspace(QWidget):
             menu.popup(at)
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        if any(url.isLocalFile() for url in event.mimeData().urls()):
+        if local_files(event.mimeData()):
             event.setDropAction(Qt.DropAction.CopyAction)
             event.accept()
 
     def dropEvent(self, event: QDropEvent) -> None:
         event.accept()
-        files = [url.toLocalFile() for url in event.mimeData().urls() if url.isLocalFile()]
+        files = local_files(event.mimeData())
         self.import_desk.open_pictures([file for file in files if is_picture_name(file)])
         for file in files:
             if not is_picture_name(file):

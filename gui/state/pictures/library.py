@@ -148,6 +148,11 @@ class PictureLibrary(QObject):
 
         self._ask(lambda index: index.by_path(path), told)
 
+    def with_known(self, fingerprints: Iterable[str], then: Callable[[set[str]], object]) -> None:
+        """Call `then` with those of these fingerprints whose pictures are here."""
+        wanted = list(fingerprints)
+        self._ask(lambda index: index.known_fingerprints(wanted), then)
+
     def want_choices(self) -> None:
         self._ask(lambda index: index.choices(), self.choices_changed.emit)
 

@@ -19,7 +19,7 @@ MANY = 500
 
 
 @dataclass(frozen=True)
-class _Gone:
+class Gone:
     """A picture in the Trash."""
 
     path: str
@@ -62,45 +62,49 @@ class PictureTrash(QObject):
         if len(paths) > MANY:
             self.began.emit(f"{len(paths):,} pictures are going to the Trash…")
 
-        def moved(gone: list[_Gone]) -> None:
+        def moved(gone: list[Gone]) -> None:
             if not gone:
                 return
             batch = list(gone)
 
-            def replace_all(gone: list[_Gone]) -> None:
+            def replace_all(gone: list[Gone]) -> None:
                 batch[:] = gone
 
             self._undo.did(
                 "Move to Trash",
-                lambda: self._put_back(list(batch)),
-                lambda: self._move([item.path for item in batch], replace_all),
+                lambda: self.bring_back(list(batch)),
+                lambda: self.take([item.path for item in batch], replace_all),
             )
             what = "The picture is" if len(batch) == 1 else f"{len(batch):,} pictures are"
             self.done.emit(f"{what} in the Trash.")
 
-        self._move(paths, moved)
+        self.take(paths, moved)
 
-    def _move(self, paths: list[str], then: Callable[[list[_Gone]], None]) -> None:
+    def take(self, paths: list[str], then: Callable[[list[Gone]], None]) -> None:
+        """Move files to the Trash without a step to undo; `then` hears what is there now."""
+
         def work() -> list[tuple[str, str | SfumatoError]]:
             return [(path, _trashed(path)) for path in paths]
 
         def moved(outcomes: list[tuple[str, str | SfumatoError]]) -> None:
             gone: list[str] = []
-            back: list[_Gone] = []
+            back: list[Gone] = []
             for path, outcome in outcomes:
                 if isinstance(outcome, SfumatoError):
                     self.failed.emit(outcome)
                     continue
                 gone.append(path)
                 if outcome:
-                    back.append(_Gone(path, outcome))
+                    back.append(Gone(path, outcome))
             self.went.emit(gone)
             self._library.forget(gone)
             then(back)
 
         self._background.run(work, moved, self.failed.emit)
 
-    def _put_back(self, batch: list[_Gone]) -> None:
+    def bring_back(self, batch: list[Gone]) -> None:
+        """Move files out of the Trash to where they were."""
+
         def work() -> list[SfumatoError]:
             errors: list[SfumatoError] = []
             for item in batch:

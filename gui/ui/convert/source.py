@@ -26,6 +26,7 @@ from gui.names import parse_repository
 from gui.state.pictures.images import is_picture_name
 from gui.ui.widgets.appearance import current_palette
 from gui.ui.widgets.controls import label
+from gui.ui.widgets.dropped import local_files
 from gui.ui.widgets.icons import icon
 
 TYPING_MS = 500
@@ -190,4 +191,4 @@ class SourceField(QFrame):
 
 def dropped_path(data: QMimeData) -> str:
     """The first file or folder of this computer that a drag brings; empty: none."""
-    return next((url.toLocalFile() for url in data.urls() if url.isLocalFile()), "")
+    return next(iter(local_files(data)), "")

@@ -41,6 +41,7 @@ from gui.ui.models.card import ModelCardDelegate
 from gui.ui.widgets.appearance import current_palette
 from gui.ui.widgets.controls import ElidedLabel, Section, Segments, icon_button
 from gui.ui.widgets.drop_glow import DropGlow
+from gui.ui.widgets.dropped import local_files
 from gui.ui.widgets.facts import TechnicalDetails, facts_html, facts_label
 from gui.ui.widgets.icons import icon
 from gui.ui.widgets.palette import Palette
@@ -483,14 +484,14 @@ class ModelsPanel(QFrame):
 def _dropped_folders(event: QDropEvent) -> list[str]:
     """What may be folders with models, by their names: a disk may let one wait.  Pictures and
     checkpoints are the window's."""
-    files = [url.toLocalFile() for url in event.mimeData().urls() if url.isLocalFile()]
+    files = local_files(event.mimeData())
     others = (*PICTURE_SUFFIXES, ".safetensors")
     return [file for file in files if not file.lower().endswith(others)]
 
 
 def dropped_reference(data: QMimeData) -> str:
     """The address or name of a model on the Hub that a drag or the clipboard holds, or nothing."""
-    if any(url.isLocalFile() for url in data.urls()):
+    if local_files(data):
         return ""
     text = data.urls()[0].toString() if data.urls() else data.text().strip()
     return text if is_address(text) or parse_repository(text) else ""

@@ -5,17 +5,28 @@ from __future__ import annotations
 from dataclasses import replace
 
 from PySide6.QtCore import QPoint, Qt, QTimer, Signal
-from PySide6.QtGui import QAction, QHideEvent, QKeyEvent, QResizeEvent, QShowEvent
+from PySide6.QtGui import (
+    QAction,
+    QDragEnterEvent,
+    QDropEvent,
+    QHideEvent,
+    QKeyEvent,
+    QResizeEvent,
+    QShowEvent,
+)
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QStackedWidget, QVBoxLayout, QWidget
 
 from gui import words
 from gui.state.pictures.drag import MOST_FILES
+from gui.state.pictures.images import is_picture_name
 from gui.state.pictures.types import IndexedPicture, PictureFilter
 from gui.state.studio import Studio
 from gui.ui.pictures.filters import PictureFilters, active_filters, without_filters
 from gui.ui.pictures.grid import SIDES, PictureGrid, next_side
 from gui.ui.pictures.large_view import LargeView
 from gui.ui.widgets.controls import ElidedLabel, QuietSlider, icon_button
+from gui.ui.widgets.drop_glow import DropGlow
+from gui.ui.widgets.dropped import local_files
 from gui.ui.widgets.filtering import FilterButton, FilterChips
 from gui.ui.widgets.icons import icon
 from gui.ui.widgets.message import Message
@@ -65,6 +76,8 @@ class GalleryView(QWidget):
         self.message = Message()
         self.clear = self.message.add_button("Clear Search and Filters")
         self.large = LargeView(self)
+        self.glow = DropGlow(self)
+        self.setAcceptDrops(True)
         self._looking = -1
         self._next = -1
         self._typing = QTimer(self, singleShot=True, interval=TYPING_MS)
@@ -269,6 +282,24 @@ class GalleryView(QWidget):
         row, self._next = min(self._next, self._pictures.rowCount() - 1), -1
         if gone and row >= 0 and self.isVisible():
             self.grid.choose(row)
+
+    # -- pictures dropped in ------------------------------------------------------------------
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        """Pictures from elsewhere; what else is dropped is the window's, and our own come from
+        here."""
+        files = local_files(event.mimeData())
+        if files and event.source() is None and all(map(is_picture_name, files)):
+            event.setDropAction(Qt.DropAction.CopyAction)
+            event.accept()
+            self.glow.light_up()
+        else:
+            event.ignore()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        event.setDropAction(Qt.DropAction.CopyAction)
+        event.accept()
+        self._studio.adding.add(local_files(event.mimeData()))
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """From the search field: Escape empties it, then goes back; Down goes to the pictures."""

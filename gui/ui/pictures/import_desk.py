@@ -88,6 +88,7 @@ class ImportDesk(QObject):
 
             self.sheet = ImportSheet(self._studio, self._window)
             self.sheet.start_wanted.connect(self.start_wanted)
+            self.sheet.library_wanted.connect(self._studio.adding.add)
             self.sheet.search_wanted.connect(self._search)
         self.sheet.open_with(paths, origin)
 

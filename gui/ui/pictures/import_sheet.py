@@ -175,7 +175,6 @@ class ImportSheet(QDialog):
         self.nothing = Message()
         self.start = QPushButton("Use as Starting Picture")
         self.library = QPushButton("Add to the Library")
-        self.library.hide()
         self.cancel = QPushButton("Cancel")
         self.use = QPushButton("Use Settings")
         self.use.setObjectName("sheetPrimary")

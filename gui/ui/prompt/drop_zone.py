@@ -30,6 +30,7 @@ from gui.state.pictures.images import (
 )
 from gui.ui.widgets.appearance import current_palette, sized_font
 from gui.ui.widgets.controls import icon_button
+from gui.ui.widgets.dropped import local_files
 from gui.ui.widgets.focus import shows_ring
 from gui.ui.widgets.icons import paint_icon
 
@@ -41,15 +42,14 @@ _THUMBNAIL = QSize(4 * HEIGHT, 4 * HEIGHT)
 
 def brings_picture(data: QMimeData) -> bool:
     """Whether a drag brings a picture, as far as its name tells."""
-    files = [url.toLocalFile() for url in data.urls() if url.isLocalFile()]
+    files = local_files(data)
     return is_picture_name(files[0]) if files else data.hasImage()
 
 
 def picture_from_drop(data: QMimeData) -> str | QImage:
     """Path of the picture a drag brings, or its pixels; neither: an empty path."""
-    for url in data.urls():
-        if url.isLocalFile():
-            return url.toLocalFile()
+    if files := local_files(data):
+        return files[0]
     image = QImage(data.imageData()) if data.hasImage() else QImage()
     return "" if image.isNull() else image
 

@@ -19,6 +19,7 @@ from gui.errors import SfumatoError
 from gui.state.prompts.styles import PLACEHOLDER, SUFFIXES, PromptStyle, StyleLibrary
 from gui.ui.widgets.controls import PromptEdit, icon_button, label
 from gui.ui.widgets.drop_glow import DropGlow
+from gui.ui.widgets.dropped import local_files
 
 LIST_WIDTH = 190
 _FILTER = "Styles (" + " ".join(f"*{suffix}" for suffix in SUFFIXES) + ")"
@@ -228,14 +229,14 @@ class StylesSheet(QDialog):
         self._styles.read(paths, self._on_imported, self._on_failed)
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        if any(url.isLocalFile() for url in event.mimeData().urls()):
+        if local_files(event.mimeData()):
             event.setDropAction(Qt.DropAction.CopyAction)
             event.accept()
             self._glow.light_up()
 
     def dropEvent(self, event: QDropEvent) -> None:
         event.accept()
-        self.read([u.toLocalFile() for u in event.mimeData().urls() if u.isLocalFile()])
+        self.read(local_files(event.mimeData()))
 
     def _on_imported(self, sentence: str) -> None:
         if self._open:  # it may have been closed meanwhile
