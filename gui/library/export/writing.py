@@ -197,8 +197,9 @@ def _encode(image: PillowImage, options: ExportOptions, told: _Told) -> bytes:
         settings |= {"exif": told.exif} if told.exif else {}
         settings |= {"xmp": told.xmp} if told.xmp else {}
     if form is PictureForm.JPEG:
-        settings |= {"subsampling": 0 if quality >= _FULL_COLOUR else 2, "optimize": True}
-        settings |= {"progressive": True}
+        # Neither optimised nor progressive: Pillow would encode the whole picture in one call, with
+        # the interpreter locked and the window standing still.
+        settings |= {"subsampling": 0 if quality >= _FULL_COLOUR else 2}
     elif form is PictureForm.AVIF:
         settings |= {"subsampling": "4:4:4" if quality >= _FULL_COLOUR else "4:2:0"}
     elif form is PictureForm.HEIC:

@@ -277,3 +277,13 @@ def test_a_damaged_record_costs_the_record_and_not_the_picture(home: Path) -> No
     Image.fromarray(pixels()).save(path, pnginfo=info)
     with Image.open(io.BytesIO(exported(path, form=PictureForm.JPEG).read_bytes())) as image:
         assert image.size == (96, 64)
+
+
+@FORM
+def test_noise_at_full_quality_is_written_too(home: Path, form: PictureForm) -> None:
+    """What cannot be compressed overflows an encoder's buffers where anything does."""
+    chance = np.random.default_rng(0)
+    noise = home / "noise.png"
+    Image.fromarray(chance.integers(0, 256, (200, 300, 3)).astype(np.uint8)).save(noise)
+    made = export_picture(noise, home / "out", ExportOptions(form, 100))
+    assert read_picture(made.path).size == (300, 200)
