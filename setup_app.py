@@ -28,9 +28,9 @@ PACKAGES = [
     "AppKit", "CoreFoundation", "Foundation", "objc", "PyObjCTools",
     "PIL", "PySide6", "shiboken6",
     "pillow_heif", "watchfiles",
-    "accelerate", "attrs", "attr", "cattr", "cattrs", "certifi", "charset_normalizer",
-    "coremltools", "diffusers", "functorch", "gui", "hf_xet", "huggingface_hub", "httpcore2",
-    "httpx2", "keyring",
+    "accelerate", "attrs", "attr", "cattr", "cattrs", "c2pa", "certifi", "charset_normalizer",
+    "coremltools", "cryptography", "diffusers", "functorch", "gui", "hf_xet", "huggingface_hub",
+    "httpcore2", "httpx2", "keyring",
     "mpmath", "numpy", "packaging", "psutil", "pydantic", "pydantic_core", "regex",
     "safetensors", "scipy", "sympy", "tokenizers", "torch", "torchgen", "transformers", "yaml",
 ]  # fmt: skip

@@ -32,10 +32,12 @@ ENGINE_MODULES = (
     "gui.coreml.portable", "gui.coreml.native", "gui.coreml.inspect",
     "gui.coreml.service",
     "pillow_heif", "watchfiles", "gui.library.picture_reader",
+    "c2pa", "cryptography.x509", "gui.library.export.writing", "gui.library.export.credentials",
     "keyring", "gui.hub.service", "gui.convert.service",
 )  # fmt: skip
 WINDOW_MODULES = (
     "PySide6.QtCore", "PySide6.QtGui", "PySide6.QtWidgets", "PySide6.QtSvg", "PySide6.QtNetwork",
+    "PySide6.QtPrintSupport",
     "sqlite3", "ssl", "ctypes", "multiprocessing.connection", "gui.app", "gui.cli.main", "gui.mac",
 )  # fmt: skip
 

@@ -22,7 +22,7 @@ NEVER = {"pip", "wheel", "sfumato", "triton"}
 MAC_ONLY = ("pyobjc-core==13.0", "pyobjc-framework-Cocoa==13.0")
 """What a lock written on Linux cannot know."""
 
-LINUX_ONLY = {"secretstorage", "jeepney", "cryptography", "cffi", "pycparser"}
+LINUX_ONLY = {"secretstorage", "jeepney"}
 """keyring's way to Linux's secret service; macOS has its keychain."""
 
 

@@ -153,6 +153,12 @@ def _add_export(parser: Any) -> None:
         action="store_true",
         help="leave out everything that says what made the picture, and that a model did",
     )
+    add(
+        "--content-credentials",
+        action="store_true",
+        help="sign with a certificate made on this computer: it shows that the file was not "
+        "changed since, not who made it",
+    )
     add("--quiet", action="store_true", help="no progress")
 
 
@@ -331,6 +337,9 @@ def _export(options: argparse.Namespace) -> int:
     from gui.library.export.writing import export_picture, save_as
 
     wanted = _wanted(options)
+    if options.content_credentials and options.without_settings:
+        options.parser.error("--content-credentials tell that a model made the picture; "
+                             "leave out --without-settings")  # fmt: skip
     if not options.pictures and wanted == PictureFilter():
         options.parser.error("say which pictures: files, numbers, or --words, --tag, --since …")
     with opened_index() as index:
@@ -397,4 +406,5 @@ def _options(options: argparse.Namespace, target: Path | None) -> ExportOptions:
         scale=options.scale,
         name=options.name,
         settings=not options.without_settings,
+        credentials=options.content_credentials,
     )

@@ -35,7 +35,7 @@ TEST_FOLDERS = ("test", "tests")
 TESTS_NEEDED_BY = ("torch", "numpy")
 """Packages whose own code imports from folders of these names."""
 DEVELOPER_FILES = (
-    "*.a", "*.cmake", "*.cpp", "*.h", "*.hpp", "*.o", "*.pxd", "*.pyi",
+    "*.a", "*.cmake", "*.cpp", "*.h", "*.hpp", "*.o", "*.pxd", "*.pyi", "*.rlib",
 )  # fmt: skip
 
 

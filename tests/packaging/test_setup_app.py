@@ -89,7 +89,7 @@ def test_every_dependency_is_kept_whole() -> None:
     """Each distribution that pyproject.toml depends on is listed by its import name."""
     import_names = {
         "PySide6-Essentials": "PySide6", "Pillow": "PIL", "pyobjc-framework-Cocoa": "AppKit",
-        "PyYAML": "yaml", "pillow-heif": "pillow_heif",
+        "PyYAML": "yaml", "c2pa-python": "c2pa", "pillow-heif": "pillow_heif",
     }  # fmt: skip
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     for requirement in project["dependencies"]:

@@ -75,7 +75,7 @@ class ExportOptions(Record):
     settings: bool = True
     """Whether what made the picture goes along.  Off: nothing does."""
     credentials: bool = False
-    """Whether it is signed with Content Credentials."""
+    """Whether it is signed with Content Credentials; not without settings."""
 
     @classmethod
     def checked(cls, **values: Any) -> Self:

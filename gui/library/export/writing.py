@@ -119,7 +119,19 @@ def save_as(path: Path, target: Path, options: ExportOptions) -> Exported:
 
 
 def encoded(source: Source, options: ExportOptions) -> tuple[bytes, str]:
-    """The bytes of a picture's file, and a sentence where not all of the settings had room."""
+    """The bytes of a picture's file, and a sentence where not all that was wanted went along."""
+    data, note = _encoded(source, options)
+    if not options.credentials or not options.settings:
+        return data, note
+    if source.record is None:
+        name = source.path.name
+        return data, f"“{name}” was not made by Sfumato, so it has no Content Credentials."
+    from gui.library.export.credentials import signed
+
+    return signed(data, options.form, source.record), note  # last: any change breaks them
+
+
+def _encoded(source: Source, options: ExportOptions) -> tuple[bytes, str]:
     if _stays_as_it_is(source, options):
         try:
             return source.path.read_bytes(), ""

@@ -11,6 +11,7 @@ from PySide6.QtCore import QObject, Signal
 
 from gui import words
 from gui.errors import SfumatoError
+from gui.library.export.credentials import available as can_sign
 from gui.library.export.forms import (
     FORMS,
     MAX_LONGEST,
@@ -29,8 +30,18 @@ if TYPE_CHECKING:
     from gui.state.settings import Settings
 
 __all__ = [
-    "FIELDS", "FORMS", "MAX_LONGEST", "MAX_SCALE", "MIN_SCALE", "ExportOptions", "ExportReport",
-    "FormFacts", "PictureExport", "PictureForm", "form_of",
+    "FIELDS",
+    "FORMS",
+    "MAX_LONGEST",
+    "MAX_SCALE",
+    "MIN_SCALE",
+    "ExportOptions",
+    "ExportReport",
+    "FormFacts",
+    "PictureExport",
+    "PictureForm",
+    "can_sign",
+    "form_of",
 ]  # fmt: skip
 
 

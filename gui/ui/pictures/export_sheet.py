@@ -31,6 +31,7 @@ from gui.state.pictures.export import (
     ExportOptions,
     PictureExport,
     PictureForm,
+    can_sign,
 )
 from gui.ui.widgets.choice import Choice
 from gui.ui.widgets.controls import ElidedLabel, QuietSpinBox, SliderRow, Switch, fit_height, label
@@ -41,6 +42,10 @@ EXAMPLE_PAUSE_MS = 150
 """After a change, before the example of a name is made anew."""
 WITH = "Prompt, model and settings go along, so that the picture can be found and drawn again."
 WITHOUT = "Nothing in the file then says what made it, nor that a model did."
+SIGNED = (
+    "A sealed note that a model made it. Its certificate is made on this computer: it shows that "
+    "the file was not changed since, not who you are."
+)
 
 
 class ExportSheet(QDialog):
@@ -86,6 +91,10 @@ class ExportSheet(QDialog):
         self.problem = ElidedLabel("", "warning")
         self.settings = Switch("Include what made the picture")
         self.settings_note = label(WITH, "small", wrap=True)
+        self.credentials = Switch("Sign with Content Credentials")
+        self.credentials_note = label(SIGNED, "small", wrap=True)
+        for widget in (self.credentials, self.credentials_note):
+            widget.setVisible(can_sign())
         self.folder = ElidedLabel()
         self.choose = QPushButton("Choose…")
         self.choose.setAccessibleName("Choose the folder")
@@ -155,6 +164,9 @@ class ExportSheet(QDialog):
         told.setSpacing(4)
         told.addWidget(self.settings)
         told.addWidget(self.settings_note)
+        told.addSpacing(6)
+        told.addWidget(self.credentials)
+        told.addWidget(self.credentials_note)
         foot = QHBoxLayout()
         foot.setSpacing(8)
         foot.addWidget(self.status, 1)
@@ -174,6 +186,7 @@ class ExportSheet(QDialog):
         self.form.edited.connect(lambda _: self._show())
         self.size_kind.edited.connect(lambda _: self._show())
         self.settings.toggled.connect(lambda _: self._show())
+        self.credentials.toggled.connect(lambda _: self._show())
         for number in (self.longest, self.scale):
             number.valueChanged.connect(lambda _: self._example_timer.start())
         self.name.textChanged.connect(lambda _: self._example_timer.start())
@@ -208,6 +221,7 @@ class ExportSheet(QDialog):
             self.scale.setValue(options.scale)
         self.name.setText(options.name)
         self.settings.setChecked(options.settings)
+        self.credentials.setChecked(options.credentials)
         self._set_folder(self._export.folder)
         self._set_busy(False)
         self._show()
@@ -225,6 +239,7 @@ class ExportSheet(QDialog):
             scale=self.scale.value() if kind == _SCALE else 1.0,
             name=self.name.text(),
             settings=self.settings.isChecked(),
+            credentials=self.credentials.isEnabled() and self.credentials.isChecked(),
         )
 
     def _show(self) -> None:
@@ -235,6 +250,8 @@ class ExportSheet(QDialog):
         self.longest.setVisible(kind == _LONGEST)
         self.scale.setVisible(kind == _SCALE)
         self.settings_note.setText(WITH if self.settings.isChecked() else WITHOUT)
+        self.credentials.setEnabled(can_sign() and self.settings.isChecked())
+        self.credentials_note.setVisible(can_sign() and self.credentials.isChecked())
         self._example_timer.start()
         fit_height(self)
 

@@ -103,6 +103,15 @@ def test_a_form_shows_what_it_has(sheet):
     assert "Nothing in the file" in sheet.settings_note.text()
 
 
+def test_credentials_go_with_the_settings_and_say_what_they_are_worth(sheet):
+    assert not sheet.options().credentials, "off unless they are wanted"
+    sheet.credentials.setChecked(True)
+    assert sheet.options().credentials
+    assert "not who you are" in sheet.credentials_note.text()
+    sheet.settings.setChecked(False)
+    assert not sheet.credentials.isEnabled() and not sheet.options().credentials
+
+
 def test_damaged_settings_of_the_sheet_cost_a_preference(workspace):
     workspace.studio.settings.export_options = {"form": "tiff", "quality": 80, "scale": "x"}
     assert workspace.studio.export.options == ExportOptions(quality=80)
