@@ -203,3 +203,18 @@ def test_what_cannot_be_kept_is_said_once(workspace, home, qtbot):
     qtbot.waitUntil(lambda: bool(done))  # all that was asked for before has been answered
     assert len(errors) == 1 and "cannot be kept" in errors[0].message
     assert len(workspace.studio.prompts.history.entries()) == 2
+
+
+def test_a_long_history_is_shown_page_by_page_and_searched_whole(workspace, qtbot):
+    history = workspace.studio.prompts.history
+    texts = [PromptText(f"thing number {number}") for number in range(1000)]
+    history.change({text.key: text for text in texts}, ())
+    popover = opened(workspace)
+    assert popover.rows.rowCount() < 1000
+    QTest.keyClicks(popover.search, "number 999")
+    assert shown(popover) == ["thing number 999"]
+    popover.search.clear()
+    while (before := popover.rows.rowCount()) < 1000:
+        popover.list.scrollToBottom()
+        qtbot.waitUntil(lambda before=before: popover.rows.rowCount() > before)
+    assert len(set(shown(popover))) == 1000

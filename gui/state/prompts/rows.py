@@ -19,6 +19,8 @@ from gui.state.prompts.types import PromptText
 
 _Index = QModelIndex | QPersistentModelIndex
 
+PAGE = 300
+"""Rows that a view is given at a time: it lays out all that it has."""
 TITLE_ROLE = Qt.ItemDataRole.UserRole + 1
 """A saved prompt's name; empty for one of the history."""
 
@@ -42,6 +44,7 @@ class PromptRows(QAbstractListModel):
         self.named = named
         self._text = ""
         self._rows: list[Entry[PromptText]] = []
+        self._given = 0
         shelf.changed.connect(self._fill)
         self._fill()
 
@@ -62,13 +65,23 @@ class PromptRows(QAbstractListModel):
             for entry in self.shelf.entries()
             if entry.value.fits(wanted, entry.key if self.named else "")
         ]
+        self._given = min(PAGE, len(self._rows))
         self.endResetModel()
         self.filled.emit()
 
     # -- QAbstractListModel -------------------------------------------------------------------
 
     def rowCount(self, parent: _Index = QModelIndex()) -> int:  # noqa: B008
-        return 0 if parent.isValid() else len(self._rows)
+        return 0 if parent.isValid() else self._given
+
+    def canFetchMore(self, parent: _Index) -> bool:
+        return not parent.isValid() and self._given < len(self._rows)
+
+    def fetchMore(self, _parent: _Index) -> None:
+        more = min(self._given + PAGE, len(self._rows))
+        self.beginInsertRows(QModelIndex(), self._given, more - 1)
+        self._given = more
+        self.endInsertRows()
 
     def data(self, index: _Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         entry = self.entry(index.row()) if index.isValid() else None

@@ -85,13 +85,17 @@ class Shelf(QObject, Generic[T]):
         """Read what the disk has, which another window may have changed."""
         changes, name, store = self._changes, self._name, self._store
 
-        def then(found: list[KeptText]) -> None:
+        def work() -> dict[str, Entry[T]]:
+            found = (self._read(kept) for kept in store.load(name, MOST))
+            return {entry.key: entry for entry in found if entry is not None}
+
+        def then(found: dict[str, Entry[T]]) -> None:
             if changes == self._changes:
-                self._take({entry.key: entry for text in found if (entry := self._read(text))})
+                self._take(found)
             else:  # something was kept meanwhile
                 self.refresh()
 
-        self._background.run(lambda: store.load(name, MOST), then, self._failed)
+        self._background.run(work, then, self._failed)
 
     def _read(self, kept: KeptText) -> Entry[T] | None:
         """One that cannot be read, such as a newer version's, stays on the disk and is not
@@ -140,15 +144,15 @@ class Shelf(QObject, Generic[T]):
 
     def _set(self, put: Sequence[Entry[T]], remove: Sequence[str]) -> None:
         self._changes += 1
-        entries = {key: entry for key, entry in self._entries.items() if key not in remove}
+        gone = set(remove)
+        entries = {key: entry for key, entry in self._entries.items() if key not in gone}
         self._take(entries | {entry.key: entry for entry in put})
         name, store = self._name, self._store
-        texts = [KeptText(entry.key, records.dumps(entry.value), entry.at) for entry in put]
 
         def work() -> None:
             if remove:
                 store.remove(name, remove)
-            if texts:
-                store.put(name, texts)
+            if put:
+                store.put(name, [KeptText(e.key, records.dumps(e.value), e.at) for e in put])
 
         self._background.run(work, lambda _: None, self._failed)
