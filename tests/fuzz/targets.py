@@ -312,6 +312,28 @@ def _png_record(data: bytes, folder: Path) -> None:
 # -- our own files -------------------------------------------------------------------------------
 
 
+def _styles_table() -> bytes:
+    return 'name,prompt,negative_prompt\r\nFog,"{prompt}, ""fog""",sun\r\nÖl,oil,\r\n'.encode()
+
+
+def _styles_list() -> bytes:
+    return json.dumps(
+        [{"name": "Fog", "prompt": "{prompt}, fog", "negative_prompt": "sun"}, {"name": "Oil"}]
+    ).encode()
+
+
+def _styles(data: bytes, folder: Path) -> None:
+    from gui.library.style_files import read_style_file
+    from gui.styles import styled, unstyled
+
+    path = folder / "styles.csv"
+    path.write_bytes(data)
+    for style in read_style_file(path):
+        whole = styled("a {prompt} b", "", [style])
+        own = unstyled(*whole, [style])
+        assert own is not None and styled(*own, [style]) == whole
+
+
 def _request() -> bytes:
     from gui.request import PictureRequest, StartImage
 
@@ -463,6 +485,8 @@ TARGETS: tuple[Target, ...] = (
     Target("merges", lambda: _tokenizer("merges.txt"), bytes_changed, _merges),
     Target("picture", _picture, bytes_changed, _png),
     Target("picture's record", _png_text, json_changed, _png_record),
+    Target("table of styles", _styles_table, bytes_changed, _styles),
+    Target("list of styles", _styles_list, json_changed, _styles),
     Target("queue", _request, json_changed, _queue),
     Target("request", _request, json_changed, _read_request),
     Target("settings", _settings, bytes_changed, _read_settings),

@@ -7,7 +7,7 @@ from gui.state.pictures.origin import Origin
 
 NUMBER = 4
 """Variations that one command makes."""
-STRENGTH = 0.15
+STRENGTH = 0.2
 """How far each goes towards its other seed where the picture is no variation itself: the same
 picture, told anew."""
 
