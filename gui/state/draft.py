@@ -32,6 +32,8 @@ from gui.styles import styled, unstyled
 SAVE_PAUSE_MS = 400
 """After the last change, before the draft is saved."""
 SEED = "seed"
+_STEPS = {"styles": "Change Styles"}
+"""Fields whose every change is a step to undo: what a click takes away here may be nowhere else."""
 
 
 def random_seed() -> int:
@@ -238,7 +240,11 @@ class DraftState(QObject):
 
     def set(self, name: str, value: object) -> None:
         """Change one field."""
-        self.put(self._draft.with_value(name, value))
+        draft = self._draft.with_value(name, value)
+        if name in _STEPS:
+            self.replace(draft, _STEPS[name])
+        else:
+            self.put(draft)
 
     def put(self, draft: Draft) -> None:
         """Take a whole draft, without a step to undo."""

@@ -467,7 +467,10 @@ class Studio(QObject):
 
     def make_grid(self, plan: GridPlan) -> bool:
         """Put a grid's cells in line; whether they are."""
-        return self.jobs.submit(plan.requests, "Make a Grid", plan)
+        made = self.jobs.submit(plan.requests, "Make a Grid", plan)
+        if made:
+            self.prompts.asked_for()
+        return made
 
     def vary(self, path: str) -> None:
         """Put variations of a picture in line, each towards another seed."""

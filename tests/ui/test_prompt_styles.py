@@ -58,6 +58,10 @@ def test_styles_are_put_on_from_the_list_and_taken_off_by_their_chips(workspace,
     assert chips(workspace) == ["Pencil Drawing"]
     workspace.generate()
     assert queue.last.request.prompt == "pencil drawing of a fox, graphite on paper, hatching"
+    workspace.undo_or_redo("undo")
+    assert chips(workspace) == ["Cinematic", "Pencil Drawing"], "a click loses nothing for good"
+    workspace.undo_or_redo("undo")
+    assert chips(workspace) == ["Cinematic"]
 
 
 def test_use_settings_brings_words_and_chips_back(workspace, queue, styles, qtbot, tmp_path):
@@ -168,10 +172,12 @@ def test_a_style_is_made_renamed_and_edited_with_undo(workspace, sheet, styles):
     assert styles.on()[0].prompt == "{prompt} in thick fog", "a chip follows its style"
     workspace.studio.undo.undo()
     assert styles.on()[0].prompt == "{prompt} in fog"
-    workspace.studio.undo.undo()
-    workspace.studio.undo.undo()
+    styles.delete("Fog")
     assert styles.find("Fog") is None
     assert chips(workspace) == ["Fog"], "what is in use is not taken away"
+    for _ in range(4):  # the deletion, the chip, the name, the style
+        workspace.studio.undo.undo()
+    assert styles.find("Fog") is styles.find("New Style") is None and chips(workspace) == []
 
 
 def test_a_name_that_is_taken_is_refused_where_it_is_typed(sheet, styles):

@@ -145,8 +145,8 @@ class StyleLibrary(QObject):
             self._known.get(one.name, one) if one == before.get(one.name) else one
             for one in self.on()
         )
-        if on != self.on():
-            self._draft.set(STYLES, on)
+        if on != self.on():  # a part of the step that changed the style
+            self._draft.put(self._draft.draft.with_value(STYLES, on))
         self.changed.emit()
 
 
