@@ -30,6 +30,7 @@ from gui.convert.types import (
     SourceInfo,
 )
 from gui.coreml.model import Attention, ComponentKind
+from gui.cli.finding import lora_of
 from gui.errors import ErrorKind, SfumatoError, disk_error
 from gui.files import checked, children, exists, found, is_folder
 from gui.names import Reference, folder_name, parse_reference
@@ -236,7 +237,7 @@ def _request(options: argparse.Namespace) -> ConvertRequest:
         evenly=bool(options.quantize_nbits),
         compression=compression,
         target=_TARGETS[options.min_deployment_target],
-        loras=tuple(_lora(text) for text in options.lora),
+        loras=tuple(lora_of(text) for text in options.lora),
         controlnets=tuple(str(checked(path)) for path in options.convert_controlnet),
         control_ready=options.unet_support_controlnet,
         prediction_type=options.prediction_type,
@@ -265,14 +266,6 @@ def _sizes(options: argparse.Namespace) -> tuple[ImageSize, ...]:
         return ()  # the other side is the source's, see `_completed`
     height, width = given
     return (ImageSize(8 * width, 8 * height),)
-
-
-def _lora(text: str) -> Lora:
-    """``FILE`` or ``FILE:SCALE``; a colon within the name is not taken for a scale."""
-    match = re.fullmatch(r"(.+):([+-]?\d+(?:\.\d*)?|[+-]?\.\d+)", text)
-    if match and found(text) is None:
-        return Lora(str(checked(match[1])), float(match[2]))
-    return Lora(str(checked(text)))
 
 
 def _remark(options: argparse.Namespace, line: Line) -> None:

@@ -24,13 +24,14 @@ from gui.cli import convert as cli_convert
 from gui.cli import history as cli_history
 from gui.cli import metadata as cli_metadata
 from gui.cli import models as cli_models
+from gui.cli import patch as cli_patch
 from gui.cli import upscale as cli_upscale
 from gui.cli import verify as cli_verify
+from gui.cli.finding import model_folder
 from gui.cli.parameters import add_parameters, request_of
 from gui.errors import ErrorKind, SfumatoError
 from gui.files import checked, children, exists, is_folder, path_error
 from gui.library.picture_reader import is_picture_name
-from gui.names import parse_repository
 from gui.request import PictureRequest
 
 if TYPE_CHECKING:
@@ -133,6 +134,7 @@ def _parser() -> argparse.ArgumentParser:
     _generate_parser(commands)
     cli_convert.add_parser(commands)
     cli_models.add_parser(commands)
+    cli_patch.add_parser(commands)
     cli_history.add_parser(commands)
     cli_metadata.add_parser(commands)
     cli_verify.add_parser(commands)
@@ -210,24 +212,6 @@ def _request(options: argparse.Namespace) -> PictureRequest:
     return dataclasses.replace(request, output_dir=folder, output_file=file, previews=previews)
 
 
-def _model_folder(text: str, variant: str) -> Path:
-    """Folder of the model that was named; one that is not there is the engine's to report.
-
-    Raises:
-        SfumatoError: NOT_FOUND where it names no model; BAD_REQUEST where it names several.
-    """
-    folder = checked(text)
-    if exists(folder) or text.startswith((".", "~", os.sep)):
-        return folder
-    if is_folder(inside := paths.models_dir() / text):
-        return inside
-    if parse_repository(text) is None:
-        return folder
-    from gui.cli.models_hub import chosen_models
-
-    return Path(chosen_models(text, variant)[0].folder)
-
-
 def _output(text: str) -> tuple[str, str]:
     """``-o`` as exact file and folder, one of them empty."""
     if not text:
@@ -288,7 +272,7 @@ def _generate(options: argparse.Namespace) -> int:
         if getattr(options, flag[2:].replace("-", "_")):
             print(f"sfumato: {flag} is not needed: {why}.", file=sys.stderr)
     if options.model:
-        folder = _model_folder(options.model, options.variant)
+        folder = model_folder(options.model, options.variant)
         if options.model_sources:
             folder = _with_sources(folder, options.model_sources)
         request = dataclasses.replace(request, model=str(folder))

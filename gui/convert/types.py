@@ -38,10 +38,17 @@ class Compression(StrEnum):
 
 @dataclass(frozen=True)
 class Lora(Record):
-    """A LoRA file to fuse in before conversion."""
+    """A LoRA file to add to a model's weights."""
 
     path: str
     scale: float = 1.0
+    text_scale: float | None = None
+    """Of the text encoders; None: as `scale`."""
+
+    def scale_of(self, part: str) -> float:
+        """The weight in a network: unet, text_encoder, text_encoder_2."""
+        is_text = part.startswith("text_encoder")
+        return self.text_scale if is_text and self.text_scale is not None else self.scale
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -414,7 +415,8 @@ def model_hash(info: ModelInfo) -> str:
     """A short id of the model's files: ten hexadecimal digits, the same wherever they lie.
 
     Hashes every network's specification, and the size and three 64 KiB samples of its weights:
-    fine-tunes of one model share their specification to the byte.
+    fine-tunes of one model share their specification to the byte.  What was done to a finished
+    model (`sidecar.PATCH`) counts too.
 
     Raises:
         SfumatoError: BAD_MODEL where a file cannot be read any more.
@@ -435,6 +437,10 @@ def model_hash(info: ModelInfo) -> str:
                     f"{path.name} cannot be read; get the model again.",
                     str(error),
                 ) from error
+    stated = _read_sidecar(info.folder)
+    if stated and (patch := stated[0].extra.get(sidecar.PATCH)):
+        # a LoRA changes weights between the samples
+        digest.update(json.dumps(patch, sort_keys=True).encode())
     return digest.hexdigest()[:10]
 
 

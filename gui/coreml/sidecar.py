@@ -20,6 +20,9 @@ from gui.records import NotZero, OneOf, Range, Record, RecordError
 from gui.request import Enlargement
 
 FILE_NAME = "sfumato.json"
+PATCH = "patch"
+"""Key among `Sidecar.extra` under which a model that was made from another finished one says how:
+its LoRAs, its size."""
 FORMAT = 1
 PREDICTION_TYPES = ("epsilon", "v_prediction", "sample", "flow_prediction")
 """What a UNet may predict, as diffusers names them."""

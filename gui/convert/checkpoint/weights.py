@@ -209,6 +209,16 @@ def build(part: Part) -> nn.Module:
     return network.requires_grad_(False)
 
 
+def read_tensor(place: Stored) -> torch.Tensor:
+    """One weight, float32.
+
+    Raises:
+        OSError, SafetensorError: it cannot be read.
+    """
+    with _open(place.file) as file:
+        return _read(file, place)
+
+
 def _open(path: Path) -> Any:
     safetensors: Any = importlib.import_module("safetensors")
     return safetensors.safe_open(str(path), framework="pt", device="cpu")

@@ -109,11 +109,11 @@ class WeightFile:
             raise WeightFileError(f"{path}: {error.strerror or error}") from error
         self.path = path
 
-    def read(self, offset: int, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
-        """The array whose record stands at `offset`; sub-byte elements are unpacked.
+    def place(self, offset: int) -> tuple[int, int]:
+        """Where the data begins whose record stands at `offset`, and how many bytes it has.
 
         Raises:
-            WeightFileError: no record there, or the data ends before the array does.
+            WeightFileError: no record there, or the data ends beyond the file.
         """
         place = f"{self.path} at {offset}"
         if offset < 0 or offset + _RECORD.size > len(self._map):
@@ -123,6 +123,16 @@ class WeightFile:
             raise WeightFileError(f"{place}: no weight record")
         if start + size > len(self._map):
             raise WeightFileError(f"{place}: data ends at {start + size} of {len(self._map)} bytes")
+        return start, size
+
+    def read(self, offset: int, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
+        """The array whose record stands at `offset`; sub-byte elements are unpacked.
+
+        Raises:
+            WeightFileError: no record there, or the data ends before the array does.
+        """
+        place = f"{self.path} at {offset}"
+        start, size = self.place(offset)
         if dtype not in ELEMENT_TYPES:
             raise WeightFileError(f"{place}: unknown element type {dtype}")
         numpy_type, bits = ELEMENT_TYPES[dtype]

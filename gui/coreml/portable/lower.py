@@ -344,7 +344,7 @@ _UNKNOWN = Symbol(-1)
 _SHAPED_BY_VALUES = frozenset({"non_zero", "non_maximum_suppression"})
 
 
-class _ShapeInference(RuleContext):
+class ShapeInference(RuleContext):
     """Performs the rules on meta tensors: shapes without data."""
 
     def emit(self, function: TorchCall, *arguments: Any, **keywords: Any) -> Any:
@@ -384,7 +384,7 @@ def specialise(function: Function, shapes: dict[str, tuple[int, ...]]) -> Functi
         ProgramError: the shapes do not fit the program.
         UnsupportedProgramError: no rule for an op.
     """
-    context = _ShapeInference()
+    context = ShapeInference()
     inputs = []
     for name, stated in function.inputs:
         fixed = replace(stated, shape=shapes.get(name, stated.shape))
@@ -397,7 +397,7 @@ def specialise(function: Function, shapes: dict[str, tuple[int, ...]]) -> Functi
     return Function(function.name, function.opset, inputs, function.outputs, ops)
 
 
-def _specialised_op(context: _ShapeInference, op: Op) -> Op:
+def _specialised_op(context: ShapeInference, op: Op) -> Op:
     if op.type == "const":
         context.values[op.name] = constant_value(op)
         context.types.update(op.outputs)
@@ -420,7 +420,7 @@ def _specialised_op(context: _ShapeInference, op: Op) -> Op:
     return Op(op.type, op.inputs, outputs, op.attributes, op.blocks)
 
 
-def _as_stated(context: _ShapeInference, op: Op) -> Op:
+def _as_stated(context: ShapeInference, op: Op) -> Op:
     """An op whose results are what the program says, as far as it says it."""
     for name, stated in op.outputs:
         context.values[name] = _of_type(stated) if stated.is_static else _UNKNOWN

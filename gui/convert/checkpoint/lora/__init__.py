@@ -4,6 +4,12 @@
 `fusing` does all of it before a conversion.  Only the last needs torch.
 """
 
-from gui.convert.checkpoint.lora.fusing import check, check_fit, few_steps_of, fuse
+from gui.convert.checkpoint.lora.fusing import (
+    check,
+    check_fit,
+    check_scale,
+    few_steps_of,
+    fuse,
+)
 
-__all__ = ["check", "check_fit", "few_steps_of", "fuse"]
+__all__ = ["check", "check_fit", "check_scale", "few_steps_of", "fuse"]

@@ -92,7 +92,7 @@ def fuse(
     counts = []
     for lora in loras:
         found = match(read_lora(Path(lora.path)), target)
-        adder = Adder(found.file.header, lora.scale)
+        adder = Adder(found.file.header, lora.scale_of(part))
         for layer, change in found.layers.get(part, {}).items():
             module = modules[layer]
             module.weight.data = torch.from_numpy(adder.weight(change, module.weight.data.numpy()))

@@ -1,0 +1,41 @@
+"""What the words on a command line mean: models, and LoRAs with their weights."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from gui import paths
+from gui.convert.types import Lora
+from gui.files import checked, exists, found, is_folder
+from gui.names import parse_repository
+
+
+def model_folder(text: str, variant: str) -> Path:
+    """Folder of the model that was named; one that is not there is the engine's to report.
+
+    Raises:
+        SfumatoError: NOT_FOUND where it names no model; BAD_REQUEST where it names several.
+    """
+    folder = checked(text)
+    if exists(folder) or text.startswith((".", "~", os.sep)):
+        return folder
+    if is_folder(inside := paths.models_dir() / text):
+        return inside
+    if parse_repository(text) is None:
+        return folder
+    from gui.cli.models_hub import chosen_models
+
+    return Path(chosen_models(text, variant)[0].folder)
+
+
+def lora_of(text: str) -> Lora:
+    """``FILE``, ``FILE:SCALE`` or ``FILE:SCALE:TEXT-SCALE``; a colon within the name is not taken
+    for a scale."""
+    number = r"([+-]?\d+(?:\.\d*)?|[+-]?\.\d+)"
+    match = re.fullmatch(rf"(.+?):{number}(?::{number})?", text)
+    if match and found(text) is None:
+        text_scale = float(match[3]) if match[3] else None
+        return Lora(str(checked(match[1])), float(match[2]), text_scale)
+    return Lora(str(checked(text)))
