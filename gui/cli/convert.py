@@ -10,7 +10,6 @@ import argparse
 import contextlib
 import dataclasses
 import json
-import re
 import signal
 import sys
 import time
@@ -19,20 +18,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gui import words
+from gui.cli.finding import lora_of
 from gui.convert.types import (
     REPORT,
     Compression,
     ConvertRequest,
     Ended,
     ImageSize,
-    Lora,
     Progress,
     SourceInfo,
 )
 from gui.coreml.model import Attention, ComponentKind
-from gui.cli.finding import lora_of
 from gui.errors import ErrorKind, SfumatoError, disk_error
-from gui.files import checked, children, exists, found, is_folder
+from gui.files import checked, children, exists, is_folder
 from gui.names import Reference, folder_name, parse_reference
 
 if TYPE_CHECKING:

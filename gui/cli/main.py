@@ -19,7 +19,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from gui import __version__, paths, words
+from gui import __version__, words
 from gui.cli import convert as cli_convert
 from gui.cli import history as cli_history
 from gui.cli import metadata as cli_metadata
@@ -30,7 +30,7 @@ from gui.cli import verify as cli_verify
 from gui.cli.finding import model_folder
 from gui.cli.parameters import add_parameters, request_of
 from gui.errors import ErrorKind, SfumatoError
-from gui.files import checked, children, exists, is_folder, path_error
+from gui.files import checked, children, is_folder, path_error
 from gui.library.picture_reader import is_picture_name
 from gui.request import PictureRequest
 

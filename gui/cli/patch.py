@@ -15,7 +15,7 @@ from gui.cli.finding import lora_of, model_folder
 from gui.convert.types import ImageSize
 from gui.errors import ErrorKind, SfumatoError
 from gui.files import checked, exists
-from gui.names import safe_name
+from gui.names import folder_name
 
 if TYPE_CHECKING:
     from gui.convert.patch.variant import PatchReport
@@ -105,7 +105,9 @@ def _suffix(loras: list[Any], size: ImageSize | None) -> str:
 
 def _output(text: str, source: Path, suffix: str) -> Path:
     """The folder to make."""
-    name = safe_name(f"{source.name}-{suffix}")
+    inside = source.parent.parent == paths.models_dir()  # a variant of a model from the Hub
+    own = f"{source.parent.name}-{source.name}" if inside else source.name
+    name = folder_name(f"{own}-{suffix}")
     if not text:
         return paths.models_dir() / name
     path = checked(text)

@@ -1,0 +1,197 @@
+"""A model resized is the model converted at that size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gui.convert.patch.resizing import resized_files
+from gui.convert.patch.sizes import NotResizable, regroup
+from gui.convert.patch.variant import make_variant
+from gui.convert.types import ImageSize, Lora
+from gui.coreml import proto
+from gui.coreml.inspect import inspect_model
+from gui.coreml.model import ComponentKind as K
+from gui.coreml.portable import PortableRuntime
+from gui.errors import ErrorKind, SfumatoError
+from gui.request import ComputeUnit
+from tests.convert.conftest import refusal
+from tests.support import patched
+from tests.support.cached_models import cached_tiny_model
+from tests.support.compiled_writer import compile_folder, compile_package
+
+SIZES = {"sd1": (192, 128), "xl": (64, 128)}
+
+
+def program(package: Path) -> bytes:
+    """A package's specification without its description of where it came from."""
+    spec = proto.read_spec(proto.package_model_file(package))
+    spec.description.metadata.Clear()
+    return spec.SerializeToString(deterministic=True)
+
+
+def weights(package: Path) -> bytes:
+    return (package / "Data/com.apple.CoreML/weights/weight.bin").read_bytes()
+
+
+@pytest.fixture(scope="module", params=SIZES)
+def pair(request: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
+    """A model, the same resized, and the same converted at that size."""
+    source = patched.model(request.param).folder
+    made = tmp_path_factory.mktemp("sizes") / "made"
+    make_variant(source, made, size=ImageSize(*SIZES[request.param]))
+    return source, made, patched.at_size(request.param, *SIZES[request.param]).folder
+
+
+def test_the_programs_are_equal_to_the_byte(pair: tuple[Path, Path, Path]) -> None:
+    _, made, wanted = pair
+    packages = sorted(p.name for p in wanted.glob("*.mlpackage"))
+    assert len(packages) >= 2
+    for name in packages:
+        assert program(made / name) == program(wanted / name), name
+        assert weights(made / name) == weights(wanted / name), name
+
+
+def test_the_model_is_whole(pair: tuple[Path, Path, Path]) -> None:
+    source, made, _ = pair
+    old, new, other = (inspect_model(folder) for folder in pair)
+    assert new.problems == ()
+    assert (new.image_width, new.image_height) == (other.image_width, other.image_height)
+    assert new.components.keys() == old.components.keys()
+    assert len(new.controlnets) == len(old.controlnets)
+    assert {p.name for p in made.iterdir()} >= {p.name for p in source.glob("*.txt")}
+
+
+def test_outputs_are_equal_bit_for_bit(pair: tuple[Path, Path, Path]) -> None:
+    """Also of what is no file of the other: ControlNets, safety checker, the UNet that takes
+    residuals run."""
+    _, made, wanted = pair
+    mine, other = inspect_model(made), inspect_model(wanted)
+    rng = np.random.default_rng(5)
+    for kind, component in mine.components.items():
+        arrays = {
+            t.name: rng.standard_normal(tuple(d or 1 for d in t.shape)).astype(np.float32)
+            for t in component.inputs
+        }
+        if kind in (K.TEXT_ENCODER, K.TEXT_ENCODER_2):
+            continue
+        got = PortableRuntime().load(component, ComputeUnit.CPU_ONLY)(arrays)
+        if kind in other.components:
+            want = PortableRuntime().load(other.components[kind], ComputeUnit.CPU_ONLY)(arrays)
+            assert all(np.array_equal(got[name], value) for name, value in want.items())
+        assert all(np.isfinite(value).all() for value in got.values())
+
+
+def test_compiled_texts(pair: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    """What a compiler writes of the resized package is the compiled text, resized."""
+    source, made, _ = pair
+    compiled = compile_folder(source, tmp_path / "compiled")
+    info = inspect_model(made)
+    make_variant(compiled, tmp_path / "made", size=ImageSize(info.image_width, info.image_height))
+    for package, part in (("_unet", "Unet"), ("_vae_decoder", "VAEDecoder")):
+        (one,) = made.glob(f"*{package}.mlpackage")
+        wanted = compile_package(one, tmp_path / f"{part}.mlmodelc")
+        got = tmp_path / "made" / f"{part}.mlmodelc"
+        for name in ("model.mil", "metadata.json"):
+            assert (got / name).read_text() == (wanted / name).read_text()
+
+
+def test_chunks(tmp_path: Path) -> None:
+    source = patched.model("chunked").folder
+    make_variant(source, tmp_path / "made", size=ImageSize(192, 128))
+    chunked, whole = (
+        inspect_model(tmp_path / "made"),
+        inspect_model(patched.at_size("sd1", 192, 128).folder),
+    )
+    assert len(chunked.components[K.UNET].files) == 2
+    rng = np.random.default_rng(6)
+    arrays = {
+        t.name: rng.standard_normal(tuple(d or 1 for d in t.shape)).astype(np.float32)
+        for t in chunked.components[K.UNET].inputs
+    }
+    load = PortableRuntime().load
+    got = load(chunked.components[K.UNET], ComputeUnit.CPU_ONLY)(arrays)
+    want = load(whole.components[K.UNET], ComputeUnit.CPU_ONLY)(arrays)
+    np.testing.assert_allclose(got["noise_pred"], want["noise_pred"], atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", [K.UNET, K.VAE_DECODER])
+def test_there_and_back(kind: K, tmp_path: Path) -> None:
+    """Through sizes of every proportion, and back to the first: the same program to the byte."""
+    source = patched.model("xl").folder
+    (package,) = source.glob(f"*_{kind}.mlpackage")
+    info = inspect_model(source)
+    for width, height in ((128, 192), (256, 64), (64, 64)):
+        component = info.components[kind]
+        (file, data), *more = resized_files(component, info, ImageSize(width, height)).items()
+        assert not more
+        folder = tmp_path / f"{width}x{height}"
+        (folder / package.name).mkdir(parents=True)
+        place = folder / package.name / file.relative_to(component.files[0])
+        for path in sorted(component.files[0].rglob("*")):
+            target = folder / package.name / path.relative_to(component.files[0])
+            target.mkdir(exist_ok=True) if path.is_dir() else target.write_bytes(path.read_bytes())
+        place.write_bytes(data)
+        import dataclasses
+
+        from gui.coreml.inspect import inspect_component
+
+        info = dataclasses.replace(
+            info,
+            image_width=width,
+            image_height=height,
+            components={kind: inspect_component(folder / package.name)},
+        )
+    assert program(tmp_path / "64x64" / package.name) == program(package)
+
+
+def test_in_apples_layout() -> None:
+    """Of every form of attention, but for slices of a fixed width."""
+    for attention in ("original", "split_einsum"):
+        model = cached_tiny_model(f"sd1-{attention}", "sd1", attention=attention)
+        info = inspect_model(model.folder)
+        files = resized_files(info.components[K.UNET], info, ImageSize(192, 64))
+        assert len(files) == 1
+
+
+def test_slices_of_a_fixed_width_are_refused(tmp_path: Path) -> None:
+    model = cached_tiny_model("sd1-v2", "sd1", attention="split_einsum_v2")
+    with pytest.raises(SfumatoError) as error:
+        make_variant(model.folder, tmp_path / "made", size=ImageSize(512, 256))
+    assert error.value.kind is ErrorKind.UNSUPPORTED
+    assert "SPLIT_EINSUM_V2" in refusal(error)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("size", [(100, 64), (64, 0), (4096, 64)])
+def test_sizes_that_make_no_sense(size: tuple[int, int], tmp_path: Path) -> None:
+    with pytest.raises(SfumatoError) as error:
+        make_variant(patched.model("sd1").folder, tmp_path / "made", size=ImageSize(*size))
+    assert "multiples of 64" in refusal(error)
+
+
+def test_lora_and_size_together(tmp_path: Path) -> None:
+    lora = Lora(str(patched.lora_file("sd1-safety")), 0.7)
+    source = patched.model("sd1").folder
+    make_variant(source, tmp_path / "both", [lora], ImageSize(192, 128))
+    make_variant(source, tmp_path / "size", size=ImageSize(192, 128))
+    make_variant(source, tmp_path / "lora", [lora])
+    for package in source.glob("*_unet.mlpackage"):
+        name = package.name
+        assert program(tmp_path / "both" / name) == program(tmp_path / "size" / name)
+        assert weights(tmp_path / "both" / name) == weights(tmp_path / "lora" / name)
+
+
+def test_axes_are_followed_through_reshapes() -> None:
+    height, width = (64, 96), (64, 80)
+    channels = (320, 320)
+    flat = regroup((((2, 2),), (channels,), (height,), (width,)), (2, 320, 1, 4096), "x")
+    assert flat[3] == (height, width)
+    heads = regroup(flat, (2, 8, 40, 4096), "x")
+    assert heads[1:3] == (((8, 8),), ((40, 40),))
+    assert regroup(heads, (2, 320, 64, 64), "x")[2:] == ((height,), (width,))
+    with pytest.raises(NotResizable):
+        regroup(flat, (2, 320, 8, 512), "x")
