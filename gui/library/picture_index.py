@@ -411,6 +411,16 @@ class PictureIndex:
         row = self._db.execute("SELECT id FROM pictures WHERE path = ?", (path,)).fetchone()
         return next(iter(self.rows([row[0]])), None) if row is not None else None
 
+    def prompts(self, most: int) -> list[tuple[str, str, float]]:
+        """The newest prompts of pictures made here, each once: prompt, negative prompt, and when it
+        was used last, in seconds since 1970."""
+        rows = self._db.execute(
+            "SELECT prompt, negative, max(created) AS at FROM pictures WHERE kind = ?"
+            " AND prompt <> '' GROUP BY prompt, negative ORDER BY at DESC LIMIT ?",
+            (PictureKind.MADE, most),
+        )
+        return [(str(prompt), str(negative), float(at)) for prompt, negative, at in rows]
+
     def choices(self) -> Choices:
         """What there is to filter by."""
         db = self._db

@@ -80,6 +80,8 @@ class Settings(QObject):
     safety_checker = Option("generate/safety_checker", True)
     model_folders = Option("models/folders", [])
     """Folders added by reference, in the order they were added."""
+    history_begun = Option("prompts/history_begun", False)
+    """Whether the history of prompts has begun, with those of the pictures that were there."""
     draft = Option("session/draft", {})
     """The prompt panel's last contents, as `Draft.to_json` writes them."""
     selected_model = Option("session/model", "")

@@ -35,7 +35,7 @@ from gui.state.pictures.marks import PictureMarks
 from gui.state.pictures.thumbnails import Thumbnails
 from gui.state.pictures.trash import PictureTrash
 from gui.state.pictures.variations import variations_of
-from gui.state.prompts.library import PromptLibrary
+from gui.state.prompts.library import MOST, PromptLibrary
 from gui.state.queue.desk import QueueDesk
 from gui.state.queue.grids import GridPlan, Side, plan_grid
 from gui.state.queue.rows import QueueList
@@ -217,6 +217,7 @@ class Studio(QObject):
         self._connect_queue()
         self.library.added.connect(self.picture_finished)
         self.library.failed.connect(self.error_raised)
+        self.library.looking.connect(self._on_looking)
         self.library.notice.connect(self.notice)
 
     def _connect_hub(self) -> None:
@@ -240,6 +241,12 @@ class Studio(QObject):
         queue.picture_ready.connect(self._on_picture)
         queue.job_failed.connect(self._on_job_failed)
         queue.notice.connect(self.notice)
+
+    def _on_looking(self, files: int) -> None:
+        """Once, when every picture is known, the history of prompts begins with theirs."""
+        if files < 0 and not self.settings.history_begun:
+            self.settings.history_begun = True
+            self.library.with_prompts(MOST, self.prompts.begin_history)
 
     def _picture_folders(self) -> list[Path]:
         """Where finished pictures go, and so where they are looked for."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from PIL import Image
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
 
+from gui.library.pictures import png_bytes
 from gui.library.prompt_store import PromptStore, ShelfName
+from gui.request import PictureRecord, PictureRequest
 from gui.state.prompts.types import PromptText
 
 LEFT = Qt.MouseButton.LeftButton
@@ -218,3 +222,39 @@ def test_a_long_history_is_shown_page_by_page_and_searched_whole(workspace, qtbo
         popover.list.scrollToBottom()
         qtbot.waitUntil(lambda before=before: popover.rows.rowCount() > before)
     assert len(set(shown(popover))) == 1000
+
+
+def made_before(folder, name, prompt, negative="", created="2026-01-02T03:04:05+00:00"):
+    """A picture of an earlier version, which kept no history."""
+    request = PictureRequest(prompt, "", negative_prompt=negative, seed=1, steps=2)
+    record = PictureRecord(request, 8, 8, "Tiny", program="Sfumato 0.1", created=created)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(png_bytes(np.zeros((8, 8, 3), np.uint8), record))
+
+
+def test_the_history_begins_with_the_pictures_that_are_there(open_workspace, home, qtbot):
+    from gui import paths
+
+    folder = paths.pictures_dir() / "2026-01-02"
+    made_before(folder, "a.png", "an old fox", "snow")
+    made_before(folder, "b.png", "an old fox", "snow", "2026-01-04T03:04:05+00:00")
+    made_before(folder, "c.png", "an older boat", created="2025-01-02T03:04:05+00:00")
+    Image.new("RGB", (8, 8)).save(folder / "photo.png")
+    workspace, _ = open_workspace()
+    history = workspace.studio.prompts.history
+    qtbot.waitUntil(lambda: len(history.entries()) == 2)
+    assert [entry.value for entry in history.entries()] == [
+        PromptText("an old fox", "snow"), PromptText("an older boat"),
+    ]  # fmt: skip
+    ask_for(workspace, "a new one")
+    assert history.entries()[0].value.prompt == "a new one"
+    workspace.studio.prompts.forget(history, [entry.key for entry in history.entries()])
+    workspace.main_window.close()
+    again, _ = open_workspace()
+    with qtbot.waitSignal(again.studio.library.looking, check_params_cb=lambda n: n < 0):
+        again.studio.library.refresh()
+    answers = []
+    again.studio.library.with_prompts(9, answers.append)  # behind whatever was asked before
+    qtbot.waitUntil(lambda: bool(answers))
+    assert len(answers[0]) == 2
+    assert again.studio.prompts.history.entries() == [], "what was cleared stays away"

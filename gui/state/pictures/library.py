@@ -153,6 +153,12 @@ class PictureLibrary(QObject):
         wanted = list(fingerprints)
         self._ask(lambda index: index.known_fingerprints(wanted), then)
 
+    def with_prompts(
+        self, most: int, then: Callable[[list[tuple[str, str, float]]], object]
+    ) -> None:
+        """Call `then` with `PictureIndex.prompts`."""
+        self._ask(lambda index: index.prompts(most), then)
+
     def want_choices(self) -> None:
         self._ask(lambda index: index.choices(), self.choices_changed.emit)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from PySide6.QtCore import QObject, Signal
 
@@ -13,10 +13,12 @@ from gui.state.background import Background
 from gui.state.draft import DraftState
 from gui.state.prompts.history import HistoryWalk
 from gui.state.prompts.presets import Preset, PresetLibrary
-from gui.state.prompts.shelf import Shelf
+from gui.state.prompts.shelf import MOST, Entry, Shelf
 from gui.state.prompts.styles import PromptStyle, StyleLibrary
 from gui.state.prompts.types import PromptText
 from gui.state.undo import UndoStack
+
+__all__ = ["MOST", "PromptLibrary"]
 
 
 class PromptLibrary(QObject):
@@ -87,6 +89,12 @@ class PromptLibrary(QObject):
         text = PromptText.of(self._draft.draft)
         if text.prompt:
             self.history.put(text.key, text)
+
+    def begin_history(self, prompts: Iterable[tuple[str, str, float]]) -> None:
+        """Have the history know the prompts of pictures that were there before it: prompt, negative
+        prompt and when, in seconds since 1970."""
+        texts = [(PromptText(prompt, negative), at) for prompt, negative, at in prompts]
+        self.history.add(Entry(text.key, text, at) for text, at in texts)
 
     def use(self, text: PromptText, what: str) -> None:
         """Take kept words in place of those that are typed.

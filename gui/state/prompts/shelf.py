@@ -121,6 +121,12 @@ class Shelf(QObject, Generic[T]):
         """
         self.change({key: value}, (), what)
 
+    def add(self, entries: Iterable[Entry[T]]) -> None:
+        """Keep what is not there yet, without a step to undo."""
+        new = [entry for entry in entries if entry.key not in self._entries]
+        if new:
+            self._set(new, [])
+
     def remove(self, keys: Iterable[str], what: str) -> None:
         """Forget entries, with a step to undo called `what`."""
         self.change({}, [key for key in keys if key in self._entries], what)
