@@ -112,4 +112,5 @@ def told(origin: PictureOrigin) -> Iterator[tuple[str, str]]:
     if found.model:
         yield "Model", found.model
     yield from found.facts
+    yield from found.technical
     yield from ((name, f"{text}\n{why}") for name, text, why in found.left)

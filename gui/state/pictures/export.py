@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, QStandardPaths, Signal
 
 from gui import words
 from gui.errors import SfumatoError
@@ -113,7 +113,8 @@ class PictureExport(QObject):
     @property
     def folder(self) -> str:
         """Where pictures went last."""
-        return self._settings.export_folder or str(Path.home() / "Desktop")
+        desktop = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.DesktopLocation)
+        return self._settings.export_folder or desktop
 
     def with_example(
         self,

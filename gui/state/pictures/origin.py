@@ -20,6 +20,7 @@ from gui.state.draft import SEED, Draft
 __all__ = ["Origin", "Setting", "origin_of"]
 
 NO_START_PICTURE = "Its starting picture is not in the file; choose one to use it."
+SOURCE = "From the Hub"
 _NOT_TOLD = ("count", "compute_unit")
 """Settings that say nothing of one picture."""
 
@@ -56,6 +57,8 @@ class Origin:
     """Pixels the picture was made with; zeros: not stated."""
     facts: tuple[tuple[str, str], ...] = ()
     """Label and text of what is told beside the settings."""
+    technical: tuple[tuple[str, str], ...] = ()
+    """The same of what only experts ask for."""
     left: tuple[tuple[str, str, str], ...] = ()
     """What cannot be used here: its name, its value and why."""
     whole: Draft | None = None
@@ -77,7 +80,7 @@ class Origin:
         lines = [f"{setting.label}: {setting.text}" for setting in self.settings]
         if self.model:
             lines.append(f"Model: {self.model}")
-        lines += [f"{label}: {text}" for label, text in self.facts]
+        lines += [f"{label}: {text}" for label, text in (*self.facts, *self.technical)]
         return "\n".join(lines)
 
     def put_into(self, draft: Draft, names: Iterable[str] | None = None) -> Draft:
@@ -113,15 +116,18 @@ def _of_record(record: PictureRecord) -> Origin:
         values = {n: v for n, v in values.items() if not n.startswith("start_image.")}
     facts = [("Time", words.measured(record.seconds))] if record.seconds else []
     facts += [("Note", note) for note in record.notes]
-    facts += _provenance(record)
+    technical = _provenance(record)
+    if technical and technical[0][0] == SOURCE:
+        facts.append(technical.pop(0))
     return Origin(
         _settings(values),
         record.model_name,
         record.request.model,
         record.model_hash,
         "Sfumato",
-        (record.width, record.height),
+        record.drawn_size,
         tuple(facts),
+        tuple(technical),
         left,
         whole=draft,
     )
@@ -145,7 +151,7 @@ def _provenance(record: PictureRecord) -> list[tuple[str, str]]:
     way += [f"predicts {predicts}"] if predicts else []
     versions = {k: v for k, v in known.versions.items() if k not in ("sfumato", "python")}
     rows = [
-        ("From the Hub", source),
+        (SOURCE, source),
         ("Model hash", record.model_hash),
         ("Computed by", used),
         ("Scheduler class", ", ".join(part for part in way if part)),

@@ -26,6 +26,7 @@ from gui.state.pictures.origin import Origin
 from gui.state.pictures.types import IndexedPicture
 from gui.state.studio import Studio
 from gui.ui.widgets.controls import Switch, label
+from gui.ui.widgets.facts import TechnicalDetails
 
 WIDTH, HEIGHT = 380, 560
 
@@ -44,6 +45,7 @@ class PictureInfo(QDialog):
         self._studio = studio
         self._picture: IndexedPicture | None = None
         self._origin = Origin()
+        self._technical_open = False
         self.ticks: dict[str, QCheckBox] = {}
         self.favourite = Switch("Favourite")
         self.tags = QLineEdit()
@@ -150,6 +152,11 @@ class PictureInfo(QDialog):
             add(label("Not used here", "heading"), "")
             for name, text, why in origin.left:
                 add(label(name, "secondary"), f"{text}\n{why}", "small")
+        self.technical = TechnicalDetails()
+        self.technical.show_facts(origin.technical)
+        self.technical.set_open(self._technical_open)
+        self.technical.toggled.connect(self._on_technical)
+        grid.addWidget(self.technical, grid.rowCount(), 0, 1, 2)
         grid.setRowStretch(grid.rowCount(), 1)
         return inner
 
@@ -159,6 +166,9 @@ class PictureInfo(QDialog):
         tick.setToolTip("Use this setting")
         self.ticks[name] = tick
         return tick
+
+    def _on_technical(self, is_open: bool) -> None:
+        self._technical_open = is_open  # also for the pictures that are looked at next
 
     def _on_favourite(self) -> None:
         if self._picture is not None:
