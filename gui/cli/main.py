@@ -20,18 +20,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from gui import __version__, words
+from gui.cli import asking
 from gui.cli import convert as cli_convert
 from gui.cli import history as cli_history
 from gui.cli import metadata as cli_metadata
 from gui.cli import models as cli_models
 from gui.cli import patch as cli_patch
+from gui.cli import queue as cli_queue
 from gui.cli import upscale as cli_upscale
 from gui.cli import verify as cli_verify
-from gui.cli.finding import model_folder
-from gui.cli.parameters import add_parameters, request_of
 from gui.errors import ErrorKind, SfumatoError
-from gui.files import checked, children, is_folder, path_error
-from gui.library.picture_reader import is_picture_name
+from gui.files import checked, path_error
 from gui.request import PictureRequest
 
 if TYPE_CHECKING:
@@ -46,7 +45,6 @@ _NOT_NEEDED = {
     "--reduce-memory": (False, "only the networks that a picture needs are loaded"),
 }
 """Flags of Apple's tools that say what is known here: whether they take a value, and why."""
-_SUFFIXES = {"packages": ".mlpackage", "compiled": ".mlmodelc"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -139,6 +137,7 @@ def _parser() -> argparse.ArgumentParser:
     cli_metadata.add_parser(commands)
     cli_verify.add_parser(commands)
     cli_upscale.add_parser(commands)
+    cli_queue.add_parser(commands)
     inspect = commands.add_parser(
         "inspect", help="say what a model folder holds, and whether it can be used"
     )
@@ -160,23 +159,8 @@ def _generate_parser(commands: Any) -> None:
         epilog="The flag names of Apple's Python and Swift tools are accepted too.",
         allow_abbrev=False,
     )
+    asking.add_options(parser)
     add = parser.add_argument
-    add("words", metavar="PROMPT", nargs="?", default="", help="the prompt, as Swift's tool has it")
-    add_parameters(parser)
-    add(
-        "--model",
-        "-i",
-        "--resource-path",
-        default="",
-        metavar="MODEL",
-        help="the model's folder, or its name in `models list`; default: the starter model",
-    )
-    add("--variant", default="", metavar="ID", help="which one, where several are installed")
-    add("--model-sources", choices=("packages", "compiled"),
-        help="which files to use where the folder holds both")  # fmt: skip
-    add("-o", "--output", "--output-path", default="", metavar="FILE|DIR",
-        help="a name ending in .png: that file, replaced if it exists; anything else: a folder; "
-             "default: a folder per day in your pictures folder")  # fmt: skip
     add("--save-every", type=int, default=0, metavar="N",
         help="also the preview of every Nth step, beside the picture")  # fmt: skip
     for flag, (takes_value, _) in _NOT_NEEDED.items():
@@ -194,73 +178,12 @@ def _request(options: argparse.Namespace) -> PictureRequest:
     Raises:
         SfumatoError: BAD_REQUEST.
     """
-    if options.words and options.prompt is not None:
-        raise SfumatoError(ErrorKind.BAD_REQUEST, "The prompt was given twice; give it once.")
     if options.save_every < 0:
         raise SfumatoError(
             ErrorKind.BAD_REQUEST,
             "A preview is saved every so many steps; give --save-every a number of 1 or more.",
         )
-    options.prompt = options.words or options.prompt
-    if options.prompt is None:
-        raise SfumatoError(
-            ErrorKind.BAD_REQUEST, 'There is no prompt; add one, for example: --prompt "a fox".'
-        )
-    file, folder = _output(options.output)
-    request = request_of(options)
-    previews = options.save_every > 0
-    return dataclasses.replace(request, output_dir=folder, output_file=file, previews=previews)
-
-
-def _output(text: str) -> tuple[str, str]:
-    """``-o`` as exact file and folder, one of them empty."""
-    if not text:
-        return "", ""
-    path = checked(text)
-    if text.endswith(os.sep) or is_folder(path):
-        return "", str(path)
-    if path.suffix.lower() == ".png":
-        return str(path), ""
-    if is_picture_name(path.name):
-        raise SfumatoError(
-            ErrorKind.BAD_REQUEST,
-            f"Pictures are PNG files; give a name that ends in .png, not “{path.name}”.",
-        )
-    return "", str(path)
-
-
-def _with_sources(folder: Path, sources: str) -> Path:
-    """The folder inside `folder` (or itself) that holds packages, or compiled models.
-
-    Raises:
-        SfumatoError: BAD_MODEL where there is none, or more than one.
-    """
-    suffix = _SUFFIXES[sources]
-    found = [f for f in _folders(folder, depth=2) if any(_with_suffix(f, suffix))]
-    if folder in found:
-        return folder
-    if len(found) == 1:
-        return found[0]
-    if not found:
-        raise SfumatoError(
-            ErrorKind.BAD_MODEL, f"There are no {suffix} files in {folder}; choose another folder."
-        )
-    names = ", ".join(str(f.relative_to(folder)) for f in found)
-    raise SfumatoError(
-        ErrorKind.BAD_MODEL, f"There are several models in {folder}; choose one of {names}."
-    )
-
-
-def _folders(folder: Path, depth: int) -> Iterable[Path]:
-    yield folder
-    if depth:
-        for child in children(folder):
-            if is_folder(child) and child.suffix not in _SUFFIXES.values():
-                yield from _folders(child, depth - 1)
-
-
-def _with_suffix(folder: Path, suffix: str) -> Iterable[Path]:
-    return (child for child in children(folder) if child.suffix == suffix)
+    return dataclasses.replace(asking.base_request(options), previews=options.save_every > 0)
 
 
 def _generate(options: argparse.Namespace) -> int:
@@ -271,17 +194,18 @@ def _generate(options: argparse.Namespace) -> int:
     for flag, (_, why) in _NOT_NEEDED.items():
         if getattr(options, flag[2:].replace("-", "_")):
             print(f"sfumato: {flag} is not needed: {why}.", file=sys.stderr)
-    if options.model:
-        folder = model_folder(options.model, options.variant)
-        if options.model_sources:
-            folder = _with_sources(folder, options.model_sources)
-        request = dataclasses.replace(request, model=str(folder))
+    request = asking.with_model(request, options)
+    grid, requests = asking.expanded(request, options)
     from gui.cli.progress import Progress
 
     progress = Progress(sys.stderr, request.count, quiet=options.quiet)
     if options.seed is None and not options.quiet:
         progress.line(f"The seed is {request.seed}.")
-    return _run(request, progress, options)
+    if grid is None and len(requests) == 1:
+        return _run(requests[0], progress, options)
+    from gui.cli.queue_run import run_apart
+
+    return run_apart(requests, grid, request, progress, json_lines=options.json)
 
 
 def _run(request: PictureRequest, progress: Any, options: argparse.Namespace) -> int:

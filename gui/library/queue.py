@@ -31,6 +31,8 @@ FILE_NAME = "queue.sqlite3"
 SCHEMA = 4
 MAX_CRASHES = 2
 """A job that took the engine down this often has failed."""
+PAUSED, PLUGGED_IN_ONLY = "paused", "plugged_in_only"
+"""Names of the queue's switches."""
 KEPT_FINISHED = 30
 """So many jobs that are done or were stopped stay listed, the newest."""
 
@@ -109,6 +111,11 @@ class JobStore:
         """Whether the jobs are this process's to run."""
         return self._owned
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether it outlasts this process."""
+        return self._path is not None
+
     def take(self) -> bool:
         """Own the running of the queue from now on, unless another process does.
 
@@ -123,6 +130,17 @@ class JobStore:
             except OSError:
                 return False
         return self._owned
+
+    def is_run_elsewhere(self) -> bool:
+        """Whether another process owns the running of the queue now."""
+        if self._owned or self._path is None:
+            return False
+        with self._path.with_suffix(".lock").open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                return True
+        return False
 
     def _open(self, path: Path | None, own: bool) -> sqlite3.Connection:
         if path is None:

@@ -27,6 +27,8 @@ from gui.library.queue import (
     FINISHED,
     KEPT_FINISHED,
     MAX_CRASHES,
+    PAUSED,
+    PLUGGED_IN_ONLY,
     Job,
     JobStatus,
     JobStore,
@@ -41,8 +43,6 @@ log = logging.getLogger(__name__)
 _DOUBLE_CLICK_SECONDS = 0.5
 LOOK_MS = 1000
 """Between two looks at what other processes did to the queue."""
-PAUSED, PLUGGED_IN_ONLY = "paused", "plugged_in_only"
-"""Names of the queue's switches on disk."""
 
 
 class Waits(StrEnum):
@@ -625,7 +625,7 @@ class JobQueue(QObject):
                 self.notice.emit(self._store.notice)
             waiting = len(self.waiting())
             self._on_waits()
-            if waiting and self.waits is Waits.NO:
+            if waiting and self.waits is Waits.NO and self._store.is_kept:
                 what = words.plural(waiting, "request")
                 self.notice.emit(f"Going on with {what} left from last time.")
         return self._store
