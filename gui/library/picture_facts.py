@@ -90,6 +90,7 @@ class KnownFile:
     """How a file was when it was indexed; another size or date means: read it again."""
 
     id: int
+    """0: a file that was found to be no picture."""
     bytes: int
     modified_ns: int
 

@@ -41,7 +41,7 @@ from gui.library.picture_marks import Changes, Mark, MarkJournal
 from gui.library.picture_query import conditions
 
 FILE_NAME = "pictures.sqlite3"
-SCHEMA = 2
+SCHEMA = 3
 PATIENCE = 10.0
 """Seconds to wait for another copy of Sfumato that is writing."""
 AT_ONCE = 500
@@ -157,6 +157,7 @@ class PictureIndex:
 
     def _put(self, db: sqlite3.Connection, facts: PictureFacts) -> int:
         folder, _, name = facts.path.rpartition("/")
+        db.execute("DELETE FROM refused WHERE path = ?", (facts.path,))
         mark = self._marks[facts.fingerprint]
         values = (
             facts.path, folder, facts.created, _day(facts.created),
@@ -194,28 +195,71 @@ class PictureIndex:
 
     def drop(self, paths: Iterable[str]) -> int:
         """Forget files that are gone; their number.  Their marks stay, should they come back."""
-        gone = 0
+        gone, files = 0, [(path,) for path in paths]
+        if not files:
+            return 0
         with self._transaction() as db:
-            for path in paths:
-                row = db.execute("SELECT id FROM pictures WHERE path = ?", (path,)).fetchone()
-                if row is None:
-                    continue
-                db.execute("DELETE FROM tags WHERE picture = ?", row)
-                db.execute("DELETE FROM words WHERE rowid = ?", row)
-                db.execute("DELETE FROM pictures WHERE id = ?", row)
-                gone += 1
+            db.executemany("DELETE FROM refused WHERE path = ?", files)
+            for file in files:
+                gone += self._drop(db, file)
         return gone
 
+    def refuse(self, files: Iterable[tuple[str, int, int]]) -> int:
+        """Remember that these are no pictures, by path, size and date; how many were before."""
+        gone = 0
+        with self._transaction() as db:
+            for path, size, modified_ns in files:
+                gone += self._drop(db, (path,))
+                db.execute(
+                    "INSERT OR REPLACE INTO refused (path, folder, bytes, modified_ns) "
+                    "VALUES (?, ?, ?, ?)",
+                    (path, path.rpartition("/")[0], size, modified_ns),
+                )
+        return gone
+
+    @staticmethod
+    def _drop(db: sqlite3.Connection, file: tuple[str]) -> int:
+        row = db.execute("SELECT id FROM pictures WHERE path = ?", file).fetchone()
+        if row is None:
+            return 0
+        db.execute("DELETE FROM tags WHERE picture = ?", row)
+        db.execute("DELETE FROM words WHERE rowid = ?", row)
+        db.execute("DELETE FROM pictures WHERE id = ?", row)
+        return 1
+
     def known_files(self, folder: str) -> dict[str, KnownFile]:
-        """The indexed files directly in a folder, by name."""
+        """The files directly in a folder that have been read, by name."""
         rows = self._db.execute(
-            "SELECT path, id, bytes, modified_ns FROM pictures WHERE folder = ?", (folder,)
+            "SELECT path, id, bytes, modified_ns FROM pictures WHERE folder = ? "
+            "UNION ALL SELECT path, 0, bytes, modified_ns FROM refused WHERE folder = ?",
+            (folder, folder),
         )
         return {path.rpartition("/")[2]: KnownFile(*rest) for path, *rest in rows}
 
+    def holds(self, root: str) -> bool:
+        """Whether there are pictures in this folder or below it."""
+        row = self._db.execute(
+            "SELECT 1 FROM pictures WHERE folder = ? OR substr(folder, 1, ?) = ? LIMIT 1",
+            (root, len(root) + 1, f"{root}/"),
+        ).fetchone()
+        return row is not None
+
+    def known(self, paths: Iterable[str]) -> dict[str, KnownFile]:
+        """Those of these files that have been read."""
+        found: dict[str, KnownFile] = {}
+        for path in paths:
+            for table, number in (("pictures", "id"), ("refused", "0")):
+                row = self._db.execute(
+                    f"SELECT {number}, bytes, modified_ns FROM {table} WHERE path = ?", (path,)
+                ).fetchone()
+                if row is not None:
+                    found[path] = KnownFile(*row)
+        return found
+
     def folders(self) -> list[str]:
-        """Every folder that holds an indexed file."""
-        return [row[0] for row in self._db.execute("SELECT DISTINCT folder FROM pictures")]
+        """Every folder that holds a file that has been read."""
+        rows = self._db.execute("SELECT folder FROM pictures UNION SELECT folder FROM refused")
+        return [row[0] for row in rows]
 
     def known_fingerprints(self, some: Iterable[str]) -> set[str]:
         """Those of these fingerprints that are an indexed file's."""
@@ -484,6 +528,10 @@ CREATE INDEX IF NOT EXISTS by_folder ON pictures (folder);
 CREATE INDEX IF NOT EXISTS by_fingerprint ON pictures (fingerprint);
 CREATE INDEX IF NOT EXISTS by_model ON pictures (model);
 CREATE INDEX IF NOT EXISTS by_favourite ON pictures (favourite) WHERE favourite;
+CREATE TABLE IF NOT EXISTS refused (
+  path TEXT PRIMARY KEY, folder TEXT NOT NULL, bytes INTEGER NOT NULL,
+  modified_ns INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS refused_in ON refused (folder);
 CREATE TABLE IF NOT EXISTS tags (
   picture INTEGER NOT NULL, tag TEXT NOT NULL, PRIMARY KEY (picture, tag)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS by_tag ON tags (tag);

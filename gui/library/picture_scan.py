@@ -7,18 +7,22 @@ left as it was: its pictures are not forgotten.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+import stat
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Protocol
 
 from gui.errors import ErrorKind, SfumatoError
+from gui.files import exists, is_folder
 from gui.library.metadata.containers import Fields, open_picture, read_fields_of
 from gui.library.metadata.tools import read_settings
-from gui.library.picture_facts import PictureFacts, PictureKind
-from gui.library.picture_index import FINGERPRINT_BYTES, PictureIndex, fingerprint
+from gui.library.picture_facts import KnownFile, PictureFacts, PictureKind
+from gui.library.picture_index import FINGERPRINT_BYTES, fingerprint
 from gui.library.picture_reader import SUFFIXES
 from gui.library.picture_record import record_of, stored_record
 from gui.request import PictureRecord
@@ -28,6 +32,22 @@ BATCH = 40
 MAX_DEPTH = 8
 
 log = logging.getLogger(__name__)
+
+
+class Scanned(Protocol):
+    """What a look at folders needs of a `PictureIndex`, which may live on another thread."""
+
+    def folders(self) -> list[str]: ...
+
+    def known_files(self, folder: str) -> dict[str, KnownFile]: ...
+
+    def known(self, paths: Iterable[str]) -> dict[str, KnownFile]: ...
+
+    def put(self, pictures: Iterable[PictureFacts]) -> list[int]: ...
+
+    def refuse(self, files: Iterable[tuple[str, int, int]]) -> int: ...
+
+    def drop(self, paths: Iterable[str]) -> int: ...
 
 
 @dataclass
@@ -40,10 +60,16 @@ class ScanReport:
     unreadable: int = 0
     unreachable: tuple[str, ...] = ()
     """Folders that could not be looked at."""
+    whole: bool = False
+    """Whether all folders have been looked at."""
 
     @property
     def changed(self) -> bool:
         return bool(self.read or self.gone)
+
+    def copy(self) -> ScanReport:
+        """As it stands now."""
+        return replace(self)
 
 
 def facts_of(path: Path, status: os.stat_result | None = None) -> PictureFacts:
@@ -154,7 +180,7 @@ def _record(fields: Fields) -> PictureRecord | None:
 
 
 def scan(
-    index: PictureIndex,
+    index: Scanned,
     roots: list[Path],
     *,
     on_progress: Callable[[int], None] = lambda _: None,
@@ -175,73 +201,169 @@ def scan(
     return report
 
 
-def scan_steps(index: PictureIndex, roots: list[Path]) -> Iterator[ScanReport]:
-    """As `scan`, a folder or a batch at a time, so that other questions to the index can be
-    answered in between; yields the report as it stands.  May be given up at any step."""
+def scan_steps(index: Scanned, roots: list[Path]) -> Iterator[ScanReport]:
+    """As `scan`, a folder or a batch at a time; yields the report as it stands.  May be given up at
+    any step."""
     report = ScanReport()
     unreachable: list[str] = []
     seen: set[str] = set()
     for root in roots:
+        if _is_empty(root):  # where a disk is to be mounted, say
+            unreachable.append(str(root))
+            continue
         for folder, entries in _walk(root, unreachable):
             seen.add(folder)
             yield from _scan_folder(index, folder, entries, report)
     # Folders that were there once and are no more, below roots that can be looked at.
     for folder in index.folders():
-        if folder in seen or not _below(folder, roots) or _below(folder, map(Path, unreachable)):
+        if folder in seen or _below(folder, map(Path, unreachable)):
             continue
-        report.gone += index.drop(f"{folder}/{name}" for name in index.known_files(folder))
-        yield report
+        if _below(folder, roots):
+            report.gone += _drop_folder(index, folder)
+            yield report
+        elif (listed := _pictures_in(folder)) is not None:
+            # Where pictures went before another folder was chosen; one that is missing may be on a
+            # disk that is not there.
+            yield from _scan_folder(index, folder, listed, report)
+    report.unreachable, report.whole = tuple(unreachable), True
+    yield report
+
+
+def scan_folder(index: Scanned, folder: Path) -> ScanReport:
+    """Bring the index in line with one folder alone."""
+    *_, report = scan_changes(index, [folder.parent], [str(folder)])
+    return report
+
+
+def scan_changes(
+    index: Scanned, roots: Sequence[Path], paths: Iterable[str]
+) -> Iterator[ScanReport]:
+    """Bring the index in line with these files and folders alone, for when something happened to
+    them.  What lies below a root that is not there at all is left as it is.
+
+    Args:
+        roots: as for `scan`.
+        paths: files, and folders which are looked through with all below them.
+    """
+    report = ScanReport()
+    unreachable: list[str] = []
+    files: dict[str, list[str]] = {}
+    reachable = [root for root in roots if is_folder(root)]
+    for path in dict.fromkeys(paths):
+        root = next((root for root in reachable if _below(path, [root])), Path(path).parent)
+        hidden = any(part.startswith(".") for part in Path(path).relative_to(root).parts)
+        if hidden or not is_folder(root):
+            continue
+        if is_folder(path):
+            for folder, entries in _walk(Path(path), unreachable, root):
+                yield from _scan_folder(index, folder, entries, report)
+            continue
+        folder, _, name = path.rpartition("/")
+        files.setdefault(folder, []).append(name)
+        if not exists(path):
+            for gone in index.folders():
+                if _below(gone, [Path(path)]):
+                    report.gone += _drop_folder(index, gone)
+    for folder, names in files.items():
+        yield from _scan_files(index, folder, names, report)
     report.unreachable = tuple(unreachable)
     yield report
 
 
-def scan_folder(index: PictureIndex, folder: Path) -> ScanReport:
-    """Bring the index in line with one folder alone, for when something changed there."""
-    report = ScanReport()
-    try:
-        with os.scandir(folder) as listing:
-            entries = [entry for entry in listing if _is_picture(entry)]
-    except FileNotFoundError:
-        if folder.parent.is_dir():
-            known = index.known_files(str(folder))
-            report.gone = index.drop(f"{folder}/{name}" for name in known)
-        return report
-    except OSError:
-        report.unreachable = (str(folder),)
-        return report
-    for _ in _scan_folder(index, str(folder), entries, report):
-        pass
-    return report
+def _drop_folder(index: Scanned, folder: str) -> int:
+    return index.drop(f"{folder}/{name}" for name in index.known_files(folder))
 
 
 def _scan_folder(
-    index: PictureIndex, folder: str, entries: list[os.DirEntry[str]], report: ScanReport
+    index: Scanned, folder: str, entries: list[os.DirEntry[str]], report: ScanReport
 ) -> Iterator[ScanReport]:
     known = index.known_files(folder)
-    batch: list[PictureFacts] = []
-    for entry in entries:
-        before = known.pop(entry.name, None)
-        try:
-            status = entry.stat()
-            now = (status.st_size, status.st_mtime_ns)
-            if before is not None and (before.bytes, before.modified_ns) == now:
-                continue
-            batch.append(facts_of(Path(entry.path), status))
-        except (OSError, SfumatoError) as error:
-            log.info("not indexed: %s: %r", entry.path, error)
-            report.unreadable += 1
-        if len(batch) >= BATCH:
-            report.read += len(index.put(batch))
-            batch.clear()
-            yield report
-    report.read += len(index.put(batch))
+
+    def changed() -> Iterator[tuple[str, os.stat_result]]:
+        for entry in entries:
+            before = known.pop(entry.name, None)
+            with contextlib.suppress(OSError):
+                status = entry.stat()
+                now = (status.st_size, status.st_mtime_ns)
+                if before is None or (before.bytes, before.modified_ns) != now:
+                    yield entry.path, status
+                elif not before.id:
+                    report.unreadable += 1
+
+    yield from _read(index, changed(), report)
     report.gone += index.drop(f"{folder}/{name}" for name in known)
     yield report
 
 
-def _walk(root: Path, unreachable: list[str]) -> Iterator[tuple[str, list[os.DirEntry[str]]]]:
-    """Each folder with its pictures, in no promised order; links to folders are not followed."""
-    line = [(str(root), 0)]
+def _scan_files(
+    index: Scanned, folder: str, names: list[str], report: ScanReport
+) -> Iterator[ScanReport]:
+    """Some files of a folder, which may be a large one: the others are not looked at."""
+    gone: list[str] = []
+    known = index.known(f"{folder}/{name}" for name in names)
+
+    def there() -> Iterator[tuple[str, os.stat_result]]:
+        for name in names:
+            path = f"{folder}/{name}"
+            if not has_picture_name(name):
+                continue
+            try:
+                status = os.stat(path)  # noqa: PTH116 - the path is text
+            except (FileNotFoundError, NotADirectoryError):
+                gone.append(path)
+            except OSError as error:
+                log.info("not looked at: %s: %r", path, error)
+            else:
+                before = known.get(path)
+                now = (status.st_size, status.st_mtime_ns)
+                same = before is not None and (before.bytes, before.modified_ns) == now
+                if stat.S_ISREG(status.st_mode) and not same:
+                    yield path, status
+
+    yield from _read(index, there(), report)
+    report.gone += index.drop(gone)
+    yield report
+
+
+def _read(
+    index: Scanned, files: Iterator[tuple[str, os.stat_result]], report: ScanReport
+) -> Iterator[ScanReport]:
+    """Enter files, a batch at a time.  What is no picture is remembered as that, so that it is not
+    opened at every look."""
+    batch: list[PictureFacts] = []
+    none: list[tuple[str, int, int]] = []
+
+    def write() -> None:
+        report.read += len(index.put(batch)) if batch else 0
+        report.gone += index.refuse(none) if none else 0
+        batch.clear()
+        none.clear()
+
+    for path, status in files:
+        try:
+            batch.append(facts_of(Path(path), status))
+        except SfumatoError as error:
+            log.info("no picture: %s: %s", path, error.detail or error.message)
+            none.append((path, status.st_size, status.st_mtime_ns))
+            report.unreadable += 1
+        except OSError as error:
+            log.info("not read: %s: %r", path, error)
+            report.unreadable += 1
+        if len(batch) + len(none) >= BATCH:
+            write()
+            yield report
+    write()
+
+
+def _walk(
+    start: Path, unreachable: list[str], root: Path | None = None
+) -> Iterator[tuple[str, list[os.DirEntry[str]]]]:
+    """Each folder with its pictures, in no promised order; links to folders are not followed.
+
+    Args:
+        root: what the depth counts from; None: the start.
+    """
+    line = [(str(start), len(start.relative_to(root or start).parts))]
     while line:
         folder, depth = line.pop()
         pictures: list[os.DirEntry[str]] = []
@@ -262,9 +384,30 @@ def _walk(root: Path, unreachable: list[str]) -> Iterator[tuple[str, list[os.Dir
         yield folder, pictures
 
 
+def _is_empty(folder: Path) -> bool:
+    try:
+        with os.scandir(folder) as listing:
+            return next(listing, None) is None
+    except OSError:
+        return False
+
+
+def _pictures_in(folder: str) -> list[os.DirEntry[str]] | None:
+    """The pictures directly in a folder; None where it cannot be looked at."""
+    try:
+        with os.scandir(folder) as listing:
+            return [entry for entry in listing if _is_picture(entry)]
+    except OSError:
+        return None
+
+
+def has_picture_name(name: str) -> bool:
+    """Whether a file of this name is looked at: that of a picture, and no hidden one."""
+    return not name.startswith(".") and name[name.rfind(".") :].lower() in SUFFIXES
+
+
 def _is_picture(entry: os.DirEntry[str]) -> bool:
-    dot = entry.name.rfind(".")
-    if entry.name.startswith(".") or entry.name[dot:].lower() not in SUFFIXES:
+    if not has_picture_name(entry.name):
         return False
     try:
         return entry.is_file()  # a pipe or a socket of that name would be waited for

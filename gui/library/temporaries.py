@@ -9,6 +9,7 @@ import contextlib
 import errno
 import os
 import secrets
+import shutil
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -93,6 +94,53 @@ def _write(folder: Path, name: str, pieces: Iterable[bytes], *, overwrite: bool)
     return target
 
 
+def move_whole(source: Path, target: Path) -> None:
+    """Move a file, to another disk too, so that it has its new name only when it is whole there and
+    its old one until then.
+
+    Raises:
+        FileExistsError: there is something of that name; it stays as it is.
+        OSError: it cannot be moved; it stays where it is.
+    """
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        temporary = temporary_file(target.parent)
+        try:
+            shutil.copy2(source, temporary)
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+            _name(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
+    _sync_folder(target.parent)
+    source.unlink()
+
+
+def _name(temporary: Path, target: Path) -> None:
+    """Give a finished file its name.
+
+    Raises:
+        FileExistsError: there is something of that name.
+        OSError: it cannot be named.
+    """
+    try:
+        os.link(temporary, target)
+        return
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+    # No hard links here (exFAT, network shares): reserve the name, then move onto it.
+    os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+    try:
+        temporary.replace(target)
+    except OSError:
+        target.unlink(missing_ok=True)
+        raise
+
+
 def _name_exclusively(temporary: Path, wished: Path) -> Path:
     """Give `temporary` the wished name, or the first free numbered one; never replaces a file."""
     number = 1
@@ -100,23 +148,9 @@ def _name_exclusively(temporary: Path, wished: Path) -> Path:
         target = wished if number == 1 else wished.with_stem(f"{wished.stem}-{number}")
         number += 1
         try:
-            os.link(temporary, target)
-            return target
+            _name(temporary, target)
         except FileExistsError:
             continue
-        except OSError as error:
-            if error.errno not in _NO_LINKS:
-                raise
-        # No hard links here (exFAT, network shares): reserve the name, then move onto it.
-        try:
-            os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
-        except FileExistsError:
-            continue
-        try:
-            temporary.replace(target)
-        except OSError:
-            target.unlink(missing_ok=True)
-            raise
         return target
 
 

@@ -11,12 +11,12 @@ import hashlib
 import io
 import logging
 import os
-import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gui import paths
 from gui.library.picture_reader import opaque, read_picture
+from gui.library.temporaries import sweep, temporary_file
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
@@ -61,7 +61,7 @@ def make(image: PillowImage, target: Path) -> bytes:
     buffer = io.BytesIO()
     small.save(buffer, "JPEG", quality=QUALITY)
     data = buffer.getvalue()
-    temporary = target.with_name(f".{target.name}-{secrets.token_hex(4)}")
+    temporary = temporary_file(target.parent)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_bytes(data)
@@ -77,6 +77,7 @@ def trim(limit: int = LIMIT_BYTES) -> int:
     """Delete the least recently used thumbnails beyond `limit` bytes; how many went."""
     found: list[tuple[float, int, str]] = []
     for shelf in _folders(folder()):
+        sweep(Path(shelf))
         with contextlib.suppress(OSError), os.scandir(shelf) as listing:
             for entry in listing:
                 with contextlib.suppress(OSError):

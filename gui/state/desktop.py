@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-import shutil
 import sys
 from collections.abc import Sequence
 from functools import cache
@@ -17,7 +16,7 @@ from PySide6.QtGui import QDesktopServices, QGuiApplication, QImage
 from gui import paths
 from gui.errors import ErrorKind, SfumatoError, disk_error
 from gui.library import step_previews, thumbnails
-from gui.library.temporaries import sweep_pictures, temporary_file
+from gui.library.temporaries import move_whole, sweep_pictures, temporary_file
 from gui.mac import Application, MacServices, mac_services
 
 REVEAL_LABEL = "Reveal in Finder" if sys.platform == "darwin" else "Show in File Manager"
@@ -118,22 +117,22 @@ def put_back(trashed: str, path: str) -> None:
         SfumatoError: STORAGE where it cannot come back.
     """
     here, there = Path(trashed), Path(path)
-    name = there.name
-    if there.exists():
-        raise SfumatoError(
-            ErrorKind.STORAGE,
-            f"“{name}” stays in the Trash: there is another file in its place; "
-            "move that one away, then try again.",
-        )
     try:
         there.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(here, there)
+        move_whole(here, there)
         # freedesktop's Trash keeps a note of where each file came from; macOS has none.
         (here.parent.parent / "info" / f"{here.name}.trashinfo").unlink(missing_ok=True)
+    except FileExistsError as error:
+        raise SfumatoError(
+            ErrorKind.STORAGE,
+            f"“{there.name}” stays in the Trash: there is another file in its place; "
+            "move that one away, then try again.",
+            str(error),
+        ) from error
     except OSError as error:
         raise SfumatoError(
             ErrorKind.STORAGE,
-            f"“{name}” could not be taken out of the Trash; look for it there.",
+            f"“{there.name}” could not be taken out of the Trash; look for it there.",
             f"{trashed}: {error}",
         ) from error
 

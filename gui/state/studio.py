@@ -215,6 +215,7 @@ class Studio(QObject):
         self.models.trash_failed.connect(lambda _entry, error: self.error_raised.emit(error))
         self._connect_hub()
         self._connect_queue()
+        self.settings.changed.connect(self._on_setting)
         self.library.added.connect(self.picture_finished)
         self.library.failed.connect(self.error_raised)
         self.library.looking.connect(self._on_looking)
@@ -247,6 +248,10 @@ class Studio(QObject):
         if files < 0 and not self.settings.history_begun:
             self.settings.history_begun = True
             self.library.with_prompts(MOST, self.prompts.begin_history)
+
+    def _on_setting(self, key: str) -> None:
+        if key == type(self.settings).pictures_folder.key:
+            self.library.follow()
 
     def _picture_folders(self) -> list[Path]:
         """Where finished pictures go, and so where they are looked for."""

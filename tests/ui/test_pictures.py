@@ -446,7 +446,7 @@ def test_files_that_come_and_go_outside_are_followed(workspace, home, qtbot):
     workspace.studio.library.refresh()
     qtbot.waitUntil(lambda: pictures.paths_of([0]) == [str(path)])
     path.unlink()
-    workspace.studio.library.refresh([str(path.parent)])
+    workspace.studio.library.look_at([str(path)])
     qtbot.waitUntil(lambda: pictures.rowCount() == 0)
 
 

@@ -1,16 +1,14 @@
 """Every picture on disk, as the window sees it: asked for by filter, followed as files come and go.
 
-The index lives on a thread of its own, which answers questions first and looks through the folders
-in between; another thread hears from the system when files change.  Nothing here waits for a disk.
+The index lives on a thread of its own; others look at folders and hear from the system when files
+change (`threads`).  Nothing here waits for a disk.
 """
 
 from __future__ import annotations
 
 import logging
-import queue
-import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,22 +17,24 @@ from PySide6.QtCore import QObject, Signal
 from gui import paths
 from gui.errors import SfumatoError, as_sfumato_error
 from gui.library import step_previews
-from gui.library.picture_facts import Choices, Found, IndexedPicture, PictureFilter, TagChange
+from gui.library.picture_facts import (
+    Choices,
+    Found,
+    IndexedPicture,
+    PictureFacts,
+    PictureFilter,
+    TagChange,
+)
 from gui.library.picture_index import FILE_NAME, PictureIndex
 from gui.library.picture_origin import PictureOrigin, read_origin
-from gui.library.picture_scan import ScanReport, facts_of_made, scan_folder, scan_steps
+from gui.library.picture_scan import ScanReport, facts_of_made, scan_changes, scan_steps
 from gui.request import PictureRecord
-from gui.state.background import END_SECONDS
+from gui.state.background import Workers
 from gui.state.pictures.origin import Origin, origin_of
+from gui.state.pictures.threads import FolderThread, IndexThread, WatchThread
 
-WATCH_DEBOUNCE_MS = 400
-"""Changes that come this close to each other are told together."""
-
-ELSEWHERE_SECONDS = 1.5
-"""Between two looks whether another process has written to the index, while nothing is asked."""
-
-ABSENT_SECONDS = 2.0
-"""Between two looks for a picture folder that is not there."""
+FIRST_TOLD = 200
+"""New pictures after which those so far are shown; then when they are twice as many."""
 
 KEPT_RECORDS = 200
 """Records of pictures made in this session that are held, the newest."""
@@ -83,22 +83,42 @@ class PictureLibrary(QObject):
         self._records: OrderedDict[str, PictureRecord] = OrderedDict()
         self._closed = False
         self._answer.connect(self._on_answer)
-        self._worker = _Worker(open_index, self._tell)
-        self._watcher: _Watcher | None = None
+        self._index = IndexThread(open_index, self._tell, lambda _: self.changed.emit())
+        self._folders = FolderThread(self._index, self._tell, self._on_look)
+        self._made = Workers("pictures-made")  # one, so that they come in their order
+        self._files = Workers("picture-files", 2)
+        self._watcher: WatchThread | None = None
         self._watch = watch
+        self._told = 0  # new files of which there has been word
+        self._unreachable: frozenset[str] = frozenset()
         self._tidied = False
 
     def start(self) -> None:
         """Open the index, then bring it in line with the folders; returns at once."""
-        self._worker.start()
+        self._index.start()
+        self._folders.start()
         self._ask(lambda index: index.notice, self._on_opened)
 
     def close(self) -> None:
-        """End both threads; what was asked and not answered is forgotten."""
+        """End the threads; what was asked and not answered is forgotten."""
         self._closed = True
         if self._watcher is not None:
             self._watcher.stop()
-        self._worker.stop()
+        self._folders.stop()
+        self._made.close()
+        self._files.close(0)
+        self._index.stop()
+
+    def follow(self) -> None:
+        """The folders are others now: look at them, and at what happens there."""
+        self.refresh()
+        if self._watcher is not None:
+            self._watcher.stop()
+            self._start_watching()
+
+    def _start_watching(self) -> None:
+        self._watcher = WatchThread(self._roots(), lambda paths: self._tell(self.look_at, paths))
+        self._watcher.start()
 
     # -- questions ----------------------------------------------------------------------------
 
@@ -167,7 +187,7 @@ class PictureLibrary(QObject):
         if path in self._records:
             then(origin_of(PictureOrigin(self._records[path])))
             return
-        self._ask(lambda _index: origin_of(read_origin(Path(path))), then, self.failed.emit)
+        self._read(lambda: origin_of(read_origin(Path(path))), then)
 
     # -- changes ------------------------------------------------------------------------------
 
@@ -177,29 +197,36 @@ class PictureLibrary(QObject):
         while len(self._records) > KEPT_RECORDS:
             self._records.popitem(last=False)
 
-        def work(index: PictureIndex) -> IndexedPicture | None:
-            index.put([facts_of_made(Path(path), record)])
-            return index.by_path(path)
+        def put(facts: PictureFacts) -> None:
+            def work(index: PictureIndex) -> IndexedPicture | None:
+                index.put([facts])
+                return index.by_path(path)
+
+            self._ask(work, then)
 
         def then(picture: IndexedPicture | None) -> None:
             if picture is not None:
                 self.added.emit(picture)
 
-        self._ask(work, then)
+        self._read(lambda: facts_of_made(Path(path), record), put, self._made)
 
     def forget(self, files: Iterable[str]) -> None:
         """These files were moved to the Trash."""
         gone = list(files)
         self._change(lambda index: index.drop(gone))
 
-    def refresh(self, folders: Iterable[str] = ()) -> None:
-        """Look at these folders again, or at all of them."""
-        some = list(dict.fromkeys(folders))
-        if not some:
-            roots = self._roots()
-            self._worker.look(lambda index: scan_steps(index, roots))
-            return
-        self._change(lambda index: sum(scan_folder(index, Path(f)).changed for f in some))
+    def refresh(self) -> None:
+        """Look at all folders again."""
+        roots = self._roots()
+        self._folders.look(lambda index: scan_steps(index, roots))
+
+    def look_at(self, paths: Iterable[str]) -> None:
+        """Look at these files and folders again; none: at all."""
+        some, roots = list(paths), self._roots()
+        if some:
+            self._folders.look(lambda index: scan_changes(index, roots, some))
+        else:
+            self.refresh()
 
     # -- marks --------------------------------------------------------------------------------
 
@@ -268,7 +295,25 @@ class PictureLibrary(QObject):
         then: Callable[[Any], object],
         failed: Callable[[SfumatoError], object] | None = None,
     ) -> None:
-        self._worker.ask(work, then, failed or self.failed.emit)
+        self._index.ask(work, then, failed or self.failed.emit)
+
+    def _read(
+        self,
+        work: Callable[[], Any],
+        then: Callable[[Any], object],
+        workers: Workers | None = None,
+    ) -> None:
+        """Read a file of the person's, which may take its time."""
+
+        def task() -> None:
+            try:
+                found = work()
+            except Exception as error:
+                self._tell(self.failed.emit, as_sfumato_error(error))
+            else:
+                self._tell(then, found)
+
+        (workers or self._files).start(task)
 
     def _change(self, work: Callable[[PictureIndex], Any]) -> None:
         def then(done: Any) -> None:
@@ -291,160 +336,43 @@ class PictureLibrary(QObject):
     def _on_opened(self, notice: str) -> None:
         if notice:
             self.notice.emit(notice)
-        self._worker.report = self._on_look
-        self._worker.changed_elsewhere = self.changed.emit
         self.opened.emit()
         self.refresh()
         if self._watch:
-            self._watcher = _Watcher(self._roots(), lambda f: self._tell(self.refresh, f))
-            self._watcher.start()
+            self._start_watching()
 
     def _on_look(self, report: ScanReport, done: bool) -> None:
         self.looking.emit(-1 if done else report.read)
-        if done and report.changed:
+        # Of many new pictures the first are shown while the rest is being read.
+        if report.changed and (done or report.read >= self._told + max(FIRST_TOLD, self._told)):
+            self._told = report.read
             self.changed.emit()
-        if done and not report.unreachable and not self._tidied:
-            self._tidied = True  # once: what is in the Trash may come back while we run
+        if done:
+            self._told = 0
+        if done and report.whole:
+            self._say_unreachable(report)
+            if not report.unreachable:
+                self._tidy()
 
-            def tidy(index: PictureIndex) -> int:
-                return step_previews.drop_strangers(index.known_fingerprints)
+    def _tidy(self) -> None:
+        """Once: what is in the Trash may come back while we run."""
+        if not self._tidied:
+            self._tidied = True
+            self._ask(
+                lambda index: step_previews.drop_strangers(index.known_fingerprints),
+                lambda _gone: None,
+            )
 
-            self._ask(tidy, lambda _gone: None)
+    def _say_unreachable(self, report: ScanReport) -> None:
+        """Say once that pictures are on a disk that is not there; they are not forgotten."""
+        roots = frozenset(map(str, self._roots())) & frozenset(report.unreachable)
+        new, self._unreachable = roots - self._unreachable, roots
+        for root in sorted(new):
+            self._ask(lambda index, root=root: root if index.holds(root) else "", self._say_gone)
 
-
-class _Worker(threading.Thread):
-    """Owns the index: answers questions in turn, and looks at folders while there are none."""
-
-    def __init__(
-        self,
-        open_index: Callable[[], PictureIndex],
-        tell: Callable[[Callable[[Any], object], Any], None],
-    ) -> None:
-        super().__init__(name="picture-index", daemon=True)
-        self._open_index = open_index
-        self._tell = tell
-        self._inbox: queue.Queue[Callable[[PictureIndex], None] | None] = queue.Queue()
-        self._looks: list[Callable[[PictureIndex], Iterator[ScanReport]]] = []
-        self.report: Callable[[ScanReport, bool], None] = lambda _report, _done: None
-        self.changed_elsewhere: Callable[[], object] = lambda: None
-
-    def ask(
-        self,
-        work: Callable[[PictureIndex], Any],
-        then: Callable[[Any], object],
-        failed: Callable[[SfumatoError], object],
-    ) -> None:
-        def run(index: PictureIndex) -> None:
-            try:
-                result = work(index)
-            except Exception as error:
-                self._tell(failed, as_sfumato_error(error))
-            else:
-                self._tell(then, result)
-
-        self._inbox.put(run)
-
-    def look(self, steps: Callable[[PictureIndex], Iterator[ScanReport]]) -> None:
-        self._looks.append(steps)
-        self._inbox.put(lambda _index: None)
-
-    def stop(self) -> None:
-        """Waits a while: a disk that does not answer keeps nobody from quitting."""
-        self._inbox.put(None)
-        if self.is_alive():
-            self.join(END_SECONDS)
-
-    def run(self) -> None:
-        index = self._open_index()
-        steps: Iterator[ScanReport] | None = None
-        try:
-            while True:
-                if steps is None and self._looks:
-                    steps = self._looks.pop(0)(index)
-                try:
-                    wait = ELSEWHERE_SECONDS if steps is None else 0
-                    work = self._inbox.get(block=steps is None, timeout=wait)
-                except queue.Empty:
-                    if steps is not None:
-                        steps = self._step(steps)
-                    else:
-                        self._look_elsewhere(index)
-                    continue
-                if work is None:
-                    return
-                work(index)
-        finally:
-            index.close()
-
-    def _look_elsewhere(self, index: PictureIndex) -> None:
-        """Another copy of Sfumato has made, marked or moved pictures: what is shown is asked for
-        again."""
-        try:
-            changed = index.changed_elsewhere()
-        except Exception as error:
-            log.warning("the picture index cannot be asked: %r", error)
-        else:
-            if changed:
-                self._tell(lambda _: self.changed_elsewhere(), None)
-
-    def _step(self, steps: Iterator[ScanReport] | None) -> Iterator[ScanReport] | None:
-        """One step of a look; None when it is over."""
-        assert steps is not None
-        try:
-            self._last = next(steps)
-        except StopIteration:
-            self._tell(lambda r: self.report(r, True), self._last)
-            return None
-        except Exception as error:
-            log.warning("looking at the picture folders failed: %r", error)
-            self._tell(lambda r: self.report(r, True), ScanReport())
-            return None
-        self._tell(lambda r: self.report(r, False), self._last)
-        return steps
-
-    _last = ScanReport()
-
-
-class _Watcher(threading.Thread):
-    """Hears from the system which folders changed."""
-
-    def __init__(self, roots: list[Path], tell: Callable[[list[str]], None]) -> None:
-        super().__init__(name="picture-watcher", daemon=True)
-        self._roots = roots
-        self._tell = tell
-        self._stop = threading.Event()
-
-    def stop(self) -> None:
-        self._stop.set()
-
-    def run(self) -> None:
-        # Imported here: the first paint needs no watcher.
-        import watchfiles
-
-        there = [root for root in self._roots if root.is_dir()]
-        late = not there
-        if late and not (there := self._wait_for_folders()):
-            return
-        try:
-            for changes in watchfiles.watch(
-                *there,
-                stop_event=self._stop,
-                debounce=WATCH_DEBOUNCE_MS,
-                rust_timeout=500,
-                yield_on_timeout=True,
-                raise_interrupt=False,
-            ):
-                if late:
-                    self._tell([])  # all: what came before the first look at changes
-                    late = False
-                elif changes:
-                    self._tell(sorted({str(Path(path).parent) for _, path in changes}))
-        except Exception as error:  # the system's limit of watches, a disk that goes
-            log.warning("picture folders are not watched: %r", error)
-
-    def _wait_for_folders(self) -> list[Path]:
-        """Those that have come, as the first picture or a disk brings them; none at the end."""
-        while not self._stop.wait(ABSENT_SECONDS):
-            if there := [root for root in self._roots if root.is_dir()]:
-                return there
-        return []
+    def _say_gone(self, root: str) -> None:
+        if root:
+            self.notice.emit(
+                f"The picture folder “{root}” cannot be reached; connect its disk, or see who may "
+                "look at it. Nothing in it is lost, and it comes back by itself."
+            )

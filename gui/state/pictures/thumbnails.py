@@ -33,8 +33,10 @@ def _read_or_make(facts: PictureFacts) -> QImage:
     """A thumbnail from the cache, or made from the picture; null where there is none to be had."""
     try:
         target = store.name_of(facts.path, facts.bytes, facts.modified_ns)
-        data = target.read_bytes() if target.is_file() else b""
-        return QImage.fromData(data or store.make_from_file(Path(facts.path), target))
+        image = QImage.fromData(target.read_bytes()) if target.is_file() else QImage()
+        if image.isNull():  # not there, or cut short by the loss of power
+            image = QImage.fromData(store.make_from_file(Path(facts.path), target))
+        return image
     except Exception as error:
         log.info("no thumbnail of %s: %r", facts.path, error)
         return QImage()

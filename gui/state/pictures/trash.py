@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
 
@@ -117,7 +116,7 @@ class PictureTrash(QObject):
         def back(errors: list[SfumatoError]) -> None:
             for error in errors:
                 self.failed.emit(error)
-            self._library.refresh(str(Path(item.path).parent) for item in batch)
+            self._library.look_at(item.path for item in batch)
 
         self._background.run(work, back, self.failed.emit)
 
