@@ -72,6 +72,9 @@ class Actions:
         self.enlarge_4 = make("Enlarge 4 ×", "Ctrl+Shift+E")
         self.vary = make("Variations of This Picture", "Ctrl+Alt+V")
         self.focus_prompt = make("Edit Prompt", "Ctrl+L")
+        self.earlier_prompts = make("Earlier and Saved Prompts…", "Ctrl+Shift+H")
+        self.styles = make("Styles…", "Ctrl+Shift+Y")
+        self.save_preset = make("Save Settings as Preset…")
         self.models = toggle("Models", "Ctrl+Alt+1", "sidebar-left")
         self.installed = make("Installed Models", "Ctrl+Shift+1")
         self.hub = make("Find Models on the Hub", "Ctrl+Shift+2", "search")
@@ -172,6 +175,7 @@ class Actions:
             generate, self.generate, self.make_grid, self.stop, None, self.queue, self.pause_queue
         )
         _fill(generate, self.plugged_in_only, self.clear_queue, None, self.focus_prompt)
+        _fill(generate, self.earlier_prompts, self.styles, self.save_preset)
         _fill(generate, self.new_seed, None, self.use_settings, self.use_as_start, self.vary)
         _fill(generate, self.show_model)
         _fill(generate, None, self.enlarge_2, self.enlarge_4)

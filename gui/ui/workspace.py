@@ -257,6 +257,7 @@ class Workspace(QWidget):
         # must stay.
         self.studio.draft.changed.connect(lambda _name: canvas.banner.settle(Subject.PROMPT))
         panel.failed.connect(self.show_error)
+        panel.panel_wanted.connect(lambda: a.options.setChecked(True))
         panel.known_words.hub_requested.connect(desk.show_real_models)
         canvas.empty.example_chosen.connect(self._use_example)
         canvas.strip.stop_requested.connect(self.studio.stop)
@@ -321,6 +322,9 @@ class Workspace(QWidget):
             (a.stop, self.studio.stop),
             (a.new_seed, self.prompt_panel.seed.roll),
             (a.focus_prompt, self.prompt_panel.focus_prompt),
+            (a.earlier_prompts, self.prompt_panel.show_prompts),
+            (a.styles, self.prompt_panel.show_styles),
+            (a.save_preset, self.prompt_panel.presets.show_sheet),
             (a.installed, desk.show_installed),
             (a.hub, desk.show_hub),
             (a.find, self.find),

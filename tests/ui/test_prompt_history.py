@@ -258,3 +258,18 @@ def test_the_history_begins_with_the_pictures_that_are_there(open_workspace, hom
     qtbot.waitUntil(lambda: bool(answers))
     assert len(answers[0]) == 2
     assert again.studio.prompts.history.entries() == [], "what was cleared stays away"
+
+
+def test_the_menu_opens_it_also_where_the_panel_is_hidden(asked):
+    asked.actions_.options.setChecked(False)
+    assert not asked.prompt_panel.isVisible()
+    asked.actions_.earlier_prompts.trigger()
+    assert asked.prompt_panel.isVisible() and asked.prompt_panel.popover.isVisible()
+    asked.prompt_panel.popover.close()
+    asked.actions_.styles.trigger()
+    assert asked.prompt_panel.styles_popover.isVisible()
+    asked.prompt_panel.styles_popover.close()
+    asked.actions_.save_preset.trigger()
+    sheet = asked.prompt_panel.presets.sheet
+    assert sheet.isVisible()
+    sheet.reject()

@@ -52,6 +52,8 @@ class PromptPanel(QFrame):
 
     generate_requested = Signal()
     failed = Signal(SfumatoError)
+    panel_wanted = Signal()
+    """Something is to be shown at one of its controls, and it is hidden."""
 
     def __init__(self, state: DraftState, undo: UndoStack, prompts: PromptLibrary) -> None:
         super().__init__()
@@ -230,6 +232,8 @@ class PromptPanel(QFrame):
 
     def show_prompts(self) -> None:
         """Earlier and saved prompts, to choose from."""
+        self.panel_wanted.emit()
+        self.scroller.ensureWidgetVisible(self.history)
         self.popover.open_below(self.history)
 
     @property
@@ -242,6 +246,8 @@ class PromptPanel(QFrame):
 
     def show_styles(self) -> None:
         """Every style, to be put on and taken off."""
+        self.panel_wanted.emit()
+        self.scroller.ensureWidgetVisible(self.styles.add)
         self.styles_popover.open_below(self.styles.add)
 
     def show_styles_sheet(self) -> None:
