@@ -15,7 +15,7 @@ from pytestqt.qtbot import QtBot
 
 from gui import paths
 from gui.coreml.client import ModelReader, Reading, stamp_of
-from gui.coreml.inspect import inspect_model, load_sidecar
+from gui.coreml.inspect import inspect_model, load_sidecar, model_hash
 from gui.state import models
 from gui.state.models import ModelLibrary
 from gui.state.settings import Settings
@@ -41,7 +41,8 @@ def reader() -> Iterator[ModelReader]:
 def test_what_the_process_says_is_what_is_in_the_folder(reader: ModelReader) -> None:
     info = inspect_model(paths.starter_model())
     assert info.usable and info.components
-    assert reader.read(paths.starter_model()) == Reading(info, load_sidecar(info))
+    told = Reading(info, load_sidecar(info), identity=model_hash(info))
+    assert reader.read(paths.starter_model()) == told
 
 
 def test_a_bad_folder_is_a_sentence_and_the_next_one_is_read(
