@@ -42,7 +42,9 @@ def enter(store: JobStore, prompt: str = "a fox", **base: object) -> tuple[Grid,
 def end(store: JobStore, job_id: str, folder: Path, colour: str, size=(64, 48)) -> Path:  # type: ignore[no-untyped-def]
     """A cell's picture is finished."""
     job = next(job for job in store.jobs() if job.id == job_id)
-    record = PictureRecord(replace(job.request, guidance_scale=6.5), *size, "Tiny", "abc")
+    record = PictureRecord(
+        replace(job.request, guidance_scale=6.5), size[0], size[1], "Tiny", "abc"
+    )
     folder.mkdir(exist_ok=True)
     file = folder / f"{job_id}.png"
     file.write_bytes(png_of(Image.new("RGB", size, colour), png_texts(record)))

@@ -115,7 +115,7 @@ class PictureAdding(QObject):
             if already:
                 self.notice.emit(already)
             return
-        self._library.refresh(str(Path(path).parent) for path in batch.added)
+        self._library.look_at(batch.added)
         added = list(batch.added)
         trashed: list[Gone] = []
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 from PySide6.QtCore import QSize, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QProgressBar, QPushButton
@@ -84,5 +83,5 @@ class EnlargeStrip(QFrame):
             self.bar.setValue(STEPS * status.done // status.total)
 
     def _on_enlarged(self, path: str, width: int, height: int) -> None:
-        self._studio.library.refresh([str(Path(path).parent)])
+        self._studio.library.look_at([path])
         self.said.emit(f"Enlarged to {width} × {height}")
