@@ -146,7 +146,8 @@ def _remove(options: argparse.Namespace) -> int:
         jobs += [job for job in store.jobs() if wanted.get(job.status) and job not in jobs]
         if not options.ids and not any(wanted.values()):
             options.parser.error("say which: give an ID, --waiting, --failed or --finished")
-        running = [job for job in jobs if not store.remove(job.id)]
+        off = store.remove(*(job.id for job in jobs))
+        running = [job for job in jobs if job.id not in off]
     for job in running:
         say(f"{job.id[:SHORT]} is being made; stop it where that is done.")
     say(f"{words.plural(len(jobs) - len(running), 'request')} taken off; pictures stay.")

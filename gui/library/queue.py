@@ -97,6 +97,7 @@ class JobStore:
         self.notice = ""
         self._lock: IO[str] | None = None
         self._owned = False
+        self._read: dict[str, tuple[str, PictureRequest]] = {}
         self._path = path
         self._connection = self._open(path, own)
         self._seen = self._version()
@@ -348,15 +349,16 @@ class JobStore:
                 db.executemany("UPDATE jobs SET position = ? WHERE id = ?", places)
         return now
 
-    def put_back(self, job: Job) -> None:
-        """Enter a job that was removed again, in its old place.
+    def put_back(self, *jobs: Job) -> None:
+        """Enter jobs that were removed again, in their old places.
 
         Raises:
-            SfumatoError: STORAGE where it cannot be written.
+            SfumatoError: STORAGE where they cannot be written.
         """
         with self._transaction() as db:
-            self._insert(db, job, job.position or None)
-            self._note(db, job)
+            for job in jobs:
+                self._insert(db, job, job.position or None)
+                self._note(db, job)
 
     def update(self, job: Job) -> None:
         """Write what has become of a job.
@@ -413,24 +415,38 @@ class JobStore:
         )
         return cursor.lastrowid or 0
 
-    def remove(self, job_id: str) -> bool:
-        """Take a job off, unless it is running.
+    def remove(self, *job_ids: str) -> set[str]:
+        """Take jobs off, but for one that is running.
 
         Returns:
-            Whether it is off now.
+            Those that are off now.
 
         Raises:
             SfumatoError: STORAGE where it cannot be written.
         """
         with self._transaction() as db:
-            where = "FROM jobs WHERE id = ?"
-            db.execute(f"DELETE {where} AND status != ?", (job_id, JobStatus.RUNNING))
-            return db.execute(f"SELECT 1 {where}", (job_id,)).fetchone() is None
+            db.executemany(
+                "DELETE FROM jobs WHERE id = ? AND status != ?",
+                [(job_id, JobStatus.RUNNING) for job_id in job_ids],
+            )
+            left = db.execute(
+                "SELECT id FROM jobs WHERE status = ?", (JobStatus.RUNNING,)
+            ).fetchall()
+        return set(job_ids) - {job_id for (job_id,) in left}
 
     def jobs(self) -> list[Job]:
         """All jobs in their order.  A row that this version cannot read is skipped and logged."""
         rows = self._connection.execute(f"SELECT {_COLUMNS} FROM jobs ORDER BY position").fetchall()
-        return [job for row in rows if (job := _readable(row)) is not None]
+        before, self._read = self._read, {}
+        jobs: list[Job] = []
+        for row in rows:
+            # A request is read once only: they are asked for whenever another process wrote.
+            text, request = before.get(row[1], ("", None))
+            job = _readable(row, request if text == row[2] else None)
+            if job is not None:
+                self._read[job.id] = (row[2], job.request)
+                jobs.append(job)
+        return jobs
 
     def close(self) -> None:
         self._connection.close()
@@ -469,10 +485,11 @@ def _state(job: Job) -> tuple[str, str | None, str, int, bool, float]:
     return job.status, error, records.dumps(job.pictures), job.crashes, job.begun, job.ended
 
 
-def _readable(row: tuple[Any, ...]) -> Job | None:
-    """The job of a row; None where this version cannot read it."""
+def _readable(row: tuple[Any, ...], request: PictureRequest | None = None) -> Job | None:
+    """The job of a row, its request read already where one is given; None where this version
+    cannot read it."""
     try:
-        return _job(*row)
+        return _job(*row, read=request)
     except (ValueError, TypeError) as error:
         log.warning("job %s is unreadable: %r", row[1], error)
         return None
@@ -488,10 +505,11 @@ def _job(
     crashes: int,
     begun: int,
     ended: float,
+    read: PictureRequest | None,
 ) -> Job:
     return Job(
         job_id,
-        records.loads(PictureRequest, request),
+        read or records.loads(PictureRequest, request),
         JobStatus.FAILED if status == _OLD_FAILED else JobStatus(status),
         records.loads(SfumatoError, error) if error else None,
         records.loads(list[str], pictures),

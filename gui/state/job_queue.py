@@ -89,6 +89,8 @@ class JobQueue(QObject):
     job_added = Signal(Job)
     job_changed = Signal(Job)
     job_removed = Signal(str)  # job id
+    jobs_reset = Signal()
+    """`jobs` has changed in more than one place; the three above are not told then."""
     reordered = Signal()
     """`jobs` come in another order now."""
     waits_changed = Signal()
@@ -189,9 +191,11 @@ class JobQueue(QObject):
                 for k, request in enumerate(requests)
             ]
             self._unwritten.update(job.id for job in jobs)
-        for job in jobs:
-            self._jobs[job.id] = job
-            self.job_added.emit(job)
+        self._jobs.update((job.id, job) for job in jobs)
+        if len(jobs) == 1:
+            self.job_added.emit(jobs[0])
+        else:
+            self.jobs_reset.emit()
         self._next()
         return jobs
 
@@ -218,36 +222,52 @@ class JobQueue(QObject):
         Returns:
             What `put_back` takes; None for a running job, or none at all.
         """
-        job = self._jobs.get(job_id)
-        if job is None:
-            return None
         if job_id == self._running:
             self.stop_current()
             return None
-        if job.status is JobStatus.RUNNING:
-            return None  # another process's to stop
-        taken = replace(job, pictures=list(job.pictures))
-        if self._store is not None:
-            with self._storage():
-                if not self._store.remove(job_id):  # it has begun elsewhere
-                    self.look_elsewhere()
-                    return None
-        del self._jobs[job_id]
-        if job.status is JobStatus.QUEUED:
-            job.status = JobStatus.CANCELLED
-            self.job_changed.emit(job)
-        self.job_removed.emit(job_id)
-        return taken
+        return next(iter(self.remove_all([job_id])), None)
 
-    def put_back(self, job: Job) -> None:
-        """Undo `remove`: the job is what it was, where it was."""
-        if job.id in self._jobs:
-            return
+    def remove_all(self, job_ids: Sequence[str]) -> list[Job]:
+        """Take jobs out of the queue, but for those that are running.
+
+        Returns:
+            Those that are out, for `put_back`.
+        """
+        wanted = set(job_ids)
+        jobs = [
+            job
+            for job in self._jobs.values()
+            if job.id in wanted and job.status is not JobStatus.RUNNING
+        ]
+        taken = [replace(job, pictures=list(job.pictures)) for job in jobs]
+        off = {job.id for job in jobs}
+        if self._store is not None and jobs:
+            with self._storage():
+                off = self._store.remove(*off)
+        for job in jobs:
+            if job.id in off:
+                del self._jobs[job.id]
+                if job.status is JobStatus.QUEUED:
+                    job.status = JobStatus.CANCELLED
+        if len(off) < len(jobs):  # it has begun elsewhere
+            self.look_elsewhere()
+        if len(jobs) == 1 and off:
+            self.job_removed.emit(jobs[0].id)
+        elif jobs:
+            self.jobs_reset.emit()
+        return [job for job in taken if job.id in off]
+
+    def put_back(self, *jobs: Job) -> None:
+        """Undo `remove_all`: the jobs are what they were, where they were."""
+        back = [job for job in jobs if job.id not in self._jobs]
         with self._storage():
-            self._ensure_store().put_back(job)
-        self._jobs[job.id] = job
+            self._ensure_store().put_back(*back)
+        self._jobs.update((job.id, job) for job in back)
         self._sort()
-        self.job_added.emit(job)
+        if len(back) == 1:
+            self.job_added.emit(back[0])
+        elif back:
+            self.jobs_reset.emit()
         self._next()
 
     def retry(self, job_id: str) -> None:
@@ -568,21 +588,16 @@ class JobQueue(QObject):
         for job_id in [known for known in self._jobs if known not in there]:
             if job_id not in self._unwritten and job_id != self._running:
                 del self._jobs[job_id]
-                self.job_removed.emit(job_id)
-        before = list(self._jobs)
         for job in there.values():
             known = self._jobs.get(job.id)
             if known is None:
                 self._jobs[job.id] = job
-                self.job_added.emit(job)
-            elif job.id != self._running and replace(known, error=None) != replace(job, error=None):
+            elif job.id != self._running:
                 vars(known).update(vars(job))
-                self.job_changed.emit(known)
-            elif known is not job:
+            else:
                 known.position = job.position
         self._sort()
-        if [job_id for job_id in self._jobs if job_id in before] != before:
-            self.reordered.emit()
+        self.jobs_reset.emit()
 
     def _sort(self) -> None:
         self._jobs = dict(sorted(self._jobs.items(), key=lambda item: item[1].position))
@@ -619,8 +634,7 @@ class JobQueue(QObject):
                 self._jobs = {job.id: job for job in kept}
                 self._paused = self._store.option(PAUSED)
                 self._plugged_in_only = self._store.option(PLUGGED_IN_ONLY)
-                for job in kept:
-                    self.job_added.emit(job)
+                self.jobs_reset.emit()
             if self._store.notice:
                 self.notice.emit(self._store.notice)
             waiting = len(self.waiting())

@@ -233,7 +233,10 @@ class Studio(QObject):
 
     def _connect_queue(self) -> None:
         queue = self.queue
-        for signal in (queue.job_added, queue.job_changed, queue.job_removed, queue.waits_changed):
+        for signal in (
+            queue.job_added, queue.job_changed, queue.job_removed, queue.jobs_reset,
+            queue.waits_changed,
+        ):  # fmt: skip
             signal.connect(self._on_jobs)
         queue.engine_state_changed.connect(self._on_engine_state)
         queue.loading_changed.connect(self._on_loading)

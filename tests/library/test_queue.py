@@ -216,7 +216,7 @@ def test_two_windows_have_one_queue_and_one_of_them_runs_it(path: Path, open_sto
     assert [(j.request.prompt, j.status) for j in second.recover()] == [
         ("mine", "queued"), ("changed", "queued"),
     ]  # fmt: skip
-    assert second.remove(job.id) and second.remove("no such job")
+    assert second.remove(job.id, "no such job") == {job.id, "no such job"}
 
 
 def test_who_only_looks_does_not_keep_others_from_running(path: Path, open_store: Opener) -> None:
@@ -232,7 +232,7 @@ def test_an_order_is_kept_within_the_places_of_what_was_ordered(
     store = open_store(path)
     a, b, c, d, e = store.add_all(ask(letter) for letter in "abcde")
     assert store.reorder([d.id, "gone", b.id, a.id]) == {d.id: 1, b.id: 2, a.id: 4}
-    assert store.remove(b.id)
+    assert store.remove(b.id) == {b.id}
     store.put_back(replace(b, position=2))
     store.close()
     again = open_store(path)

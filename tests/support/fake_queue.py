@@ -37,6 +37,7 @@ class FakeQueue(QObject):
     job_added = Signal(object)
     job_changed = Signal(object)
     job_removed = Signal(str)
+    jobs_reset = Signal()
     reordered = Signal()
     waits_changed = Signal()
     engine_state_changed = Signal(str)
@@ -102,9 +103,13 @@ class FakeQueue(QObject):
         self.job_removed.emit(job_id)
         return taken
 
-    def put_back(self, job: FakeJob) -> None:
-        self._jobs = sorted([*self._jobs, job], key=lambda job: job.position)
-        self.job_added.emit(job)
+    def remove_all(self, job_ids: list[str]) -> list[FakeJob]:
+        there = [job.id for job in self._jobs if job.id in set(job_ids)]
+        return [job for job_id in there if (job := self.remove(job_id)) is not None]
+
+    def put_back(self, *jobs: FakeJob) -> None:
+        self._jobs = sorted([*self._jobs, *jobs], key=lambda job: job.position)
+        self.jobs_reset.emit()
 
     def retry(self, job_id: str) -> None:
         job = next(job for job in self._jobs if job.id == job_id)

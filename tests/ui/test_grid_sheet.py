@@ -42,8 +42,8 @@ def test_the_number_of_pictures_is_said_before_and_they_are_put_in_line(workspac
     assert {j.request.grid.grid for j in jobs} == {grid.id}
     assert (base.prompt, base.grid, base.guidance_scale) == ("a fox", None, 5)
     workspace.studio.job_list.refresh()
-    row = workspace.studio.job_list.rows()[1]
-    assert "Grid: Guidance 5, Euler" in row.detail
+    rows = workspace.studio.job_list.rows()
+    assert "Grid: Guidance 5, Euler" in workspace.studio.job_list.detail(rows[1])
     workspace.studio.undo.undo()
     assert queue.jobs() == []
 

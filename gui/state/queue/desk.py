@@ -54,7 +54,8 @@ class QueueDesk(QObject):
         self._use_model = use_model
         self._editing = ""
         self._set_aside: tuple[Draft, str] | None = None
-        queue.job_removed.connect(self._on_removed)
+        for signal in (queue.job_removed, queue.jobs_reset):
+            signal.connect(self._on_removed)
 
     # -- looking ------------------------------------------------------------------------------
 
@@ -79,8 +80,7 @@ class QueueDesk(QObject):
             return
 
         def undo() -> None:
-            for job in taken:
-                self._queue.put_back(job)
+            self._queue.put_back(*taken)
 
         def redo() -> None:
             taken[:] = self._take_off([job.id for job in taken])
@@ -98,9 +98,7 @@ class QueueDesk(QObject):
         self.remove([job.id for job in self._queue.jobs() if job.status in FINISHED])
 
     def _take_off(self, job_ids: Sequence[str]) -> list[Any]:
-        wanted = set(job_ids)
-        there = [job.id for job in self._queue.jobs() if job.id in wanted]
-        return [job for job_id in there if (job := self._queue.remove(job_id)) is not None]
+        return list(self._queue.remove_all(job_ids))
 
     # -- order --------------------------------------------------------------------------------
 
@@ -293,8 +291,8 @@ class QueueDesk(QObject):
         self._queue.keep_back(job_id, False)
         self.editing_changed.emit()
 
-    def _on_removed(self, job_id: str) -> None:
-        if job_id and job_id == self._editing:
+    def _on_removed(self, *_: object) -> None:
+        if self._editing and self.editing is None:
             self._end()
 
 

@@ -22,6 +22,7 @@ from PySide6.QtCore import (
 from PySide6.QtGui import QImage
 
 from gui import words
+from gui.request import PictureRequest
 from gui.state.pictures.drag import drag_data
 from gui.state.pictures.library import PictureLibrary
 from gui.state.pictures.thumbnails import Thumbnails
@@ -36,6 +37,8 @@ HEADINGS = (
     ("Waiting", ("queued",)),
     ("Finished", FINISHED),
 )
+DETAIL_ROLE = Qt.ItemDataRole.UserRole + 1
+"""What a job asks for, in a line: told when it is wanted, as there may be thousands."""
 _Index = QModelIndex | QPersistentModelIndex
 
 
@@ -49,23 +52,34 @@ class QueueRow:
     """Jobs under the heading; of a job that waits, its place in line."""
     job_id: str = ""
     status: str = ""
-    prompt: str = ""
-    detail: str = ""
+    request: PictureRequest | None = None
+    pictures: int = 0
+    """Made so far."""
     problem: str = ""
     """The sentence of what failed."""
     picture: str = ""
     """File of the last picture that was made."""
+    ended: float = 0.0
+    """When it was over: seconds since 1970."""
     edited: bool = False
     """Whether its settings are in the prompt panel."""
+
+    @property
+    def prompt(self) -> str:
+        """In one line."""
+        text = self.request.prompt if self.request is not None else ""
+        return " ".join(text.split()) or "(no prompt)"
 
     @property
     def key(self) -> str:
         return self.job_id or self.heading
 
 
-def detail_of(job: Any, model: str) -> str:
+def detail_of(job: QueueRow, model: str) -> str:
     """What is asked for beside the prompt, in a line; of what is over, when that was."""
-    request, made = job.request, len(job.pictures)
+    request, made = job.request, job.pictures
+    if request is None:
+        return ""
     parts: list[str] = []
     if job.status == "cancelled":
         parts.append("Stopped")
@@ -129,8 +143,8 @@ class QueueList(QAbstractListModel):
         self._later.setSingleShot(True)
         self._later.timeout.connect(self.refresh)
         for signal in (
-            queue.job_added, queue.job_changed, queue.job_removed, queue.reordered,
-            desk.editing_changed,
+            queue.job_added, queue.job_changed, queue.job_removed, queue.jobs_reset,
+            queue.reordered, desk.editing_changed,
         ):  # fmt: skip
             signal.connect(self._refresh_soon)
         thumbnails.ready.connect(self._on_thumbnail)
@@ -139,6 +153,10 @@ class QueueList(QAbstractListModel):
 
     def rows(self) -> list[QueueRow]:
         return self._rows
+
+    def detail(self, row: QueueRow) -> str:
+        """The second line of a job."""
+        return detail_of(row, self._model_name(row.request.model)) if row.request else ""
 
     def row_of(self, job_id: str) -> int:
         """Where a job stands; -1: nowhere."""
@@ -193,8 +211,9 @@ class QueueList(QAbstractListModel):
                         count=place if heading == "Waiting" else 0,
                         job_id=job.id,
                         status=str(job.status),
-                        prompt=" ".join(job.request.prompt.split()) or "(no prompt)",
-                        detail=detail_of(job, self._model_name(job.request.model)),
+                        request=job.request,
+                        pictures=len(job.pictures),
+                        ended=job.ended,
                         problem=job.error.message if job.status == "failed" and job.error else "",
                         picture=job.pictures[-1] if job.pictures else "",
                         edited=editing is not None and editing.id == job.id,
@@ -237,12 +256,15 @@ class QueueList(QAbstractListModel):
         if role == Qt.ItemDataRole.DecorationRole:
             return self._thumbnail(row.picture)
         if role == Qt.ItemDataRole.ToolTipRole and row.job_id:
-            return words.plain_tip("\n".join(t for t in (row.prompt, row.detail, row.problem) if t))
+            lines = (row.prompt, self.detail(row), row.problem)
+            return words.plain_tip("\n".join(line for line in lines if line))
+        if role == DETAIL_ROLE:
+            return self.detail(row)
         if role == Qt.ItemDataRole.AccessibleTextRole:
             if row.heading:
                 return f"{row.heading}, {row.count}"
             group = next(title for title, of in HEADINGS if row.status in of)
-            return ". ".join(t for t in (group, row.prompt, row.detail, row.problem) if t)
+            return ". ".join(t for t in (group, row.prompt, self.detail(row), row.problem) if t)
         return None
 
     def flags(self, index: _Index) -> Qt.ItemFlag:

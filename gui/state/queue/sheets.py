@@ -37,7 +37,8 @@ class ContactSheets(QObject):
         self._later.timeout.connect(self.look)
         queue.job_changed.connect(self._on_job)
         queue.job_removed.connect(lambda _id: self._later.start(0))
-        queue.waits_changed.connect(lambda: self._later.start(0))
+        for signal in (queue.jobs_reset, queue.waits_changed):
+            signal.connect(lambda: self._later.start(0))
 
     @property
     def busy(self) -> bool:

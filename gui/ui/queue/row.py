@@ -6,7 +6,7 @@ from PySide6.QtCore import QModelIndex, QObject, QPersistentModelIndex, QRect, Q
 from PySide6.QtGui import QColor, QFont, QFontMetrics, QImage, QPainter, QPainterPath, QPen
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
-from gui.state.queue.rows import QueueRow
+from gui.state.queue.rows import DETAIL_ROLE, QueueRow
 from gui.state.studio import Activity
 from gui.ui.canvas.hud import activity_text
 from gui.ui.widgets.appearance import current_palette, sized_font
@@ -143,7 +143,8 @@ class QueueDelegate(QStyledItemDelegate):
             painter.setFont(font)
             painter.setPen(QColor(palette.accent))
             painter.drawText(place(retry), Qt.AlignmentFlag.AlignCenter, "Retry")
-        _line(painter, place(line), row.detail, sized_font(12), palette.secondary)
+        detail = str(index.data(DETAIL_ROLE))
+        _line(painter, place(line), detail, sized_font(12), palette.secondary)
         if row.problem:
             height = self._problem_height(row.problem, rect.width())
             below = QRect(left, line.bottom() + 2, round(card.right()) - left - 8, height)
