@@ -54,7 +54,7 @@ PICTURE_TYPES = [
     "public.png", "public.jpeg", "org.webmproject.webp", "public.avif", "public.heic",
     "public.heif", "com.compuserve.gif", "com.microsoft.bmp", "public.tiff",
 ]  # fmt: skip
-"""The forms that `gui.library.picture_reader` reads, by Apple's names."""
+"""The forms that `gui.library.picture_forms` names, by Apple's names."""
 
 PLIST: dict[str, Any] = {
     "CFBundleName": "Sfumato",

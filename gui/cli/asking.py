@@ -18,7 +18,7 @@ from gui.cli.parameters import add_parameters, request_of
 from gui.errors import ErrorKind, SfumatoError
 from gui.files import checked, children, is_folder
 from gui.grid import Grid
-from gui.library.picture_reader import is_picture_name
+from gui.library.picture_forms import is_picture_name
 from gui.request import PictureRequest
 
 _SUFFIXES = {"packages": ".mlpackage", "compiled": ".mlmodelc"}

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
 from gui.errors import SfumatoError
-from gui.library.metadata.containers import read_fields
+from gui.library.metadata.containers import Fields, read_fields
 from gui.library.metadata.imported import Imported
+from gui.library.metadata.stealth import MAX_PIXELS, hidden_texts
 from gui.library.metadata.tools import read_settings
+from gui.library.picture_forms import open_picture, opened
 from gui.library.picture_record import record_of, stored_record
 from gui.request import PictureRecord
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,20 @@ def read_origin(path: Path) -> PictureOrigin:
             return PictureOrigin(record_of(text, path.name))
         except SfumatoError:
             note = "Its own record is damaged; this is what it says to other programs."
-    found = read_settings(fields)
+    found = read_settings(fields) or _hidden_settings(path, fields)
     if text and found is None:
         note = "Its record is damaged, and it says nothing else of its settings."
     return PictureOrigin(imported=found, note=note)
+
+
+def _hidden_settings(path: Path, fields: Fields) -> Imported | None:
+    """Those in the pixels, of forms that keep every bit of them."""
+    if fields.form not in ("PNG", "WEBP") or fields.width * fields.height > MAX_PIXELS:
+        return None
+    try:
+        with open_picture(path) as file, opened(file) as image:
+            texts = hidden_texts(image)
+    except Exception as error:  # whatever a decoder makes of a damaged file
+        log.info("no look at the pixels of a picture: %r", error)
+        return None
+    return read_settings(Fields(fields.form, texts=texts)) if texts else None

@@ -11,22 +11,17 @@ import contextlib
 import io
 import struct
 import warnings
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from gui.errors import ErrorKind, SfumatoError
-from gui.library.metadata.containers import open_picture
 from gui.library.metadata.exif import read_exif
+from gui.library.picture_forms import MAX_PROFILE, open_picture, opened
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
 
-SUFFIXES = (
-    ".png", ".jpg", ".jpeg", ".webp", ".avif", ".heic", ".heif", ".gif", ".bmp", ".tif", ".tiff",
-)  # fmt: skip
-"""Endings of the files that are taken for pictures, everywhere."""
-FORMS = ("PNG", "JPEG", "WEBP", "AVIF", "HEIF", "GIF", "BMP", "TIFF")
-"""The same as Pillow's names: what a file really is decides, and nothing else is opened."""
 MAX_SIDE = 32_768
 MAX_PIXELS = 400_000_000
 """Largest picture that is decoded: 20,000 × 20,000, 1.2 GB while it is read."""
@@ -36,16 +31,11 @@ BACKGROUND = "#ffffff"
 _KEPT_CHUNKS = {b"IHDR", b"PLTE", b"tRNS", b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"IDAT", b"IEND"}
 
 
-def is_picture_name(name: str) -> bool:
-    """Whether a file's name ends as a picture's does."""
-    return Path(name).suffix.lower() in SUFFIXES
-
-
 def read_picture(path: Path, longest: int | None = None) -> PillowImage:
     """Decode a picture.
 
     Args:
-        path: a file of one of `FORMS`, whatever its name.
+        path: a file of one of `gui.library.picture_forms.FORMS`, whatever its name.
         longest: scale it down so that its longest side is at most this many pixels; a large JPEG
             is then decoded small.
 
@@ -138,19 +128,14 @@ def _decode(file: BinaryIO, name: str, longest: int | None) -> PillowImage:
 
 
 def _opened(file: BinaryIO, name: str) -> PillowImage:
-    from PIL import Image, UnidentifiedImageError
+    from PIL import UnidentifiedImageError
 
-    _register_heif()
-    # Every size is judged here, in words; Pillow's own limit is one of warnings.
-    file.seek(0)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            image = _unlimited(file)
+        image = opened(file)
     except Exception as error:
         bare = _bare_png(file)
         if bare is not None:
-            image = Image.open(io.BytesIO(bare), formats=("PNG",))
+            image = opened(io.BytesIO(bare), ("PNG",))
         elif isinstance(error, UnidentifiedImageError):
             raise SfumatoError(
                 ErrorKind.BAD_IMAGE,
@@ -170,17 +155,6 @@ def _opened(file: BinaryIO, name: str) -> PillowImage:
     return image
 
 
-def _unlimited(file: BinaryIO) -> PillowImage:
-    from PIL import Image
-
-    before = Image.MAX_IMAGE_PIXELS
-    Image.MAX_IMAGE_PIXELS = None
-    try:
-        return Image.open(file, formats=FORMS)
-    finally:
-        Image.MAX_IMAGE_PIXELS = before
-
-
 def _finished(image: PillowImage, longest: int | None) -> PillowImage:
     """Decoded, small enough, in sRGB and upright."""
     from PIL import Image
@@ -189,14 +163,9 @@ def _finished(image: PillowImage, longest: int | None) -> PillowImage:
         image.draft(None, (longest, longest))  # decoded at an eighth, a quarter or a half
     turn = _orientation(image)
     profile = image.info.get("icc_profile")
-    before = Image.MAX_IMAGE_PIXELS
-    Image.MAX_IMAGE_PIXELS = None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            image.load()
-    finally:
-        Image.MAX_IMAGE_PIXELS = before
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        image.load()
     if longest is not None and max(image.size) > longest:
         image = _plain_depth(image)
         if image.mode == "P":
@@ -256,24 +225,40 @@ def _to_srgb(image: PillowImage, profile: object) -> PillowImage:
 
 
 def _bare_png(file: BinaryIO) -> bytes | None:
-    """A PNG without anything but what its pixels need; None for another form."""
+    """A PNG without anything but what its pixels need; None for another form, or where there is
+    nothing to leave out that could have been in the way."""
     file.seek(0)
-    data = file.read()
-    if not data.startswith(b"\x89PNG\r\n\x1a\n"):
+    signature = file.read(8)
+    if signature != b"\x89PNG\r\n\x1a\n":
         return None
-    kept, at = [data[:8]], 8
-    while at + 12 <= len(data):
-        length, kind = struct.unpack(">I4s", data[at : at + 8])
+    size = file.seek(0, io.SEEK_END)
+    kept, at = [signature], 8
+    while at + 12 <= size:
+        file.seek(at)
+        length, kind = struct.unpack(">I4s", file.read(8))
         if kind in _KEPT_CHUNKS:
-            kept.append(data[at : at + 12 + length])
+            file.seek(at)
+            chunk = file.read(12 + length)
+            if kind != b"iCCP" or _sound_profile(chunk[8:-4]):
+                kept.append(chunk)
         at += 12 + length
     return b"".join(kept)
 
 
-def _register_heif() -> None:
-    import pillow_heif
+def _sound_profile(data: bytes) -> bool:
+    """Whether a profile's chunk is what it should be: its name, how it is packed, and not more
+    than a profile has."""
+    packed = data.partition(b"\0")[2][1:]
+    try:
+        return not _unpacked_beyond(packed, MAX_PROFILE)
+    except zlib.error:
+        return False
 
-    pillow_heif.register_heif_opener()
+
+def _unpacked_beyond(packed: bytes, limit: int) -> bool:
+    engine = zlib.decompressobj()
+    engine.decompress(packed, limit)
+    return bool(engine.unconsumed_tail)
 
 
 def _short(name: str) -> str:

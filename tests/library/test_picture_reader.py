@@ -18,14 +18,8 @@ from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 
 from gui.errors import ErrorKind, SfumatoError
-from gui.library.picture_reader import (
-    FORMS,
-    SUFFIXES,
-    is_picture_name,
-    opaque,
-    read_picture,
-    size_of,
-)
+from gui.library.picture_forms import FORMS, SUFFIXES, is_picture_name
+from gui.library.picture_reader import opaque, read_picture, size_of
 from tests.library.metadata import forms
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)

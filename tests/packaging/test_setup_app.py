@@ -123,13 +123,14 @@ def test_icon_has_every_size_macos_shows() -> None:
 
 def test_finder_hands_over_every_form_that_is_read() -> None:
     """Apple's name of each ending in the one list of pictures is among the document types."""
-    from gui.library.picture_reader import SUFFIXES
+    from gui.library.picture_forms import SUFFIXES
 
     types = {
         ".png": "public.png", ".jpg": "public.jpeg", ".jpeg": "public.jpeg",
         ".webp": "org.webmproject.webp", ".avif": "public.avif", ".heic": "public.heic",
         ".heif": "public.heif", ".gif": "com.compuserve.gif", ".bmp": "com.microsoft.bmp",
-        ".tif": "public.tiff", ".tiff": "public.tiff",
+        ".tif": "public.tiff", ".tiff": "public.tiff", ".apng": "public.png",
+        ".jpe": "public.jpeg", ".jfif": "public.jpeg", ".hif": "public.heif",
     }  # fmt: skip
     assert set(types) == set(SUFFIXES)
     (pictures,) = [

@@ -6,6 +6,7 @@ anything a person wired together, cyclic or hostile: every walk remembers where 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -44,11 +45,15 @@ class _Graph:
             return str(value[0])
         return ""
 
-    def upstream(self, start: str, roads: tuple[str, ...]) -> Iterator[str]:
-        """The nodes behind `start`, nearest first, each once."""
-        seen, line = {start}, [start]
+    def upstream(
+        self, start: str, roads: tuple[str, ...], seen: set[str] | None = None
+    ) -> Iterator[str]:
+        """The nodes behind `start`, nearest first, each once; those of `seen` not at all."""
+        seen = set() if seen is None else seen
+        seen.add(start)
+        line = deque([start])
         while line:
-            node = line.pop(0)
+            node = line.popleft()
             yield node
             for name in roads:
                 following = self.link(node, name)
@@ -98,12 +103,15 @@ def _passes(nodes: _Graph) -> Iterator[str]:
     ends = [n for n in nodes.nodes if nodes.kind(n).startswith(("SaveImage", "PreviewImage"))]
     ends = ends or [n for n in nodes.nodes if "Save" in nodes.kind(n)] or list(nodes.nodes)
     seen: set[str] = set()
+    found = False
     for end in ends[:50]:
-        for node in nodes.upstream(end, _ROADS):
-            if _is_sampler(nodes, node) and node not in seen:
-                seen.add(node)
+        if end in seen:
+            continue
+        for node in nodes.upstream(end, _ROADS, seen):
+            if _is_sampler(nodes, node):
+                found = True
                 yield node
-        if seen:
+        if found:
             return
 
 

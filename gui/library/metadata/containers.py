@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import stat
 import struct
 import zlib
 from collections.abc import Iterator
@@ -17,15 +16,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from gui import words
 from gui.errors import ErrorKind, SfumatoError
 from gui.library.metadata.exif import Exif, read_exif
 from gui.library.metadata.xmp import read_xmp
+from gui.library.picture_forms import open_picture, opened
 
 MAX_CHUNK = 8 * 1024 * 1024
 """Largest chunk of text that is read, as it lies in the file, in bytes."""
 MAX_INFLATED = 32 * 1024 * 1024
 """Largest text after decompression, in bytes."""
+MAX_TOTAL = 48 * 1024 * 1024
+"""Of all texts of one file together."""
 MAX_TEXTS = 500
 MAX_CHUNKS = 100_000
 
@@ -54,6 +55,8 @@ class Fields:
     """``caption``, ``program``, ``program_version``."""
     left_out: list[str] = field(default_factory=list)
     """Sentences about what was there and could not be read."""
+    room: int = MAX_TOTAL
+    """Bytes of text that may still be taken."""
 
     def exif_text(self, tag: int) -> str:
         return self.exif.texts.get(tag, "")
@@ -74,22 +77,6 @@ def read_fields(path: Path) -> Fields:
             f"“{path.name}” cannot be opened; check that it is there and may be read.",
             repr(error),
         ) from error
-
-
-def open_picture(path: Path) -> BinaryIO:
-    """Open a picture file to read.  A pipe or a device of a picture's name, which would be waited
-    for without end, is refused.
-
-    Raises:
-        SfumatoError: BAD_IMAGE for what is no file.
-        OSError: it is not there or may not be read.
-    """
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise SfumatoError(
-            ErrorKind.BAD_IMAGE,
-            f"“{words.shortened(path.name, 80)}” is no picture file; choose another.",
-        )
-    return path.open("rb")
 
 
 def read_fields_of(file: BinaryIO, name: str = "This file") -> Fields:
@@ -120,8 +107,8 @@ def _read_png(file: BinaryIO) -> Fields:
         length, kind = struct.unpack(">I4s", header)
         after = file.tell() + length + 4
         if kind in (b"IHDR", b"tEXt", b"zTXt", b"iTXt", b"eXIf"):
-            if length > MAX_CHUNK:
-                fields.left_out.append("A text of more than 8 MB was left out.")
+            if length > min(MAX_CHUNK, fields.room):
+                _leave_out(fields, "A text of more than 8 MB was left out.")
             elif file.tell() + length <= size:
                 _take_png_chunk(fields, kind, file.read(length))
         if kind == b"IEND" or after > size:
@@ -144,15 +131,21 @@ def _take_png_chunk(fields: Fields, kind: bytes, data: bytes) -> None:
     elif kind == b"eXIf":
         fields.exif = read_exif(data)
     elif len(fields.texts) < MAX_TEXTS:
-        found = _png_text(kind, data)
+        found = _png_text(kind, data, min(MAX_INFLATED, fields.room))
         if found is None:
-            fields.left_out.append("A text that is damaged or too large was left out.")
-        else:
-            fields.texts.setdefault(*found)
+            _leave_out(fields, "A text that is damaged or too large was left out.")
+        elif found[0] not in fields.texts:
+            fields.texts[found[0]] = found[1]
+            fields.room = max(0, fields.room - max(len(data), len(found[1])))
 
 
-def _png_text(kind: bytes, data: bytes) -> tuple[str, str] | None:
-    """Keyword and text of a chunk; None where it cannot be read."""
+def _leave_out(fields: Fields, sentence: str) -> None:
+    if sentence not in fields.left_out:
+        fields.left_out.append(sentence)
+
+
+def _png_text(kind: bytes, data: bytes, limit: int) -> tuple[str, str] | None:
+    """Keyword and text of a chunk; None where it cannot be read or has more than `limit` bytes."""
     keyword, nul, rest = data.partition(b"\0")
     if not nul or len(keyword) > 79:
         return None
@@ -160,24 +153,26 @@ def _png_text(kind: bytes, data: bytes) -> tuple[str, str] | None:
     if kind == b"tEXt":
         return name, _utf8_or_latin(rest)
     if kind == b"zTXt":
-        inflated = _inflate(rest[1:]) if rest[:1] == b"\0" else None
+        inflated = _inflate(rest[1:], limit) if rest[:1] == b"\0" else None
         return (name, _utf8_or_latin(inflated)) if inflated is not None else None
     compressed, method, rest = rest[:1], rest[1:2], rest[2:]
     _language, _, rest = rest.partition(b"\0")
     _translated, _, body = rest.partition(b"\0")
     if compressed == b"\1":
-        inflated = _inflate(body) if method == b"\0" else None
+        inflated = _inflate(body, limit) if method == b"\0" else None
         if inflated is None:
             return None
         body = inflated
     return name, body.decode("utf-8", "replace")
 
 
-def _inflate(data: bytes) -> bytes | None:
-    """Decompressed bytes; None where they are damaged or beyond `MAX_INFLATED`."""
+def _inflate(data: bytes, limit: int) -> bytes | None:
+    """Decompressed bytes; None where they are damaged or beyond the limit."""
+    if limit <= 0:
+        return None
     engine = zlib.decompressobj()
     try:
-        result = engine.decompress(data, MAX_INFLATED)
+        result = engine.decompress(data, limit)
     except zlib.error:
         return None
     return None if engine.unconsumed_tail else result
@@ -315,12 +310,8 @@ def _take_webp_size(fields: Fields, kind: bytes, data: bytes) -> None:
 
 
 def _read_by_pillow(file: BinaryIO, name: str) -> Fields:
-    import pillow_heif
-    from PIL import Image
-
-    pillow_heif.register_heif_opener()
     try:
-        with Image.open(file) as image:
+        with opened(file) as image:
             fields = Fields(image.format or "", image.width, image.height)
             info = dict(image.info)
             if image.format == "TIFF":

@@ -46,6 +46,7 @@ def our_scheduler(sampler: str, schedule: str = "") -> tuple[str | None, str]:
         the same, else empty.
     """
     text = " ".join(sampler[:200].split()).removesuffix("_gpu")  # where its noise is drawn
+    text = re.sub(r" \(\d+ / [\d.]+\)$", "", text)  # Krita's steps and guidance
     if not text:
         return None, ""
     name, within = _without_schedule(text)

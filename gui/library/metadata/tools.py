@@ -211,6 +211,8 @@ def read_novelai(fields: Fields) -> Imported | None:
     found = Imported("NovelAI", raw={k: v for k, v in fields.texts.items() if k in _NOVELAI})
     found.prompt = as_text(data.get("prompt")) or fields.texts.get("Description", "")
     found.negative_prompt = as_text(data.get("uc"))
+    for key, name in (("v4_prompt", "prompt"), ("v4_negative_prompt", "negative_prompt")):
+        _take_captions(found, data.get(key), name)
     take_common(found, data, "steps", "scale", "seed")
     found.model, found.model_hash = _name_and_hash(fields.texts.get("Source", ""))
     found.width, found.height = as_int(data.get("width")), as_int(data.get("height"))

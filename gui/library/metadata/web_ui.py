@@ -18,6 +18,8 @@ MAX_LINE = 64 * 1024
 # Of bounded length, so that no text makes them look at it again and again.
 _PAIR = re.compile(r'\s{0,4}(\w[\w \-/]{1,60}):\s{0,4}("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
 _NEGATIVE = "Negative prompt:"
+KRITA = "Krita AI Diffusion"
+"""Known by the hash that it does not know; ComfyUI makes its pictures."""
 _SILENT = {
     "size", "model", "model hash", "steps", "sampler", "schedule type", "cfg scale", "seed",
     "denoising strength", "clip skip", "rng", "version", "noise source", "time taken",
@@ -66,7 +68,9 @@ def read_parameters(text: str) -> Imported | None:
     else:
         found.strength = share_of(strength)
     found.clip_skip = as_int(values.get("clip skip"))
-    if values:
+    if found.program == KRITA:
+        found.random_source, found.model_hash = RandomSource.TORCH, ""
+    elif values:
         found.random_source = _random_source(values)
     take_prompt_loras(found)
     ours = _our_keys()
@@ -86,8 +90,8 @@ def _program(values: dict[str, str]) -> str:
         return "Sfumato"
     if values.get("app", "").startswith("SD.Next"):
         return "SD.Next"
-    if "krita" in version.casefold():
-        return "Krita AI Diffusion"
+    if not version and values.get("model hash") == "unknown":
+        return KRITA
     if version.startswith("f"):
         return "Forge"
     if version.startswith("neo") or "forge" in version.casefold():

@@ -14,8 +14,9 @@ from PySide6.QtCore import QObject, QSize, Signal
 from PySide6.QtGui import QImage
 
 from gui.errors import SfumatoError, as_sfumato_error
-from gui.library.picture_reader import SUFFIXES as PICTURE_SUFFIXES
-from gui.library.picture_reader import is_picture_name, read_picture, size_of
+from gui.library.picture_forms import SUFFIXES as PICTURE_SUFFIXES
+from gui.library.picture_forms import is_picture_name
+from gui.library.picture_reader import read_picture, size_of
 from gui.state.background import Workers
 
 if TYPE_CHECKING:
