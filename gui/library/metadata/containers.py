@@ -130,13 +130,19 @@ def _take_png_chunk(fields: Fields, kind: bytes, data: bytes) -> None:
             fields.width, fields.height = struct.unpack(">II", data[:8])
     elif kind == b"eXIf":
         fields.exif = read_exif(data)
-    elif len(fields.texts) < MAX_TEXTS:
-        found = _png_text(kind, data, min(MAX_INFLATED, fields.room))
+    elif len(fields.texts) < MAX_TEXTS and _keyword(data) not in fields.texts:
+        limit = min(MAX_INFLATED, fields.room)
+        found = _png_text(kind, data, limit)
         if found is None:
+            fields.room -= limit if kind != b"tEXt" else 0  # it was unpacked so far
             _leave_out(fields, "A text that is damaged or too large was left out.")
-        elif found[0] not in fields.texts:
+        else:
             fields.texts[found[0]] = found[1]
             fields.room = max(0, fields.room - max(len(data), len(found[1])))
+
+
+def _keyword(data: bytes) -> str:
+    return data[:80].partition(b"\0")[0].decode("latin-1")
 
 
 def _leave_out(fields: Fields, sentence: str) -> None:

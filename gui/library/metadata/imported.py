@@ -56,9 +56,14 @@ class Imported:
     raw: dict[str, str] = field(default_factory=dict)
     """What the reading was made from, for “Show Everything”."""
 
+    @property
+    def full(self) -> bool:
+        """Whether no more unmapped settings are noted."""
+        return len(self.unmapped) >= MAX_UNMAPPED
+
     def leave(self, name: str, value: object, why: str) -> None:
         """Note a setting that cannot be used here."""
-        if len(self.unmapped) < MAX_UNMAPPED:
+        if not self.full:
             self.unmapped.append(Unmapped(name[:80], str(value)[:500], why))
 
     def add_lora(self, name: str, weight: object) -> None:

@@ -108,9 +108,11 @@ def read_mochi(fields: Fields) -> Imported | None:
     return None
 
 
-def _mochi(text: str) -> Imported:
+def _mochi(text: str) -> Imported | None:
     text = text[:MAX_TEXT]
     marks = list(_MOCHI_KEY.finditer(text))
+    if not marks:
+        return None
     values: dict[str, str] = {}
     ends = [mark.start() for mark in marks[1:]] + [len(text)]
     for mark, end in zip(marks, ends, strict=True):

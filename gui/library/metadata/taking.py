@@ -85,6 +85,8 @@ def dicts(value: object) -> list[dict[str, Any]]:
 def leave_rest(found: Imported, data: Mapping[str, Any], quiet: set[str]) -> None:
     """Note every setting that is not in `quiet` and says something."""
     for key, value in data.items():
+        if found.full:
+            return
         if key not in quiet and value not in (None, "", [], {}, False, "None", "False"):
             text = value if isinstance(value, str) else json.dumps(value, default=str)
             found.leave(key, text, why_not(key))

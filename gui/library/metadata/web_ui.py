@@ -78,7 +78,7 @@ def read_parameters(text: str) -> Imported | None:
         name, plain = key.strip(), _unquoted(value)
         if name.casefold() in ours:
             found.more[ours[name.casefold()]] = plain
-        elif name.casefold() not in _SILENT:
+        elif name.casefold() not in _SILENT and not found.full:
             found.leave(name, plain, why_not(name))
     return found
 
