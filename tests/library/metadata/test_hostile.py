@@ -46,7 +46,7 @@ def hide(text: bytes, signature: str, *, length: int | None = None, size=(96, 12
     image = Image.new("RGBA" if in_alpha else "RGB", size, (90, 140, 200, 255)[: 3 + in_alpha])
     for x in range(size[0]):
         for y in range(size[1]):
-            pixel = list(image.getpixel((x, y)))
+            pixel: list[int] = list(image.getpixel((x, y)))  # type: ignore[arg-type]
             for channel in (3,) if in_alpha else (0, 1, 2):
                 bit = next(bits, None)
                 if bit is None:
