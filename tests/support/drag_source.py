@@ -1,7 +1,8 @@
-"""The real window with one finished picture, for a drag from outside.
+"""The real window with finished pictures, for a drag from outside.
 
-`python -m tests.support.drag_source FOLDER` prints a JSON line with the screen position of the
-picture on the canvas and of its thumbnail, and stays until it is ended.
+`python -m tests.support.drag_source FOLDER NUMBER START` makes so many, prints a JSON line with
+their paths, newest first, and where START (canvas, thumbnail or gallery) is on the screen, and stays
+until it is ended.  Where there are several, all are chosen, on the strip or in the gallery.
 """
 
 from __future__ import annotations
@@ -26,22 +27,37 @@ def _place(widget: QWidget, at: QPoint) -> list[int]:
     return [on_screen.x(), on_screen.y()]
 
 
-def _report(workspace: Workspace, path: str) -> None:
-    view, strip = workspace.canvas.view, workspace.filmstrip.list
-    if view.path() != path:
-        QTimer.singleShot(50, lambda: _report(workspace, path))
+def _report(workspace: Workspace, paths: list[str], gallery: bool) -> None:
+    """Wait until all is there, then say where."""
+    view, strip, pictures = workspace.canvas.view, workspace.filmstrip, workspace.studio.pictures
+    held = [pictures.picture(row) for row in range(pictures.rowCount())]
+    if view.path() != paths[0] or None in held or len(held) < len(paths):
+        QTimer.singleShot(50, lambda: _report(workspace, paths, gallery))
         return
-    rect = strip.visualRect(workspace.studio.pictures.index(0))
-    places = {
-        "path": path,
-        "canvas": _place(view, view.picture_rect().center().toPoint()),
-        "thumbnail": _place(strip.viewport(), rect.center()),
-    }
-    print(json.dumps(places), flush=True)
+    if not gallery:
+        rect = strip.list.visualRect(pictures.index(0))
+        places = {
+            "canvas": _place(view, view.picture_rect().center().toPoint()),
+            "thumbnail": _place(strip.list.viewport(), rect.center()),
+        }
+        if len(paths) > 1:
+            strip.list.selectAll()
+    else:
+        workspace.show_gallery()
+        assert workspace.gallery is not None
+        grid = workspace.gallery.grid
+        if len(grid.visible_rows()) < len(paths) or len(
+            grid.pictures.held_paths(grid.pictures.ids())
+        ) < len(paths):
+            QTimer.singleShot(50, lambda: _report(workspace, paths, gallery))
+            return
+        grid.selectAll()
+        places = {"gallery": _place(grid.viewport(), grid.rect_on_screen(1).center())}
+    print(json.dumps({"paths": paths, **places}), flush=True)
 
 
 def main() -> int:
-    folder = Path(sys.argv[1])
+    folder, number, gallery = Path(sys.argv[1]), int(sys.argv[2]), "gallery" in sys.argv[3:]
     os.environ["SFUMATO_HOME"] = str(folder / "home")
     app = application.make_application()
     queue = FakeQueue(folder)
@@ -51,11 +67,12 @@ def main() -> int:
     def make_picture() -> None:
         assert window.workspace is not None
         workspace = window.workspace
-        queue.submit(PictureRequest("a red field", ""))
+        queue.submit(PictureRequest("a red field", "", count=number))
         queue.run()
-        path = queue.picture(picture(256, 192))
+        colours = ("#b03020", "#20b030", "#3020b0")
+        paths = [queue.picture(picture(256, 192, colours[k])) for k in range(number)]
         queue.finish()
-        QTimer.singleShot(500, lambda: _report(workspace, path))
+        QTimer.singleShot(500, lambda: _report(workspace, paths[::-1], gallery))
 
     window.furnished.connect(lambda: QTimer.singleShot(500, make_picture))
     return app.exec()

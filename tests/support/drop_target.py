@@ -1,8 +1,8 @@
 """A program of its own that takes what is dropped on it: the other end of a drag.
 
 `python -m tests.support.drop_target FOLDER` shows a plain window at the right of the screen, prints
-``ready``, when a drag first comes in ``entered``, and at a drop copies the first file into FOLDER
-as ``dropped.png``, writes the image data as ``data.png``, prints one JSON line and ends.
+``ready``, when a drag first comes in ``entered``, and at a drop copies the files into FOLDER as
+``dropped-0.png`` and so on, writes the image data as ``data.png``, prints one JSON line and ends.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class Target(QWidget):
             "has_image": data.hasImage(),
             "action": event.proposedAction().name,
         }
-        if files:
-            shutil.copyfile(files[0], self._folder / "dropped.png")
+        for number, file in enumerate(files):
+            shutil.copyfile(file, self._folder / f"dropped-{number}.png")
         if data.hasImage():
             QImage(data.imageData()).save(str(self._folder / "data.png"))
         event.acceptProposedAction()

@@ -100,26 +100,45 @@ def wait_for_window_manager(run: Callable) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("start", ["canvas", "thumbnail"])
-def test_a_picture_dragged_into_another_program_arrives_as_a_png(run, tmp_path, start):
+def carried(run: Callable, tmp_path: Path, start: str, number: int) -> tuple[dict, dict]:
+    """Drag from a place in the window to the target; what the window and the target said."""
     made = tmp_path / "made"
     made.mkdir()
     run("openbox")
     wait_for_window_manager(run)
     target = run(sys.executable, "-m", "tests.support.drop_target", str(tmp_path))
-    window = run(sys.executable, "-m", "tests.support.drag_source", str(made))
+    source = ("tests.support.drag_source", str(made), str(number), start)
+    window = run(sys.executable, "-m", *source)
     assert line_of(target, tmp_path) == "ready"
     places = json.loads(line_of(window, tmp_path))
     drag(run, places[start], TARGET, lambda: bool(select.select([target.stdout], [], [], 0)[0]))
     assert line_of(target, tmp_path) == "entered"
-    report = json.loads(line_of(target, tmp_path))
-    assert report["files"] == [places["path"]]
+    return places, json.loads(line_of(target, tmp_path))
+
+
+@pytest.mark.parametrize("start", ["canvas", "thumbnail"])
+def test_a_picture_dragged_into_another_program_arrives_as_a_png(run, tmp_path, start):
+    places, report = carried(run, tmp_path, start, 1)
+    (path,) = places["paths"]
+    assert report["files"] == [path]
     assert report["action"] == "CopyAction"
-    landed = tmp_path / "dropped.png"
+    landed = tmp_path / "dropped-0.png"
     assert landed.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
-    assert landed.read_bytes() == Path(places["path"]).read_bytes()
+    assert landed.read_bytes() == Path(path).read_bytes()
     assert QImage(str(landed)).size().toTuple() == (256, 192)
     form = QImage.Format.Format_RGB888
     pixels = QImage(str(tmp_path / "data.png")).convertToFormat(form)
-    assert pixels == QImage(places["path"]).convertToFormat(form)
-    assert Path(places["path"]).exists()
+    assert pixels == QImage(path).convertToFormat(form)
+    assert Path(path).exists()
+
+
+@pytest.mark.parametrize("start", ["thumbnail", "gallery"])
+def test_three_chosen_pictures_arrive_each_as_it_is(run, tmp_path, start):
+    places, report = carried(run, tmp_path, start, 3)
+    assert report["files"] == places["paths"] and len(report["files"]) == 3
+    assert report["action"] == "CopyAction" and not report["has_image"]
+    contents = [Path(path).read_bytes() for path in places["paths"]]
+    assert len(set(contents)) == 3
+    landed = [(tmp_path / f"dropped-{number}.png").read_bytes() for number in range(3)]
+    assert landed == contents
+    assert [Path(path).read_bytes() for path in places["paths"]] == contents, "copied, not moved"
