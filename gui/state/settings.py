@@ -85,6 +85,8 @@ class Settings(QObject):
     draft = Option("session/draft", {})
     """The prompt panel's last contents, as `Draft.to_json` writes them."""
     selected_model = Option("session/model", "")
+    picture_place = Option("session/pictures", {})
+    """Where the person was, as `gui.state.pictures.place.PicturePlace` writes it."""
     export_options = Option("export/options", {})
     """How pictures were exported last, as `ExportOptions.to_json` writes it."""
     export_folder = Option("export/folder", "")

@@ -79,7 +79,7 @@ class MainWindow(QMainWindow):
     def _move_in(self, workspace: Workspace) -> None:
         self.workspace = workspace
         self.setCentralWidget(workspace)
-        workspace.prompt_panel.prompt.edit.setFocus()
+        workspace.take_focus()
         for path in self._early:
             workspace.open_path(path)
         self._early.clear()

@@ -44,6 +44,7 @@ from gui.ui.pictures.enlarge import EnlargeStrip
 from gui.ui.pictures.filmstrip import Filmstrip
 from gui.ui.pictures.import_desk import ImportDesk
 from gui.ui.pictures.out import WaysOut
+from gui.ui.pictures.place import PlaceKeeper
 from gui.ui.prompt.panel import PromptPanel
 from gui.ui.queue.room import QueueRoom
 from gui.ui.settled import settle_errors
@@ -137,6 +138,9 @@ class Workspace(QWidget):
         self._connect_studio()
         self._connect_widgets()
         self._connect_actions()
+        self.place = PlaceKeeper(
+            studio, self.canvas, self.filmstrip, lambda: self.gallery, self.show_gallery
+        )
         self._restore()
 
     def _make_columns(self) -> None:
@@ -348,6 +352,7 @@ class Workspace(QWidget):
             ("the columns", self._restore_columns),
             ("the panels that were open", self._restore_toggles),
             ("the prompt and its options", self._restore_draft),
+            ("the pictures that were looked at", self.place.restore),
         ):
             try:
                 piece()
@@ -357,7 +362,7 @@ class Workspace(QWidget):
         self._on_activity(Activity())
         self._on_model(self.studio.model)
         self._on_shown()
-        self._on_browsing(False)
+        self._on_browsing(self.canvas.browsing)
         if lost:
             what = words.listed(lost)
             sentence = f"{words.capital(what)} could not be restored and are as at the first start."
@@ -399,6 +404,7 @@ class Workspace(QWidget):
     def _save_draft(self) -> None:
         draft = self.studio.jobs.kept_draft or self.studio.draft.draft
         self.studio.settings.draft = draft.to_json()
+        self.place.save()
 
     def close_down(self) -> None:
         """Save the state and end what runs in the background."""
@@ -479,6 +485,11 @@ class Workspace(QWidget):
                 self.picture_commands.trash()
 
     # -- the gallery --------------------------------------------------------------------------
+
+    def take_focus(self) -> None:
+        """Where the person goes on: at the prompt, or among the pictures."""
+        gallery = self._open_gallery()
+        (self.prompt_panel.prompt.edit if gallery is None else gallery.grid).setFocus()
 
     def shown_picture(self) -> IndexedPicture | None:
         """The picture that commands act on: the gallery's current one, that of the pane with the

@@ -1,8 +1,8 @@
 """The real window with finished pictures, for a drag from outside.
 
 `python -m tests.support.drag_source FOLDER NUMBER START` makes so many, prints a JSON line with
-their paths, newest first, and where START (canvas, thumbnail or gallery) is on the screen, and stays
-until it is ended.  Where there are several, all are chosen, on the strip or in the gallery.
+their paths, newest first, and where START (canvas, thumbnail or gallery) is on the screen, and
+stays until it is ended.  Where there are several, all are chosen, on the strip or in the gallery.
 """
 
 from __future__ import annotations

@@ -219,6 +219,14 @@ class Filmstrip(QFrame):
         if row >= 0:
             self._select_row(row)
 
+    def select_id(self, number: int) -> None:
+        """As `select`, also for a picture that is not at hand."""
+        row = self._pictures.row_of_id(number)
+        if row >= 0:
+            self._select_row(row)
+        else:
+            self._kept = (number, [])  # as soon as the rows have come
+
     def go_back_to(self, path: str) -> None:
         """Have the focus at one of the pictures that are chosen, which all stay chosen."""
         row = self._pictures.row_of(path)
@@ -248,8 +256,8 @@ class Filmstrip(QFrame):
     def _keep_selection(self) -> None:
         """A change on the disk sorts the rows anew; what was chosen stays chosen."""
         row = self.list.currentIndex().row()
-        ids = self.chosen_ids()
-        self._kept = (self._pictures.id_at(row) if row >= 0 else -1, ids)
+        if row >= 0:
+            self._kept = (self._pictures.id_at(row), self.chosen_ids())
 
     def _restore_selection(self) -> None:
         kept, self._kept = self._kept, None  # it counts once: without a reset nothing was lost

@@ -84,6 +84,7 @@ class GalleryView(QWidget):
         self._lay_out()
         self._connect()
         self._on_side()
+        self._on_filter(self._pictures.filter)
         self._show()
 
     # -- construction -------------------------------------------------------------------------
@@ -125,7 +126,7 @@ class GalleryView(QWidget):
         self.chips.changed.connect(self._pictures.set_filter)
         self.clear.clicked.connect(self.clear_filter)
         self.back.clicked.connect(lambda: self.opened.emit(None))
-        self.slider.valueChanged.connect(lambda at: self._set_side(SIDES[at]))
+        self.slider.valueChanged.connect(lambda at: self.set_side(SIDES[at]))
         pictures.filter_changed.connect(self._on_filter)
         for signal in (pictures.rowsInserted, pictures.rowsRemoved, pictures.refreshed):
             signal.connect(self._show)
@@ -175,9 +176,10 @@ class GalleryView(QWidget):
 
     def zoom(self, step: int) -> None:
         """Larger (1) or smaller (-1) pictures."""
-        self._set_side(next_side(self.grid.side, step))
+        self.set_side(next_side(self.grid.side, step))
 
-    def _set_side(self, side: int) -> None:
+    def set_side(self, side: int) -> None:
+        """Pictures of this size; see `GridLayout`."""
         self.grid.set_side(side)
         self._on_side()
 

@@ -156,6 +156,10 @@ class PictureGrid(GridSurface):
         elif rect.bottom() + MARGIN > view.bottom():
             bar.setValue(rect.bottom() + MARGIN - view.height())
 
+    def put_at(self, row: int, offset: int) -> None:
+        """Scroll so that a picture's upper edge is so many pixels below the view's."""
+        self.verticalScrollBar().setValue(self.layout_.rect_of(row).top() - offset)
+
     # -- what is chosen -----------------------------------------------------------------------
 
     def current(self) -> IndexedPicture | None:
