@@ -14,9 +14,7 @@ from gui.cli.progress import say
 from gui.errors import SfumatoError
 from gui.files import checked
 from gui.library.metadata.containers import Fields, read_fields
-from gui.library.metadata.tools import read_settings
-from gui.library.picture_origin import PictureOrigin
-from gui.library.picture_record import record_of, stored_record
+from gui.library.picture_origin import PictureOrigin, read_origin
 
 
 def add_parser(commands: Any) -> None:
@@ -42,32 +40,18 @@ def _run(options: argparse.Namespace) -> int:
     for number, name in enumerate(options.files):
         try:
             path = checked(name)
-            fields = read_fields(path)
-            origin, damage = _origin(fields, path.name)
+            fields, origin = read_fields(path), read_origin(path)
         except SfumatoError as error:
             say(error.message)
             code = 1
             continue
-        if damage:
-            say(damage)
-            code = 1
+        if origin.note:
+            say(f"{path.name}: {origin.note}")
         if options.json:
             print(json.dumps(_as_json(path, fields, origin), default=str))
         else:
             print(*([""] if number else []), *_lines(path, fields, origin), sep="\n")
     return code
-
-
-def _origin(fields: Fields, name: str) -> tuple[PictureOrigin, str]:
-    """What made the picture, and a sentence where our own record is damaged: then what is told to
-    other programs is used."""
-    text, damage = stored_record(fields), ""
-    if text:
-        try:
-            return PictureOrigin(record_of(text, name)), ""
-        except SfumatoError as error:
-            damage = error.message
-    return PictureOrigin(imported=read_settings(fields)), damage
 
 
 def _as_json(path: Path, fields: Fields, origin: PictureOrigin) -> dict[str, Any]:
@@ -100,7 +84,7 @@ def _lines(path: Path, fields: Fields, origin: PictureOrigin) -> Iterator[str]:
         first, *more = text.splitlines() or [""]
         yield f"  {name:<18} {first}"
         yield from (f"  {'':<18} {line}" for line in more)
-    yield from (f"  note: {note}" for note in fields.left_out)
+    yield from (f"  note: {note}" for note in fields.left_out if note != origin.note)
 
 
 def told(origin: PictureOrigin) -> Iterator[tuple[str, str]]:
