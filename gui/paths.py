@@ -63,6 +63,11 @@ def models_dir() -> Path:
     return data_dir() / "Models"
 
 
+def controlnets_dir() -> Path:
+    """ControlNets beside those in the models' own folders."""
+    return data_dir() / "ControlNets"
+
+
 def upscalers_dir() -> Path:
     """Upscaling networks beside those that ship with the app."""
     return data_dir() / "Upscalers"

@@ -139,6 +139,45 @@ class StartImage(Record):
     ] = 0.6
 
 
+class ControlBalance(StrEnum):
+    """What is to win where prompt and control picture disagree."""
+
+    BALANCED = "balanced"
+    PROMPT = "prompt"
+    CONTROL = "control"
+
+
+class Preprocessor(StrEnum):
+    """What makes a control picture of an ordinary one."""
+
+    NONE = "none"
+    CANNY = "canny"
+    SCRIBBLE = "scribble"
+    INVERT = "invert"
+    BLUR = "blur"
+    TILE = "tile"
+    GREY = "grey"
+
+
+MAX_CONTROLS = 8
+
+
+@dataclass(frozen=True)
+class Control(Record):
+    """A ControlNet with the picture that it leads by."""
+
+    network: str
+    """Its name among those of the model or in the library, or the path of its file."""
+    picture: str
+    """Path."""
+    preprocessor: Preprocessor = Preprocessor.NONE
+    weight: Annotated[float, Range(0.0, 2.0)] = 1.0
+    start: Annotated[float, Range(0.0, 1.0)] = 0.0
+    end: Annotated[float, Range(0.0, 1.0)] = 1.0
+    """The part of the steps in which it leads."""
+    balance: ControlBalance = ControlBalance.BALANCED
+
+
 @dataclass(frozen=True)
 class PictureRequest(Record):
     """Everything that decides a picture.  Immutable; change it with `dataclasses.replace`."""
@@ -421,6 +460,9 @@ class PictureRequest(Record):
         if self.varies and self.variation_seed is not None:
             return ((made.variation_seed or 0) - self.variation_seed) % (MAX_SEED + 1)
         return (made.seed - self.seed) % (MAX_SEED + 1)
+
+    controls: tuple[Control, ...] = ()
+    """Pictures that lead it."""
 
     def seeds(self) -> list[int]:
         """Seeds of the pictures."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from gui.alternatives import alternatives, plain
 from gui.axes import Axis, axis_named, make_grid, parse_axis
+from gui.cli.controls import add_control_options, controls_of
 from gui.cli.finding import model_folder
 from gui.cli.parameters import add_parameters, request_of
 from gui.errors import ErrorKind, SfumatoError
@@ -29,6 +30,7 @@ def add_options(parser: Any) -> None:
     add = parser.add_argument
     add("words", metavar="PROMPT", nargs="?", default="", help="the prompt, as Swift's tool has it")
     add_parameters(parser)
+    add_control_options(parser)
     add(
         "--model",
         "-i",
@@ -71,7 +73,14 @@ def base_request(options: argparse.Namespace) -> PictureRequest:
         raise SfumatoError(
             ErrorKind.BAD_REQUEST, "A grid has columns first; give --columns, or it instead."
         )
-    return dataclasses.replace(request_of(options), output_dir=folder, output_file=file)
+    request = dataclasses.replace(
+        request_of(options),
+        controls=controls_of(options),
+        output_dir=folder,
+        output_file=file,
+    )
+    request.validate()
+    return request
 
 
 def with_model(request: PictureRequest, options: argparse.Namespace) -> PictureRequest:

@@ -6,15 +6,17 @@ import argparse
 import json
 import signal
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gui import words
 from gui.cli.progress import Progress
-from gui.enlarge.client import EnlargeClient
-from gui.enlarge.messages import EnlargePicture, Pieces
 from gui.errors import Cancelled, SfumatoError
 from gui.files import checked
 from gui.request import ComputeUnit
+
+if TYPE_CHECKING:
+    from gui.enlarge.client import EnlargeClient
+    from gui.enlarge.messages import Pieces
 
 _STOPPED = 130
 
@@ -49,6 +51,8 @@ def add_parser(commands: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from gui.enlarge.client import EnlargeClient
+
     client = EnlargeClient()
     try:
         if options.list:
@@ -71,6 +75,8 @@ def _list(client: EnlargeClient, options: argparse.Namespace) -> int:
 
 def _enlarge(client: EnlargeClient, options: argparse.Namespace) -> int:
     """Each picture on its own: what goes wrong with one is told, and the rest goes on."""
+    from gui.enlarge.messages import EnlargePicture
+
     progress = Progress(sys.stderr, len(options.files), quiet=options.quiet)
     stopped: list[int] = []
     before = signal.signal(signal.SIGINT, lambda *_: stopped.append(1))

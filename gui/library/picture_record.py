@@ -35,7 +35,13 @@ def record_text(record: PictureRecord) -> str:
     if start is not None:
         start = StartImage(_last(start.path), start.strength)
     model = (_last(request.model) or "model") if request.model else ""  # "": the starter model
-    kept = replace(request, model=model, start_image=start, output_dir="", output_file="")
+    controls = tuple(
+        replace(each, network=_last(each.network), picture=_last(each.picture))
+        for each in request.controls
+    )
+    kept = replace(
+        request, model=model, start_image=start, controls=controls, output_dir="", output_file=""
+    )
     return records.dumps(_Stored(replace(record, request=kept)))
 
 

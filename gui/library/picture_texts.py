@@ -8,12 +8,15 @@ import json
 import re
 import unicodedata
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gui import __version__
 from gui.library.metadata.writing import XMP_KEYWORD, xmp_of
 from gui.library.picture_record import RECORD_KEY, record_text
 from gui.request import (
+    Control,
+    ControlBalance,
     Enlargement,
     PictureRecord,
     PictureRequest,
@@ -61,6 +64,8 @@ def parameters_text(record: PictureRecord) -> str:
     fields = _described(request)
     width, height = record.drawn_size
     fields.append(("Size", f"{width}x{height}"))
+    for number, control in enumerate(request.controls):
+        fields.append((f"ControlNet {number}", _control(control)))
     if record.model_hash:
         fields.append(("Model hash", record.model_hash))
     fields.append(("Model", record.model_name))
@@ -82,6 +87,20 @@ _NEGATIVE_LINE = re.compile(r"^Negative prompt:", re.MULTILINE)
 
 _FIRST = ("Steps", "Sampler", "CFG scale", "Seed")
 """Readers know the last line by the first of these."""
+
+
+def _control(control: Control) -> str:
+    """As web UIs' ControlNet extension writes it."""
+    matters = {
+        ControlBalance.BALANCED: "Balanced",
+        ControlBalance.PROMPT: "My prompt is more important",
+        ControlBalance.CONTROL: "ControlNet is more important",
+    }
+    return (
+        f"Module: {control.preprocessor}, Model: {Path(control.network).stem}, "
+        f"Weight: {control.weight:g}, Guidance Start: {control.start:g}, "
+        f"Guidance End: {control.end:g}, Control Mode: {matters[control.balance]}"
+    )
 
 
 def _described(request: PictureRequest) -> list[tuple[str, str]]:

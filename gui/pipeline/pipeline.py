@@ -27,6 +27,7 @@ from gui.errors import Cancelled, ErrorKind, SfumatoError, unusable
 from gui.files import expanded
 from gui.library.latent_sketch import Sketcher
 from gui.pipeline import safety, vae
+from gui.pipeline.controls import ControlShelf, takes_controls
 from gui.pipeline.denoise import denoise
 from gui.pipeline.enlarge import Enlarger
 from gui.pipeline.noise import NoiseSource, make_noise, slerp
@@ -39,6 +40,7 @@ from gui.pipeline.text import Conditioning, TextEncoders, make_tokenizers
 from gui.pipeline.unet import GuidedUNet, is_guidance_distilled
 from gui.request import ComputeUnit, PictureRecord, PictureRequest, Provenance
 
+_UNETS = (ComponentKind.UNET, ComponentKind.CONTROL_UNET)
 SUPPORTED_FAMILIES = {Family.SD1, Family.SD2, Family.SDXL, Family.UNKNOWN}
 
 
@@ -115,6 +117,7 @@ class Pipeline:
         self._hash = model_hash
         self._on_loading: Callable[[str, int, int], None] | None = None
         self._enlarger: Enlarger | None = None
+        self._controls = ControlShelf(runtime, compute_unit, model.controlnets)
 
     def load(
         self,
@@ -131,7 +134,11 @@ class Pipeline:
             SfumatoError: as `Runtime.load`.
         """
         self._on_loading = on_loading or self._on_loading
-        wanted = [kind for kind in self._wanted(request) if kind not in self._loaded]
+        kinds = self._wanted(request)
+        for other in _UNETS:  # both would take the memory of two
+            if request is not None and other in self._loaded and other not in kinds:
+                self._loaded.pop(other).close()
+        wanted = [kind for kind in kinds if kind not in self._loaded]
         for index, kind in enumerate(wanted):
             if self._on_loading:
                 self._on_loading(kind.value, index, len(wanted))
@@ -169,6 +176,8 @@ class Pipeline:
         # made first: what cannot be done is refused before anything is loaded
         if request.upscaler:
             find_upscaler(request.upscaler)
+        if request.controls:
+            self._controls.find(request.controls, self.model.components[self._unet_kind(request)])
         scheduler = make_scheduler(request.scheduler, self.sidecar)
         set_steps(scheduler, request.scheduler, request.steps)
         self.load(request=request)
@@ -181,6 +190,7 @@ class Pipeline:
         for loaded in self._loaded.values():
             loaded.close()
         self._loaded.clear()
+        self._controls.close()
         self._text = None
         if self._enlarger is not None:
             self._enlarger.close()
@@ -202,7 +212,8 @@ class Pipeline:
 
     def _wanted(self, request: PictureRequest | None) -> list[ComponentKind]:
         have = self.model.components
-        kinds = [ComponentKind.TEXT_ENCODER, ComponentKind.TEXT_ENCODER_2, self._unet_kind()]
+        kinds = [ComponentKind.TEXT_ENCODER, ComponentKind.TEXT_ENCODER_2]
+        kinds.append(self._unet_kind(request))
         if request is None or request.start_image:
             kinds.append(ComponentKind.VAE_ENCODER)
         kinds.append(ComponentKind.VAE_DECODER)
@@ -210,9 +221,14 @@ class Pipeline:
             kinds.append(ComponentKind.SAFETY_CHECKER)
         return [kind for kind in kinds if kind in have]
 
-    def _unet_kind(self) -> ComponentKind:
-        plain = ComponentKind.UNET in self.model.components
-        return ComponentKind.UNET if plain else ComponentKind.CONTROL_UNET
+    def _unet_kind(self, request: PictureRequest | None) -> ComponentKind:
+        """The plain UNet, or where there is a control to follow, the one that can."""
+        plain = self.model.components.get(ComponentKind.UNET)
+        ready = ComponentKind.CONTROL_UNET in self.model.components
+        if plain is None:
+            return ComponentKind.CONTROL_UNET
+        wanted = request is not None and bool(request.controls) and not takes_controls(plain)
+        return ComponentKind.CONTROL_UNET if wanted and ready else ComponentKind.UNET
 
     @property
     def _latent_shape(self) -> tuple[int, int, int, int]:
@@ -228,17 +244,22 @@ class Pipeline:
         if request.start_image is not None:
             known, by_model = start_facts(expanded(request.start_image.path))
             provenance = replace(provenance, start_fingerprint=known, start_by_model=by_model)
-        unet = self._loaded[self._unet_kind()]
+        kind = self._unet_kind(request)
+        unet = self._loaded[kind]
         # a guidance-distilled network is told the scale, and needs no second row
         guided = request.guidance_scale > 1 and not is_guidance_distilled(unet)
         positive, negative, notes = self._encode_prompts(request, guided, hooks)
         size = (self.model.image_height, self.model.image_width)
         scale, rescale = request.guidance_scale, request.guidance_rescale
+        controls = self._controls.take(
+            request.controls, self.model.components[kind], size[1], size[0]
+        )
+        steps = scheduler.timesteps.tolist() if controls else ()
         return _Job(
             request=request,
             scheduler=scheduler,
             steps=request.steps,
-            predict=GuidedUNet(unet, positive, negative, scale, size, rescale),
+            predict=GuidedUNet(unet, positive, negative, scale, size, rescale, controls, steps),
             start=start,
             previewer=self._previewer(hooks) if request.previews else None,
             notes=notes,
@@ -271,7 +292,7 @@ class Pipeline:
                 negative = self._text.encode(request.negative_prompt)
             notes.append(self._text.note_of_cut(request.negative_prompt, "negative prompt"))
         elif request.negative_prompt:
-            distilled = is_guidance_distilled(self._loaded[self._unet_kind()])
+            distilled = is_guidance_distilled(self._loaded[self._unet_kind(request)])
             reason = "this model takes none" if distilled else "it needs a guidance scale above 1"
             notes.append(f"The negative prompt had no effect: {reason}.")
         return positive, negative, tuple(note for note in notes if note)

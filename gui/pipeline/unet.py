@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -13,8 +14,11 @@ from gui.coreml.dialect import is_residual
 from gui.coreml.model import TensorSpec
 from gui.coreml.runtime import LoadedModel
 from gui.errors import ErrorKind, SfumatoError
+from gui.pipeline.controls import ActiveControl, summed
 from gui.pipeline.tensors import output
 from gui.pipeline.text import Conditioning
+
+R = TypeVar("R")
 
 
 class GuidedUNet:
@@ -32,6 +36,8 @@ class GuidedUNet:
         guidance_scale: w in ε = ε₋ + w·(ε₊ − ε₋)  (Ho and Salimans, "Classifier-free diffusion
             guidance", in the form Stable Diffusion uses).
         image_size: height and width in pixels (SDXL's size conditioning).
+        controls: networks that lead it by pictures.
+        steps: the timesteps of which `controls` count parts.
         rescale: φ, how far the guided prediction is brought back to the spread of ε₊, from 0 (not)
             to 1 (Lin et al., "Common diffusion noise schedules and sample steps are flawed", 3.4).
 
@@ -47,6 +53,8 @@ class GuidedUNet:
         guidance_scale: float,
         image_size: tuple[int, int],
         rescale: float = 0.0,
+        controls: Sequence[ActiveControl] = (),
+        steps: Sequence[float] = (),
     ) -> None:
         self._unet = unet
         self._rescale = rescale
@@ -59,6 +67,18 @@ class GuidedUNet:
             for group in _groups(rows, self._batch)
         ]
         self._calls = fixed
+        self._rows_of_calls = _groups(range(len(rows)), self._batch)
+        self._steps = list(steps)
+        self._controls = [
+            (
+                control,
+                [
+                    _fixed_inputs(control.network.inputs, group, guidance_scale, image_size)
+                    for group in _groups(rows, control.batch)
+                ],
+            )
+            for control in controls
+        ]
 
     def __call__(
         self, sample: Tensor, timestep: float, check: Callable[[], None] = lambda: None
@@ -74,9 +94,12 @@ class GuidedUNet:
         shape = _concrete(self._unet.inputs["timestep"].shape, self._batch)
         time = np.full(shape, timestep, np.float32)
         answers: list[np.ndarray] = []
-        for fixed in self._calls:
+        led = self._led(sample, timestep, check)
+        for number, fixed in enumerate(self._calls):
             check()
-            outputs = self._unet({"sample": batch, "timestep": time, **fixed})
+            rows = [*self._rows_of_calls[number]]
+            extra = {name: array[rows] for name, array in led.items()}
+            outputs = self._unet({"sample": batch, "timestep": time, **fixed, **extra})
             answers.append(output(outputs, "noise_pred"))
         prediction = torch.from_numpy(np.concatenate(answers))
         if self._rows == 1:
@@ -87,16 +110,40 @@ class GuidedUNet:
             guided = guided * (1 + self._rescale * (positive.std() / guided.std() - 1))
         return guided
 
+    def _led(
+        self, sample: Tensor, timestep: float, check: Callable[[], None]
+    ) -> dict[str, np.ndarray]:
+        """What the controls say at this step, by the UNet's names: [rows, …]."""
+        if not self._controls:
+            return {}
+        index = min(range(len(self._steps)), key=lambda n: abs(self._steps[n] - timestep))
+        said: list[dict[str, np.ndarray]] = []
+        for control, calls in self._controls:
+            if not control.weight or not control.runs_at(index, len(self._steps)):
+                continue
+            batch = sample.expand(control.batch, -1, -1, -1).contiguous().numpy()
+            shape = _concrete(control.network.inputs["timestep"].shape, control.batch)
+            inputs = {"sample": batch, "timestep": np.full(shape, timestep, np.float32)}
+            answers: list[dict[str, np.ndarray]] = []
+            for number, fixed in enumerate(calls):
+                check()
+                # the negative prompt comes first, where there is one
+                mine = range(self._rows) if len(calls) == 1 else (number,)
+                negative = [self._rows > 1 and row == 0 for row in mine]
+                answers.append(control.answers({**inputs, **fixed}, negative))
+            said.append({n: np.concatenate([a[n] for a in answers]) for n in answers[0]})
+        return summed(said)
+
 
 def is_guidance_distilled(unet: LoadedModel) -> bool:
     """Whether the network takes the guidance scale as an input (LCM), and needs no second row."""
     return "timestep_cond" in unet.inputs
 
 
-def _groups(rows: list[Conditioning], batch: int) -> list[list[Conditioning]]:
+def _groups(rows: Sequence[R], batch: int) -> list[list[R]]:
     """Rows per call: all of them padded to the batch, or as many calls as it takes."""
     if batch >= len(rows):
-        return [rows + [rows[-1]] * (batch - len(rows))]
+        return [[*rows, *[rows[-1]] * (batch - len(rows))]]
     return [[row] for row in rows]
 
 
@@ -110,7 +157,7 @@ def _fixed_inputs(
     fixed: dict[str, np.ndarray] = {}
     for name, spec in inputs.items():
         shape = _concrete(spec.shape, len(rows))
-        if name in ("sample", "timestep"):
+        if name in ("sample", "timestep", "controlnet_cond"):
             continue
         if name == "encoder_hidden_states":
             fixed[name] = _context(rows, shape)

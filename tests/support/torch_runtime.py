@@ -24,8 +24,8 @@ from gui.coreml.model import (
 )
 from gui.pipeline.pipeline import Pipeline
 from gui.request import ComputeUnit
-from tests.support.tiny_models import tiny_sidecar
-from tests.support.tiny_networks import POOLED_WIDTH, SHAPES, TOKENS
+from tests.support.tiny_models import residual_shapes, tiny_sidecar
+from tests.support.tiny_networks import POOLED_WIDTH, RESIDUALS, SHAPES, TOKENS
 
 Network = Callable[[dict[str, Tensor]], dict[str, Tensor]]
 
@@ -64,12 +64,13 @@ class TorchRuntime:
 
     name = "torch stand-in"
 
-    def __init__(self, networks: dict[ComponentKind, Network]) -> None:
+    def __init__(self, networks: Mapping[ComponentKind | str, Network]) -> None:
         self._networks = networks
         self.loaded: dict[ComponentKind, TorchModel] = {}
 
     def load(self, component: ComponentInfo, compute_unit: ComputeUnit) -> TorchModel:
-        model = TorchModel(component, self._networks[component.kind])
+        known = component.name if component.kind is ComponentKind.CONTROLNET else component.kind
+        model = TorchModel(component, self._networks[known])
         self.loaded[component.kind] = model
         return model
 
@@ -82,6 +83,7 @@ def torch_pipeline(
     encoder: bool = True,
     safety: bool = False,
     flat_time_ids: bool = False,
+    controls: Mapping[str, Any] | None = None,
     **sidecar: Any,
 ) -> tuple[Pipeline, TorchRuntime]:
     """Our pipeline over the networks of the diffusers pipeline `pipe`.
@@ -90,13 +92,14 @@ def torch_pipeline(
         kind, pipe: as for `tiny_pipeline`.
         unet_batch: 2 or 1.
         encoder, safety: whether the model has these components.
+        controls: diffusers' ControlNets by their names; the model has a UNet ready for them too.
         flat_time_ids: SDXL's `time_ids` as one row of 12, as older conversions have it.
         sidecar: fields of the sidecar to change.
     """
     import dataclasses
 
     height, width = pipe_latent_size(kind)
-    networks: dict[ComponentKind, Network] = {}
+    networks: dict[ComponentKind | str, Network] = {}
     components: dict[ComponentKind, ComponentInfo] = {}
 
     def add(
@@ -117,13 +120,19 @@ def torch_pipeline(
     _add_text(add, kind, pipe)
     _add_unet(add, kind, pipe, unet_batch, (height, width), flat_time_ids)
     _add_vae(add, pipe, (height, width), encoder)
+    control_infos: list[ComponentInfo] = []
+    if controls:
+        _add_unet(add, kind, pipe, unet_batch, (height, width), flat_time_ids, residuals=True)
+    for name, control in (controls or {}).items():
+        networks[name], info = _control(components[ComponentKind.CONTROL_UNET], name, control, kind)
+        control_infos.append(info)
     if safety:
         _add_safety(add, pipe, (8 * height, 8 * width))
     model = ModelInfo(
         folder=Path("no-such-folder"),
         name=kind,
         components=components,
-        controlnets=(),
+        controlnets=tuple(control_infos),
         family=SHAPES[kind].family,
         attention=Attention.ORIGINAL,
         compression="",
@@ -183,6 +192,7 @@ def _add_unet(
     batch: int,
     latent: tuple[int, int],
     flat_time_ids: bool,
+    residuals: bool = False,
 ) -> None:
     def run(x: dict[str, Tensor]) -> dict[str, Tensor]:
         context = x["encoder_hidden_states"].squeeze(2).transpose(1, 2)
@@ -192,6 +202,10 @@ def _add_unet(
                 "time_ids": x["time_ids"].reshape(batch, 6),
                 "text_embeds": x["text_embeds"],
             }
+        if residuals:
+            said = [x[f"additional_residual_{n}"] for n in range(RESIDUALS[kind])]
+            extra["down_block_additional_residuals"] = tuple(said[:-1])
+            extra["mid_block_additional_residual"] = said[-1]
         prediction = pipe.unet(
             x["sample"], x["timestep"], encoder_hidden_states=context, return_dict=False, **extra
         )
@@ -205,7 +219,48 @@ def _add_unet(
     if kind == "sdxl":
         inputs["time_ids"] = (6 * batch,) if flat_time_ids else (batch, 6)
         inputs["text_embeds"] = (batch, POOLED_WIDTH)
-    add(ComponentKind.UNET, run, inputs, ("noise_pred",))
+    if residuals:
+        for number, shape in enumerate(residual_shapes(latent, batch)):
+            inputs[f"additional_residual_{number}"] = shape
+    sort = ComponentKind.CONTROL_UNET if residuals else ComponentKind.UNET
+    add(sort, run, inputs, ("noise_pred",))
+
+
+def _control(
+    unet: ComponentInfo, name: str, control: Any, kind: str
+) -> tuple[Network, ComponentInfo]:
+    """A ControlNet as the pipeline sees it; it takes two rows, as published ones do."""
+    batch = 2
+
+    def run(x: dict[str, Tensor]) -> dict[str, Tensor]:
+        context = x["encoder_hidden_states"].squeeze(2).transpose(1, 2)
+        added: dict[str, Any] = {}
+        if kind == "sdxl":
+            added["added_cond_kwargs"] = {
+                "time_ids": x["time_ids"].reshape(batch, 6), "text_embeds": x["text_embeds"]
+            }  # fmt: skip
+        down, middle = control(
+            x["sample"], x["timestep"], encoder_hidden_states=context,
+            controlnet_cond=x["controlnet_cond"], return_dict=False, **added,
+        )  # fmt: skip
+        return {f"additional_residual_{n}": t for n, t in enumerate((*down, middle))}
+
+    own = [t for t in unet.inputs if not t.name.startswith("additional_residual_")]
+    height, width = (8 * (n or 0) for n in own[0].shape[2:])
+    inputs = [TensorSpec(t.name, t.dtype, (batch, *t.shape[1:])) for t in own]
+    inputs.append(TensorSpec("controlnet_cond", "fp32", (batch, 3, height, width)))
+    outputs = [
+        TensorSpec(t.name, "fp32", ()) for t in unet.inputs if t.name.startswith("additional_")
+    ]
+    info = ComponentInfo(
+        kind=ComponentKind.CONTROLNET,
+        files=(Path(f"ControlNet_{name}.mlpackage"),),
+        format=FileFormat.PACKAGE,
+        inputs=tuple(inputs),
+        outputs=tuple(outputs),
+        name=name,
+    )
+    return run, info
 
 
 def _add_vae(add: Callable[..., None], pipe: Any, latent: tuple[int, int], encoder: bool) -> None:

@@ -1,0 +1,93 @@
+"""The options of `generate` that name ControlNets: each ``--control`` begins one, and the others
+say more of the last."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+from gui.files import checked
+from gui.request import MAX_CONTROLS, Control, ControlBalance, Preprocessor
+
+
+def add_control_options(parser: argparse.ArgumentParser) -> None:
+    """Give a parser ``--control`` and what belongs to it; `controls_of` reads them."""
+    add = parser.add_argument
+    add("--control", action=_Begin, dest="controls", default=[], metavar="NAME=FILE",
+        help="lead by a picture: a ControlNet's name, or its file, and the picture; may be "
+             "repeated")  # fmt: skip
+    add("--control-weight", action=_Part, dest="weight", type=float, metavar="X",
+        help="how strongly the last --control leads, 0 to 2; default: 1")  # fmt: skip
+    add("--control-range", action=_Part, dest="range", type=_range, metavar="FROM-TO",
+        help="the part of the steps in which it leads, as 0-0.5; default: 0-1")  # fmt: skip
+    add("--control-preprocessor", action=_Part, dest="preprocessor", type=Preprocessor,
+        choices=[*Preprocessor], metavar="KIND",
+        help="what makes its control picture: " + ", ".join(Preprocessor))  # fmt: skip
+    add("--control-balance", action=_Part, dest="balance", type=ControlBalance,
+        choices=[*ControlBalance], metavar="KIND",
+        help="what is to win: balanced, prompt or control; default: balanced")  # fmt: skip
+
+
+def controls_of(options: argparse.Namespace) -> tuple[Control, ...]:
+    """The controls that were given, in order.
+
+    Raises:
+        SfumatoError: for a path that cannot be one.
+    """
+    found = []
+    for given in options.controls:
+        name, _, file = given["control"].partition("=")
+        start, end = given.get("range", (0.0, 1.0))
+        found.append(
+            Control(
+                name,
+                str(checked(file)),
+                given.get("preprocessor", Preprocessor.NONE),
+                given.get("weight", 1.0),
+                start,
+                end,
+                given.get("balance", ControlBalance.BALANCED),
+            )
+        )
+    return tuple(found)
+
+
+class _Begin(argparse.Action):
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        name, equals, file = str(values).partition("=")
+        if not (name and equals and file):
+            parser.error(f"{option_string} needs NAME=FILE, not {str(values)!r}")
+        if len(namespace.controls) == MAX_CONTROLS:
+            parser.error(f"at most {MAX_CONTROLS} pictures can lead one")
+        namespace.controls = [*namespace.controls, {"control": str(values)}]
+
+
+class _Part(argparse.Action):
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        if not namespace.controls:
+            parser.error(f"{option_string} belongs after the --control that it is about")
+        namespace.controls[-1][self.dest] = values
+
+
+def _range(text: str) -> tuple[float, float]:
+    first, _, last = text.partition("-")
+    try:
+        start, end = float(first), float(last)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be like 0-0.5, not {text!r}") from None
+    if not 0 <= start < end <= 1:
+        raise argparse.ArgumentTypeError(f"must lie between 0 and 1, not {text!r}")
+    return start, end
