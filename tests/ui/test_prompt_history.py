@@ -81,14 +81,8 @@ def test_the_list_shows_what_a_prompt_should_not_show(asked):
     popover = opened(asked)
     tip = popover.rows.index(0).data(Qt.ItemDataRole.ToolTipRole)
     assert "a green hill" in tip and "Not: people" in tip
-    lines = popover.painter_._lines(popover.rows.index(0), _palette(), 300)
-    assert [line[0] for line in lines] == ["a green hill", "Not: people"]
-
-
-def _palette():
-    from gui.ui.widgets.appearance import current_palette
-
-    return current_palette()
+    lines = popover.painter_.lines(popover.rows.index(0), 300)
+    assert [line.text for line in lines] == ["a green hill", "Not: people"]
 
 
 def test_keys_in_the_field_step_through_and_come_back(asked):
@@ -185,8 +179,8 @@ def test_a_prompt_is_only_text_and_a_long_one_is_cut(workspace):
     workspace.prompt_panel.prompt.edit.setPlainText(long)
     workspace.generate()
     popover = opened(workspace)
-    lines = popover.painter_._lines(popover.rows.index(0), _palette(), 360)
-    assert lines[0][0].startswith("<b>fat</b> & word") and len(lines) == 3
+    lines = popover.painter_.lines(popover.rows.index(0), 360)
+    assert lines[0].text.startswith("<b>fat</b> & word") and len(lines) == 3
     assert "&lt;b&gt;" in popover.rows.index(0).data(Qt.ItemDataRole.ToolTipRole)
     popover.grab()
 

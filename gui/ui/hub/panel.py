@@ -6,13 +6,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QModelIndex, QRect, QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QAction, QColor, QKeyEvent, QPainter, QPaintEvent, QShowEvent
+from PySide6.QtGui import QColor, QKeyEvent, QPainter, QPaintEvent, QShowEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QFrame,
     QHBoxLayout,
     QLabel,
-    QLineEdit,
     QListView,
     QPushButton,
     QSizePolicy,
@@ -28,7 +27,13 @@ from gui.ui.hub.filters import FilterPopover, active_filters, without_filters
 from gui.ui.widgets.appearance import current_palette
 from gui.ui.widgets.cards import GAP, PADDING
 from gui.ui.widgets.choice import Choice
-from gui.ui.widgets.controls import ElidedLabel, is_appearance_change, label, mirrored
+from gui.ui.widgets.controls import (
+    ElidedLabel,
+    is_appearance_change,
+    label,
+    mirrored,
+    search_field,
+)
 from gui.ui.widgets.filtering import FilterButton, FilterChips
 from gui.ui.widgets.icons import icon
 from gui.ui.widgets.message import Message
@@ -165,15 +170,7 @@ class HubPanel(QWidget):
         self.catalogue = catalogue
         self._open_when_found = ""
         self._entering = False
-        self.search = QLineEdit()
-        self.search.setPlaceholderText(PLACEHOLDER)
-        self.search.setAccessibleName("Search the Hub")
-        self.search.setToolTip(SEARCH_TIP)
-        self.search.setClearButtonEnabled(True)
-        self.search.addAction(
-            QAction(icon("search", tone="secondary"), "", self.search),
-            QLineEdit.ActionPosition.LeadingPosition,
-        )
+        self.search = search_field(PLACEHOLDER, "Search the Hub", SEARCH_TIP)
         self.sort = Choice("Sort by")
         for value, text in SORTS:
             self.sort.addItem(text, value)

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from PySide6.QtCore import QPoint, Qt, QTimer, Signal
 from PySide6.QtGui import (
-    QAction,
     QDragEnterEvent,
     QDropEvent,
     QHideEvent,
@@ -14,7 +13,7 @@ from PySide6.QtGui import (
     QResizeEvent,
     QShowEvent,
 )
-from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
 
 from gui import words
 from gui.state.pictures.drag import MOST_FILES
@@ -24,11 +23,10 @@ from gui.state.studio import Studio
 from gui.ui.pictures.filters import PictureFilters, active_filters, without_filters
 from gui.ui.pictures.grid import SIDES, PictureGrid, next_side
 from gui.ui.pictures.large_view import LargeView
-from gui.ui.widgets.controls import ElidedLabel, QuietSlider, icon_button
+from gui.ui.widgets.controls import ElidedLabel, QuietSlider, icon_button, search_field
 from gui.ui.widgets.drop_glow import DropGlow
 from gui.ui.widgets.dropped import local_files
 from gui.ui.widgets.filtering import FilterButton, FilterChips
-from gui.ui.widgets.icons import icon
 from gui.ui.widgets.message import Message
 
 TYPING_MS = 80
@@ -53,15 +51,7 @@ class GalleryView(QWidget):
         super().__init__()
         self._studio = studio
         self._pictures = studio.gallery
-        self.search = QLineEdit()
-        self.search.setPlaceholderText("Search")
-        self.search.setAccessibleName("Search pictures")
-        self.search.setToolTip(SEARCH_TIP)
-        self.search.setClearButtonEnabled(True)
-        self.search.addAction(
-            QAction(icon("search", tone="secondary"), "", self.search),
-            QLineEdit.ActionPosition.LeadingPosition,
-        )
+        self.search = search_field("Search", "Search pictures", SEARCH_TIP)
         self.filters = FilterButton(PictureFilters, active_filters)
         self.chips = FilterChips(active_filters, without_filters)
         self.count = ElidedLabel("", "small")

@@ -14,16 +14,16 @@ from PySide6.QtCore import (
     Qt,
     Signal,
 )
-from PySide6.QtGui import QColor, QFontMetrics, QMouseEvent, QPainter, QTextLayout, QTextOption
+from PySide6.QtGui import QMouseEvent, QPainter, QTextLayout, QTextOption
 from PySide6.QtWidgets import QListView, QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
 from gui.state.prompts.rows import TITLE_ROLE
 from gui.ui.widgets.appearance import current_palette, sized_font
 from gui.ui.widgets.icons import paint_icon
-from gui.ui.widgets.palette import Palette
+from gui.ui.widgets.rows import LINE, Line, paint_ground, paint_lines
 
 HEIGHT = 62
-_LINE, _LINES = 17, 3
+_LINES = 3
 _CROSS = 14
 _Index = QModelIndex | QPersistentModelIndex
 
@@ -52,38 +52,27 @@ class PromptRowPainter(QStyledItemDelegate):
         lit = index.row() == self._view.currentIndex().row()
         over = bool(state & QStyle.StateFlag.State_MouseOver)
         painter.save()
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        if lit or over:
-            painter.setPen(Qt.PenStyle.NoPen)
-            painter.setBrush(QColor(palette.accent_soft if lit else palette.hover))
-            painter.drawRoundedRect(rect.adjusted(1, 1, -1, -1), 6, 6)
-        room = rect.adjusted(10, (HEIGHT - _LINE * _LINES) // 2, -10, 0)
-        lines = self._lines(index, palette, room.width())
-        top = room.top() + _LINE * (_LINES - len(lines)) // 2
-        for number, (text, size, ink, bold) in enumerate(lines):
-            font = sized_font(size, bold=bold)
-            painter.setFont(font)
-            painter.setPen(QColor(ink))
-            width = room.width() - (_CROSS + 8 if number == 0 and over else 0)
-            place = QRect(room.left(), top + number * _LINE, width, _LINE)
-            shown = QFontMetrics(font).elidedText(text, Qt.TextElideMode.ElideRight, width)
-            flags = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft
-            painter.drawText(place, flags | Qt.TextFlag.TextSingleLine, shown)
+        paint_ground(painter, rect, lit=lit, over=over)
+        room = rect.adjusted(10, 0, -10, 0)
+        lines = self.lines(index, room.width())
+        room.setTop(rect.top() + (HEIGHT - LINE * len(lines)) // 2)
+        paint_lines(painter, room, lines, spared=_CROSS + 8 if over else 0)
         if over:
             paint_icon(painter, "close", _cross(rect), palette.secondary)
         painter.restore()
 
     @staticmethod
-    def _lines(index: _Index, palette: Palette, width: int) -> list[tuple[str, int, str, bool]]:
-        """Text, size, colour and boldness of each."""
+    def lines(index: _Index, width: int) -> list[Line]:
+        """What stands in a row."""
+        palette = current_palette()
         text = index.data(Qt.ItemDataRole.UserRole).value
         title = index.data(TITLE_ROLE)
         rest = " ".join(text.rest.split())
         words = " ".join(text.prompt.split())
-        lines = [(title, 13, palette.text, True)] if title else []
+        lines = [Line(title, palette.text, bold=True)] if title else []
         free = _LINES - len(lines) - bool(rest)
-        lines += [(part, 13, palette.text, False) for part in _wrapped(words, width, free)]
-        return lines + ([(rest, 12, palette.secondary, False)] if rest else [])
+        lines += [Line(part, palette.text) for part in _wrapped(words, width, free)]
+        return lines + ([Line(rest, palette.secondary, 12)] if rest else [])
 
     def editorEvent(
         self,

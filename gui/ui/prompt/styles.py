@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from PySide6.QtCore import QModelIndex, QRect, QSize, Qt, Signal
 from PySide6.QtGui import (
-    QColor,
-    QFontMetrics,
     QPainter,
     QStandardItem,
     QStandardItemModel,
@@ -23,10 +21,11 @@ from PySide6.QtWidgets import (
 from gui import words
 from gui.request import Parameter
 from gui.state.prompts.styles import PromptStyle, StyleLibrary
-from gui.ui.widgets.appearance import current_palette, sized_font
+from gui.ui.widgets.appearance import current_palette
 from gui.ui.widgets.controls import FlowLayout, without_shortcut
 from gui.ui.widgets.icons import icon, paint_icon
 from gui.ui.widgets.list_popover import ListPopover
+from gui.ui.widgets.rows import Line, paint_ground, paint_lines
 
 LONGEST = 28
 """Characters of a name on a chip."""
@@ -127,26 +126,14 @@ class _StylePainter(QStyledItemDelegate):
         style: PromptStyle = index.data(Qt.ItemDataRole.UserRole)
         lit = index.row() == self._view.currentIndex().row()
         painter.save()
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        if lit or state & QStyle.StateFlag.State_MouseOver:
-            painter.setPen(Qt.PenStyle.NoPen)
-            painter.setBrush(QColor(palette.accent_soft if lit else palette.hover))
-            painter.drawRoundedRect(rect.adjusted(1, 1, -1, -1), 6, 6)
+        over = bool(state & QStyle.StateFlag.State_MouseOver)
+        paint_ground(painter, rect, lit=lit, over=over)
         if any(one.name == style.name for one in self._styles.on()):
             tick = QRect(rect.left() + 8, rect.center().y() - _TICK // 2, _TICK, _TICK)
             paint_icon(painter, "check", tick, palette.accent)
-        room = rect.adjusted(8 + _TICK + 8, 5, -10, -4)
         below = "  ·  ".join(told(style).split("\n"))
-        for number, (text, size, ink) in enumerate(
-            ((style.name, 13, palette.text), (below, 12, palette.secondary))
-        ):
-            font = sized_font(size)
-            painter.setFont(font)
-            painter.setPen(QColor(ink))
-            place = QRect(room.left(), room.top() + 17 * number, room.width(), 17)
-            shown = QFontMetrics(font).elidedText(text, Qt.TextElideMode.ElideRight, place.width())
-            flags = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft
-            painter.drawText(place, flags | Qt.TextFlag.TextSingleLine, shown)
+        lines = (Line(style.name, palette.text), Line(below, palette.secondary, 12))
+        paint_lines(painter, rect.adjusted(8 + _TICK + 8, 5, -10, -4), lines)
         painter.restore()
 
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 from html import escape
 
 from PySide6.QtCore import QEvent, Qt, QUrl, Signal
-from PySide6.QtGui import QAction
 from PySide6.QtWidgets import (
     QDialog,
     QHBoxLayout,
-    QLineEdit,
     QPushButton,
     QTextBrowser,
     QVBoxLayout,
@@ -18,8 +16,7 @@ from PySide6.QtWidgets import (
 
 from gui.state.vocabulary import Kind, Thing, Vocabulary
 from gui.ui.widgets.appearance import current_palette
-from gui.ui.widgets.controls import label
-from gui.ui.widgets.icons import icon
+from gui.ui.widgets.controls import label, search_field
 from gui.ui.widgets.palette import Palette
 from gui.words import listed
 
@@ -105,14 +102,7 @@ class VocabularySheet(QDialog):
             "secondary",
             wrap=True,
         )
-        self.search = QLineEdit()
-        self.search.setPlaceholderText(f"Search {count} things")
-        self.search.setAccessibleName("Search the things")
-        self.search.setClearButtonEnabled(True)
-        self.search.addAction(
-            QAction(icon("search", tone="secondary"), "", self.search),
-            QLineEdit.ActionPosition.LeadingPosition,
-        )
+        self.search = search_field(f"Search {count} things", "Search the things")
         self.list = ThingList()
         self.close_button = QPushButton("Close")
         self.close_button.setAutoDefault(False)

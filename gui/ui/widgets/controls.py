@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QPoint, QRect, QRectF, QSignalBlocker, QSize, Qt, Signal
 from PySide6.QtGui import (
+    QAction,
     QColor,
     QFontMetrics,
     QKeyEvent,
@@ -25,6 +26,7 @@ from PySide6.QtWidgets import (
     QLabel,
     QLayout,
     QLayoutItem,
+    QLineEdit,
     QPlainTextEdit,
     QPushButton,
     QSizePolicy,
@@ -78,6 +80,18 @@ def fit_height(dialog: QWidget) -> None:
 def mirrored(widget: QWidget, rect: QRect) -> QRect:
     """A part of a widget that is read from left to right, where it is in the widget's layout."""
     return QStyle.visualRect(widget.layoutDirection(), widget.rect(), rect)
+
+
+def search_field(placeholder: str, name: str = "", tip: str = "") -> QLineEdit:
+    """A field to search with; `name` is what it is called to those who do not see it."""
+    field = QLineEdit()
+    field.setPlaceholderText(placeholder)
+    field.setAccessibleName(name or placeholder)
+    field.setToolTip(tip)
+    field.setClearButtonEnabled(True)
+    glass = QAction(icon("search", tone="secondary"), "", field)
+    field.addAction(glass, QLineEdit.ActionPosition.LeadingPosition)
+    return field
 
 
 def icon_button(name: str, tip: str, *, on: str = "", checkable: bool = False) -> QToolButton:

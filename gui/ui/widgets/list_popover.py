@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QAbstractItemModel, QEvent, QModelIndex, QObject, QPoint, QSize, Qt
-from PySide6.QtGui import QAction, QKeyEvent
+from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QFrame,
-    QLineEdit,
     QListView,
     QStackedWidget,
     QVBoxLayout,
     QWidget,
 )
 
-from gui.ui.widgets.controls import label
-from gui.ui.widgets.icons import icon
+from gui.ui.widgets.controls import label, search_field
 
 WIDTH, HEIGHT = 400, 460
 _MOVES = {
@@ -36,14 +34,7 @@ class ListPopover(QFrame):
         super().__init__(parent, Qt.WindowType.Popup)
         self.setObjectName("popover")
         self.setAccessibleName(name)
-        self.search = QLineEdit()
-        self.search.setPlaceholderText(placeholder)
-        self.search.setAccessibleName(placeholder)
-        self.search.setClearButtonEnabled(True)
-        self.search.addAction(
-            QAction(icon("search", tone="secondary"), "", self.search),
-            QLineEdit.ActionPosition.LeadingPosition,
-        )
+        self.search = search_field(placeholder)
         self.list = QListView()
         self.list.setAccessibleName(name)
         self.list.setUniformItemSizes(True)
