@@ -28,7 +28,7 @@ MAX_VALUES = 100
 MAX_CELLS = 256
 MODEL = "model"
 TEXTS = ("prompt", "negative_prompt")
-_NO_AXIS = ("count", "styles", "start_image.path")
+_NO_AXIS = ("count", "styles", "loras", "start_image.path")
 _NUMBER = r"\d+(?:\.\d+)?"
 _RANGE = re.compile(
     rf"(?P<first>{_NUMBER})\s*-\s*(?P<last>{_NUMBER})\s*"

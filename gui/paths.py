@@ -78,6 +78,16 @@ def sources_dir() -> Path:
     return cache_dir() / "Sources"
 
 
+def loras_dir() -> Path:
+    """LoRAs to make pictures with."""
+    return data_dir() / "LoRAs"
+
+
+def variants_dir() -> Path:
+    """Installed models with LoRAs in them or of other sizes, made on demand."""
+    return cache_dir() / "Variants"
+
+
 def logs_dir() -> Path:
     return data_dir() / "Logs"
 

@@ -178,6 +178,24 @@ class Control(Record):
     balance: ControlBalance = ControlBalance.BALANCED
 
 
+MAX_LORA_WEIGHT = 10.0
+MIN_SIDE, MAX_SIDE = 64, 2048
+"""Pixels; sides are multiples of 64."""
+
+
+@dataclass(frozen=True)
+class LoraUse(Record):
+    """A LoRA that a picture is made with."""
+
+    name: str
+    """Its file's name without ending in the LoRA library, or a path."""
+    weight: Annotated[float, Range(-MAX_LORA_WEIGHT, MAX_LORA_WEIGHT)] = 1.0
+    text_encoder_weight: Annotated[float, Range(-MAX_LORA_WEIGHT, MAX_LORA_WEIGHT)] | None = None
+    """None: as `weight`."""
+    on: bool = True
+    """Off: kept in the list, without effect."""
+
+
 @dataclass(frozen=True)
 class PictureRequest(Record):
     """Everything that decides a picture.  Immutable; change it with `dataclasses.replace`."""
@@ -438,6 +456,45 @@ class PictureRequest(Record):
         ),
     ] = None
     """None: there is no variation; where one is asked for, a seed is drawn before the request."""
+
+    loras: Annotated[
+        tuple[LoraUse, ...],
+        Parameter(
+            "LoRAs",
+            "The list of LoRAs",
+            "Small files that teach the model a style or a subject.",
+        ),
+    ] = ()
+    width: Annotated[
+        int | None,
+        Range(MIN_SIDE, MAX_SIDE),
+        Parameter(
+            "Width",
+            "The width",
+            "Of the picture in pixels, a multiple of 64; far from the model’s own, things are "
+            "drawn twice.",
+            ("--width",),
+            "Of the picture in pixels, a multiple of 64",
+            model_decides=True,
+            useful=(256, 1024),
+            step=64,
+        ),
+    ] = None
+    height: Annotated[
+        int | None,
+        Range(MIN_SIDE, MAX_SIDE),
+        Parameter(
+            "Height",
+            "The height",
+            "Of the picture in pixels, a multiple of 64; far from the model’s own, things are "
+            "drawn twice.",
+            ("--height",),
+            "Of the picture in pixels, a multiple of 64",
+            model_decides=True,
+            useful=(256, 1024),
+            step=64,
+        ),
+    ] = None
 
     @property
     def varies(self) -> bool:

@@ -27,6 +27,7 @@ COMPONENTS = {
     "safety_checker": "safety checker",
     "controlnet": "ControlNet",
     "picture": "upscaler",
+    "variant": "LoRAs and picture size",
 }
 """Networks as they are called within a sentence; `capital` begins one."""
 

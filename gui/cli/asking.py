@@ -14,7 +14,7 @@ from typing import Any
 from gui.alternatives import alternatives, plain
 from gui.axes import Axis, axis_named, make_grid, parse_axis
 from gui.cli.controls import add_control_options, controls_of
-from gui.cli.finding import model_folder
+from gui.cli.finding import lora_use_of, model_folder
 from gui.cli.parameters import add_parameters, request_of
 from gui.errors import ErrorKind, SfumatoError
 from gui.files import checked, children, is_folder
@@ -45,6 +45,9 @@ def add_options(parser: Any) -> None:
     add("-o", "--output", "--output-path", default="", metavar="FILE|DIR",
         help="a name ending in .png: that file, replaced if it exists; anything else: a folder; "
              "default: a folder per day in your pictures folder")  # fmt: skip
+    add("--lora", action="append", default=[], metavar="NAME[:WEIGHT[:TEXT-WEIGHT]]",
+        help="a LoRA by its name in the LoRAs folder, or a file; may be given several times, and "
+             "named in the prompt as <lora:name:0.8>")  # fmt: skip
     for flag, what in (("--columns", "from column to column"), ("--rows", "from row to row")):
         add(
             flag,
@@ -76,6 +79,7 @@ def base_request(options: argparse.Namespace) -> PictureRequest:
     request = dataclasses.replace(
         request_of(options),
         controls=controls_of(options),
+        loras=tuple(lora_use_of(text) for text in options.lora),
         output_dir=folder,
         output_file=file,
     )

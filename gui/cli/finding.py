@@ -8,8 +8,9 @@ from pathlib import Path
 
 from gui import paths
 from gui.convert.types import Lora
-from gui.files import checked, exists, found, is_folder
+from gui.files import checked, exists, found, is_file, is_folder
 from gui.names import parse_repository
+from gui.request import LoraUse
 
 
 def model_folder(text: str, variant: str) -> Path:
@@ -33,9 +34,20 @@ def model_folder(text: str, variant: str) -> Path:
 def lora_of(text: str) -> Lora:
     """``FILE``, ``FILE:SCALE`` or ``FILE:SCALE:TEXT-SCALE``; a colon within the name is not taken
     for a scale."""
+    name, scale, text_scale = _weighted(text)
+    return Lora(str(checked(name)), scale, text_scale)
+
+
+def lora_use_of(text: str) -> LoraUse:
+    """The same of a LoRA that may be named as the library knows it."""
+    name, weight, text_weight = _weighted(text)
+    path = found(name)
+    return LoraUse(str(path) if path is not None and is_file(path) else name, weight, text_weight)
+
+
+def _weighted(text: str) -> tuple[str, float, float | None]:
     number = r"([+-]?\d+(?:\.\d*)?|[+-]?\.\d+)"
     match = re.fullmatch(rf"(.+?):{number}(?::{number})?", text)
-    if match and found(text) is None:
-        text_scale = float(match[3]) if match[3] else None
-        return Lora(str(checked(match[1])), float(match[2]), text_scale)
-    return Lora(str(checked(text)))
+    if match is None or found(text) is not None:
+        return text, 1.0, None
+    return match[1], float(match[2]), float(match[3]) if match[3] else None

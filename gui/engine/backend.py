@@ -10,8 +10,10 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from gui.engine.variant import VariantPipeline, variant_of
 from gui.errors import unusable
 from gui.files import expanded
 from gui.paths import starter_model
@@ -20,6 +22,9 @@ from gui.versions import versions
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from gui.coreml.model import ModelInfo
+    from gui.coreml.sidecar import Sidecar
 
 STANDIN_VARIABLE = "SFUMATO_ENGINE_STANDIN"
 """``module:function`` that returns a `Backend` to use instead of the pipeline.  For tests: it lets
@@ -97,18 +102,28 @@ class ModelChoice:
         self.width = self._info.image_width
         self.height = self._info.image_height
         self._hash = model_hash(self._info)
-        self.key: object = (self._info.folder, self._hash, self._sidecar, self._compute_unit)
+        self._variant = variant_of(request, self._info, self.name, self._hash)
+        if self._variant is not None and self._variant.size is not None:
+            self.width, self.height = self._variant.size.width, self._variant.size.height
+        made = self._variant.folder if self._variant is not None else None
+        self.key: object = (self._info.folder, self._hash, self._sidecar, self._compute_unit, made)
 
     def build(self) -> LoadablePipeline:
+        if self._variant is not None:
+            return VariantPipeline(self._variant, self._open_variant)
+        return self._pipeline(self._info, self._sidecar)
+
+    def _open_variant(self, folder: Path) -> LoadablePipeline:
+        from gui.coreml.inspect import inspect_model, load_sidecar
+
+        info = inspect_model(folder)
+        return self._pipeline(info, load_sidecar(info))
+
+    def _pipeline(self, info: ModelInfo, sidecar: Sidecar) -> LoadablePipeline:
         from gui.pipeline.pipeline import Pipeline
 
-        return Pipeline(
-            self._info,
-            self._sidecar,
-            self._backend.machine_runtime,
-            self._compute_unit,
-            self._hash,
-        )
+        runtime = self._backend.machine_runtime
+        return Pipeline(info, sidecar, runtime, self._compute_unit, self._hash)
 
 
 class PipelineBackend:

@@ -20,6 +20,7 @@ from gui.engine.backend import Backend, LoadablePipeline, OpenPipeline, make_bac
 from gui.engine.messages import ENGINE, Generate
 from gui.errors import Cancelled, ErrorKind, SfumatoError, as_sfumato_error
 from gui.library import picture_places, pictures, places, step_previews
+from gui.library.loras import with_tags
 from gui.library.step_previews import StepFrame, StepRecorder, StepSeries
 from gui.process.messages import Question
 from gui.process.serve import Call, Server, run_child
@@ -115,7 +116,7 @@ class Engine:
             raise
 
     def _generate(self, question: Generate, call: Call) -> None:
-        request = question.request
+        request = with_tags(question.request)
         # Before minutes are spent, not after.
         pictures.check_destination(request)
         first = question.first

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gui import __version__
+from gui.library.loras import tags_of
 from gui.library.metadata.writing import XMP_KEYWORD, xmp_of
 from gui.library.picture_record import RECORD_KEY, record_text
 from gui.request import (
@@ -75,7 +76,8 @@ def parameters_text(record: PictureRecord) -> str:
     fields.append(("Time taken", f"{record.seconds:.1f} s"))
     fields.append(("Version", record.program or f"Sfumato {__version__}"))
     # A prompt that has such a line itself would be cut there by every reader.
-    lines = [_NEGATIVE_LINE.sub("Negative prompt\u200b:", request.prompt)]
+    prompt = " ".join(part for part in (request.prompt, tags_of(request.loras)) if part)
+    lines = [_NEGATIVE_LINE.sub("Negative prompt\u200b:", prompt)]
     if request.negative_prompt:
         lines.append(f"Negative prompt: {request.negative_prompt}")
     lines.append(", ".join(f"{key}: {_quoted(value)}" for key, value in fields))

@@ -32,7 +32,7 @@ from gui.styles import styled, unstyled
 SAVE_PAUSE_MS = 400
 """After the last change, before the draft is saved."""
 SEED = "seed"
-_STEPS = {"styles": "Change Styles"}
+_STEPS = {"styles": "Change Styles", "loras": "Change LoRAs"}
 """Fields whose every change is a step to undo: what a click takes away here may be nowhere else."""
 
 

@@ -144,6 +144,13 @@ class ModelEntry:
         return self.info is not None and self.info.has_image_to_image
 
     @property
+    def fixed_size(self) -> str:
+        """Why its pictures have one size alone; empty: they may have others."""
+        if self.info is not None and self.info.attention.value == "split_einsum_v2":
+            return "Set by the model: SPLIT_EINSUM_V2 cuts pictures into slices of a fixed width."
+        return ""
+
+    @property
     def has_safety_checker(self) -> bool:
         parts = self.info.components if self.info is not None else {}
         return any(kind.value == "safety_checker" for kind in parts)
@@ -185,7 +192,11 @@ def default_values(entry: ModelEntry | None, scheduler: str | None) -> dict[str,
         entry: the model; None: it is not known yet.
         scheduler: what is chosen; None: the model's own.
     """
-    return shown_defaults(entry.sidecar if entry is not None else None, scheduler)
+    found = shown_defaults(entry.sidecar if entry is not None else None, scheduler)
+    info = entry.info if entry is not None else None
+    if info is not None and info.image_width > 0:
+        found |= {"width": info.image_width, "height": info.image_height}
+    return found
 
 
 def read_entry(entry: ModelEntry, reader: ModelReader) -> ModelEntry:

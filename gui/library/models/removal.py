@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gui import names, paths
 from gui.errors import ErrorKind, SfumatoError, disk_error
+from gui.library import variants
 from gui.library.models.folders import model_folders
 
 
@@ -61,6 +62,7 @@ def delete_model(folder: Path, root: Path | None = None) -> None:
         # Under a hidden name first: what is deleted half-way must not look like a model.
         doomed = going.with_name(f".removed-{uuid.uuid4().hex[:8]}")
         going.rename(doomed)
+        variants.clear([folder])
         shutil.rmtree(doomed)
     except OSError as error:
         raise disk_error(error, f"{folder} could not be deleted") from error

@@ -21,6 +21,8 @@ from gui.state.draft import DraftState
 from gui.state.pictures.enlarging import SHIPPED
 from gui.ui.prompt.drop_zone import DropZone
 from gui.ui.prompt.fields import OtherSeed, SchedulerChoice, SeedRow, TextField
+from gui.ui.prompt.loras import LoraList
+from gui.ui.prompt.size import SideRow
 from gui.ui.prompt.styles import StyleChips
 from gui.ui.widgets.choice import Choice
 from gui.ui.widgets.controls import LABEL_WIDTH, SliderRow, Switch, label
@@ -147,6 +149,16 @@ def scheduler(field: Described) -> Control:
     return Control(made, beside(field.parameter.label, made))
 
 
+def loras(field: Described) -> Control:
+    made = LoraList(field.parameter)
+    return Control(made, made)
+
+
+def side(field: Described) -> Control:
+    made = SideRow(field)
+    return Control(made, made)
+
+
 def styles(field: Described) -> Control:
     made = StyleChips(field.parameter)
     return Control(made, made)
@@ -199,6 +211,7 @@ ROWS = (
     Row("prompt", RowPlace.TEXTS, text(lines=5)),
     Row("styles", RowPlace.TEXTS, styles),
     Row("negative_prompt", RowPlace.TEXTS, text(lines=2)),
+    Row("loras", RowPlace.TEXTS, loras),
     Row("steps", RowPlace.MAIN),
     Row("guidance_scale", RowPlace.MAIN),
     Row("scheduler", RowPlace.MAIN, scheduler),
@@ -209,6 +222,8 @@ ROWS = (
     Row("enlargement", RowPlace.MAIN, side_list),
     Row("start_image.path", RowPlace.START, picture),
     Row("start_image.strength", RowPlace.START),
+    Row("width", RowPlace.ADVANCED, side),
+    Row("height", RowPlace.ADVANCED, side),
     Row("guidance_rescale", RowPlace.ADVANCED),
     Row("upscaler", RowPlace.ADVANCED, upscaler),
     Row("compute_unit", RowPlace.ADVANCED),

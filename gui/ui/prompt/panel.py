@@ -28,8 +28,10 @@ from gui.ui.prompt.drop_zone import DropZone
 from gui.ui.prompt.field_undo import FieldUndo
 from gui.ui.prompt.fields import SchedulerChoice, SeedRow, TextField
 from gui.ui.prompt.known_words import KnownWords
+from gui.ui.prompt.loras import LoraList
 from gui.ui.prompt.presets import PresetsButton
 from gui.ui.prompt.prompts_popover import PromptsPopover
+from gui.ui.prompt.size import SizeChoice
 from gui.ui.prompt.styles import StyleChips, StylesPopover
 from gui.ui.widgets.controls import Section, Switch, icon_button, label
 from gui.ui.widgets.icons import icon
@@ -67,6 +69,7 @@ class PromptPanel(QFrame):
         self.prompt = cast("TextField", self.controls["prompt"].input)
         self.negative = cast("TextField", self.controls["negative_prompt"].input)
         self.styles = cast("StyleChips", self.controls["styles"].input)
+        self.loras = cast("LoraList", self.controls["loras"].input)
         self.scheduler = cast("SchedulerChoice", self.controls["scheduler"].input)
         self.seed = cast("SeedRow", self.controls["seed"].input)
         self.start = cast("DropZone", self.controls["start_image.path"].input)
@@ -89,7 +92,7 @@ class PromptPanel(QFrame):
         self.presets = PresetsButton(self._prompts.presets)
         self._popover: PromptsPopover | None = None
         self._styles_popover: StylesPopover | None = None
-        self.size_label = label("", "secondary")
+        self.size = SizeChoice()
         self.safety_note = label("This model has no safety checker.", "small", wrap=True)
         self.reset = QPushButton("Reset to Model’s Defaults")
         self.reset.setObjectName("flat")
@@ -122,7 +125,7 @@ class PromptPanel(QFrame):
                 column.addWidget(self.variation)
         for row in self._rows_at(RowPlace.START):
             column.addWidget(row)
-        column.addWidget(controls.beside("Size", self.size_label))
+        column.addWidget(controls.beside("Size", self.size))
         self.advanced_section = Section("Advanced", self._advanced())
         column.addWidget(self.advanced_section)
         foot_row = QHBoxLayout()
@@ -181,6 +184,9 @@ class PromptPanel(QFrame):
         self.prompt.edit.stepped.connect(self._prompts.walk.step)
         self.reset.clicked.connect(self.reset_to_defaults)
         self.start.failed.connect(self.failed)
+        self.loras.failed.connect(self.failed)
+        self.loras.words_wanted.connect(self._add_words)
+        self.size.sized.connect(self._set_size)
         self.advanced_section.toggled.connect(self._on_advanced)
         for name, control in self.controls.items():
             controls.bind(self._state, name, control.input, self._shown)
@@ -216,6 +222,8 @@ class PromptPanel(QFrame):
             self._show_variation()
         elif name == "start_image.path":
             self._update_strength()
+        elif name in ("width", "height"):
+            self._show_size()
         elif name == "scheduler":
             self._show_defaults()
 
@@ -272,6 +280,7 @@ class PromptPanel(QFrame):
     def close_down(self) -> None:
         """Wait for the workers that read files for the panel."""
         self.known_words.close_down()
+        self.loras.close_down()
         self.start.close_down()
 
     def focus_prompt(self) -> None:
@@ -303,10 +312,9 @@ class PromptPanel(QFrame):
             self._entry = entry
             self.scheduler.set_default(sidecar.default_scheduler)
         self._show_defaults()
-        size = "–"
-        if info is not None and info.image_width > 0:
-            size = f"{info.image_width} × {info.image_height}, set by the model"
-        self.size_label.setText(size)
+        native = (info.image_width, info.image_height) if info is not None else (0, 0)
+        self.size.set_model(native, entry.fixed_size)
+        self._show_size()
         reason = ""
         if info is not None and not entry.has_encoder:
             reason = "This model has no VAE encoder."
@@ -323,6 +331,23 @@ class PromptPanel(QFrame):
         self._defaults = default_values(self._entry, self._state.draft.request.scheduler)
         for name in self._defaults:
             self.controls[name].input.set_value(self._shown(name))
+
+    def _set_size(self, width: int, height: int) -> None:
+        """Both sides at once; the model's own are left to it."""
+        own = (self._defaults.get("width"), self._defaults.get("height"))
+        chosen = (None, None) if (width, height) == own else (width, height)
+        draft = self._state.draft.with_value("width", chosen[0]).with_value("height", chosen[1])
+        self._state.put(draft)
+
+    def _show_size(self) -> None:
+        request = self._state.draft.request
+        self.size.show_size((request.width or 0, request.height or 0))
+
+    def _add_words(self, text: str) -> None:
+        """Put a LoRA's trigger words behind the prompt, unless they are there."""
+        prompt = self._state.draft.request.prompt
+        if text.casefold() not in prompt.casefold():
+            self._state.set("prompt", f"{prompt.rstrip(' ,')}, {text}" if prompt.strip() else text)
 
     def _show_variation(self) -> None:
         """What has an effect is seen."""
