@@ -103,6 +103,8 @@ class JobQueue(QObject):
     enlarging_changed = Signal(int, int)
     """Pieces of the finished picture that are enlarged, and pieces in all."""
     picture_ready = Signal(FinishedPicture)
+    made_elsewhere = Signal(str)
+    """Another process has finished a picture: its file."""
     job_failed = Signal(Job, SfumatoError)
     notice = Signal(str)
     """A sentence the person should know that belongs to no job."""
@@ -585,6 +587,7 @@ class JobQueue(QObject):
         self._paused = store.option(PAUSED)
         self._plugged_in_only = store.option(PLUGGED_IN_ONLY)
         there = {job.id: job for job in store.jobs()}
+        made: list[str] = []
         for job_id in [known for known in self._jobs if known not in there]:
             if job_id not in self._unwritten and job_id != self._running:
                 del self._jobs[job_id]
@@ -593,11 +596,14 @@ class JobQueue(QObject):
             if known is None:
                 self._jobs[job.id] = job
             elif job.id != self._running:
+                made += job.pictures[len(known.pictures) :]
                 vars(known).update(vars(job))
             else:
                 known.position = job.position
         self._sort()
         self.jobs_reset.emit()
+        for path in made:
+            self.made_elsewhere.emit(path)
 
     def _sort(self) -> None:
         self._jobs = dict(sorted(self._jobs.items(), key=lambda item: item[1].position))

@@ -17,6 +17,7 @@ from PySide6.QtCore import QElapsedTimer, QObject, QTimer, Signal
 from gui import paths
 from gui.errors import ErrorKind, SfumatoError, unusable
 from gui.library.picture_facts import IndexedPicture
+from gui.library.picture_record import read_record
 from gui.request import PictureRecord
 from gui.state import desktop
 from gui.state.background import Background
@@ -243,6 +244,7 @@ class Studio(QObject):
         queue.step_changed.connect(self._on_step)
         queue.enlarging_changed.connect(self._on_enlarging)
         queue.picture_ready.connect(self._on_picture)
+        queue.made_elsewhere.connect(self._on_made_elsewhere)
         queue.job_failed.connect(self._on_job_failed)
         queue.notice.connect(self.notice)
 
@@ -621,6 +623,15 @@ class Studio(QObject):
         self.library.add(picture.path, picture.record)
         for note in picture.record.notes:
             self.notice.emit(note)
+
+    def _on_made_elsewhere(self, path: str) -> None:
+        """Another window has finished a picture of the queue."""
+
+        def then(record: PictureRecord | None) -> None:
+            if record is not None:
+                self.library.add(path, record)
+
+        self.background.run(lambda: read_record(Path(path)), then, lambda _error: None)
 
     def _on_sheet(self, path: str, record: PictureRecord) -> None:
         self.library.add(path, record)

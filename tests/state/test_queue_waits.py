@@ -111,15 +111,23 @@ def test_a_pause_lets_the_present_picture_end_and_outlasts_the_process(
 
 
 def test_a_stop_is_a_stop_also_of_a_job_that_was_about_to_wait(
-    make: Callable[..., JobQueue], qtbot: QtBot
+    make: Callable[..., JobQueue], qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     queue = make()
-    job = queue.submit(ask("steps=2 sleep=0.3", count=3))
+    job = queue.submit(ask("steps=2 sleep=0.05", count=3))
+    stop_job, told = queue._thread.stop_job, list[str]()
+
+    def stopping(job_id: str) -> None:
+        told.append(job_id)
+        stop_job(job_id)
+        if len(told) == 1:  # it is being put back in line: the person stops it at this moment
+            assert len(job.pictures) == 1 and queue.stop_current()
+
+    monkeypatch.setattr(queue._thread, "stop_job", stopping)
     qtbot.waitUntil(lambda: job.status == "running", timeout=WAIT)
     queue.pause(True)
-    qtbot.waitUntil(lambda: len(job.pictures) == 1, timeout=WAIT)
-    queue.stop_current()
     qtbot.waitUntil(lambda: job.status != "running", timeout=WAIT)
+    assert told == [job.id] * 2
     assert job.status == "cancelled" and job.ended > 0
 
 
@@ -184,10 +192,13 @@ def test_two_windows_on_one_queue_run_each_job_once(
     made: list[str] = []
     for queue in (first, second):
         queue.picture_ready.connect(lambda p: made.append(p.path))
+    seen: list[str] = []
+    second.made_elsewhere.connect(seen.append)
     jobs = [queue.submit(ask(f"steps=2 sleep=0.01 n={k}")) for k, queue in
             enumerate([first, second, second, first, second])]  # fmt: skip
     second.reorder([jobs[4].id, jobs[2].id])
     qtbot.waitUntil(lambda: all(j.status == "done" for j in second.jobs()), timeout=WAIT)
+    assert sorted(seen) == sorted(made)
     assert len(second.jobs()) == len(first.jobs()) == len(made) == len(set(made)) == 5
     second.pause(True)
     qtbot.waitUntil(lambda: first.paused, timeout=WAIT)

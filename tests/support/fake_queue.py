@@ -45,6 +45,7 @@ class FakeQueue(QObject):
     step_changed = Signal(object)
     enlarging_changed = Signal(int, int)
     picture_ready = Signal(object)
+    made_elsewhere = Signal(str)
     job_failed = Signal(object, object)
     notice = Signal(str)
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from PySide6.QtCore import QMimeData, QModelIndex, QPoint, Qt
 from PySide6.QtTest import QTest
 
 from gui.errors import ErrorKind, SfumatoError
-from gui.request import StartImage
+from gui.library.picture_texts import png_of, png_texts
+from gui.request import PictureRecord, StartImage
 from gui.state.job_queue import Waits
 from gui.state.queue.rows import JOBS_FORMAT
 from tests.support.pictures import picture
@@ -331,13 +333,21 @@ def test_on_battery_it_is_said_what_is_waited_for(workspace, queue, panel):
     assert not strip.resume.isVisible() and not workspace.studio.activity.busy
 
 
-def test_another_sfumato_makes_them(workspace, queue, panel):
+def test_another_sfumato_makes_them(workspace, queue, panel, qtbot):
     queue.waits = Waits.ELSEWHERE
     ask(workspace, "x")
     queue.run()
     strip = workspace.canvas.strip
     assert strip.what.whole_text() == "Another Sfumato that is open makes these."
     assert not strip.stop.isVisible()
+    # What it finished is shown to who waits for it.
+    path = str(queue.folder / "elsewhere.png")
+    record = PictureRecord(queue.last.request, 8, 8, "Tiny")
+    Path(path).write_bytes(png_of(Image.new("RGB", (8, 8)), png_texts(record)))
+    queue.waits_changed.emit()
+    queue.made_elsewhere.emit(path)
+    queue.finish()
+    qtbot.waitUntil(lambda: workspace.canvas.view.path() == path)
 
 
 def test_a_finished_one_shows_its_picture(workspace, queue, panel, qtbot):

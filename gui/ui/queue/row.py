@@ -6,6 +6,7 @@ from PySide6.QtCore import QModelIndex, QObject, QPersistentModelIndex, QRect, Q
 from PySide6.QtGui import QColor, QFont, QFontMetrics, QImage, QPainter, QPainterPath, QPen
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
+from gui.state.job_queue import Waits
 from gui.state.queue.rows import DETAIL_ROLE, QueueRow
 from gui.state.studio import Activity
 from gui.ui.canvas.hud import activity_text
@@ -129,7 +130,7 @@ class QueueDelegate(QStyledItemDelegate):
             paint_icon(painter, "more", place(more.adjusted(2, 2, -2, -2)), palette.secondary)
         _line(painter, place(first), row.prompt, sized_font(13), palette.text)
         line = line.translated(0, LINE + 1)
-        if row.status == "running":
+        if row.status == "running" and self.activity.waits is not Waits.ELSEWHERE:
             self._paint_progress(painter, place, line, palette)
             return
         if row.edited:
