@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QMenu
 
+from gui.library.prompt_store import KeptText, PromptStore, ShelfName
 from gui.request import PictureRequest, described_fields
 from gui.state.draft import Draft
 from gui.styles import PromptStyle
@@ -79,10 +82,11 @@ def test_settings_are_saved_and_chosen_without_the_words(workspace, presets):
     assert steps(workspace).value() == 33
 
 
-@pytest.mark.parametrize("name", sorted(described_fields()))
-def test_every_setting_is_part_of_it_but_those_of_one_picture(workspace, presets, name):
-    preset = presets.of_draft("x", None, words=True)
-    assert (name in preset.fields) == (name not in ("seed", "start_image.path", "variation_seed"))
+def test_every_setting_is_part_of_it_but_those_of_one_picture(workspace, presets):
+    every, of_one = set(described_fields()), {"seed", "start_image.path", "variation_seed"}
+    words = {"prompt", "negative_prompt", "styles"}
+    assert set(presets.of_draft("x", None, words=True).fields) == every - of_one
+    assert set(presets.of_draft("x", None, words=False).fields) == every - of_one - words
 
 
 def test_words_and_styles_are_part_of_it_where_that_is_wanted(workspace, presets):
@@ -223,3 +227,21 @@ def test_names_are_only_text(workspace, presets):
     button = workspace.prompt_panel.presets
     assert button.text() == "A && B <b>"
     assert "A && B <b>" in entries(button.menu_of_presets())
+
+
+def test_a_newer_versions_is_used_as_far_as_it_is_understood(workspace, presets, qtbot):
+    steps(workspace).setValue(33)
+    workspace.studio.draft.set("guidance_scale", 6.0)
+    preset = presets.of_draft("Newer", None, words=False)
+    data = preset.to_json()
+    data["fields"].append("field_of_tomorrow")
+    data["settings"] |= {"steps": 10**6, "field_of_tomorrow": 3}
+    store = PromptStore.default()
+    store.put(ShelfName.PRESETS, [KeptText(preset.key, json.dumps(data), 1.0)])
+    store.put(ShelfName.PRESETS, [KeptText("other", '["of another kind"]', 2.0)])
+    presets.shelf.refresh()
+    qtbot.waitUntil(lambda: len(presets.of_all()) == 1)
+    workspace.studio.draft.put(Draft())
+    presets.use(presets.of_all()[0])
+    assert workspace.studio.draft.value("guidance_scale") == 6.0
+    assert workspace.studio.draft.value("steps") is None, "what makes no sense is the model's"

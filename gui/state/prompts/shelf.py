@@ -16,7 +16,7 @@ from PySide6.QtCore import QObject, Signal
 from gui import records
 from gui.errors import SfumatoError
 from gui.library.prompt_store import KeptText, PromptStore, ShelfName
-from gui.records import Record, RecordError
+from gui.records import Mode, Record, RecordError
 from gui.state.background import Background
 from gui.state.undo import UndoStack
 
@@ -98,10 +98,11 @@ class Shelf(QObject, Generic[T]):
         self._background.run(work, then, self._failed)
 
     def _read(self, kept: KeptText) -> Entry[T] | None:
-        """One that cannot be read, such as a newer version's, stays on the disk and is not
-        shown."""
+        """A bad value in it, such as a newer version's, becomes its default; one that cannot be
+        read at all stays on the disk and is not shown."""
         try:
-            return Entry(kept.key, records.loads(self._kind, kept.text), kept.at)
+            value = records.loads(self._kind, kept.text, Mode.SALVAGE)
+            return Entry(kept.key, value, kept.at)
         except RecordError as error:
             log.warning("%s “%s” is unreadable: %r", self._name, kept.key, error)
             return None

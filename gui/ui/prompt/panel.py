@@ -85,7 +85,12 @@ class PromptPanel(QFrame):
 
     def _make_others(self) -> None:
         self.known_words = KnownWords(self.prompt.edit)
-        self.history = icon_button("history", "Earlier and saved prompts (⌥↑ and ⌥↓ step through)")
+        up, down = (
+            QKeySequence(keys).toString(QKeySequence.SequenceFormat.NativeText)
+            for keys in ("Alt+Up", "Alt+Down")
+        )
+        tip = f"Earlier and saved prompts ({up} and {down} in the field step through them)"
+        self.history = icon_button("history", tip)
         self.history.setAccessibleName("Earlier and saved prompts")
         self.prompt.add_to_heading(self.history)
         self.variation = self._variation()
