@@ -24,6 +24,8 @@ PATCH = "patch"
 """Key among `Sidecar.extra` under which a model that was made from another finished one says how:
 its LoRAs, its size."""
 FORMAT = 1
+CHECKPOINT_SHA256 = "checkpoint_sha256"
+"""In `Sidecar.extra`, under ``conversion``: the hash of the single file a model was made from."""
 PREDICTION_TYPES = ("epsilon", "v_prediction", "sample", "flow_prediction")
 """What a UNet may predict, as diffusers names them."""
 _COUNT = Range(0, 2**31)

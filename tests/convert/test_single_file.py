@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import importlib
 import time
 from collections.abc import Callable
@@ -13,7 +15,10 @@ import torch
 from safetensors.torch import save_file
 
 from gui.convert.checkpoint.source import look, open_source
+from gui.convert.package.finish import checkpoint_hash
+from gui.convert.types import ConvertRequest, Lora
 from gui.coreml.model import ComponentKind, Family
+from gui.coreml.sidecar import CHECKPOINT_SHA256
 from gui.errors import ErrorKind, SfumatoError
 from tests.convert.conftest import refusal
 from tests.support import published_shapes
@@ -359,3 +364,16 @@ def test_weights_that_are_no_numbers(tmp_path: Path) -> None:
     with pytest.raises(SfumatoError) as error:
         open_source(path).component(K.UNET)
     assert "no numbers" in refusal(error)
+
+
+def test_a_model_knows_the_hash_of_the_file_it_was_made_from(
+    tiny_single: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """Web UIs name their models by it in pictures; a LoRA makes another model of it."""
+    path = tiny_single("sd1")
+    request = ConvertRequest(str(path), str(tmp_path / "made"))
+    whole = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert checkpoint_hash(request) == {CHECKPOINT_SHA256: whole}
+    fused = dataclasses.replace(request, loras=(Lora("ink.safetensors"),))
+    assert checkpoint_hash(fused) == {}
+    assert checkpoint_hash(dataclasses.replace(request, source=str(path.parent))) == {}

@@ -64,6 +64,9 @@ def test_the_hash_of_the_checkpoint_counts_more_than_names(stated: str) -> None:
     models = [entry("a", "dreamshaper_8"), converted]
     match = match_model(named("dreamshaper_8", stated), models)
     assert match.entry is converted and match.sure
+    loras = {"conversion": {"checkpoint_sha256": digest}, "patch": {"loras": [{"name": "fog"}]}}
+    match = match_model(named("other", stated), [entry("c", "Mine", extra=loras)])
+    assert match.entry is None, "with a LoRA in it, it is another model"
 
 
 def test_our_own_pictures_know_their_model_by_its_files() -> None:

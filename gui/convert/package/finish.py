@@ -8,6 +8,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from gui.convert.types import REPORT, ConvertReport, ConvertRequest
 from gui.coreml import sidecar
 from gui.coreml.few_steps import FewSteps, few_steps
 from gui.coreml.model import Family
-from gui.coreml.sidecar import Sidecar
+from gui.coreml.sidecar import CHECKPOINT_SHA256, Sidecar
 from gui.versions import versions
 
 WORTH_LINKING = 65_536
@@ -215,9 +216,27 @@ def _distilled(request: ConvertRequest, source: Any, config: dict[str, Any]) -> 
     )
 
 
+def checkpoint_hash(request: ConvertRequest) -> dict[str, str]:
+    """The source's SHA-256 under `CHECKPOINT_SHA256`, whose beginning web UIs write into pictures
+    as the model's hash.  Nothing for what they would call another model: a folder, or one that
+    LoRAs were fused into."""
+    source = Path(request.source)
+    if request.loras or not source.is_file():
+        return {}
+    status = source.stat()
+    return {CHECKPOINT_SHA256: _hash_of(source, status.st_size, status.st_mtime_ns)}
+
+
+@cache
+def _hash_of(path: Path, _size: int, _modified: int) -> str:
+    """Once for all sizes of a model: a checkpoint has gigabytes."""
+    return sha256(path)
+
+
 def _options(request: ConvertRequest) -> dict[str, Any]:
     """How the model was made; without paths of this machine."""
     return {
+        **checkpoint_hash(request),
         "attention": request.attention.value,
         "compression": request.compression.value,
         "unet_batch": request.unet_batch,

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gui.coreml.sidecar import CHECKPOINT_SHA256, PATCH
+
 if TYPE_CHECKING:
     from gui.state.models import ModelEntry
     from gui.state.pictures.origin import Origin
@@ -76,7 +78,10 @@ def _has_hash(entry: ModelEntry, stated: str) -> bool:
     """Of its own files, or of the checkpoint that it was converted from."""
     sidecar = entry.sidecar
     conversion = sidecar.extra.get("conversion") if sidecar is not None else None
-    source = conversion.get("checkpoint_sha256", "") if isinstance(conversion, dict) else ""
+    source = conversion.get(CHECKPOINT_SHA256, "") if isinstance(conversion, dict) else ""
+    patch = sidecar.extra.get(PATCH) if sidecar is not None else None
+    if isinstance(patch, dict) and patch.get("loras"):
+        source = ""  # it is another model since
     known = (entry.identity, source if isinstance(source, str) else "")
     return any(each and (each.startswith(stated) or stated.startswith(each)) for each in known)
 
