@@ -44,6 +44,14 @@ def test_the_number_of_pictures_is_said_before_and_they_are_put_in_line(workspac
     workspace.studio.job_list.refresh()
     rows = workspace.studio.job_list.rows()
     assert "Grid: Guidance 5, Euler" in workspace.studio.job_list.detail(rows[1])
+    # The rest of a grid goes at once.
+    panel = workspace.queue_room.panel
+    panel.choose([jobs[3].id])
+    (rest,) = [a for a in panel.job_menu().actions() if a.text() == "Remove What Waits of the Grid"]
+    rest.trigger()
+    assert queue.jobs() == []
+    workspace.studio.undo.undo()
+    assert len(queue.jobs()) == 10
     workspace.studio.undo.undo()
     assert queue.jobs() == []
 

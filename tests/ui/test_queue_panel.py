@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from PySide6.QtCore import QMimeData, QModelIndex, QPoint, Qt
+from PySide6.QtCore import QMimeData, QModelIndex, QPoint, QPointF, Qt
+from PySide6.QtGui import QDropEvent
 from PySide6.QtTest import QTest
 
 from gui.errors import ErrorKind, SfumatoError
@@ -172,6 +173,48 @@ def test_a_drag_puts_waiting_ones_elsewhere(full, queue, workspace, what, before
     foreign = QMimeData()
     foreign.setText("a")
     assert not model.canDropMimeData(foreign, move, row, 0, QModelIndex())
+
+
+@pytest.mark.parametrize(
+    ("what", "on", "below", "order"),
+    [
+        (("d",), "b", False, "adbc"),
+        (("a", "c"), "a", True, "acbd"),  # one of them is in its place already
+        (("a",), "", True, "bcda"),  # below all rows
+        (("a",), "failed", False, "abcd"),
+    ],
+)
+def test_where_it_is_let_go_counts(full, queue, what, on, below, order):
+    full._model.refresh()
+    ids = {job.request.prompt: job.id for job in queue.jobs()}
+    model, view = full._model, full.list
+    data = model.mimeData([model.index(model.row_of(ids[prompt])) for prompt in what])
+    rect = view.visualRect(model.index(model.row_of(ids[on or "d"])))
+    at = QPointF(rect.center().x(), rect.bottom() - 3 if below else rect.top() + 3)
+    if not on:
+        at.setY(rect.bottom() + 30)
+    left, none = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    drop = QDropEvent(at, Qt.DropAction.MoveAction, data, left, none)
+    view.dropEvent(drop)
+    assert "".join(prompts(queue)) == order
+
+
+def test_a_drag_out_of_the_window_only_copies(full, queue, monkeypatch):
+    dragged = []
+    monkeypatch.setattr(
+        "gui.ui.queue.panel.QDrag.exec", lambda drag, actions: dragged.append((drag, actions))
+    )
+    queue.picture(picture())
+    queue.finish()
+    choose(full, queue, "running")
+    full.list.startDrag(Qt.DropAction.MoveAction)
+    choose(full, queue, "b", "c")
+    full.list.startDrag(Qt.DropAction.MoveAction)
+    choose(full, queue, "failed")
+    full.list.startDrag(Qt.DropAction.MoveAction)
+    (out, copy), (inside, move) = dragged
+    assert out.mimeData().hasUrls() and copy is Qt.DropAction.CopyAction
+    assert inside.mimeData().hasFormat(JOBS_FORMAT) and move is Qt.DropAction.MoveAction
 
 
 def test_only_what_waits_can_be_put_elsewhere(full, queue):

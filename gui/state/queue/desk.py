@@ -67,6 +67,10 @@ class QueueDesk(QObject):
         """Jobs that have not begun, in order."""
         return [job for job in self._queue.jobs() if job.status == "queued"]
 
+    def cells_that_wait(self, grid: str) -> list[str]:
+        """Ids of a grid's cells that have not begun."""
+        return [j.id for j in self.waiting() if j.request.grid and j.request.grid.grid == grid]
+
     def _of(self, job_ids: Sequence[str], *statuses: str) -> list[Any]:
         wanted = set(job_ids)
         return [j for j in self._queue.jobs() if j.id in wanted and j.status in statuses]

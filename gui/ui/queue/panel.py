@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from functools import partial
 
-from PySide6.QtCore import QEvent, QItemSelectionModel, QObject, QPoint, Qt, Signal
-from PySide6.QtGui import QKeyEvent, QKeySequence, QMouseEvent
+from PySide6.QtCore import (
+    QEvent,
+    QItemSelectionModel,
+    QModelIndex,
+    QObject,
+    QPoint,
+    Qt,
+    Signal,
+)
+from PySide6.QtGui import QDrag, QDropEvent, QKeyEvent, QKeySequence, QMouseEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QFrame,
@@ -20,7 +28,7 @@ from PySide6.QtWidgets import (
 
 from gui.state.job_queue import Waits
 from gui.state.queue.desk import FINISHED
-from gui.state.queue.rows import QueueRow
+from gui.state.queue.rows import JOBS_FORMAT, QueueRow
 from gui.state.studio import Activity, Studio
 from gui.ui.canvas.hud import waits_text
 from gui.ui.queue.row import QueueDelegate
@@ -95,6 +103,36 @@ class QueueView(QListView):
             self.menu_requested.emit(self.viewport().mapToGlobal(at))
             return True
         return False
+
+    def startDrag(self, _actions: Qt.DropAction) -> None:
+        """Waiting jobs to another place in line, or finished pictures out of the window: copies
+        only, so no target can take the library's own file."""
+        model, can = self.model(), Qt.ItemFlag.ItemIsDragEnabled
+        indexes = [index for index in self.selectedIndexes() if model.flags(index) & can]
+        if not indexes:
+            return
+        drag = QDrag(self)
+        drag.setMimeData(model.mimeData(indexes))
+        first = self.visualRect(min(indexes, key=lambda index: index.row()))
+        drag.setPixmap(self.viewport().grab(first))
+        drag.setHotSpot(QPoint(24, first.height() // 2))
+        inside = drag.mimeData().hasFormat(JOBS_FORMAT)
+        drag.exec(Qt.DropAction.MoveAction if inside else Qt.DropAction.CopyAction)
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        """Here and not by Qt, which moves row by row and stops at one that is in its place."""
+        at = event.position().toPoint()
+        index = self.indexAt(at)
+        row = index.row() + (at.y() >= self.visualRect(index).center().y())
+        row = row if index.isValid() else -1
+        none, move = QModelIndex(), Qt.DropAction.MoveAction
+        if self.model().dropMimeData(event.mimeData(), move, row, 0, none):
+            event.accept()
+        else:
+            event.ignore()
+        self.stopAutoScroll()
+        self.setState(QAbstractItemView.State.NoState)
+        self.viewport().update()
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
         row = self.row_at(event.position().toPoint())
@@ -322,6 +360,7 @@ class QueuePanel(QFrame):
             menu.addAction("Edit Settings", partial(desk.edit, one.id))
         if "running" in statuses:
             menu.addAction("Stop", self._studio.stop)
+        grids = {job.request.grid.grid for job in jobs if job.request.grid is not None}
         if statuses & {"failed", "cancelled"}:
             menu.addAction("Retry", partial(desk.retry, chosen))
         if "queued" in statuses:
@@ -337,6 +376,8 @@ class QueuePanel(QFrame):
             menu.addAction("Make Again" if over else "Duplicate", partial(desk.duplicate, chosen))
         if statuses - {"running"}:
             menu.addAction("Remove from Queue", partial(desk.remove, chosen))
+        if len(grids) == 1 and len(jobs) < len(cells := desk.cells_that_wait(*grids)):
+            menu.addAction("Remove What Waits of the Grid", partial(desk.remove, cells))
         return menu
 
     def _on_more(self) -> None:
