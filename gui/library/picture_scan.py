@@ -248,10 +248,9 @@ def scan_changes(
     report = ScanReport()
     unreachable: list[str] = []
     files: dict[str, list[str]] = {}
-    reachable = [root for root in roots if is_folder(root)]
     for path in dict.fromkeys(paths):
-        root = next((root for root in reachable if _below(path, [root])), Path(path).parent)
-        hidden = any(part.startswith(".") for part in Path(path).relative_to(root).parts)
+        root = next((root for root in roots if _below(path, [root])), Path(path).parent)
+        hidden = any(_is_hidden(part) for part in Path(path).relative_to(root).parts)
         if hidden or not is_folder(root):
             continue
         if is_folder(path):
@@ -370,7 +369,7 @@ def _walk(
         try:
             with os.scandir(folder) as listing:
                 for entry in listing:
-                    if entry.name.startswith("."):
+                    if _is_hidden(entry.name):
                         continue
                     if entry.is_dir(follow_symlinks=False):
                         if depth < MAX_DEPTH:
@@ -402,8 +401,21 @@ def _pictures_in(folder: str) -> list[os.DirEntry[str]] | None:
 
 
 def has_picture_name(name: str) -> bool:
-    """Whether a file of this name is looked at: that of a picture, and no hidden one."""
-    return not name.startswith(".") and name[name.rfind(".") :].lower() in SUFFIXES
+    """Whether a file of this name is looked at: that of a picture, no hidden one, and text."""
+    return name[name.rfind(".") :].lower() in SUFFIXES and not _is_hidden(name)
+
+
+def _is_hidden(name: str) -> bool:
+    """Whether what has this name is passed by; a name that is no text could not be kept."""
+    return name.startswith(".") or not _is_text(name)
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_picture(entry: os.DirEntry[str]) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from gui.library.picture_index import PictureFilter, PictureIndex, PictureKind
-from gui.library.picture_scan import facts_of, scan, scan_folder
+from gui.library.picture_scan import ScanReport, facts_of, scan, scan_changes, scan_folder
 from gui.library.pictures import save_picture
 from gui.request import PictureRecord, PictureRequest, StartImage
 from tests.library.metadata import forms
@@ -131,3 +131,49 @@ def test_damaged_settings_leave_a_picture_findable(tmp_path: Path) -> None:
     facts = facts_of(path)
     assert facts.width == 24 and facts.prompt == "a fox", "the web UIs' text says it as well"
     assert replace(facts, path="") is not None
+
+
+def test_what_happened_to_files_is_followed_without_a_look_at_the_rest(
+    tmp_path: Path, index: PictureIndex
+) -> None:
+    root = tmp_path / "disk"
+    one, two = save(root / "a", "a fox"), save(root / "a", "a boat")
+    scan(index, [root])
+
+    def follow(*paths: Path) -> ScanReport:
+        *_, report = scan_changes(index, [root], map(str, paths))
+        return report
+
+    third = save(root / "b" / "c", "a castle")
+    two.unlink()
+    (root / "a" / "no.png").write_text("no picture")
+    report = follow(third, two, root / "a" / "no.png", root / "a" / ".hidden.png", one)
+    assert (report.read, report.gone, report.unreadable) == (1, 1, 1)
+    assert sorted(paths_of(index)) == sorted([one.name, third.name])
+    assert follow(root / "a" / "no.png").unreadable == 0, "opened once"
+    one.write_bytes(b"no picture any more")
+    assert follow(one).gone == 1
+    shutil.move(root / "b", root / "a" / "moved")
+    assert follow(root / "b", root / "a" / "moved").changed
+    assert [Path(p).parent.name for p in (r.path for r in index.rows(index.find().ids))] == ["c"]
+    root.rename(tmp_path / "away")
+    assert not follow(root, root / "a" / "moved").changed, "a disk that went takes nothing with it"
+    assert len(paths_of(index)) == 1
+
+
+def test_a_name_that_is_no_text_is_passed_by(tmp_path: Path, index: PictureIndex) -> None:
+    good = save(tmp_path / "a", "a fox")
+    (tmp_path / "a" / "x\udc80y.png").write_bytes(good.read_bytes())
+    (tmp_path / "z\udc80").mkdir()
+    (tmp_path / "z\udc80" / "b.png").write_bytes(good.read_bytes())
+    assert scan(index, [tmp_path]).read == 1
+
+
+def test_an_empty_folder_is_taken_for_a_disk_that_is_not_there(
+    tmp_path: Path, index: PictureIndex
+) -> None:
+    save(tmp_path / "disk", "a fox")
+    scan(index, [tmp_path / "disk"])
+    (tmp_path / "disk").rename(tmp_path / "away")
+    (tmp_path / "disk").mkdir()
+    assert scan(index, [tmp_path / "disk"]).gone == 0 and len(paths_of(index)) == 1

@@ -249,9 +249,12 @@ class WatchThread(threading.Thread):
                     raise_interrupt=False,
                 ):
                     self._tell(sorted({path for _, path in changes}))
-            except Exception as error:  # the system's limit of watches, a disk that goes
+            except Exception as error:
+                # The system's limit of watches, a disk that goes, a name that is no text: what it
+                # would have told is looked for.
                 log.warning("picture folders are not watched: %r", error)
                 self._stop.wait(ABSENT_SECONDS)
+                self._tell([])
             self._again.set()
             guard.join()
 
