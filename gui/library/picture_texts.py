@@ -67,8 +67,8 @@ def parameters_text(record: PictureRecord) -> str:
     fields.append(("Size", f"{width}x{height}"))
     for number, control in enumerate(request.controls):
         fields.append((f"ControlNet {number}", _control(control)))
-    if record.model_hash:
-        fields.append(("Model hash", record.model_hash))
+    # No "Model hash": that is the beginning of a checkpoint file's SHA-256, by which others look
+    # the model up, and a Core ML package has none.  Ours is in our record.
     fields.append(("Model", record.model_name))
     # Web UIs know two sources by these names; numpy is not among them, so it gets its own key.
     known = {RandomSource.TORCH: ("RNG", "CPU"), RandomSource.NVIDIA: ("RNG", "NV")}

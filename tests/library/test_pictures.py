@@ -91,7 +91,8 @@ class TestMetadata:
         assert values["CFG scale"] == "7.5"
         assert values["Seed"] == "42"
         assert values["Size"] == "16x8"
-        assert values["Model hash"] == "abcd1234"
+        assert values["Model"] == "m"
+        assert "Model hash" not in values, "it would be taken for the hash of a checkpoint file"
 
     def test_an_enlarged_picture_tells_the_size_that_was_drawn(self, home: Path) -> None:
         request, record = make(enlargement=Enlargement.X4)
