@@ -619,6 +619,8 @@ class Provenance(Record):
     """Of the starting picture's file, by which it is known wherever it lies."""
     start_by_model: bool = False
     """Whether the starting picture itself says that a model made it."""
+    control_fingerprints: tuple[str, ...] = ()
+    """Of the pictures that led by ControlNets, in their order."""
     sketch: str = ""
     """Latents after each step in a few bytes (`gui.library.latent_sketch`)."""
 

@@ -164,8 +164,13 @@ def _request_again(record: PictureRecord, model: str, notes: list[str]) -> Pictu
             f"{record.model_hash})."
         )
     request, start = record.request, record.request.start_image
+    known = record.provenance
     if start is not None:
-        start = StartImage(_start_of(record, start.path, notes), start.strength)
+        path = _picture_of("starting", start.path, known.start_fingerprint, notes)
+        start = StartImage(path, start.strength)
+    prints = dict(enumerate(known.control_fingerprints))
+    for number, control in enumerate(request.controls):
+        _picture_of("control", control.picture, prints.get(number, ""), notes)
     return replace(
         request,
         model=folder,
@@ -238,21 +243,23 @@ def _hash_of(folder: str) -> str:
         return ""
 
 
-def _start_of(record: PictureRecord, path: str, notes: list[str]) -> str:
-    """The starting picture's file.
+def _picture_of(kind: str, path: str, known: str, notes: list[str]) -> str:
+    """The file of a picture that went in.
+
+    Args:
+        kind: what it was, in a word.
+        known: its fingerprint then; empty: not known.
 
     Raises:
         _NotHereError: it is not where it was.
     """
-    from gui.pipeline.provenance import start_facts
+    from gui.pipeline.provenance import picture_facts
 
+    name = Path(path).name
     if not is_file(path):
-        raise _NotHereError(
-            f"Its starting picture “{Path(path).name}” is not here; put it back where it was."
-        )
-    known = record.provenance.start_fingerprint
-    if known and start_facts(Path(path))[0] != known:
-        notes.append(f"The starting picture “{Path(path).name}” is another than it was.")
+        raise _NotHereError(f"Its {kind} picture “{name}” is not here; put it back where it was.")
+    if known and picture_facts(Path(path))[0] != known:
+        notes.append(f"The {kind} picture “{name}” is another than it was.")
     return path
 
 

@@ -78,14 +78,24 @@ def record_of(text: str, name: str = "this picture") -> PictureRecord:
 
 
 def _with_places(record: PictureRecord) -> PictureRecord:
-    """With the folder of the model and the file of the starting picture, where they were used on
-    this computer before; else with their names alone."""
+    """With the folder of the model and the files of the pictures that went in, where they were used
+    on this computer before; else with their names alone."""
     request, start = record.request, record.request.start_image
     model = _placed(request.model, places.model_key(record.model_hash)) if request.model else ""
     if start is not None:
         key = places.picture_key(record.provenance.start_fingerprint)
         start = StartImage(_placed(start.path, key), start.strength)
-    return replace(record, request=replace(request, model=model, start_image=start))
+    prints = dict(enumerate(record.provenance.control_fingerprints))
+    controls = tuple(
+        replace(
+            each,
+            network=_placed(each.network, places.network_key(each.network)),
+            picture=_placed(each.picture, places.picture_key(prints.get(number, ""))),
+        )
+        for number, each in enumerate(request.controls)
+    )
+    changed = replace(request, model=model, start_image=start, controls=controls)
+    return replace(record, request=changed)
 
 
 def _placed(path: str, key: str) -> str:

@@ -1,4 +1,4 @@
-"""Where the models and starting pictures of this machine's pictures lie.
+"""Where the models of this machine's pictures lie, and the pictures that went into them.
 
 A picture is made to be given away, so it names neither folder nor disk: its record has a model's
 hash and a starting picture's fingerprint.  What these mean here is kept in a private journal beside
@@ -72,6 +72,11 @@ def picture_key(fingerprint: str) -> str:
     return f"picture {fingerprint}" if fingerprint else ""
 
 
+def network_key(network: str) -> str:
+    """A ControlNet has no hash; its name alone is known."""
+    return f"network {Path(network).name}" if network else ""
+
+
 def place_of(key: str) -> str:
     """Where this lay when it was used last; empty where that is not known here."""
     return _journal.places().get(key, "") if key else ""
@@ -84,11 +89,15 @@ def remember(record: PictureRecord) -> None:
     wanted = {model_key(record.model_hash): request.model}
     if start is not None:
         wanted[picture_key(record.provenance.start_fingerprint)] = start.path
-    known = _journal.places()
+    known = record.provenance.control_fingerprints
+    for control, fingerprint in zip(request.controls, known, strict=False):
+        wanted[picture_key(fingerprint)] = control.picture
+        wanted[network_key(control.network)] = control.network
+    places = _journal.places()
     lines = [
         json.dumps({"what": key, "path": path})
         for key, path in wanted.items()
-        if key and os.path.isabs(path) and known.get(key) != path  # noqa: PTH117 - it is text
+        if key and os.path.isabs(path) and places.get(key) != path  # noqa: PTH117 - it is text
     ]
     if not lines:
         return

@@ -33,7 +33,7 @@ from gui.pipeline.enlarge import Enlarger
 from gui.pipeline.noise import NoiseSource, make_noise, slerp
 from gui.pipeline.preview import Previewer, fit_preview, published_preview
 from gui.pipeline.preview_store import keep_preview, kept_preview
-from gui.pipeline.provenance import provenance_of, start_facts
+from gui.pipeline.provenance import provenance_of
 from gui.pipeline.schedulers import Scheduler, make_scheduler, set_steps, step_settings
 from gui.pipeline.start_image import read_start_image
 from gui.pipeline.text import Conditioning, TextEncoders, make_tokenizers
@@ -240,10 +240,7 @@ class Pipeline:
     def _prepare(self, request: PictureRequest, scheduler: Scheduler, hooks: Hooks) -> _Job:
         assert request.steps and request.guidance_scale is not None
         start = self._encode_start(request, hooks)
-        provenance = provenance_of(self.sidecar, self._runtime.name, scheduler)
-        if request.start_image is not None:
-            known, by_model = start_facts(expanded(request.start_image.path))
-            provenance = replace(provenance, start_fingerprint=known, start_by_model=by_model)
+        provenance = provenance_of(self.sidecar, self._runtime.name, scheduler, request)
         kind = self._unet_kind(request)
         unet = self._loaded[kind]
         # a guidance-distilled network is told the scale, and needs no second row

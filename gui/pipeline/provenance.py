@@ -10,11 +10,12 @@ from typing import Any
 from gui import records
 from gui.coreml.sidecar import Sidecar
 from gui.errors import SfumatoError
+from gui.files import expanded
 from gui.library.metadata.containers import read_fields
 from gui.library.metadata.writing import MADE_BY_MODEL, XMP_SOURCE_TYPE
 from gui.library.picture_index import FINGERPRINT_BYTES, fingerprint
 from gui.pipeline.schedulers import Scheduler
-from gui.request import Provenance
+from gui.request import PictureRequest, Provenance
 from gui.versions import system, versions
 
 _LIBRARIES = ("torch", "diffusers", "numpy", "tokenizers", "coremltools", "Pillow")
@@ -22,14 +23,21 @@ _LONG = 64
 """A list of more values (trained betas) is told by its digest."""
 
 
-def provenance_of(sidecar: Sidecar, runtime: str, scheduler: Scheduler) -> Provenance:
+def provenance_of(
+    sidecar: Sidecar, runtime: str, scheduler: Scheduler, request: PictureRequest
+) -> Provenance:
     """What is the same for all pictures of one request.
 
     Args:
         sidecar: the model's.
         runtime: its name.
         scheduler: as it is used.
+        request: names the pictures that go in.
     """
+    known, by_model = "", False
+    if request.start_image is not None:
+        known, by_model = picture_facts(expanded(request.start_image.path))
+    leading = [picture_facts(expanded(each.picture))[0] for each in request.controls]
     return Provenance(
         source_repo=sidecar.source_repo,
         source_revision=sidecar.source_revision,
@@ -39,6 +47,9 @@ def provenance_of(sidecar: Sidecar, runtime: str, scheduler: Scheduler) -> Prove
         scheduler=scheduler_settings(scheduler),
         scaling_factor=sidecar.scaling_factor,
         shift_factor=sidecar.shift_factor,
+        start_fingerprint=known,
+        start_by_model=by_model,
+        control_fingerprints=tuple(leading),
     )
 
 
@@ -63,9 +74,9 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, (bool, int, float, str)) else str(value)
 
 
-def start_facts(path: Path) -> tuple[str, bool]:
-    """Fingerprint of a starting picture's file, and whether it says that a model made it.  Never
-    raises: what cannot be read is not told."""
+def picture_facts(path: Path) -> tuple[str, bool]:
+    """Fingerprint of a picture's file, and whether it says that a model made it.  Never raises:
+    what cannot be read is not told."""
     try:
         with path.open("rb") as file:
             head = file.read(FINGERPRINT_BYTES)

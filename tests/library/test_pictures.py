@@ -26,6 +26,7 @@ from PIL import Image
 from gui.errors import ErrorKind, SfumatoError
 from gui.library import picture_record, pictures, places, temporaries
 from gui.request import (
+    Control,
     Enlargement,
     PictureRecord,
     PictureRequest,
@@ -153,6 +154,22 @@ class TestMetadata:
         changed = replace(record.request, model="/Volumes/Jane’s disk/m")
         data = pictures.png_bytes(noise(), replace(record, request=changed))
         assert b"Jane" not in data and b"Volumes" not in data
+
+    def test_pictures_that_led_are_found_again_and_not_told(self, home: Path) -> None:
+        led = (Control("/Volumes/Jane/Edges.mlmodelc", "/Volumes/Jane/a.png"),
+               Control("Depth", "/Volumes/Jane/b.png"))  # fmt: skip
+        request, record = make(controls=led)
+        record = replace(record, provenance=Provenance(control_fingerprints=("11", "22")))
+        path = pictures.save_picture(noise(), record, request)
+        assert b"Jane" not in path.read_bytes()
+        read = picture_record.read_record(path)
+        assert read is not None
+        assert [(c.network, c.picture) for c in read.request.controls] == [
+            ("Edges.mlmodelc", "a.png"), ("Depth", "b.png"),
+        ]  # fmt: skip
+        places.remember(record)
+        read = picture_record.read_record(path)
+        assert read is not None and read.request.controls == led
 
     def test_what_was_remembered_last_counts_and_damage_costs_one_place(self, home: Path) -> None:
         _, record = make()

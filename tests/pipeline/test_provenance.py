@@ -22,8 +22,9 @@ from gui.library.latent_sketch import (
 from gui.library.metadata.writing import MADE_BY_MODEL
 from gui.library.pictures import png_bytes
 from gui.pipeline.pipeline import Hooks, Pipeline
+from gui.pipeline.provenance import provenance_of
 from gui.pipeline.schedulers import make_scheduler
-from gui.request import PictureRecord, PictureRequest, StartImage
+from gui.request import Control, PictureRecord, PictureRequest, StartImage
 from tests.support.torch_runtime import torch_pipeline
 
 Pipes = Callable[[str], Any]
@@ -83,6 +84,20 @@ def test_a_starting_picture_is_known_again_and_whether_a_model_made_it(
     )
     assert of_photo.start_fingerprint and of_photo.start_fingerprint != of_made.start_fingerprint
     assert (of_photo.start_by_model, of_made.start_by_model) == (False, True)
+
+
+def test_pictures_that_lead_are_known_again_in_their_order(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    for name, colour in (("a.png", "red"), ("b.png", "blue")):
+        Image.new("RGB", (64, 64), colour).save(tmp_path / name)
+    led = [Control("n", str(tmp_path / name)) for name in ("b.png", "absent.png", "a.png")]
+    request = PictureRequest("x", "m", controls=tuple(led))
+    scheduler = make_scheduler("Euler", pipeline.sidecar)
+    blue, absent, red = provenance_of(
+        pipeline.sidecar, "portable", scheduler, request
+    ).control_fingerprints
+    assert absent == "" and blue and red and blue != red
 
 
 @pytest.mark.parametrize("scheduler", ["Euler a", "Heun", "PNDM", "DPM++ 2M"])

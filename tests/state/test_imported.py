@@ -11,7 +11,7 @@ from gui.coreml.model import Family
 from gui.coreml.sidecar import Sidecar
 from gui.library.metadata.imported import Imported
 from gui.library.picture_origin import PictureOrigin
-from gui.request import PictureRecord, PictureRequest, RandomSource
+from gui.request import Control, PictureRecord, PictureRequest, RandomSource
 from gui.state.models import ModelEntry
 from gui.state.pictures.imported import AS_IT_IS, MODEL, import_rows
 from gui.state.pictures.model_match import ModelMatch, match_model, search_words
@@ -155,3 +155,11 @@ def test_the_model_is_ticked_only_where_it_is_sure() -> None:
     other = entry("b", "mistral 8")
     first = import_rows(similar, match_model(similar, [other]), in_use)[0]
     assert (first.name, first.ticked, first.here) == (MODEL, False, "mistral 8")
+
+
+def test_a_control_picture_that_is_not_here_is_told_and_left_out() -> None:
+    led = (Control("Edges", "/here/a.png"), Control("Depth", "away.png"))
+    record = PictureRecord(PictureRequest("x", "", controls=led), 64, 64, "Fog")
+    origin = origin_of(PictureOrigin(record))
+    assert origin.whole is not None and origin.whole.request.controls == led[:1]
+    assert [(name, text) for name, text, _ in origin.left] == [("Control picture", "away.png")]

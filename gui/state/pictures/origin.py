@@ -20,6 +20,7 @@ from gui.state.draft import SEED, Draft
 __all__ = ["Origin", "Setting", "origin_of"]
 
 NO_START_PICTURE = "Its starting picture is not in the file; choose one to use it."
+NO_CONTROL_PICTURE = "It is not in the file, so nothing leads without it."
 SOURCE = "From the Hub"
 _NOT_TOLD = ("count", "compute_unit")
 """Settings that say nothing of one picture."""
@@ -111,6 +112,12 @@ def _of_record(record: PictureRecord) -> Origin:
     if start and not Path(start).is_absolute():  # made elsewhere, so that only its name is known
         left = (("Starting picture", start, NO_START_PICTURE),)
         draft = draft.with_value("start_image.path", "")
+    controls = draft.request.controls
+    away = [each for each in controls if not Path(each.picture).is_absolute()]
+    if away:
+        left += tuple(("Control picture", each.picture, NO_CONTROL_PICTURE) for each in away)
+        here = tuple(each for each in controls if each not in away)
+        draft = replace(draft, request=replace(draft.request, controls=here))
     values = {name: draft.value(name) for name in described_fields()}
     if not values.get("start_image.path"):
         values = {n: v for n, v in values.items() if not n.startswith("start_image.")}
