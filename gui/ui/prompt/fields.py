@@ -37,6 +37,7 @@ class TextField(QWidget):
         self.count_label = label("", "small")
         heading = label(told.label, "heading")
         heading.setBuddy(self.edit)
+        heading.setToolTip(words.plain_tip(told.help))
         self._heading = QHBoxLayout()
         self._heading.addWidget(heading)
         self._heading.addStretch(1)
