@@ -80,7 +80,9 @@ class StyleChips(QWidget):
                 widget.hide()
                 widget.deleteLater()
         for style in on:
-            self._flow.addWidget(self._chip(style))
+            chip = self._chip(style)
+            self._flow.addWidget(chip)
+            chip.show()  # at once: what is hidden has no size, and the panel would jump later
         self._flow.addWidget(self.add)
         self.add.setText("" if on else "Style")
         self.add.setProperty("round", bool(on))
@@ -100,6 +102,7 @@ class StyleChips(QWidget):
         chip.setLayoutDirection(Qt.LayoutDirection.RightToLeft)
         chip.setAccessibleName(f"Take off the style {style.name}")
         chip.setToolTip(words.plain_tip(f"{style.name}\n{told(style)}"))
+        chip.ensurePolished()  # so that its size is right before it is seen
         # Queued: the click is over before the chip it came from goes away.
         chip.clicked.connect(
             lambda *_: self.edited.emit(tuple(one for one in self._on if one != style)),
