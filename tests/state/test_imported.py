@@ -101,13 +101,13 @@ def rows(found: Imported) -> dict[str, tuple[str, str, str]]:
 
 def test_values_that_do_not_fit_say_what_they_become() -> None:
     found = Imported("ComfyUI", "a fox", steps=1500, guidance_scale=250.0, seed=2**50 + 77,
-                     random_source=RandomSource.TORCH, width=640, height=448)  # fmt: skip
+                     random_source=RandomSource.TORCH, width=650, height=448)  # fmt: skip
     told = rows(found)
     assert told["Steps"][:2] == ("1500", "1000") and told["Steps"][2]
     assert told["Guidance"][:2] == ("250", "100")
     assert told["Seed"][:2] == (str(2**50 + 77), "77")
     assert "same noise" in told["Seed"][2]
-    assert told["Size"][:2] == ("640 × 448", "512 × 768") and "“Fog”" in told["Size"][2]
+    assert told["Size"][:2] == ("650 × 448", "512 × 768") and "“Fog”" in told["Size"][2]
     found.random_source = RandomSource.NVIDIA
     assert "another" in rows(found)["Seed"][2]
 
@@ -128,7 +128,17 @@ def test_what_fits_is_as_it_is_and_another_name_is_told() -> None:
     told = rows(found)
     assert told["Seed"] == ("5", AS_IT_IS, "")
     assert told["Scheduler"] == ("dpmpp_2m karras", "DPM++ 2M Karras", "Nearly.")
-    assert told["Size"][1] == AS_IT_IS
+    assert told["Width"] == ("512", AS_IT_IS, "")
+    assert told["Height"] == ("768", AS_IT_IS, "")
+    assert "Size" not in told
+
+
+def test_loras_are_taken_by_the_librarys_names() -> None:
+    found = Imported(
+        "Draw Things", "a fox", loras=[("styles\\fog.safetensors", 0.5), ("ink", 40.0)]
+    )
+    assert rows(found)["LoRAs"][0] == "fog (0.5), ink (10)"
+    assert "LoRAs folder" in rows(found)["LoRAs"][2]
 
 
 def test_a_seed_below_zero_is_left() -> None:

@@ -134,7 +134,7 @@ def test_a_graph_with_gaps_names_what_is_left(workspace, dropped, tmp_path):
     graph["31"] = {"class_type": "ControlNetLoader", "inputs": {"control_net_name": "canny"}}
     sheet = dropped(write(tmp_path / "graph.png", prompt=json.dumps(graph)))
     told = texts(sheet)
-    for text in ("heunpp2", "canny", "fog.safetensors (0.5)", "A LoRA becomes part of a model",
+    for text in ("heunpp2", "canny", "fog (0.5)", "Its file must be in the LoRAs folder",
                  "1500", "1000", "The picture that guided it"):  # fmt: skip
         assert text in told
     click(sheet.use)

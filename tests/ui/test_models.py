@@ -71,7 +71,7 @@ def test_choosing_a_model_moves_untouched_values_only(installed, workspace, queu
     choose(workspace, "split", qtbot)
     assert panel.controls["steps"].input.value() == 30
     assert panel.controls["guidance_scale"].input.value() == 9.0
-    assert "512 × 768" in panel.size.currentText()
+    assert "512 × 768" in panel.size_choice.currentText()
     QTest.mouseClick(panel.generate, Qt.MouseButton.LeftButton)
     assert queue.last.request.model == str(entry_named(workspace, "split").folder)
 
@@ -310,7 +310,7 @@ def test_a_remembered_model_is_in_use_once_it_is_found(installed, workspace, ope
     again, _ = open_workspace()
     assert again.model_title.whole_text() == "split"
     assert again.models_panel.list.currentIndex().data() == "split"
-    assert "512 × 768" in again.prompt_panel.size.currentText()
+    assert "512 × 768" in again.prompt_panel.size_choice.currentText()
 
 
 def test_details_escape_what_files_say(workspace, tmp_path, qtbot):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 NOT_HERE = "Sfumato has no such setting."
-NO_LORA = "A LoRA becomes part of a model here; it cannot be put on for one picture."
+LORA_FILE = "Its file must be in the LoRAs folder, under this name."
 NO_CLIP_SKIP = "Sfumato always takes the text encoder’s output that the model was trained with."
 NO_WEIGHTS = "Weights in brackets are not heeded here; they are read as words."
 NO_LORA_TAGS = "The names of LoRAs were taken out of it."
@@ -20,7 +20,7 @@ _REASONS: tuple[tuple[str, str], ...] = (
     (r"refiner", "Sfumato makes a picture with one model."),
     (r"^vae|automatic.?vae|use_vae", "A model’s own VAE is used here."),
     (r"lora|lyco|hypernet|add.?net",
-     NO_LORA),
+     "LoRAs are chosen below the prompt, or named in it."),
     (r"embedding|^ti\b|textual.?inversion", "Sfumato knows no textual inversions."),
     (r"clip.?skip", NO_CLIP_SKIP),
     (r"tiling|seamless|tiled", "Sfumato makes no pictures that tile."),

@@ -55,7 +55,7 @@ def import_rows(origin: Origin, match: ModelMatch, in_use: ModelEntry) -> list[I
         stated = setting.stated or setting.text
         here = setting.text if setting.stated else AS_IT_IS
         rows.append(ImportRow(setting.name, setting.label, stated, here, setting.remark))
-    if all(origin.size):
+    if all(origin.size) and all(setting.name != "width" for setting in origin.settings):
         rows.append(_size_row(origin, in_use))
     return rows
 
@@ -79,7 +79,7 @@ def _size_row(origin: Origin, in_use: ModelEntry) -> ImportRow:
     size = (info.image_width, info.image_height)
     if size == origin.size:
         return ImportRow("", "Size", stated, AS_IT_IS)
-    remark = f"“{in_use.name}” makes pictures of this size alone."
+    remark = f"Sides are multiples of 64 here; “{in_use.name}” makes this size of itself."
     return ImportRow("", "Size", stated, words.pixels(*size), remark)
 
 

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import MappingProxyType
 from typing import Any, cast
 
 from gui import words
 from gui.errors import SfumatoError
 from gui.library.metadata.imported import Imported
-from gui.library.metadata.reasons import NO_CLIP_SKIP, NO_LORA
+from gui.library.metadata.reasons import LORA_FILE, NO_CLIP_SKIP
 from gui.library.metadata.values import as_float, as_int
 from gui.library.picture_origin import PictureOrigin
-from gui.request import MAX_SEED, PictureRecord, RandomSource, described_fields
+from gui.request import (
+    MAX_LORA_WEIGHT,
+    MAX_SEED,
+    LoraUse,
+    PictureRecord,
+    RandomSource,
+    described_fields,
+)
 from gui.state.draft import SEED, Draft
 
 __all__ = ["Origin", "Setting", "origin_of"]
@@ -205,16 +212,30 @@ def _of_imported(found: Imported) -> Origin:
         remarks["start_image.strength"] = NO_START_PICTURE
     if found.clip_skip is not None and found.clip_skip > 1:
         left.append(("Clip skip", str(found.clip_skip), NO_CLIP_SKIP))
-    left += [("LoRA", f"{lora} ({weight:g})", NO_LORA) for lora, weight in found.loras]
+    if found.loras:
+        take("loras", tuple(_lora_use(name, weight) for name, weight in found.loras))
+        remarks["loras"] = LORA_FILE
+    size = (found.width or 0, found.height or 0)
+    if all(side and side % 64 == 0 for side in size):
+        take("width", size[0])
+        take("height", size[1])
     return Origin(
         _settings(taken, stated, remarks),
         found.model,
         model_hash=found.model_hash,
         program=found.program,
-        size=(found.width or 0, found.height or 0),
+        size=size,
         facts=(("Made with", found.program),),
         left=tuple(left),
     )
+
+
+def _lora_use(name: str, weight: float) -> LoraUse:
+    """A LoRA as the library would call it."""
+    plain = PurePath(name.replace("\\", "/")).name
+    for ending in (".safetensors", ".ckpt", ".pt"):
+        plain = plain.removesuffix(ending)
+    return LoraUse(plain or name, min(MAX_LORA_WEIGHT, max(-MAX_LORA_WEIGHT, weight)))
 
 
 def _values_of(found: Imported) -> dict[str, Any]:
@@ -282,6 +303,10 @@ def _settings(
 def _text(value: object) -> str:
     if isinstance(value, bool):
         return "On" if value else "Off"
+    if isinstance(value, LoraUse):
+        return f"{PurePath(value.name).name} ({value.weight:g})" + ("" if value.on else ", off")
+    if isinstance(value, tuple) and value and isinstance(value[0], LoraUse):
+        return ", ".join(_text(one) for one in cast("tuple[LoraUse, ...]", value))
     if isinstance(value, tuple):
         return ", ".join(
             str(getattr(one, "name", one)) for one in cast("tuple[object, ...]", value)

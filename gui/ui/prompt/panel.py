@@ -97,7 +97,7 @@ class PromptPanel(QFrame):
         self.presets = PresetsButton(self._prompts.presets)
         self._popover: PromptsPopover | None = None
         self._styles_popover: StylesPopover | None = None
-        self.size = SizeChoice()
+        self.size_choice = SizeChoice()
         self.safety_note = label("This model has no safety checker.", "small", wrap=True)
         self.reset = QPushButton("Reset to Model’s Defaults")
         self.reset.setObjectName("flat")
@@ -130,7 +130,7 @@ class PromptPanel(QFrame):
                 column.addWidget(self.variation)
         for row in self._rows_at(RowPlace.START):
             column.addWidget(row)
-        column.addWidget(controls.beside("Size", self.size))
+        column.addWidget(controls.beside("Size", self.size_choice))
         self.advanced_section = Section("Advanced", self._advanced())
         column.addWidget(self.advanced_section)
         foot_row = QHBoxLayout()
@@ -191,7 +191,7 @@ class PromptPanel(QFrame):
         self.start.failed.connect(self.failed)
         self.loras.failed.connect(self.failed)
         self.loras.words_wanted.connect(self._add_words)
-        self.size.sized.connect(self._set_size)
+        self.size_choice.sized.connect(self._set_size)
         self.advanced_section.toggled.connect(self._on_advanced)
         for name, control in self.controls.items():
             controls.bind(self._state, name, control.input, self._shown)
@@ -318,7 +318,7 @@ class PromptPanel(QFrame):
             self.scheduler.set_default(sidecar.default_scheduler)
         self._show_defaults()
         native = (info.image_width, info.image_height) if info is not None else (0, 0)
-        self.size.set_model(native, entry.fixed_size)
+        self.size_choice.set_model(native, entry.fixed_size)
         self._show_size()
         reason = ""
         if info is not None and not entry.has_encoder:
@@ -346,7 +346,7 @@ class PromptPanel(QFrame):
 
     def _show_size(self) -> None:
         request = self._state.draft.request
-        self.size.show_size((request.width or 0, request.height or 0))
+        self.size_choice.show_size((request.width or 0, request.height or 0))
 
     def _add_words(self, text: str) -> None:
         """Put a LoRA's trigger words behind the prompt, unless they are there."""
