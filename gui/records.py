@@ -319,13 +319,17 @@ def _reader(hint: Any, mode: Mode) -> _Reader:
 
 
 def _record(kind: type[Any], mode: Mode) -> _Reader:
-    hints = typing.get_type_hints(kind, include_extras=True)
-    fields = {
-        f.name: (_reader(hints[f.name], mode), _has_default(f), _words(hints[f.name]))
-        for f in dataclasses.fields(kind)
-    }
+    @cache
+    def readers() -> dict[str, tuple[_Reader, bool, str]]:
+        # When first read, not before: a record may hold another one of its own kind.
+        hints = typing.get_type_hints(kind, include_extras=True)
+        return {
+            f.name: (_reader(hints[f.name], mode), _has_default(f), _words(hints[f.name]))
+            for f in dataclasses.fields(kind)
+        }
 
     def read(data: Any) -> Any:
+        fields = readers()
         if isinstance(data, kind):
             data = {name: getattr(data, name) for name in fields}
         if not isinstance(data, dict):

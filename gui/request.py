@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
@@ -30,6 +30,8 @@ MAX_SEED = 2**32 - 1
 MAX_STEPS = 1000
 MAX_COUNT = 1000
 MAX_GUIDANCE = 100.0
+MAX_BRANCHES = 12
+"""How often a picture's way may branch; each time the earlier request is kept whole."""
 
 
 class ComputeUnit(StrEnum):
@@ -194,6 +196,16 @@ class LoraUse(Record):
     """None: as `weight`."""
     on: bool = True
     """Off: kept in the list, without effect."""
+
+
+@dataclass(frozen=True)
+class Branch(Record):
+    """Where a picture leaves the way of an earlier one."""
+
+    step: Annotated[int, Range(1, MAX_STEPS)]
+    """The last step that both share: so many are made exactly as the earlier request says."""
+    earlier: PictureRequest
+    """Of one picture.  Its model is that of the whole request."""
 
 
 @dataclass(frozen=True)
@@ -383,6 +395,9 @@ class PictureRequest(Record):
     keep_previews: bool = False
     """Whether what was seen of each step is kept beside the picture (`gui.library.step_previews`);
     needs `previews`."""
+    branch: Branch | None = None
+    """What the picture's first steps are; prompt, guidance, scheduler and seed count from there
+    on.  None: it begins with noise or its starting picture."""
 
     styles: Annotated[
         tuple[PromptStyle, ...],
@@ -547,6 +562,52 @@ class PictureRequest(Record):
             records.check(self)
         except RecordError as error:
             raise SfumatoError(ErrorKind.BAD_REQUEST, str(error)) from error
+        line = self.lineage()
+        if len(line) > MAX_BRANCHES + 1:
+            raise SfumatoError(
+                ErrorKind.BAD_REQUEST,
+                f"A picture's way can branch {MAX_BRANCHES} times; branch from an earlier picture.",
+            )
+        if any(earlier.model != self.model for earlier in line):
+            name = line[0].model.rstrip("/").rpartition("/")[2] or "the starter model"
+            raise SfumatoError(
+                ErrorKind.BAD_REQUEST,
+                f"This goes on from a picture of another model, “{name}”; choose that model, or "
+                "remove the branch.",
+            )
+        kept = self.loras, self.width, self.height
+        if any((earlier.loras, earlier.width, earlier.height) != kept for earlier in line):
+            raise SfumatoError(
+                ErrorKind.BAD_REQUEST,
+                "A branch has the LoRAs and the size of the picture it goes on from; set them as "
+                "they were, or remove the branch.",
+            )
+
+    def lineage(self) -> list[PictureRequest]:
+        """The requests whose steps make the picture, in the order of the steps; this is the last
+        one, and the only one where nothing branches."""
+        line: list[PictureRequest] = [self]
+        while (branch := line[-1].branch) is not None:
+            line.append(branch.earlier)
+        return line[::-1]
+
+    def mapped(self, change: Callable[[PictureRequest], PictureRequest]) -> PictureRequest:
+        """With a change made here and in every request it branches from."""
+        branch = self.branch
+        if branch is not None:
+            branch = dataclasses.replace(branch, earlier=branch.earlier.mapped(change))
+        return change(dataclasses.replace(self, branch=branch))
+
+    def with_all(self, **changes: Any) -> PictureRequest:
+        """With fields changed here and in every request it branches from."""
+        return self.mapped(lambda each: dataclasses.replace(each, **changes))
+
+    def branched(self, step: int) -> Self:
+        """A request that goes on from a step of this one, which made one picture, and is the same
+        in everything else."""
+        alone = dataclasses.replace(self, count=1, grid=None, output_dir="", output_file="")
+        earlier = dataclasses.replace(alone, previews=True, keep_previews=False)
+        return dataclasses.replace(alone, branch=Branch(step, earlier))
 
 
 @dataclass(frozen=True)

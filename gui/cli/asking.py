@@ -15,7 +15,7 @@ from gui.alternatives import alternatives, plain
 from gui.axes import Axis, axis_named, make_grid, parse_axis
 from gui.cli.controls import add_control_options, controls_of
 from gui.cli.finding import lora_use_of, model_folder
-from gui.cli.parameters import add_parameters, request_of
+from gui.cli.parameters import add_parameters, branch_of, request_of
 from gui.errors import ErrorKind, SfumatoError
 from gui.files import checked, children, is_folder
 from gui.grid import Grid
@@ -31,6 +31,11 @@ def add_options(parser: Any) -> None:
     add("words", metavar="PROMPT", nargs="?", default="", help="the prompt, as Swift's tool has it")
     add_parameters(parser)
     add_control_options(parser)
+    add("--branch-from", default="", metavar="PICTURE",
+        help="go on from a step of a picture that Sfumato made; options that are given count from "
+             "there on, all others stay as they were")  # fmt: skip
+    add("--at-step", type=int, default=None, metavar="K",
+        help="the last step that is made as it was; needs --branch-from")  # fmt: skip
     add(
         "--model",
         "-i",
@@ -67,7 +72,8 @@ def base_request(options: argparse.Namespace) -> PictureRequest:
     if options.words and options.prompt is not None:
         raise SfumatoError(ErrorKind.BAD_REQUEST, "The prompt was given twice; give it once.")
     options.prompt = options.words or options.prompt
-    if options.prompt is None:
+    earlier = branch_of(options)
+    if options.prompt is None and earlier is None:
         raise SfumatoError(
             ErrorKind.BAD_REQUEST, 'There is no prompt; add one, for example: --prompt "a fox".'
         )
@@ -76,10 +82,11 @@ def base_request(options: argparse.Namespace) -> PictureRequest:
         raise SfumatoError(
             ErrorKind.BAD_REQUEST, "A grid has columns first; give --columns, or it instead."
         )
+    request = request_of(options, earlier)
     request = dataclasses.replace(
-        request_of(options),
-        controls=controls_of(options),
-        loras=tuple(lora_use_of(text) for text in options.lora),
+        request,
+        controls=controls_of(options) or request.controls,
+        loras=tuple(lora_use_of(text) for text in options.lora) or request.loras,
         output_dir=folder,
         output_file=file,
     )
@@ -98,7 +105,7 @@ def with_model(request: PictureRequest, options: argparse.Namespace) -> PictureR
     folder = model_folder(options.model, options.variant)
     if options.model_sources:
         folder = _with_sources(folder, options.model_sources)
-    return dataclasses.replace(request, model=str(folder))
+    return request.with_all(model=str(folder))
 
 
 def expanded(

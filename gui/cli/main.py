@@ -199,7 +199,7 @@ def _generate(options: argparse.Namespace) -> int:
     from gui.cli.progress import Progress
 
     progress = Progress(sys.stderr, request.count, quiet=options.quiet)
-    if options.seed is None and not options.quiet:
+    if options.seed is None and not options.branch_from and not options.quiet:
         progress.line(f"The seed is {request.seed}.")
     if grid is None and len(requests) == 1:
         return _run(requests[0], progress, options)

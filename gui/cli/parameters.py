@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import secrets
 from collections.abc import Callable
 from typing import Any
 
+from gui.alternatives import literal
 from gui.errors import ErrorKind, SfumatoError
 from gui.files import checked
 from gui.request import (
@@ -37,19 +39,63 @@ def add_parameters(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(*told.flags, **settings)
 
 
-def request_of(options: argparse.Namespace) -> PictureRequest:
-    """The request that the given options mean, for the starter model; a seed is drawn where none
-    is given.
+def branch_of(options: argparse.Namespace) -> PictureRequest | None:
+    """The request that goes on from a step of the picture of ``--branch-from``, as that picture
+    did; None where nothing branches.
+
+    Raises:
+        SfumatoError: BAD_REQUEST, BAD_IMAGE.
+    """
+    if not options.branch_from:
+        if options.at_step is not None:
+            raise SfumatoError(
+                ErrorKind.BAD_REQUEST,
+                "--at-step needs --branch-from; give a picture to go on from.",
+            )
+        return None
+    if options.at_step is None:
+        raise SfumatoError(
+            ErrorKind.BAD_REQUEST,
+            "--branch-from needs --at-step; say after which step the picture goes another way.",
+        )
+    from gui.library.picture_record import read_record
+
+    path = checked(options.branch_from)
+    record = read_record(path)
+    if record is None:
+        raise SfumatoError(
+            ErrorKind.BAD_REQUEST,
+            f"“{path.name}” does not say how Sfumato made it; choose one that Sfumato made, and "
+            "that was not exported without settings.",
+        )
+    if getattr(options, "start_image.path", None):
+        raise SfumatoError(
+            ErrorKind.BAD_REQUEST,
+            "A branch begins as its picture did; leave out --image or --branch-from.",
+        )
+    request = record.request.branched(options.at_step)
+    prompts = literal(request.prompt), literal(request.negative_prompt)  # braces that are meant
+    return dataclasses.replace(request, prompt=prompts[0], negative_prompt=prompts[1])
+
+
+def request_of(
+    options: argparse.Namespace, earlier: PictureRequest | None = None
+) -> PictureRequest:
+    """The request that the given options mean.
+
+    Args:
+        earlier: what stays where no option says otherwise; None: the starter model, and a seed that
+            is drawn.
 
     Raises:
         SfumatoError: BAD_REQUEST, naming the parameter and its range.
     """
-    request = PictureRequest("", "", previews=False)
+    request = earlier or PictureRequest("", "", previews=False)
     for name in described_fields():
         value = getattr(options, name, None)
         if value is not None and (value != "" or name not in _MEANINGS):
             request = with_value(request, name, _MEANINGS.get(name, _as_given)(value))
-    if getattr(options, "seed", None) is None:
+    if getattr(options, "seed", None) is None and earlier is None:
         request = with_value(request, "seed", secrets.randbelow(MAX_SEED + 1))
     if request.variation_strength == 0:
         if request.variation_seed is not None:

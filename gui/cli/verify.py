@@ -172,9 +172,7 @@ def _request_again(record: PictureRecord, model: str, notes: list[str]) -> Pictu
     for number, control in enumerate(request.controls):
         _picture_of("control", control.picture, prints.get(number, ""), notes)
     return replace(
-        request,
-        model=folder,
-        start_image=start,
+        request.with_all(model=folder, start_image=start),
         # a record has every default filled in: one that says nothing is older than enlarging
         enlargement=request.enlargement or Enlargement.OFF,
         count=1,

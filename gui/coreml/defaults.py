@@ -87,13 +87,17 @@ def shown_defaults(sidecar: Sidecar | None, scheduler: str | None) -> dict[str, 
 
 
 def fill_defaults(request: PictureRequest, sidecar: Sidecar) -> PictureRequest:
-    """`request` with scheduler (by its listed name), steps, guidance scale and enlargement set;
-    the upscaler only where one is used.
+    """`request` with scheduler (by its listed name), steps, guidance scale and enlargement set, and
+    so the requests it branches from; the upscaler only where one is used.
 
     Raises:
         SfumatoError: BAD_REQUEST for a scheduler that does not exist or a value out of range.
     """
     request.validate()
+    if (branch := request.branch) is not None:
+        branch = replace(branch, earlier=fill_defaults(branch.earlier, sidecar))
+        # what began long before cannot begin with another picture
+        request = replace(request, branch=branch, start_image=branch.earlier.start_image)
     asked = request.scheduler or default_scheduler(sidecar)
     scheduler = scheduler_name(asked).name
     steps = request.steps

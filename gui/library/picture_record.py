@@ -16,7 +16,7 @@ from gui.library import places
 from gui.library.metadata.containers import Fields, read_fields
 from gui.library.metadata.writing import XMP_RECORD
 from gui.records import Record, RecordError
-from gui.request import PictureRecord, StartImage
+from gui.request import PictureRecord, PictureRequest, StartImage
 
 RECORD_KEY = "sfumato"
 """Keyword of the PNG text chunk that holds our own JSON; other forms carry it in their XMP."""
@@ -31,7 +31,11 @@ class _Stored(Record):
 
 def record_text(record: PictureRecord) -> str:
     """The JSON kept in a picture.  It names no folder; a model keeps the name of its own."""
-    request, start = record.request, record.request.start_image
+    return records.dumps(_Stored(replace(record, request=record.request.mapped(_without_folders))))
+
+
+def _without_folders(request: PictureRequest) -> PictureRequest:
+    start = request.start_image
     if start is not None:
         start = StartImage(_last(start.path), start.strength)
     model = (_last(request.model) or "model") if request.model else ""  # "": the starter model
@@ -39,10 +43,9 @@ def record_text(record: PictureRecord) -> str:
         replace(each, network=_last(each.network), picture=_last(each.picture))
         for each in request.controls
     )
-    kept = replace(
+    return replace(
         request, model=model, start_image=start, controls=controls, output_dir="", output_file=""
     )
-    return records.dumps(_Stored(replace(record, request=kept)))
 
 
 def stored_record(fields: Fields) -> str:
@@ -85,17 +88,20 @@ def _with_places(record: PictureRecord) -> PictureRecord:
     if start is not None:
         key = places.picture_key(record.provenance.start_fingerprint)
         start = StartImage(_placed(start.path, key), start.strength)
-    prints = dict(enumerate(record.provenance.control_fingerprints))
-    controls = tuple(
-        replace(
-            each,
-            network=_placed(each.network, places.network_key(each.network)),
-            picture=_placed(each.picture, places.picture_key(prints.get(number, ""))),
+    prints = dict(zip(request.controls, record.provenance.control_fingerprints, strict=False))
+
+    def placed(each: PictureRequest) -> PictureRequest:
+        controls = tuple(
+            replace(
+                control,
+                network=_placed(control.network, places.network_key(control.network)),
+                picture=_placed(control.picture, places.picture_key(prints.get(control, ""))),
+            )
+            for control in each.controls
         )
-        for number, each in enumerate(request.controls)
-    )
-    changed = replace(request, model=model, start_image=start, controls=controls)
-    return replace(record, request=changed)
+        return replace(each, model=model, start_image=start, controls=controls)
+
+    return replace(record, request=request.mapped(placed))
 
 
 def _placed(path: str, key: str) -> str:

@@ -73,6 +73,9 @@ def parameters_text(record: PictureRecord) -> str:
     # Web UIs know two sources by these names; numpy is not among them, so it gets its own key.
     known = {RandomSource.TORCH: ("RNG", "CPU"), RandomSource.NVIDIA: ("RNG", "NV")}
     fields.append(known.get(request.random_source, ("Noise source", "numpy")))
+    if (branch := request.branch) is not None:
+        fields.append(("Branch step", str(branch.step)))
+        fields.append(("Branch from", _in_short(branch.earlier)))
     fields.append(("Time taken", f"{record.seconds:.1f} s"))
     fields.append(("Version", record.program or f"Sfumato {__version__}"))
     # A prompt that has such a line itself would be cut there by every reader.
@@ -83,6 +86,18 @@ def parameters_text(record: PictureRecord) -> str:
     lines.append(", ".join(f"{key}: {_quoted(value)}" for key, value in fields))
     text = "\n".join(lines).replace("\0", "")
     return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _in_short(request: PictureRequest) -> str:
+    """An earlier request on one line, from which a picture branched."""
+    fields = _described(request)
+    if request.negative_prompt:
+        fields.insert(0, ("Negative prompt", request.negative_prompt))
+    if (branch := request.branch) is not None:
+        fields.append(("Branch step", str(branch.step)))
+        fields.append(("Branch from", _in_short(branch.earlier)))
+    settings = ", ".join(f"{key}: {_quoted(value)}" for key, value in fields)
+    return f"{' '.join(request.prompt.split())}, {settings}"
 
 
 _NEGATIVE_LINE = re.compile(r"^Negative prompt:", re.MULTILINE)

@@ -6,9 +6,8 @@ settings from its sidecar.
 
 from __future__ import annotations
 
-import copy
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -27,14 +26,13 @@ from gui.errors import Cancelled, ErrorKind, SfumatoError, unusable
 from gui.files import expanded
 from gui.library.latent_sketch import Sketcher
 from gui.pipeline import safety, vae
-from gui.pipeline.controls import ControlShelf, takes_controls
-from gui.pipeline.denoise import denoise
+from gui.pipeline.controls import ActiveControl, ControlShelf, takes_controls
+from gui.pipeline.course import Stage, Turn, varied, walk, way
 from gui.pipeline.enlarge import Enlarger
-from gui.pipeline.noise import NoiseSource, make_noise, slerp
 from gui.pipeline.preview import Previewer, fit_preview, published_preview
 from gui.pipeline.preview_store import keep_preview, kept_preview
 from gui.pipeline.provenance import provenance_of
-from gui.pipeline.schedulers import Scheduler, make_scheduler, set_steps, step_settings
+from gui.pipeline.schedulers import Scheduler, make_scheduler, set_steps
 from gui.pipeline.start_image import read_start_image
 from gui.pipeline.text import Conditioning, TextEncoders, make_tokenizers
 from gui.pipeline.unet import GuidedUNet, is_guidance_distilled
@@ -71,12 +69,19 @@ class _Job:
     request: PictureRequest
     scheduler: Scheduler
     """With its steps laid out; each picture runs on a copy."""
-    steps: int
     predict: GuidedUNet
     start: vae.EncodedImage | None
     previewer: Previewer | None
     notes: tuple[str, ...]
     provenance: Provenance
+
+    def turn(self, hooks: Hooks) -> Turn:
+        """How its part of a picture is made."""
+
+        def predict(sample: Tensor, timestep: float) -> Tensor:
+            return self.predict(sample, timestep, lambda: _check(hooks))
+
+        return Turn(predict, self.scheduler, self.request)
 
 
 class Pipeline:
@@ -172,18 +177,21 @@ class Pipeline:
                 "This model has no VAE encoder, so it cannot start from a picture; remove the "
                 "picture, or choose another model.",
             )
-        assert request.scheduler and request.steps
         # made first: what cannot be done is refused before anything is loaded
         if request.upscaler:
             find_upscaler(request.upscaler)
-        if request.controls:
-            self._controls.find(request.controls, self.model.components[self._unet_kind(request)])
-        scheduler = make_scheduler(request.scheduler, self.sidecar)
-        set_steps(scheduler, request.scheduler, request.steps)
+        line = [(each, self._scheduler(each)) for each in request.lineage()]
+        self._way([Turn(_not_yet, scheduler, each) for each, scheduler in line])
+        for each, _ in line:
+            self._controls.find(each.controls, self.model.components[self._unet_kind(each)])
         self.load(request=request)
-        job = self._prepare(request, scheduler, hooks)
+        controls = self._take_controls([each for each, _ in line])
+        jobs = [
+            self._prepare(each, scheduler, led, hooks)
+            for (each, scheduler), led in zip(line, controls, strict=True)
+        ]
         for index in range(request.count):
-            yield self._picture(job, index, request.single(index), hooks)
+            yield self._picture(jobs, index, request.single(index), hooks)
 
     def close(self) -> None:
         """Free the networks."""
@@ -213,8 +221,9 @@ class Pipeline:
     def _wanted(self, request: PictureRequest | None) -> list[ComponentKind]:
         have = self.model.components
         kinds = [ComponentKind.TEXT_ENCODER, ComponentKind.TEXT_ENCODER_2]
-        kinds.append(self._unet_kind(request))
-        if request is None or request.start_image:
+        line = request.lineage() if request is not None else [None]
+        kinds += dict.fromkeys(self._unet_kind(each) for each in line)
+        if any(each is None or each.start_image for each in line):
             kinds.append(ComponentKind.VAE_ENCODER)
         kinds.append(ComponentKind.VAE_DECODER)
         if request is None or request.safety_checker:
@@ -237,25 +246,45 @@ class Pipeline:
 
     # One request
 
-    def _prepare(self, request: PictureRequest, scheduler: Scheduler, hooks: Hooks) -> _Job:
-        assert request.steps and request.guidance_scale is not None
-        start = self._encode_start(request, hooks)
+    def _scheduler(self, request: PictureRequest) -> Scheduler:
+        assert request.scheduler and request.steps
+        scheduler = make_scheduler(request.scheduler, self.sidecar)
+        set_steps(scheduler, request.scheduler, request.steps)
+        return scheduler
+
+    def _take_controls(self, line: Sequence[PictureRequest]) -> list[list[ActiveControl]]:
+        """What leads each request of a lineage; together, since what none needs is let go of."""
+        leading = max(line, key=lambda each: len(each.controls))
+        active = iter(
+            self._controls.take(
+                [control for each in line for control in each.controls],
+                self.model.components[self._unet_kind(leading)],
+                self.model.image_width,
+                self.model.image_height,
+            )
+        )
+        return [[next(active) for _ in each.controls] for each in line]
+
+    def _prepare(
+        self,
+        request: PictureRequest,
+        scheduler: Scheduler,
+        controls: Sequence[ActiveControl],
+        hooks: Hooks,
+    ) -> _Job:
+        assert request.guidance_scale is not None
+        start = self._encode_start(request, hooks) if request.branch is None else None
         provenance = provenance_of(self.sidecar, self._runtime.name, scheduler, request)
-        kind = self._unet_kind(request)
-        unet = self._loaded[kind]
+        unet = self._loaded[self._unet_kind(request)]
         # a guidance-distilled network is told the scale, and needs no second row
         guided = request.guidance_scale > 1 and not is_guidance_distilled(unet)
         positive, negative, notes = self._encode_prompts(request, guided, hooks)
         size = (self.model.image_height, self.model.image_width)
         scale, rescale = request.guidance_scale, request.guidance_rescale
-        controls = self._controls.take(
-            request.controls, self.model.components[kind], size[1], size[0]
-        )
         steps = scheduler.timesteps.tolist() if controls else ()
         return _Job(
             request=request,
             scheduler=scheduler,
-            steps=request.steps,
             predict=GuidedUNet(unet, positive, negative, scale, size, rescale, controls, steps),
             start=start,
             previewer=self._previewer(hooks) if request.previews else None,
@@ -319,36 +348,31 @@ class Pipeline:
     # One picture
 
     def _picture(
-        self, job: _Job, index: int, request: PictureRequest, hooks: Hooks
+        self, jobs: list[_Job], index: int, request: PictureRequest, hooks: Hooks
     ) -> GeneratedPicture:
-        """The picture of one of the job's requests, alone."""
+        """Make a picture.
+
+        Args:
+            jobs: what makes it, from its beginning over every branch to its own request.
+            index: which of the request's pictures it is.
+            request: for it alone.
+        """
         started = time.perf_counter()
-        noise = make_noise(request.random_source, request.seed)
-        scheduler = copy.deepcopy(job.scheduler)
-        settings = step_settings(scheduler, noise, self._latent_shape)
-        latents, timesteps, steps = self._start(job, request, scheduler, noise)
-        sketcher = Sketcher(steps, len(timesteps))
+        job = jobs[-1]
+        turns = [job.turn(hooks) for job in jobs]
+        turns[-1] = replace(turns[-1], request=request)
+        stages = self._way(turns)
+        latents = self._start(jobs[0], stages[0])
+        legs = [leg for stage in stages for leg in stage.made()]
+        steps = sum(leg.steps for leg in legs)
+        sketcher = Sketcher(steps, sum(len(leg.timesteps) for leg in legs))
 
-        def predict(sample: Tensor, timestep: float) -> Tensor:
-            sketcher.before_call(sample)
-            return job.predict(sample, timestep, lambda: _check(hooks))
+        def on_step(done: int, x0: Callable[[], Tensor]) -> None:
+            preview = job.previewer(x0()) if job.previewer else None
+            hooks.on_step(index, done, steps, preview)
 
-        def report(call: int, x0: Callable[[], Tensor]) -> None:
-            # second-order schedulers and PNDM call more often than the person has steps
-            done, before = ((call + n) * steps // len(timesteps) for n in (1, 0))
-            if done > before:
-                preview = job.previewer(x0()) if job.previewer else None
-                hooks.on_step(index, done, steps, preview)
-
-        latents = denoise(
-            latents,
-            timesteps,
-            scheduler,
-            settings,
-            predict,
-            self.sidecar.prediction_type,
-            report,
-        )
+        kind = self.sidecar.prediction_type
+        latents = walk(stages, latents, kind, sketcher.before_call, on_step)
         _check(hooks)
         pixels = vae.to_pixels(self._decode(latents))
         pixels, verdict, notes = self._judged(pixels, job, hooks)
@@ -357,41 +381,25 @@ class Pipeline:
         seen = replace(record.provenance, sketch=sketcher.text(latents))
         return GeneratedPicture(pixels, replace(record, provenance=seen))
 
-    def _start(
-        self, job: _Job, request: PictureRequest, scheduler: Scheduler, noise: NoiseSource
-    ) -> tuple[Tensor, Tensor, int]:
-        """Starting latents, the timesteps to run, and how many steps they are."""
-        if job.start is None:
-            drawn = self._varied(job, request, noise.normal(self._latent_shape))
-            return drawn * scheduler.init_noise_sigma, scheduler.timesteps, job.steps
-        assert job.request.start_image is not None
-        strength = job.request.start_image.strength
-        if strength == 0:  # the picture as the model's autoencoder sees it
-            return job.start.mean, scheduler.timesteps[:0], 0
-        # as diffusers counts, but never none
-        steps = max(1, min(int(job.steps * strength), job.steps))
-        first = (job.steps - steps) * scheduler.order
-        if hasattr(scheduler, "set_begin_index"):
-            scheduler.set_begin_index(first)  # type: ignore[attr-defined]
-        timesteps = scheduler.timesteps[first:]
-        if noise.encoder_sample_first:
-            sample = job.start.sample(noise)
-            drawn = noise.normal(self._latent_shape)
-        else:
-            drawn = noise.normal(self._latent_shape)
-            sample = job.start.sample(noise)
-        drawn = self._varied(job, request, drawn)
-        return scheduler.add_noise(sample, drawn, timesteps[:1]), timesteps, steps
+    def _way(self, turns: list[Turn]) -> list[Stage]:
+        return way(turns, self._latent_shape, self.sidecar.prediction_type)
 
-    def _varied(self, job: _Job, request: PictureRequest, drawn: Tensor) -> Tensor:
-        """The starting noise, turned towards that of the variation seed where one is asked for."""
-        if not request.varies:
-            return drawn
-        assert request.variation_seed is not None
-        other = make_noise(request.random_source, request.variation_seed)
-        if job.start is not None and other.encoder_sample_first:
-            job.start.sample(other)  # its noise is what it would begin with itself
-        return slerp(drawn, other.normal(self._latent_shape), request.variation_strength)
+    def _start(self, job: _Job, stage: Stage) -> Tensor:
+        """What a picture begins with."""
+        noise, leg = stage.noise, stage.legs[0]
+        request, shape, start = stage.turn.request, self._latent_shape, job.start
+        if start is None:
+            return varied(request, noise.normal(shape)) * leg.scheduler.init_noise_sigma
+        if not leg.steps:  # the picture as the model's autoencoder sees it
+            return start.mean
+        if noise.encoder_sample_first:
+            sample = start.sample(noise)
+            # the other seed's noise is what it would begin with itself
+            drawn = varied(request, noise.normal(shape), start.sample)
+        else:
+            drawn = varied(request, noise.normal(shape))
+            sample = start.sample(noise)
+        return leg.scheduler.add_noise(sample, drawn, leg.timesteps[:1])
 
     def _decode(self, latents: Tensor) -> np.ndarray:
         with torch.no_grad():
@@ -450,6 +458,11 @@ class Pipeline:
             created=datetime.now().astimezone().isoformat(timespec="seconds"),
             provenance=job.provenance,
         )
+
+
+def _not_yet(_sample: Tensor, _timestep: float) -> Tensor:
+    """Stands for a network while it is only asked whether a way can be walked."""
+    raise AssertionError("nothing is loaded yet")
 
 
 def _check(hooks: Hooks) -> None:

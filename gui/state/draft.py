@@ -32,6 +32,7 @@ from gui.styles import styled, unstyled
 SAVE_PAUSE_MS = 400
 """After the last change, before the draft is saved."""
 SEED = "seed"
+BRANCH = "branch"
 _STEPS = {"styles": "Change Styles", "loras": "Change LoRAs"}
 """Fields whose every change is a step to undo: what a click takes away here may be nowhere else."""
 
@@ -146,6 +147,14 @@ class Draft(Record):
         request = self.with_variation_seed().request
         return request.variation_seed if request.variation_strength > 0 else None
 
+    def of_model(self, folder: str) -> Draft:
+        """With what it branches from made by the model in this folder."""
+        branch = self.request.branch
+        if branch is None:
+            return self
+        branch = replace(branch, earlier=branch.earlier.with_all(model=folder))
+        return replace(self, request=replace(self.request, branch=branch))
+
     @classmethod
     def from_request(cls, request: PictureRequest) -> Draft:
         """The settings of a finished picture, seed locked so that the same picture comes again."""
@@ -254,6 +263,8 @@ class DraftState(QObject):
                 name == SEED and before.request.seed != draft.request.seed
             ):
                 self.changed.emit(name)
+        if before.request.branch != draft.request.branch:
+            self.changed.emit(BRANCH)
         if before != draft:
             self._timer.start()
 

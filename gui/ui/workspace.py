@@ -252,6 +252,8 @@ class Workspace(QWidget):
         commands.settings_wanted.connect(self.import_desk.use_settings_of)
         self.import_desk.failed.connect(self.show_error)
         self.import_desk.start_wanted.connect(panel.start.set_path)
+        canvas.scrubber.branch_requested.connect(self.import_desk.branch)
+        self.import_desk.branched.connect(panel.focus_prompt)
         self.studio.pictures.dataChanged.connect(self._show_info_of_shown)
         self.studio.gallery.dataChanged.connect(self._show_info_of_shown)
         commands.start_wanted.connect(panel.start.set_path)

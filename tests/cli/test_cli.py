@@ -203,6 +203,9 @@ class TestErrors:
             (["generate", "--prompt", "x", "--negative-prompt", "--seed", "5"], "one argument"),
             (["generate", "--prompt", "x", "--negative-prompt"], "one argument"),
             (["generate", "--prompt", "x", "--rng", "dice"], "numpy, torch, nvidia"),
+            (["generate", "--branch-from", "a.png"], "--at-step"),
+            (["generate", "--prompt", "x", "--at-step", "3"], "--branch-from"),
+            (["generate", "--branch-from", "a.png", "--at-step", "x"], "'x'"),
             (["paint"], "paint"),
         ],
     )
@@ -211,6 +214,12 @@ class TestErrors:
         assert done.returncode == 2
         assert says in done.stderr and one_sentence(done.stderr)
         assert done.stdout == ""
+
+    def test_what_cannot_be_branched_from(self, cli: Cli) -> None:
+        Image.new("RGB", (8, 8)).save(cli.folder / "plain.png")
+        done = cli("generate", "--branch-from", "plain.png", "--at-step", "3")
+        assert done.returncode == 2 and one_sentence(done.stderr)
+        assert "“plain.png” does not say how Sfumato made it" in done.stderr
 
     @pytest.mark.parametrize(
         ("arguments", "says"),

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from gui.library.picture_record import read_record
+from gui.request import PictureRequest
 
 if TYPE_CHECKING:
     from tests.support.tiny_models import TinyModel
@@ -55,6 +56,31 @@ def test_generate_is_reproducible_and_says_what_it_did(
     assert record is not None
     assert record.request.guidance_scale is not None  # the model's default, filled in
     assert record.model_hash
+
+
+def test_a_picture_goes_on_from_a_step_of_another(
+    environment: dict[str, str], tiny_sd1: TinyModel, tmp_path: Path
+) -> None:
+    def make(name: str, *arguments: str) -> tuple[bytes, PictureRequest]:
+        file = tmp_path / name
+        done = sfumato(environment, "generate", "--quiet", "-o", str(file), *arguments)
+        assert done.returncode == 0, done.stderr
+        record = read_record(file)
+        assert record is not None
+        with Image.open(file) as image:
+            return image.tobytes(), record.request
+
+    settings = ("--seed", "5", "--steps", "5", "--scheduler", "Euler a")
+    first, asked = make("a.png", "a red apple", "--model", str(tiny_sd1.folder), *settings)
+    branch = ("--branch-from", str(tmp_path / "a.png"), "--at-step", "3")
+    other, changed = make("c.png", *branch, "a pear", "--guidance-scale", "3")
+    assert other != first
+    assert (changed.prompt, changed.guidance_scale) == ("a pear", 3)
+    assert (changed.seed, changed.scheduler) == (asked.seed, asked.scheduler)
+    assert changed.branch is not None and changed.branch.step == 3
+    assert changed.lineage()[0].prompt == "a red apple"
+    verified = sfumato(environment, "verify", "--quiet", str(tmp_path / "c.png"))
+    assert verified.stdout.strip() == "identical", verified.stderr
 
 
 def test_inspect_a_good_model(environment: dict[str, str], tiny_sd1: TinyModel) -> None:

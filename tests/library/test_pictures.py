@@ -95,6 +95,22 @@ class TestMetadata:
         assert values["Model"] == "m"
         assert "Model hash" not in values, "it would be taken for the hash of a checkpoint file"
 
+    def test_a_branch_is_told_and_disturbs_no_reader(self, home: Path) -> None:
+        request, record = make("a red apple", negative_prompt="blurry, ugly")
+        branch = replace(request.branched(8), prompt='a "pear"', scheduler="Euler", seed=7)
+        branch = replace(branch.branched(12), seed=8)
+        record = replace(record, request=branch)
+        path = pictures.save_picture(noise(), record, branch)
+        with Image.open(path) as image:
+            prompt, negative, values = read_as_web_ui(image.info["parameters"])
+        assert (prompt, negative) == ('a "pear"', "blurry, ugly")
+        assert (values["Seed"], values["Sampler"], values["Branch step"]) == ("8", "Euler", "12")
+        told = values["Branch from"]
+        assert told.startswith('a "pear", ') and "Seed: 7" in told and "Branch step: 8" in told
+        assert "a red apple" in told and "DPM++ 2M Karras" in told
+        places.remember(record)
+        assert picture_record.read_record(path) == record
+
     def test_an_enlarged_picture_tells_the_size_that_was_drawn(self, home: Path) -> None:
         request, record = make(enlargement=Enlargement.X4)
         record = replace(record, request=replace(record.request, enlargement=Enlargement.X4))

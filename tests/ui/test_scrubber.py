@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,12 @@ from PySide6.QtTest import QTest
 
 from gui import paths
 from gui.library import step_previews
+from gui.library.picture_origin import PictureOrigin
 from gui.library.pictures import save_picture
 from gui.library.step_previews import StepFrame, StepSeries
 from gui.request import PictureRecord, PictureRequest
+from gui.state.pictures.differences import differences
+from gui.state.pictures.origin import origin_of
 from gui.ui.settings.dialog import SettingsDialog
 
 STEPS = 8
@@ -24,7 +28,9 @@ STEPS = 8
 
 def write(number: int, *, kept: bool) -> Path:
     request = PictureRequest(f"picture {number}", "", seed=number, steps=STEPS)
-    record = PictureRecord(request, 64, 64, "Tiny", created=f"2026-05-0{number + 1}T12:00:00+00:00")
+    record = PictureRecord(
+        request, 64, 64, "Sfumato Starter", created=f"2026-05-0{number + 1}T12:00:00+00:00"
+    )
     pixels = np.full((64, 64, 3), (250, 250, 250), np.uint8)
     where = PictureRequest("", "", output_dir=str(paths.pictures_dir()))
     path = save_picture(pixels, record, where)
@@ -185,3 +191,92 @@ def test_steps_of_pictures_that_are_gone_go_at_the_next_start(
     open_workspace()
     qtbot.waitUntil(lambda: not stranger.exists())
     assert kept[0].exists()
+
+
+# -- branching --------------------------------------------------------------------------------
+
+
+def begin_branch(workspace, look, qtbot, value: int) -> None:
+    look(0)
+    scrubber = workspace.canvas.scrubber
+    qtbot.waitUntil(scrubber.isVisible)
+    assert not scrubber.branch.isEnabled(), "the picture itself is its end"
+    scrubber.slider.setValue(value)
+    QTest.mouseClick(scrubber.branch, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(workspace.prompt_panel.branch.isVisible)
+
+
+def test_a_branch_goes_on_from_the_step_on_show(workspace, queue, look, qtbot) -> None:
+    panel = workspace.prompt_panel
+    begin_branch(workspace, look, qtbot, 2)
+    assert panel.branch.title.whole_text() == "Branches after step 3"
+    assert panel.prompt.edit.toPlainText() == "picture 0" and panel.prompt.edit.hasFocus()
+    assert workspace.studio.draft.value("seed") == 0, "the seed of the picture is kept"
+    assert not panel.start.available
+    panel.prompt.edit.setPlainText("another thing")
+    workspace.generate()
+    request = queue.last.request
+    assert request.prompt == "another thing" and request.seed == 0
+    assert request.branch is not None and request.branch.step == 3
+    assert request.branch.earlier.prompt == "picture 0"
+    assert request.branch.earlier.steps == STEPS
+    request.validate()
+
+
+def test_a_branch_is_taken_away_and_back(workspace, queue, look, qtbot) -> None:
+    panel = workspace.prompt_panel
+    begin_branch(workspace, look, qtbot, 2)
+    panel.branch.remove.click()
+    assert not panel.branch.isVisible() and panel.start.available
+    workspace.generate()
+    assert queue.last.request.branch is None
+    panel.setFocus()
+    workspace.actions_.undo.trigger()
+    assert panel.branch.isVisible()
+    workspace.actions_.undo.trigger()
+    assert not panel.branch.isVisible(), "and the branch itself is a step to undo"
+
+
+def test_a_branch_outlives_a_restart(workspace, open_workspace, look, qtbot) -> None:
+    begin_branch(workspace, look, qtbot, 4)
+    workspace.main_window.close()
+    again, _queue = open_workspace()
+    assert again.prompt_panel.branch.title.whole_text() == "Branches after step 5"
+
+
+def test_another_model_is_refused_in_one_sentence(workspace, queue, look, home, qtbot) -> None:
+    begin_branch(workspace, look, qtbot, 2)
+    folder = home / "other-model"
+    folder.mkdir()
+    studio = workspace.studio
+    before = len(queue.jobs())
+    draft = studio.draft.draft.of_model(str(folder))
+    studio.draft.put(draft)
+    workspace.generate()
+    assert len(queue.jobs()) == before
+    said = workspace.canvas.banner.statement.text()
+    assert said == (
+        "This goes on from a picture of another model, “other-model”; choose that model, or "
+        "remove the branch."
+    )
+
+
+def test_a_picture_that_does_not_say_what_made_it_is_not_branched(workspace, look, qtbot) -> None:
+    look(0)
+    from gui.state.pictures.origin import Origin
+
+    said: list[str] = []
+    workspace.studio.imports.used.connect(said.append)
+    assert not workspace.studio.imports.branch(Origin(), 3)
+    assert said == ["This picture does not say how Sfumato made it; branch from another."]
+
+
+def test_the_info_tells_where_a_picture_branched() -> None:
+    request = PictureRequest("a fox", "", seed=1, steps=20, scheduler="Euler", guidance_scale=7.0)
+    branch = replace(request.branched(8), prompt="a cat")
+    origin = origin_of(PictureOrigin(PictureRecord(branch, 64, 64, "Tiny")))
+    told = "After step 8 of “a fox” (seed 1, 20 steps, Euler, guidance 7)"
+    assert ("Branch", told) in origin.facts and f"Branch: {told}" in origin.text()
+    plain = origin_of(PictureOrigin(PictureRecord(request, 64, 64, "Tiny")))
+    first, second = differences([plain, origin], [(64, 64), (64, 64)])
+    assert [one.text for one in first] == ["none"] and [one.text for one in second] == [told]

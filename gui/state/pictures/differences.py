@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from gui import words
 from gui.request import described_fields
-from gui.state.pictures.origin import Origin
+from gui.state.pictures.origin import BRANCH, Origin
 
 FEWEST, MOST = 2, 4
 """Pictures that can be compared."""
@@ -71,6 +71,7 @@ def _stated(origin: Origin, size: tuple[int, int]) -> dict[str, str]:
         for setting in origin.settings
         if setting.name != "prompt"
     }
+    found |= {label: text for label, text in reversed(origin.facts) if label == BRANCH}
     if origin.model:
         found["Model"] = origin.model
     found["Size"] = words.pixels(*size)

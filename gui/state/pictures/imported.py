@@ -14,7 +14,7 @@ from gui import words
 from gui.errors import SfumatoError
 from gui.library.picture_origin import read_origin
 from gui.state.background import Background
-from gui.state.draft import DraftState
+from gui.state.draft import Draft, DraftState
 from gui.state.pictures.model_match import ModelMatch, match_model
 from gui.state.pictures.origin import Origin, origin_of
 from gui.state.undo import UndoStack
@@ -149,9 +149,40 @@ class PictureImports(QObject):
         match = self.match(origin)
         wants_model = match.sure if names is None else MODEL in names
         entry = match.entry if wants_model else None
+        after = origin.put_into(self._draft.draft, names)
+        was = self._take(after, entry, "Use Settings")
+        missing = names is None and match.entry is None and origin.model
+        text = f"The model “{origin.model}” is not here; “{was.name}” is used." if missing else ""
+        self.used.emit(text)
+
+    def branch(self, origin: Origin, step: int) -> bool:
+        """Have the draft go on from a step of a picture, with its settings and its model, as one
+        step that undo takes back.
+
+        Returns:
+            Whether it does; what hinders it has been said by `used`.
+        """
+        request, match = origin.request, self.match(origin)
+        if request is None:
+            self.used.emit("This picture does not say how Sfumato made it; branch from another.")
+        elif match.entry is None:
+            name = origin.model or "its model"
+            self.used.emit(f"A branch needs the model of its picture, and “{name}” is not here.")
+        elif request.start_image and not Path(request.start_image.path).is_absolute():
+            self.used.emit(
+                f"A branch needs the starting picture of its picture, and "
+                f"“{request.start_image.path}” is not here."
+            )
+        else:
+            self._take(Draft.from_request(request.branched(step)), match.entry, "Branch")
+            return True
+        return False
+
+    def _take(self, after: Draft, entry: ModelEntry | None, what: str) -> ModelEntry:
+        """Put a draft in place of the present one, and a model; the one that was in use."""
         before, was = self._draft.draft, self._in_use()
-        after = origin.put_into(before, names)
         after = after.with_value("compute_unit", before.request.compute_unit)
+        after = after.of_model((entry or was).request_folder)
         if entry is not None and entry.folder == was.folder:
             entry = None
 
@@ -167,7 +198,5 @@ class PictureImports(QObject):
 
         if after != before or entry is not None:
             use()
-            self._undo.did("Use Settings", back, use)
-        missing = names is None and match.entry is None and origin.model
-        text = f"The model “{origin.model}” is not here; “{was.name}” is used." if missing else ""
-        self.used.emit(text)
+            self._undo.did(what, back, use)
+        return was

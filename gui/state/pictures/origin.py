@@ -19,16 +19,17 @@ from gui.request import (
     MAX_SEED,
     LoraUse,
     PictureRecord,
+    PictureRequest,
     RandomSource,
     described_fields,
 )
 from gui.state.draft import SEED, Draft
 
-__all__ = ["Origin", "Setting", "origin_of"]
-
 NO_START_PICTURE = "Its starting picture is not in the file; choose one to use it."
 NO_CONTROL_PICTURE = "It is not in the file, so nothing leads without it."
 SOURCE = "From the Hub"
+BRANCH = "Branch"
+"""Label of the fact that tells where a picture left an earlier one's way."""
 _NOT_TOLD = ("count", "compute_unit")
 """Settings that say nothing of one picture."""
 
@@ -69,6 +70,8 @@ class Origin:
     """The same of what only experts ask for."""
     left: tuple[tuple[str, str, str], ...] = ()
     """What cannot be used here: its name, its value and why."""
+    request: PictureRequest | None = None
+    """Of a picture that was made here: what made it, exactly."""
     whole: Draft | None = None
     """Of a picture that was made here: the draft that makes it again."""
     note: str = ""
@@ -128,7 +131,8 @@ def _of_record(record: PictureRecord) -> Origin:
     values = {name: draft.value(name) for name in described_fields()}
     if not values.get("start_image.path"):
         values = {n: v for n, v in values.items() if not n.startswith("start_image.")}
-    facts = [("Time", words.measured(record.seconds))] if record.seconds else []
+    facts = [(BRANCH, text) for text in branches_in_words(record.request)]
+    facts += [("Time", words.measured(record.seconds))] if record.seconds else []
     facts += [("Note", note) for note in record.notes]
     technical = _provenance(record)
     if technical and technical[0][0] == SOURCE:
@@ -144,7 +148,22 @@ def _of_record(record: PictureRecord) -> Origin:
         tuple(technical),
         left,
         whole=draft,
+        request=record.request,
     )
+
+
+def branches_in_words(request: PictureRequest) -> list[str]:
+    """Where a picture left the ways of earlier ones, the last one first."""
+    found: list[str] = []
+    while (branch := request.branch) is not None:
+        request = branch.earlier
+        settings = [f"seed {request.seed}"]
+        settings += [words.plural(request.steps, "step")] if request.steps else []
+        settings += [request.scheduler] if request.scheduler else []
+        settings += [f"guidance {request.guidance_scale:g}"] if request.guidance_scale else []
+        told = ", ".join(settings)
+        found.append(f"After step {branch.step} of “{' '.join(request.prompt.split())}” ({told})")
+    return found
 
 
 def _provenance(record: PictureRecord) -> list[tuple[str, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QMouseEvent
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QStyle, QStyleOptionSlider
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QStyle, QStyleOptionSlider
 
 from gui.state.pictures.steps import SeenSteps
 from gui.ui.widgets.controls import QuietSlider, icon_button, label
@@ -44,6 +44,8 @@ class Scrubber(QFrame):
 
     step_shown = Signal(object)
     """This `QImage` is to be seen, as the picture was at the chosen step; None: the picture."""
+    branch_requested = Signal(int)
+    """The person wants to go on from this step in another way."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -57,12 +59,17 @@ class Scrubber(QFrame):
         self.slider.valueChanged.connect(self._on_value)
         self.slider.sliderPressed.connect(self.stop)
         self.text = label("", "small")
+        self.branch = QPushButton("Branch from Here")
+        self.branch.setObjectName("flat")
+        self.branch.setToolTip("Go on from this step with other words or settings")
+        self.branch.clicked.connect(lambda _: self.branch_requested.emit(self.step))
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(8)
         row.addWidget(self.play)
         row.addWidget(self.slider, 1)
         row.addWidget(self.text)
+        row.addWidget(self.branch)
         self.setMaximumWidth(WIDTH)
         self.hide()
 
@@ -127,6 +134,8 @@ class Scrubber(QFrame):
     def _say(self) -> None:
         self.text.setText(f"Step {self.step} of {self._steps.steps}")
         self.slider.setAccessibleDescription(self.text.text())
+        at_end = self.slider.value() == self.slider.maximum()
+        self.branch.setEnabled(not at_end)
 
     def _show_button(self) -> None:
         name, tip = ("pause", "Pause") if self.playing else ("resume", "Play the steps")

@@ -32,6 +32,8 @@ class ImportDesk(QObject):
     """
 
     failed = Signal(SfumatoError)
+    branched = Signal()
+    """The draft goes on from a step of a picture now."""
     start_wanted = Signal(str)
     """The picture at this path is to be the start of another one."""
 
@@ -109,6 +111,17 @@ class ImportDesk(QObject):
             self._studio.notice.emit("This picture does not say what made it.")
         else:
             self._studio.imports.use(origin, names)
+
+    def branch(self, step: int) -> None:
+        """Go on from a step of the picture on show, in another way."""
+
+        def begin(origin: Origin) -> None:
+            if self._studio.imports.branch(origin, step):
+                self.branched.emit()
+
+        picture = self._shown()
+        if picture is not None:
+            self._studio.library.with_origin(picture.path, begin)
 
     def _on_used(self, sentence: str) -> None:
         if sentence:

@@ -17,12 +17,13 @@ from PySide6.QtWidgets import (
 )
 
 from gui.errors import SfumatoError
-from gui.state.draft import Draft, DraftState
+from gui.state.draft import BRANCH, Draft, DraftState
 from gui.state.models import default_values
 from gui.state.prompts.library import PromptLibrary
 from gui.state.prompts.types import around
 from gui.state.undo import UndoStack
 from gui.ui.prompt import controls
+from gui.ui.prompt.branch_bar import BranchBar
 from gui.ui.prompt.controls import RowPlace
 from gui.ui.prompt.drop_zone import DropZone
 from gui.ui.prompt.field_undo import FieldUndo
@@ -63,6 +64,7 @@ class PromptPanel(QFrame):
         self._state = state
         self._prompts = prompts
         self._entry: ModelEntry | None = None
+        self._no_start = ""
         self._defaults = default_values(None, state.draft.request.scheduler)
         self.controls = controls.make_controls()
         # Those of which more is known here than that they show a value.
@@ -94,6 +96,7 @@ class PromptPanel(QFrame):
         self.history.setAccessibleName("Earlier and saved prompts")
         self.prompt.add_to_heading(self.history)
         self.variation = self._variation()
+        self.branch = BranchBar()
         self.presets = PresetsButton(self._prompts.presets)
         self._popover: PromptsPopover | None = None
         self._styles_popover: StylesPopover | None = None
@@ -115,6 +118,7 @@ class PromptPanel(QFrame):
         column = QVBoxLayout()
         column.setContentsMargins(16, 14, 16, 16)
         column.setSpacing(10)
+        column.addWidget(self.branch)
         for row in self._rows_at(RowPlace.TEXTS):
             column.addWidget(row)
             if row is self.prompt:
@@ -196,6 +200,9 @@ class PromptPanel(QFrame):
         for name, control in self.controls.items():
             controls.bind(self._state, name, control.input, self._shown)
         self._state.changed.connect(self._on_changed)
+        self.branch.removed.connect(
+            lambda: self._state.replace(self.draft().with_value(BRANCH, None), "Remove Branch")
+        )
 
     # -- the draft ----------------------------------------------------------------------------
 
@@ -214,6 +221,7 @@ class PromptPanel(QFrame):
         self._show_styles()
         self._on_changed("seed")
         self._show_variation()
+        self._on_changed(BRANCH)
         self._update_strength()
 
     def _on_changed(self, name: str) -> None:
@@ -225,6 +233,9 @@ class PromptPanel(QFrame):
             self.seed.set_last(self._state.draft.request.seed or None)
         elif name == "variation_strength":
             self._show_variation()
+        elif name == BRANCH:
+            self.branch.set_branch(draft.request.branch)
+            self._show_start()
         elif name == "start_image.path":
             self._update_strength()
         elif name in ("width", "height"):
@@ -320,11 +331,10 @@ class PromptPanel(QFrame):
         native = (info.image_width, info.image_height) if info is not None else (0, 0)
         self.size_choice.set_model(native, entry.fixed_size)
         self._show_size()
-        reason = ""
+        self._no_start = ""
         if info is not None and not entry.has_encoder:
-            reason = "This model has no VAE encoder."
-        self.start.set_unavailable(reason)
-        self._update_strength()
+            self._no_start = "This model has no VAE encoder."
+        self._show_start()
         self.safety.setVisible(entry.has_safety_checker)
         self.safety_note.setVisible(not entry.has_safety_checker)
         self.generate.setEnabled(not entry.problem)
@@ -364,6 +374,13 @@ class PromptPanel(QFrame):
         on = self._state.draft.request.styles
         self.prompt.set_around(lambda text: around(text, on))
         self.negative.set_around(lambda text: around(text, on, negative=True))
+
+    def _show_start(self) -> None:
+        """Whether a starting picture can be used."""
+        branch = self._state.draft.request.branch
+        reason = self._no_start or ("A branch begins as its picture did." if branch else "")
+        self.start.set_unavailable(reason)
+        self._update_strength()
 
     def _update_strength(self) -> None:
         self.strength.setVisible(self.start.available and bool(self.start.path()))

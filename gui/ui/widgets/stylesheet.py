@@ -78,6 +78,7 @@ QPushButton#segment[ring="true"]:focus { border: 2px solid $accent; padding: 2px
 QFrame#segments { background: $pressed; border: none; border-radius: 8px; }
 QFrame#popover { background: $overlay; border: 1px solid $border_strong; }
 QFrame#card { background: $field; border: 1px solid $border; border-radius: 10px; }
+QFrame#branch { background: $accent_soft; border: none; border-radius: 8px; }
 QFrame#offline { background: $hover; border: none; border-radius: 8px; }
 QPushButton#flat { background: transparent; border: 1px solid transparent; color: $accent;
   padding: 3px 7px; text-align: left; }
