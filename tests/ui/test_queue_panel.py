@@ -103,14 +103,20 @@ def test_an_empty_queue_says_what_it_is_for(workspace, panel):
     assert "waits here" in panel.empty.text.text()
 
 
-def test_the_picture_gives_way_where_there_is_room(workspace, panel, qtbot):
+def test_the_picture_gives_way_where_there_is_room(workspace, queue, panel, qtbot):
     canvas, window = workspace.canvas, workspace.main_window
     window.resize(1500, 800)
     qtbot.waitUntil(lambda: canvas.stack.width() == canvas.width() - panel.width())
     window.resize(900, 700)
     qtbot.waitUntil(lambda: canvas.stack.width() == canvas.width() >= panel.width())
+    # Stop stays in sight.
+    ask(workspace, "x")
+    queue.run()
+    strip = canvas.strip
+    qtbot.waitUntil(lambda: panel.geometry().bottom() < strip.y() < canvas.height())
     window.resize(1500, 800)
     qtbot.waitUntil(lambda: canvas.stack.width() < canvas.width())
+    assert panel.height() == canvas.height()
     workspace.actions_.queue.trigger()
     qtbot.waitUntil(lambda: canvas.stack.width() == canvas.width())
 

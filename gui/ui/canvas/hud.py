@@ -14,6 +14,8 @@ from gui.ui.widgets.icons import icon
 
 LONG_LOAD_SECONDS = 8.0
 """After this the strip explains why a first load can take minutes."""
+NARROW = 420
+"""Below this width, beside “3 waiting”, it is said how long it takes and not how fast it is."""
 LONG_LOAD_HINT = (
     "A model’s first start on this computer can take minutes, while Core ML prepares it."
 )
@@ -113,7 +115,8 @@ class ProgressStrip(QFrame):
         what, figures = activity_text(activity)
         short = f"{activity.step} of {activity.steps}" if activity.steps else ""
         self.what.set_text(what, *([what.partition(" · ")[2] or what, short] if short else []))
-        self.figures.setText(figures)
+        narrow = activity.waiting > 0 and self.width() < NARROW
+        self.figures.setText(figures.rpartition(" · ")[2] if narrow else figures)
         self._show_progress(activity)
         long_load = activity.phase is Phase.LOADING and activity.elapsed >= LONG_LOAD_SECONDS
         pauses = activity.busy and activity.waits in (Waits.PAUSED, Waits.BATTERY)

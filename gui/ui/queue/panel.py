@@ -39,6 +39,8 @@ from gui.ui.widgets.message import Message
 WIDTH = 330
 ROOM = 720
 """From this width on the picture gives way to the queue; below the queue lies over it."""
+FOOT_GAP = 10
+_MOVED = (QEvent.Type.Move, QEvent.Type.Show, QEvent.Type.Hide)
 SHIFT = {Qt.Key.Key_Up: -1, Qt.Key.Key_Down: 1}
 
 
@@ -161,6 +163,7 @@ class QueuePanel(QFrame):
 
     Args:
         host: that widget; its layout's margins are the panel's to set.
+        foot: what at the foot of it stays in sight, also where the panel lies over the rest.
     """
 
     picture_wanted = Signal(str)
@@ -168,13 +171,14 @@ class QueuePanel(QFrame):
     closed = Signal()
     grid_wanted = Signal()
 
-    def __init__(self, studio: Studio, host: QWidget) -> None:
+    def __init__(self, studio: Studio, host: QWidget, foot: QWidget) -> None:
         super().__init__(host)
         self.setObjectName("queuePanel")
         self._studio = studio
         self._desk = studio.jobs
         self._model = studio.job_list
         self._host = host
+        self._foot = foot
         self._chosen: list[str] = []
         self.list = QueueView()
         self.list.setModel(self._model)
@@ -188,7 +192,8 @@ class QueuePanel(QFrame):
         self.stack = QStackedWidget()
         self._lay_out()
         self._connect()
-        host.installEventFilter(self)
+        for widget in (host, foot):
+            widget.installEventFilter(self)
         self.hide()
         self._on_rows()
         self._show_state()
@@ -246,7 +251,8 @@ class QueuePanel(QFrame):
     # -- its place ----------------------------------------------------------------------------
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        if watched is self._host and event.type() == QEvent.Type.Resize:
+        kind = event.type()
+        if kind == QEvent.Type.Resize or (watched is self._foot and kind in _MOVED):
             self._place()
         return super().eventFilter(watched, event)
 
@@ -264,7 +270,10 @@ class QueuePanel(QFrame):
         if layout is not None:
             room = width if beside else 0
             layout.setContentsMargins(room if rtl else 0, 0, 0 if rtl else room, 0)
-        self.setGeometry(0 if rtl else host.width() - width, 0, width, host.height())
+        height = host.height()
+        if not beside and self._foot.isVisible():
+            height = max(0, self._foot.mapTo(host, QPoint(0, 0)).y() - FOOT_GAP)
+        self.setGeometry(0 if rtl else host.width() - width, 0, width, height)
 
     # -- what is shown ------------------------------------------------------------------------
 

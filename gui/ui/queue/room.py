@@ -44,7 +44,7 @@ class QueueRoom(QObject):
         self._prompt = prompt
         self._actions = actions
         self._window = window
-        self.panel = QueuePanel(studio, canvas)
+        self.panel = QueuePanel(studio, canvas, canvas.strip)
         self.edit_bar = EditBar(studio.jobs)
         self.grid_sheet: GridSheet | None = None
         layout = prompt.layout()

@@ -180,7 +180,8 @@ QFrame#notice { background: $overlay; border: 1px solid $border; border-radius: 
 QFrame#error { background: $error_soft; border: 1px solid $error; border-radius: 10px; }
 QFrame#error QPushButton { background: transparent; }
 QFrame#convertStrip { background: $panel; border: none; border-top: 1px solid $border; }
-QFrame#queuePanel { background: $panel; border: none; border-left: 1px solid $border; }
+QFrame#queuePanel { background: $panel; border: 1px solid $border; border-top: none;
+  border-right: none; }
 QFrame#editBar { background: $accent_soft; border: none; border-bottom: 1px solid $border; }
 QFrame#filmstrip { background: $panel; border: none; border-top: 1px solid $border; }
 """)
