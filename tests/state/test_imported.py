@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from gui.coreml.model import Family
+from gui.coreml.model import Attention, Family
 from gui.coreml.sidecar import Sidecar
 from gui.library.metadata.imported import Imported
 from gui.library.picture_origin import PictureOrigin
-from gui.request import Control, PictureRecord, PictureRequest, RandomSource
+from gui.request import Control, LoraUse, PictureRecord, PictureRequest, RandomSource
 from gui.state.models import ModelEntry
 from gui.state.pictures.imported import AS_IT_IS, MODEL, import_rows
 from gui.state.pictures.model_match import ModelMatch, match_model, search_words
@@ -92,22 +92,27 @@ def test_words_for_the_hub() -> None:
     assert search_words("owner/fog-model-v2") == "fog model 2"
 
 
-def rows(found: Imported) -> dict[str, tuple[str, str, str]]:
+def rows(found: Imported, *, fixed: bool = False) -> dict[str, tuple[str, str, str]]:
     origin = origin_of(PictureOrigin(imported=found))
-    in_use = replace(entry("a", "Fog"), info=make_info(Path("a"), size=(512, 768)))
+    info = make_info(Path("a"), size=(512, 768))
+    if fixed:
+        info = replace(info, attention=Attention.SPLIT_EINSUM_V2)
+    in_use = replace(entry("a", "Fog"), info=info)
     told = import_rows(origin, match_model(origin, [in_use]), in_use)
     return {row.label: (row.stated, row.here, row.remark) for row in told}
 
 
 def test_values_that_do_not_fit_say_what_they_become() -> None:
     found = Imported("ComfyUI", "a fox", steps=1500, guidance_scale=250.0, seed=2**50 + 77,
-                     random_source=RandomSource.TORCH, width=650, height=448)  # fmt: skip
+                     random_source=RandomSource.TORCH, width=650, height=440)  # fmt: skip
     told = rows(found)
     assert told["Steps"][:2] == ("1500", "1000") and told["Steps"][2]
     assert told["Guidance"][:2] == ("250", "100")
     assert told["Seed"][:2] == (str(2**50 + 77), "77")
     assert "same noise" in told["Seed"][2]
-    assert told["Size"][:2] == ("650 × 448", "512 × 768") and "“Fog”" in told["Size"][2]
+    assert told["Size"] == ("650 × 440", "640 × 448", "Sides are multiples of 64 here.")
+    told = rows(found, fixed=True)
+    assert told["Size"][:2] == ("650 × 440", "512 × 768") and "“Fog”" in told["Size"][2]
     found.random_source = RandomSource.NVIDIA
     assert "another" in rows(found)["Seed"][2]
 
@@ -128,17 +133,18 @@ def test_what_fits_is_as_it_is_and_another_name_is_told() -> None:
     told = rows(found)
     assert told["Seed"] == ("5", AS_IT_IS, "")
     assert told["Scheduler"] == ("dpmpp_2m karras", "DPM++ 2M Karras", "Nearly.")
-    assert told["Width"] == ("512", AS_IT_IS, "")
-    assert told["Height"] == ("768", AS_IT_IS, "")
-    assert "Size" not in told
+    assert told["Size"] == ("512 × 768", AS_IT_IS, "")
 
 
-def test_loras_are_taken_by_the_librarys_names() -> None:
-    found = Imported(
-        "Draw Things", "a fox", loras=[("styles\\fog.safetensors", 0.5), ("ink", 40.0)]
-    )
-    assert rows(found)["LoRAs"][0] == "fog (0.5), ink (10)"
-    assert "LoRAs folder" in rows(found)["LoRAs"][2]
+def test_loras_that_are_here_are_taken_and_others_named() -> None:
+    found = Imported("A", "x")
+    found.add_lora("styles\\Fog.safetensors", 0.6)
+    found.add_lora("ink", 40.0)
+    found.add_lora("unknown", 1)
+    origin = origin_of(PictureOrigin(imported=found), ["fog", "ink"])
+    values = {setting.name: setting.value for setting in origin.settings}
+    assert values["loras"] == (LoraUse("fog", 0.6), LoraUse("ink", 10.0))
+    assert [text for name, text, _ in origin.left if name == "LoRA"] == ["unknown (1)"]
 
 
 def test_a_seed_below_zero_is_left() -> None:

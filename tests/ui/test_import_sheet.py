@@ -16,6 +16,7 @@ from PySide6.QtWidgets import QLabel, QMessageBox, QPushButton
 from gui import paths
 from gui.library.picture_record import record_text
 from gui.request import PictureRecord, PictureRequest
+from gui.state.models import ModelEntry
 from tests.library.metadata import forms
 
 WEB_UI = (
@@ -78,19 +79,20 @@ def test_every_field_is_told_and_taken_in_one_step(workspace, dropped, tmp_path,
     told = texts(sheet)
     for text in ("owl.png", "Stable Diffusion web UI", "an owl in the rain", "33", "777",
                  "dreamshaper_8 (879db523c3)", "It is not among your models",
-                 "96 × 64", "128 × 128", "Hires upscale", "second, larger pass"):  # fmt: skip
+                 "96 × 64", "128 × 64", "Hires upscale", "in one pass"):  # fmt: skip
         assert text in told
     assert "Its schedule “SGM Uniform” is not to be had" in told
     qtbot.waitUntil(lambda: "96 × 64 pixels" in sheet.made_with.text())
     click(sheet.use)
     assert not sheet.isVisible()
-    names = ("prompt", "negative_prompt", "steps", "guidance_scale", "scheduler", "seed")
+    names = ("prompt", "negative_prompt", "steps", "guidance_scale", "scheduler", "seed", "width",
+             "height")  # fmt: skip
     assert values(workspace, *names) == [
-        "an owl in the rain", "blurry", 33, 6.5, "DPM++ 2M", 777,
+        "an owl in the rain", "blurry", 33, 6.5, "DPM++ 2M", 777, 128, 64,
     ]  # fmt: skip
     assert workspace.actions_.undo.text() == "Undo Use Settings"
     workspace.studio.undo.undo()
-    assert values(workspace, *names) == ["my own", "", None, None, None, None]
+    assert values(workspace, *names) == ["my own", "", *[None] * 6]
     workspace.studio.undo.redo()
     assert values(workspace, "seed") == [777]
 
@@ -106,7 +108,11 @@ def test_ticked_fields_alone_are_taken(workspace, dropped, tmp_path):
     assert values(workspace, "prompt", "steps", "seed") == ["my own", 33, None]
 
 
-def test_a_model_that_is_here_is_taken_and_undo_takes_it_back(workspace, dropped, tmp_path, qtbot):
+def test_a_model_that_is_here_is_taken_and_undo_takes_it_back(
+    workspace, dropped, tmp_path, monkeypatch, qtbot
+):
+    fixed = property(lambda entry: "" if entry.starter else "It has one size.")
+    monkeypatch.setattr(ModelEntry, "fixed_size", fixed)
     folder = tmp_path / "models" / "dreamshaper-8"
     (folder / "unet.mlpackage").mkdir(parents=True)
     with qtbot.waitSignal(workspace.studio.models.added):
@@ -116,11 +122,16 @@ def test_a_model_that_is_here_is_taken_and_undo_takes_it_back(workspace, dropped
     sheet = dropped(write(tmp_path / "owl.png", parameters=WEB_UI))
     assert "The name is the same." in texts(sheet)
     assert "512 × 768" in texts(sheet), "the size of the model that will be in use"
+    assert "size" not in sheet.ticks
+    sheet.ticks["seed"].click()
     sheet.ticks["model"].click()
-    assert "128 × 128" in texts(sheet)
+    qtbot.waitUntil(lambda: "128 × 64" in texts(sheet) and "size" in sheet.ticks)
+    assert not sheet.ticks["seed"].isChecked()
     sheet.ticks["model"].click()
+    qtbot.waitUntil(lambda: "512 × 768" in texts(sheet))
     click(sheet.use)
     assert workspace.studio.model.folder == folder
+    assert values(workspace, "steps", "seed", "width") == [33, None, None]
     workspace.studio.undo.undo()
     assert workspace.studio.model.starter
     assert values(workspace, "prompt") == [""]
@@ -134,7 +145,7 @@ def test_a_graph_with_gaps_names_what_is_left(workspace, dropped, tmp_path):
     graph["31"] = {"class_type": "ControlNetLoader", "inputs": {"control_net_name": "canny"}}
     sheet = dropped(write(tmp_path / "graph.png", prompt=json.dumps(graph)))
     told = texts(sheet)
-    for text in ("heunpp2", "canny", "fog (0.5)", "Its file must be in the LoRAs folder",
+    for text in ("heunpp2", "canny", "fog.safetensors (0.5)", "It is not among your LoRAs",
                  "1500", "1000", "The picture that guided it"):  # fmt: skip
         assert text in told
     click(sheet.use)

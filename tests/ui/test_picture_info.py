@@ -110,7 +110,7 @@ def test_ticked_settings_alone_are_used(workspace, info, qtbot):
 def test_another_programs_settings_fill_the_draft_as_far_as_they_go(workspace, info, qtbot):
     qtbot.waitUntil(lambda: "an owl in the rain" in texts(info))
     assert "Stable Diffusion web UI" in texts(info)
-    assert "Hires upscale" in texts(info) and "second, larger pass" in texts(info)
+    assert "Hires upscale" in texts(info) and "in one pass" in texts(info)
     workspace.actions_.use_settings.trigger()
     draft = workspace.studio.draft
     qtbot.waitUntil(lambda: draft.value("prompt") == "an owl in the rain")

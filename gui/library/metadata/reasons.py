@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 
 NOT_HERE = "Sfumato has no such setting."
-LORA_FILE = "Its file must be in the LoRAs folder, under this name."
+NO_LORA = "It is not among your LoRAs; add its file to use it."
 NO_CLIP_SKIP = "Sfumato always takes the text encoder’s output that the model was trained with."
 NO_WEIGHTS = "Weights in brackets are not heeded here; they are read as words."
 NO_LORA_TAGS = "The names of LoRAs were taken out of it."
 
 _REASONS: tuple[tuple[str, str], ...] = (
     (r"hires|hrf|second.?stage|latent.?upscale",
-     "Pictures are made in the model’s own size here, without a second, larger pass."),
+     "A picture is made in one pass here; Enlarge makes it larger afterwards."),
     (r"control.?net|^control|t2i.?adapter|ip.?adapter|style.?model",
      "The picture that guided it is not in the file."),
     (r"adetailer|face.?(restor|detail|fix)|detailer|gfpgan|codeformer",

@@ -12,7 +12,7 @@ from gui.library.metadata.reasons import NO_LORA_TAGS, NO_WEIGHTS, why_not
 from gui.library.metadata.samplers import our_scheduler
 from gui.library.metadata.values import as_float, as_int, as_text
 
-_LORA = re.compile(r"<lora:([^:<>]{1,200})(?::([-\d.]{1,20}))?(?::[^<>]{0,200})?>")
+_LORA = re.compile(r"<lora:([^:<>]{1,200})(?::([-\d.]{1,20}))?(?::([-\d.]{1,20}))?[^<>]{0,200}>")
 _WEIGHTS = re.compile(r"\([^()\n]{1,200}:\s*-?\d{0,3}\.?\d{1,4}\s*\)|\)[-+]{1,4}|\)\d\.\d|\w[+]{2}")
 
 
@@ -57,8 +57,8 @@ def take_sampler(found: Imported, sampler: str, schedule: str) -> None:
 def take_prompt_loras(found: Imported) -> None:
     """``<lora:name:0.8>`` in a prompt names a LoRA; the words go from the prompt."""
     tags = _LORA.findall(found.prompt)
-    for name, weight in tags:
-        found.add_lora(name, weight)
+    for name, weight, unet in tags:  # of two weights the first is the text encoders'
+        found.add_lora(name, unet or weight)
     if tags:
         found.prompt = " ".join(_LORA.sub("", found.prompt).split(" ")).strip(" ,")
         found.remarks["prompt"] = NO_LORA_TAGS

@@ -12,11 +12,10 @@ from PySide6.QtCore import QObject, Signal
 
 from gui import words
 from gui.errors import SfumatoError
-from gui.library.picture_origin import read_origin
 from gui.state.background import Background
 from gui.state.draft import Draft, DraftState
 from gui.state.pictures.model_match import ModelMatch, match_model
-from gui.state.pictures.origin import Origin, origin_of
+from gui.state.pictures.origin import SIDES, Origin, read_whole_origin
 from gui.state.undo import UndoStack
 
 if TYPE_CHECKING:
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
 
 MODEL = "model"
 """Name of the row that stands for the model; the others have those of the request's fields."""
+SIZE = "size"
+"""Of the row that stands for width and height."""
 AS_IT_IS = "As it is"
 
 
@@ -52,10 +53,12 @@ def import_rows(origin: Origin, match: ModelMatch, in_use: ModelEntry) -> list[I
     """
     rows = [_model_row(origin, match, in_use)] if origin.model or match.entry else []
     for setting in origin.settings:
+        if setting.name in SIDES:
+            continue
         stated = setting.stated or setting.text
         here = setting.text if setting.stated else AS_IT_IS
         rows.append(ImportRow(setting.name, setting.label, stated, here, setting.remark))
-    if all(origin.size) and all(setting.name != "width" for setting in origin.settings):
+    if all(origin.size):
         rows.append(_size_row(origin, in_use))
     return rows
 
@@ -74,13 +77,18 @@ def _model_row(origin: Origin, match: ModelMatch, in_use: ModelEntry) -> ImportR
 def _size_row(origin: Origin, in_use: ModelEntry) -> ImportRow:
     stated = words.pixels(*origin.size)
     info = in_use.info
-    if info is None or not info.image_width:
-        return ImportRow("", "Size", stated, "Set by the model")
-    size = (info.image_width, info.image_height)
-    if size == origin.size:
-        return ImportRow("", "Size", stated, AS_IT_IS)
-    remark = f"Sides are multiples of 64 here; “{in_use.name}” makes this size of itself."
-    return ImportRow("", "Size", stated, words.pixels(*size), remark)
+    native = (info.image_width, info.image_height) if info is not None else (0, 0)
+    sides = {setting.name: setting for setting in origin.settings if setting.name in SIDES}
+    if native == origin.size:
+        return ImportRow(SIZE if len(sides) == 2 else "", "Size", stated, AS_IT_IS)
+    if in_use.fixed_size or len(sides) < 2:
+        remark = f"“{in_use.name}” makes pictures of this size alone."
+        here = words.pixels(*native) if all(native) else "Set by the model"
+        return ImportRow("", "Size", stated, here, remark if in_use.fixed_size else "")
+    size = (sides["width"].value, sides["height"].value)
+    remark = next((one.remark for one in sides.values() if one.remark), "")
+    here = AS_IT_IS if size == origin.size else words.pixels(*size)
+    return ImportRow(SIZE, "Size", stated, here, remark)
 
 
 class PictureImports(QObject):
@@ -123,7 +131,7 @@ class PictureImports(QObject):
         failed: Callable[[SfumatoError], object],
     ) -> None:
         """Call `then` with what made a picture, wherever it lies."""
-        self._background.run(lambda: origin_of(read_origin(Path(path))), then, failed)
+        self._background.run(lambda: read_whole_origin(path), then, failed)
 
     def match(self, origin: Origin) -> ModelMatch:
         """The picture's model among the installed ones."""
@@ -149,7 +157,8 @@ class PictureImports(QObject):
         match = self.match(origin)
         wants_model = match.sure if names is None else MODEL in names
         entry = match.entry if wants_model else None
-        after = origin.put_into(self._draft.draft, names)
+        wanted = _fields(origin, names, entry or self._in_use())
+        after = origin.put_into(self._draft.draft, wanted)
         was = self._take(after, entry, "Use Settings")
         missing = names is None and match.entry is None and origin.model
         text = f"The model “{origin.model}” is not here; “{was.name}” is used." if missing else ""
@@ -200,3 +209,16 @@ class PictureImports(QObject):
             use()
             self._undo.did(what, back, use)
         return was
+
+
+def _fields(
+    origin: Origin, names: Collection[str] | None, in_use: ModelEntry
+) -> Collection[str] | None:
+    """The request's fields that the rows of these names stand for; None: all there are.  A model of
+    one size alone is asked for no other."""
+    if names is None and (origin.ours or not in_use.fixed_size):
+        return None
+    wanted = {setting.name for setting in origin.settings} if names is None else set(names)
+    if SIZE in wanted:
+        wanted |= set(SIDES)
+    return wanted - set(SIDES) if in_use.fixed_size else wanted

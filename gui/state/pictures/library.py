@@ -26,11 +26,11 @@ from gui.library.picture_facts import (
     TagChange,
 )
 from gui.library.picture_index import FILE_NAME, PictureIndex
-from gui.library.picture_origin import PictureOrigin, read_origin
+from gui.library.picture_origin import PictureOrigin
 from gui.library.picture_scan import ScanReport, facts_of_made, scan_changes, scan_steps
 from gui.request import PictureRecord
 from gui.state.background import Workers
-from gui.state.pictures.origin import Origin, origin_of
+from gui.state.pictures.origin import Origin, origin_of, read_whole_origin
 from gui.state.pictures.threads import FolderThread, IndexThread, WatchThread
 
 FIRST_TOLD = 200
@@ -187,7 +187,7 @@ class PictureLibrary(QObject):
         if path in self._records:
             then(origin_of(PictureOrigin(self._records[path])))
             return
-        self._read(lambda: origin_of(read_origin(Path(path))), then)
+        self._read(lambda: read_whole_origin(path), then)
 
     # -- changes ------------------------------------------------------------------------------
 

@@ -10,10 +10,11 @@ from typing import Any, cast
 
 from gui import words
 from gui.errors import SfumatoError
+from gui.library import loras
 from gui.library.metadata.imported import Imported
-from gui.library.metadata.reasons import LORA_FILE, NO_CLIP_SKIP
+from gui.library.metadata.reasons import NO_CLIP_SKIP, NO_LORA
 from gui.library.metadata.values import as_float, as_int
-from gui.library.picture_origin import PictureOrigin
+from gui.library.picture_origin import PictureOrigin, read_origin
 from gui.request import (
     MAX_LORA_WEIGHT,
     MAX_SEED,
@@ -30,6 +31,7 @@ NO_CONTROL_PICTURE = "It is not in the file, so nothing leads without it."
 SOURCE = "From the Hub"
 BRANCH = "Branch"
 """Label of the fact that tells where a picture left an earlier one's way."""
+SIDES = ("width", "height")
 _NOT_TOLD = ("count", "compute_unit")
 """Settings that say nothing of one picture."""
 
@@ -106,12 +108,27 @@ class Origin:
         return draft
 
 
-def origin_of(found: PictureOrigin) -> Origin:
-    """What a picture's file says, for the window."""
+def read_whole_origin(path: str) -> Origin:
+    """What a picture's file says, for the window.  Blocking.
+
+    Raises:
+        SfumatoError: BAD_IMAGE for a file that is no picture.
+    """
+    found = read_origin(Path(path))
+    named = found.imported is not None and found.imported.loras
+    return origin_of(found, [entry.name for entry in loras.entries()] if named else ())
+
+
+def origin_of(found: PictureOrigin, known_loras: Iterable[str] = ()) -> Origin:
+    """What a picture says, for the window.
+
+    Args:
+        known_loras: names of the LoRAs that are here.
+    """
     if found.record is not None:
         return _of_record(found.record)
     if found.imported is not None:
-        return replace(_of_imported(found.imported), note=found.note)
+        return replace(_of_imported(found.imported, known_loras), note=found.note)
     return Origin(note=found.note)
 
 
@@ -195,7 +212,7 @@ def _provenance(record: PictureRecord) -> list[tuple[str, str]]:
     return [(name, text) for name, text in rows if text]
 
 
-def _of_imported(found: Imported) -> Origin:
+def _of_imported(found: Imported, known_loras: Iterable[str]) -> Origin:
     taken: dict[str, Any] = {}
     stated: dict[str, str] = {}
     remarks = dict(found.remarks)
@@ -231,30 +248,35 @@ def _of_imported(found: Imported) -> Origin:
         remarks["start_image.strength"] = NO_START_PICTURE
     if found.clip_skip is not None and found.clip_skip > 1:
         left.append(("Clip skip", str(found.clip_skip), NO_CLIP_SKIP))
-    if found.loras:
-        take("loras", tuple(_lora_use(name, weight) for name, weight in found.loras))
-        remarks["loras"] = LORA_FILE
-    size = (found.width or 0, found.height or 0)
-    if all(side and side % 64 == 0 for side in size):
-        take("width", size[0])
-        take("height", size[1])
+    uses = _loras_here(found, known_loras)
+    for lora, weight in found.loras:
+        if lora not in uses:
+            left.append(("LoRA", f"{lora} ({weight:g})", NO_LORA))
+    if uses:
+        take("loras", tuple(uses.values()))
+        stated["loras"] = ", ".join(f"{lora} ({weight:g})" for lora, weight in found.loras)
     return Origin(
         _settings(taken, stated, remarks),
         found.model,
         model_hash=found.model_hash,
         program=found.program,
-        size=size,
+        size=(found.width or 0, found.height or 0),
         facts=(("Made with", found.program),),
         left=tuple(left),
     )
 
 
-def _lora_use(name: str, weight: float) -> LoraUse:
-    """A LoRA as the library would call it."""
-    plain = PurePath(name.replace("\\", "/")).name
-    for ending in (".safetensors", ".ckpt", ".pt"):
-        plain = plain.removesuffix(ending)
-    return LoraUse(plain or name, min(MAX_LORA_WEIGHT, max(-MAX_LORA_WEIGHT, weight)))
+def _loras_here(found: Imported, known: Iterable[str]) -> dict[str, LoraUse]:
+    """Those of a picture's LoRAs that are in the library, by the name the picture has for them."""
+    here = {name.casefold(): name for name in known}
+    uses: dict[str, LoraUse] = {}
+    for lora, weight in found.loras:
+        plain = PurePath(lora.replace("\\", "/")).name.casefold()
+        name = here.get(plain) or here.get(plain.rpartition(".")[0])
+        if name is not None:
+            near = min(MAX_LORA_WEIGHT, max(-MAX_LORA_WEIGHT, weight))
+            uses[lora] = LoraUse(name, near)
+    return uses
 
 
 def _values_of(found: Imported) -> dict[str, Any]:
@@ -268,6 +290,8 @@ def _values_of(found: Imported) -> dict[str, Any]:
         "seed": found.seed,
         "random_source": found.random_source,
         "start_image.strength": found.strength,
+        "width": found.width,
+        "height": found.height,
     }
 
 
@@ -286,6 +310,9 @@ def _read(name: str, text: str) -> Any:
 def _within(name: str, value: Any) -> Any:
     """The value next to it that the field takes; of a seed, its last 32 bits."""
     bounds = described_fields()[name].range
+    if name in SIDES:
+        step = int(described_fields()[name].parameter.step)
+        value = round(value / step) * step
     if bounds is None or isinstance(value, (str, bool)):
         return value
     if name == SEED:
@@ -294,6 +321,8 @@ def _within(name: str, value: Any) -> Any:
 
 
 def _why_moved(name: str, found: Imported) -> str:
+    if name in SIDES:
+        return "Sides are multiples of 64 here."
     if name != SEED:
         return "It is moved to the nearest value there is here."
     if found.random_source is RandomSource.TORCH:

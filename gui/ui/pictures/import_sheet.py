@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QRectF, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QColor, QImage, QPainter, QPainterPath, QPaintEvent, QPen
 from PySide6.QtWidgets import (
     QCheckBox,
@@ -323,6 +323,7 @@ class ImportSheet(QDialog):
         main.setFocus()
 
     def _tell(self, rows: list[ImportRow]) -> None:
+        self.ticks = {}
         inner = QWidget()
         inner.setObjectName("scrolled")
         grid = QGridLayout(inner)
@@ -341,7 +342,6 @@ class ImportSheet(QDialog):
         line.setObjectName("separator")
         grid.addWidget(line, 1, 0, 1, 3)
         self._grid = grid
-        self._size_here: _Becomes | None = None
         for row in rows:
             self._add_row(row)
         if self._origin.left:
@@ -370,8 +370,6 @@ class ImportSheet(QDialog):
             search = value.add_button("Find It on the Hub")
             search.setToolTip("Takes the ticked settings, then searches the Hub for this model")
             search.clicked.connect(self._on_search)
-        elif row.label == "Size":
-            self._size_here = value
         self._add(first, row.stated, value)
 
     def _add(self, first: QWidget, stated: str, becomes: QWidget) -> None:
@@ -387,11 +385,24 @@ class ImportSheet(QDialog):
         self._grid.addWidget(becomes, row, 2, top)
 
     def _on_model(self, taken: bool) -> None:
-        """The size is that of the model that will be in use."""
-        rows = self._studio.imports.rows(self._origin, with_model=taken)
-        for row in rows:
-            if row.label == "Size" and self._size_here is not None:
-                self._size_here.show_text(row.here, row.remark)
+        """Another model will be in use, to which sizes may be another matter."""
+        # Not now: the rows go, and among them is the one that says so.
+        QTimer.singleShot(0, lambda: self._tell_again(taken))
+
+    def _tell_again(self, with_model: bool) -> None:
+        if MODEL not in self.ticks or self.ticks[MODEL].isChecked() != with_model:
+            return
+        before = {name: tick.isChecked() for name, tick in self.ticks.items()}
+        focused, at = self.ticks[MODEL].hasFocus(), self.scroller.verticalScrollBar().value()
+        self._tell(self._studio.imports.rows(self._origin, with_model=with_model))
+        for name, tick in self.ticks.items():
+            tick.blockSignals(True)
+            tick.setChecked(before.get(name, True))
+            tick.blockSignals(False)
+        self.scroller.verticalScrollBar().setValue(at)
+        if focused:
+            self.ticks[MODEL].setFocus()
+        self._count()
 
     # -- ticks --------------------------------------------------------------------------------
 
