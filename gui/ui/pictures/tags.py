@@ -7,25 +7,45 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import (
+    QCheckBox,
     QDialog,
+    QFrame,
     QHBoxLayout,
     QLineEdit,
-    QListWidget,
-    QListWidgetItem,
     QPushButton,
+    QScrollArea,
     QVBoxLayout,
     QWidget,
 )
 
 from gui import words
-from gui.ui.widgets.controls import label
+from gui.ui.widgets.controls import label, without_shortcut
 
 if TYPE_CHECKING:
     from gui.state.studio import Studio
 
-WIDTH, HEIGHT = 340, 380
-_STATE = Qt.ItemDataRole.UserRole
+WIDTH, HEIGHT = 340, 320
 _Check = Qt.CheckState
+
+
+class _Tick(QCheckBox):
+    """One tag.
+
+    Args:
+        before: what the pictures say.
+    """
+
+    def __init__(self, tag: str, state: Qt.CheckState, before: Qt.CheckState) -> None:
+        super().__init__(without_shortcut(tag))
+        self.tag = tag
+        self.before = before
+        self.setTristate(before is _Check.PartiallyChecked)
+        self.setCheckState(state)
+
+    def nextCheckState(self) -> None:
+        """“Some” is where it begins, nothing that can be asked for."""
+        on = self.checkState() is not _Check.Checked
+        self.setCheckState(_Check.Checked if on else _Check.Unchecked)
 
 
 class TagsSheet(QDialog):
@@ -41,8 +61,20 @@ class TagsSheet(QDialog):
         self.field = QLineEdit()
         self.field.setPlaceholderText("New tag")
         self.field.setAccessibleName("New tag")
-        self.list = QListWidget()
-        self.list.setAccessibleName("Tags")
+        self.ticks: dict[str, _Tick] = {}
+        self._column = QVBoxLayout()
+        inner = QWidget()
+        inner.setObjectName("scrolled")
+        inner.setLayout(self._column)
+        self._column.setContentsMargins(2, 4, 8, 4)
+        self._column.setSpacing(8)
+        self._column.addStretch(1)
+        self.scroller = QScrollArea()
+        self.scroller.setWidgetResizable(True)
+        self.scroller.setFrameShape(QFrame.Shape.NoFrame)
+        self.scroller.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.scroller.setAccessibleName("Tags")
+        self.scroller.setWidget(inner)
         self.note = label("No tags yet: type one above.", "small")
         self.apply = QPushButton("Apply")
         self.apply.setObjectName("sheetPrimary")
@@ -54,7 +86,7 @@ class TagsSheet(QDialog):
         column.setSpacing(9)
         for widget in (self.title, self.field, self.note):
             column.addWidget(widget)
-        column.addWidget(self.list, 1)
+        column.addWidget(self.scroller, 1)
         foot = QHBoxLayout()
         foot.addStretch(1)
         foot.addWidget(self.cancel)
@@ -70,7 +102,9 @@ class TagsSheet(QDialog):
         self._ids = list(ids)
         self.title.setText(f"Tags of {words.plural(len(ids), 'picture')}")
         self.field.clear()
-        self.list.clear()
+        for tick in self.ticks.values():
+            tick.deleteLater()
+        self.ticks = {}
         asked = self._ids
         self._studio.library.with_tags(
             asked, lambda found: self._fill(*found) if asked is self._ids else None
@@ -88,46 +122,35 @@ class TagsSheet(QDialog):
                 self._add(tag, _Check.Unchecked)
         self._filter()
 
-    def _add(self, tag: str, state: Qt.CheckState, row: int = -1) -> None:
-        item = QListWidgetItem(tag)
-        item.setFlags(
-            Qt.ItemFlag.ItemIsEnabled
-            | Qt.ItemFlag.ItemIsSelectable
-            | Qt.ItemFlag.ItemIsUserCheckable
-        )
-        item.setCheckState(state)
-        item.setData(_STATE, state)
-        self.list.insertItem(self.list.count() if row < 0 else row, item)
-
-    def _items(self) -> list[QListWidgetItem]:
-        return [self.list.item(row) for row in range(self.list.count())]
+    def _add(self, tag: str, state: Qt.CheckState, *, new: bool = False) -> None:
+        tick = self.ticks[tag] = _Tick(tag, state, _Check.Unchecked if new else state)
+        self._column.insertWidget(0 if new else self._column.count() - 1, tick)
 
     def _filter(self) -> None:
         """While a tag is typed, those that hold it are shown."""
         typed = " ".join(self.field.text().split()).casefold()
-        for item in self._items():
-            item.setHidden(typed not in item.text().casefold())
-        self.note.setVisible(not self.list.count())
+        for tag, tick in self.ticks.items():
+            tick.setVisible(typed in tag.casefold())
+        self.note.setVisible(not self.ticks)
 
     def take_typed(self) -> None:
         """The tag in the field is ticked, and made where there is none."""
         typed = " ".join(self.field.text().split())
         if not typed:
             return
-        for item in self._items():
-            if item.text().casefold() == typed.casefold():
-                item.setCheckState(_Check.Checked)
+        for tag, tick in self.ticks.items():
+            if tag.casefold() == typed.casefold():
+                tick.setCheckState(_Check.Checked)
                 break
         else:
-            self._add(typed, _Check.Checked, 0)
-            self.list.item(0).setData(_STATE, _Check.Unchecked)
+            self._add(typed, _Check.Checked, new=True)
         self.field.clear()
 
     def accept(self) -> None:
         self.take_typed()
-        changed = [item for item in self._items() if item.checkState() != item.data(_STATE)]
-        add = [item.text() for item in changed if item.checkState() is _Check.Checked]
-        remove = [item.text() for item in changed if item.checkState() is _Check.Unchecked]
+        changed = [tick for tick in self.ticks.values() if tick.checkState() is not tick.before]
+        add = [tick.tag for tick in changed if tick.checkState() is _Check.Checked]
+        remove = [tick.tag for tick in changed if tick.checkState() is _Check.Unchecked]
         self._studio.marks.tag(self._ids, add, remove)
         super().accept()
 

@@ -10,7 +10,7 @@ import threading
 import zlib
 from pathlib import Path
 
-from PySide6.QtCore import QTimer
+from PySide6.QtCore import Qt, QTimer
 
 from gui import paths
 from gui.library import picture_scan
@@ -69,7 +69,7 @@ def test_files_that_go_under_the_gallerys_feet(workspace, gallery, files, qtbot)
     """Renamed, replaced, deleted with their folder, while they are chosen and looked at."""
     pictures, folder = workspace.studio.gallery, files[0].parent
     workspace.edit_command("selectAll")
-    press(gallery.grid, 0x20)  # the space bar
+    press(gallery.grid, Qt.Key.Key_Space)
     files[0].rename(folder / "renamed.png")
     files[1].unlink()
     files[2].write_bytes(b"no picture any more")
@@ -218,6 +218,6 @@ def test_nothing_is_needed_of_a_folder_that_cannot_be_written(gallery, files):
     """The index, thumbnails and marks lie elsewhere."""
     before = sorted(p.name for p in files[0].parent.iterdir())
     click(gallery.grid, 1)
-    press(gallery.grid, ord("F"))
+    press(gallery.grid, Qt.Key.Key_F)
     assert sorted(p.name for p in files[0].parent.iterdir()) == before
     assert not any(paths.data_dir().is_relative_to(p) for p in [files[0].parent])

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PySide6.QtCore import Qt
 
 from tests.ui.pictures.hands import click, name, press
 
@@ -25,18 +26,19 @@ def other(gallery, tmp_path, monkeypatch):
         [sys.executable, "-m", "tests.support.second_copy"],
         cwd=ROOT, env={**os.environ}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
-    assert process.stdin is not None and process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
+    stdin, stdout = process.stdin, process.stdout
+    assert stdin is not None and stdout is not None
+    assert stdout.readline() == "ready\n"
 
     def say(*words: str):
-        process.stdin.write(json.dumps(words) + "\n")
-        process.stdin.flush()
-        return json.loads(process.stdout.readline())
+        stdin.write(json.dumps(words) + "\n")
+        stdin.flush()
+        return json.loads(stdout.readline())
 
     yield say
-    process.stdin.close()
+    stdin.close()
     process.wait(60)
-    process.stdout.close()
+    stdout.close()
 
 
 def seen(pictures) -> dict[str, tuple[bool, tuple[str, ...]]]:
@@ -57,7 +59,7 @@ def test_each_sees_what_the_other_makes_marks_and_throws_away(workspace, gallery
 
     # Marked here, unmarked there.
     click(grid, 2)
-    press(grid, ord("F"))
+    press(grid, Qt.Key.Key_F)
     qtbot.waitUntil(lambda: seen(pictures)["002"][0])
     qtbot.waitUntil(lambda: other("see")["002"][0])
     other("favourite", "002")
