@@ -153,6 +153,27 @@ def children(folder: Path) -> list[Path]:
         return []
 
 
+def free_bytes(place: Path) -> int | None:
+    """Free space on the disk that holds a file or folder, or would: its nearest parent counts.
+
+    Returns:
+        None where that cannot be known.
+    """
+    place = place.absolute()
+    for there in (place, *place.parents):
+        try:
+            return shutil.disk_usage(there).free
+        except ValueError:  # a name that cannot be
+            continue
+        except OSError as error:
+            if error.errno not in _NOT_THERE:
+                return None
+    return None
+
+
+_NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}
+
+
 def same(one: str | Path, other: str | Path) -> bool:
     """Whether two paths are one file or folder, or spell the same missing one."""
     try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
-import shutil
 import sys
 import time
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from gui import __version__, paths, words
 from gui.errors import SfumatoError
+from gui.files import free_bytes
 from gui.library.models.folders import model_folders
 
 _LIBRARIES = (
@@ -81,7 +81,7 @@ def _folders() -> list[Finding]:
     ):
         try:
             check_writable(folder)
-            free = shutil.disk_usage(folder).free
+            free = free_bytes(folder) or 0
             text = f"{folder}, {words.size(free)} free"
             findings.append(Finding(what, text, good=free >= _LITTLE_DISK))
         except (SfumatoError, OSError):

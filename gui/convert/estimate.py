@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import sys
 from collections.abc import Mapping
 from functools import lru_cache
@@ -29,6 +28,7 @@ from gui.convert.tasks import Task
 from gui.convert.types import Compression, ConvertRequest, Estimate, ImageSize, SourceInfo
 from gui.coreml.model import Attention, ComponentKind, Family
 from gui.errors import ErrorKind, SfumatoError
+from gui.files import free_bytes
 
 K = ComponentKind
 
@@ -115,7 +115,7 @@ def estimate(request: ConvertRequest, info: SourceInfo) -> Estimate:
         scratch_bytes=scratch,
         memory_bytes=memory,
         seconds=START_SECONDS + sum(_seconds(t, counts[t.key], request) for t in plan),
-        free_disk_bytes=_free_disk(Path(request.output)),
+        free_disk_bytes=free_bytes(Path(request.output)) or 0,
         machine_memory_bytes=machine_memory(),
         warnings=_warnings(max(0, disk + scratch - _finished_bytes(request)), memory, request),
     )
@@ -402,7 +402,7 @@ def _seconds(task: Task, count: int, request: ConvertRequest) -> float:
 
 def _warnings(disk: int, memory: int, request: ConvertRequest) -> tuple[str, ...]:
     found = []
-    free, machine = _free_disk(Path(request.output)), machine_memory()
+    free, machine = free_bytes(Path(request.output)) or 0, machine_memory()
     if free < _MARGIN * disk:
         found.append(
             f"The conversion needs {words.size(disk)} of disk space, but only {words.size(free)} "
@@ -414,14 +414,6 @@ def _warnings(disk: int, memory: int, request: ConvertRequest) -> tuple[str, ...
             f"has {words.memory(machine)}: it may be slow, or fail."
         )
     return tuple(found)
-
-
-def _free_disk(output: Path) -> int:
-    for folder in (output, *output.parents):
-        with contextlib.suppress(OSError):  # a name that cannot be
-            if folder.is_dir():
-                return shutil.disk_usage(folder).free
-    return 0
 
 
 def _finished_bytes(request: ConvertRequest) -> int:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import platform
 import re
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 from gui import paths
+from gui.files import free_bytes
 from gui.hub.types import Machine
 
 Ask = Callable[[str], str]
@@ -73,15 +73,7 @@ def describe_machine(system: str, processor: str, macos: str, ask: Ask, free: in
 
 def free_disk(folder: Path | None = None) -> int:
     """Free bytes of the disk that holds the models' folder, or would; 0 where that is unknown."""
-    place = (folder or paths.models_dir()).absolute()
-    for existing in (place, *place.parents):
-        try:
-            return shutil.disk_usage(existing).free
-        except FileNotFoundError:
-            continue
-        except OSError:
-            return 0
-    return 0
+    return free_bytes(folder or paths.models_dir()) or 0
 
 
 def _macos(version: str, ask: Ask) -> str:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import glob
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from gui import paths
 from gui.errors import ErrorKind, SfumatoError, disk_error
-from gui.files import expanded
+from gui.files import expanded, free_bytes
 from gui.library.picture_places import now, picture_folder
 from gui.library.picture_record import read_record
 from gui.library.picture_texts import png_of, png_texts, slug
@@ -160,7 +159,8 @@ def check_destination(request: PictureRequest) -> None:
     else:
         folder = paths.pictures_dir()
     check_writable(folder)
-    if shutil.disk_usage(folder).free < _LEAST_FREE:
+    free = free_bytes(folder)
+    if free is not None and free < _LEAST_FREE:
         full = OSError(errno.ENOSPC, "less than 32 MB are free")
         raise disk_error(full, f"Pictures cannot be saved in {folder}")
 

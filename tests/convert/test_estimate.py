@@ -137,7 +137,7 @@ def test_this_machine_is_compared(
     here = estimate.estimate(request, full_size)
     assert here.free_disk_bytes == pytest.approx(shutil.disk_usage(tmp_path).free, rel=0.05)
     monkeypatch.setattr(estimate, "machine_memory", lambda: 4 * 2**30)
-    monkeypatch.setattr(estimate, "_free_disk", lambda _: 10**9)
+    monkeypatch.setattr(estimate, "free_bytes", lambda _: 10**9)
     disk, memory = estimate.estimate(request, full_size).warnings
     assert "disk space" in disk
     assert "1.00 GB" in disk
@@ -235,7 +235,7 @@ def test_a_folder_without_permission(
 def test_a_full_disk(
     full_size: SourceInfo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(estimate, "_free_disk", lambda _: 3 * 10**9)
+    monkeypatch.setattr(estimate, "free_bytes", lambda _: 3 * 10**9)
     error = refused(request_for(full_size, tmp_path), full_size)
     assert error.kind is ErrorKind.STORAGE
     assert "3.00 GB are free" in error.message
@@ -249,7 +249,7 @@ def test_what_is_finished_is_not_charged_again(
     needed = estimate.estimate(asked, full_size)
     made = 10_000_000
     free = int(1.05 * (needed.disk_bytes + needed.scratch_bytes)) - made
-    monkeypatch.setattr(estimate, "_free_disk", lambda _: free)
+    monkeypatch.setattr(estimate, "free_bytes", lambda _: free)
     assert "make room" in refused(asked, full_size).message
     package = tmp_path / "out.partial" / "model" / "a.mlpackage"
     package.mkdir(parents=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import os
+import shutil
 import stat
 import struct
 import subprocess
@@ -251,8 +252,8 @@ def test_an_empty_archive_is_named(tmp_path):
 
 
 def test_no_room_is_said_before_unpacking(tmp_path, monkeypatch):
-    usage = storage.shutil.disk_usage(tmp_path)._replace(free=storage.SPARE_BYTES)
-    monkeypatch.setattr(storage.shutil, "disk_usage", lambda _: usage)
+    usage = shutil.disk_usage(tmp_path)._replace(free=storage.SPARE_BYTES)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     with pytest.raises(SfumatoError) as caught:
         unpack(zipped(tmp_path / "m.zip", MODEL), tmp_path / "out")
     assert caught.value.kind is ErrorKind.STORAGE

@@ -27,7 +27,7 @@ def test_a_disk_too_small_is_said_before_anything_is_fetched(
     one, server, repo, models, monkeypatch
 ):
     small = shutil.disk_usage("/")._replace(free=storage.SPARE_BYTES + SIZE - 1)
-    monkeypatch.setattr(storage.shutil, "disk_usage", lambda _: small)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: small)
     with pytest.raises(SfumatoError) as caught:
         begin(one, repo)
     assert caught.value.kind is ErrorKind.STORAGE

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import errno
-import shutil
 from pathlib import Path
 
 from gui import words
 from gui.errors import ErrorKind, SfumatoError, disk_error
+from gui.files import free_bytes
 
 SPARE_BYTES = 64 << 20
 """Left free beyond what a download needs: journals, folders, and other programs."""
@@ -28,14 +28,6 @@ def storage_error(error: OSError, path: Path) -> SfumatoError:
     )
 
 
-def free_bytes(folder: Path) -> int:
-    """Free space on the disk of `folder`, or of its nearest parent that exists."""
-    for candidate in (folder, *folder.parents):
-        if candidate.exists():
-            return shutil.disk_usage(candidate).free
-    return 0
-
-
 def check_space(folder: Path, needed: int, promised: int = 0) -> None:
     """Refuse work for which the disk has no room.
 
@@ -50,7 +42,7 @@ def check_space(folder: Path, needed: int, promised: int = 0) -> None:
     if needed <= 0:
         return
     free = free_bytes(folder)
-    if free < needed + promised + SPARE_BYTES:
+    if free is not None and free < needed + promised + SPARE_BYTES:
         others = f" besides the {words.size(promised)} that other downloads still need"
         room = f"{words.size(max(0, free - promised))} is free{others if promised else ''}"
         raise SfumatoError(
