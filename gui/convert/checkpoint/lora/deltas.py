@@ -64,7 +64,8 @@ class Adder:
             return weight
         delta = self._delta(change, weight.shape)
         if "magnitude" not in change.tensors:
-            return weight + delta
+            delta += weight  # which is fresh, and may be large
+            return delta
         full = self._decomposed(change, weight + delta)
         return full if self.scale == 1.0 else weight + np.float32(self.scale) * (full - weight)
 
@@ -80,10 +81,10 @@ class Adder:
     def _delta(self, change: Change, shape: tuple[int, ...]) -> np.ndarray:
         """s · ΔW, or ΔW where lengths are set anew afterwards."""
         scale = 1.0 if "magnitude" in change.tensors else self.scale
-        product = _PRODUCTS[change.kind](lambda role: self._read(change, role), change)
         factor = np.float32(scale * self._ratio(change))
         with np.errstate(over="ignore", invalid="ignore"):
-            return self._finite(change, factor * product.reshape(shape))
+            product = _PRODUCTS[change.kind](lambda role: self._read(change, role), change, factor)
+            return self._finite(change, product.reshape(shape))
 
     def _decomposed(self, change: Change, merged: np.ndarray) -> np.ndarray:
         magnitude = self._read(change, "magnitude")
@@ -124,21 +125,21 @@ class Adder:
 _Read = Callable[[str], np.ndarray]
 
 
-def _lora(read: _Read, change: Change) -> np.ndarray:
+def _lora(read: _Read, change: Change, factor: np.float32) -> np.ndarray:
     down, up = read("down"), read("up")
-    rows = up.reshape(up.shape[0], -1)
+    rows = factor * up.reshape(up.shape[0], -1)  # the smaller side
     if "mid" in change.tensors:
         columns = down.reshape(down.shape[0], -1)
         return np.einsum("nmkl,in,mj->ijkl", read("mid"), rows, columns, optimize=True)
     return rows @ down.reshape(down.shape[0], -1)
 
 
-def _loha(read: _Read, change: Change) -> np.ndarray:
-    return _factor(read, change, "1") * _factor(read, change, "2")
+def _loha(read: _Read, change: Change, factor: np.float32) -> np.ndarray:
+    return factor * (_factor(read, change, "1") * _factor(read, change, "2"))
 
 
-def _lokr(read: _Read, change: Change) -> np.ndarray:
-    left, right = _factor(read, change, "1"), _factor(read, change, "2")
+def _lokr(read: _Read, change: Change, factor: np.float32) -> np.ndarray:
+    left, right = factor * _factor(read, change, "1"), _factor(read, change, "2")
     return np.kron(left.reshape(*left.shape, *(1,) * (right.ndim - left.ndim)), right)
 
 
@@ -151,9 +152,9 @@ def _factor(read: _Read, change: Change, n: str) -> np.ndarray:
     return a @ b
 
 
-_PRODUCTS: dict[Kind, Callable[[_Read, Change], np.ndarray]] = {
+_PRODUCTS: dict[Kind, Callable[[_Read, Change, np.float32], np.ndarray]] = {
     Kind.LORA: _lora,
     Kind.LOHA: _loha,
     Kind.LOKR: _lokr,
-    Kind.FULL: lambda read, _change: read("diff"),
+    Kind.FULL: lambda read, _change, factor: factor * read("diff"),
 }
