@@ -53,6 +53,8 @@ def _hidden_settings(path: Path, fields: Fields) -> Imported | None:
     """Those in the pixels, of forms that keep every bit of them."""
     if fields.form not in ("PNG", "WEBP") or fields.width * fields.height > MAX_PIXELS:
         return None
+    if fields.left_out:  # texts beyond all measure, which a decoder would take in
+        return None
     try:
         with open_picture(path) as file, opened(file) as image:
             texts = hidden_texts(image)

@@ -12,6 +12,7 @@ import io
 import struct
 import warnings
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -28,6 +29,11 @@ MAX_PIXELS = 400_000_000
 BACKGROUND = "#ffffff"
 """What shows through transparent parts where a picture must be opaque."""
 
+MAX_CHUNKS = 500_000
+"""Of a PNG that are gone through: more than the largest picture has, in the smallest pieces."""
+_PNG = b"\x89PNG\r\n\x1a\n"
+MAX_CHUNK = 16 * 1024 * 1024
+"""Bytes of a PNG's chunk beside the pixels that may be handed on to the decoder."""
 _KEPT_CHUNKS = {b"IHDR", b"PLTE", b"tRNS", b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"IDAT", b"IEND"}
 
 
@@ -131,7 +137,7 @@ def _opened(file: BinaryIO, name: str) -> PillowImage:
     from PIL import UnidentifiedImageError
 
     try:
-        image = opened(file)
+        image = opened(_without_excess(file))
     except Exception as error:
         bare = _bare_png(file)
         if bare is not None:
@@ -224,25 +230,44 @@ def _to_srgb(image: PillowImage, profile: object) -> PillowImage:
     return image
 
 
+def _without_excess(file: BinaryIO) -> BinaryIO:
+    """The file, or of a PNG with a chunk beyond all measure what its pixels need: Pillow would hold
+    all of it, several times."""
+    if file.seek(0, io.SEEK_END) > MAX_CHUNK:
+        for _, length, kind in _chunks(file):
+            if length > MAX_CHUNK and kind not in _KEPT_CHUNKS:
+                return io.BytesIO(_bare_png(file) or b"")
+    return file
+
+
 def _bare_png(file: BinaryIO) -> bytes | None:
-    """A PNG without anything but what its pixels need; None for another form, or where there is
-    nothing to leave out that could have been in the way."""
-    file.seek(0)
-    signature = file.read(8)
-    if signature != b"\x89PNG\r\n\x1a\n":
-        return None
-    size = file.seek(0, io.SEEK_END)
-    kept, at = [signature], 8
-    while at + 12 <= size:
-        file.seek(at)
-        length, kind = struct.unpack(">I4s", file.read(8))
+    """A PNG without anything but what its pixels need; None for another form."""
+    kept: list[bytes] = []
+    for at, length, kind in _chunks(file):
         if kind in _KEPT_CHUNKS:
             file.seek(at)
             chunk = file.read(12 + length)
             if kind != b"iCCP" or _sound_profile(chunk[8:-4]):
                 kept.append(chunk)
+    file.seek(0)
+    signature = file.read(len(_PNG))
+    return signature + b"".join(kept) if signature == _PNG else None
+
+
+def _chunks(file: BinaryIO) -> Iterator[tuple[int, int, bytes]]:
+    """Place, length and kind of each chunk of a PNG; nothing of another form."""
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    if file.read(len(_PNG)) != _PNG:
+        return
+    at = len(_PNG)
+    for _ in range(MAX_CHUNKS):
+        file.seek(at)
+        if at + 12 > size:
+            return
+        length, kind = struct.unpack(">I4s", file.read(8))
+        yield at, length, kind
         at += 12 + length
-    return b"".join(kept)
 
 
 def _sound_profile(data: bytes) -> bool:
