@@ -4,12 +4,16 @@ it shows, quickly and without the glitter of skipped ones."""
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject
 from PySide6.QtGui import QImage
 
 from gui.library.picture_reader import read_picture
 from gui.state.pictures.images import FileLoader, to_qimage
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PillowImage
 
 SMALLEST = 320
 """Longest side at which no further half is made."""
@@ -44,18 +48,21 @@ def read_levels(path: str) -> PictureLevels:
         SfumatoError: as `read_picture`.
     """
     picture = read_picture(Path(path))
-    images = [_drawable(to_qimage(picture))]
+    images = [_drawable(picture)]
     while max(picture.size) > SMALLEST:
         picture = picture.reduce(2)  # a mean of four, which lets other threads run meanwhile
-        images.append(_drawable(to_qimage(picture)))
+        images.append(_drawable(picture))
     return PictureLevels(images)
 
 
-def _drawable(image: QImage) -> QImage:
+def _drawable(picture: PillowImage) -> QImage:
     """In the form that is painted without being converted each time."""
-    form = QImage.Format
-    clear = image.hasAlphaChannel()
-    return image.convertToFormat(form.Format_ARGB32_Premultiplied if clear else form.Format_RGB32)
+    if picture.mode != "RGB":
+        return to_qimage(picture).convertToFormat(QImage.Format.Format_ARGB32_Premultiplied)
+    # Pillow puts the bytes in order piece by piece, between which the window's thread has its turn.
+    data = picture.tobytes("raw", "BGRX")
+    width, height = picture.size
+    return QImage(data, width, height, 4 * width, QImage.Format.Format_RGB32).copy()
 
 
 class LevelLoader(FileLoader):
