@@ -24,7 +24,7 @@ from typing import Any, Protocol
 from gui.convert import tasks
 from gui.convert.checkpoint.source import open_source
 from gui.convert.client import JOURNAL, MODEL, PARTIAL_SUFFIX, partial_folder
-from gui.convert.journal import Done, Journal, locked, reading
+from gui.convert.journal import ConversionJournal, Done, locked, reading
 from gui.convert.memory import ran_out
 from gui.convert.networks.components import (
     Contract,
@@ -186,7 +186,7 @@ class _Job:
     def run(self, began: float) -> ConvertReport:
         fingerprint = _fingerprint(self._request)
         with _storage_errors():
-            self._journal = Journal.open(self._work, self._request, fingerprint)
+            self._journal = ConversionJournal.open(self._work, self._request, fingerprint)
         try:
             with _storage_errors():
                 self._model.mkdir(exist_ok=True)

@@ -46,7 +46,7 @@ class Done(Record):
 
 
 @dataclass
-class Journal:
+class ConversionJournal:
     """The journal of one work folder."""
 
     path: Path
@@ -56,7 +56,7 @@ class Journal:
     done: dict[str, Done] = field(default_factory=dict)
 
     @classmethod
-    def open(cls, work: Path, request: ConvertRequest, fingerprint: str) -> Journal:
+    def open(cls, work: Path, request: ConvertRequest, fingerprint: str) -> ConversionJournal:
         """The journal of an interrupted run, or a new one where there is none (any more).
 
         Raises:

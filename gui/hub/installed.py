@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from gui.errors import ErrorKind, SfumatoError
 from gui.hub.downloads.plan import Plan, Purpose, digest_of, download_id
 from gui.hub.types import DownloadStatus, RepoTree, Variant
-from gui.library.models.origin import Origin, local_path, origin_of
+from gui.library.models.origin import ModelOrigin, local_path, origin_of
 from gui.library.models.records import FileProblem, InstalledModel
 from gui.library.models.verify import verify
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gui.hub.downloads import Downloads
 
 
-def _plan_of(origin: Origin, target: str) -> Plan:
+def _plan_of(origin: ModelOrigin, target: str) -> Plan:
     variant = Variant(
         id=origin.variant,
         title=origin.title,
@@ -125,7 +125,7 @@ def update_available(catalog: Catalog, model: InstalledModel) -> str:
     return revision if any(_top(origin, p) in tops for p in set(there) - known) else ""
 
 
-def _is_gone(origin: Origin, tree: RepoTree) -> bool:
+def _is_gone(origin: ModelOrigin, tree: RepoTree) -> bool:
     """Whether a newer version of the repository offers something else in place of a variant."""
     if origin.archive:
         return not {file.path for file in origin.remote} <= {file.path for file in tree.files}
@@ -139,7 +139,7 @@ def _is_gone(origin: Origin, tree: RepoTree) -> bool:
     return not any(variant.id == origin.variant for variant in variants)
 
 
-def _top(origin: Origin, path: str) -> str:
+def _top(origin: ModelOrigin, path: str) -> str:
     """The package (or file) of the model that a path in the repository belongs to; empty: none."""
     prefix = origin.prefix.strip("/")
     if prefix not in ("", ".") and not path.startswith(prefix + "/"):

@@ -33,7 +33,7 @@ MOST_THREADS = 8
 log = logging.getLogger(__name__)
 
 
-class Workers:
+class TaskThreads:
     """Threads that take work in its order.
 
     They are daemons: one that waits for a dead disk does not keep the process.
@@ -154,7 +154,7 @@ class Background(QObject):
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._workers = Workers("background")
+        self._workers = TaskThreads("background")
         self._answers = _Answers()
         self._answers.arrived.connect(self._on_arrived)
         self._closed = False

@@ -33,7 +33,7 @@ from gui.hub.types import Machine
 from gui.hub.variants.verdict import memory_of
 from gui.library.models.folders import model_folders, models_in
 from gui.library.models.removal import what_goes
-from gui.state.background import Workers
+from gui.state.background import TaskThreads
 from gui.state.settings import Settings
 
 if TYPE_CHECKING:
@@ -308,7 +308,7 @@ class ModelLibrary(QAbstractListModel):
         self._waiting: set[Path] = set()
         self._take_in_soon = QTimer(self, singleShot=True, interval=TOGETHER_MS)
         self._take_in_soon.timeout.connect(self._take_in)
-        self._workers = Workers("models", strict=True)
+        self._workers = TaskThreads("models", strict=True)
         self._reader = ModelReader()
         self._worker = _Worker(self)
         self._worker.listed.connect(self._on_listed)

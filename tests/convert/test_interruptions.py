@@ -23,7 +23,7 @@ from safetensors.torch import load_file, save_file
 from gui.convert import job
 from gui.convert.client import JOURNAL, Unfinished, partial_folder, remove_partial, unfinished
 from gui.convert.job import run
-from gui.convert.journal import Journal, locked
+from gui.convert.journal import ConversionJournal, locked
 from gui.convert.package import component
 from gui.convert.types import ConvertRequest, ImageSize, Lora, Progress, Step
 from gui.coreml import sidecar
@@ -218,7 +218,7 @@ def test_the_time_of_an_interrupted_run_counts(source: Path, tmp_path: Path) -> 
         run(asked, killed, never)
     work = partial_folder(asked.output)
     with locked(work):
-        journal = Journal.open(work, asked, job._fingerprint(asked))
+        journal = ConversionJournal.open(work, asked, job._fingerprint(asked))
         (key,) = journal.done
         journal.note(key, dataclasses.replace(journal.done[key], seconds=1234.0))
     report = run(asked, lambda _: None, never)

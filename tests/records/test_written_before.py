@@ -158,7 +158,7 @@ def test_a_download(tmp_path: Path) -> None:
 
 def test_an_unfinished_conversion(tmp_path: Path) -> None:
     (tmp_path / "journal.json").write_bytes((FILES / "journal.json").read_bytes())
-    found = journals.Journal.open(tmp_path, CONVERSION, "f")
+    found = journals.ConversionJournal.open(tmp_path, CONVERSION, "f")
     assert found.done == {"unet": journals.Done({"a": "b"}, {"a": 1}, PARITY, 2.5)}
 
 

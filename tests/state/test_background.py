@@ -10,7 +10,7 @@ import pytest
 from PySide6.QtGui import QImage
 
 from gui.state import background
-from gui.state.background import Background, Workers
+from gui.state.background import Background, TaskThreads
 from gui.state.pictures.images import ImageLoader
 from tests.support.pictures import picture
 
@@ -24,14 +24,14 @@ def dead():
 
 
 def test_work_is_done_in_its_order():
-    workers, done = Workers("test"), []
+    workers, done = TaskThreads("test"), []
     for number in range(200):
         workers.start(lambda number=number: done.append(number))
     assert workers.finish(60) and done == list(range(200))
 
 
 def test_so_much_is_done_at_a_time():
-    workers, gate = Workers("test", 3), threading.Barrier(3)
+    workers, gate = TaskThreads("test", 3), threading.Barrier(3)
     for _ in range(6):
         workers.start(lambda: gate.wait(60))  # passes where three are there at once
     assert workers.finish(60) and not gate.broken
@@ -39,7 +39,7 @@ def test_so_much_is_done_at_a_time():
 
 def test_work_that_is_stuck_holds_up_neither_what_waits_nor_what_comes(dead, monkeypatch):
     monkeypatch.setattr(background, "STUCK_SECONDS", 0.05)
-    workers, done = Workers("test"), [threading.Event() for _ in range(5)]
+    workers, done = TaskThreads("test"), [threading.Event() for _ in range(5)]
     workers.start(dead.wait)
     for event in done[:3]:
         workers.start(event.set)
@@ -52,7 +52,7 @@ def test_work_that_is_stuck_holds_up_neither_what_waits_nor_what_comes(dead, mon
 
 
 def test_work_that_failed_stops_nothing():
-    workers, done = Workers("test"), []
+    workers, done = TaskThreads("test"), []
     workers.start(lambda: 1 / 0)
     workers.start(lambda: done.append(1))
     assert workers.finish(60) and done == [1]

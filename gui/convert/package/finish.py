@@ -15,7 +15,7 @@ from typing import Any
 from gui import records
 from gui.convert import tasks
 from gui.convert.checkpoint import lora
-from gui.convert.journal import Journal
+from gui.convert.journal import ConversionJournal
 from gui.convert.package.component import total_bytes
 from gui.convert.types import REPORT, ConvertReport, ConvertRequest
 from gui.coreml import sidecar
@@ -85,7 +85,7 @@ def _link(source: Path, place: Path) -> None:
     temporary.replace(place)
 
 
-def share(root: Path, planned: list[tasks.Task], journal: Journal) -> list[Path]:
+def share(root: Path, planned: list[tasks.Task], journal: ConversionJournal) -> list[Path]:
     """Put what does not depend on the size into every size's folder; returns the folders."""
     names = list(dict.fromkeys(task.folder for task in planned))
     for task in planned:
@@ -106,7 +106,7 @@ def write(
     folders: list[Path],
     request: ConvertRequest,
     source: Any,
-    journal: Journal,
+    journal: ConversionJournal,
     planned: list[tasks.Task],
 ) -> ConvertReport:
     """Write every model's `sfumato.json`; returns the report, time and memory still open."""

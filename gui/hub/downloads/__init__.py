@@ -1,8 +1,8 @@
 """Downloads from the Hub that never lose a byte: resumable, verified, parallel, atomic.
 
-`Downloads` (manager) keeps `Job`s; each has a `Plan` on disk and, while it runs, a `Fetch` whose
-pieces the `Workers`' threads carry out through a `Transport`, noting in a `Journal` what is on
-disk.  `install` makes a model of the files.
+`Downloads` (manager) keeps `DownloadJob`s; each has a `Plan` on disk and, while it runs, a `Fetch`
+whose pieces the `Workers`' threads carry out through a `Transport`, noting in a `DownloadJournal`
+what is on disk.  `install` makes a model of the files.
 """
 
 from gui.hub.downloads.fetch import Backoff

@@ -25,7 +25,7 @@ from huggingface_hub.errors import (
 from gui.errors import ErrorKind, SfumatoError
 from gui.hub import errors
 from gui.hub.downloads.hashing import FileHash
-from gui.hub.downloads.journal import Journal, Ranges, file_key
+from gui.hub.downloads.journal import DownloadJournal, Ranges, file_key
 from gui.hub.downloads.plan import Plan, digest_of
 from gui.hub.downloads.storage import storage_error
 from gui.hub.downloads.transport import Aborts, RangeIgnored, Transient, Transport, transient
@@ -115,7 +115,7 @@ class Fetch:
         self,
         plan: Plan,
         folder: Path,
-        journal: Journal,
+        journal: DownloadJournal,
         transport: Transport,
         changed: threading.Condition,
         backoff: Backoff,
@@ -387,7 +387,7 @@ class Fetch:
             )
 
 
-def _file_state(file: RemoteFile, folder: Path, local: str, journal: Journal) -> FileState:
+def _file_state(file: RemoteFile, folder: Path, local: str, journal: DownloadJournal) -> FileState:
     path = folder / local
     state = FileState(
         file, path, local, journal.written(file_key(local, digest_of(file), file.size))

@@ -13,7 +13,7 @@ from pathlib import Path
 from gui.errors import ErrorKind, SfumatoError
 from gui.hub.downloads import archive, install, settings
 from gui.hub.downloads.fetch import Fetch
-from gui.hub.downloads.journal import Journal, file_key, read_journal
+from gui.hub.downloads.journal import DownloadJournal, file_key, read_journal
 from gui.hub.downloads.plan import Plan, Purpose, WorkFolder, digest_of
 from gui.hub.downloads.reuse import Known, clone_or_copy
 from gui.hub.downloads.steering import DownloadContext, Stop, Stopped, busy
@@ -30,7 +30,7 @@ _PAUSE_SECONDS = 0.3
 """How long pausing waits for connections that are still being opened."""
 
 
-class Job:
+class DownloadJob:
     """One download.  Made from a plan; runs in a thread of its own when told to."""
 
     def __init__(self, plan: Plan, around: DownloadContext) -> None:
@@ -159,7 +159,7 @@ class Job:
             if lock is not None:
                 os.close(lock)
 
-    def start(self, ended: Callable[[Job], None]) -> None:
+    def start(self, ended: Callable[[DownloadJob], None]) -> None:
         """Run in a new thread; `ended` is called as its last act."""
         self._stop = None
         self.error = None
@@ -296,7 +296,7 @@ class Job:
         transport = Transport(self.plan.repo, self.plan.revision, around.endpoint, around.token)
         self.work.model.mkdir(parents=True, exist_ok=True)
         self._become(DownloadState.FETCHING)
-        with contextlib.closing(Journal(self.work.journal)) as journal:
+        with contextlib.closing(DownloadJournal(self.work.journal)) as journal:
             self._reuse(journal)
             fetch = Fetch(
                 self.plan,
@@ -334,7 +334,7 @@ class Job:
         unpacked = self.plan.variant.disk_bytes if self.plan.variant.archive else 0
         return self.plan.bytes_total - there + unpacked
 
-    def _reuse(self, journal: Journal) -> None:
+    def _reuse(self, journal: DownloadJournal) -> None:
         """Take files that this machine has already, from elsewhere."""
         known = Known(self.plan.repo, self._around.root)
         for file in self.plan.variant.files:

@@ -99,7 +99,7 @@ def _replay(data: bytes) -> tuple[dict[bytes, Ranges], int]:
     return found, position
 
 
-class Journal:
+class DownloadJournal:
     """The journal of one download.  `append` and `forget` may be called from any thread."""
 
     def __init__(self, path: Path) -> None:

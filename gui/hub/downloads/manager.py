@@ -13,7 +13,7 @@ from gui import names, paths
 from gui.errors import ErrorKind, SfumatoError
 from gui.hub.downloads import checkpoint_files
 from gui.hub.downloads.fetch import Backoff
-from gui.hub.downloads.job import Job
+from gui.hub.downloads.job import DownloadJob
 from gui.hub.downloads.plan import (
     FOLDER,
     About,
@@ -75,10 +75,10 @@ class Downloads:
         self._notifying = threading.RLock()
         self._lock = threading.RLock()
         self._settled = threading.Condition(self._lock)
-        self._jobs: dict[str, Job] = {}
-        self._queue: list[Job] = []
-        self._active: set[Job] = set()
-        self._settling: set[Job] = set()
+        self._jobs: dict[str, DownloadJob] = {}
+        self._queue: list[DownloadJob] = []
+        self._active: set[DownloadJob] = set()
+        self._settling: set[DownloadJob] = set()
         """Being brought to rest by one thread; others leave them alone."""
         self._closed = False
         workers = Workers(connections)
@@ -152,7 +152,7 @@ class Downloads:
             job = self._jobs.get(plan.id)
             if job is not None and job.state.live:
                 return job.status()
-            job = self._jobs[plan.id] = Job(plan, self._around)
+            job = self._jobs[plan.id] = DownloadJob(plan, self._around)
         job.was_there()
         return job.status()
 
@@ -198,14 +198,14 @@ class Downloads:
             job = self._jobs.get(plan.id)
             if job is not None and (job.running or job in self._queue):
                 return job.status()
-            job = Job(plan, self._around)
+            job = DownloadJob(plan, self._around)
             self._prepare(job)
             self._enqueue(job)
             self._jobs[plan.id] = job
         self._pump()
         return job.status()
 
-    def _prepare(self, job: Job) -> None:
+    def _prepare(self, job: DownloadJob) -> None:
         """Take the lock of a download, write its plan, and see whether there is room for it."""
         work = job.work
         try:
@@ -280,7 +280,7 @@ class Downloads:
             self._settled.notify_all()
         return job.status()
 
-    def _seize(self, job: Job, why: Stop) -> bool:
+    def _seize(self, job: DownloadJob, why: Stop) -> bool:
         """Keep others from a download that does not run, so that it can be brought to rest; False
         where that is not to be done.  Call with the lock held."""
         self._settled.wait_for(lambda: job not in self._settling, _STOP_SECONDS)
@@ -299,7 +299,7 @@ class Downloads:
         self._settling.add(job)
         return True
 
-    def _settle(self, job: Job, why: Stop) -> None:
+    def _settle(self, job: DownloadJob, why: Stop) -> None:
         """Bring a download that was seized to rest.  Call without the lock."""
         try:
             changed = job.settle(why)
@@ -310,7 +310,7 @@ class Downloads:
         if changed:
             self._notify(job.status())
 
-    def _enqueue(self, job: Job) -> None:
+    def _enqueue(self, job: DownloadJob) -> None:
         job.state = DownloadState.QUEUED
         job.error = None
         self._queue.append(job)
@@ -326,7 +326,7 @@ class Downloads:
         for job in waiting:
             self._notify(job.status())
 
-    def _ended(self, job: Job) -> None:
+    def _ended(self, job: DownloadJob) -> None:
         """In a download's thread, as its last act."""
         with self._settled:
             self._active.discard(job)
@@ -371,7 +371,7 @@ class Downloads:
             own = {job.plan.id for job in (*self._active, *self._queue, *self._settling)}
         found = (WorkFolder(self.root, name) for name in sorted(self._folders() - own))
         return tuple(
-            Job(plan, self._around).elsewhere()
+            DownloadJob(plan, self._around).elsewhere()
             for work in found
             if work.is_locked() and (plan := work.load()) is not None
         )
@@ -434,7 +434,7 @@ class Downloads:
             with self._settled:
                 self._settled.notify_all()
 
-    def _job(self, download: str) -> Job:
+    def _job(self, download: str) -> DownloadJob:
         if (job := self._jobs.get(download)) is None:
             work = WorkFolder(self.root, download)
             if work.is_locked() and (plan := work.load()) is not None:
@@ -451,7 +451,7 @@ class Downloads:
             work = WorkFolder(self.root, name)
             if work.is_locked() or (plan := work.load()) is None:
                 continue
-            job = Job(plan, self._around)
+            job = DownloadJob(plan, self._around)
             if job.was_finished():
                 job.tidy_up()
                 continue

@@ -24,7 +24,7 @@ def local_path(folder: str, path: str) -> str:
 
 
 @dataclass(frozen=True)
-class Origin:
+class ModelOrigin:
     """Where an installed model came from, and what its files should be."""
 
     repo: str
@@ -45,7 +45,7 @@ class Origin:
         return local_path(self.prefix, file.path)
 
 
-def origin_of(folder: Path) -> Origin | None:
+def origin_of(folder: Path) -> ModelOrigin | None:
     """Where the model in `folder` came from; None: not from the Hub, or nothing says so."""
     try:
         sidecar = sidecars.read(folder)
@@ -54,12 +54,12 @@ def origin_of(folder: Path) -> Origin | None:
     return _origin(sidecar) if sidecar is not None else None
 
 
-def _origin(sidecar: Sidecar) -> Origin | None:
+def _origin(sidecar: Sidecar) -> ModelOrigin | None:
     hub = sidecar.extra.get("hub")
     if not isinstance(hub, dict) or not sidecar.source_repo:
         return None
     try:
-        return Origin(
+        return ModelOrigin(
             repo=sidecar.source_repo,
             revision=sidecar.source_revision,
             variant=str(hub["variant"]),

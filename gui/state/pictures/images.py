@@ -17,7 +17,7 @@ from gui.errors import SfumatoError, as_sfumato_error
 from gui.library.picture_forms import SUFFIXES as PICTURE_SUFFIXES
 from gui.library.picture_forms import is_picture_name
 from gui.library.picture_reader import read_picture, size_of
-from gui.state.background import Workers
+from gui.state.background import TaskThreads
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
@@ -86,7 +86,7 @@ class FileLoader(QObject):
     def __init__(self, read: Callable[[str], object], parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._read = read
-        self._workers = Workers("pictures")
+        self._workers = TaskThreads("pictures")
         self._answers = _Answers()
         self._answers.loaded.connect(self.loaded)
         self._answers.failed.connect(self.failed)

@@ -29,7 +29,7 @@ from gui.library.picture_index import FILE_NAME, PictureIndex
 from gui.library.picture_origin import PictureOrigin
 from gui.library.picture_scan import ScanReport, facts_of_made, scan_changes, scan_steps
 from gui.request import PictureRecord
-from gui.state.background import Workers
+from gui.state.background import TaskThreads
 from gui.state.pictures.origin import Origin, origin_of, read_whole_origin
 from gui.state.pictures.threads import FolderThread, IndexThread, WatchThread
 
@@ -85,8 +85,8 @@ class PictureLibrary(QObject):
         self._answer.connect(self._on_answer)
         self._index = IndexThread(open_index, self._tell, lambda _: self.changed.emit())
         self._folders = FolderThread(self._index, self._tell, self._on_look)
-        self._made = Workers("pictures-made")  # one, so that they come in their order
-        self._files = Workers("picture-files", 2)
+        self._made = TaskThreads("pictures-made")  # one, so that they come in their order
+        self._files = TaskThreads("picture-files", 2)
         self._watcher: WatchThread | None = None
         self._watch = watch
         self._told = 0  # new files of which there has been word
@@ -301,7 +301,7 @@ class PictureLibrary(QObject):
         self,
         work: Callable[[], Any],
         then: Callable[[Any], object],
-        workers: Workers | None = None,
+        workers: TaskThreads | None = None,
     ) -> None:
         """Read a file of the person's, which may take its time."""
 

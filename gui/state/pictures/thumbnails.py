@@ -11,7 +11,7 @@ from PySide6.QtGui import QImage
 
 from gui.library import thumbnails as store
 from gui.library.picture_facts import PictureFacts
-from gui.state.background import Workers
+from gui.state.background import TaskThreads
 
 KEPT_BYTES = 40 * 2**20
 """Pixels held at most, about 70 thumbnails of the largest size: what is on the screen is drawn from
@@ -53,7 +53,7 @@ class Thumbnails(QObject):
         self._images: OrderedDict[tuple[str, int, int], QImage] = OrderedDict()
         self._bytes = 0
         self._coming: set[tuple[str, int, int]] = set()
-        self._workers = Workers("thumbnails", WORKERS)
+        self._workers = TaskThreads("thumbnails", WORKERS)
         self._answers = _Answers()
         self._answers.arrived.connect(self._on_arrived)
 

@@ -20,7 +20,7 @@ FOOT = 14
 
 
 @dataclass(frozen=True)
-class Section:
+class DaySection:
     """A day's pictures; pixels from the top of all."""
 
     day: date
@@ -48,13 +48,13 @@ class GridLayout:
         self.left = MARGIN
         self.width = width
         self.total = total
-        self.sections: list[Section] = []
+        self.sections: list[DaySection] = []
         pitch = self.cell + GAP
         top = 0
         for number, (day, first) in enumerate(days):
             end = days[number + 1][1] if number + 1 < len(days) else total
             lines = -(-(end - first) // self.columns)
-            self.sections.append(Section(day, first, end - first, top, lines))
+            self.sections.append(DaySection(day, first, end - first, top, lines))
             top += HEADING + lines * pitch - GAP + FOOT
         self.height = top + MARGIN if self.sections else 0
         self._firsts = [section.first for section in self.sections]
@@ -98,7 +98,7 @@ class GridLayout:
                 ]
         return rows
 
-    def sections_between(self, top: int, bottom: int) -> Iterator[Section]:
+    def sections_between(self, top: int, bottom: int) -> Iterator[DaySection]:
         """The days that a stretch of height touches."""
         number = max(0, bisect_right(self._tops, top) - 1)
         while number < len(self.sections) and self.sections[number].top <= bottom:
@@ -119,5 +119,5 @@ class GridLayout:
         begin = 0 if step > 0 else (other.lines - 1) * self.columns
         return other.first + min(begin + column, other.count - 1)
 
-    def _section_of(self, row: int) -> Section:
+    def _section_of(self, row: int) -> DaySection:
         return self.sections[bisect_right(self._firsts, row) - 1]

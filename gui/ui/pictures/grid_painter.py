@@ -10,7 +10,7 @@ from PySide6.QtCore import QPointF, QRect, QRectF, Qt
 from PySide6.QtGui import QColor, QImage, QPainter, QPainterPath, QPen, QPixmap
 
 from gui import words
-from gui.ui.pictures.grid_layout import HEADING, MARGIN, Section
+from gui.ui.pictures.grid_layout import HEADING, MARGIN, DaySection
 from gui.ui.pictures.grid_surface import GridSurface, heart_in
 from gui.ui.widgets.appearance import current_palette, sized_font
 from gui.ui.widgets.focus import shows_ring
@@ -66,7 +66,7 @@ class GridPainter:
         painter.end()
         return late
 
-    def _paint_heading(self, painter: QPainter, section: Section, palette: Palette) -> None:
+    def _paint_heading(self, painter: QPainter, section: DaySection, palette: Palette) -> None:
         grid = self._grid
         room = QRectF(MARGIN, section.top, grid.layout_.width - 2 * MARGIN, HEADING - 8)
         low = Qt.AlignmentFlag.AlignBottom
