@@ -15,6 +15,7 @@ from gui.library.metadata.taking import (
     leave_rest,
     share,
     take_common,
+    take_loras,
     take_sampler,
     take_size,
 )
@@ -151,11 +152,9 @@ def read_mflux(fields: Fields) -> Imported | None:
     found.start_picture = _file_name(data.get("image_path"))
     found.strength = share(data.get("image_strength")) if found.start_picture else None
     # The paths are of the other person's Mac: only the files' names are of use.
-    paths, scales = data.get("lora_paths"), data.get("lora_scales")
-    paths = paths if isinstance(paths, list) else []
-    scales = scales if isinstance(scales, list) else []
-    for k, path in enumerate(paths):
-        found.add_lora(_file_name(path), scales[k] if k < len(scales) else None)
+    paths = data.get("lora_paths")
+    names = [_file_name(path) for path in paths] if isinstance(paths, list) else []
+    take_loras(found, names, data.get("lora_scales"))
     quiet = {"prompt", "negative_prompt", "steps", "guidance", "seed", "model", "width", "height",
              "lora_paths", "lora_scales", "mflux_version", "generation_time_seconds",
              "created_at", "base_model", "image_path", "image_strength"}  # fmt: skip

@@ -64,6 +64,13 @@ def take_prompt_loras(found: Imported) -> None:
         found.remarks["prompt"] = NO_LORA_TAGS
 
 
+def take_loras(found: Imported, names: object, weights: object) -> None:
+    """LoRAs and their weights in two lists; weights that are missing are 1."""
+    values = list(weights) if isinstance(weights, list) else []
+    for k, name in enumerate(names if isinstance(names, list) else []):
+        found.add_lora(as_text(name), values[k] if k < len(values) else None)
+
+
 def note_weights(found: Imported) -> None:
     """Say of the prompts whether they weigh words, which is not heeded here."""
     for name, text in (("prompt", found.prompt), ("negative_prompt", found.negative_prompt)):

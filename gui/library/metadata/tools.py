@@ -23,6 +23,7 @@ from gui.library.metadata.taking import (
     note_weights,
     share,
     take_common,
+    take_loras,
     take_prompt_loras,
     take_sampler,
 )
@@ -137,11 +138,7 @@ def _swarm(data: dict[str, Any], params: dict[str, Any], text: str) -> Imported:
     for model in dicts(data.get("sui_models")):
         if model.get("param") == "model":
             found.model_hash = as_text(model.get("hash"))
-    names, weights = params.get("loras"), params.get("loraweights")
-    names = names if isinstance(names, list) else []
-    weights = weights if isinstance(weights, list) else []
-    for k, name in enumerate(names):
-        found.add_lora(as_text(name), weights[k] if k < len(weights) else None)
+    take_loras(found, params.get("loras"), params.get("loraweights"))
     quiet = {"prompt", "negativeprompt", "steps", "cfgscale", "seed", "model", "width", "height",
              "sampler", "scheduler", "initimagecreativity", "loras", "loraweights",
              "swarm_version", "original_prompt", "aspectratio", "date",
@@ -171,9 +168,7 @@ def read_easy(fields: Fields) -> Imported | None:
     found.strength = share(values.get("prompt_strength"))
     if as_text(values.get("clip_skip")).casefold() == "true":
         found.clip_skip = 2
-    weights = _listed(values.get("lora_alpha"))
-    for k, lora in enumerate(_listed(values.get("use_lora_model"))):
-        found.add_lora(lora, weights[k] if k < len(weights) else None)
+    take_loras(found, _listed(values.get("use_lora_model")), _listed(values.get("lora_alpha")))
     quiet = {"prompt", "negative_prompt", "num_inference_steps", "guidance_scale", "seed",
              "use_stable_diffusion_model", "width", "height", "sampler_name", "scheduler_name",
              "prompt_strength", "clip_skip", "use_lora_model", "lora_alpha"}  # fmt: skip
