@@ -16,6 +16,7 @@ from PySide6.QtWidgets import QApplication
 from gui import paths
 from gui.library.pictures import save_picture
 from gui.request import PictureRecord, PictureRequest
+from gui.state.pictures.differences import Difference
 from gui.ui.pictures.linked_zoom import LinkedZoom, Place
 
 NOW = datetime.now().replace(hour=12, minute=0, second=0, microsecond=0)
@@ -261,6 +262,16 @@ def test_only_what_differs_is_said(compare) -> None:
     assert said[0] == ["Seed: 1", "Scheduler: DDIM", "Size: 256 × 256"]
     assert said[1] == ["Seed: 2", "Scheduler: Euler a", "Size: 256 × 384"]
     assert {foot.prompt.text() for foot in view.feet} == {"a red fox in the deep snow"}
+
+
+def test_a_long_setting_takes_no_room_from_the_other_picture(compare, qtbot) -> None:
+    view = compare(0, 1)
+    long = Difference("Branch", "After step 4 of “a red apple on a blue background” " * 3)
+    view.feet[0].tell("a fox", True, [long], "")
+    qtbot.waitUntil(lambda: view.feet[0].texts()[0].startswith("Branch: After"))
+    QApplication.processEvents()
+    first, second = (surface.width() for surface in view.surfaces)
+    assert abs(first - second) <= 1
 
 
 def test_prompts_stand_from_where_they_part(compare) -> None:

@@ -85,6 +85,10 @@ class _Chip(ElidedLabel):
         wide = self.fontMetrics().horizontalAdvance(self.whole_text()) + CHIP_PADDING
         return QSize(min(wide, CHIP_WIDTH), size.height())
 
+    def minimumSizeHint(self) -> QSize:
+        """A long setting makes no pane wider than the others."""
+        return QSize(CHIP_PADDING * 2, super().minimumSizeHint().height())
+
 
 class CompareFoot(QWidget):
     """The prompt, the settings that differ, and the heart; it can be dragged out as the picture."""
