@@ -17,7 +17,7 @@ from PIL import Image
 from gui.coreml.model import ComponentKind
 from gui.errors import ErrorKind, SfumatoError
 from gui.pipeline.pipeline import Hooks
-from gui.request import Control, ControlBalance
+from gui.request import Control, ControlBalance, PictureRequest
 from tests.pipeline.reference import diffusers_scheduler
 from tests.pipeline.test_parity import (
     PROMPT,
@@ -220,3 +220,27 @@ def test_real_package_files_and_the_command_line(
         assert told in picture.info["parameters"]
         assert str(tmp_path) not in picture.info["sfumato"]  # whose folders, is nobody's business
         assert np.abs(np.asarray(picture).astype(int) - expected).max() <= 1
+
+
+def test_a_branch_is_led_from_there_on_as_it_says(
+    diffusers_pipe: Pipes, drawing: Callable[..., Path]
+) -> None:
+    """Each part of a picture's way has its own nets, all of them there together."""
+    pipe, paths = diffusers_pipe("sd1"), [drawing("sd1", n) for n in range(2)]
+    nets = dict(zip("ab", networks("sd1", pipe, 2), strict=True))
+    pipeline, _ = torch_pipeline("sd1", pipe, controls=nets)
+
+    def make(asked: PictureRequest) -> tuple[np.ndarray, list[bytes], PictureRequest]:
+        seen: list[bytes] = []
+        hooks = Hooks(on_step=lambda *a: seen.append(a[3].tobytes() if a[3] is not None else b""))
+        (picture,) = pipeline.generate(replace(asked, previews=True), hooks)
+        return picture.pixels, seen, picture.record.request
+
+    led = (Control("a", str(paths[0])),)
+    pixels, seen, first = make(request(scheduler="Euler", steps=6, controls=led))
+    again, _, _ = make(first.branched(3))
+    assert (again == pixels).all()
+    for controls in ((), (Control("b", str(paths[1])),)):
+        other, others, made = make(replace(first.branched(3), controls=controls))
+        assert others[:3] == seen[:3] and (other != pixels).any()
+        assert made.controls == controls and made.lineage()[0].controls == led
