@@ -29,6 +29,7 @@ from gui.request import PictureRecord
 
 BATCH = 40
 """Pictures that are written to the index at once: about a tenth of a second's work."""
+DROPPED_AT_ONCE = 500
 MAX_DEPTH = 8
 
 log = logging.getLogger(__name__)
@@ -290,7 +291,10 @@ def _scan_folder(
                     report.unreadable += 1
 
     yield from _read(index, changed(), report)
-    report.gone += index.drop(f"{folder}/{name}" for name in known)
+    gone = [f"{folder}/{name}" for name in known]
+    for start in range(0, len(gone), DROPPED_AT_ONCE):
+        report.gone += index.drop(gone[start : start + DROPPED_AT_ONCE])
+        yield report
     yield report
 
 

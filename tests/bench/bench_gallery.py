@@ -90,7 +90,7 @@ def _fill() -> None:
     fill_index()
     made = [
         thumbnails.make(
-            Image.effect_noise((384, 384), 60).convert("RGB"), folder() / f"thumbnail-{k}.jpg"
+            Image.effect_noise((384, 384), 60).convert("RGB"), thumbnails.folder() / f"{k}.jpg"
         )
         for k in range(8)
     ]

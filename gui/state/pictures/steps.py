@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-from PySide6.QtCore import QObject, QRunnable, QThreadPool, Signal
+from PySide6.QtCore import QObject, Signal
 from PySide6.QtGui import QImage
 
 from gui.library import step_previews
+from gui.state.background import TaskThreads
 
 log = logging.getLogger(__name__)
 
@@ -35,22 +36,15 @@ class _Answers(QObject):
     arrived = Signal(str, object)
 
 
-class _Task(QRunnable):
-    def __init__(self, answers: _Answers, picture: str) -> None:
-        super().__init__()
-        self._answers = answers
-        self._picture = picture
-
-    def run(self) -> None:
-        found = SeenSteps(0)
-        try:
-            series = step_previews.read(self._picture)
-            if series is not None:
-                frames = tuple(SeenStep(frame.step, _image(frame)) for frame in series.frames)
-                found = SeenSteps(series.steps, frames)
-        except Exception:
-            log.exception("previews could not be read")
-        self._answers.arrived.emit(self._picture, found)
+def _read(picture: str) -> SeenSteps:
+    try:
+        series = step_previews.read(picture)
+        if series is not None:
+            frames = tuple(SeenStep(frame.step, _image(frame)) for frame in series.frames)
+            return SeenSteps(series.steps, frames)
+    except Exception:
+        log.exception("previews could not be read")
+    return SeenSteps(0)
 
 
 def _image(frame: step_previews.StepFrame) -> QImage:
@@ -66,17 +60,16 @@ class StepPreviews(QObject):
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._pool = QThreadPool(self)
-        self._pool.setMaxThreadCount(1)
+        self._threads = TaskThreads("step-previews")
         self._answers = _Answers()
         self._answers.arrived.connect(self.arrived)
 
     def load(self, picture: str) -> None:
         """Look for the previews of a picture, by its fingerprint; earlier questions that nobody
         waits for any more are dropped."""
-        self._pool.clear()
-        self._pool.start(_Task(self._answers, picture))
+        answers = self._answers
+        self._threads.clear()
+        self._threads.start(lambda: answers.arrived.emit(picture, _read(picture)))
 
     def close(self) -> None:
-        self._pool.clear()
-        self._pool.waitForDone()
+        self._threads.close()
