@@ -59,6 +59,12 @@ def _finetune(arguments: argparse.Namespace) -> None:
     finetune(arguments.work, arguments.work / "data", RESOURCES / "tokenizer", plan)
 
 
+def _blend(arguments: argparse.Namespace) -> None:
+    from .finetune import blend
+
+    blend(arguments.work, arguments.before, arguments.share)
+
+
 def _rephrase(arguments: argparse.Namespace) -> None:
     from .rephrase import RephrasePlan, rephrase
 
@@ -126,6 +132,10 @@ def build_parser() -> argparse.ArgumentParser:
         stage.set_defaults(run=action)
     stages.add_parser("latents", help="encode the world").set_defaults(run=_latents)
     stages.add_parser("warm", help="weights from the shipped packages").set_defaults(run=_warm)
+    stage = stages.add_parser("blend", help="part of the UNet from before it was trained further")
+    stage.add_argument("before", type=Path, help="the checkpoint of then")
+    stage.add_argument("--share", type=float, default=0.9, help="of the newer one, 0 to 1")
+    stage.set_defaults(run=_blend)
     stage = stages.add_parser("vocabulary", help="the words it knows, for the app and for itself")
     stage.add_argument("npm", type=Path, help="folder that holds node_modules")
     stage.add_argument("--out", type=Path, default=RESOURCES / "starter-model")

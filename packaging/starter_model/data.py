@@ -166,9 +166,9 @@ def compose(sprites: Sprites, index: int, background: str, rng: np.random.Genera
     return compose_on(sprites, index, picture, rng, mirror=False)
 
 
-#: Side lengths between which ``compose_freely`` draws a subject, in pixels.
-FREE_SIZES = (88, 112)
-MARGIN = 4  # pixels that the subject's square keeps from the picture's edge
+#: Side lengths between which ``place`` draws a subject, in pixels.
+FREE_SIZES = (84, 112)
+MARGIN = 2  # pixels that the subject's square keeps from the picture's edge
 
 
 def light_background(color: tuple[float, float, float], rng: np.random.Generator) -> np.ndarray:
@@ -178,19 +178,25 @@ def light_background(color: tuple[float, float, float], rng: np.random.Generator
         float32 [128, 128, 3], values 0…255.
     """
     varied = np.asarray(color, np.float32) + rng.uniform(-8, 8, 3).astype(np.float32)
-    varied = varied + np.float32(rng.uniform(-12, 12))
-    side = np.linspace(-1, 1, PICTURE_SIZE, dtype=np.float32)
-    turn, slope = rng.uniform(0, 2 * np.pi), rng.uniform(0, 24)
-    light = slope * (np.cos(turn) * side[None, :] + np.sin(turn) * side[:, None])
-    if rng.random() < 0.4:
-        x, y = rng.uniform(-0.5, 0.5, 2)
+    varied = varied + np.float32(rng.uniform(-16, 16))
+    light = _slope(PICTURE_SIZE, rng.uniform(0, 36), rng)
+    if rng.random() < 0.5:
+        side = np.linspace(-1, 1, PICTURE_SIZE, dtype=np.float32)
+        x, y = rng.uniform(-0.7, 0.7, 2)
         away = (side[None, :] - x) ** 2 + (side[:, None] - y) ** 2
-        light = light + rng.uniform(8, 26) * (np.exp(-2 * away) - 0.3)
+        light = light + rng.uniform(10, 40) * (np.exp(-2 * away) - 0.3)
     return (varied + light[..., None].astype(np.float32)).clip(0, 255)
 
 
+def _slope(size: int, height: float, rng: np.random.Generator) -> np.ndarray:
+    """A plane [size, size] that rises towards any side, from -height to height at the middles."""
+    side = np.linspace(-1, 1, size, dtype=np.float32)
+    turn = rng.uniform(0, 2 * np.pi)
+    return np.float32(height) * (np.cos(turn) * side[None, :] + np.sin(turn) * side[:, None])
+
+
 def place(sprite: np.ndarray, picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Put a cut-out on ``picture``, in a size and place of its own.
+    """Put a cut-out on ``picture``, in a size, place and light of its own.
 
     Args:
         sprite: uint8 [size, size, 4], premultiplied.
@@ -203,11 +209,10 @@ def place(sprite: np.ndarray, picture: np.ndarray, rng: np.random.Generator) -> 
     image = Image.frombytes("CMYK", sprite.shape[1::-1], sprite.tobytes())
     size = int(rng.integers(FREE_SIZES[0], FREE_SIZES[1] + 1))
     cut = np.asarray(image.resize((size, size), Image.Resampling.LANCZOS)).astype(np.float32)
-    room = (PICTURE_SIZE - size) // 2
-    reach = max(1, room - MARGIN)
-    left, top = (room + rng.triangular(-reach, 0, reach, 2)).round().astype(int)
+    light = 1 + rng.uniform(-0.14, 0.08) + _slope(size, rng.uniform(0, 0.14), rng)
+    left, top = rng.integers(MARGIN, PICTURE_SIZE - size - MARGIN + 1, 2)
     result = picture.copy()
     part = result[top : top + size, left : left + size]
     part *= 1 - cut[..., 3:] / 255
-    part += cut[..., :3]
+    part += (cut[..., :3] * light[..., None]).clip(0, cut[..., 3:])
     return result.round().clip(0, 255).astype(np.uint8)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .autoencoder import load_autoencoder, split_moments, to_tensor
+from .autoencoder import load_autoencoder, save_checkpoint, split_moments, to_tensor
 from .data import SPRITE_SIZES, Sprites, light_background, place
 from .denoiser import (
     Batch,
@@ -190,3 +190,25 @@ def finetune(folder: Path, data: Path, tokenizer_folder: Path, plan: FinetunePla
     torch.manual_seed(seed)
     scenes = Scenes(sprites, folder, captions, plan, seed)
     practise(training, scenes.draw, smooth=0.95, every=10)
+
+
+def blend(folder: Path, before: Path, share: float) -> None:
+    """Take ``share`` of the UNet in ``folder/denoiser.pt`` and the rest of an earlier one.
+
+    Between weights before and after fine-tuning lie some that keep the old ones' sharpness and most
+    of what is new (Wortsman and others 2022, "Robust fine-tuning of zero-shot models"). The text
+    encoder is that of ``folder``; optimizers are dropped.
+
+    Args:
+        before: A checkpoint of the same tokens that the training began with.
+    """
+    path = folder / "denoiser.pt"
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    old = torch.load(before, map_location="cpu", weights_only=True)["average"]
+    average = state["average"]
+    mixed = {
+        name: torch.lerp(old[name], value, share) if name.startswith("unet.") else value
+        for name, value in average.items()
+    }
+    kept = {name: state[name] for name in ("step", "seconds", "used")}
+    save_checkpoint(path, {"model": mixed, "average": mixed, **kept})

@@ -60,7 +60,7 @@ def any_scene(wardrobe: Wardrobe, rng: np.random.Generator, paint: float = 0.6) 
 
 
 def train_judge(
-    wardrobe: Wardrobe, folder: Path, steps: int = 1000, batch: int = 48, seed: int = 7
+    wardrobe: Wardrobe, folder: Path, steps: int = 2000, batch: int = 48, seed: int = 7
 ) -> Judge:
     """Train on composed pictures, or load ``folder/judge.pt``."""
     path, model = folder / "judge.pt", Judge(len(wardrobe.subjects))

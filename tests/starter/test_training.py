@@ -16,6 +16,7 @@ from starter_model.denoiser import (
     practise,
 )
 from starter_model.denoiser import signal_levels as levels
+from starter_model.finetune import blend
 from starter_model.optim import Muon, orthogonalize
 from starter_model.parallel import Workers
 from starter_model.release import fit_preview
@@ -207,3 +208,19 @@ def test_what_goes_wrong_in_drawing_is_told() -> None:
 
     with pytest.raises(OSError, match="no sprites"):
         practise(Counted(minutes=1.0), broken)  # type: ignore[arg-type]
+
+
+def test_a_blend_lies_between_two_unets_and_keeps_the_newer_text_encoder(tmp_path) -> None:
+    def checkpoint(unet: float, text: float) -> dict:
+        weights = {"unet.a": torch.full((2,), unet), "text.a": torch.full((2,), text)}
+        return {"model": weights, "average": weights, "step": 3, "seconds": 4.0, "used": [1]}
+
+    torch.save(checkpoint(0.0, 0.0), tmp_path / "before.pt")
+    torch.save({**checkpoint(1.0, 1.0), "optimizers": []}, tmp_path / "denoiser.pt")
+    blend(tmp_path, tmp_path / "before.pt", 0.75)
+    found = torch.load(tmp_path / "denoiser.pt", weights_only=True)
+    for part in ("model", "average"):
+        assert found[part]["unet.a"].tolist() == [0.75, 0.75]
+        assert found[part]["text.a"].tolist() == [1.0, 1.0]
+    assert (found["step"], found["used"]) == (3, [1])
+    assert "optimizers" not in found
