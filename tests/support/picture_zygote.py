@@ -93,7 +93,11 @@ MODES: dict[str, Callable[[Random, Say], None]] = {
 def work(task: dict[str, Any]) -> None:
     log = os.open(task["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
+    parent = os.getppid()
+
     def say(*words: object) -> None:
+        if os.getppid() != parent:
+            os._exit(0)  # a test that was given up leaves nobody to kill it
         os.write(log, (json.dumps(words) + "\n").encode())
 
     try:
