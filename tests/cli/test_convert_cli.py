@@ -152,8 +152,8 @@ def test_every_flag_arrives(cli: Cli) -> None:
     assert request["attention"] == "original" and request["compression"] == "linear-8"
     assert request["sizes"] == [{"width": 512, "height": 512}, {"width": 512, "height": 768}]
     assert request["loras"] == [
-        {"path": str(cli.folder / "a.safetensors"), "scale": 0.5},
-        {"path": str(cli.folder / "b.safetensors"), "scale": 1.0},
+        {"path": str(cli.folder / "a.safetensors"), "scale": 0.5, "text_scale": None},
+        {"path": str(cli.folder / "b.safetensors"), "scale": 1.0, "text_scale": None},
     ]
     assert request["controlnets"] == [str(cli.folder / "canny")]
     assert request["check"] is False and request["compiled"] is True
