@@ -176,7 +176,7 @@ def test_from_search_to_a_picture(cli: Cli) -> None:
         assert done.returncode == 0, done.stderr
         with Image.open(cli.home / "out.png") as image:
             made.append(image.tobytes())
-            assert image.size == (128, 128)
+            assert image.size == (512, 512)  # drawn at 128, enlarged by 4
             assert ImageStat.Stat(image.convert("L")).stddev[0] > 3
     assert made[0] == made[1], "named by its folder or its repository, it is the same model"
 
