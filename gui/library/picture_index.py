@@ -134,8 +134,9 @@ class PictureIndex:
         of pictures is known from then on."""
         before, self._seen = self._seen, self._version()
         changed = self._seen != before
-        if changed:
-            self._marks.refresh()
+        if changed and self._marks.is_stale():
+            with self._transaction() as db:
+                self._write_marks(db, self._marks.refresh())
         return changed
 
     def _version(self) -> int:
@@ -149,8 +150,9 @@ class PictureIndex:
     def put(self, pictures: Iterable[PictureFacts]) -> list[int]:
         """Add pictures, or replace what is known of those paths; their ids."""
         ids: list[int] = []
-        self._marks.refresh()
         with self._transaction() as db:
+            # Within, so that what another copy says meanwhile comes after what is written here.
+            self._write_marks(db, self._marks.refresh())
             for facts in pictures:
                 ids.append(self._put(db, facts))
         return ids
@@ -328,7 +330,7 @@ class PictureIndex:
         is another now.  A copy of a picture has the picture's mark."""
         changed: list[int] = []
         after: dict[str, Mark] = {}
-        with self._marks.changing():
+        with self._marks.changing() as others:
             for number, picture in self._each(ids, "fingerprint"):
                 before = after.get(picture, self._marks[picture])
                 mark = change(number, before)
@@ -337,23 +339,37 @@ class PictureIndex:
                     after[picture] = mark
             changes = {picture: (self._marks[picture], mark) for picture, mark in after.items()}
             self._marks.add(after)
-            self._apply_marks(changes)
+            # Another copy may have been killed between its line and the index.
+            self._apply_marks({**others, **changes})
         return changed
 
     def _apply_marks(self, changes: Changes) -> None:
-        loved = [(new.favourite, p) for p, (old, new) in changes.items()
-                 if old.favourite != new.favourite]  # fmt: skip
-        tagged = [(p, new.tags) for p, (old, new) in changes.items() if old.tags != new.tags]
-        if not loved and not tagged:
-            return
-        with self._transaction() as db:
-            db.executemany("UPDATE pictures SET favourite = ? WHERE fingerprint = ?", loved)
-            whose = "(SELECT id FROM pictures WHERE fingerprint = ?)"
-            db.executemany(f"DELETE FROM tags WHERE picture IN {whose}", [(p,) for p, _ in tagged])
-            db.executemany(
-                "INSERT INTO tags (picture, tag) SELECT id, ? FROM pictures WHERE fingerprint = ?",
-                [(tag, picture) for picture, tags in tagged for tag in tags],
-            )
+        if changes:
+            with self._transaction() as db:
+                self._write_marks(db, changes)
+
+    def _write_marks(self, db: sqlite3.Connection, changes: Changes) -> None:
+        """Have the index say what the journal says of these pictures; nothing is written where it
+        does already, so that other copies do not take it for news."""
+        loved: list[tuple[bool, str]] = []
+        tagged: list[tuple[str, tuple[str, ...]]] = []
+        for picture, (_, mark) in changes.items():
+            told = "SELECT DISTINCT favourite FROM pictures WHERE fingerprint = ?"
+            if any(bool(row[0]) != mark.favourite for row in db.execute(told, (picture,))):
+                loved.append((mark.favourite, picture))
+            told = "SELECT id FROM pictures WHERE fingerprint = ?"
+            for (number,) in db.execute(told, (picture,)).fetchall():
+                rows = db.execute("SELECT tag FROM tags WHERE picture = ?", (number,))
+                if {row[0] for row in rows} != {*mark.tags}:
+                    tagged.append((picture, mark.tags))
+                    break
+        db.executemany("UPDATE pictures SET favourite = ? WHERE fingerprint = ?", loved)
+        whose = "(SELECT id FROM pictures WHERE fingerprint = ?)"
+        db.executemany(f"DELETE FROM tags WHERE picture IN {whose}", [(p,) for p, _ in tagged])
+        db.executemany(
+            "INSERT INTO tags (picture, tag) SELECT id, ? FROM pictures WHERE fingerprint = ?",
+            [(tag, picture) for picture, tags in tagged for tag in tags],
+        )
 
     def _compare_marks(self) -> None:
         """The journal is right: a process can be killed between its line and the index.  Where the

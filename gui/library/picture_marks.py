@@ -94,6 +94,16 @@ class MarkJournal:
 
     # -- reading ------------------------------------------------------------------------------
 
+    def is_stale(self) -> bool:
+        """Whether the file has been written to by others since it was read."""
+        try:
+            status = self._path.stat() if self._path is not None else None
+        except OSError:
+            return False
+        if status is None:
+            return False
+        return ((status.st_dev, status.st_ino), status.st_size) != (self._file, self._end)
+
     def refresh(self) -> Changes:
         """Read what other copies wrote since; what is different now."""
         try:
