@@ -157,7 +157,8 @@ def parse_axis(
     if len(unique) > MAX_VALUES:
         raise SfumatoError(
             ErrorKind.BAD_REQUEST,
-            f"That is {len(unique)} values; one side of a grid may have up to {MAX_VALUES}.",
+            f"That is {len(unique)} values; one side of a grid may have up to {MAX_VALUES}; "
+            "leave some out.",
         )
     return Axis(field, kind.label, tuple(unique), tuple(unique.values()))
 
@@ -175,8 +176,7 @@ def make_grid(
     if count > MAX_CELLS:
         raise SfumatoError(
             ErrorKind.BAD_REQUEST,
-            f"That is {count} pictures; a grid may have up to {MAX_CELLS}, so leave some values "
-            "out.",
+            f"That is {count} pictures; a grid may have up to {MAX_CELLS}; leave some values out.",
         )
     if rows is not None and rows.field == columns.field and rows.field not in TEXTS:
         raise SfumatoError(
@@ -301,7 +301,7 @@ def _numbers(item: str) -> list[Decimal]:
         raise SfumatoError(
             ErrorKind.BAD_REQUEST,
             f"{words.quoted(item)} is {count} values; one side of a grid may have up to "
-            f"{MAX_VALUES}.",
+            f"{MAX_VALUES}; leave some out.",
         )
     return [first + k * step for k in range(count)]
 
@@ -333,7 +333,8 @@ def _switch(item: str) -> bool:
     known = {"on": True, "yes": True, "true": True, "off": False, "no": False, "false": False}
     if item.casefold() not in known:
         raise SfumatoError(
-            ErrorKind.BAD_REQUEST, f"A switch is on or off, not {words.quoted(item)}."
+            ErrorKind.BAD_REQUEST,
+            f"A switch is on or off, not {words.quoted(item)}; write one of the two.",
         )
     return known[item.casefold()]
 

@@ -19,10 +19,11 @@ LONGEST = 260
 """Characters of a sentence without what is put into it: four lines of a banner."""
 
 _VERBS = (
-    "accept add allow ask cancel change check choose close connect convert copy cut delete "
-    "download enter export fetch finish follow free get give go install keep leave log look "
-    "make mend move name open paste pick press quit remove rename report restart resume run save "
-    "say scale search see set sign start tell try turn type unlock unset update use wait write"
+    "accept add allow ask branch cancel change check choose close connect convert copy cut delete "
+    "download end enlarge enter export fetch finish follow free get give go install keep leave "
+    "list log look make mend move name open paste pick press put quit remove rename report "
+    "restart resume run save say scale search see set sign start take tell try turn type unlock "
+    "unset update use wait write"
 )
 WHAT_TO_DO = frozenset(_VERBS.split())
 """Imperatives, one of which begins what a person can do."""

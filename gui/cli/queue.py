@@ -179,7 +179,7 @@ def _named(jobs: list[Job], ids: list[str]) -> list[Job]:
         if not named:
             raise SfumatoError(
                 ErrorKind.NOT_FOUND,
-                f"Nothing in line is called “{text}”; `sfumato queue list` tells the ids.",
+                f"Nothing in line is called “{text}”; look for its id with `sfumato queue list`.",
             )
         if len(named) > 1:
             raise SfumatoError(
@@ -215,13 +215,13 @@ def _run(options: argparse.Namespace) -> int:
         if not owner:
             raise SfumatoError(
                 ErrorKind.STORAGE,
-                "Sfumato is open elsewhere and makes what is in line itself; `sfumato queue list` "
-                "says how far it is.",
+                "Sfumato is open elsewhere and makes what is in line itself; see how far it is "
+                "with `sfumato queue list`.",
             )
         if notice:
             raise SfumatoError(ErrorKind.STORAGE, notice)
         raise SfumatoError(
-            ErrorKind.BAD_REQUEST, "The queue is paused; `sfumato queue resume` lets it go on."
+            ErrorKind.BAD_REQUEST, "The queue is paused; resume it with `sfumato queue resume`."
         )
     from gui.cli.queue_run import run_queue
 

@@ -36,8 +36,12 @@ def find_control_network(name: str, own: tuple[ComponentInfo, ...]) -> Component
         if network.name.casefold() == name.casefold():
             return network
     known = ", ".join(f"“{network.name}”" for network in found)
-    advice = f"choose one of these: {known}" if known else "there is none yet"
-    raise SfumatoError(ErrorKind.BAD_REQUEST, f"There is no ControlNet called “{name}”; {advice}.")
+    raise SfumatoError(
+        ErrorKind.BAD_REQUEST,
+        f"There is no ControlNet called “{name}”; choose one of these: {known}."
+        if known
+        else "There is no ControlNet yet; put one into the ControlNets folder, or give its file.",
+    )
 
 
 def control_networks() -> list[ComponentInfo]:

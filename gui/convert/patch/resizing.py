@@ -65,12 +65,12 @@ def resized_files(component: ComponentInfo, info: ModelInfo, size: ImageSize) ->
 
 
 def _refusal(name: str, reason: str) -> SfumatoError:
-    advice = "convert the model at the size you want"
+    advice = "convert the model at the size you want."
     if reason == FIXED_SLICES:
-        advice = "choose its “split_einsum” or “original” variant, or convert it at that size"
+        advice = "choose its “split_einsum” or “original” variant, or convert it at that size."
     return SfumatoError(
         ErrorKind.UNSUPPORTED,
-        f"This model cannot make pictures of another size: {name} {reason}; {advice}.",
+        f"This model cannot make pictures of another size: {name} {reason}; {advice}",
         name,
     )
 

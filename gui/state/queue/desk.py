@@ -266,8 +266,8 @@ class QueueDesk(QObject):
             self.failed.emit(
                 SfumatoError(
                     ErrorKind.BAD_REQUEST,
-                    "This request has begun meanwhile and stays as it was; your settings are still "
-                    "here, so press Generate to ask for them as well.",
+                    "This request has begun meanwhile and stays as it was; press Generate to ask "
+                    "for your settings, which are still here, as well.",
                 )
             )
             return True
