@@ -110,8 +110,10 @@ class Misbehaviour:
             case "raise":
                 raise RuntimeError("a defect")
             case "write":  # something that takes a moment and should not be cut off
+                file = Path(ask.how.split("=")[1])
+                file.with_suffix(".begun").touch()
                 time.sleep(0.1)
-                Path(ask.how.split("=")[1]).write_text("whole")
+                file.write_text("whole")
         return ask.how
 
 
