@@ -45,10 +45,6 @@ class PictureNetwork:
     """Its values of black and white; None: not stated."""
 
     @property
-    def input(self) -> TensorSpec:
-        return self.component.inputs[0]
-
-    @property
     def summary(self) -> str:
         return self.component.metadata.get("shortDescription", "")
 

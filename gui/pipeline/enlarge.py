@@ -31,6 +31,7 @@ _RANGES = ((0.0, 1.0), (0.0, 255.0), (-1.0, 1.0))
 """Values of black and white that networks take, the usual ones first."""
 _LARGEST_FACTOR = 16
 _NEARLY = 0.002
+"""Mean difference by which two ranges of values may part and do equally well."""
 _MATCHES = 0.05
 """Mean difference, of a range of 1, up to which a network's answer is its picture enlarged."""
 
