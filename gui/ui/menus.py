@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QMenu, QMenuBar, QWidget
 
 from gui import words
 from gui.state.desktop import REVEAL_LABEL
+from gui.ui.canvas.tools import TOOLS
 from gui.ui.widgets.icons import icon
 
 Key = QKeySequence.StandardKey
@@ -91,6 +92,7 @@ class Actions:
         self.true_size = toggle("Actual Size", "Ctrl+1", "actual-size", checked=False)
         self.full_screen = make("Enter Full Screen", Key.FullScreen)
         self.minimise = make("Minimize", "Ctrl+M")
+        self.tools = {key: toggle(text, letter, checked=False) for key, text, letter in TOOLS}
         self.shortcuts = make("Keyboard Shortcuts", "Ctrl+/", "help")
         self.about = make("About Sfumato", role=Role.AboutRole)
 
@@ -154,12 +156,12 @@ class Actions:
 
     def everything(self) -> list[QAction]:
         single = [value for value in vars(self).values() if isinstance(value, QAction)]
-        return [*single, *self.editing.values()]
+        return [*single, *self.tools.values(), *self.editing.values()]
 
     def fill_menu_bar(self, bar: QMenuBar) -> None:
-        names = ("&File", "&Edit", "&View", "&Generate", "&Window", "&Help")
+        names = ("&File", "&Edit", "&View", "&Tools", "&Generate", "&Window", "&Help")
         self.menus = [bar.addMenu(name) for name in names]
-        file, edit, view, generate, window, help_ = self.menus
+        file, edit, view, tools, generate, window, help_ = self.menus
         _fill(file, self.add_model, self.convert, self.import_settings, None)
         _fill(file, self.save_as, self.export, self.share, self.reveal, self.open_with)
         _fill(file, self.wallpaper, None, self.print, None, self.trash)
@@ -171,6 +173,7 @@ class Actions:
         _fill(view, self.models, self.options, self.filmstrip, self.details, None)
         _fill(view, self.gallery, self.compare, self.info, self.larger, self.smaller, None)
         _fill(view, self.fit, self.true_size, None, self.full_screen)
+        _fill(tools, *self.tools.values())
         _fill(
             generate, self.generate, self.make_grid, self.stop, None, self.queue, self.pause_queue
         )

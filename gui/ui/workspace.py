@@ -133,6 +133,7 @@ class Workspace(QWidget):
         )
         self._make_columns()
         self._make_tool_bar()
+        self.canvas.tools.offer(self.actions_.tools)
         self.actions_.fill_menu_bar(self.main_window.menuBar())
         yield True
         self._connect_studio()

@@ -17,6 +17,7 @@ from gui.ui.canvas.empty_state import EmptyState
 from gui.ui.canvas.hud import ProgressStrip
 from gui.ui.canvas.picture_view import PictureView
 from gui.ui.canvas.scrubber import Scrubber
+from gui.ui.canvas.tool_strip import CanvasTools
 from gui.ui.widgets.banner import Banner
 from gui.ui.widgets.controls import ElidedLabel
 from gui.ui.widgets.toast import say_briefly
@@ -52,6 +53,7 @@ class Canvas(QFrame):
         self.setObjectName("canvasColumn")
         self.banner = Banner()
         self.view = PictureView()
+        self.tools = CanvasTools(self.view)
         self.empty = EmptyState()
         self.strip = ProgressStrip()
         self.scrubber = Scrubber()
@@ -106,8 +108,21 @@ class Canvas(QFrame):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
+        options = QHBoxLayout()
+        options.setContentsMargins(12, 8, 12, 0)
+        options.addStretch(1)
+        options.addWidget(self.tools.bar)
+        options.addStretch(1)
+        middle = QHBoxLayout()
+        middle.setSpacing(0)
+        self._side = QHBoxLayout()
+        self._side.setContentsMargins(10, 0, 0, 0)
+        self._side.addWidget(self.tools.strip, 0, Qt.AlignmentFlag.AlignVCenter)
+        middle.addLayout(self._side)
+        middle.addWidget(self.stack, 1)
         column.addLayout(above)
-        column.addWidget(self.stack, 1)
+        column.addLayout(options)
+        column.addLayout(middle, 1)
         column.addLayout(foot)
         column.addLayout(below)
         self.title.hide()
@@ -230,6 +245,7 @@ class Canvas(QFrame):
         self.stack.setCurrentWidget(page if gallery is None else gallery)
         for line in (self.title, self.caption):
             line.setVisible(picture is not None and not live and gallery is None)
+        self.tools.set_place(shown=gallery is None, has_picture=live or picture is not None)
         self._show_scrubber()
         self._foot.setContentsMargins(24, 0, 24, 12 if gallery is None else 0)
         free = gallery is None or self._activity.busy or self._activity.halted

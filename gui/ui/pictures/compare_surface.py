@@ -20,7 +20,7 @@ from PySide6.QtWidgets import QApplication, QSizePolicy, QWidget
 from gui.state.pictures.drag import drag_data
 from gui.state.pictures.levels import PictureLevels
 from gui.state.pictures.types import IndexedPicture
-from gui.ui.canvas.picture_view import DRAG_PIXMAP, drag_pixmap
+from gui.ui.canvas.picture_surface import DRAG_PIXMAP, drag_pixmap
 from gui.ui.pictures.linked_zoom import LinkedZoom, Place
 from gui.ui.widgets.appearance import current_palette
 

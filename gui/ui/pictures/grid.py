@@ -20,7 +20,7 @@ from PySide6.QtWidgets import QApplication, QFrame, QWidget
 
 from gui.state.pictures.gallery import Gallery
 from gui.state.pictures.types import IndexedPicture
-from gui.ui.canvas.picture_view import drag_pixmap
+from gui.ui.canvas.picture_surface import drag_pixmap
 from gui.ui.pictures import grid_accessible
 from gui.ui.pictures.grid_layout import HEADING, MARGIN, GridLayout
 from gui.ui.pictures.grid_painter import GridPainter

@@ -175,6 +175,10 @@ QFrame#canvasColumn { background: $canvas; border: none; }
 QFrame#separator { background: $border; border: none; max-height: 1px; min-height: 1px; }
 QFrame#taskStrip { border-top: 1px solid $border; }
 QFrame#hud { background: $overlay; border: 1px solid $border; border-radius: 12px; }
+QFrame#toolStrip { background: $overlay; border: 1px solid $border; border-radius: 10px; }
+QFrame#toolStrip QToolButton:checked, QFrame#toolOptions QToolButton:checked {
+  background: $accent_soft; }
+QFrame#toolOptions { background: $overlay; border: 1px solid $border; border-radius: 10px; }
 QFrame#toast { background: $overlay; border: 1px solid $border; border-radius: 15px; }
 QFrame#notice { background: $overlay; border: 1px solid $border; border-radius: 10px; }
 QFrame#error { background: $error_soft; border: 1px solid $error; border-radius: 10px; }
