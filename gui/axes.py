@@ -20,15 +20,24 @@ from gui import words
 from gui.alternatives import first_group, plain, with_first
 from gui.errors import ErrorKind, SfumatoError
 from gui.grid import Grid, GridAxis, GridCell
-from gui.request import Described, PictureRequest, StartImage, described_fields, with_value
+from gui.request import Described, PictureRequest, described_fields, with_value
 from gui.scheduler_names import SCHEDULER_NAMES, scheduler_name
+from gui.start_image import StartImage
 
 MAX_VALUES = 100
 """On one side."""
 MAX_CELLS = 256
 MODEL = "model"
 TEXTS = ("prompt", "negative_prompt")
-_NO_AXIS = ("count", "styles", "loras", "start_image.path")
+_NO_AXIS = (
+    "count",
+    "styles",
+    "loras",
+    "start_image.path",
+    "start_image.mask",
+    "start_image.outpaint",
+    "depth_map",
+)
 _NUMBER = r"\d+(?:\.\d+)?"
 _RANGE = re.compile(
     rf"(?P<first>{_NUMBER})\s*-\s*(?P<last>{_NUMBER})\s*"
@@ -220,9 +229,11 @@ def _applied(request: PictureRequest, field: str, value: Any) -> PictureRequest:
         return replace(request, **{field: with_first(getattr(request, field), value)})
     if field == MODEL:
         return replace(request, model=value)
-    if field == "start_image.strength" and not (request.start_image and request.start_image.path):
+    start = request.start_image
+    if field.startswith("start_image.") and not (start and start.path):
+        name = described_fields()[field].parameter.words
         raise SfumatoError(
-            ErrorKind.BAD_REQUEST, "A strength needs a starting picture; choose one first."
+            ErrorKind.BAD_REQUEST, f"{name} needs a starting picture; choose one first."
         )
     return with_value(request, field, value)
 

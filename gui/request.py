@@ -21,7 +21,9 @@ from typing import Annotated, Any, Self
 from gui import records
 from gui.errors import ErrorKind, SfumatoError
 from gui.grid import Grid, GridCell
+from gui.parameters import Option, Parameter
 from gui.records import Range, Record, RecordError
+from gui.start_image import StartImage
 from gui.styles import PromptStyle
 
 MAX_SEED = 2**32 - 1
@@ -67,78 +69,6 @@ class Enlargement(StrEnum):
     @property
     def factor(self) -> int:
         return int(self.value)
-
-
-@dataclass(frozen=True)
-class Option:
-    """One value of a parameter that has a few."""
-
-    value: StrEnum
-    label: str
-    help: str
-    aliases: tuple[str, ...] = ()
-    """Other spellings on the command line, compared without regard to case."""
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """How a field is told to people, wherever it is shown or asked for; part of its type."""
-
-    label: str
-    """Beside its control and in a picture's information: ``Steps``."""
-    words: str
-    """In sentences: ``The number of steps``."""
-    help: str
-    """A sentence for tool tip and ``--help``."""
-    flags: tuple[str, ...] = ()
-    """On the command line, the usual one first; of a switch, what turns it off where it is on by
-    default.  Empty: not given there."""
-    flag_help: str = ""
-    """In place of `help` for ``--help``, where that suits the window alone."""
-    metavar: str = "N"
-    key: str = ""
-    """In the text for other programs that is kept in pictures; empty: not there, or in its own
-    way."""
-    placeholder: str = ""
-    """What an empty control says."""
-    model_decides: bool = False
-    """None means that the model's own default is used."""
-    useful: tuple[float, float] = (0, 1)
-    """The range of a slider, where what is allowed reaches further than what is useful."""
-    decimals: int = 0
-    step: float = 1.0
-    """By which a key moves the number."""
-    options: tuple[Option, ...] = ()
-
-
-@dataclass(frozen=True)
-class StartImage(Record):
-    """A picture to start from (image-to-image)."""
-
-    path: Annotated[
-        str,
-        Parameter(
-            "Start from",
-            "The starting picture",
-            "A picture to start from.",
-            ("--image",),
-            metavar="FILE",
-        ),
-    ]
-    strength: Annotated[
-        float,
-        Range(0.0, 1.0),
-        Parameter(
-            "Strength",
-            "The strength",
-            "How much of the starting picture is dreamt anew: 0 keeps it, 1 ignores it.",
-            ("--strength",),
-            metavar="X",
-            key="Denoising strength",
-            decimals=2,
-            step=0.01,
-        ),
-    ] = 0.6
 
 
 class ControlBalance(StrEnum):
@@ -535,6 +465,34 @@ class PictureRequest(Record):
 
     controls: tuple[Control, ...] = ()
     """Pictures that lead it."""
+    image_guidance_scale: Annotated[
+        float | None,
+        Range(0.0, MAX_GUIDANCE),
+        Parameter(
+            "Image guidance",
+            "The image guidance scale",
+            "How closely an instruct-pix2pix model keeps to the starting picture.",
+            ("--image-guidance", "--image-guidance-scale"),
+            metavar="X",
+            key="Image CFG scale",
+            model_decides=True,
+            useful=(0, 4),
+            decimals=1,
+            step=0.1,
+        ),
+    ] = None
+    """Counts with models that edit pictures as they are told, and with no others."""
+    depth_map: Annotated[
+        str,
+        Parameter(
+            "Depth map",
+            "The depth map",
+            "Shows a depth model how near everything is: light is near, dark is far.",
+            ("--depth-map",),
+            metavar="FILE",
+        ),
+    ] = ""
+    """Path; empty: there is none."""
 
     def seeds(self) -> list[int]:
         """Seeds of the pictures."""
@@ -684,6 +642,10 @@ class Provenance(Record):
     """Of the pictures that led by ControlNets, in their order."""
     sketch: str = ""
     """Latents after each step in a few bytes (`gui.library.latent_sketch`)."""
+    mask_fingerprint: str = ""
+    """Of the mask's file."""
+    depth_fingerprint: str = ""
+    """Of the depth map's file."""
 
 
 @dataclass(frozen=True)

@@ -9,18 +9,15 @@ import secrets
 from collections.abc import Callable
 from typing import Any
 
+from gui import records
 from gui.alternatives import literal
 from gui.errors import ErrorKind, SfumatoError
 from gui.files import checked
-from gui.request import (
-    MAX_SEED,
-    Described,
-    Option,
-    PictureRequest,
-    described_fields,
-    with_value,
-)
+from gui.parameters import Option
+from gui.records import RecordError
+from gui.request import MAX_SEED, Described, PictureRequest, described_fields, with_value
 from gui.scheduler_names import scheduler_name
+from gui.start_image import MASK_ALPHA, Outpaint
 
 
 def add_parameters(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +32,7 @@ def add_parameters(parser: argparse.ArgumentParser) -> None:
         elif told.options:
             settings |= {"type": _option(told.options), "metavar": told.metavar}
         else:
-            settings |= {"type": field.kind, "metavar": told.metavar}
+            settings |= {"type": _READERS.get(field.kind, field.kind), "metavar": told.metavar}
         parser.add_argument(*told.flags, **settings)
 
 
@@ -108,11 +105,17 @@ def request_of(
         request = with_value(request, "variation_seed", secrets.randbelow(MAX_SEED + 1))
     start = request.start_image
     if start is not None and not start.path:
+        flags = [f.parameter.flags[0] for n, f in described_fields().items() if _lacks(options, n)]
         raise SfumatoError(
-            ErrorKind.BAD_REQUEST, "--strength needs --image; give a picture to start from."
+            ErrorKind.BAD_REQUEST, f"{flags[0]} needs --image; give a picture to start from."
         )
     request.validate()
     return request
+
+
+def _lacks(options: argparse.Namespace, name: str) -> bool:
+    """Whether an option was given that is about a starting picture."""
+    return name.startswith("start_image.") and getattr(options, name, None) is not None
 
 
 def _as_given(value: Any) -> Any:
@@ -122,8 +125,29 @@ def _as_given(value: Any) -> Any:
 _MEANINGS: dict[str, Callable[[Any], Any]] = {
     "scheduler": lambda text: scheduler_name(text).name,
     "start_image.path": lambda text: str(checked(text)),
+    "start_image.mask": lambda text: text if text == MASK_ALPHA else str(checked(text)),
+    "depth_map": lambda text: str(checked(text)),
 }
 """Of parameters whose text on the command line is not yet their value."""
+
+
+def _sides(text: str) -> Outpaint:
+    """``left=128,right=128``, or one number for every side."""
+    if text.strip().isdecimal():
+        text = ",".join(f"{each.name}={text}" for each in dataclasses.fields(Outpaint))
+    try:
+        pairs = [part.split("=") for part in text.replace(" ", "").split(",")]
+        found = Outpaint(**{side: int(number) for side, number in pairs})
+        records.check(found)
+    except RecordError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    except (TypeError, ValueError):
+        raise argparse.ArgumentTypeError(f"must be like left=128,right=128, not {text!r}") from None
+    return found
+
+
+_READERS: dict[type, Callable[[str], Any]] = {Outpaint: _sides}
+"""Of kinds that do not read their text themselves."""
 
 
 def _option(options: tuple[Option, ...]) -> Callable[[str], Any]:

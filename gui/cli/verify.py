@@ -22,7 +22,8 @@ from gui.errors import ErrorKind, SfumatoError
 from gui.files import checked, exists, is_file, is_folder
 from gui.library.latent_sketch import first_difference, read_sketch
 from gui.library.picture_record import read_record
-from gui.request import Enlargement, PictureRecord, PictureRequest, StartImage
+from gui.request import Enlargement, PictureRecord, PictureRequest
+from gui.start_image import MASK_ALPHA
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
@@ -167,7 +168,12 @@ def _request_again(record: PictureRecord, model: str, notes: list[str]) -> Pictu
     known = record.provenance
     if start is not None:
         path = _picture_of("starting", start.path, known.start_fingerprint, notes)
-        start = StartImage(path, start.strength)
+        start = replace(start, path=path)
+        if start.mask not in ("", MASK_ALPHA):
+            mask = _picture_of("mask", start.mask, known.mask_fingerprint, notes)
+            start = replace(start, mask=mask)
+    if request.depth_map:
+        _picture_of("depth", request.depth_map, known.depth_fingerprint, notes)
     prints = dict(enumerate(known.control_fingerprints))
     for number, control in enumerate(request.controls):
         _picture_of("control", control.picture, prints.get(number, ""), notes)

@@ -21,6 +21,8 @@ FALLBACK_STEPS = words.USUAL_STEPS
 # diffusers' own defaults: 7.5 in StableDiffusionPipeline, 5.0 in StableDiffusionXLPipeline
 FALLBACK_GUIDANCE = 7.5
 FALLBACK_GUIDANCE_XL = 5.0
+# diffusers' own in StableDiffusionInstructPix2PixPipeline
+FALLBACK_IMAGE_GUIDANCE = 1.5
 FALLBACK_UPSCALER = "Photographs x4"
 
 
@@ -81,6 +83,7 @@ def shown_defaults(sidecar: Sidecar | None, scheduler: str | None) -> dict[str, 
     return {
         "steps": default_steps(side, name),
         "guidance_scale": default_guidance_scale(side, name),
+        "image_guidance_scale": FALLBACK_IMAGE_GUIDANCE,
         "enlargement": side.default_enlargement,
         "upscaler": default_upscaler(side),
     }

@@ -40,6 +40,18 @@ class Family(StrEnum):
     UNKNOWN = "unknown"
 
 
+class UNetKind(StrEnum):
+    """What a UNet is shown beside the latents, which its input channels tell."""
+
+    STANDARD = "standard"
+    INPAINT = "inpaint"
+    """A mask, and the latents of the picture without what is masked."""
+    INSTRUCT = "instruct"
+    """The latents of the picture that is to be edited as it is told (InstructPix2Pix)."""
+    DEPTH = "depth"
+    """A depth map."""
+
+
 class Attention(StrEnum):
     ORIGINAL = "original"
     SPLIT_EINSUM = "split_einsum"
@@ -127,6 +139,7 @@ class ModelInfo(Record):
     """One sentence each; empty when the model can be used."""
     notes: tuple[str, ...] = ()
     """Things worth knowing that do not stop use (no encoder: no image-to-image …)."""
+    unet_kind: UNetKind = UNetKind.STANDARD
 
     @property
     def usable(self) -> bool:

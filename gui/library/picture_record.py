@@ -16,7 +16,8 @@ from gui.library import places
 from gui.library.metadata.containers import Fields, read_fields
 from gui.library.metadata.writing import XMP_RECORD
 from gui.records import Record, RecordError
-from gui.request import PictureRecord, PictureRequest, StartImage
+from gui.request import PictureRecord, PictureRequest
+from gui.start_image import MASK_ALPHA
 
 RECORD_KEY = "sfumato"
 """Keyword of the PNG text chunk that holds our own JSON; other forms carry it in their XMP."""
@@ -37,14 +38,20 @@ def record_text(record: PictureRecord) -> str:
 def _without_folders(request: PictureRequest) -> PictureRequest:
     start = request.start_image
     if start is not None:
-        start = StartImage(_last(start.path), start.strength)
+        start = replace(start, path=_last(start.path), mask=_last(start.mask))
     model = (_last(request.model) or "model") if request.model else ""  # "": the starter model
     controls = tuple(
         replace(each, network=_last(each.network), picture=_last(each.picture))
         for each in request.controls
     )
     return replace(
-        request, model=model, start_image=start, controls=controls, output_dir="", output_file=""
+        request,
+        model=model,
+        start_image=start,
+        controls=controls,
+        depth_map=_last(request.depth_map),
+        output_dir="",
+        output_file="",
     )
 
 
@@ -87,7 +94,13 @@ def _with_places(record: PictureRecord) -> PictureRecord:
     model = _placed(request.model, places.model_key(record.model_hash)) if request.model else ""
     if start is not None:
         key = places.picture_key(record.provenance.start_fingerprint)
-        start = StartImage(_placed(start.path, key), start.strength)
+        mask = start.mask
+        if mask not in ("", MASK_ALPHA):
+            mask = _placed(mask, places.picture_key(record.provenance.mask_fingerprint))
+        start = replace(start, path=_placed(start.path, key), mask=mask)
+    depth = request.depth_map
+    if depth:
+        depth = _placed(depth, places.picture_key(record.provenance.depth_fingerprint))
     prints = dict(zip(request.controls, record.provenance.control_fingerprints, strict=False))
 
     def placed(each: PictureRequest) -> PictureRequest:
@@ -99,7 +112,8 @@ def _with_places(record: PictureRecord) -> PictureRecord:
             )
             for control in each.controls
         )
-        return replace(each, model=model, start_image=start, controls=controls)
+        depth_map = depth if each.depth_map == request.depth_map else each.depth_map
+        return replace(each, model=model, start_image=start, controls=controls, depth_map=depth_map)
 
     return replace(record, request=request.mapped(placed))
 

@@ -89,6 +89,8 @@ def remember(record: PictureRecord) -> None:
     wanted = {model_key(record.model_hash): request.model}
     if start is not None:
         wanted[picture_key(record.provenance.start_fingerprint)] = start.path
+        wanted[picture_key(record.provenance.mask_fingerprint)] = start.mask
+    wanted[picture_key(record.provenance.depth_fingerprint)] = request.depth_map
     known = record.provenance.control_fingerprints
     for control, fingerprint in zip(request.controls, known, strict=False):
         wanted[picture_key(fingerprint)] = control.picture

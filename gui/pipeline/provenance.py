@@ -16,6 +16,7 @@ from gui.library.metadata.writing import MADE_BY_MODEL, XMP_SOURCE_TYPE
 from gui.library.picture_index import FINGERPRINT_BYTES, fingerprint
 from gui.pipeline.schedulers import Scheduler
 from gui.request import PictureRequest, Provenance
+from gui.start_image import MASK_ALPHA
 from gui.versions import system, versions
 
 _LIBRARIES = ("torch", "diffusers", "numpy", "tokenizers", "coremltools", "Pillow")
@@ -35,8 +36,10 @@ def provenance_of(
         request: names the pictures that go in.
     """
     known, by_model = "", False
-    if request.start_image is not None:
-        known, by_model = picture_facts(expanded(request.start_image.path))
+    start = request.start_image
+    if start is not None:
+        known, by_model = picture_facts(expanded(start.path))
+    mask = start.mask if start is not None and start.mask != MASK_ALPHA else ""
     leading = [picture_facts(expanded(each.picture))[0] for each in request.controls]
     return Provenance(
         source_repo=sidecar.source_repo,
@@ -50,6 +53,10 @@ def provenance_of(
         start_fingerprint=known,
         start_by_model=by_model,
         control_fingerprints=tuple(leading),
+        mask_fingerprint=picture_facts(expanded(mask))[0] if mask else "",
+        depth_fingerprint=(
+            picture_facts(expanded(request.depth_map))[0] if request.depth_map else ""
+        ),
     )
 
 

@@ -18,14 +18,8 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from gui import records
 from gui.alternatives import alternatives, literal, plain
 from gui.records import Mode, Record, RecordError
-from gui.request import (
-    MAX_SEED,
-    PictureRequest,
-    StartImage,
-    described_fields,
-    value_of,
-    with_value,
-)
+from gui.request import MAX_SEED, PictureRequest, described_fields, value_of, with_value
+from gui.start_image import StartImage
 from gui.state.undo import UndoStack
 from gui.styles import styled, unstyled
 

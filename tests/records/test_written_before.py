@@ -47,9 +47,16 @@ def written(name: str) -> Any:
     return json.loads((FILES / f"{name}.json").read_text("utf-8"))
 
 
+def within(earlier: Any, now: Any) -> bool:
+    """Whether all that stood in a record still does; a newer one may say more."""
+    if not isinstance(earlier, dict):
+        return bool(earlier == now)
+    return all(name in now and within(value, now[name]) for name, value in earlier.items())
+
+
 def test_a_request() -> None:
     assert PictureRequest.from_json(written("request")) == REQUEST
-    assert written("request").items() <= REQUEST.to_json().items()
+    assert within(written("request"), REQUEST.to_json())
 
 
 def test_a_picture(tmp_path: Path) -> None:

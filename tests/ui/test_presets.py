@@ -84,6 +84,7 @@ def test_settings_are_saved_and_chosen_without_the_words(workspace, presets):
 
 def test_every_setting_is_part_of_it_but_those_of_one_picture(workspace, presets):
     every, of_one = set(described_fields()), {"seed", "start_image.path", "variation_seed"}
+    of_one |= {"start_image.mask", "start_image.outpaint", "depth_map"}
     words = {"prompt", "negative_prompt", "styles"}
     assert set(presets.of_draft("x", None, words=True).fields) == every - of_one
     assert set(presets.of_draft("x", None, words=False).fields) == every - of_one - words

@@ -24,15 +24,26 @@ from gui.request import (
     RandomSource,
     described_fields,
 )
+from gui.start_image import MASK_ALPHA, Outpaint
 from gui.state.draft import SEED, Draft
 
 NO_START_PICTURE = "Its starting picture is not in the file; choose one to use it."
+NO_MASK = "It is not in the file; paint or choose one to use it."
+NO_DEPTH_MAP = "It is not in the file; choose one to use it."
 NO_CONTROL_PICTURE = "It is not in the file, so nothing leads without it."
 SOURCE = "From the Hub"
 BRANCH = "Branch"
 """Label of the fact that tells where a picture left an earlier one's way."""
 SIDES = ("width", "height")
 _NOT_TOLD = ("count", "compute_unit")
+_NOTHING = (None, (), Outpaint())
+_OF_MASKS = (
+    "start_image.mask_feather",
+    "start_image.mask_inverted",
+    "start_image.masked_content",
+    "start_image.inpaint_area",
+)
+"""Told only where they had an effect."""
 """Settings that say nothing of one picture."""
 
 
@@ -139,6 +150,14 @@ def _of_record(record: PictureRecord) -> Origin:
     if start and not Path(start).is_absolute():  # made elsewhere, so that only its name is known
         left = (("Starting picture", start, NO_START_PICTURE),)
         draft = draft.with_value("start_image.path", "")
+    mask = draft.value("start_image.mask")
+    if mask and mask != MASK_ALPHA and not Path(mask).is_absolute():
+        left += (("Mask", mask, NO_MASK),)
+        draft = draft.with_value("start_image.mask", "")
+    depth = draft.value("depth_map")
+    if depth and not Path(depth).is_absolute():
+        left += (("Depth map", depth, NO_DEPTH_MAP),)
+        draft = draft.with_value("depth_map", "")
     controls = draft.request.controls
     away = [each for each in controls if not Path(each.picture).is_absolute()]
     if away:
@@ -148,6 +167,9 @@ def _of_record(record: PictureRecord) -> Origin:
     values = {name: draft.value(name) for name in described_fields()}
     if not values.get("start_image.path"):
         values = {n: v for n, v in values.items() if not n.startswith("start_image.")}
+    began = draft.request.start_image
+    if began is None or not began.paints_in:
+        values = {n: v for n, v in values.items() if n not in _OF_MASKS}
     facts = [(BRANCH, text) for text in branches_in_words(record.request)]
     facts += [("Time", words.measured(record.seconds))] if record.seconds else []
     facts += [("Note", note) for note in record.notes]
@@ -338,7 +360,7 @@ def _settings(
     made: list[Setting] = []
     for name, field in described_fields().items():
         value = values.get(name)
-        if name in _NOT_TOLD or value in (None, ()):
+        if name in _NOT_TOLD or value in _NOTHING:
             continue
         options = {option.value: option.label for option in field.parameter.options}
         text = options.get(value) or _text(value)

@@ -9,13 +9,21 @@ from PySide6.QtCore import QObject, Signal
 
 from gui.errors import ErrorKind, SfumatoError
 from gui.records import Record
-from gui.request import PictureRequest, StartImage, described_fields
+from gui.request import PictureRequest, described_fields
+from gui.start_image import Outpaint, StartImage
 from gui.state.draft import Draft, DraftState
 from gui.state.prompts.shelf import Shelf
 
 WORDS = ("prompt", "negative_prompt", "styles")
 """Fields that a preset has only where that was asked for."""
-_OF_ONE_PICTURE = ("seed", "variation_seed", "start_image.path")
+_OF_ONE_PICTURE = (
+    "seed",
+    "variation_seed",
+    "start_image.path",
+    "start_image.mask",
+    "start_image.outpaint",
+    "depth_map",
+)
 """Fields that no preset has."""
 USE = "Use Preset"
 """What choosing one is called after “Undo”."""
@@ -130,6 +138,7 @@ class PresetLibrary(QObject):
             request,
             seed=0,
             variation_seed=None,
+            depth_map="",
             model="",
             output_dir="",
             start_image=_strength(request),
@@ -196,4 +205,5 @@ class PresetLibrary(QObject):
 
 def _strength(request: PictureRequest) -> StartImage:
     """The strength of a starting picture, without the picture."""
-    return replace(request.start_image or StartImage(""), path="")
+    start = request.start_image or StartImage("")
+    return replace(start, path="", mask="", outpaint=Outpaint())

@@ -13,10 +13,11 @@ from enum import Enum, StrEnum, auto
 from pathlib import Path
 from typing import Any, Protocol
 
-from PySide6.QtCore import Signal, SignalInstance
-from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtCore import QSignalBlocker, Signal, SignalInstance
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
 
 from gui.request import Described, described_fields
+from gui.start_image import MAX_OUTPAINT, Outpaint
 from gui.state.draft import DraftState
 from gui.state.pictures.enlarging import SHIPPED
 from gui.ui.prompt.drop_zone import DropZone
@@ -25,7 +26,7 @@ from gui.ui.prompt.loras import LoraList
 from gui.ui.prompt.size import SideRow
 from gui.ui.prompt.styles import StyleChips
 from gui.ui.widgets.choice import Choice
-from gui.ui.widgets.controls import LABEL_WIDTH, SliderRow, Switch, label
+from gui.ui.widgets.controls import LABEL_WIDTH, QuietSpinBox, SliderRow, Switch, label
 
 
 class RowPlace(Enum):
@@ -36,6 +37,12 @@ class RowPlace(Enum):
     VARIATION = auto()
     """Below the seed, where its button “More” shows them."""
     START = auto()
+    MASK = auto()
+    """Not in the panel: among the options of the canvas's mask tool."""
+    FRAME = auto()
+    """Likewise of its frame tool."""
+    EDITING = auto()
+    """Below the starting picture, with models that have a use for it."""
     ADVANCED = auto()
 
 
@@ -139,8 +146,16 @@ def variation_seed(field: Described) -> Control:
     return Control(made, made)
 
 
+_PICTURES = {
+    "start_image.path": "starting picture",
+    "start_image.mask": "mask",
+    "depth_map": "depth map",
+}
+"""What the pictures that go in are, in sentences."""
+
+
 def picture(field: Described) -> Control:
-    made = DropZone()
+    made = DropZone(_PICTURES[field.name])
     return Control(made, beside(field.parameter.label, made))
 
 
@@ -168,6 +183,42 @@ def side_list(field: Described) -> Control:
     """A short pop-up list with its label before it."""
     choice = options(field.name)
     return Control(choice, beside(field.parameter.label, choice))
+
+
+class FrameSides(QWidget):
+    """By how much each side of the frame is moved outwards, in pixels."""
+
+    edited = Signal(object)
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.setAccessibleName(name)
+        self.sides = {side: QuietSpinBox(0) for side in ("left", "right", "top", "bottom")}
+        grid = QGridLayout(self)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setSpacing(8)
+        for place, (side, box) in enumerate(self.sides.items()):
+            box.setRange(0, MAX_OUTPAINT)
+            box.setSingleStep(64)
+            box.setAccessibleName(f"{name}, {side}")
+            box.valueChanged.connect(lambda _: self.edited.emit(self.value()))
+            row, column = divmod(place, 2)
+            grid.addWidget(label(side.capitalize()), row, 2 * column)
+            grid.addWidget(box, row, 2 * column + 1)
+
+    def value(self) -> Outpaint:
+        return Outpaint(**{side: int(box.value()) for side, box in self.sides.items()})
+
+    def set_value(self, value: Outpaint | None) -> None:
+        with QSignalBlocker(self):
+            for side, box in self.sides.items():
+                box.setValue(getattr(value or Outpaint(), side))
+
+
+def frame(field: Described) -> Control:
+    made = FrameSides(field.parameter.label)
+    made.setToolTip(field.parameter.help)
+    return Control(made, below(field.parameter.label, made))
 
 
 class UpscalerChoice(Choice):
@@ -222,6 +273,14 @@ ROWS = (
     Row("enlargement", RowPlace.MAIN, side_list),
     Row("start_image.path", RowPlace.START, picture),
     Row("start_image.strength", RowPlace.START),
+    Row("start_image.mask", RowPlace.MASK, picture),
+    Row("start_image.mask_feather", RowPlace.MASK),
+    Row("start_image.mask_inverted", RowPlace.MASK),
+    Row("start_image.masked_content", RowPlace.MASK, side_list),
+    Row("start_image.inpaint_area", RowPlace.MASK, side_list),
+    Row("start_image.outpaint", RowPlace.FRAME, frame),
+    Row("image_guidance_scale", RowPlace.EDITING),
+    Row("depth_map", RowPlace.EDITING, picture),
     Row("width", RowPlace.ADVANCED, side),
     Row("height", RowPlace.ADVANCED, side),
     Row("guidance_rescale", RowPlace.ADVANCED),

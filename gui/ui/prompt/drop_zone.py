@@ -1,4 +1,4 @@
-"""The place for a starting picture: drop one, or click to choose."""
+"""The place for a picture that goes in: drop one, or click to choose."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from PySide6.QtWidgets import QFileDialog, QSizePolicy, QToolButton, QWidget
 
 from gui import words
 from gui.errors import ErrorKind, SfumatoError
+from gui.start_image import MASK_ALPHA
 from gui.state.background import Background
 from gui.state.desktop import keep_dropped_image
 from gui.state.pictures.images import (
@@ -55,18 +56,22 @@ def picture_from_drop(data: QMimeData) -> str | QImage:
 
 
 class DropZone(QWidget):
-    """Holds the path of a starting picture and shows it small.
+    """Holds the path of a picture and shows it small.
 
     A widget of buttons' manners: Tab reaches it, Space and Return open the file dialog, Delete
     takes the picture away.
+
+    Args:
+        kind: what the picture is, in small letters: ``starting picture``.
     """
 
     edited = Signal(str)
     """The path of another picture, or an empty one."""
     failed = Signal(SfumatoError)
 
-    def __init__(self) -> None:
+    def __init__(self, kind: str = "starting picture") -> None:
         super().__init__()
+        self._kind = kind
         self._path = ""
         self._thumbnail = QImage()
         self._size_text = ""
@@ -81,7 +86,7 @@ class DropZone(QWidget):
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.setFixedHeight(EMPTY_HEIGHT)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.remove_button: QToolButton = icon_button("close", "Remove the starting picture")
+        self.remove_button: QToolButton = icon_button("close", f"Remove the {kind}")
         self.remove_button.setParent(self)
         self.remove_button.clicked.connect(lambda: self.set_path(""))
         self.remove_button.hide()
@@ -91,7 +96,7 @@ class DropZone(QWidget):
         return self._path
 
     def set_value(self, path: str) -> None:
-        """Take a picture as the start.  It is read off the window's thread; one that cannot be
+        """Take a picture.  It is read off the window's thread; one that cannot be
         read is taken away again, with `failed`."""
         if path == self._path:
             return
@@ -102,7 +107,9 @@ class DropZone(QWidget):
         self.remove_button.setVisible(bool(path))
         self._name_it()
         self.update()
-        if path:
+        if path == MASK_ALPHA:
+            self._size_text = "of the starting picture"
+        elif path:
             self._loader.load(path)
 
     def set_path(self, path: str) -> None:
@@ -149,14 +156,14 @@ class DropZone(QWidget):
         if not self.available:
             return
         path, _ = QFileDialog.getOpenFileName(
-            self, "Choose a Starting Picture", "", PICTURES_FILTER
+            self, f"Choose a {self._kind.title()}", "", PICTURES_FILTER
         )
         if path:
             self.set_path(path)
 
     def _name_it(self) -> None:
-        state = self._reason or (self._path and f"Starts from {self._path}") or "None chosen"
-        self.setAccessibleName("Starting picture")
+        state = self._reason or self._path or "None chosen"
+        self.setAccessibleName(self._kind.capitalize())
         self.setAccessibleDescription(state)
         self.setToolTip(words.plain_tip(self._reason or self._path))
 
@@ -216,9 +223,8 @@ class DropZone(QWidget):
             flags = Qt.AlignmentFlag.AlignVCenter | Qt.TextFlag.TextWordWrap
             painter.drawText(QRect(left, 6, width, HEIGHT - 12), flags, "Not used. " + self._reason)
             return
-        name = self.fontMetrics().elidedText(
-            self._path.rsplit("/", 1)[-1], Qt.TextElideMode.ElideMiddle, width
-        )
+        name = "Transparency" if self._path == MASK_ALPHA else self._path.rsplit("/", 1)[-1]
+        name = self.fontMetrics().elidedText(name, Qt.TextElideMode.ElideMiddle, width)
         painter.setPen(QColor(palette.text))
         painter.drawText(QRect(left, 16, width, 22), Qt.AlignmentFlag.AlignVCenter, name)
         painter.setFont(sized_font(12))

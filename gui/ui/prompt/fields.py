@@ -10,7 +10,8 @@ from PySide6.QtGui import QColor, QRegularExpressionValidator, QTextCharFormat, 
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QTextEdit, QVBoxLayout, QWidget
 
 from gui import words
-from gui.request import MAX_SEED, Parameter
+from gui.parameters import Parameter
+from gui.request import MAX_SEED
 from gui.scheduler_names import grouped_schedulers
 from gui.state.draft import random_seed
 from gui.state.tokens import TokenCounter

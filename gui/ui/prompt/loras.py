@@ -19,7 +19,8 @@ from PySide6.QtWidgets import (
 
 from gui import words
 from gui.errors import SfumatoError
-from gui.request import MAX_LORA_WEIGHT, LoraUse, Parameter
+from gui.parameters import Parameter
+from gui.request import MAX_LORA_WEIGHT, LoraUse
 from gui.state.loras import LoraDetails, LoraLibrary, is_lora_name
 from gui.ui.widgets.controls import ElidedLabel, QuietSpinBox, icon_button, without_shortcut
 from gui.ui.widgets.icons import icon

@@ -44,6 +44,10 @@ _LOW = 640
 """Pixels of height below which the prompt gives up two of its lines."""
 
 
+_FOR_KINDS = {"image_guidance_scale": "instruct", "depth_map": "depth"}
+"""Controls that only models with such a UNet have a use for."""
+
+
 class PromptPanel(QFrame):
     """Shows and edits a draft; knows the model only as far as it bounds the controls.
 
@@ -75,6 +79,8 @@ class PromptPanel(QFrame):
         self.scheduler = cast("SchedulerChoice", self.controls["scheduler"].input)
         self.seed = cast("SeedRow", self.controls["seed"].input)
         self.start = cast("DropZone", self.controls["start_image.path"].input)
+        pictures = ("start_image.path", "start_image.mask", "depth_map")
+        self._zones = [cast("DropZone", self.controls[name].input) for name in pictures]
         self.strength = self.controls["start_image.strength"].row
         self.safety = cast("Switch", self.controls["safety_checker"].input)
         self.field_undo = FieldUndo(undo, (self.prompt, self.negative))
@@ -82,6 +88,8 @@ class PromptPanel(QFrame):
         self._lay_out()
         self._connect()
         self._show_all()
+        for name in _FOR_KINDS:
+            self.controls[name].row.hide()
 
     # -- construction -------------------------------------------------------------------------
 
@@ -132,7 +140,7 @@ class PromptPanel(QFrame):
             column.addWidget(row)
             if row is self.seed:
                 column.addWidget(self.variation)
-        for row in self._rows_at(RowPlace.START):
+        for row in (*self._rows_at(RowPlace.START), *self._rows_at(RowPlace.EDITING)):
             column.addWidget(row)
         column.addWidget(controls.beside("Size", self.size_choice))
         self.advanced_section = Section("Advanced", self._advanced())
@@ -192,7 +200,8 @@ class PromptPanel(QFrame):
         self.styles.wanted.connect(self.show_styles)
         self.prompt.edit.stepped.connect(self._prompts.walk.step)
         self.reset.clicked.connect(self.reset_to_defaults)
-        self.start.failed.connect(self.failed)
+        for zone in self._zones:
+            zone.failed.connect(self.failed)
         self.loras.failed.connect(self.failed)
         self.loras.words_wanted.connect(self._add_words)
         self.size_choice.sized.connect(self._set_size)
@@ -297,7 +306,8 @@ class PromptPanel(QFrame):
         """Wait for the workers that read files for the panel."""
         self.known_words.close_down()
         self.loras.close_down()
-        self.start.close_down()
+        for zone in self._zones:
+            zone.close_down()
 
     def focus_prompt(self) -> None:
         self.prompt.edit.setFocus()
@@ -335,6 +345,9 @@ class PromptPanel(QFrame):
         if info is not None and not entry.has_encoder:
             self._no_start = "This model has no VAE encoder."
         self._show_start()
+        kind = info.unet_kind if info is not None else ""
+        for name, needed in _FOR_KINDS.items():
+            self.controls[name].row.setVisible(kind == needed)
         self.safety.setVisible(entry.has_safety_checker)
         self.safety_note.setVisible(not entry.has_safety_checker)
         self.generate.setEnabled(not entry.problem)

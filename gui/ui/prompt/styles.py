@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 )
 
 from gui import words
-from gui.request import Parameter
+from gui.parameters import Parameter
 from gui.state.prompts.styles import PromptStyle, StyleLibrary
 from gui.ui.widgets.appearance import current_palette
 from gui.ui.widgets.controls import FlowLayout, without_shortcut
