@@ -64,8 +64,8 @@ def stall() -> None:
 
     app = application.make_application()
     window, workspace = open_window(app, FakeQueue(), FakeHub())
-    workspace.show_convert()
-    sheet, state = workspace._convert_sheet, workspace.studio.convert
+    workspace.convert_desk.show()
+    sheet, state = workspace.convert_desk.sheet, workspace.studio.convert
     meter = Meter(app)
     settle(app, 1.0)
     idle = meter.worst(after(1))

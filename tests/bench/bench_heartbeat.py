@@ -211,12 +211,12 @@ class Session:
         self.workspace.models_panel.show_installed()
 
     def _convert(self) -> None:
-        self.workspace.show_convert()
-        self._until(lambda: self.workspace._convert_sheet is not None)
+        self.workspace.convert_desk.show()
+        self._until(lambda: self.workspace.convert_desk.sheet is not None)
         self._rest(0.3)
 
     def _checkpoint(self) -> None:
-        sheet = self.workspace._convert_sheet
+        sheet = self.workspace.convert_desk.sheet
         assert sheet is not None
         sheet.source.set_path(str(self._own("dreams.safetensors")))
         self._until(sheet.convert_button.isEnabled)
@@ -224,13 +224,13 @@ class Session:
 
     def _dialogs(self) -> None:
         for show in (
-            self.workspace.show_settings,
-            self.workspace.show_shortcuts,
-            self.workspace.show_about,
+            self.workspace.window_desk.show_settings,
+            self.workspace.window_desk.show_shortcuts,
+            self.workspace.window_desk.show_about,
         ):
             show()
             self._rest(0.2)
-        for dialog in self.workspace._dialogs.values():
+        for dialog in self.workspace.window_desk.dialogs.values():
             dialog.close()
 
     def _drop(self, side: int) -> None:
@@ -262,7 +262,7 @@ class Session:
     def _slow_disk(self) -> None:
         from gui import paths
 
-        panel, sheet = self.workspace.prompt_panel, self.workspace._convert_sheet
+        panel, sheet = self.workspace.prompt_panel, self.workspace.convert_desk.sheet
         assert sheet is not None
         with slow_disk(self.folder / "own", paths.models_dir(), paths.pictures_dir()):
             self.workspace.open_path(str(self._own("12000.png")))

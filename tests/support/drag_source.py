@@ -43,7 +43,7 @@ def _report(workspace: Workspace, paths: list[str], gallery: bool) -> None:
         if len(paths) > 1:
             strip.list.selectAll()
     else:
-        workspace.show_gallery()
+        workspace.middle.show_gallery()
         assert workspace.gallery is not None
         grid = workspace.gallery.grid
         if len(grid.visible_rows()) < len(paths) or len(

@@ -130,8 +130,8 @@ def test_only_pictures_from_elsewhere_light_the_gallery(gallery, tmp_path):
 
 def test_the_sheet_adds_them_all(workspace, tmp_path, qtbot):
     files = [write(tmp_path / f"{name}.png", parameters=WEB_UI + name) for name in "ab"]
-    workspace.import_desk.open_pictures(files)
-    sheet = workspace.import_desk.sheet
+    workspace.pictures_desk.imports.open_pictures(files)
+    sheet = workspace.pictures_desk.imports.sheet
     assert sheet.library.text() == "Add All to the Library"
     QTest.mouseClick(sheet.library, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: workspace.studio.pictures.rowCount() == 2)

@@ -95,8 +95,8 @@ def test_headings_cannot_be_chosen_and_keys_pass_over_them(choice):
 
 
 def test_every_list_of_the_app_is_this_one(workspace):
-    workspace.show_settings()
-    workspace.show_convert()
+    workspace.window_desk.show_settings()
+    workspace.convert_desk.show()
     workspace.models_panel.show_hub()
     QApplication.processEvents()
     lists = [w for top in QApplication.topLevelWidgets() for w in top.findChildren(QComboBox)]

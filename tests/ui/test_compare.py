@@ -75,7 +75,7 @@ def compare(workspace, files, qtbot):
             at = grid.rect_on_screen(row).center()
             QTest.mouseClick(grid.viewport(), Qt.MouseButton.LeftButton, modifier, at)
         workspace.actions_.compare.trigger()
-        view = workspace.comparison.view
+        view = workspace.middle.comparison.view
         qtbot.waitUntil(lambda: all(one.levels for one in view.shown))
         qtbot.waitUntil(lambda: len(view._origins) == len(rows))
         return view
@@ -230,7 +230,7 @@ def test_from_the_strip_and_back_to_the_picture_in_focus(workspace, files, qtbot
         model.select(pictures.index(row), model.SelectionFlag.Select)
     assert workspace.actions_.compare.isEnabled()
     workspace.actions_.compare.trigger()
-    qtbot.waitUntil(lambda: workspace.comparison.on)
+    qtbot.waitUntil(lambda: workspace.middle.comparison.on)
     assert not strip.isVisible()
     press(Qt.Key.Key_2)
     press(Qt.Key.Key_Escape)
@@ -250,7 +250,7 @@ def test_what_is_made_meanwhile_takes_nobody_away(workspace, queue, compare, qtb
     queue.picture(image)
     queue.finish()
     qtbot.waitUntil(lambda: workspace.studio.pictures.rowCount() == 6)
-    assert workspace.comparison.on and len(view.shown) == 2
+    assert workspace.middle.comparison.on and len(view.shown) == 2
 
 
 # -- what is said -----------------------------------------------------------------------------
@@ -310,9 +310,9 @@ def test_the_trash_takes_the_one_in_focus_and_two_go_on(
     press(Qt.Key.Key_Delete)
     qtbot.waitUntil(lambda: len(view.shown) == 2)
     assert [file.exists() for file in files] == [True, False, True, True, True]
-    assert workspace.comparison.on
+    assert workspace.middle.comparison.on
     press(Qt.Key.Key_Delete)
-    qtbot.waitUntil(lambda: not workspace.comparison.on)
+    qtbot.waitUntil(lambda: not workspace.middle.comparison.on)
     for _ in range(2):
         workspace.actions_.undo.trigger()
     qtbot.waitUntil(lambda: all(file.exists() for file in files))

@@ -22,7 +22,7 @@ def sheet(home, monkeypatch, open_workspace):
     monkeypatch.setattr(convert_module, "_this_machine", lambda: mac)
     workspace = open_workspace()[0]
     workspace.actions_.convert.trigger()
-    return workspace._convert_sheet
+    return workspace.convert_desk.sheet
 
 
 @pytest.fixture

@@ -22,8 +22,8 @@ def test_a_checkpoint_becomes_a_picture(workspace, home, qtbot, monkeypatch, tmp
     monkeypatch.setattr(models, "read_entry", read_entry)
     checkpoint = Path(shutil.copy(kept_single("sd1"), home / "tiny dreams.safetensors"))
     workspace.open_path(str(checkpoint))
-    qtbot.waitUntil(lambda: workspace._convert_sheet is not None)
-    sheet = workspace._convert_sheet
+    qtbot.waitUntil(lambda: workspace.convert_desk.sheet is not None)
+    sheet = workspace.convert_desk.sheet
     qtbot.waitUntil(sheet.convert_button.isEnabled, timeout=60_000)
     assert "Stable Diffusion 1" in sheet.source.facts.text()
     sheet.options.sizes.other.setText("64x64")

@@ -38,7 +38,7 @@ def source(home, monkeypatch):
 @pytest.fixture
 def sheet(source, workspace):
     workspace.actions_.convert.trigger()
-    return workspace._convert_sheet
+    return workspace.convert_desk.sheet
 
 
 def click(button):
@@ -158,8 +158,8 @@ def test_a_dropped_checkpoint_is_taken(sheet, qtbot, source):
 
 def test_a_checkpoint_opened_with_the_window_opens_the_sheet(workspace, qtbot, source):
     workspace.open_path(source())
-    qtbot.waitUntil(lambda: workspace._convert_sheet is not None)
-    sheet = workspace._convert_sheet
+    qtbot.waitUntil(lambda: workspace.convert_desk.sheet is not None)
+    sheet = workspace.convert_desk.sheet
     qtbot.waitUntil(sheet.convert_button.isEnabled, timeout=WAIT)
 
 
@@ -168,7 +168,7 @@ def test_the_plus_button_offers_to_add_and_to_convert(workspace, source):
     offers = {action.text(): action for action in panel.add_menu().actions()}
     assert list(offers) == ["Add Model Folder…", "Convert a Model…"]
     offers["Convert a Model…"].trigger()
-    assert workspace._convert_sheet.isVisible()
+    assert workspace.convert_desk.sheet.isVisible()
 
 
 def test_from_source_to_a_model_in_use(sheet, workspace, qtbot, source):
@@ -193,7 +193,7 @@ def test_from_source_to_a_model_in_use(sheet, workspace, qtbot, source):
 def test_the_sheet_may_be_closed_meanwhile_and_the_window_goes_on_telling(
     sheet, workspace, qtbot, source, home
 ):
-    strip = workspace.convert_strip
+    strip = workspace.convert_desk.strip
     assert strip.isHidden()
     go = home / "go"
     ready(sheet, qtbot, source(f"go={go}"))
@@ -264,8 +264,8 @@ def test_a_paused_conversion_can_be_thrown_away(sheet, qtbot, source):
 
 def test_a_conversion_of_yesterday_is_offered_again(open_workspace, qtbot, source):
     workspace, _ = open_workspace()
-    workspace.show_convert()
-    sheet = workspace._convert_sheet
+    workspace.convert_desk.show()
+    sheet = workspace.convert_desk.sheet
     ready(sheet, qtbot, source("hang_at=2"))
     click(sheet.convert_button)
     qtbot.waitUntil(lambda: len(sheet.progress.lines) == 2, timeout=WAIT)
@@ -274,10 +274,10 @@ def test_a_conversion_of_yesterday_is_offered_again(open_workspace, qtbot, sourc
 
     source("")
     workspace, _ = open_workspace()
-    assert workspace.convert_strip.isVisible()
-    assert workspace.convert_strip.title.whole_text() == "Unfinished conversion"
-    QTest.keyClick(workspace.convert_strip, Qt.Key.Key_Space)
-    sheet = workspace._convert_sheet
+    assert workspace.convert_desk.strip.isVisible()
+    assert workspace.convert_desk.strip.title.whole_text() == "Unfinished conversion"
+    QTest.keyClick(workspace.convert_desk.strip, Qt.Key.Key_Space)
+    sheet = workspace.convert_desk.sheet
     assert "“dreams” was interrupted" in sheet.notice.text.text()
     click(sheet.notice.go_on)
     until(sheet, qtbot, ConvertPhase.DONE)
@@ -359,7 +359,7 @@ class TestFromTheHub:
     ):
         workspace.models_desk.show_repo("maker/dreams")
         workspace.models_desk.sheet.convert_requested.emit("maker/dreams")
-        sheet = workspace._convert_sheet
+        sheet = workspace.convert_desk.sheet
         assert sheet.source.text() == "maker/dreams"
         qtbot.waitUntil(lambda: sheet.convert_button.text() == "Download")
 

@@ -129,8 +129,8 @@ def test_a_session_looks_at_no_file_on_the_windows_thread(
     drop(workspace.models_panel, own / "models")
     qtbot.waitUntil(lambda: len(errors) >= 2)
     drop(workspace, own / "diffusers")
-    qtbot.waitUntil(lambda: workspace._convert_sheet is not None)
-    sheet = workspace._convert_sheet
+    qtbot.waitUntil(lambda: workspace.convert_desk.sheet is not None)
+    sheet = workspace.convert_desk.sheet
     qtbot.waitUntil(lambda: sheet.source.text() == str(own / "diffusers"))
 
     # the Convert sheet: typed, chosen, changed, opened again
@@ -155,8 +155,8 @@ def test_a_session_looks_at_no_file_on_the_windows_thread(
     workspace.models_desk.sheet.reject()
 
     # the pictures' folder
-    workspace.show_settings()
-    workspace._dialogs["settings"].set_folder(str(own / "elsewhere"))
+    workspace.window_desk.show_settings()
+    workspace.window_desk.dialogs["settings"].set_folder(str(own / "elsewhere"))
     workspace.generate()
     studio.library.refresh()
     studio.models.refresh()

@@ -32,7 +32,7 @@ def state(workspace):
 
 
 def press(workspace, name):
-    workspace.undo_or_redo(name)
+    workspace.editing.undo_or_redo(name)
 
 
 DEEDS = pytest.mark.parametrize("deed", [use_settings, use_history, use_example])

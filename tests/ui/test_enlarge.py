@@ -24,13 +24,13 @@ def test_a_picture_is_enlarged_beside_its_original_and_shows_in_the_strip(
     QTest.mouseClick(strip.viewport(), Qt.MouseButton.LeftButton, pos=at)
     assert workspace.shown_picture() is not None
     action = workspace.actions_.enlarge_4
-    assert action.isEnabled() and not workspace.enlarge_strip.isVisible()
+    assert action.isEnabled() and not workspace.pictures_desk.enlarge_strip.isVisible()
     seen: list[str] = []
     workspace.studio.enlarging.changed.connect(lambda status: seen.append(status.name))
     action.trigger()
     qtbot.waitUntil(lambda: pictures.rowCount() == 2)
     assert path.name in seen
-    qtbot.waitUntil(lambda: not workspace.enlarge_strip.isVisible())
+    qtbot.waitUntil(lambda: not workspace.pictures_desk.enlarge_strip.isVisible())
     larger = path.with_name(f"{path.stem}-4x.png")
     with Image.open(path) as small, Image.open(larger) as large:
         assert large.size == (small.width * 4, small.height * 4)

@@ -53,8 +53,8 @@ def dropped(workspace, qtbot):
 
     def drop_on_window(*files: str):
         drop(workspace, *files)
-        qtbot.waitUntil(lambda: workspace.import_desk.sheet is not None)
-        sheet = workspace.import_desk.sheet
+        qtbot.waitUntil(lambda: workspace.pictures_desk.imports.sheet is not None)
+        sheet = workspace.pictures_desk.imports.sheet
         qtbot.waitUntil(lambda: sheet.isVisible() and sheet._read)
         return sheet
 
@@ -168,7 +168,7 @@ def test_a_picture_that_says_nothing_becomes_the_start(workspace, tmp_path, qtbo
     path = write(tmp_path / "holiday.png", Comment="holiday")
     drop(workspace, path)
     qtbot.waitUntil(lambda: workspace.prompt_panel.start.path() == path)
-    assert workspace.import_desk.sheet is None
+    assert workspace.pictures_desk.imports.sheet is None
     letter = tmp_path / "letter.png"
     letter.write_text("dear reader")
     drop(workspace, str(letter))
@@ -180,7 +180,7 @@ def test_the_menu_says_that_nothing_was_found(workspace, tmp_path, monkeypatch, 
     dialog = "gui.ui.pictures.import_desk.QFileDialog.getOpenFileNames"
     monkeypatch.setattr(dialog, lambda *_: ([path], ""))
     workspace.actions_.import_settings.trigger()
-    sheet = workspace.import_desk.sheet
+    sheet = workspace.pictures_desk.imports.sheet
     qtbot.waitUntil(lambda: "does not say what made it" in texts(sheet))
     assert not sheet.use.isVisible() and sheet.start.isEnabled()
 

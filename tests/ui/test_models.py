@@ -53,7 +53,7 @@ def test_the_starter_comes_first_and_is_chosen(installed, workspace):
     entries = workspace.studio.models.entries()
     assert entries[0].starter
     assert {e.folder.name for e in entries[1:]} == {"split", "original", "no-encoder"}
-    assert workspace.model_title.whole_text() == "Sfumato Starter"
+    assert workspace.tool_bar.model_title.whole_text() == "Sfumato Starter"
 
 
 def test_cards_say_what_the_model_is(installed, workspace):
@@ -308,7 +308,7 @@ def test_reading_the_model_in_use_again_chooses_nothing(installed, workspace, qt
 def test_a_remembered_model_is_in_use_once_it_is_found(installed, workspace, open_workspace, qtbot):
     choose(workspace, "split", qtbot)
     again, _ = open_workspace()
-    assert again.model_title.whole_text() == "split"
+    assert again.tool_bar.model_title.whole_text() == "split"
     assert again.models_panel.list.currentIndex().data() == "split"
     assert "512 × 768" in again.prompt_panel.size_choice.currentText()
 
@@ -328,7 +328,7 @@ def test_what_a_models_card_says_is_text(workspace):
     entry = ModelEntry(Path("/m"), info=make_info(Path("/m")), sidecar=note)
     workspace.canvas.set_model(entry)
     empty = workspace.canvas.empty
-    for text in (empty.text, workspace.model_title, workspace.canvas.banner.statement):
+    for text in (empty.text, workspace.tool_bar.model_title, workspace.canvas.banner.statement):
         assert text.textFormat() == Qt.TextFormat.PlainText
     first, second = (empty._flow.itemAt(k).widget() for k in range(2))
     assert first.text() == "black && white" and first.accessibleName() == "black & white"

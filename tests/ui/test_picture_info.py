@@ -60,7 +60,7 @@ def info(workspace, qtbot):
     qtbot.waitUntil(lambda: workspace.studio.gallery.picture(0) is not None)
     workspace.gallery.grid.choose(0)
     workspace.actions_.info.trigger()
-    shown = workspace._dialogs["info"]
+    shown = workspace.pictures_desk.info
     qtbot.waitUntil(lambda: "File" in texts(shown))
     return shown
 

@@ -92,10 +92,10 @@ def test_edit_copy_means_text_in_a_text_field_and_the_picture_elsewhere(workspac
     edit = workspace.prompt_panel.prompt.edit
     edit.setFocus()
     edit.selectAll()
-    workspace.edit_command("copy")
+    workspace.editing.edit("copy")
     assert QGuiApplication.clipboard().text() == "three flags"
     workspace.filmstrip.list.setFocus()
-    workspace.edit_command("copy")
+    workspace.editing.edit("copy")
     assert QGuiApplication.clipboard().mimeData().hasImage()
 
 
@@ -139,7 +139,7 @@ def test_move_to_trash_keeps_the_file_there(workspace, made, tmp_path, monkeypat
 
 def test_the_trash_keys_in_a_text_field_move_no_picture(workspace, made):
     workspace.prompt_panel.prompt.edit.setFocus()
-    workspace.trash_pictures()
+    workspace.pictures_desk.trash()
     assert all(Path(path).exists() for path in made)
 
 
@@ -314,7 +314,7 @@ def test_reveal_shows_the_file_and_says_when_it_is_gone(workspace, made, monkeyp
 
 
 def test_the_context_menu_acts_on_the_picture_on_show(workspace, made):
-    texts = [a.text() for a in workspace.picture_menu().actions() if a.text()]
+    texts = [a.text() for a in workspace.pictures_desk.menu().actions() if a.text()]
     assert texts[:2] == ["Copy Picture", "Save Picture As…"]
     assert "Use as Starting Picture" in texts
 

@@ -76,9 +76,9 @@ def test_settings_are_saved_and_chosen_without_the_words(workspace, presets):
     trigger(menu, "Fine")
     assert steps(workspace).value() == 33 and panel.scheduler.currentData() == "Euler a"
     assert panel.prompt.text() == "a boat" and workspace.studio.draft.value("seed") is None
-    workspace.undo_or_redo("undo")
+    workspace.editing.undo_or_redo("undo")
     assert steps(workspace).value() == 18 and panel.scheduler.currentData() is None
-    workspace.undo_or_redo("redo")
+    workspace.editing.undo_or_redo("redo")
     assert steps(workspace).value() == 33
 
 

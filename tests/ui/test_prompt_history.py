@@ -71,9 +71,9 @@ def test_typing_searches_arrows_choose_and_return_takes(asked):
     QTest.keyClick(popover.search, Qt.Key.Key_Return)
     assert not popover.isVisible()
     assert texts(asked) == ("a red fox", "snow")
-    asked.undo_or_redo("undo")
+    asked.editing.undo_or_redo("undo")
     assert texts(asked) == ("a green hill", "people")
-    asked.undo_or_redo("redo")
+    asked.editing.undo_or_redo("redo")
     assert texts(asked) == ("a red fox", "snow")
 
 
@@ -101,9 +101,9 @@ def test_keys_in_the_field_step_through_and_come_back(asked):
     assert seen == [hill, boat, fox, fox, boat, hill, mine, mine]
     QTest.keyClick(edit, Qt.Key.Key_Up, alt)
     QTest.keyClick(edit, Qt.Key.Key_Up, alt)
-    asked.undo_or_redo("undo")  # the whole walk
+    asked.editing.undo_or_redo("undo")  # the whole walk
     assert texts(asked) == mine
-    asked.undo_or_redo("redo")
+    asked.editing.undo_or_redo("redo")
     assert texts(asked) == boat
 
 

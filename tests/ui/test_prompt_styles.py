@@ -58,9 +58,9 @@ def test_styles_are_put_on_from_the_list_and_taken_off_by_their_chips(workspace,
     assert chips(workspace) == ["Pencil Drawing"]
     workspace.generate()
     assert queue.last.request.prompt == "pencil drawing of a fox, graphite on paper, hatching"
-    workspace.undo_or_redo("undo")
+    workspace.editing.undo_or_redo("undo")
     assert chips(workspace) == ["Cinematic", "Pencil Drawing"], "a click loses nothing for good"
-    workspace.undo_or_redo("undo")
+    workspace.editing.undo_or_redo("undo")
     assert chips(workspace) == ["Cinematic"]
 
 
@@ -78,7 +78,7 @@ def test_use_settings_brings_words_and_chips_back(workspace, queue, styles, qtbo
     assert chips(workspace) == []
     before = workspace.studio.draft.draft
     with qtbot.waitSignal(workspace.studio.draft.changed):
-        workspace.import_desk.use_settings_of(path)
+        workspace.pictures_desk.imports.use_settings_of(path)
     panel = workspace.prompt_panel
     assert (panel.prompt.text(), panel.negative.text()) == ("a fox", "snow")
     assert chips(workspace) == ["Photograph", "Mine"]

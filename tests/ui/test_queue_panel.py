@@ -299,7 +299,7 @@ def test_editing_brings_the_settings_into_the_panel_and_back(full, queue, worksp
     assert panel.prompt.edit.toPlainText() == "b"
     assert panel.controls["count"].input.value() == 4 and panel.start.path()
     assert panel.generate.text().startswith("Save Request")
-    workspace._save_draft()
+    workspace.session.save_draft()
     kept = studio.settings.draft["request"]["prompt"]
     assert kept == "what I was about to ask", "also if it all ends now"
     type_prompt(workspace, "b, at night")

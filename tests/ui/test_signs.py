@@ -44,7 +44,7 @@ def test_copied_details_and_versions_say_so(workspace, qtbot):
     assert toast_of(workspace.canvas.stack).text.text() == "Details copied"
     assert banner.error is not None, "what is copied still stands"
     workspace.actions_.about.trigger()
-    about = workspace._dialogs["about"]
+    about = workspace.window_desk.dialogs["about"]
     QTest.mouseClick(about.copy_button, LEFT)
     assert toast_of(about).isVisible()
 

@@ -293,8 +293,8 @@ def test_state_comes_back_at_the_next_start(workspace, open_workspace, tmp_path)
     panel.controls["start_image.strength"].input.spin.setValue(0.4)
     panel.controls["compute_unit"].input.select_data("CPU_AND_NE")
     window.resize(1200, 700)
-    workspace.splitter.setSizes([240, 600, 360])
-    sizes = workspace.splitter.sizes()
+    workspace.columns.setSizes([240, 600, 360])
+    sizes = workspace.columns.sizes()
     before = panel.draft()
     workspace.actions_.models.trigger()
     window.close()
@@ -303,7 +303,7 @@ def test_state_comes_back_at_the_next_start(workspace, open_workspace, tmp_path)
     assert again.models_panel.isHidden()
     again.actions_.models.trigger()
     QApplication.processEvents()
-    assert abs(again.splitter.sizes()[2] - sizes[2]) <= 2
+    assert abs(again.columns.sizes()[2] - sizes[2]) <= 2
 
 
 @pytest.mark.parametrize(
@@ -332,12 +332,12 @@ def test_odd_bytes_of_one_piece_cost_that_piece_alone(home, open_workspace, monk
     settings.sync()
     workspace, _ = open_workspace()
     assert workspace.prompt_panel.prompt.text() == "a fox"
-    assert min(workspace.splitter.sizes()[1:]) > 0
+    assert min(workspace.columns.sizes()[1:]) > 0
 
     def broken(*_: object) -> None:
         raise ValueError("odd")
 
-    monkeypatch.setattr("gui.ui.workspace.Draft.from_json", broken)
+    monkeypatch.setattr("gui.ui.desks.session.Draft.from_json", broken)
     again, _ = open_workspace()
     assert again.prompt_panel.generate is not None
     said = again.canvas.banner.statement
@@ -382,7 +382,7 @@ def name_of(widget: QWidget) -> str:
 def test_every_control_has_a_name_for_assistive_programs(workspace, queue, qtbot):
     workspace.prompt_panel.advanced_section.set_open(True)
     workspace.models_panel.details_section.set_open(True)
-    workspace.show_error_of_model()
+    workspace.generate()
     workspace.prompt_panel.prompt.edit.setPlainText("x")
     QTest.mouseClick(workspace.prompt_panel.generate, Qt.MouseButton.LeftButton)
     queue.run()
@@ -423,7 +423,7 @@ def test_settings_count_at_once(workspace, queue, tmp_path):
     from PySide6.QtWidgets import QFileDialog
 
     workspace.actions_.settings.trigger()
-    dialog = workspace._dialogs["settings"]
+    dialog = workspace.window_desk.dialogs["settings"]
     dialog.compute_unit.select_data("CPU_ONLY")
     QTest.mouseClick(dialog.previews, Qt.MouseButton.LeftButton)
     original = QFileDialog.getExistingDirectory
@@ -447,7 +447,7 @@ def test_about_names_versions_and_licences(workspace):
     import gui
 
     workspace.actions_.about.trigger()
-    dialog = workspace._dialogs["about"]
+    dialog = workspace.window_desk.dialogs["about"]
     QTest.mouseClick(dialog.copy_button, Qt.MouseButton.LeftButton)
     text = QApplication.clipboard().text()
     assert f"Sfumato {gui.__version__}" in text
@@ -459,7 +459,7 @@ def test_the_shortcut_list_shows_every_shortcut(workspace):
     from PySide6.QtWidgets import QLabel
 
     workspace.actions_.shortcuts.trigger()
-    texts = [one.text() for one in workspace._dialogs["shortcuts"].findChildren(QLabel)]
+    texts = [one.text() for one in workspace.window_desk.dialogs["shortcuts"].findChildren(QLabel)]
     assert "Ctrl+Return" in texts
     assert "Move to Trash" in texts
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Qt, Signal
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QFileDialog, QWidget
 
 from gui.errors import SfumatoError
 from gui.state.hub.types import ModelKind, SearchQuery, Sort
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gui.state.models import ModelEntry
     from gui.state.studio import Studio
     from gui.ui.hub.detail import HubDetail
+    from gui.ui.menus import Actions
     from gui.ui.models.panel import ModelsPanel
 
 
@@ -26,20 +27,22 @@ class ModelsDesk(QObject):
     Args:
         studio: the models and the Hub.
         panel: the left column.
+        actions: has the commands, which are connected here.
         window: what the sheets lie over.
     """
 
     failed = Signal(SfumatoError)
     notice = Signal(str)
-    panel_wanted = Signal()
-    """The left column is to be seen."""
     convert_wanted = Signal(str)
     """This repository's checkpoint is to be converted."""
 
-    def __init__(self, studio: Studio, panel: ModelsPanel, window: QWidget) -> None:
+    def __init__(
+        self, studio: Studio, panel: ModelsPanel, actions: Actions, window: QWidget
+    ) -> None:
         super().__init__(window)
         self._studio = studio
         self._panel = panel
+        self._shown = actions.models
         self._window = window
         self._hub = studio.hub
         self._orphans: list[Orphan] = []
@@ -49,6 +52,10 @@ class ModelsDesk(QObject):
         self.library = LibraryActions(studio, window)
         self.library.failed.connect(self.failed)
         panel.actions_of = self.library.of
+        panel.model_chosen.connect(studio.choose_model)
+        panel.add_requested.connect(self.choose_folder)
+        panel.folder_dropped.connect(studio.add_model_folder)
+        panel.remove_requested.connect(studio.remove_model)
         panel.trash_requested.connect(self.library.trash)
         panel.repo_opened.connect(self.show_repo)
         panel.updates_requested.connect(self._check_for_updates)
@@ -63,24 +70,34 @@ class ModelsDesk(QObject):
         # The studio listens to the same signals first and tells the Hub what is installed.
         studio.models.refreshed.connect(self._on_library_read)
         studio.models.trashed.connect(self._on_library_read)
+        self._connect_actions(actions)
+
+    def _connect_actions(self, actions: Actions) -> None:
+        details = self._panel.details_section
+        actions.models.toggled.connect(self._panel.setVisible)
+        actions.details.toggled.connect(details.set_open)
+        details.toggled.connect(actions.details.setChecked)
+        actions.add_model.triggered.connect(lambda *_: self.choose_folder())
+        actions.installed.triggered.connect(lambda *_: self.show_installed())
+        actions.hub.triggered.connect(lambda *_: self.show_hub())
 
     # -- the sides of the panel ---------------------------------------------------------------
 
     def show_hub(self) -> None:
         """Turn the left column to the Hub, with the search field ready."""
-        self.panel_wanted.emit()
+        self._shown.setChecked(True)
         self._panel.show_hub().focus_search()
 
     def show_real_models(self) -> None:
         """Turn to the Hub's models that make pictures from words and run on this machine."""
-        self.panel_wanted.emit()
+        self._shown.setChecked(True)
         self._panel.show_hub().search_for(
             SearchQuery(sort=Sort.DOWNLOADS, kinds=(ModelKind.TEXT_TO_IMAGE,), fits=True)
         )
 
     def search_hub(self, text: str) -> None:
         """Turn to the Hub's models that go by these words."""
-        self.panel_wanted.emit()
+        self._shown.setChecked(True)
         self._panel.show_hub().search_for(SearchQuery(text=text))
 
     def show_model(self, entry: ModelEntry) -> None:
@@ -90,7 +107,7 @@ class ModelsDesk(QObject):
         self._panel.reveal(entry)
 
     def show_installed(self) -> None:
-        self.panel_wanted.emit()
+        self._shown.setChecked(True)
         self._panel.show_installed()
         self._panel.list.setFocus()
 
@@ -135,6 +152,12 @@ class ModelsDesk(QObject):
             self.failed.emit(error)
 
     # -- the library --------------------------------------------------------------------------
+
+    def choose_folder(self) -> None:
+        """File › Add Model Folder…"""
+        folder = QFileDialog.getExistingDirectory(self._window, "Add a Model Folder")
+        if folder:
+            self._studio.add_model_folder(folder)
 
     def _check_for_updates(self) -> None:
         self._told_of_updates = False

@@ -61,7 +61,7 @@ def test_a_newcomer_searches_gets_and_uses_a_model(workspace, panel, hub, qtbot)
     assert not sheet.isVisible()
     assert workspace.studio.model.folder == folder
     assert workspace.models_panel.segments.current() == 0
-    assert workspace.model_title.whole_text() == "coreml-model-7"
+    assert workspace.tool_bar.model_title.whole_text() == "coreml-model-7"
 
 
 def test_the_journey_by_keys_alone(workspace, hub, qtbot):
@@ -250,7 +250,7 @@ def test_nothing_found_says_what_to_do_next(panel, qtbot, workspace, monkeypatch
     assert not panel.message.retry.isVisible()
     assert not panel.message.clear.isVisible()
     shown = []
-    monkeypatch.setattr(workspace, "show_convert", lambda *_: shown.append(True))
+    monkeypatch.setattr(workspace.convert_desk, "show", lambda *_: shown.append(True))
     click(panel.message.convert)
     assert shown == [True]
 

@@ -189,7 +189,7 @@ def test_the_next_start_offers_to_go_on(interrupted, workspace, strip, hub, qtbo
 @pytest.fixture
 def section(workspace, qtbot):
     workspace.actions_.settings.trigger()
-    found = workspace._dialogs["settings"].account
+    found = workspace.window_desk.dialogs["settings"].account
     qtbot.waitUntil(lambda: workspace.studio.hub.account.known)
     return found
 
@@ -221,7 +221,7 @@ def test_an_account_that_cannot_be_looked_for_is_none(hub, workspace, qtbot):
     locked = SfumatoError(ErrorKind.ACCESS, "The keychain did not give access to the token.")
     hub.errors["account"] = locked
     workspace.actions_.settings.trigger()
-    section = workspace._dialogs["settings"].account
+    section = workspace.window_desk.dialogs["settings"].account
     qtbot.waitUntil(section.problem.isVisible)
     assert section.problem.text() == locked.message
     assert section.state.whole_text() == "Not signed in"
@@ -230,7 +230,7 @@ def test_an_account_that_cannot_be_looked_for_is_none(hub, workspace, qtbot):
 
 def test_a_refused_token_leaves_the_words_room(section, workspace, hub, qtbot):
     hub.errors["set_token"] = SfumatoError(ErrorKind.UNSUPPORTED, "There is no keychain. " * 8)
-    dialog = workspace._dialogs["settings"]
+    dialog = workspace.window_desk.dialogs["settings"]
     before = dialog.height()
     QTest.keyClicks(section.token, "hf_good")
     click(section.sign_in)
@@ -260,7 +260,7 @@ def test_a_closed_sign_in_hears_nothing_more(workspace, hub, qtbot, qapp):
 def test_a_token_from_elsewhere_cannot_be_signed_out_here(hub, workspace, qtbot, source, words):
     hub.account = Account(True, "ada", source)
     workspace.actions_.settings.trigger()
-    section = workspace._dialogs["settings"].account
+    section = workspace.window_desk.dialogs["settings"].account
     qtbot.waitUntil(lambda: "ada" in section.state.whole_text())
     assert words in section.state.whole_text()
     assert not section.sign_out.isVisible()

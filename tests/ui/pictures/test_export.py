@@ -19,14 +19,14 @@ from tests.support import exiftool
 def sheet(gallery, workspace, qtbot, tmp_path):
     """The sheet over all seven pictures, with a folder of the test's."""
     gallery.grid.setFocus()
-    workspace.edit_command("selectAll")
+    workspace.editing.edit("selectAll")
     workspace.studio.settings.export_folder = str(tmp_path / "out")
     return opened(workspace, qtbot)
 
 
 def opened(workspace, qtbot):
     workspace.actions_.export.trigger()
-    out = workspace.ways_out
+    out = workspace.pictures_desk.ways_out
     qtbot.waitUntil(lambda: out._sheet is not None and out._sheet.isVisible())
     return out._sheet
 

@@ -156,7 +156,7 @@ def test_keys_walk_and_extend(workspace, gallery):
     press(grid, Qt.Key.Key_Left)
     press(grid, Qt.Key.Key_Home, SHIFT)
     assert chosen(gallery) == "0 1 2 3 4 5"
-    workspace.edit_command("selectAll")
+    workspace.editing.edit("selectAll")
     assert chosen(gallery) == "0 1 2 3 4 5 6"
 
 
@@ -354,7 +354,7 @@ def test_the_context_menu_acts_on_the_picture_under_it(workspace, gallery, files
     click(gallery.grid, 1)
     workspace.actions_.use_as_start.trigger()
     assert workspace.prompt_panel.start.path() == str(files[1])
-    texts = [action.text() for action in workspace.picture_menu().actions()]
+    texts = [action.text() for action in workspace.pictures_desk.menu().actions()]
     assert "Add to Favourites" in texts and "Move to Trash" in texts
 
 

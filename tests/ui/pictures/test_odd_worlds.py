@@ -68,7 +68,7 @@ def test_an_empty_mount_point_is_a_disk_that_is_not_there(
 def test_files_that_go_under_the_gallerys_feet(workspace, gallery, files, qtbot):
     """Renamed, replaced, deleted with their folder, while they are chosen and looked at."""
     pictures, folder = workspace.studio.gallery, files[0].parent
-    workspace.edit_command("selectAll")
+    workspace.editing.edit("selectAll")
     press(gallery.grid, Qt.Key.Key_Space)
     files[0].rename(folder / "renamed.png")
     files[1].unlink()

@@ -92,7 +92,7 @@ def test_the_strip_keeps_all_that_are_chosen_when_rows_move(workspace, strip, fi
 
 
 def test_all_are_chosen_in_front_and_named_by_their_number(workspace, gallery):
-    workspace.edit_command("selectAll")
+    workspace.editing.edit("selectAll")
     assert chosen(gallery) == "0 1 2 3 4 5 6"
     a = workspace.actions_
     assert (a.copy_picture.text(), a.trash.text()) == (
@@ -138,7 +138,7 @@ def test_tags_of_several_pictures(workspace, gallery, qtbot):
     click(gallery.grid, 0)
     click(gallery.grid, 1, CONTROL)
     workspace.actions_.tags.trigger()
-    sheet = workspace.picture_commands._tags
+    sheet = workspace.pictures_desk.commands._tags
     assert sheet.title.text() == "Tags of 2 pictures"
     qtbot.waitUntil(lambda: len(sheet.ticks) == 3)
     states = {tag: tick.checkState().name for tag, tick in sheet.ticks.items()}
@@ -169,7 +169,7 @@ def test_copy_takes_all_files_and_the_pixels_of_the_current(workspace, strip, fi
 def test_copy_in_the_gallery(workspace, gallery, files, qtbot):
     click(gallery.grid, 1)
     click(gallery.grid, 3, SHIFT)
-    workspace.edit_command("copy")
+    workspace.editing.edit("copy")
     qtbot.waitUntil(lambda: urls() == [str(file) for file in files[1:4]])
 
 
@@ -209,7 +209,7 @@ def test_a_picture_on_the_canvas_alone_is_acted_on_alone(workspace, strip, files
 def test_the_context_menu_of_several_acts_on_several(workspace, gallery):
     click(gallery.grid, 1)
     click(gallery.grid, 2, SHIFT)
-    texts = [action.text() for action in workspace.picture_menu().actions()]
+    texts = [action.text() for action in workspace.pictures_desk.menu().actions()]
     assert "Copy 2 Pictures" in texts and "Tags of 2 Pictures…" in texts
     assert "Move 2 Pictures to Trash" in texts
 
@@ -217,7 +217,7 @@ def test_the_context_menu_of_several_acts_on_several(workspace, gallery):
 def test_too_many_are_not_copied_and_it_is_said(workspace, gallery, monkeypatch):
     monkeypatch.setattr("gui.ui.pictures.commands.MOST_FILES", 3)
     QGuiApplication.clipboard().setText("kept")
-    workspace.edit_command("selectAll")
+    workspace.editing.edit("selectAll")
     workspace.actions_.copy_picture.trigger()
     banner = workspace.canvas.banner
     assert banner.statement.text() == "Up to 3 pictures can be copied at once; choose fewer."
