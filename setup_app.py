@@ -13,14 +13,12 @@ from typing import Any
 import setuptools
 
 ROOT = Path(__file__).resolve().parent
+sys.path.insert(0, str(ROOT / "packaging"))
 sys.path.insert(0, str(ROOT))
 
+from macos import info_plist  # noqa: E402
+
 from gui import __version__ as VERSION  # noqa: E402,N812
-
-MIN_MACOS = "14.0"
-"""Floor of the wheels in packaging/locks/bundle.txt."""
-
-IDENTIFIER = "app.sfumato.Sfumato"
 
 # Kept whole and as files: they carry data, read their own source, load libraries from beside
 # themselves, or import by name at run time, none of which survives py2app's zip.
@@ -45,56 +43,12 @@ EXCLUDES = [
     "_distutils_hack", "_pytest", "_tkinter", "ensurepip", "idlelib", "lib2to3", "pip",
     "pkg_resources", "pytest", "pytestqt", "setuptools", "test", "tkinter", "wheel",
     "Cython", "IPython", "ipykernel", "matplotlib", "pandas", "sklearn", "xgboost",
-    "bitsandbytes", "flax", "jax", "onnx", "onnxruntime", "tensorboard",
+    "bitsandbytes", "flax", "peft", "sd_parsers", "jax", "onnx", "onnxruntime", "tensorboard",
     "tensorflow", "triton", "PyQt5", "PyQt6", "PySide2",
     "coremltools.test", "torch.utils.tensorboard",
 ]  # fmt: skip
 
-PICTURE_TYPES = [
-    "public.png", "public.jpeg", "org.webmproject.webp", "public.avif", "public.heic",
-    "public.heif", "com.compuserve.gif", "com.microsoft.bmp", "public.tiff",
-]  # fmt: skip
-"""The forms that `gui.library.picture_forms` names, by Apple's names."""
-
-PLIST: dict[str, Any] = {
-    "CFBundleName": "Sfumato",
-    "CFBundleDisplayName": "Sfumato",
-    "CFBundleIdentifier": IDENTIFIER,
-    "CFBundleShortVersionString": VERSION,
-    "CFBundleVersion": VERSION,
-    "CFBundleDevelopmentRegion": "en",
-    "CFBundleDocumentTypes": [
-        {
-            "CFBundleTypeName": "Picture",
-            "CFBundleTypeRole": "Viewer",
-            "LSHandlerRank": "Alternate",
-            "LSItemContentTypes": PICTURE_TYPES,
-        },
-        {
-            "CFBundleTypeName": "Core ML model",
-            "CFBundleTypeRole": "Viewer",
-            "LSHandlerRank": "Alternate",
-            "LSItemContentTypes": ["com.apple.coreml.mlpackage", "public.folder"],
-        },
-    ],
-    "UTImportedTypeDeclarations": [
-        {
-            "UTTypeIdentifier": "com.apple.coreml.mlpackage",
-            "UTTypeDescription": "Core ML model package",
-            "UTTypeConformsTo": ["com.apple.package"],
-            "UTTypeTagSpecification": {"public.filename-extension": ["mlpackage"]},
-        }
-    ],
-    "LSApplicationCategoryType": "public.app-category.graphics-design",
-    "LSArchitecturePriority": ["arm64"],
-    "LSMinimumSystemVersion": MIN_MACOS,
-    "LSMultipleInstancesProhibited": True,
-    "LSEnvironment": {"PYTHONNOUSERSITE": "1", "TOKENIZERS_PARALLELISM": "false"},
-    "NSHighResolutionCapable": True,
-    "NSHumanReadableCopyright": "MIT licence",
-    "NSRequiresAquaSystemAppearance": False,
-    "NSSupportsAutomaticGraphicsSwitching": True,
-}
+PLIST: dict[str, Any] = info_plist.info_plist(VERSION)
 
 OPTIONS: dict[str, Any] = {
     "arch": "arm64",
@@ -110,7 +64,16 @@ OPTIONS: dict[str, Any] = {
     "packages": PACKAGES,
     "plist": PLIST,
     "redirect_stdout_to_asl": False,  # it takes file descriptors 1 and 2 from the engine
-    "resources": ["resources"],
+    "resources": [
+        str(path.relative_to(ROOT))
+        for path in (
+            ROOT / "resources",
+            info_plist.DOCUMENT_ICON,
+            *info_plist.STRINGS,
+            info_plist.COMPILED_ICON,
+        )
+        if path.exists()
+    ],
     "semi_standalone": False,
     "site_packages": False,
     "strip": False,  # stripping breaks signatures inside the wheels

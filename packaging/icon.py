@@ -1,6 +1,8 @@
 """Draw Sfumato's app icon: a ribbon of coloured smoke that writes an S, out of soft edges only.
 
-Usage: ``make icon``; writes `resources/icon.png` (1024²) and `resources/icon.icns`.
+Usage: ``make icon``; writes `resources/icon.png` (1024²) and `resources/icon.icns`, and below
+`packaging/macos/icons` the icon of documents and `AppIcon.icon`, the layers that macOS 26 puts
+together itself: `compile_icon.sh` makes what it reads of them, on a Mac.
 
 The smoke is a sheet of thousands of fine strands that twists as it runs along the S.  Each strand
 leaves a little light; where the sheet turns edge-on the strands crowd together and glow, as the
@@ -10,10 +12,12 @@ square centred in 1024, with a soft shadow beneath.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from PIL import Image, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter
 
 SIZE = 1024
 BODY = 824
@@ -34,15 +38,19 @@ _COLOURS = (
 )
 
 
-def draw() -> Image.Image:
-    """The icon, RGBA, 1024 by 1024."""
-    side = BODY * OVERSAMPLING
-    light = _background(side) + _smoke(side)
-    # Filmic shoulder: highlights roll off instead of clipping.
-    colour = 1.0 - np.exp(-1.5 * light)
-    pixels = (255.0 * np.clip(colour, 0.0, 1.0) ** (1 / 1.15) + 0.5).astype(np.uint8)
-    body = Image.fromarray(pixels, "RGB").resize((BODY, BODY), Image.Resampling.LANCZOS)
+SHEETS = ((0.112, 1500, 0.60), (0.078, 1300, 0.90), (0.040, 800, 0.85))
+"""Width, strands and weight of each sheet of smoke: broad faint ones first, then narrow bright."""
 
+
+def draw(smoke: np.ndarray) -> Image.Image:
+    """The icon, RGBA, 1024 by 1024.
+
+    Args:
+        smoke: its light, float [side, side, 3].
+    """
+    body = _pixels(_background(smoke.shape[0]) + smoke).resize(
+        (BODY, BODY), Image.Resampling.LANCZOS
+    )
     icon = Image.new("RGBA", (SIZE, SIZE), (0, 0, 0, 0))
     margin = (SIZE - BODY) // 2
     mask = Image.new("L", (SIZE, SIZE), 0)
@@ -55,6 +63,84 @@ def draw() -> Image.Image:
     canvas.paste(body, (margin, margin))
     icon.paste(canvas, (0, 0), mask)
     return icon
+
+
+def _pixels(light: np.ndarray) -> Image.Image:
+    """Light as a picture.  Filmic shoulder: highlights roll off instead of clipping."""
+    colour = np.clip(1.0 - np.exp(-1.5 * light), 0.0, 1.0) ** (1 / 1.15)
+    return Image.fromarray((255.0 * colour + 0.5).astype(np.uint8), "RGB")
+
+
+def layer(light: np.ndarray) -> Image.Image:
+    """Light as a layer, RGBA, 1024 by 1024: as opaque as it is bright."""
+    colour = np.asarray(_pixels(light), np.float64)
+    alpha = colour.max(axis=-1, keepdims=True)
+    pixels = np.concatenate([255.0 * colour / np.maximum(alpha, 1.0), alpha], axis=-1)
+    whole = Image.fromarray((pixels + 0.5).astype(np.uint8), "RGBA")
+    return whole.resize((SIZE, SIZE), Image.Resampling.LANCZOS)
+
+
+def description() -> dict[str, Any]:
+    """`icon.json` of the layered icon, in the form that Icon Composer writes; front comes first.
+
+    The layers are full, without rounding or shadow: the system adds those, and its glass.
+    """
+
+    def colour(light: tuple[float, float, float]) -> str:
+        pixel: Any = _pixels(np.array([[light]])).getpixel((0, 0))
+        return "srgb:" + ",".join(f"{value / 255:.5f}" for value in pixel) + ",1.00000"
+
+    def part(name: str) -> dict[str, Any]:
+        return {
+            "glass": False,
+            "hidden": False,
+            "image-name": f"{name}.png",
+            "name": name,
+            "position": {"scale": 1, "translation-in-points": [0, 0]},
+        }
+
+    def group(name: str, translucency: float) -> dict[str, Any]:
+        return {
+            "layers": [part(name)],
+            "name": name,
+            "shadow": {"kind": "none", "opacity": 0.5},
+            "specular": False,
+            "translucency": {"enabled": translucency > 0, "value": translucency},
+        }
+
+    top, bottom = (tuple(0.55 * value for value in tone) for tone in (_TOP, _BOTTOM))
+    return {
+        "fill": {
+            "linear-gradient": [colour(top), colour(bottom)],  # type: ignore[arg-type]
+            "orientation": {"start": {"x": 0.5, "y": 0}, "stop": {"x": 0.5, "y": 1}},
+        },
+        "groups": [group("threads", 0.0), group("veil", 0.3)],
+        "supported-platforms": {"squares": ["macOS"]},
+    }
+
+
+def document(icon: Image.Image) -> Image.Image:
+    """The icon of a file that Sfumato opens: a page with a turned corner, and the smoke on it."""
+    scale = 2
+    left, top, right, bottom, fold = (scale * value for value in (182, 60, 842, 964, 180))
+    side = SIZE * scale
+    outline = [(left, top), (right - fold, top), (right, top + fold), (right, bottom)]
+    mask = Image.new("L", (side, side), 0)
+    pen = ImageDraw.Draw(mask)
+    pen.polygon([*outline, (left, bottom)], fill=255)
+    mask = mask.filter(ImageFilter.GaussianBlur(14)).point([0] * 128 + [255] * 128)
+    shadow = mask.filter(ImageFilter.GaussianBlur(22)).point(lambda value: int(0.34 * value))
+    page = Image.new("RGBA", (side, side), (0, 0, 0, 0))
+    page.putalpha(shadow.transform((side, side), Image.Transform.AFFINE, (1, 0, 0, 0, 1, -16)))
+    shade = np.linspace(255, 240, side)[:, None, None] * np.ones((1, side, 3))
+    paper = Image.fromarray(shade.astype(np.uint8), "RGB")
+    pen = ImageDraw.Draw(paper)
+    corner = [(right - fold, top), (right, top + fold), (right - fold, top + fold)]
+    pen.polygon(corner, fill=(214, 212, 222))
+    page.paste(paper, (0, 0), mask)
+    emblem = icon.resize((560 * scale, 560 * scale), Image.Resampling.LANCZOS)
+    page.alpha_composite(emblem, ((side - emblem.width) // 2, 290 * scale))
+    return page.resize((SIZE, SIZE), Image.Resampling.LANCZOS)
 
 
 def _rounded_square() -> Image.Image:
@@ -75,14 +161,10 @@ def _background(side: int) -> np.ndarray:
     return air * 0.55 + glow[..., None] * np.array([0.16, 0.09, 0.22])
 
 
-def _smoke(side: int) -> np.ndarray:
-    """Light of the smoke, float [side, side, 3]."""
+def _sheets(side: int) -> list[np.ndarray]:
+    """Light of each sheet of smoke, float [side, side, 3]."""
     rng = np.random.default_rng(SEED)
-    light = np.zeros((side, side, 3))
-    # Broad faint sheets first, then narrow bright ones.
-    for width, strands, weight in ((0.112, 1500, 0.60), (0.078, 1300, 0.90), (0.040, 800, 0.85)):
-        light += weight * _sheet(side, width, strands, rng)
-    return light
+    return [weight * _sheet(side, width, strands, rng) for width, strands, weight in SHEETS]
 
 
 def _sheet(side: int, width: float, strands: int, rng: np.random.Generator) -> np.ndarray:
@@ -149,10 +231,20 @@ def _blur(plane: np.ndarray, side: int) -> np.ndarray:
 
 
 def main() -> None:
-    resources = Path(__file__).resolve().parents[1] / "resources"
-    icon = draw()
-    icon.save(resources / "icon.png", optimize=True)
-    icon.save(resources / "icon.icns")
+    root = Path(__file__).resolve().parents[1]
+    icons = root / "packaging" / "macos" / "icons"
+    sheets = _sheets(BODY * OVERSAMPLING)
+    veil, threads = sheets[0], sheets[1] + sheets[2]
+    icon = draw(veil + threads)
+    icon.save(root / "resources" / "icon.png", optimize=True)
+    icon.save(root / "resources" / "icon.icns")
+    document(icon).save(icons / "document.icns")
+    assets = icons / "AppIcon.icon" / "Assets"
+    assets.mkdir(parents=True, exist_ok=True)
+    layer(threads).save(assets / "threads.png", optimize=True)
+    layer(veil).save(assets / "veil.png", optimize=True)
+    text = json.dumps(description(), indent=2)
+    (assets.parent / "icon.json").write_text(text + "\n")
 
 
 if __name__ == "__main__":
