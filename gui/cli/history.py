@@ -327,7 +327,7 @@ def _favourite(options: argparse.Namespace) -> int:
                     "copy it there first.",
                 )
         ids = [picture.id for _, picture in found if picture is not None]
-        index.set_favourite(ids, not options.off)
+        index.marks.set_favourite(ids, not options.off)
         for picture in index.rows(ids):
             print(json.dumps(_as_json(picture)) if options.json else picture.path)
     return 0

@@ -14,7 +14,8 @@ from gui import paths, words
 from gui.cli import asking
 from gui.cli.progress import Progress, say
 from gui.errors import ErrorKind, SfumatoError
-from gui.library.queue import FINISHED, PAUSED, Job, JobStatus, JobStore
+from gui.library.job import FINISHED, Job, JobStatus
+from gui.library.queue import PAUSED, JobStore
 
 SHORT = 8
 """Letters of an id that are shown; so many, or fewer, name it."""

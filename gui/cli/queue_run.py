@@ -12,7 +12,8 @@ from gui import words
 from gui.cli.drawing import STOPPED
 from gui.cli.progress import Progress
 from gui.grid import Grid
-from gui.library.queue import Job, JobStore
+from gui.library.job import Job
+from gui.library.queue import JobStore
 from gui.request import PictureRequest
 
 if TYPE_CHECKING:

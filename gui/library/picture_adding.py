@@ -7,8 +7,8 @@ from datetime import date
 from pathlib import Path
 
 from gui.errors import ErrorKind, SfumatoError, disk_error
+from gui.library.fingerprint import FINGERPRINT_BYTES, fingerprint
 from gui.library.picture_forms import open_picture
-from gui.library.picture_index import FINGERPRINT_BYTES, fingerprint
 from gui.library.picture_reader import size_of
 from gui.library.temporaries import copy_whole, sweep
 

@@ -19,11 +19,11 @@ from typing import Protocol
 
 from gui.errors import ErrorKind, SfumatoError
 from gui.files import exists, is_folder
+from gui.library.fingerprint import FINGERPRINT_BYTES, fingerprint
 from gui.library.metadata.containers import Fields, read_fields_of
 from gui.library.metadata.tools import read_settings
 from gui.library.picture_facts import KnownFile, PictureFacts, PictureKind
 from gui.library.picture_forms import SUFFIXES, open_picture
-from gui.library.picture_index import FINGERPRINT_BYTES, fingerprint
 from gui.library.picture_record import record_of, stored_record
 from gui.request import PictureRecord
 

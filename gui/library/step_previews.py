@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gui import paths, records
-from gui.library.picture_index import FINGERPRINT_BYTES, fingerprint
+from gui.library.fingerprint import FINGERPRINT_BYTES, fingerprint
 from gui.library.temporaries import sweep, temporary_file
 from gui.records import Record, RecordError
 

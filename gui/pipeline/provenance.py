@@ -11,9 +11,9 @@ from gui import records
 from gui.coreml.sidecar import Sidecar
 from gui.errors import SfumatoError
 from gui.files import expanded
+from gui.library.fingerprint import FINGERPRINT_BYTES, fingerprint
 from gui.library.metadata.containers import read_fields
 from gui.library.metadata.writing import MADE_BY_MODEL, XMP_SOURCE_TYPE
-from gui.library.picture_index import FINGERPRINT_BYTES, fingerprint
 from gui.pipeline.schedulers import Scheduler
 from gui.request import PictureRequest, Provenance
 from gui.start_image import MASK_ALPHA

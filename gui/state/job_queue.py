@@ -22,17 +22,8 @@ from gui.engine import messages
 from gui.engine.runner import Outcome, OutcomeStatus
 from gui.errors import ErrorKind, SfumatoError
 from gui.grid import Grid
-from gui.library.queue import (
-    ENDED,
-    FINISHED,
-    KEPT_FINISHED,
-    MAX_CRASHES,
-    PAUSED,
-    PLUGGED_IN_ONLY,
-    Job,
-    JobStatus,
-    JobStore,
-)
+from gui.library.job import ENDED, FINISHED, Job, JobStatus
+from gui.library.queue import KEPT_FINISHED, MAX_CRASHES, PAUSED, PLUGGED_IN_ONLY, JobStore
 from gui.library.queue_grids import FinishedGrid
 from gui.request import PictureRecord, PictureRequest
 from gui.state.pipeline_thread import PipelineThread, StepUpdate, Work

@@ -13,10 +13,11 @@ from gui.axes import make_grid, parse_axis
 from gui.grid import Grid
 from gui.library import contact_sheet
 from gui.library.contact_sheet import draw_sheet, save_sheet
+from gui.library.job import JobStatus
 from gui.library.picture_record import read_record
 from gui.library.picture_scan import facts_of
 from gui.library.picture_texts import png_of, png_texts
-from gui.library.queue import JobStatus, JobStore
+from gui.library.queue import JobStore
 from gui.library.queue_grids import FinishedGrid
 from gui.request import PictureRecord, PictureRequest
 
@@ -177,7 +178,7 @@ def test_grids_outlast_their_jobs_and_go_with_the_last(store: JobStore, tmp_path
     assert len([o for o in finished.outcomes.values() if o.picture]) == 6
     store.sheet_made(grid.id)
     store.forget_finished()
-    assert store._connection.execute("SELECT count(*) FROM cells").fetchone() == (0,)
+    assert store.connection.execute("SELECT count(*) FROM cells").fetchone() == (0,)
 
 
 def test_nothing_made_is_no_sheet(store: JobStore, tmp_path: Path) -> None:

@@ -117,9 +117,9 @@ def test_a_file_that_changed_or_went_is_followed(index: PictureIndex) -> None:
 def test_marks_survive_the_index_and_a_move(index: PictureIndex, tmp_path: Path) -> None:
     a, b = index.by_path("/p/1/a.png"), index.by_path("/p/2/b.png")
     assert a is not None and b is not None
-    index.set_favourite([a.id, b.id], True)
-    index.set_favourite([b.id], False)
-    index.set_tags(a.id, ["  still  life ", "red", "red", ""])
+    index.marks.set_favourite([a.id, b.id], True)
+    index.marks.set_favourite([b.id], False)
+    index.marks.set_tags(a.id, ["  still  life ", "red", "red", ""])
     assert names(index, favourites=True) == "a"
     assert names(index, tag="still life") == "a"
     assert index.choices().tags == (("red", 1), ("still life", 1))
@@ -167,7 +167,7 @@ def test_a_folder_that_cannot_be_written_costs_no_start(tmp_path: Path) -> None:
 def test_a_cut_or_odd_journal_costs_only_its_lines(index: PictureIndex, tmp_path: Path) -> None:
     a = index.by_path("/p/1/a.png")
     assert a is not None
-    index.set_favourite([a.id], True)
+    index.marks.set_favourite([a.id], True)
     index.close()
     journal = tmp_path / MARKS_NAME
     assert json.loads(journal.read_text().strip())["picture"] == "fp-a"
@@ -179,8 +179,8 @@ def test_a_cut_or_odd_journal_costs_only_its_lines(index: PictureIndex, tmp_path
     assert names(again, favourites=True) == "a"
     a = again.by_path("/p/1/a.png")
     assert a is not None
-    again.set_tags(a.id, ["kept"])
-    assert PictureIndex(None, journal)._marks["fp-a"].tags == ("kept",)
+    again.marks.set_tags(a.id, ["kept"])
+    assert PictureIndex(None, journal).marks.of("fp-a").tags == ("kept",)
 
 
 def test_every_word_is_quoted() -> None:

@@ -215,7 +215,7 @@ def check_marks(index: PictureIndex, said: list[list], sole: bool) -> None:
         if sole and loved:
             last = [line[3] for line in loved if line[0] == "did"][-1:] or [False]
             assert favourite in ({loved[-1][3]} if loved[-1][0] == "did" else {*last, loved[-1][3]})
-        mark = index._marks[picture]
+        mark = index.marks.of(picture)
         assert (mark.favourite, set(mark.tags)) == (favourite, tags), "index and journal agree"
 
 

@@ -15,7 +15,8 @@ from random import Random
 import pytest
 
 from gui.errors import ErrorKind, SfumatoError
-from gui.library.queue import KEPT_FINISHED, JobStatus, JobStore
+from gui.library.job import JobStatus
+from gui.library.queue import KEPT_FINISHED, JobStore
 from gui.request import PictureRequest, StartImage
 
 ROOT = Path(__file__).parents[2]
@@ -137,7 +138,8 @@ def test_a_queue_of_the_version_before_is_read(path: Path, open_store: Opener) -
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from gui.library.queue import JobStatus, JobStore
+from gui.library.queue import JobStore
+from gui.library.job import JobStatus
 from gui.request import PictureRequest
 store = JobStore(Path(sys.argv[1]))
 if sys.argv[2] == "first":

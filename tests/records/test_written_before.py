@@ -26,8 +26,9 @@ from gui.coreml.model import ComponentKind, Family
 from gui.errors import ErrorKind, SfumatoError
 from gui.hub.downloads.plan import About, Plan, Purpose, WorkFolder
 from gui.hub.types import Level, ModelKind, RemoteFile, Variant, Verdict
+from gui.library.job import JobStatus
 from gui.library.picture_record import RECORD_KEY, read_record, record_of
-from gui.library.queue import JobStatus, JobStore
+from gui.library.queue import JobStore
 from gui.request import ComputeUnit, PictureRecord, PictureRequest, RandomSource, StartImage
 
 FILES = Path(__file__).parent / "written_before"

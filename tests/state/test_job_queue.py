@@ -19,7 +19,8 @@ from pytestqt.qtbot import QtBot
 from gui.engine import runner as runner_module
 from gui.engine.runner import EngineRunner, Patience
 from gui.errors import ErrorKind, SfumatoError
-from gui.library.queue import JobStatus, JobStore
+from gui.library.job import JobStatus
+from gui.library.queue import JobStore
 from gui.process import supervisor
 from gui.request import PictureRequest
 from gui.state.job_queue import FinishedPicture, Job, JobQueue, LoadingUpdate, StepUpdate

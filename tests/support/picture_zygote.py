@@ -71,13 +71,13 @@ def marking(random: Random, say: Say) -> None:
         if random.random() < 0.3:
             on = random.random() < 0.6
             say("will", picture, "favourite", on)
-            if index.set_favourite([number], on) or row.favourite == on:
+            if index.marks.set_favourite([number], on) or row.favourite == on:
                 say("did", picture, "favourite", on)
         else:
             count += 1
             tag = f"{os.getpid()}-{count}"
             say("will", picture, "tag", tag)
-            if index.tag([number], [tag], []):
+            if index.marks.tag([number], [tag], []):
                 say("did", picture, "tag", tag)
 
 

@@ -236,18 +236,18 @@ class PictureLibrary(QObject):
         """Make all of them favourites, or where all are already, none; `then` hears which of them
         changed, and whether they are favourites now."""
         some = list(ids)
-        self._mark(lambda index: index.toggle_favourite(some), lambda done: then(*done))
+        self._mark(lambda index: index.marks.toggle_favourite(some), lambda done: then(*done))
 
     def set_favourite(self, ids: Iterable[int], on: bool) -> None:
         some = list(ids)
-        self._mark(lambda index: index.set_favourite(some, on))
+        self._mark(lambda index: index.marks.set_favourite(some, on))
 
     def set_tags(
         self, number: int, tags: Iterable[str], then: Callable[[list[TagChange]], object]
     ) -> None:
         """Give a picture exactly these tags; `then` hears what that changed."""
         wanted = list(tags)
-        self._mark(lambda index: index.set_tags(number, wanted), then)
+        self._mark(lambda index: index.marks.set_tags(number, wanted), then)
 
     def tag(
         self,
@@ -258,12 +258,12 @@ class PictureLibrary(QObject):
     ) -> None:
         """Give pictures tags and take others away; `then` hears what that changed."""
         some, more, less = list(ids), list(add), list(remove)
-        self._mark(lambda index: index.tag(some, more, less), then)
+        self._mark(lambda index: index.marks.tag(some, more, less), then)
 
     def change_tags(self, changes: Iterable[TagChange]) -> None:
         """Do these changes, or do them again."""
         some = list(changes)
-        self._mark(lambda index: index.apply(some))
+        self._mark(lambda index: index.marks.apply(some))
 
     def with_tags(
         self,
