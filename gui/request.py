@@ -59,6 +59,14 @@ class RandomSource(StrEnum):
     """Stable Diffusion web UIs on an NVIDIA GPU (Philox)."""
 
 
+class Composition(StrEnum):
+    """Who decides where in the picture its subject stands."""
+
+    MODEL = "model"
+    VARIED = "varied"
+    """The seed: place, size and direction (`gui.pipeline.placement`)."""
+
+
 class Enlargement(StrEnum):
     """By how much a finished picture is enlarged; the values are the factors."""
 
@@ -493,6 +501,25 @@ class PictureRequest(Record):
         ),
     ] = ""
     """Path; empty: there is none."""
+    composition: Annotated[
+        Composition | None,
+        Parameter(
+            "Composition",
+            "The composition",
+            "Who decides where the subject stands.",
+            ("--composition",),
+            metavar="WHO",
+            model_decides=True,
+            options=(
+                Option(Composition.MODEL, "As the model draws it", "The same for every seed."),
+                Option(
+                    Composition.VARIED,
+                    "Varied by the seed",
+                    "Place, size and direction differ; for models that know one of each.",
+                ),
+            ),
+        ),
+    ] = None
 
     def seeds(self) -> list[int]:
         """Seeds of the pictures."""

@@ -22,7 +22,7 @@ from gui.errors import ErrorKind, SfumatoError
 from gui.files import checked, exists, is_file, is_folder
 from gui.library.latent_sketch import first_difference, read_sketch
 from gui.library.picture_record import read_record
-from gui.request import Enlargement, PictureRecord, PictureRequest
+from gui.request import Composition, Enlargement, PictureRecord, PictureRequest
 from gui.start_image import MASK_ALPHA
 
 if TYPE_CHECKING:
@@ -179,8 +179,9 @@ def _request_again(record: PictureRecord, model: str, notes: list[str]) -> Pictu
         _picture_of("control", control.picture, prints.get(number, ""), notes)
     return replace(
         request.with_all(model=folder, start_image=start),
-        # a record has every default filled in: one that says nothing is older than enlarging
+        # a record has every default filled in: one that says nothing is older than the field
         enlargement=request.enlargement or Enlargement.OFF,
+        composition=request.composition or Composition.MODEL,
         count=1,
         previews=False,
         keep_previews=False,

@@ -86,12 +86,14 @@ def shown_defaults(sidecar: Sidecar | None, scheduler: str | None) -> dict[str, 
         "image_guidance_scale": FALLBACK_IMAGE_GUIDANCE,
         "enlargement": side.default_enlargement,
         "upscaler": default_upscaler(side),
+        "composition": side.default_composition,
     }
 
 
 def fill_defaults(request: PictureRequest, sidecar: Sidecar) -> PictureRequest:
-    """`request` with scheduler (by its listed name), steps, guidance scale and enlargement set, and
-    so the requests it branches from; the upscaler only where one is used.
+    """`request` with all that the model decides: scheduler (by its listed name), steps, guidance
+    scale, enlargement and composition; and so the requests it branches from.  The upscaler is set
+    only where one is used.
 
     Raises:
         SfumatoError: BAD_REQUEST for a scheduler that does not exist or a value out of range.
@@ -100,7 +102,8 @@ def fill_defaults(request: PictureRequest, sidecar: Sidecar) -> PictureRequest:
     if (branch := request.branch) is not None:
         branch = replace(branch, earlier=fill_defaults(branch.earlier, sidecar))
         # what began long before cannot begin with another picture
-        request = replace(request, branch=branch, start_image=branch.earlier.start_image)
+        start, composition = branch.earlier.start_image, branch.earlier.composition
+        request = replace(request, branch=branch, start_image=start, composition=composition)
     asked = request.scheduler or default_scheduler(sidecar)
     scheduler = scheduler_name(asked).name
     steps = request.steps
@@ -116,4 +119,5 @@ def fill_defaults(request: PictureRequest, sidecar: Sidecar) -> PictureRequest:
         ),
         enlargement=enlargement,
         upscaler=None if enlargement is Enlargement.OFF else upscaler,
+        composition=request.composition or sidecar.default_composition,
     )

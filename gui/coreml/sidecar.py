@@ -17,7 +17,7 @@ from gui.coreml.model import Family
 from gui.errors import ErrorKind, SfumatoError, disk_error
 from gui.files import UnreadableFile, read_json_object
 from gui.records import NotZero, OneOf, Range, Record, RecordError
-from gui.request import Enlargement
+from gui.request import Composition, Enlargement
 
 FILE_NAME = "sfumato.json"
 PATCH = "patch"
@@ -79,12 +79,14 @@ class Sidecar(Record):
     """SHA-256 by path relative to the folder."""
     inferred: tuple[str, ...] = ()
     """Names of fields that were guessed from the files."""
+    default_composition: Composition = Composition.MODEL
+    """Varied: it draws every subject in the middle, at one size and from one side."""
     extra: dict[str, Any] = field(default_factory=dict)
     """Further settings a tool wants to keep (conversion options …)."""
 
     def to_json(self) -> dict[str, Any]:
         told = {"format": FORMAT, **super().to_json()}
-        for name in ("default_enlargement", "default_upscaler"):
+        for name in ("default_enlargement", "default_upscaler", "default_composition"):
             if getattr(self, name) == getattr(Sidecar, name):
                 del told[name]  # of no interest to other tools
         return told

@@ -33,6 +33,7 @@ from torch import Tensor
 from gui.errors import ErrorKind, SfumatoError
 from gui.pipeline.denoise import denoise, predicted_x0
 from gui.pipeline.noise import NoiseSource, make_noise, slerp
+from gui.pipeline.placement import Placement, resize_after
 from gui.pipeline.schedulers import Scheduler, alphas_at, step_settings
 from gui.request import PictureRequest
 
@@ -135,7 +136,7 @@ def way(turns: Sequence[Turn], shape: Sequence[int], prediction_type: str) -> li
     Raises:
         SfumatoError: BAD_REQUEST where it branches from a step that there is not.
     """
-    stages = [_beginning(turns[0], shape)]
+    stages = [_beginning(turns[0], shape, prediction_type)]
     for turn in turns[1:]:
         branch = turn.request.branch
         assert branch is not None
@@ -143,7 +144,7 @@ def way(turns: Sequence[Turn], shape: Sequence[int], prediction_type: str) -> li
     return stages
 
 
-def _beginning(turn: Turn, shape: Sequence[int]) -> Stage:
+def _beginning(turn: Turn, shape: Sequence[int], prediction_type: str) -> Stage:
     request, noise = turn.request, turn.noise()
     assert request.steps
     scheduler = copy.deepcopy(turn.scheduler)
@@ -156,7 +157,31 @@ def _beginning(turn: Turn, shape: Sequence[int]) -> Stage:
         if hasattr(scheduler, "set_begin_index"):
             scheduler.set_begin_index(first)  # type: ignore[attr-defined]
     leg = Leg(turn.predict, scheduler, scheduler.timesteps[first:], steps, settings, first)
-    return Stage(turn, (leg,), noise, steps)
+    placement, early = Placement.of(request), resize_after(steps)
+    if placement is None or not early:
+        return Stage(turn, (leg,), noise, steps)
+    legs = _resized(leg, early, placement, turn, noise, shape, prediction_type)
+    return Stage(turn, legs, noise, steps)
+
+
+def _resized(
+    leg: Leg,
+    early: int,
+    placement: Placement,
+    turn: Turn,
+    noise: NoiseSource,
+    shape: Sequence[int],
+    prediction_type: str,
+) -> tuple[Leg, ...]:
+    """A leg, at whose step `early` the picture predicted is resized and noised anew."""
+    before, after = leg.split(early)
+    settings_of = lambda scheduler: step_settings(scheduler, noise, shape)  # noqa: E731
+    fresh = lambda: noise.normal(shape)  # noqa: E731
+    first, *rest = _handed_over(before, after, turn, fresh, settings_of, prediction_type)
+    enter = first.enter
+    assert enter is not None
+    resized = replace(first, enter=lambda latents, x0: enter(latents, placement.resized(x0)))
+    return before, resized, *rest
 
 
 def varied(

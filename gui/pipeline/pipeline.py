@@ -29,6 +29,7 @@ from gui.pipeline import safety, vae
 from gui.pipeline.controls import ActiveControl, ControlShelf, takes_controls
 from gui.pipeline.course import Stage, Turn, varied, walk, way
 from gui.pipeline.enlarge import Enlarger
+from gui.pipeline.placement import Placement
 from gui.pipeline.preview import Previewer, fit_preview, published_preview
 from gui.pipeline.preview_store import keep_preview, kept_preview
 from gui.pipeline.provenance import provenance_of
@@ -365,16 +366,22 @@ class Pipeline:
         latents = self._start(jobs[0], stages[0])
         legs = [leg for stage in stages for leg in stage.made()]
         steps = sum(leg.steps for leg in legs)
+        placement = Placement.of(stages[0].turn.request)
         sketcher = Sketcher(steps, sum(len(leg.timesteps) for leg in legs))
 
         def on_step(done: int, x0: Callable[[], Tensor]) -> None:
-            preview = job.previewer(x0()) if job.previewer else None
+            preview = None
+            if job.previewer:
+                preview = job.previewer(placement.seen(x0()) if placement else x0())
             hooks.on_step(index, done, steps, preview)
 
         kind = self.sidecar.prediction_type
         latents = walk(stages, latents, kind, sketcher.before_call, on_step)
         _check(hooks)
-        pixels = vae.to_pixels(self._decode(latents))
+        if placement is None:
+            pixels = vae.to_pixels(self._decode(latents))
+        else:
+            pixels = placement.turned(vae.to_pixels(self._decode(placement.placed(latents))))
         pixels, verdict, notes = self._judged(pixels, job, hooks)
         pixels = self._enlarged(pixels, job.request, index, hooks)
         record = self._record(job, request, pixels, verdict, notes, time.perf_counter() - started)

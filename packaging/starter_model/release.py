@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gui.coreml.model import Family
 from gui.coreml.sidecar import Card, Preview, Sidecar, read, write
-from gui.request import Enlargement
+from gui.request import Composition, Enlargement
 
 from .autoencoder import load_autoencoder, split_moments, to_tensor
 from .convert import LICENCE, hash_files
@@ -118,6 +118,7 @@ def write_sidecar(
         default_guidance_scale=defaults.guidance_scale,
         default_enlargement=Enlargement.X4,
         default_upscaler=UPSCALER,
+        default_composition=Composition.VARIED,
         pad_token_ids=(END_OF_TEXT,),
         preview=preview_of(training, sprites, latents),
         name=NAME,

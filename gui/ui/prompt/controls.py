@@ -285,6 +285,7 @@ ROWS = (
     Row("height", RowPlace.ADVANCED, side),
     Row("guidance_rescale", RowPlace.ADVANCED),
     Row("upscaler", RowPlace.ADVANCED, upscaler),
+    Row("composition", RowPlace.ADVANCED),
     Row("compute_unit", RowPlace.ADVANCED),
     Row("random_source", RowPlace.ADVANCED),
     Row("safety_checker", RowPlace.ADVANCED),

@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
 )
 
 from gui.errors import SfumatoError
+from gui.request import Composition
 from gui.state.draft import BRANCH, Draft, DraftState
 from gui.state.models import default_values
 from gui.state.prompts.library import PromptLibrary
@@ -359,6 +360,9 @@ class PromptPanel(QFrame):
         self._defaults = default_values(self._entry, self._state.draft.request.scheduler)
         for name in self._defaults:
             self.controls[name].input.set_value(self._shown(name))
+        varied = self._shown("composition") == Composition.VARIED
+        by_model = self._defaults.get("composition") == Composition.VARIED
+        self.controls["composition"].row.setVisible(varied or by_model)
 
     def _set_size(self, width: int, height: int) -> None:
         """Both sides at once; the model's own are left to it."""
