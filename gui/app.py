@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 
 class Application(QApplication):
-    """Hands files that Finder or the Dock pass on to the window, also those that come early."""
+    """Hands files and addresses (``sfumato://…``) that Finder, the Dock or another program pass on
+    to the window, also those that come early."""
 
     def __init__(self, arguments: Sequence[str]) -> None:
         super().__init__(list(arguments))
@@ -44,14 +45,18 @@ class Application(QApplication):
             window.open_path(path)
         self._early.clear()
 
+    def hand_over(self, path: str) -> None:
+        """A file's path, or an address, for the window."""
+        if self._window is not None:
+            self._window.open_path(path)
+        else:
+            self._early.append(path)
+
     def event(self, event: QEvent) -> bool:
         # By name: the class is loaded only when such an event comes, which on Linux is never.
         if type(event).__name__ == "QFileOpenEvent":
-            path = event.file()  # type: ignore[attr-defined]
-            if self._window is not None:
-                self._window.open_path(path)
-            else:
-                self._early.append(path)
+            # An address that is no file's has no path.
+            self.hand_over(event.file() or event.url().toString())  # type: ignore[attr-defined]
             return True
         return super().event(event)
 

@@ -261,17 +261,34 @@ def _texts(text: str, prompt: str, group: int) -> list[str]:
     return found[2] if found is not None else []
 
 
+def read_value(field: Described, text: str) -> Any:
+    """One value of a parameter as a person or a program writes it.
+
+    Raises:
+        SfumatoError: BAD_REQUEST where it is none.
+    """
+    if field.parameter.options:
+        return _option(field, text)
+    if field.name == "scheduler":
+        return scheduler_name(text).name
+    if field.kind is bool:
+        return _switch(text)
+    numbers = _numbers(text)
+    if len(numbers) != 1:
+        raise SfumatoError(
+            ErrorKind.BAD_REQUEST,
+            f"{words.quoted(text)} is more than one number; give a single one.",
+        )
+    return _checked(field, numbers[0])
+
+
 def _values(field: Described, text: str) -> list[Any]:
     found: list[Any] = []
     for item in _items(text):
-        if field.parameter.options:
-            found.append(_option(field, item))
-        elif field.name == "scheduler":
-            found.append(scheduler_name(item).name)
-        elif field.kind is bool:
-            found.append(_switch(item))
-        else:
+        if field.kind in (int, float) and not field.parameter.options:
             found += [_checked(field, number) for number in _numbers(item)]
+        else:
+            found.append(read_value(field, item))
     return found
 
 

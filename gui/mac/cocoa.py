@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ class CocoaServices:
         self._activity: Any = None
         self._bar: Any = None
         self._picker: Any = None
+        self._provider: Any = None
 
     def set_progress(self, fraction: float | None) -> None:
         tile = AppKit.NSApplication.sharedApplication().dockTile()
@@ -72,6 +73,11 @@ class CocoaServices:
     def open_with(self, paths: Sequence[Path], application: Application | None = None) -> None:
         self._fallback.open_with(paths, application)
 
+    def offer_service(self, make: Callable[[str], None]) -> None:
+        # Kept: the application does not hold it.
+        self._provider = ServiceProvider.alloc().initWithDeed_(make)
+        AppKit.NSApplication.sharedApplication().setServicesProvider_(self._provider)
+
     can_share = True
     can_set_wallpaper = True
 
@@ -96,6 +102,26 @@ class CocoaServices:
                     "under Wallpaper.",
                     str(error),
                 )
+
+
+class ServiceProvider(Foundation.NSObject):
+    """Answers to the service that Info.plist names (`packaging.macos.info_plist.SERVICE`)."""
+
+    def initWithDeed_(self, make: Callable[[str], None]) -> Any:  # noqa: N802
+        self = objc.super(ServiceProvider, self).init()  # as Objective-C does
+        if self is not None:
+            self._make = make
+        return self
+
+    @objc.typedSelector(b"v@:@@o^@")
+    def makePicture_userData_error_(self, board: Any, data: Any, error: Any) -> Any:  # noqa: N802
+        """“System Services”: the pasteboard holds what is chosen; an answer takes error's place."""
+        del data, error
+        text = board.stringForType_(AppKit.NSPasteboardTypeString)
+        if not text:
+            return "No text is chosen; choose some, and try again."
+        self._make(str(text))
+        return None
 
 
 def _url(path: Path) -> Any:

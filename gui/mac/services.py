@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -100,6 +100,14 @@ class MacServices(Protocol):
 
         Raises:
             SfumatoError: UNSUPPORTED where there is nothing to open them with.
+        """
+        ...
+
+    def offer_service(self, make: Callable[[str], None]) -> None:
+        """Have the system's Services menu make a picture of a text that is chosen in any program.
+
+        Args:
+            make: gets the text, on the main thread.
         """
         ...
 
@@ -202,6 +210,9 @@ class FallbackServices:
             return
         for name in names[:MOST_FILES]:
             _start(["xdg-open", name], _NO_VIEWER)
+
+    def offer_service(self, make: Callable[[str], None]) -> None:
+        del make  # a menu of macOS
 
     can_share = False
     can_set_wallpaper = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from threading import Thread
@@ -39,6 +39,11 @@ def reveal(*paths: str) -> None:
         SfumatoError: STORAGE when all are gone, UNSUPPORTED when there is no file manager.
     """
     services().reveal(*map(Path, paths[:MOST_REVEALED]))
+
+
+def offer_service(make: Callable[[str], None]) -> None:
+    """Make pictures of texts that are chosen in other programs; see `MacServices.offer_service`."""
+    services().offer_service(make)
 
 
 def can_share() -> bool:

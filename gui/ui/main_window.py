@@ -86,7 +86,7 @@ class MainWindow(QMainWindow):
         self.furnished.emit()
 
     def open_path(self, path: str) -> None:
-        """A file or folder handed over by Finder; one that comes early waits."""
+        """A file, a folder or an address handed over by Finder; one that comes early waits."""
         if self.workspace is None:
             self._early.append(path)
         else:

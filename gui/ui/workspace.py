@@ -14,6 +14,7 @@ from gui.state.models import ModelEntry
 from gui.state.studio import Activity, Studio
 from gui.ui.canvas.canvas import Canvas
 from gui.ui.columns import Columns
+from gui.ui.desks.asking import AskingDesk
 from gui.ui.desks.banner import BannerDesk
 from gui.ui.desks.convert import ConvertDesk
 from gui.ui.desks.editing import EditingDesk
@@ -115,6 +116,7 @@ class Workspace(QWidget):
         self.generate_desk = GenerateDesk(parts)
         self.convert_desk = ConvertDesk(parts)
         self.opening = OpeningDesk(parts)
+        self.asking = AskingDesk(parts)
         self.editing = EditingDesk(parts)
         self.window_desk = WindowDesk(parts, self.appearance)
         self.banner_desk = BannerDesk(parts)
@@ -153,6 +155,8 @@ class Workspace(QWidget):
         self.convert_desk.reveal_wanted.connect(pictures.commands.reveal_path)
         self.opening.pictures_wanted.connect(pictures.imports.open_pictures)
         self.opening.convert_wanted.connect(self.convert_desk.show)
+        self.opening.address_wanted.connect(self.asking.open_address)
+        self.asking.generate_wanted.connect(self.generate_desk.generate)
         self.editing.copy_wanted.connect(pictures.commands.copy)
 
     def close_down(self) -> None:

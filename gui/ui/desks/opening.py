@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QObject, Signal
 
+from gui.addresses import SCHEME
 from gui.state.convert.options import is_checkpoint
 from gui.state.pictures.images import is_picture_name
 from gui.state.prompts.styles import is_style_file
@@ -17,6 +18,8 @@ class OpeningDesk(QObject):
     """Pictures at these paths."""
     convert_wanted = Signal(str)
     """The checkpoint at this path."""
+    address_wanted = Signal(str)
+    """Another program asks by this address."""
 
     def __init__(self, parts: Parts) -> None:
         super().__init__(parts.window)
@@ -30,7 +33,10 @@ class OpeningDesk(QObject):
                 self.open_path(path)
 
     def open_path(self, path: str) -> None:
-        """A file or a folder."""
+        """A file, a folder, or an address of ours."""
+        if path.partition(":")[0].lower() == SCHEME:
+            self.address_wanted.emit(path)
+            return
         if is_picture_name(path):
             self.pictures_wanted.emit([path])
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtCore import QObject, Qt
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QMenu, QWidget
 
 from gui.ui.desks.parts import Parts, connect_commands
 from gui.ui.widgets.appearance import Appearance
@@ -25,6 +25,7 @@ class WindowDesk(QObject):
         self.dialogs: dict[str, QWidget] = {}
         """Those that have been shown, by name."""
         parts.studio.settings.changed.connect(self._on_setting)
+        self._fill_dock_menu()
         a, window = parts.actions, parts.main_window
         connect_commands(
             (a.settings, self.show_settings),
@@ -35,6 +36,15 @@ class WindowDesk(QObject):
             (a.close, window.close),
             (a.quit, window.close),
         )
+
+    def _fill_dock_menu(self) -> None:
+        """Of the app's icon in the Dock; Qt has it on a Mac alone."""
+        if not hasattr(QMenu, "setAsDockMenu"):
+            return
+        a = self._parts.actions
+        self._dock_menu = QMenu(self._parts.window)
+        self._dock_menu.addActions([a.generate, a.stop, a.pause_queue, a.gallery])
+        self._dock_menu.setAsDockMenu()  # type: ignore[attr-defined]
 
     def show_settings(self) -> None:
         from gui.ui.settings.dialog import SettingsDialog
