@@ -17,6 +17,8 @@ class ErrorKind(StrEnum):
     """The model's files are missing, damaged, foreign or do not fit together."""
     UNSUPPORTED = "unsupported"
     """The model is sound, but this program or this machine cannot run it."""
+    CHANGED_MODEL = "changed-model"
+    """Core ML refuses a model with LoRAs or of another size; the model as it is can be used."""
     BAD_IMAGE = "bad-image"
     """The starting picture cannot be read."""
     STORAGE = "storage"

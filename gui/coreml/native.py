@@ -110,7 +110,11 @@ class NativeRuntime:
             _compile(source, made)
             return made
 
-        return self._kept(package_key(package), make)
+        key = package_key(package)
+        cache = self.cache
+        if paths.variants_dir() in package.parents and not (cache / f"{key}.mlmodelc").is_dir():
+            cache = package.parent.parent / "compiled"  # goes with the variant
+        return self._kept(key, make, cache)
 
     def _plain(self, compiled: Path) -> Path:
         """A compiled model without links, into which Core ML does not follow: itself, or one in
@@ -123,41 +127,42 @@ class NativeRuntime:
             copy_without_links(real, scratch / "model.mlmodelc")
             return scratch / "model.mlmodelc"
 
-        return self._kept(_place_key(real), make)
+        return self._kept(_place_key(real), make, self.cache)
 
-    def _kept(self, key: str, make: Callable[[Path], Path]) -> Path:
-        """A model in the cache, made in a scratch folder if it is not there.
+    def _kept(self, key: str, make: Callable[[Path], Path], cache: Path) -> Path:
+        """A model in a cache, made in a scratch folder if it is not there.
 
         Raises:
             SfumatoError: as `make`; STORAGE where the cache cannot be written.
         """
-        target = self.cache / f"{key}.mlmodelc"
+        target = cache / f"{key}.mlmodelc"
         if target.is_dir():
             return target
         try:
-            self.cache.mkdir(parents=True, exist_ok=True)
-            self._remove_abandoned()
-            scratch = Path(tempfile.mkdtemp(prefix=".compiling-", dir=self.cache))
+            cache.mkdir(parents=True, exist_ok=True)
+            _remove_abandoned(cache)
+            scratch = Path(tempfile.mkdtemp(prefix=".compiling-", dir=cache))
         except OSError as error:
-            raise _cannot_write(self.cache, error) from error
+            raise _cannot_write(cache, error) from error
         try:
             made = make(scratch)
             with contextlib.suppress(OSError):  # another process may have been first
                 made.rename(target)
             if not target.is_dir():
-                raise _cannot_write(self.cache, None)
+                raise _cannot_write(cache, None)
         except OSError as error:
-            raise _cannot_write(self.cache, error) from error
+            raise _cannot_write(cache, error) from error
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
         return target
 
-    def _remove_abandoned(self) -> None:
-        """Drop what processes that were killed while compiling left behind."""
-        for scratch in self.cache.glob(".compiling-*"):
-            with contextlib.suppress(OSError):
-                if time.time() - scratch.stat().st_mtime > _ABANDONED_SECONDS:
-                    shutil.rmtree(scratch, ignore_errors=True)
+
+def _remove_abandoned(cache: Path) -> None:
+    """Drop what processes that were killed while compiling left behind."""
+    for scratch in cache.glob(".compiling-*"):
+        with contextlib.suppress(OSError):
+            if time.time() - scratch.stat().st_mtime > _ABANDONED_SECONDS:
+                shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _cannot_write(folder: Path, error: OSError | None) -> SfumatoError:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from gui.engine.variant import VariantPipeline, variant_of
+from gui.engine.variant import VariantPipeline, WatchedRuntime, fitted, variant_of
 from gui.errors import unusable
 from gui.files import expanded
 from gui.paths import starter_model
@@ -122,8 +122,8 @@ class ModelChoice:
     def _pipeline(self, info: ModelInfo, sidecar: Sidecar) -> LoadablePipeline:
         from gui.pipeline.pipeline import Pipeline
 
-        runtime = self._backend.machine_runtime
-        return Pipeline(info, sidecar, runtime, self._compute_unit, self._hash)
+        runtime = WatchedRuntime(self._backend.machine_runtime, self._variant)
+        return Pipeline(info, sidecar, runtime, self._compute_unit, self._hash, fitted)
 
 
 class PipelineBackend:

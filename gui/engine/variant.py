@@ -1,16 +1,26 @@
-"""The variant of a model that a request asks for: with its LoRAs, of its size; made on demand."""
+"""The variant of a model that a request asks for: with its LoRAs, of its size; made on demand.
+
+So are ControlNets of another size than the picture's.  A variant that Core ML refuses is noted, and
+not tried again on the same system.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from gui import paths
 from gui.convert.types import ImageSize, Lora
-from gui.coreml.model import ModelInfo
+from gui.coreml.model import ComponentInfo, ModelInfo
+from gui.errors import ErrorKind, SfumatoError
 from gui.library import loras, variants
-from gui.request import PictureRequest
+from gui.request import ComputeUnit, PictureRequest
+from gui.versions import system
+
+if TYPE_CHECKING:
+    from gui.coreml.loaded import LoadedModel, Runtime
 
 
 @dataclass(frozen=True)
@@ -35,20 +45,137 @@ class Variant:
         Raises:
             SfumatoError: as `gui.convert.patch.variant.make_variant`.
         """
+        if why := variants.refusal(self.folder, system()):
+            raise self.refused(why)
         if not self.folder.is_dir():
             from gui.convert.patch.variant import make_variant
 
-            make_variant(
-                self.model,
-                self.folder,
-                self.loras,
-                self.size,
-                name=self.name,
-                linked=True,
-                tick=lambda _fraction: tick(),
-            )
+            try:
+                make_variant(
+                    self.model,
+                    self.folder,
+                    self.loras,
+                    self.size,
+                    name=self.name,
+                    linked=True,
+                    tick=lambda _fraction: tick(),
+                )
+            except SfumatoError:
+                if not self.folder.is_dir():  # another process may have made it meanwhile
+                    raise
         variants.remember(self.model, self.folder)
         return self.folder
+
+    def refused(self, why: str) -> SfumatoError:
+        """What to tell a person where Core ML does not take it."""
+        changes = ["with LoRAs in its weights"] if self.loras else []
+        changes += [f"at {self.size.width} × {self.size.height} pixels"] if self.size else []
+        return SfumatoError(
+            ErrorKind.CHANGED_MODEL,
+            f"Core ML refuses “{self.name}” {' and '.join(changes)}; use the model as it is, or "
+            "get it as “.mlpackage” files.",
+            why,
+        )
+
+
+def fitted(network: ComponentInfo, unet: ComponentInfo) -> ComponentInfo:
+    """A ControlNet for the size of a UNet's pictures: itself, or one resized, which is made if it
+    is not there.
+
+    Raises:
+        SfumatoError: UNSUPPORTED where it cannot be resized, BAD_MODEL where it is damaged, STORAGE
+            where there is no room.
+    """
+    from gui.convert.patch.network import make_network
+    from gui.coreml.inspect import component_of, describe_file
+    from gui.coreml.names import FileRole
+
+    old, size = network_size(network), network_size(unet)
+    if old is None or size is None or old == size:
+        return network
+    stamps = [_stamp(str(f)) for path in network.files for f in sorted(path.rglob("*"))]
+    folder = variants.place(network.files[0], {"size": [size.width, size.height], "files": stamps})
+    if why := variants.refusal(folder, system()):
+        raise _refused_network(network.name, size, why)
+    if not folder.is_dir():
+        try:
+            make_network(network, folder, old, size)
+        except SfumatoError as error:
+            if not folder.is_dir():  # another process may have made it meanwhile
+                raise _unfit(network, old, size, error) from error
+    variants.remember(network.files[0], folder)
+    parts = tuple(describe_file(folder / path.name) for path in network.files)
+    return component_of(FileRole(network.kind, prefix=network.name), parts)
+
+
+def network_size(network: ComponentInfo) -> ImageSize | None:
+    """The size of the pictures that a network works on; None where it takes several."""
+    for name, scale in (("sample", 8), ("controlnet_cond", 1), ("input", 1)):
+        found = network.input(name)
+        if found is not None and len(found.shape) == 4:
+            height, width = found.shape[2:]
+            return ImageSize(scale * width, scale * height) if height and width else None
+    return None
+
+
+def _refused_network(name: str, size: ImageSize | None, why: str) -> SfumatoError:
+    made = f" for {size.width} × {size.height} pixels" if size else ""
+    return SfumatoError(
+        ErrorKind.CHANGED_MODEL,
+        f"Core ML refuses the ControlNet “{name}” when it is made one{made}; choose the size it "
+        "was made for, or get it as an “.mlpackage”.",
+        why,
+    )
+
+
+class WatchedRuntime:
+    """A runtime that tells where Core ML refuses files that were changed here, and has it noted, so
+    that they are not tried again.
+
+    Args:
+        runtime: loads the networks.
+        variant: whose networks they may be.
+    """
+
+    def __init__(self, runtime: Runtime, variant: Variant | None) -> None:
+        self._runtime = runtime
+        self._variant = variant
+
+    @property
+    def name(self) -> str:
+        return self._runtime.name
+
+    def load(self, component: ComponentInfo, compute_unit: ComputeUnit) -> LoadedModel:
+        """As `Runtime.load`.
+
+        Raises:
+            SfumatoError: also CHANGED_MODEL.
+        """
+        try:
+            return self._runtime.load(component, compute_unit)
+        except SfumatoError as error:
+            folder = component.files[0].parent
+            if error.kind is not ErrorKind.BAD_MODEL or paths.variants_dir() not in folder.parents:
+                raise
+            why = f"{error.message} {error.detail}".strip()
+            variants.refuse(folder, system(), why)
+            if self._variant is not None and folder == self._variant.folder:
+                raise self._variant.refused(why) from error
+            raise _refused_network(component.name, network_size(component), why) from error
+
+
+def _unfit(
+    network: ComponentInfo, old: ImageSize, size: ImageSize, error: SfumatoError
+) -> SfumatoError:
+    if error.kind is not ErrorKind.UNSUPPORTED:
+        return error
+    return SfumatoError(
+        ErrorKind.UNSUPPORTED,
+        f"The ControlNet “{network.name}” is for pictures of {old.width} × {old.height} pixels and "
+        f"cannot be made one for {size.width} × {size.height}; choose its size, or another "
+        "ControlNet.",
+        error.message,
+    )
 
 
 def variant_of(
@@ -75,13 +202,13 @@ def variant_of(
     what: dict[str, Any] = {
         "model": identity,
         "size": [size.width, size.height],
-        "loras": [[*_file(lora.path), lora.scale, lora.text_scale] for lora in chosen],
+        "loras": [[*_stamp(lora.path), lora.scale, lora.text_scale] for lora in chosen],
     }
     folder = variants.place(info.folder, what)
     return Variant(info.folder, folder, chosen, None if size == native else size, name)
 
 
-def _file(path: str) -> tuple[str, int, int]:
+def _stamp(path: str) -> tuple[str, int, int]:
     status = Path(path).stat()
     return path, status.st_size, status.st_mtime_ns
 

@@ -189,6 +189,13 @@ def with_tags(request: PictureRequest) -> PictureRequest:
     return replace(request, prompt=texts[0], negative_prompt=texts[1], loras=(*own, *uses))
 
 
+def without_any(request: PictureRequest) -> PictureRequest:
+    """The request with no LoRA, nor one named in its prompts."""
+    texts = [_tidy(TAG.sub("", t)) if TAG.search(t) else t
+             for t in (request.prompt, request.negative_prompt)]  # fmt: skip
+    return replace(request, prompt=texts[0], negative_prompt=texts[1], loras=())
+
+
 def tags_of(uses: tuple[LoraUse, ...]) -> str:
     """LoRAs as web UIs name them in a prompt; those that are off left out."""
     found = []

@@ -6,7 +6,7 @@ UNet's own (Zhang et al., "Adding conditional control to text-to-image diffusion
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -140,20 +140,35 @@ def _number(name: str) -> int:
     return int(name[len(RESIDUAL) :]) if name.startswith(RESIDUAL) else 0
 
 
+FitControl = Callable[[ComponentInfo, ComponentInfo], ComponentInfo]
+"""(ControlNet, UNet) → the ControlNet for the UNet's size of pictures: itself, or one resized."""
+
+
+def as_it_is(network: ComponentInfo, _unet: ComponentInfo) -> ComponentInfo:
+    """A `FitControl` that resizes nothing."""
+    return network
+
+
 class ControlShelf:
     """The ControlNets that are loaded; those that the next picture does not need are let go.
 
     Args:
         runtime, compute_unit: what runs them.
         own: the networks in the model's folder.
+        fit: gives networks the UNet's size.
     """
 
     def __init__(
-        self, runtime: Runtime, compute_unit: ComputeUnit, own: tuple[ComponentInfo, ...]
+        self,
+        runtime: Runtime,
+        compute_unit: ComputeUnit,
+        own: tuple[ComponentInfo, ...],
+        fit: FitControl = as_it_is,
     ) -> None:
         self._runtime = runtime
         self._compute_unit = compute_unit
         self._own = own
+        self._fit = fit
         self._loaded: dict[tuple[Path, ...], LoadedModel] = {}
 
     def find(self, controls: Sequence[Control], unet: ComponentInfo) -> list[ComponentInfo]:
@@ -163,7 +178,10 @@ class ControlShelf:
             SfumatoError: BAD_REQUEST, BAD_MODEL or UNSUPPORTED where one is not there, or does not
                 fit the UNet.
         """
-        found = [find_control_network(control.network, self._own) for control in controls]
+        found = [
+            self._fit(find_control_network(control.network, self._own), unet)
+            for control in controls
+        ]
         for network in found:
             check_fit(network, unet)
         return found

@@ -26,7 +26,13 @@ from gui.errors import Cancelled, ErrorKind, SfumatoError, unusable
 from gui.files import expanded
 from gui.library.latent_sketch import Sketcher
 from gui.pipeline import safety, vae
-from gui.pipeline.controls import ActiveControl, ControlShelf, takes_controls
+from gui.pipeline.controls import (
+    ActiveControl,
+    ControlShelf,
+    FitControl,
+    as_it_is,
+    takes_controls,
+)
 from gui.pipeline.course import Stage, Turn, varied, walk, way
 from gui.pipeline.enlarge import Enlarger
 from gui.pipeline.placement import Placement
@@ -94,6 +100,7 @@ class Pipeline:
         runtime: loads and runs the networks.
         compute_unit: processors Core ML may use.
         model_hash: identity for the pictures' records; None: worked out from the files.
+        fit_control: gives ControlNets the size of the model's pictures.
 
     Raises:
         SfumatoError: BAD_MODEL or UNSUPPORTED where the model cannot be used.
@@ -106,6 +113,7 @@ class Pipeline:
         runtime: Runtime,
         compute_unit: ComputeUnit,
         model_hash: str | None = None,
+        fit_control: FitControl = as_it_is,
     ) -> None:
         _check_usable(model, sidecar)
         self.model = model
@@ -123,7 +131,7 @@ class Pipeline:
         self._hash = model_hash
         self._on_loading: Callable[[str, int, int], None] | None = None
         self._enlarger: Enlarger | None = None
-        self._controls = ControlShelf(runtime, compute_unit, model.controlnets)
+        self._controls = ControlShelf(runtime, compute_unit, model.controlnets, fit_control)
 
     def load(
         self,

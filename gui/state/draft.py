@@ -17,6 +17,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from gui import records
 from gui.alternatives import alternatives, literal, plain
+from gui.library.loras import without_any
 from gui.records import Mode, Record, RecordError
 from gui.request import MAX_SEED, PictureRequest, described_fields, value_of, with_value
 from gui.start_image import StartImage
@@ -72,6 +73,11 @@ class Draft(Record):
             if field.parameter.model_decides:
                 draft = draft.with_value(name, None)
         return draft
+
+    def for_plain_model(self) -> Draft:
+        """Without what changes the model's files: LoRAs, and a size that is not its own."""
+        request = replace(without_any(self.request), width=None, height=None)
+        return replace(self, request=request)
 
     def request_for(
         self,

@@ -19,7 +19,7 @@ from gui.library import loras, variants
 from gui.library.models.removal import delete_model
 from gui.library.picture_texts import parameters_text
 from gui.pipeline.pipeline import Hooks
-from gui.request import LoraUse, PictureRequest
+from gui.request import Control, LoraUse, PictureRequest
 from tests.support import patched
 
 LORA = patched.lora_file("sd1-safety")
@@ -178,3 +178,113 @@ def test_what_a_file_says_of_itself(tmp_path: Path) -> None:
     assert second.triggers == ("inkfox", "ink style")
     assert second.cover.endswith("b.preview.png")
     assert third.name == "c"
+
+
+# --- ControlNets of the library -------------------------------------------------------------------
+
+
+def control_picture(folder: Path) -> str:
+    from PIL import Image
+
+    rng = np.random.default_rng(4)
+    Image.fromarray(rng.integers(0, 255, (64, 128, 3), np.uint8)).save(folder / "control.png")
+    return str(folder / "control.png")
+
+
+def library_network(home: Path) -> Path:
+    """The model's own ControlNet, as one that lies in the library."""
+    (own,) = patched.model("sd1").folder.glob("ControlNet_*.mlpackage")
+    place = home / "home" / "data" / "ControlNets" / "Lines.mlpackage"
+    shutil.copytree(own, place)
+    return place
+
+
+def test_controlnets_of_the_library_follow_the_size(backend: PipelineBackend, home: Path) -> None:
+    model = patched.model("sd1").folder
+    make_variant(model, home / "made", size=ImageSize(128, 64))
+    own = Control("tiny-edges", control_picture(home), weight=1.5)
+    wanted = picture(backend, request(home / "made", controls=(own,)))
+    network = library_network(home)
+    before = {path: path.read_bytes() for path in network.rglob("*") if path.is_file()}
+    other = replace(own, network="Lines")
+    asked = request(model, controls=(other,), width=128, height=64)
+    assert np.array_equal(picture(backend, asked).pixels, wanted.pixels)
+    (kept,) = (home / "home" / "cache" / "Variants").glob("*/*/model/Lines.mlpackage")
+    inode = kept.stat().st_ino
+    picture(backend, asked)
+    assert kept.stat().st_ino == inode
+    # at the size that it was made for it is used as it is
+    native = picture(backend, request(model, controls=(other,)))
+    same = picture(backend, request(model, controls=(own,)))
+    assert np.array_equal(native.pixels, same.pixels)
+    assert {path: path.read_bytes() for path in before} == before
+    network.rename(network.with_name("Gone.mlpackage"))
+    variants.sweep()
+    assert not kept.exists()
+
+
+def test_a_controlnet_by_its_path_for_a_model_of_another_size(
+    backend: PipelineBackend, home: Path
+) -> None:
+    """Also the other way round: the model's own size is not the ControlNet's."""
+    model = home / "made"
+    make_variant(patched.model("sd1").folder, model, size=ImageSize(128, 64))
+    own = Control("tiny-edges", control_picture(home))
+    wanted = picture(backend, request(model, controls=(own,)))
+    asked = request(model, controls=(replace(own, network=str(library_network(home))),))
+    assert np.array_equal(picture(backend, asked).pixels, wanted.pixels)
+
+
+def test_a_controlnet_that_cannot_follow(backend: PipelineBackend, home: Path) -> None:
+    from gui.coreml import proto
+
+    network = library_network(home)
+    spec, root = proto.read_package_spec(network)
+    (function,) = spec.mlProgram.functions.values()
+    for block in function.block_specializations.values():
+        for op in block.operations:
+            if op.type == "reshape":
+                op.type = "reshape_like"
+    (root / "model.mlmodel").write_bytes(spec.SerializeToString())
+    control = Control("Lines", control_picture(home))
+    asked = request(patched.model("sd1").folder, controls=(control,), width=128, height=64)
+    with pytest.raises(SfumatoError) as error:
+        picture(backend, asked)
+    assert "Lines" in error.value.message
+    assert not list((home / "home" / "cache" / "Variants").glob("*/*/model/Lines*"))
+
+
+def test_two_processes_that_make_the_same_variant(
+    backend: PipelineBackend, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that comes second takes what the first has made."""
+    import subprocess
+    import sys
+
+    from gui.convert.patch import variant
+
+    model = patched.model("sd1").folder
+    asked = request(model, loras=(LoraUse("Ink", 0.4),))
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from gui.convert.patch.variant import make_variant\n"
+        "from gui.convert.types import Lora\n"
+        "make_variant(Path(sys.argv[1]), Path(sys.argv[2]), [Lora(sys.argv[3], 0.4)])\n"
+    )
+    synced = variant.sync_tree
+    made: list[int] = []
+
+    def first_the_other(folder: Path) -> None:
+        synced(folder)
+        if not made:
+            place = folder.parent.parent / "model"
+            lora = home / "home" / "data" / "LoRAs" / "styles" / "Ink.safetensors"
+            arguments = [sys.executable, "-c", code, str(model), str(place), str(lora)]
+            subprocess.run(arguments, check=True)
+            made.append(place.stat().st_ino)
+
+    monkeypatch.setattr(variant, "sync_tree", first_the_other)
+    picture(backend, asked)
+    (kept,) = (home / "home" / "cache" / "Variants").glob("*/*/model")
+    assert kept.stat().st_ino == made[0]
+    assert [p.name for p in kept.parent.iterdir()] == ["model"]

@@ -109,3 +109,27 @@ def test_every_kind_of_error_has_a_subject(kind):
     from gui.ui.widgets.banner import _SUBJECTS
 
     assert kind in _SUBJECTS
+
+
+def test_a_changed_model_that_core_ml_refuses_can_be_used_as_it_is(workspace, queue, banner):
+    """Offered, never done in silence; what it takes away comes back by undo."""
+    from gui.request import LoraUse
+
+    draft = workspace.studio.draft
+    type_prompt(workspace, "a fox <lora:Ink:0.5> in fog")
+    draft.set("loras", (LoraUse("Oil"),))
+    draft.set("width", 768)
+    press_generate(workspace)
+    queue.run()
+    queue.fail(SfumatoError(ErrorKind.CHANGED_MODEL, "Core ML refuses it; use it as it is."))
+    assert not banner.retry_button.isVisible()
+    click(banner.plain_button)
+    assert not banner.isVisible()
+    assert len(queue.jobs()) == 2
+    request = queue.last.request
+    assert (request.prompt, request.loras, request.width) == ("a fox in fog", (), None)
+    workspace.studio.undo.undo()
+    assert draft.draft.request.loras == (LoraUse("Oil"),)
+    assert draft.draft.request.width == 768
+    workspace.show_error(DAMAGED)
+    assert not banner.plain_button.isVisible()

@@ -20,7 +20,9 @@ _PIECE = 8 << 20
 
 
 def clone_file(source: Path, target: Path) -> bool:
-    """Copy a file's contents to `target`, which must not exist.
+    """Copy a file's contents and date to `target`, which must not exist.
+
+    The date tells Core ML's cache of compiled packages that a file is the same.
 
     Returns:
         Whether its bytes are shared.
@@ -28,15 +30,17 @@ def clone_file(source: Path, target: Path) -> bool:
     Raises:
         OSError: it cannot be read or written.
     """
+    shared = True
     try:
         _share(source, target)
-        return True
     except OSError as error:
         if error.errno not in _CANNOT:
             raise
-    target.unlink(missing_ok=True)
-    _copy(source, target)
-    return False
+        target.unlink(missing_ok=True)
+        _copy(source, target)
+        shared = False
+    _keep_date(source, target)
+    return shared
 
 
 def _share(source: Path, target: Path) -> None:
@@ -50,6 +54,11 @@ def _share(source: Path, target: Path) -> None:
 
     with source.open("rb") as old, target.open("xb") as new:
         fcntl.ioctl(new.fileno(), _FICLONE, old.fileno())
+
+
+def _keep_date(source: Path, target: Path) -> None:
+    status = source.stat()
+    os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -74,15 +83,16 @@ def link_or_clone(source: Path, target: Path) -> None:
     """
     try:
         _share(source, target)
-        return
     except OSError as error:
         if error.errno not in _CANNOT:
             raise
-    target.unlink(missing_ok=True)
-    try:
-        os.link(source.resolve(), target)
-    except OSError:
-        _copy(source, target)
+        target.unlink(missing_ok=True)
+        try:
+            os.link(source.resolve(), target)
+            return
+        except OSError:
+            _copy(source, target)
+    _keep_date(source, target)
 
 
 def copy_tree(source: Path, target: Path, *, linked: bool) -> None:

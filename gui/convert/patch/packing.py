@@ -54,7 +54,8 @@ class _Values(RuleContext):
 def unpacked(weight: Weight) -> np.ndarray:
     """The stored numbers as float32."""
     if not weight.is_packed:
-        return np.asarray(resolve(constant_value(weight.op))).astype(np.float32)
+        stored = as_tensor(resolve(constant_value(weight.op)))
+        return stored.float().numpy()  # numpy takes half as long again
     context = _Values()
     context.values.update(weight.operands)
     (values,) = apply_rule(context, weight.op)

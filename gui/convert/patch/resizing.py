@@ -15,7 +15,7 @@ from gui.convert.patch.sizes import FIXED_SLICES, NotResizable, Resized, Shape, 
 from gui.convert.types import ImageSize
 from gui.coreml import proto
 from gui.coreml.compiled import MAX_TEXT_BYTES
-from gui.coreml.model import ComponentInfo, ComponentKind, ModelInfo
+from gui.coreml.model import ComponentInfo, ComponentKind
 from gui.coreml.portable import from_proto, from_text
 from gui.coreml.portable.blobs import WeightFileError, WeightFolder
 from gui.coreml.portable.ir import Function, ProgramError, UnsupportedProgramError
@@ -25,7 +25,7 @@ from gui.files import read_bytes, read_text
 K = ComponentKind
 MULTIPLE = 64
 """Pixels by which sizes go: the UNet halves its latents three times, of 8 pixels each."""
-SMALLEST, LARGEST = 256, 2048
+LARGEST = 2048
 
 
 def check_size(size: ImageSize) -> None:
@@ -39,8 +39,11 @@ def check_size(size: ImageSize) -> None:
             )
 
 
-def resized_files(component: ComponentInfo, info: ModelInfo, size: ImageSize) -> dict[Path, bytes]:
+def resized_files(component: ComponentInfo, old: ImageSize, size: ImageSize) -> dict[Path, bytes]:
     """What changes in a network's files for another picture size.
+
+    Args:
+        old: the size they are for.
 
     Returns:
         New contents by file; none for a network that does not know of the size.
@@ -52,7 +55,7 @@ def resized_files(component: ComponentInfo, info: ModelInfo, size: ImageSize) ->
     files: dict[Path, bytes] = {}
     for path in component.files:
         try:
-            files |= _resized(path, component.kind, info, size, known)
+            files |= _resized(path, component.kind, old, size, known)
         except NotResizable as error:
             raise _refusal(path.name, str(error)) from error
         except (UnsupportedProgramError, ProgramError, WeightFileError, ValueError) as error:
@@ -76,7 +79,7 @@ def _refusal(name: str, reason: str) -> SfumatoError:
 
 
 def _resized(
-    path: Path, kind: ComponentKind, info: ModelInfo, size: ImageSize, known: dict[str, Shape]
+    path: Path, kind: ComponentKind, old: ImageSize, size: ImageSize, known: dict[str, Shape]
 ) -> dict[Path, bytes]:
     """One file of a network.
 
@@ -84,12 +87,12 @@ def _resized(
         known: new shapes of what earlier files of the network give; added to.
     """
     if path.suffix == ".mlmodelc":
-        return _compiled(path, kind, info, size, known)
+        return _compiled(path, kind, old, size, known)
     spec, root = proto.read_package_spec(path)
     if spec.WhichOneof("Type") != "mlProgram":
         raise NotResizable("is a chain of programs")
     function = _only(from_proto.read_functions(spec.mlProgram, WeightFolder(root)))
-    resized = _resize(function, kind, info, size, known)
+    resized = _resize(function, kind, old, size, known)
     if resized is None:
         return {}
     rewrite_spec(spec, resized)
@@ -97,27 +100,27 @@ def _resized(
 
 
 def _compiled(
-    path: Path, kind: ComponentKind, info: ModelInfo, size: ImageSize, known: dict[str, Shape]
+    path: Path, kind: ComponentKind, old: ImageSize, size: ImageSize, known: dict[str, Shape]
 ) -> dict[Path, bytes]:
     file = path / "model.mil"
     if not file.is_file():
         raise NotResizable("is a chain of programs")
     text = read_text(file, MAX_TEXT_BYTES)
     function = _only(from_text.read_functions(text, WeightFolder(path)))
-    resized = _resize(function, kind, info, size, known)
+    resized = _resize(function, kind, old, size, known)
     if resized is None:
         return {}
     changed = {file: rewrite_text(text, resized).encode("utf-8")}
     names = [name for name, _ in function.inputs] + function.outputs
-    old = {name: function.types()[name].static_shape for name in names if name in resized.types}
-    new = {name: resized.types[name].static_shape for name in old}
+    was = {name: function.types()[name].static_shape for name in names if name in resized.types}
+    new = {name: resized.types[name].static_shape for name in was}
     metadata = path / "metadata.json"
     if metadata.is_file():
         changed[metadata] = rewrite_metadata(read_bytes(metadata, MAX_TEXT_BYTES), new)
     description = path / "coremldata.bin"
     if description.is_file():
         data = read_bytes(description, MAX_TEXT_BYTES)
-        changed[description] = rewrite_description(data, old, new)
+        changed[description] = rewrite_description(data, was, new)
     return changed
 
 
@@ -131,14 +134,14 @@ def _only(functions: Mapping[str, Function]) -> Function:
 def _resize(
     function: Function,
     kind: ComponentKind,
-    info: ModelInfo,
+    old: ImageSize,
     size: ImageSize,
     known: dict[str, Shape],
 ) -> Resized | None:
     inputs = {
         name: known[name]
         if name in known
-        else _input_shape(name, kind, stated.static_shape, info, size)
+        else _input_shape(name, kind, stated.static_shape, old, size)
         for name, stated in function.inputs
         if stated.is_static
     }
@@ -150,10 +153,10 @@ def _resize(
 
 
 def _input_shape(
-    name: str, kind: ComponentKind, shape: Shape, info: ModelInfo, size: ImageSize
+    name: str, kind: ComponentKind, shape: Shape, before: ImageSize, size: ImageSize
 ) -> Shape:
     """The shape that an input has at the new size."""
-    old = (info.image_height, info.image_width)
+    old = (before.height, before.width)
     new = (size.height, size.width)
     if kind is K.SAFETY_CHECKER:
         # the picture itself, [1, height, width, 3]; CLIP's input has a size of its own

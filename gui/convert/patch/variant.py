@@ -7,19 +7,17 @@ share their bytes with the original's where the disk can.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import os
-import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gui import __version__, locks
+from gui import __version__
 from gui.convert.checkpoint.lora import check_scale, few_steps_of
 from gui.convert.patch.cloning import clone_file, link_or_clone, sync_tree
 from gui.convert.patch.resizing import check_size, resized_files
@@ -33,6 +31,7 @@ from gui.convert.patch.weights import (
     read_networks,
     touched_files,
 )
+from gui.convert.patch.work import work_folder
 from gui.convert.types import ImageSize, Lora
 from gui.coreml import sidecar as sidecars
 from gui.coreml.inspect import inspect_model, load_sidecar, model_hash
@@ -42,8 +41,6 @@ from gui.coreml.sidecar import Sidecar
 from gui.errors import ErrorKind, SfumatoError, disk_error, unusable
 from gui.records import Record
 
-_WORK = ".sfumato-patch-"
-_LOCK = "lock"
 _MODEL = "model"
 
 Tick = Callable[[float], None]
@@ -114,7 +111,7 @@ def make_variant(
     plan = _planned(info, loras, size)
     tick(0.05)
     try:
-        with _work_folder(output.parent) as work:
+        with work_folder(output.parent) as work:
             model = work / _MODEL
             written = _write(info, model, plan, base, linked, lambda f: tick(0.05 + 0.85 * f))
             sidecars.write(model, _sidecar(info, loras, size, name))
@@ -122,7 +119,7 @@ def make_variant(
             sync_tree(model)
             os.rename(model, output)  # noqa: PTH104 - fails where something is there by now
     except OSError as error:
-        raise disk_error(error, f"“{output.name}” could not be written") from error
+        raise disk_error(error, f"“{name or output.name}” could not be written") from error
     return PatchReport(
         folder=str(output),
         layers=tuple(addition.found.placed for addition in plan.added),
@@ -160,11 +157,12 @@ def _planned(info: ModelInfo, loras: Sequence[Lora], size: ImageSize | None) -> 
     replaced: dict[Path, bytes] = {}
     left_out: set[Path] = set()
     if size is not None:
+        old = ImageSize(info.image_width, info.image_height)
         for component in info.components.values():
-            replaced |= resized_files(component, info, size)
+            replaced |= resized_files(component, old, size)
         for controlnet in info.controlnets:
             try:
-                replaced |= resized_files(controlnet, info, size)
+                replaced |= resized_files(controlnet, old, size)
             except SfumatoError as error:
                 left_out |= set(controlnet.files)
                 notes.append(f"The ControlNet “{controlnet.name}” is left out: {error.message}")
@@ -172,39 +170,6 @@ def _planned(info: ModelInfo, loras: Sequence[Lora], size: ImageSize | None) -> 
 
 
 # --- writing --------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def _work_folder(parent: Path) -> Iterator[Path]:
-    """A hidden folder that is gone afterwards; what killed processes left is taken away first."""
-    parent.mkdir(parents=True, exist_ok=True)
-    sweep(parent)
-    work = parent / f"{_WORK}{os.getpid()}-{secrets.token_hex(4)}"
-    work.mkdir()
-    try:
-        with (work / _LOCK).open("wb") as lock:
-            with contextlib.suppress(OSError):  # a disk without locks
-                locks.take(lock.fileno())
-            yield work
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-
-
-def sweep(parent: Path) -> None:
-    """Remove what killed processes left behind in a folder.  Never raises."""
-    with contextlib.suppress(OSError):
-        for stale in parent.glob(f"{_WORK}*"):
-            with contextlib.suppress(OSError):
-                if not _is_at_work(stale):
-                    shutil.rmtree(stale, ignore_errors=True)
-
-
-def _is_at_work(work: Path) -> bool:
-    try:
-        with (work / _LOCK).open("rb") as lock:
-            return locks.is_taken(lock.fileno())
-    except FileNotFoundError:
-        return time.time() - work.stat().st_mtime < 60.0  # it is just being made
 
 
 def _write(

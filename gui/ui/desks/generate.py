@@ -32,6 +32,7 @@ class GenerateDesk(QObject):
         studio.pictures.removed.connect(self._on_picture_removed)
         studio.settings.changed.connect(self._on_setting)
         prompt.generate_requested.connect(self.generate)
+        parts.canvas.banner.plain_asked.connect(self._generate_plain)
         prompt.panel_wanted.connect(lambda: a.options.setChecked(True))
         a.options.toggled.connect(prompt.setVisible)
         parts.canvas.empty.example_chosen.connect(self._use_example)
@@ -58,6 +59,11 @@ class GenerateDesk(QObject):
         elif self._studio.generate():
             self._canvas.follow()
             self.asked.emit()
+
+    def _generate_plain(self) -> None:
+        """Once more, with the model as it is."""
+        self._prompt.use_plain_model()
+        self.generate()
 
     def show_activity(self, activity: Activity) -> None:
         self._canvas.set_activity(activity)

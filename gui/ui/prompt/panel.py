@@ -297,6 +297,10 @@ class PromptPanel(QFrame):
         """What the model can decide, as the model recommends."""
         self._state.replace(self._state.draft.without_choices(), "Reset to Model’s Defaults")
 
+    def use_plain_model(self) -> None:
+        """Neither LoRAs nor another size than the model's own."""
+        self._state.replace(self._state.draft.for_plain_model(), "Use Model As It Is")
+
     def forget_edits(self) -> None:
         """What the text fields hold now is their beginning: undo goes no further back."""
         for control in self.controls.values():

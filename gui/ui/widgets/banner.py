@@ -35,6 +35,7 @@ _SUBJECTS = {
     ErrorKind.BAD_IMAGE: Subject.PROMPT,
     ErrorKind.BAD_MODEL: Subject.MODEL,
     ErrorKind.UNSUPPORTED: Subject.MODEL,
+    ErrorKind.CHANGED_MODEL: Subject.PROMPT,
     ErrorKind.MEMORY: Subject.MODEL,
     ErrorKind.STORAGE: Subject.FOLDER,
     ErrorKind.NETWORK: Subject.NETWORK,
@@ -53,6 +54,8 @@ class Banner(QFrame):
     """The sentence, for assistive programs."""
     retry_asked = Signal()
     undo_asked = Signal()
+    plain_asked = Signal()
+    """The model is to be used as it is, where Core ML refused a changed one."""
     copied = Signal()
     """The details are on the clipboard."""
 
@@ -67,6 +70,8 @@ class Banner(QFrame):
         self.retry_button.clicked.connect(self._retry)
         self.undo_button = QPushButton("Undo")
         self.undo_button.clicked.connect(self._undo)
+        self.plain_button = QPushButton("Use Model As It Is")
+        self.plain_button.clicked.connect(self._use_plain)
         self.copy_button = QPushButton("Copy Details")
         self.copy_button.clicked.connect(self._copy)
         self.close_button = icon_button("close", "Dismiss")
@@ -77,6 +82,7 @@ class Banner(QFrame):
         row.addWidget(self._icon, 0, Qt.AlignmentFlag.AlignTop)
         row.addWidget(self.statement, 1)
         row.addWidget(self.retry_button, 0, Qt.AlignmentFlag.AlignVCenter)
+        row.addWidget(self.plain_button, 0, Qt.AlignmentFlag.AlignVCenter)
         row.addWidget(self.undo_button, 0, Qt.AlignmentFlag.AlignVCenter)
         row.addWidget(self.copy_button, 0, Qt.AlignmentFlag.AlignVCenter)
         row.addWidget(self.close_button, 0, Qt.AlignmentFlag.AlignVCenter)
@@ -103,6 +109,7 @@ class Banner(QFrame):
         self._about = frozenset(filter(None, (_SUBJECTS.get(error.kind), about)))
         self.retry_button.setVisible(can_retry)
         self._error = error
+        self.plain_button.setVisible(error.kind is ErrorKind.CHANGED_MODEL)
         self._present("error", "warning", error.message)
         self.copy_button.setVisible(True)
         self.undo_button.setVisible(False)
@@ -114,6 +121,7 @@ class Banner(QFrame):
         self._present("notice", "info", text)
         self.copy_button.setVisible(False)
         self.retry_button.setVisible(False)
+        self.plain_button.setVisible(False)
         self.undo_button.setVisible(can_undo)
         self._timer.start()
 
@@ -141,6 +149,10 @@ class Banner(QFrame):
     def _retry(self) -> None:
         self.dismiss()
         self.retry_asked.emit()
+
+    def _use_plain(self) -> None:
+        self.dismiss()
+        self.plain_asked.emit()
 
     def _undo(self) -> None:
         self.dismiss()

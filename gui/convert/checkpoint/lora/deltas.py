@@ -131,7 +131,15 @@ def _lora(read: _Read, change: Change, factor: np.float32) -> np.ndarray:
     if "mid" in change.tensors:
         columns = down.reshape(down.shape[0], -1)
         return np.einsum("nmkl,in,mj->ijkl", read("mid"), rows, columns, optimize=True)
-    return rows @ down.reshape(down.shape[0], -1)
+    return _product(rows, down.reshape(down.shape[0], -1))
+
+
+def _product(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """torch's: the threads of numpy's wait by spinning, which costs more than they gain where other
+    programs want the processors."""
+    import torch
+
+    return torch.mm(torch.from_numpy(left), torch.from_numpy(right)).numpy()
 
 
 def _loha(read: _Read, change: Change, factor: np.float32) -> np.ndarray:
