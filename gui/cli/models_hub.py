@@ -32,6 +32,7 @@ from gui.hub.types import (
     SearchQuery,
     Variant,
 )
+from gui.library.addons import addons
 from gui.library.models.folders import installed
 from gui.library.models.leftovers import kept_sources, not_read
 from gui.library.models.removal import delete_model
@@ -221,9 +222,9 @@ def under_way() -> tuple[DownloadStatus, ...]:
 
 
 def library() -> tuple[list[InstalledModel], tuple[DownloadStatus, ...]]:
-    """Every model in the models' folder (without a repository where it came from elsewhere), and
-    downloads that can go on."""
-    return list(installed()), unfinished()
+    """Every model in the models' folder (without a repository where it came from elsewhere), the
+    ControlNets, LoRAs and upscalers, and downloads that can go on."""
+    return [*installed(), *addons()], unfinished()
 
 
 @dataclass

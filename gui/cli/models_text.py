@@ -96,6 +96,8 @@ def download_text(status: DownloadStatus) -> str:
 def installed_line(model: InstalledModel, update: str) -> str:
     """One installed model."""
     name = f"{model.repo}  {model.variant}" if model.repo else _place(Path(model.folder))
+    if model.kind in describe.KINDS:
+        name = f"{describe.KINDS[model.kind]}  {name}"
     newer = f"  update available ({update[:12]})" if update else ""
     size = words.size(model.bytes)
     return words.plain(f"{name:<70} {size:>9}  {model.folder}{newer}")

@@ -103,12 +103,21 @@ def find_upscaler(name: str = "") -> PictureNetwork:
     )
 
 
+def _files(folder: Path) -> Iterator[Path]:
+    """Packages in the folder, and in the folders of those that came from the Hub."""
+    for path in children(folder):
+        if path.suffix.lower() in EXTENSIONS:
+            yield path
+        elif is_folder(path) and not path.name.startswith("."):
+            yield from children(path)
+
+
 def _upscalers() -> Iterator[PictureNetwork]:
     seen: set[str] = set()
     for folder in (paths.resource("upscalers"), paths.upscalers_dir()):
         if not is_folder(folder):
             continue
-        for path in sorted(children(folder)):
+        for path in sorted(_files(folder)):
             if path.suffix.lower() not in EXTENSIONS or path.stem.casefold() in seen:
                 continue
             try:

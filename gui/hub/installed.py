@@ -27,7 +27,11 @@ def _plan_of(origin: ModelOrigin, target: str) -> Plan:
         files=origin.remote,
         folder=origin.prefix,
         archive=origin.archive,
-        download_bytes=sum(file.size for file in origin.remote),
+        spans=origin.spans,
+        inside=origin.inside,
+        kind=origin.kind,
+        download_bytes=sum(span.bytes for span in origin.spans)
+        or sum(file.size for file in origin.remote),
         disk_bytes=sum(origin.sizes.values()),
     )
     return Plan(

@@ -267,11 +267,12 @@ class Service:
 
     def _updates(self, _ask: messages.Updates, _call: Call) -> dict[str, str]:
         from gui.hub.installed import update_available
+        from gui.library import addons
         from gui.library.models.folders import from_hub
 
         catalog = self._the_catalog()
         found = {}
-        for model in from_hub():
+        for model in (*from_hub(), *addons.from_hub()):
             try:
                 found[model.folder] = update_available(catalog, model)
             except SfumatoError as error:

@@ -13,8 +13,10 @@ from gui.coreml.model import Attention, Family, FileFormat
 from gui.errors import SfumatoError
 from gui.library.models.records import FileProblem as FileProblem
 from gui.library.models.records import InstalledModel as InstalledModel
+from gui.library.models.records import ModelKind as ModelKind
 from gui.library.models.records import Orphan as Orphan
 from gui.library.models.records import RemoteFile as RemoteFile
+from gui.library.models.records import Span as Span
 from gui.records import Record
 
 # Search
@@ -25,16 +27,6 @@ class Sort(StrEnum):
     DOWNLOADS = "downloads"
     TRENDING = "trending"
     RECENT = "recent"
-
-
-class ModelKind(StrEnum):
-    """What a repository is for, beyond the families that make pictures by themselves."""
-
-    TEXT_TO_IMAGE = "text-to-image"
-    CONTROLNET = "controlnet"
-    UPSCALER = "upscaler"
-    OTHER = "other"
-    """Core ML, but nothing Sfumato knows."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +82,10 @@ class ModelSummary(Record):
     """Of the whole repository; 0: not stated."""
     picture_url: str = ""
     """Of a picture in the model card or repository; empty: none known yet."""
+    base_model: str = ""
+    """Repository of the model that it was made from or for, where the card says it."""
+    triggers: tuple[str, ...] = ()
+    """Of a LoRA: the words that call up what it was taught."""
     remembered: str = ""
     """Why the Hub could not be asked, one sentence, where this is what it said before."""
 
@@ -170,6 +166,11 @@ class Variant(Record):
     folder: str = ""
     """Prefix that all `files` share and that is dropped on installing; empty: the root."""
     archive: bool = False
+    spans: tuple[Span, ...] = ()
+    """Of a part of an archive: the bytes of it that are fetched, in order and apart, its directory
+    among them.  Empty: the whole files."""
+    inside: tuple[str, ...] = ()
+    """The part: folders and files in the archive.  Empty: all of it."""
     format: FileFormat = FileFormat.PACKAGE
     family: Family = Family.UNKNOWN
     kind: ModelKind = ModelKind.TEXT_TO_IMAGE

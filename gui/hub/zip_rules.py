@@ -46,6 +46,10 @@ ZIP_ERRORS = (
 # PKWARE's APPNOTE 6.3: 4.3.7, 4.3.16, 4.3.15 and 4.3.14.
 LOCAL_HEADER = 30
 """Bytes before an entry's name and contents."""
+MAX_EXTRA = 0xFFFF
+"""Bytes of an entry's extra fields, in its own header."""
+DESCRIPTOR = 24
+"""Bytes of the sums and sizes that may stand behind an entry's contents."""
 END = struct.Struct("<4s4H2LH")
 LOCATOR = struct.Struct("<4sLQL")
 END_64 = struct.Struct("<4sQ2H2L4Q")
@@ -68,6 +72,12 @@ def stated_name(info: zipfile.ZipInfo) -> str:
         with contextlib.suppress(UnicodeError):
             return name.encode("cp437").decode("utf-8")
     return name
+
+
+def is_inside(name: str, wanted: Sequence[str]) -> bool:
+    """Whether an entry is one of the wanted files, or in one of the wanted folders; all are where
+    none are named."""
+    return not wanted or any(name == one or name.startswith(f"{one}/") for one in wanted)
 
 
 def header_bytes(info: zipfile.ZipInfo) -> int:

@@ -25,6 +25,8 @@ from gui.records import Record
 from gui.request import MAX_LORA_WEIGHT, LoraUse, PictureRequest
 
 ENDING = ".safetensors"
+GENERIC = ("pytorch_lora_weights", "adapter_model")
+"""Names that diffusers and peft give every LoRA: one of these is called by its folder's."""
 _COVERS = (".png", ".jpg", ".jpeg", ".webp", ".preview.png", ".preview.jpg", ".preview.jpeg")
 """What a cover's name ends with, beside the LoRA's own name, as web UIs keep them."""
 _DEPTH = 3

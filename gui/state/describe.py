@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from gui.coreml.sidecar import Sidecar
     from gui.hub.types import DownloadStatus, ModelSummary, RepoDetails, Variant
 
-KINDS = {ModelKind.CONTROLNET: "ControlNet", ModelKind.UPSCALER: "Upscaler"}
+KINDS = {
+    ModelKind.CONTROLNET: "ControlNet",
+    ModelKind.UPSCALER: "Upscaler",
+    ModelKind.LORA: "LoRA",
+}
 
 
 LONGEST_DESCRIPTION = 160

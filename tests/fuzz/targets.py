@@ -148,9 +148,10 @@ def _unpack(data: bytes, folder: Path) -> None:
     source = folder / "fog.zip"
     _put(source, data)
     shutil.rmtree(folder / "out", ignore_errors=True)
-    archive.declared_bytes(source)
-    with archive.translated(source.name):
-        archive.unpack(source, folder / "out")
+    with source.open("rb") as file:
+        archive.declared_bytes(file)
+        with archive.translated(source.name):
+            archive.unpack(file, folder / "out")
 
 
 class _Bytes:

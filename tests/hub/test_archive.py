@@ -37,8 +37,8 @@ def zipped(
 
 
 def unpack(source: Path, folder: Path, **options: object) -> dict[str, tuple[int, str]] | None:
-    with archive.translated(source.name):
-        return archive.unpack(source, folder, **options)  # type: ignore[arg-type]
+    with archive.translated(source.name), source.open("rb") as file:
+        return archive.unpack(file, folder, **options)  # type: ignore[arg-type]
 
 
 def refused(source: Path, folder: Path, words: str) -> None:
@@ -266,7 +266,8 @@ def test_progress_is_told_and_it_can_be_stopped(tmp_path):
     unpack(source, tmp_path / "whole", on_bytes=told.append)
     assert told == sorted(told)
     assert told[-1] == 10_000
-    assert archive.declared_bytes(source) == 10_000
+    with source.open("rb") as file:
+        assert archive.declared_bytes(file) == 10_000
     told.clear()
     found = unpack(source, tmp_path / "out", on_bytes=told.append, stopped=lambda: len(told) >= 3)
     assert found is None
@@ -312,4 +313,5 @@ def test_a_directory_of_millions_is_refused_before_it_is_read(tmp_path, monkeypa
 
     monkeypatch.setattr(archive.zipfile, "ZipFile", never)
     refused(source, tmp_path / "out", "more than 50,000 files")
-    assert archive.declared_bytes(source) == 0
+    with source.open("rb") as file:
+        assert archive.declared_bytes(file) == 0

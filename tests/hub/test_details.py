@@ -12,7 +12,7 @@ from gui.coreml.model import Attention
 from gui.errors import ErrorKind, SfumatoError
 from gui.hub.catalog.catalog import Catalog
 from gui.hub.catalog.details import details
-from gui.hub.types import Level, Machine, RepoDetails
+from gui.hub.types import Level, Machine, ModelKind, RepoDetails
 from tests.support import hub_repos
 from tests.support.hub_server import HubServer
 
@@ -106,15 +106,16 @@ def test_every_kind_of_repository_has_an_answer(hub_server: Start) -> None:
             assert variant.verdict.reasons
             assert variant.title
             assert variant.files
-            assert variant.recommended == (n == 0 and variant.verdict.level is not Level.NO)
+            one_of_many = variant.kind is not ModelKind.TEXT_TO_IMAGE and len(found.variants) > 1
+            usable = variant.verdict.level is not Level.NO
+            assert variant.recommended == (n == 0 and usable and not one_of_many)
 
 
-def test_a_controlnet_is_installed_as_one_variant_of_its_repository(
-    hub_server: Start, home: Path
-) -> None:
-    """Its variant is named like the Core ML model that it is; its folder must not be."""
+def test_a_controlnet_is_installed_where_pictures_find_it(hub_server: Start, home: Path) -> None:
+    from gui.coreml.control_networks import find_control_network
     from gui.hub.downloads import Downloads
-    from gui.library.models.folders import installed, model_folders
+    from gui.library.addons import addons
+    from gui.library.models.folders import installed
 
     repo = hub_repos.controlnets()
     server = hub_server([repo])
@@ -124,6 +125,9 @@ def test_a_controlnet_is_installed_as_one_variant_of_its_repository(
     with Downloads(endpoint=server.endpoint) as downloads:
         status = downloads.start(repo.id, found.revision, chosen, about=found)
         folder = Path(downloads.wait(status.id, 200).folder)
-    root = home / "data" / "Models"
-    assert list(model_folders(root)) == [folder]
-    assert [(m.repo, m.variant) for m in installed(root)] == [(repo.id, chosen.id)]
+    assert folder == home / "data" / "ControlNets" / "Canny-5x5"
+    assert find_control_network("canny-5X5", ()).files == (folder / "Canny-5x5.mlmodelc",)
+    assert [(m.kind, m.repo, m.variant) for m in addons()] == [
+        (ModelKind.CONTROLNET, repo.id, chosen.id)
+    ]
+    assert not installed()

@@ -18,7 +18,7 @@ import pytest
 from gui.coreml.inspect import inspect_model
 from gui.coreml.model import Attention, ComponentKind, Family, FileFormat, ModelInfo
 from gui.hub.types import ModelKind, RepoTree, Variant
-from gui.hub.variants import assembly
+from gui.hub.variants import assembly, zip_directory
 from gui.hub.variants.probe import HttpProbe
 from gui.hub.variants.variants import MAX_DIRECTORY_READS, MAX_FILE_READS, find_variants
 from tests.hub.trees import tree_of
@@ -153,22 +153,25 @@ def test_whole_and_chunked_unet_are_two_downloads(hub: HubServer, tmp_path: Path
         assert not any(f.path.endswith((".md", ".png", ".gitattributes")) for f in variant.files)
 
 
-def test_all_of_an_archive_takes_its_room(
+def test_what_an_archive_holds_in_vain_is_not_fetched(
     hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Apple's hold the UNet a second time, in chunks, for phones."""
     monkeypatch.setattr(assembly, "MENTIONED_BYTES", 1000)
+    monkeypatch.setattr(zip_directory, "_NEAR", 0)
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
         for path, content in compiled("split_einsum", "top/", chunks=True).items():
             archive.write(str(content), path)
     repo = hub.add(Repo("someone/both", {"m_compiled.zip": stream.getvalue()}))
     (variant,), _ = find_variants(tree_of(repo), _probe(hub, repo, tmp_path))
-    folder = _install(repo, variant, tmp_path / "installed")
-    assert variant.disk_bytes == sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
-    assert not variant.chunked and not inspect_model(folder).problems
+    wanted = {p for p in compiled("split_einsum", "top/", chunks=True) if "UnetChunk" not in p}
+    sizes = {i.filename: i.file_size for i in zipfile.ZipFile(stream).infolist()}
+    assert variant.disk_bytes == sum(sizes[path] for path in wanted)
+    assert not variant.chunked
+    assert variant.download_bytes < len(stream.getvalue()) - 1000
     (note,) = variant.notes
-    assert note.endswith(" of what the archive holds is not used.")
+    assert note.startswith("The archive holds more: ")
 
 
 def test_controlnets_alone_are_offered_one_by_one(hub: HubServer, tmp_path: Path) -> None:
@@ -179,7 +182,7 @@ def test_controlnets_alone_are_offered_one_by_one(hub: HubServer, tmp_path: Path
         assert variant.kind is ModelKind.CONTROLNET
         assert variant.attention_known
         assert (variant.image_width, variant.image_height) == (64, 64)
-        assert "ControlNet" in variant.problems[0]
+        assert not variant.problems
         assert all(f.path.startswith(f"CN/original/512x512/{variant.controlnets[0]}.mlmodelc/")
                    for f in variant.files)  # fmt: skip
 
@@ -200,17 +203,19 @@ def test_what_was_not_looked_into_is_said(hub: HubServer, tmp_path: Path) -> Non
     assert notes == ("4 Core ML files whose names say nothing were not looked into.",)
 
 
-def test_a_zip_of_controlnets_is_one_download(hub: HubServer, tmp_path: Path) -> None:
+def test_each_controlnet_of_a_zip_can_be_had_alone(hub: HubServer, tmp_path: Path) -> None:
     """As the community ships them: one ControlNet at several sizes in each archive."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
         for path, blob in hub_repos.controlnets().blobs.items():
             archive.writestr(path.replace("Canny-5x5", "Canny-6x4"), blob.read())
     repo = hub.add(Repo("someone/nets", {"CN/Canny.zip": stream.getvalue()}))
-    (variant,), _ = find_variants(tree_of(repo), _probe(hub, repo, tmp_path))
-    assert variant.kind is ModelKind.CONTROLNET
-    assert variant.controlnets == ("Canny-6x4", "Depth-5x5")
-    assert variant.problems
+    variants, _ = find_variants(tree_of(repo), _probe(hub, repo, tmp_path))
+    assert [v.controlnets for v in variants] == [("Canny-6x4",), ("Depth-5x5",)]
+    inside = "CN/original/512x512/Canny-6x4.mlmodelc"
+    assert variants[0].id == f"CN/Canny.zip#{inside}"
+    assert variants[0].inside == (inside,)
+    assert all(v.kind is ModelKind.CONTROLNET and not v.problems for v in variants)
 
 
 def test_a_sidecar_in_the_repository_is_believed_and_fetched(
@@ -310,4 +315,4 @@ def test_repositories_of_other_things_say_so() -> None:
     assert any(".7z" in n for n in notes("model_compiled.7z")[1])
     variants, _ = notes("RealESRGAN.mlmodel", id="enlarge/coreml-RealESRGAN-x4")
     assert variants[0].kind is ModelKind.UPSCALER
-    assert "upscaler" in variants[0].problems[0]
+    assert "older kind" in variants[0].problems[0]

@@ -52,6 +52,8 @@ class Card(Record):
     licence: str = ""
     picture_url: str = ""
     """Of the first picture that lies on the Hub: looking at a model tells nobody else."""
+    triggers: tuple[str, ...] = ()
+    """Of a LoRA: the words that call up what it was taught."""
 
 
 def read_card(text: str, repo: str, revision: str, endpoint: str) -> Card:
@@ -70,7 +72,21 @@ def read_card(text: str, repo: str, revision: str, endpoint: str) -> Card:
         examples=_examples(front),
         licence=_first(front.get("license")),
         picture_url=_picture(body, front, repo, revision, endpoint),
+        triggers=triggers_of(front),
     )
+
+
+def triggers_of(front: dict[str, Any]) -> tuple[str, ...]:
+    """What the front matter calls ``instance_prompt``: the words that a LoRA was taught."""
+    stated = _first(front.get("instance_prompt")).strip(" ,")
+    plain = "".join(c for c in stated if c.isprintable())
+    return (plain,) if plain and plain.lower() != "none" else ()
+
+
+def card_picture(front: dict[str, Any], repo: str, revision: str, endpoint: str) -> str:
+    """The address of the picture that the front matter names: its thumbnail, or the first of the
+    gallery (``widget``); empty where it names none on the Hub."""
+    return _picture("", front, repo, revision, endpoint)
 
 
 def _yaml(text: str) -> Any:

@@ -98,7 +98,8 @@ class Catalog:
     def _key(self, query: SearchQuery, cursor: str) -> str:
         words = " ".join(query.text.lower().split())
         parts = (self.endpoint, words, query.author, query.sort, query.licence, cursor,
-                 "other" if "other" in query.kinds else "")  # fmt: skip
+                 " ".join(k for k in ("controlnet", "lora", "other") if k in query.kinds),
+                 "only" if query.kinds == ("lora",) else "")  # fmt: skip
         return "\n".join(parts)
 
     def _recall(self, query: SearchQuery, cursor: str, reason: SfumatoError) -> SearchPage | None:

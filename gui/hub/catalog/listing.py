@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from gui.coreml.model import Attention, Family
+from gui.hub.catalog.card import card_picture, triggers_of
 from gui.hub.types import (
     Level,
     ModelKind,
@@ -50,7 +51,15 @@ _UNET = re.compile(
 )
 _APP_ZIP = re.compile(r"(?:split[-_ ]?einsum|original|_compiled|_packages)[^/]*\.zip$", re.I)
 """How archives for the Swift apps are named: ``<repository>_<attention>_compiled.zip``."""
-_CONTROLNET = re.compile(r"(?:^|/)controlnet[^/]*[/.]|(?:^|/)CN/", re.IGNORECASE)
+_CONTROLNET = re.compile(r"(?:^|/)controlnet[^/]*[/.]|(?:^|/)CN[^/]{0,10}/", re.IGNORECASE)
+_ZIPPED = re.compile(r"\.(?:mlpackage|mlmodelc)\.zip$", re.IGNORECASE)
+_SPEAKS_OF_CORE_ML = re.compile(r"core[-_ ]?ml", re.IGNORECASE)
+_FOREIGN = re.compile(
+    r"flux|qwen|\bwan[-_. ]?2|hunyuan|\bltx|z[-_]image|kolors|pixart|sana\b|auraflow|lumina|hidream"
+    r"|cogv|chroma|krea|ideogram|stable-diffusion-3|\bsd-?3|kandinsky|cascade",
+    re.IGNORECASE,
+)
+"""Models of other makes, whose LoRAs fit none that Sfumato has."""
 
 
 def summary(data: Any, endpoint: str) -> ModelSummary | None:
@@ -63,9 +72,16 @@ def summary(data: Any, endpoint: str) -> ModelSummary | None:
              if isinstance(s, dict) and isinstance(s.get("rfilename"), str)
              and len(s["rfilename"]) <= MAX_PATH_BYTES]  # fmt: skip
     task = data.get("pipeline_tag")
+    kind = _kind(repo, tags, files, task if isinstance(task, str) else "")
+    base = _base_model(data, tags)
     gated = data.get("gated")
     revision = str(data.get("sha") or "")
     picture = _picture(files)
+    picture_url = f"{endpoint}/{repo}/resolve/{revision or 'main'}/{quote(picture)}"
+    card = data.get("cardData")
+    if kind is ModelKind.LORA and isinstance(card, dict):
+        shown = card_picture(card, repo, revision, endpoint)
+        picture, picture_url = shown or picture, shown or picture_url
     return ModelSummary(
         id=repo,
         revision=revision if _HEX40.fullmatch(revision) else "",
@@ -76,12 +92,14 @@ def summary(data: Any, endpoint: str) -> ModelSummary | None:
         private=data.get("private") is True,
         licence=_licence(data, tags),
         tags=tags,
-        family=_family(repo, tags, files),
-        kind=_kind(repo, tags, files, task if isinstance(task, str) else ""),
+        family=_lora_family(repo, base, tags)
+        if kind is ModelKind.LORA
+        else _family(repo, tags, files),
+        kind=kind,
         total_bytes=_count(data.get("usedStorage")),
-        picture_url=f"{endpoint}/{repo}/resolve/{revision or 'main'}/{quote(picture)}"
-        if picture
-        else "",
+        picture_url=picture_url if picture else "",
+        base_model=base,
+        triggers=triggers_of(card) if isinstance(card, dict) else (),
     )
 
 
@@ -89,7 +107,22 @@ def has_core_ml(data: Any) -> bool:
     """Whether the files listed are, or may hold, Core ML models."""
     names = (s.get("rfilename") for s in _list(data.get("siblings")) if isinstance(s, dict))
     names = (n for n in names if isinstance(n, str) and len(n) <= MAX_PATH_BYTES)
-    return any(_CORE_ML.search(n) or _ARCHIVE.search(n) for n in names)
+    # In a repository that calls itself Core ML, a zip holds just that.
+    own = isinstance(data, dict) and bool(_SPEAKS_OF_CORE_ML.search(str(data.get("id"))))
+    return any(
+        _CORE_ML.search(n)
+        or _ARCHIVE.search(n)
+        or _ZIPPED.search(n)
+        or (own and n.lower().endswith(".zip"))
+        for n in names
+    )
+
+
+def is_foreign(model: ModelSummary) -> bool:
+    """Whether a LoRA was made for a model of another make than Sfumato's."""
+    if model.family is not Family.UNKNOWN:
+        return model.family is Family.SD3
+    return bool(_FOREIGN.search(" ".join((model.base_model, model.name, *model.tags))))
 
 
 def files(entries: Iterable[Any]) -> Iterable[RemoteFile]:
@@ -130,6 +163,29 @@ def _licence(data: dict[str, Any], tags: tuple[str, ...]) -> str:
     return licence if isinstance(licence, str) else ""
 
 
+def _base_model(data: dict[str, Any], tags: tuple[str, ...]) -> str:
+    """From the card, else from the Hub's own tags (``base_model:adapter:owner/name``)."""
+    card = data.get("cardData")
+    stated = card.get("base_model") if isinstance(card, dict) else None
+    if isinstance(stated, list):
+        stated = next((one for one in stated if isinstance(one, str)), None)
+    if isinstance(stated, str) and stated:
+        return stated[:200]
+    named = [tag.rpartition(":")[2] for tag in tags if tag.startswith("base_model:")]
+    return next((name[:200] for name in named if "/" in name), "")
+
+
+def _lora_family(repo: str, base: str, tags: tuple[str, ...]) -> Family:
+    """A guess: what its base model is called, else its own name, else its tags."""
+    for name in (base.rpartition("/")[2], repo.partition("/")[2], *tags):
+        if _FOREIGN.search(name) and heuristics.family(name) is not Family.SD3:
+            return Family.UNKNOWN
+        plain = name.rpartition(":")[2].rpartition("/")[2]
+        if (found := heuristics.family(plain)) is not Family.UNKNOWN:
+            return found
+    return Family.UNKNOWN
+
+
 def _picture(names: list[str]) -> str:
     """A picture among the files, one that is named as an example first."""
     found = [
@@ -161,6 +217,9 @@ def _kind(repo: str, tags: tuple[str, ...], names: list[str], task: str) -> Mode
     whole = any(_UNET.search(n) for n in names)
     if whole:
         return ModelKind.TEXT_TO_IMAGE
+    adapter = "lora" in tags and "coreml" not in tags
+    if adapter and task in ("", TEXT_TO_IMAGE, "image-to-image"):
+        return ModelKind.LORA
     named = heuristics.kind(name)
     # Names of several purposes ("stable-diffusion-controlnet") mean the narrower one, unless the
     # author says text-to-image.

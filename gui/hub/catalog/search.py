@@ -2,13 +2,16 @@
 
 The tag that means Core ML text-to-image misses models whose authors did not set it, so the tagged
 ones come first, then what else has the Core ML tag and looks like Stable Diffusion, then, where an
-author is asked for, what that author has without any tag.
+author is asked for, what that author has without any tag.  ControlNets mostly have no tag at all:
+those that are called so are looked through.  LoRAs have a tag of their own, and are only listed
+where they are asked for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -35,6 +38,25 @@ _SORTS = {
     Sort.RECENT: "lastModified",
 }
 _CORE_ML = "coreml"
+_LORA = "lora"
+_NETS = "controlnet"
+
+
+class _From(Enum):
+    """What a listing is for."""
+
+    TAGGED = auto()
+    """Core ML, by its tag, for pictures from words."""
+    OTHERS = auto()
+    """Core ML, by its tag, without that task."""
+    UNTAGGED = auto()
+    """Of one author, without the tag."""
+    NETS = auto()
+    """Called a ControlNet, without the tag."""
+    LORAS = auto()
+
+
+_Parameters = dict[str, str | list[str]]
 
 
 @dataclass(frozen=True)
@@ -82,16 +104,18 @@ def search_page(
         if not 0 <= place.stream < len(streams):
             return list(found.values()), None
         url = place.next or f"{endpoint}/api/models"
-        params = None if place.next else streams[place.stream]
+        kind, params = streams[place.stream]
         try:
-            data, following = get_json(url, endpoint=endpoint, token=token, what="", params=params)
+            data, following = get_json(
+                url, endpoint=endpoint, token=token, what="", params=None if place.next else params
+            )
         except SfumatoError as error:
             if error.kind in (ErrorKind.ACCESS, ErrorKind.NOT_FOUND) and not isinstance(
                 error, BadTokenError
             ):
                 raise _no_listing(endpoint, error) from error
             raise
-        for model in _kept(query, place.stream, data, endpoint):
+        for model in _kept(query, kind, data, endpoint):
             found.setdefault(model.id, model)
         more = following and following != url  # else it would never end
         place = Place(place.stream, following) if more else Place(place.stream + 1)
@@ -110,10 +134,10 @@ def _no_listing(endpoint: str, error: SfumatoError) -> SfumatoError:
     )
 
 
-def _streams(query: SearchQuery) -> list[dict[str, str | list[str]]]:
-    """Parameters of the listings that make up a search."""
+def _streams(query: SearchQuery) -> list[tuple[_From, _Parameters]]:
+    """The listings that make up a search, with their parameters."""
     tags = [f"license:{query.licence}"] if query.licence else []
-    common: dict[str, str | list[str]] = {
+    common: _Parameters = {
         "sort": _SORTS[query.sort], "expand": list(listing.EXPAND),
     }  # fmt: skip
     if query.author:
@@ -121,20 +145,28 @@ def _streams(query: SearchQuery) -> list[dict[str, str | list[str]]]:
     # What a terminal could not decode is no text that a name could have.
     if words := query.text.encode("utf-8", "replace").decode().strip():
         common["search"] = words
-    core_ml = {**common, "filter": [_CORE_ML, *tags]}
-    streams = [
-        {**core_ml, "pipeline_tag": listing.TEXT_TO_IMAGE, "limit": str(PAGE)},
-        {**core_ml, "limit": str(_REST_PAGE)},
+    core_ml: _Parameters = {**common, "filter": [_CORE_ML, *tags]}
+    untagged: _Parameters = {**common, "limit": str(_REST_PAGE)}
+    if tags:
+        untagged["filter"] = tags
+    task: _Parameters = {"pipeline_tag": listing.TEXT_TO_IMAGE, "limit": str(PAGE)}
+    streams: list[tuple[_From, _Parameters]] = []
+    if ModelKind.LORA in query.kinds:
+        streams.append((_From.LORAS, {**common, **task, "filter": [_LORA, *tags]}))
+    if query.kinds == (ModelKind.LORA,):
+        return streams
+    streams += [
+        (_From.TAGGED, {**core_ml, **task}),
+        (_From.OTHERS, {**core_ml, "limit": str(_REST_PAGE)}),
     ]
     if query.author:
-        untagged = {**common, "limit": str(_REST_PAGE)}
-        if tags:
-            untagged["filter"] = tags
-        streams.append(untagged)
+        streams.append((_From.UNTAGGED, untagged))
+    elif ModelKind.CONTROLNET in query.kinds:
+        streams.append((_From.NETS, {"search": _NETS, **untagged}))
     return streams
 
 
-def _kept(query: SearchQuery, stream: int, data: Any, endpoint: str) -> Iterator[ModelSummary]:
+def _kept(query: SearchQuery, kind: _From, data: Any, endpoint: str) -> Iterator[ModelSummary]:
     """The models of one answer that belong into this listing, and to no earlier one."""
     if not isinstance(data, list):
         raise SfumatoError(
@@ -147,9 +179,15 @@ def _kept(query: SearchQuery, stream: int, data: Any, endpoint: str) -> Iterator
         if model is None:
             continue
         tagged = entry.get("pipeline_tag") == listing.TEXT_TO_IMAGE
-        if stream == 1 and tagged:
+        if kind is _From.OTHERS and tagged:
             continue
-        if stream == 2 and (_CORE_ML in model.tags or not listing.has_core_ml(entry)):
+        if kind in (_From.UNTAGGED, _From.NETS) and (
+            _CORE_ML in model.tags or not listing.has_core_ml(entry)
+        ):
+            continue
+        if kind is _From.LORAS and not anything and listing.is_foreign(model):
+            continue
+        if (kind is _From.LORAS) is not (model.kind is ModelKind.LORA):
             continue
         if model.kind is ModelKind.OTHER and not anything:
             continue

@@ -13,8 +13,9 @@ import errno
 import hashlib
 import os
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import IO
 
 from gui import names
 from gui.coreml.names import is_package_name
@@ -27,8 +28,9 @@ _PIECE = 1 << 20
 
 
 def unpack(
-    source: Path,
+    source: IO[bytes],
     folder: Path,
+    inside: Sequence[str] = (),
     *,
     on_bytes: Callable[[int], None] = lambda _: None,
     stopped: Callable[[], bool] = lambda: False,
@@ -39,7 +41,8 @@ def unpack(
     Core ML packages come to lie directly in `folder` where the archive holds one model.
 
     Args:
-        source: the archive.
+        source: the archive, open for reading.
+        inside: folders and files in it that are wanted; none: all.  Nothing else is read.
         folder: made, and filled; on an error what has been written stays, for the caller to remove.
         on_bytes: told how many bytes were unpacked so far.
         stopped: asked often; True: give up.
@@ -55,7 +58,7 @@ def unpack(
     """
     _check_directory(source)
     with zipfile.ZipFile(source) as archive:
-        entries = _entries(archive)
+        entries = _entries(archive, inside)
         wrapper = _wrapper([name for name, _ in entries])
         kept = [(name[len(wrapper) :], info) for name, info in entries if name.startswith(wrapper)]
         check_space(folder, sum(info.file_size for _, info in kept))
@@ -78,12 +81,16 @@ def unpack(
     return found
 
 
-def declared_bytes(source: Path) -> int:
-    """What the archive says its files will take; 0 where it cannot be read."""
+def declared_bytes(source: IO[bytes], inside: Sequence[str] = ()) -> int:
+    """What the archive says its files (the wanted ones) will take; 0 where it cannot be read."""
     try:
         _check_directory(source)
         with zipfile.ZipFile(source) as archive:
-            return sum(info.file_size for info in archive.infolist())
+            return sum(
+                info.file_size
+                for info in archive.infolist()
+                if zip_rules.is_inside(zip_rules.stated_name(info), inside)
+            )
     except (OSError, *ZIP_ERRORS, SfumatoError):
         return 0
 
@@ -122,16 +129,15 @@ def _refuse(what: str, detail: str) -> SfumatoError:
     )
 
 
-def _check_directory(source: Path) -> None:
+def _check_directory(file: IO[bytes]) -> None:
     """Refuse a directory that would fill the memory, before the library makes objects of it.
 
     Looks for the end record where the library does: PKWARE's APPNOTE 6.3, 4.3.14 to 4.3.16.
     """
-    with source.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        start = max(0, size - END.size - 0xFFFF - LOCATOR.size - END_64.size)
-        file.seek(start)
-        tail = file.read()
+    size = file.seek(0, os.SEEK_END)
+    start = max(0, size - END.size - 0xFFFF - LOCATOR.size - END_64.size)
+    file.seek(start)
+    tail = file.read()
     place = len(tail) - END.size
     if place < 0 or tail[place : place + 4] != b"PK\5\6" or tail[-2:] != b"\0\0":
         place = tail.rfind(b"PK\5\6")  # it has a comment
@@ -146,8 +152,9 @@ def _check_directory(source: Path) -> None:
         raise _refuse(f"holds more than {MAX_ENTRIES:,} files", f"a directory of {length} bytes")
 
 
-def _entries(archive: zipfile.ZipFile) -> list[tuple[str, zipfile.ZipInfo]]:
-    """Every file worth having, its name checked; folders are made as files need them."""
+def _entries(archive: zipfile.ZipFile, inside: Sequence[str]) -> list[tuple[str, zipfile.ZipInfo]]:
+    """Every file worth having, its name checked; folders are made as files need them.  Files that
+    are not wanted may be called anything, but share no bytes with others."""
     infos = archive.infolist()
     if len(infos) > MAX_ENTRIES:
         raise _refuse(f"holds more than {MAX_ENTRIES:,} files", f"{len(infos)} entries")
@@ -156,6 +163,7 @@ def _entries(archive: zipfile.ZipFile) -> list[tuple[str, zipfile.ZipInfo]]:
     fault = zip_rules.fault([info for _, info in named])
     if fault is not None:
         raise _refuse(*fault)
+    named = [(name, info) for name, info in named if zip_rules.is_inside(name, inside)]
     for name, _ in named:
         names.checked_path(name.rstrip("/"))
     files = [(name, info) for name, info in named if not info.is_dir()]

@@ -25,8 +25,9 @@ from huggingface_hub.errors import (
 from gui.errors import ErrorKind, SfumatoError
 from gui.hub import errors
 from gui.hub.downloads.hashing import FileHash
-from gui.hub.downloads.journal import DownloadJournal, Ranges, file_key
+from gui.hub.downloads.journal import DownloadJournal, Ranges
 from gui.hub.downloads.plan import Plan, digest_of
+from gui.hub.downloads.spans import Layout
 from gui.hub.downloads.storage import storage_error
 from gui.hub.downloads.transport import Aborts, RangeIgnored, Transient, Transport, transient
 from gui.hub.types import RemoteFile
@@ -60,14 +61,24 @@ class Backoff:
 
 
 class FileState:
-    """One file of the run.  Guarded by the run's lock, save `hash`."""
+    """One file of the run, or the parts of it that are wanted.  Positions are those in the file on
+    the Hub.  Guarded by the run's lock, save `hash`."""
 
-    def __init__(self, file: RemoteFile, path: Path, local: str, written: Ranges) -> None:
+    def __init__(
+        self,
+        file: RemoteFile,
+        path: Path,
+        local: str,
+        key: bytes,
+        written: Ranges,
+        layout: Layout,
+    ) -> None:
         self.file = file
         self.path = path
         self.local = local
-        self.key = file_key(local, digest_of(file), file.size)
+        self.key = key
         self.ranges = written
+        self.layout = layout
         self.hash = FileHash(file)
         self.in_flight = 0
         self.whole = False
@@ -82,12 +93,22 @@ class FileState:
 
     def pieces(self) -> list[Piece]:
         """What is missing, cut up for several connections."""
-        gaps = self.ranges.gaps(self.file.size)
+        gaps = self.gaps()
         if self.whole:
             return [Piece(self, gaps[0][0], self.file.size)] if gaps else []
-        if self.file.size <= LARGE:
+        if self.layout.bytes <= LARGE:
             return [Piece(self, a, b) for a, b in gaps]
         return [Piece(self, k, min(k + PIECE, b)) for a, b in gaps for k in range(a, b, PIECE)]
+
+    def gaps(self) -> list[tuple[int, int]]:
+        """What is missing of what is wanted."""
+        missing = self.ranges.gaps(self.file.size)
+        return [part for a, b in missing for part in self.layout.within(a, b)]
+
+    @property
+    def there(self) -> bool:
+        """Whether every wanted byte is."""
+        return self.ranges.total >= self.layout.bytes
 
 
 @dataclass(frozen=True)
@@ -135,9 +156,7 @@ class Fetch:
         """Monotonic time before which nothing is handed out."""
         self.last_problem: SfumatoError | None = None
         self.bytes_fetched = 0
-        self.files = [
-            _file_state(file, folder, plan.local_path(file), journal) for file in plan.variant.files
-        ]
+        self.files = [_file_state(file, folder, plan, journal) for file in plan.variant.files]
         self._left = len(self.files)
         self._bytes_total = plan.bytes_total
         self.bytes_done = sum(state.ranges.total for state in self.files)
@@ -210,8 +229,11 @@ class Fetch:
         try:
             self._fetch(piece)
         except RangeIgnored:
-            with self._changed:
-                state.whole = True
+            if state.layout.in_parts:
+                failure = _no_parts(state)
+            else:
+                with self._changed:
+                    state.whole = True
         except SfumatoError as error:
             failure = error
         except Exception as error:
@@ -255,11 +277,11 @@ class Fetch:
             return
         missing = [
             Piece(state, max(a, piece.start), min(b, piece.end))
-            for a, b in state.ranges.gaps(state.file.size)
+            for a, b in state.gaps()
             if a < piece.end and b > piece.start
         ]
         self._pending.extendleft(reversed(missing))
-        if not missing and not state.in_flight and state.ranges.total >= state.file.size:
+        if not missing and not state.in_flight and state.there:
             # All is there but the file was not settled, as another thread was still at it.
             self._pending.appendleft(Piece(state, state.file.size, state.file.size))
 
@@ -287,7 +309,7 @@ class Fetch:
         state = piece.state
         fd = os.open(state.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            if state.ranges.total:
+            if state.ranges.total and not state.layout.in_parts:
                 # After a restart: hash what lies there before a connection waits for us.
                 state.hash.catch_up(fd, state.ranges.prefix, self._is_stopped)
             if piece.end > piece.start:
@@ -337,15 +359,17 @@ class Fetch:
         if self.stopped:
             return position
         end = position + len(data)
-        written = 0
+        written, place = 0, state.layout.place(position)
         while written < len(data):
-            written += os.pwrite(fd, memoryview(data)[written:], position + written)
+            written += os.pwrite(fd, memoryview(data)[written:], place + written)
         self._journal.append(state.key, position, end)
         with self._changed:
             self.bytes_done += state.ranges.add(position, end)
             self.bytes_fetched += len(data)
             self._failures = 0
             state.arrived = True
+        if state.layout.in_parts:
+            return end
         state.hash.feed(position, data)
         if state.hash.position < position:
             state.hash.catch_up(fd, state.ranges.prefix, self._is_stopped)
@@ -354,11 +378,15 @@ class Fetch:
     def _settle(self, fd: int, state: FileState) -> None:
         """When nothing of the file is missing: check it, once."""
         with self._changed:
-            if state.done or self.stopped or state.ranges.total < state.file.size:
+            if state.done or self.stopped or not state.there:
+                return
+            if state.layout.in_parts:  # the Hub states no sum of them; the archive has one of each
+                state.done = True
+                self._left -= 1
                 return
         state.hash.catch_up(fd, state.ranges.prefix, self._is_stopped, wait=True)
         with self._changed:
-            if state.done or self.stopped or state.ranges.total < state.file.size:
+            if state.done or self.stopped or not state.there:
                 return  # settled by another thread meanwhile
             if state.hash.matches():
                 if os.fstat(fd).st_size > state.file.size:
@@ -387,19 +415,27 @@ class Fetch:
             )
 
 
-def _file_state(file: RemoteFile, folder: Path, local: str, journal: DownloadJournal) -> FileState:
+def _file_state(file: RemoteFile, folder: Path, plan: Plan, journal: DownloadJournal) -> FileState:
+    local, key, layout = plan.local_path(file), plan.file_key(file), plan.layout(file)
     path = folder / local
-    state = FileState(
-        file, path, local, journal.written(file_key(local, digest_of(file), file.size))
-    )
+    state = FileState(file, path, local, key, journal.written(key), layout)
     with contextlib.suppress(OSError):
         there = path.stat().st_size
-        if all(end <= there for _, end in state.ranges):
+        if all(layout.place(end - 1) < there for _, end in state.ranges):
             return state
     if state.ranges.total:
         journal.forget(state.key)
         state.ranges.clear()
     return state
+
+
+def _no_parts(state: FileState) -> SfumatoError:
+    return SfumatoError(
+        ErrorKind.UNSUPPORTED,
+        f"This server sends no parts of files, so “{state.path.name}” can only be had as a whole; "
+        "download it in a browser and unpack it.",
+        state.local,
+    )
 
 
 def _cut_short(detail: str) -> SfumatoError:

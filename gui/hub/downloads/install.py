@@ -14,7 +14,7 @@ import sys
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from gui.coreml import sidecar as sidecars
 from gui.coreml.model import Family
@@ -22,6 +22,7 @@ from gui.coreml.names import is_package_name
 from gui.errors import ErrorKind, SfumatoError
 from gui.hub.downloads import archive
 from gui.hub.downloads.plan import FOLDER, Plan, WorkFolder
+from gui.hub.downloads.spans import open_parts
 from gui.library.models.origin import MANIFEST
 
 _SMALL = 1 << 20
@@ -52,19 +53,37 @@ def unpack(
         OSError: the disk is full …
     """
     shutil.rmtree(work.unpacked, ignore_errors=True)
-    source = work.model / plan.local_path(plan.variant.files[0])
-    with archive.translated(source.name):
-        found = archive.unpack(source, work.unpacked, on_bytes=on_bytes, stopped=stopped)
+    name = plan.variant.files[0].path.rpartition("/")[2]
+    with archive.translated(name), _archive(plan, work) as source:
+        found = archive.unpack(
+            source, work.unpacked, plan.variant.inside, on_bytes=on_bytes, stopped=stopped
+        )
     if found is None:
         shutil.rmtree(work.unpacked, ignore_errors=True)
     elif not any(is_package_name(path.split("/")[0]) for path in found):
         raise SfumatoError(
             ErrorKind.BAD_MODEL,
-            f"The archive “{source.name}” does not hold one Core ML model, so it cannot be "
+            f"The archive “{name}” does not hold one Core ML model, so it cannot be "
             "installed; choose another variant.",
             ", ".join(sorted({path.split("/")[0] for path in found})[:10]),
         )
     return found
+
+
+def unpacked_bytes(plan: Plan, work: WorkFolder) -> int:
+    """What a downloaded archive says that the wanted files in it take; 0 where it cannot be
+    read."""
+    try:
+        with _archive(plan, work) as source:
+            return archive.declared_bytes(source, plan.variant.inside)
+    except OSError:
+        return 0
+
+
+def _archive(plan: Plan, work: WorkFolder) -> IO[bytes]:
+    """The downloaded archive, or what was fetched of it."""
+    file = plan.variant.files[0]
+    return open_parts(work.model / plan.local_path(file), plan.layout(file))
 
 
 def write_sidecar(
@@ -145,6 +164,9 @@ def _origin(plan: Plan, files: dict[str, tuple[int, str]]) -> dict[str, Any]:
         "title": variant.title,
         "folder": variant.folder,
         "archive": variant.archive,
+        "spans": [span.to_json() for span in variant.spans],
+        "inside": list(variant.inside),
+        "kind": variant.kind.value,
         "base_model": plan.about.base_model,
         "remote": [file.to_json() for file in variant.files],
         "sizes": {path: size for path, (size, _) in sorted(files.items())},

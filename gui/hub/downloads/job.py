@@ -11,10 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gui.errors import ErrorKind, SfumatoError
-from gui.hub.downloads import archive, install, settings
+from gui.hub.downloads import install, settings
 from gui.hub.downloads.fetch import Fetch
-from gui.hub.downloads.journal import DownloadJournal, file_key, read_journal
-from gui.hub.downloads.plan import Plan, Purpose, WorkFolder, digest_of
+from gui.hub.downloads.journal import DownloadJournal, read_journal
+from gui.hub.downloads.plan import Plan, Purpose, WorkFolder
 from gui.hub.downloads.reuse import Known, clone_or_copy
 from gui.hub.downloads.steering import DownloadContext, Stop, Stopped, busy
 from gui.hub.downloads.storage import check_space, storage_error
@@ -69,10 +69,10 @@ class DownloadJob:
         with contextlib.suppress(OSError):
             written = read_journal(self.work.journal)
             for file in self.plan.variant.files:
-                key = file_key(self.plan.local_path(file), digest_of(file), file.size)
-                there = min(written[key].total, file.size) if key in written else 0
+                key, size = self.plan.file_key(file), self.plan.layout(file).bytes
+                there = min(written[key].total, size) if key in written else 0
                 self._done_bytes += there
-                self._done_files += there == file.size
+                self._done_files += there == size
 
     def elsewhere(self) -> DownloadStatus:
         """How a download stands that another process works on, as far as the disk tells."""
@@ -336,12 +336,13 @@ class DownloadJob:
 
     def _reuse(self, journal: DownloadJournal) -> None:
         """Take files that this machine has already, from elsewhere."""
+        if self.plan.variant.spans:
+            return
         known = Known(self.plan.repo, self._around.root)
         for file in self.plan.variant.files:
             self._check_stop()
-            local = self.plan.local_path(file)
-            key = file_key(local, digest_of(file), file.size)
-            target = self.work.model / local
+            key = self.plan.file_key(file)
+            target = self.work.model / self.plan.local_path(file)
             if journal.written(key).total or not file.size:
                 continue
             found = known.find(file) or self._of_older_source(file)
@@ -437,8 +438,7 @@ class DownloadJob:
             )
 
     def _unpack(self) -> dict[str, tuple[int, str]]:
-        source = self.work.model / self.plan.local_path(self.plan.variant.files[0])
-        total = archive.declared_bytes(source)
+        total = install.unpacked_bytes(self.plan, self.work)
         self._unpacking = (0, total)
         self._become(DownloadState.UNPACKING)
         last = time.monotonic()
@@ -450,8 +450,16 @@ class DownloadJob:
                 last = now
                 self._around.notify(self.status())
 
-        files = install.unpack(self.plan, self.work, on_bytes, self._is_stopped)
-        self._unpacking = None
+        try:
+            files = install.unpack(self.plan, self.work, on_bytes, self._is_stopped)
+        except SfumatoError as error:
+            if self.plan.variant.spans and error.kind is ErrorKind.BAD_MODEL:
+                # The entries' sums are all there is to check parts by: perhaps they only arrived
+                # so, and another attempt fetches them anew.
+                self._done_bytes = 0
+            raise
+        finally:
+            self._unpacking = None
         if files is None:
             raise Stopped
         return files

@@ -22,8 +22,8 @@ from gui.hub.downloads.plan import (
     WorkFolder,
     download_id,
     is_source_of,
-    model_target,
     source_target,
+    target_of,
 )
 from gui.hub.downloads.steering import DownloadContext, Stop, busy
 from gui.hub.downloads.storage import check_space, storage_error
@@ -119,7 +119,7 @@ class Downloads:
                 title=title or repo.partition("/")[2] or repo,
                 purpose=Purpose.MODEL,
                 variant=variant,
-                target=self._free_target(repo, variant.id),
+                target=self._free_target(repo, variant),
                 about=About.of(about) if about is not None else About(),
             )
         )
@@ -469,10 +469,10 @@ class Downloads:
         except OSError:
             return set()
 
-    def _free_target(self, repo: str, variant: str) -> str:
+    def _free_target(self, repo: str, variant: Variant) -> str:
         """Folder for a variant; one that another has, or is to have, is not overwritten, nor one
         of which nothing says where it came from: a person may have put it there."""
-        target, own = model_target(repo, variant), download_id(repo, variant, Purpose.MODEL)
+        target, own = target_of(repo, variant), download_id(repo, variant.id, Purpose.MODEL)
         with self._lock:
             self._scan()
             promised = {
@@ -483,7 +483,7 @@ class Downloads:
             }
         origin = origin_of(self.root / target)
         if origin is not None:
-            taken = (origin.repo, origin.variant) != (repo, variant)
+            taken = (origin.repo, origin.variant) != (repo, variant.id)
         else:
             taken = holds_files(self.root / target)
         if taken or names.folded(target) in promised:

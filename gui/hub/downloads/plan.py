@@ -19,7 +19,11 @@ from typing import Any
 
 from gui import files, locks, names, paths, records
 from gui.errors import ErrorKind, SfumatoError
+from gui.hub.downloads.journal import file_key
+from gui.hub.downloads.spans import Layout
 from gui.hub.types import RemoteFile, RepoDetails, Variant
+from gui.library import loras
+from gui.library.addons import home_of
 from gui.library.models.origin import fetched_source, local_path
 from gui.records import Record
 
@@ -78,9 +82,18 @@ class Plan(Record):
         """Where a file lies in the result, relative to its folder."""
         return local_path(self.variant.folder, file.path)
 
+    def layout(self, file: RemoteFile) -> Layout:
+        """Which bytes of a file are fetched."""
+        return Layout(file.size, self.variant.spans)
+
+    def file_key(self, file: RemoteFile) -> bytes:
+        """What the journal calls a file, or these parts of it."""
+        parts = "".join(f" {span.start}-{span.end}" for span in self.variant.spans)
+        return file_key(self.local_path(file), f"{digest_of(file)}{parts}", file.size)
+
     @property
     def bytes_total(self) -> int:
-        return sum(file.size for file in self.variant.files)
+        return sum(self.layout(file).bytes for file in self.variant.files)
 
     def target_folder(self, root: Path) -> Path:
         return root / self.target  # an absolute target replaces the root
@@ -94,7 +107,12 @@ class Plan(Record):
                 self.id,
             )
         names.check_distinct(self.local_path(file) for file in self.variant.files)
-        if any(file.size < 0 for file in self.variant.files):
+        spans = self.variant.spans
+        try:
+            sound = all(self.layout(file).size >= 0 for file in self.variant.files)
+        except ValueError:
+            sound = False
+        if not sound or (spans and not (self.variant.archive and len(self.variant.files) == 1)):
             raise SfumatoError(
                 ErrorKind.BAD_MODEL,
                 "The Hub states a file size that makes no sense; try again later.",
@@ -125,6 +143,24 @@ def model_target(repo: str, variant: str) -> str:
     """
     name = _ENDINGS.sub("", variant).strip("/")
     return f"{names.file_name(repo)}/{names.file_name('model' if name in ('', '.') else name)}"
+
+
+def target_of(repo: str, variant: Variant) -> str:
+    """Folder of what is installed: below the models' folder, or absolute where it is no model."""
+    home = home_of(variant.kind)
+    return str(home / addon_name(repo, variant)) if home else model_target(repo, variant.id)
+
+
+def addon_name(repo: str, variant: Variant) -> str:
+    """What a ControlNet, LoRA or upscaler is called: its own name; the repository's where that is
+    one that everybody's has."""
+    nets = variant.controlnets
+    path = variant.id.rpartition("#")[2] or variant.id
+    stem = nets[0] if len(nets) == 1 else path.rstrip("/").rpartition("/")[2]
+    stem = _ENDINGS.sub("", stem).removesuffix(loras.ENDING)
+    if stem.lower() in ("", ".", "controlnet", "model", *loras.GENERIC):
+        stem = repo.rpartition("/")[2]
+    return names.file_name(_ENDINGS.sub("", stem))
 
 
 def source_target(repo: str) -> str:

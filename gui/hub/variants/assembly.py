@@ -19,7 +19,7 @@ from gui.coreml.names import MODEL_PATH, FileRole
 from gui.coreml.sidecar import Sidecar
 from gui.coreml.survey import Description
 from gui.errors import ErrorKind, SfumatoError
-from gui.hub.types import Distilled, ModelKind, RemoteFile, Variant
+from gui.hub.types import Distilled, ModelKind, RemoteFile, Span, Variant
 from gui.hub.variants import heuristics
 from gui.hub.variants.candidates import Candidate
 from gui.hub.variants.descriptions import Reader
@@ -30,8 +30,7 @@ from gui.names import clash
 K = ComponentKind
 Components = dict[ComponentKind, ComponentInfo]
 
-NO_UPSCALERS = "This is an upscaler: it enlarges pictures, and cannot be used yet."
-NO_CONTROLNETS = "This is a ControlNet: it steers another model and makes no pictures alone."
+OLD_KIND = "This is an older kind of Core ML model (.mlmodel), which cannot be used."
 
 MENTIONED_BYTES = 100_000_000
 """Of an archive that serve nothing; less is nobody's concern."""
@@ -51,13 +50,22 @@ class Place:
     """All bundles of the same folder."""
     unpacked: int = 0
     """Bytes of everything in the archive: all of it is unpacked, used or not."""
+    spans: tuple[Span, ...] = ()
+    """Of an archive of which this is a part: the bytes that are fetched."""
 
     @property
     def id(self) -> str:
         if self.archive is not None:
-            return self.archive.path
+            suffix = self.candidate.suffix
+            return f"{self.archive.path}#{suffix}" if suffix else self.archive.path
         folder = self.candidate.folder or "."
         return f"{folder}#{self.candidate.suffix}" if self.candidate.suffix else folder
+
+    @property
+    def inside(self) -> tuple[str, ...]:
+        """The folders and files that are wanted of an archive."""
+        bundles = [bundle.path for part in self.candidate.parts for bundle in part.bundles]
+        return (*bundles, *(file.path for file in self.candidate.companions))
 
 
 def assemble(
@@ -99,6 +107,8 @@ def assemble(
         files=files,
         folder="" if place.archive else candidate.folder,
         archive=place.archive is not None,
+        spans=place.spans,
+        inside=place.inside if place.spans else (),
         format=candidate.format,
         family=family,
         kind=candidate.kind,
@@ -115,19 +125,28 @@ def assemble(
         image_width=width,
         image_height=height,
         minimum_macos=oldest_macos(max((c.spec_version for c in components.values()), default=0)),
-        download_bytes=sum(f.size for f in files),
-        disk_bytes=place.unpacked or used,
+        download_bytes=sum(s.bytes for s in place.spans) or sum(f.size for f in files),
+        disk_bytes=used if place.spans else place.unpacked or used,
         weight_bytes=sum(p.weight_bytes for p in resident),
         unet_bytes=candidate.denoiser.weight_bytes if candidate.denoiser else 0,
         missing=_missing(candidate, family),
         problems=tuple(dict.fromkeys(map(fit.plain, problems))),
-        notes=(*candidate.notes, *_unused(place.unpacked - used if place.archive else 0)),
+        notes=(*candidate.notes, *_unused(place, used)),
     )
     return dataclasses.replace(variant, title=_title(variant, candidate))
 
 
-def _unused(size: int) -> list[str]:
+def _unused(place: Place, used: int) -> list[str]:
     """What to say of an archive that holds more than the model, such as its UNet a second time."""
+    if place.archive is None:
+        return []
+    if place.spans:
+        size = place.archive.size - sum(span.bytes for span in place.spans)
+        return [
+            f"The archive holds more: {words.size(size)} of its {words.size(place.archive.size)} "
+            "are not downloaded."
+        ]
+    size = place.unpacked - used
     if size < MENTIONED_BYTES:
         return []
     return [f"{words.size(size)} of what the archive holds is not used."]
@@ -290,7 +309,7 @@ def _problems(
             "Mac's disk cannot keep apart."
         )
     if candidate.kind is ModelKind.CONTROLNET:
-        return [NO_CONTROLNETS, *found]
+        return found
     networks = {k: c for k, c in components.items() if k is not K.CONTROLNET}
     if not candidate.denoiser or candidate.denoiser.kind not in networks:
         # Nothing was read: the family alone can speak, through a stand-in that takes nothing.
@@ -356,7 +375,7 @@ def closed_archive(repo: str, archive: RemoteFile, why: str) -> Variant:
     family = heuristics.family(name)
     problems = [why] if why else _family_problem(family)
     if kind is not ModelKind.TEXT_TO_IMAGE and not why:
-        problems = [NO_UPSCALERS if kind is ModelKind.UPSCALER else NO_CONTROLNETS]
+        problems = []
     variant = Variant(
         id=archive.path,
         title="",
@@ -382,8 +401,10 @@ def closed_archive(repo: str, archive: RemoteFile, why: str) -> Variant:
     return dataclasses.replace(variant, title=_joined(parts))
 
 
-def upscaler(path: str, files: tuple[RemoteFile, ...], form: FileFormat) -> Variant:
-    """A network that enlarges pictures; listed so that a person learns why it is of no use."""
+def upscaler(
+    path: str, files: tuple[RemoteFile, ...], form: FileFormat, problem: str = ""
+) -> Variant:
+    """A network that enlarges pictures.  What it takes shows when it is first used."""
     size = sum(f.size for f in files)
     return Variant(
         id=path,
@@ -394,7 +415,7 @@ def upscaler(path: str, files: tuple[RemoteFile, ...], form: FileFormat) -> Vari
         kind=ModelKind.UPSCALER,
         download_bytes=size,
         disk_bytes=size,
-        problems=(NO_UPSCALERS,),
+        problems=(problem,) if problem else (),
     )
 
 

@@ -135,7 +135,7 @@ def _folder_candidates(
 ) -> list[Candidate]:
     roles = {b.path: r for b in bundles if (r := role(b)) is not None}
     controlnets = [
-        Part(K.CONTROLNET, (b,), roles[b.path].prefix or b.name.rpartition(".")[0])
+        Part(K.CONTROLNET, (b,), _net_name(b, roles[b.path]))
         for b in bundles
         if b.path in roles and roles[b.path].kind is K.CONTROLNET and not b.fault
     ]
@@ -147,6 +147,12 @@ def _folder_candidates(
     for prefix, members in _by_model(own, roles).items():
         candidates += _model_candidates(folder, prefix, members, roles, beside, companions)
     return candidates
+
+
+def _net_name(bundle: Bundle, role: FileRole) -> str:
+    """What a ControlNet is called: by its folder where its file is called just that."""
+    name = role.prefix or bundle.name.rpartition(".")[0]
+    return bundle.parent.rpartition("/")[2] or name if name.lower() == "controlnet" else name
 
 
 def _controlnet_candidate(part: Part) -> Candidate:

@@ -35,6 +35,8 @@ MAX_FILE_READS = 12
 """Small files read per repository …"""
 MAX_DIRECTORY_READS = 12
 """… and stretches of zips' directories besides."""
+COLLECTION_READS = 60
+"""Either, of a collection of ControlNets: dozens of zips, whose small files are short."""
 
 MAX_VARIANTS = 200
 """More than any honest repository has."""
@@ -67,8 +69,11 @@ class _Finder:
         self.tree = tree
         self.notes: list[str] = []
         self.reader = Reader()
-        self.small = Budget(probe, MAX_FILE_READS) if probe else None
-        self.directories = Budget(probe, MAX_DIRECTORY_READS) if probe else None
+        many = heuristics.kind(tree.id) is ModelKind.CONTROLNET
+        reads = COLLECTION_READS if many else MAX_FILE_READS
+        directories = COLLECTION_READS if many else MAX_DIRECTORY_READS
+        self.small = Budget(probe, reads) if probe else None
+        self.directories = Budget(probe, directories) if probe else None
 
     def find(self) -> tuple[Variant, ...]:
         inventory = take_inventory(self.tree.files)
@@ -154,14 +159,15 @@ class _Finder:
                 continue
             inner = take_inventory(result.files)
             self._identify(inner, result)
-            candidate = _archive_candidate(
-                inner, [d for d in find_candidates(inner, self.role) if d.parts]
-            )
-            if candidate is not None:
-                beside = _by_folder(inner).get(candidate.folder, ())
-                unpacked = sum(f.size for f in result.files if not is_debris(f.path))
-                places.append(Place(candidate, result, archive, beside, unpacked))
-            else:
+            found = [d for d in find_candidates(inner, self.role) if d.parts]
+            candidates = _archive_candidates(archive, inner, found)
+            folders = _by_folder(inner)
+            unpacked = sum(f.size for f in result.files if not is_debris(f.path))
+            for candidate in candidates:
+                beside = folders.get(candidate.folder, ())
+                place = Place(candidate, result, archive, beside, unpacked)
+                places.append(_wanted_alone(place, result, len(candidates) > 1))
+            if not candidates:
                 name = PurePosixPath(archive.path).name
                 self.notes.append(f"{name} holds no model that Sfumato knows.")
         return places, closed
@@ -190,7 +196,8 @@ class _Finder:
                 found.append(assembly.upscaler(bundle.path, bundle.files, bundle.format))
         for file in inventory.single_models:
             if heuristics.kind(f"{self.tree.id}/{file.path}") is ModelKind.UPSCALER:
-                found.append(assembly.upscaler(file.path, (file,), FileFormat.PACKAGE))
+                form = FileFormat.PACKAGE
+                found.append(assembly.upscaler(file.path, (file,), form, assembly.OLD_KIND))
         return found
 
     def _explain(self, inventory: Inventory, variants: Sequence[Variant]) -> None:
@@ -232,21 +239,48 @@ def _by_folder(inventory: Inventory) -> dict[str, tuple[Bundle, ...]]:
     return {folder: tuple(bundles) for folder, bundles in found.items()}
 
 
-def _archive_candidate(inner: Inventory, candidates: list[Candidate]) -> Candidate | None:
-    """What an archive becomes.  All of it is downloaded in any case; what will be used of it is
-    what would be of a folder: compiled before packages, whole before chunks."""
-    if not candidates:
-        return None
-    candidate = min(candidates, key=lambda d: (d.format is not FileFormat.COMPILED, d.chunked))
-    problems = list(candidate.problems)
-    if len({d.folder for d in candidates if _is_model(d)}) > 1:
-        problems.append("The archive holds several models, which cannot be kept apart.")
+def _archive_candidates(
+    archive: RemoteFile, inner: Inventory, candidates: list[Candidate]
+) -> list[Candidate]:
+    """What can be had of an archive: of each model in it what would be used of a folder (compiled
+    before packages, whole before chunks), and each ControlNet, often the same at several sizes."""
+    chosen: dict[tuple[str, str], Candidate] = {}
+    for one in sorted(candidates, key=lambda d: (d.format is not FileFormat.COMPILED, d.chunked)):
+        own = one.model if _is_model(one) else one.suffix
+        chosen.setdefault((one.folder, own), one)
+    problems: tuple[str, ...] = ()
     if inner.unsafe:
-        problems.append("The archive holds files with unsafe names, so it is not unpacked.")
-    parts = candidate.parts
-    if candidate.kind is ModelKind.CONTROLNET:  # often the same at several sizes
-        parts = tuple(part for d in candidates for part in d.parts)
-    return dataclasses.replace(candidate, parts=parts, suffix="", problems=tuple(problems))
+        problems = ("The archive holds files with unsafe names, so it is not unpacked.",)
+    found = []
+    for (folder, own), one in sorted(chosen.items()):
+        where = "/".join(filter(None, (folder, own))) or "."
+        found.append(
+            dataclasses.replace(
+                one,
+                parts=tuple(_named_by(archive, part) for part in one.parts),
+                suffix=where if len(chosen) > 1 else "",
+                problems=(*one.problems, *problems),
+            )
+        )
+    return found
+
+
+def _named_by(archive: RemoteFile, part: Part) -> Part:
+    """A ControlNet whose file is called just that has the archive's name."""
+    if part.kind is not K.CONTROLNET or part.name.lower() not in ("", "controlnet"):
+        return part
+    stem = re.sub(r"^controlnet[-_ ]+", "", PurePosixPath(archive.path).stem, flags=re.IGNORECASE)
+    return dataclasses.replace(part, name=stem)
+
+
+def _wanted_alone(place: Place, contents: ZipProbe, several: bool) -> Place:
+    """Fetch only a part of an archive that holds other models too, or much that is not used."""
+    assert place.archive is not None
+    spans = contents.spans(place.inside)
+    saved = place.archive.size - sum(span.bytes for span in spans)
+    if not several and saved < assembly.MENTIONED_BYTES:
+        return place
+    return dataclasses.replace(place, spans=spans)
 
 
 def _reading_order(places: Sequence[Place]) -> list[tuple[Bundle, Probe]]:

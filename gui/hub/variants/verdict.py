@@ -69,7 +69,9 @@ def judge(variants: Iterable[Variant], machine: Machine) -> tuple[Variant, ...]:
         variant = dataclasses.replace(variant, memory_bytes=needed, recommended=False)
         judged.append(dataclasses.replace(variant, verdict=verdict(variant, machine)))
     judged.sort(key=lambda v: _order(v, machine))
-    if judged and judged[0].verdict.level is not Level.NO:
+    # Among ControlNets and LoRAs it is a matter of what one wants.
+    alone = judged and (len(judged) == 1 or judged[0].kind is ModelKind.TEXT_TO_IMAGE)
+    if alone and judged[0].verdict.level is not Level.NO:
         judged[0] = dataclasses.replace(judged[0], recommended=True)
     return tuple(judged)
 
@@ -242,12 +244,17 @@ def _remarks(variant: Variant, machine: Machine) -> list[str]:
         )
     if mac and variant.format is FileFormat.PACKAGE:
         found.append("Core ML prepares packages once, before the first picture.")
-    if variant.components and not variant.has_encoder:
+    makes_pictures = variant.kind is ModelKind.TEXT_TO_IMAGE
+    if variant.components and not variant.has_encoder and makes_pictures:
         found.append("It has no VAE encoder, so pictures cannot be the starting point.")
     return found
 
 
 def _praise(variant: Variant, machine: Machine) -> str:
+    if variant.kind is ModelKind.CONTROLNET:
+        return _guides(variant)
+    if variant.kind is ModelKind.UPSCALER:
+        return "Enlarges pictures; how well shows when it is first used."
     where = {
         Unit.GPU: "Runs on the GPU",
         Unit.NEURAL_ENGINE: "Runs on the Neural Engine",
@@ -259,6 +266,16 @@ def _praise(variant: Variant, machine: Machine) -> str:
         return f"{where}."
     needed, has = _memory_figures(variant, machine)
     return f"{where} with {needed} of memory; {has}."
+
+
+def _guides(variant: Variant) -> str:
+    """What a ControlNet is for."""
+    known = variant.family is not Family.UNKNOWN
+    models = f"{words.family(variant.family)} models" if known else "models of its own family"
+    if not variant.image_width:
+        return f"Guides {models}."
+    pixels = words.pixels(variant.image_width, variant.image_height)
+    return f"Guides {models} that make pictures of {pixels} pixels."
 
 
 def _memory_text(variant: Variant, machine: Machine) -> str:
@@ -301,12 +318,12 @@ def _order(variant: Variant, machine: Machine) -> tuple[object, ...]:
         variant.kind is not ModelKind.TEXT_TO_IMAGE,
         -_preference(variant, machine),
         short and not compressed,
-        not variant.has_encoder,
+        variant.kind is ModelKind.TEXT_TO_IMAGE and not variant.has_encoder,
         _is_odd_size(variant),
         variant.format is not best,
         variant.chunked is not (small and machine.system == "Darwin"),
         variant.archive,
-        variant.download_bytes,
+        variant.download_bytes if variant.kind is ModelKind.TEXT_TO_IMAGE else 0,
         variant.id,
     )
 

@@ -11,12 +11,12 @@ import contextlib
 import io
 import os
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from gui.errors import ErrorKind, SfumatoError
 from gui.hub import zip_rules
-from gui.hub.types import RemoteFile
+from gui.hub.types import RemoteFile, Span
 from gui.hub.variants.probe import MAX_READ, Probe
 from gui.hub.zip_rules import END, END_64, LOCATOR, MAX_DIRECTORY, MAX_ENTRIES, ZIP_ERRORS
 from gui.names import is_debris
@@ -26,6 +26,9 @@ _TAIL = END.size + 0xFFFF
 _EXTRA_SLACK = 256
 """Bytes that are read of an entry's extra fields at once; its own header may have other ones than
 the directory says."""
+
+_NEAR = 256 << 10
+"""Bytes between two stretches that are rather fetched than left out."""
 
 
 @dataclass(eq=False)
@@ -169,6 +172,23 @@ class ZipProbe:
         if fault is not None:
             raise _bad(self._archive, *fault)
 
+    def spans(self, wanted: Sequence[str]) -> tuple[Span, ...]:
+        """The bytes of the archive that hold these folders and files, and its directory."""
+        infos = sorted(self._zip.infolist(), key=lambda info: info.header_offset)
+        ends = [info.header_offset for info in infos[1:]] + [self._zip.start_dir]
+        found: list[Span] = []
+        for info, end in zip(infos, ends, strict=True):
+            if not zip_rules.is_inside(zip_rules.stated_name(info), wanted):
+                continue
+            # Its own header may have other extra fields than the directory says.
+            most = zip_rules.header_bytes(info) + info.compress_size
+            most += zip_rules.MAX_EXTRA + zip_rules.DESCRIPTOR
+            _add(found, Span(info.header_offset, min(end, info.header_offset + most)))
+        size = self._archive.size
+        tail = 1 + _TAIL + LOCATOR.size + END_64.size  # where the library looks for all of them
+        _add(found, Span(min(self._zip.start_dir, max(0, size - tail)), size))
+        return tuple(found)
+
     def read(self, file: RemoteFile, start: int, length: int) -> bytes:
         info = self._infos[file.path]
         if info.file_size > MAX_READ or info.compress_size > MAX_READ - 2**17:
@@ -183,6 +203,15 @@ class ZipProbe:
         if len(data) != info.file_size:
             raise _bad(self._archive, "is damaged", f"{file.path}: {len(data)} bytes")
         return data[start : start + length]
+
+
+def _add(spans: list[Span], span: Span) -> None:
+    """Append a stretch that begins no sooner than the last one, which takes it in where they lie
+    together: that costs less than another request."""
+    if spans and span.start - spans[-1].end < _NEAR:
+        spans[-1] = Span(spans[-1].start, max(spans[-1].end, span.end))
+    else:
+        spans.append(span)
 
 
 def _open(probe: Probe, archive: RemoteFile) -> tuple[RangeFile, int]:

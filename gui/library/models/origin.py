@@ -9,7 +9,7 @@ from gui.coreml import sidecar as sidecars
 from gui.coreml.sidecar import Sidecar
 from gui.errors import SfumatoError
 from gui.files import UnreadableFile, read_json_object
-from gui.library.models.records import RemoteFile
+from gui.library.models.records import ModelKind, RemoteFile, Span
 
 MANIFEST = ".sfumato-source.json"
 """In a fetched checkpoint: where it came from, and every file's size."""
@@ -39,6 +39,11 @@ class ModelOrigin:
     sizes: dict[str, int]
     installed: str
     base_model: str = ""
+    spans: tuple[Span, ...] = ()
+    """Of a part of an archive: the bytes of it that were fetched …"""
+    inside: tuple[str, ...] = ()
+    """… and the folders and files in it that they are."""
+    kind: ModelKind = ModelKind.TEXT_TO_IMAGE
 
     def local_path(self, file: RemoteFile) -> str:
         """Where a file of the repository lies in the model's folder."""
@@ -71,6 +76,9 @@ def _origin(sidecar: Sidecar) -> ModelOrigin | None:
             sizes={str(k): int(v) for k, v in hub.get("sizes", {}).items()},
             installed=str(hub.get("installed", "")),
             base_model=str(hub.get("base_model", "")),
+            spans=tuple(Span.from_json(span) for span in hub.get("spans", ())),
+            inside=tuple(map(str, hub.get("inside", ()))),
+            kind=ModelKind(hub.get("kind", ModelKind.TEXT_TO_IMAGE)),
         )
     except (KeyError, TypeError, ValueError, AttributeError):
         return None

@@ -3,8 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from gui.records import Record
+
+
+class ModelKind(StrEnum):
+    """What a repository, or something installed from one, is for."""
+
+    TEXT_TO_IMAGE = "text-to-image"
+    CONTROLNET = "controlnet"
+    UPSCALER = "upscaler"
+    LORA = "lora"
+    OTHER = "other"
+    """Core ML, but nothing Sfumato knows."""
 
 
 @dataclass(frozen=True)
@@ -18,6 +30,18 @@ class RemoteFile(Record):
     """Of files kept by LFS or Xet; empty for small ones."""
     blob: str = ""
     """git's SHA-1 of small files: of ``blob <size>\\0`` and the contents."""
+
+
+@dataclass(frozen=True)
+class Span(Record):
+    """Bytes ``start … end`` of a file."""
+
+    start: int
+    end: int
+
+    @property
+    def bytes(self) -> int:
+        return self.end - self.start
 
 
 @dataclass(frozen=True)
@@ -41,6 +65,7 @@ class InstalledModel(Record):
     bytes: int
     installed: str = ""
     """ISO 8601."""
+    kind: ModelKind = ModelKind.TEXT_TO_IMAGE
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ def delete_model(folder: Path, root: Path | None = None) -> None:
     """
     going = what_goes(folder, root)
     try:
-        if going.is_symlink():
+        if going.is_symlink() or going.is_file():
             going.unlink()
             return
         # Under a hidden name first: what is deleted half-way must not look like a model.
