@@ -139,7 +139,8 @@ def _look(folder: Path, depth: int, found: list[LoraEntry]) -> None:
         if path.name.startswith(".") or len(found) >= _MOST:
             continue
         if path.suffix.lower() == ENDING and is_file(path):
-            found.append(LoraEntry(path.stem, str(path), path.stat().st_size, _cover(path)))
+            name = path.parent.name if path.stem in GENERIC else path.stem
+            found.append(LoraEntry(name, str(path), path.stat().st_size, _cover(path)))
         elif depth and is_folder(path):
             _look(path, depth - 1, found)
 

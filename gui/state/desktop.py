@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import secrets
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -116,7 +118,7 @@ def move_to_trash(path: str) -> str:
 
 
 def put_back(trashed: str, path: str) -> None:
-    """Take a file out of the Trash to where it was.  Never writes over another file.
+    """Take a file or folder out of the Trash to where it was.  Never writes over another one.
 
     Raises:
         SfumatoError: STORAGE where it cannot come back.
@@ -124,7 +126,10 @@ def put_back(trashed: str, path: str) -> None:
     here, there = Path(trashed), Path(path)
     try:
         there.parent.mkdir(parents=True, exist_ok=True)
-        move_whole(here, there)
+        if here.is_dir():
+            _move_folder(here, there)
+        else:
+            move_whole(here, there)
         # freedesktop's Trash keeps a note of where each file came from; macOS has none.
         (here.parent.parent / "info" / f"{here.name}.trashinfo").unlink(missing_ok=True)
     except FileExistsError as error:
@@ -140,6 +145,12 @@ def put_back(trashed: str, path: str) -> None:
             f"“{there.name}” could not be taken out of the Trash; look for it there.",
             f"{trashed}: {error}",
         ) from error
+
+
+def _move_folder(source: Path, target: Path) -> None:
+    if target.exists():
+        raise FileExistsError(errno.EEXIST, "there is one already", str(target))
+    shutil.move(source, target)
 
 
 def copy_to_clipboard(data: QMimeData) -> None:

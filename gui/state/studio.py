@@ -20,6 +20,7 @@ from gui.library.picture_facts import IndexedPicture
 from gui.library.picture_record import read_record
 from gui.request import PictureRecord
 from gui.state import desktop
+from gui.state.addons import AddonLibrary
 from gui.state.background import Background
 from gui.state.convert.state import ConvertState
 from gui.state.draft import DraftState, random_seed
@@ -148,6 +149,7 @@ class Studio(QObject):
         self.gallery = Gallery(self.library, self.thumbnails, self)
         """The pictures that fit what is looked for: what the gallery shows."""
         self.undo = UndoStack(self)
+        self.addons = AddonLibrary(self.undo, self)
         self.marks = PictureMarks(self.library, self.undo)
         self.draft = DraftState(self.undo, self)
         self.prompts = PromptLibrary(self.draft, self.undo, self)
@@ -229,6 +231,10 @@ class Studio(QObject):
         hub.installed_changed.connect(self.models.refresh)
         hub.updates_changed.connect(self._on_updates)
         hub.error_raised.connect(self.error_raised)
+        hub.addon_installed.connect(self._on_addon)
+        self.addons.changed.connect(lambda: hub.set_addons(self.addons.folders()))
+        self.addons.failed.connect(self.error_raised)
+        self.addons.done.connect(self.undoable)
         self.convert.sources.use(hub.downloads)
         self.convert.finished.connect(lambda report: self.use_folder(report.folders[0], use=False))
 
@@ -271,6 +277,7 @@ class Studio(QObject):
             self.notice.emit(self.settings.notice)
         self.queue.start()
         self.models.refresh()
+        self.addons.refresh()
         self.hub.start()
         self.library.start()
         self.prompts.start()
@@ -280,6 +287,7 @@ class Studio(QObject):
     def close(self) -> None:
         self.convert.close()
         self.hub.close()
+        self.addons.close()
         self.enlarging.close()
         self.models.close()
         self.library.close()
@@ -369,6 +377,10 @@ class Studio(QObject):
         """A model came from the Hub.  It is selected, once it has been read, if the person asked
         for that or has only the starter model so far."""
         self._new[folder] = use or not self._selected
+
+    def _on_addon(self, folder: str) -> None:
+        self.addons.refresh()
+        self.notice.emit(f"“{Path(folder).name}” is installed.")
 
     def use_folder(self, folder: str, use: bool = True) -> None:
         """Greet a model that has just come into the library, and select it if `use`."""

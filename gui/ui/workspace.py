@@ -147,6 +147,7 @@ class Workspace(QWidget):
         models.failed.connect(studio.error_raised)
         models.notice.connect(studio.notice)
         models.convert_wanted.connect(self.convert_desk.show)
+        models.lora_wanted.connect(self.prompt_panel.loras.use_folder)
         self.models_panel.reveal_requested.connect(pictures.commands.reveal_path)
         self.prompt_panel.known_words.hub_requested.connect(models.show_real_models)
         self.middle.search_wanted.connect(models.show_hub)

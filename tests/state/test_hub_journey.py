@@ -15,12 +15,12 @@ from pytestqt.qtbot import QtBot
 
 from gui import paths
 from gui.errors import ErrorKind
-from gui.hub.types import DownloadState, Level, SearchQuery
+from gui.hub.types import DownloadState, Level, ModelKind, SearchQuery
 from gui.state.settings import Settings
 from gui.state.studio import Studio
 from tests.support.fake_queue import FakeQueue
 from tests.support.hub_models import contents, long_model, offered
-from tests.support.hub_repos import STARTER_REPO, crowd, starter
+from tests.support.hub_repos import STARTER_REPO, controlnets, crowd, starter
 from tests.support.hub_server import HubServer
 
 PATIENCE = 60_000
@@ -28,7 +28,7 @@ PATIENCE = 60_000
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[HubServer]:
-    with HubServer([starter(), long_model(), *crowd(40)]) as running:
+    with HubServer([starter(), long_model(), controlnets(), *crowd(40)]) as running:
         yield running
 
 
@@ -99,6 +99,55 @@ def test_from_the_search_to_the_model_in_use(open_studio, qtbot: QtBot) -> None:
     with qtbot.waitSignal(studio.hub.verified, timeout=PATIENCE) as verified:
         pass
     assert verified.args == [str(entry.folder), ()]
+
+
+def test_a_controlnet_is_got_updated_and_removed_with_undo(
+    open_studio,
+    qtbot: QtBot,
+    server: HubServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "xdg").mkdir()
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "xdg"))
+    studio = open_studio()
+    catalogue, repo = studio.hub.catalogue, controlnets().id
+    catalogue.set_query(SearchQuery(kinds=(ModelKind.CONTROLNET,)))
+    qtbot.waitUntil(lambda: catalogue.row_of(repo) >= 0, timeout=PATIENCE)
+    studio.hub.want_details(repo)
+    qtbot.waitUntil(lambda: studio.hub.details(repo) is not None, timeout=PATIENCE)
+    canny = studio.hub.details(repo).variants[0]  # type: ignore[union-attr]
+    assert canny.verdict.reasons[0].startswith("Guides ") and canny.verdict.level is Level.GOOD
+    studio.hub.downloads.start(repo, canny.id)
+    folder = str(paths.controlnets_dir() / "Canny-5x5")
+    qtbot.waitUntil(lambda: studio.hub.installed_folder(repo, canny.id) == folder, timeout=PATIENCE)
+    assert catalogue.row(repo).installed
+    assert studio.models.installed_count == 0
+    # A newer revision of its repository takes its place.
+    old = server.repos[repo]
+    files = {path: blob.read() for path, blob in old.blobs.items()}
+    changed = next(path for path in files if "Canny" in path and path.endswith("coremldata.bin"))
+    newer = old.commit({**files, changed: files[changed] + b"\0"})
+    with qtbot.waitSignal(studio.hub.updates_changed, timeout=PATIENCE):
+        studio.hub.look_for_updates()
+    assert studio.hub.update_of(folder) == newer
+    studio.hub.update(folder)
+    qtbot.waitUntil(
+        lambda: any(one.revision == newer for one in studio.addons.entries), timeout=PATIENCE
+    )
+    assert studio.hub.update_of(folder) == ""
+    # Out, and back.
+    (entry,) = studio.addons.entries
+    before = contents(Path(folder))
+    studio.addons.trash(entry)
+    qtbot.waitUntil(lambda: not studio.addons.entries, timeout=PATIENCE)
+    assert not Path(folder).exists() and not catalogue.row(repo).installed
+    studio.undo.undo()
+    qtbot.waitUntil(lambda: bool(studio.addons.entries), timeout=PATIENCE)
+    assert contents(Path(folder)) == before
+    studio.undo.redo()
+    qtbot.waitUntil(lambda: not studio.addons.entries, timeout=PATIENCE)
+    old.commit(files)
 
 
 def test_a_killed_hub_process_loses_no_download(

@@ -25,6 +25,7 @@ from gui.hub.types import (
 )
 from gui.names import repository_page
 from gui.process.messages import Event
+from gui.state.addons import is_addon_folder
 from gui.state.background import Background
 from gui.state.hub.account import HubAccount
 from gui.state.hub.catalogue import HubCatalogue
@@ -54,6 +55,8 @@ class HubState(QObject):
     free_bytes_changed = Signal()
     installed = Signal(str, bool)
     """Folder of a model that has just been installed; true: it is to be used at once."""
+    addon_installed = Signal(str)
+    """Folder of a ControlNet, LoRA or upscaler that has just been installed, or updated."""
     updated = Signal(str)
     """Folder of a model whose newer revision has taken the place of the one before."""
     installed_changed = Signal()
@@ -87,6 +90,7 @@ class HubState(QObject):
         self._ended: dict[str, DownloadStatus] = {}  # while a repair is asked for
         self._updates: dict[str, str] = {}
         self._folders: dict[tuple[str, str], str] = {}
+        self._addons: dict[tuple[str, str], str] = {}
         self._disk = Background(self)
         self._looking = False
         self.free_bytes = 0
@@ -197,11 +201,20 @@ class HubState(QObject):
     def set_library(self, folders: Mapping[tuple[str, str], str]) -> None:
         """Which models are installed: folder by repository and variant."""
         self._folders = dict(folders)
-        self.catalogue.set_installed({repo for repo, _ in self._folders})
+        self._tell_installed()
+
+    def set_addons(self, folders: Mapping[tuple[str, str], str]) -> None:
+        """Which ControlNets, LoRAs and upscalers are installed; likewise."""
+        self._addons = dict(folders)
+        self._tell_installed()
+
+    def _tell_installed(self) -> None:
+        self.catalogue.set_installed({repo for repo, _ in (*self._folders, *self._addons)})
 
     def installed_folder(self, repo: str, variant: str) -> str:
         """Folder of an installed variant; empty: it is not installed."""
-        return self._folders.get((repo, variant), "")
+        key = (repo, variant)
+        return self._folders.get(key) or self._addons.get(key, "")
 
     def verify(self, folder: str) -> None:
         """Check every file of an installed model; `verify_progress`, then `verified` follow."""
@@ -272,7 +285,7 @@ class HubState(QObject):
 
     def update(self, folder: str) -> None:
         """Get the newer revision of an installed model, in place of the present one."""
-        for (repo, variant), where in self._folders.items():
+        for (repo, variant), where in (*self._folders.items(), *self._addons.items()):
             if where == folder and self.update_of(folder):
                 self.downloads.start(repo, variant, self.update_of(folder))
 
@@ -333,6 +346,10 @@ class HubState(QObject):
         folder = self._repairing.pop(status.id, "")
         if folder:
             self._on_repaired(folder)
+            return
+        if is_addon_folder(status.folder):
+            self._updates.pop(status.folder, "")
+            self.addon_installed.emit(status.folder)
             return
         if not Path(status.folder).is_relative_to(paths.models_dir()):
             return  # a checkpoint to convert, which is no model yet

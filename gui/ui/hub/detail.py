@@ -50,6 +50,8 @@ class HubDetail(QDialog):
 
     use_requested = Signal(str)
     """Folder of an installed model that the person wants to use."""
+    trash_requested = Signal(str)
+    """Folder of an installed ControlNet, LoRA or upscaler that is to go."""
     convert_requested = Signal(str)
     """``owner/name`` of a repository without anything ready to run."""
     failed = Signal(SfumatoError)
@@ -157,6 +159,7 @@ class HubDetail(QDialog):
         bar.cancel_requested.connect(self._cancel)
         bar.use_requested.connect(self._use)
         bar.update_requested.connect(self._update)
+        bar.trash_requested.connect(self._trash)
         bar.close_button.clicked.connect(self.reject)
         hub.details_changed.connect(self._on_details)
         hub.details_failed.connect(self._on_failed)
@@ -322,11 +325,18 @@ class HubDetail(QDialog):
             self._hub.update(self._hub.installed_folder(self.repo, variant.id))
 
     def _use(self) -> None:
-        variant = self.chosen
-        folder = self._hub.installed_folder(self.repo, variant.id) if variant is not None else ""
-        if folder:
+        if folder := self._folder_of_chosen():
             self.accept()
             self.use_requested.emit(folder)
+
+    def _trash(self) -> None:
+        if folder := self._folder_of_chosen():
+            self.accept()  # what can be undone is said in the window
+            self.trash_requested.emit(folder)
+
+    def _folder_of_chosen(self) -> str:
+        variant = self.chosen
+        return self._hub.installed_folder(self.repo, variant.id) if variant is not None else ""
 
     # -- what the Hub says --------------------------------------------------------------------
 

@@ -8,10 +8,12 @@ from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayou
 from gui import words
 from gui.errors import SfumatoError
 from gui.state import describe
-from gui.state.hub.types import DownloadState, DownloadStatus, Level, Variant
+from gui.state.hub.types import DownloadState, DownloadStatus, Level, ModelKind, Variant
 from gui.ui.widgets.controls import ElidedLabel, label
 
 PROGRESS_STEPS = 1000
+_USED = (ModelKind.TEXT_TO_IMAGE, ModelKind.LORA)
+"""What can be used at once; of others it is shown where they lie."""
 
 
 class GetBar(QWidget):
@@ -26,6 +28,7 @@ class GetBar(QWidget):
     cancel_requested = Signal()
     use_requested = Signal()
     update_requested = Signal()
+    trash_requested = Signal()
     close_requested = Signal()
 
     def __init__(self) -> None:
@@ -42,6 +45,7 @@ class GetBar(QWidget):
         self.cancel = self._button("Cancel Download", self.cancel_requested)
         self.pause = self._button("Pause", self.pause_requested)
         self.update_button = self._button("Update", self.update_requested)
+        self.trash = self._button("Move to Trash", self.trash_requested)
         self.main = QPushButton("Get")
         self.main.setObjectName("sheetPrimary")
         self.main.setMinimumWidth(104)
@@ -69,7 +73,9 @@ class GetBar(QWidget):
         row.setSpacing(8)
         row.addLayout(left, 1)
         row.addSpacing(8)
-        for button in (self.close_button, self.cancel, self.pause, self.update_button, self.main):
+        for button in (
+            self.close_button, self.cancel, self.pause, self.trash, self.update_button, self.main,
+        ):  # fmt: skip
             row.addWidget(button)
         column = QVBoxLayout(self)
         column.setContentsMargins(20, 10, 20, 14)
@@ -104,14 +110,17 @@ class GetBar(QWidget):
         pausable = state is not None and state.live and state is not DownloadState.UNPACKING
         self.pause.setVisible(pausable)
         self.update_button.setVisible(installed and update)
+        is_addon = variant is not None and variant.kind is not ModelKind.TEXT_TO_IMAGE
+        self.trash.setVisible(installed and is_addon)
+        use = "Use" if variant is None or variant.kind in _USED else "Show"
         if variant is None:
             self._say("", "", "Get", self.get_requested, enabled=False, shown=False)
         elif installed:
             note = "A newer revision is on the Hub." if update else "It is in your library."
-            self._say("Installed", note, "Use", self.use_requested)
+            self._say("Installed", note, use, self.use_requested)
         elif arriving:
             text = "Adding it to your library…"
-            self._say(text, "", "Use", self.use_requested, enabled=False)
+            self._say(text, "", use, self.use_requested, enabled=False)
         elif status is not None:
             self._present_download(status)
         else:

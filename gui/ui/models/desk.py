@@ -33,6 +33,8 @@ class ModelsDesk(QObject):
 
     failed = Signal(SfumatoError)
     notice = Signal(str)
+    lora_wanted = Signal(str)
+    """Folder of an installed LoRA that pictures are to be made with."""
     convert_wanted = Signal(str)
     """This repository's checkpoint is to be converted."""
 
@@ -70,6 +72,7 @@ class ModelsDesk(QObject):
         # The studio listens to the same signals first and tells the Hub what is installed.
         studio.models.refreshed.connect(self._on_library_read)
         studio.models.trashed.connect(self._on_library_read)
+        studio.addons.changed.connect(self._on_library_read)
         self._connect_actions(actions)
 
     def _connect_actions(self, actions: Actions) -> None:
@@ -125,11 +128,22 @@ class ModelsDesk(QObject):
 
             self.sheet = HubDetail(self._hub, self._window)
             self.sheet.use_requested.connect(self._use)
+            self.sheet.trash_requested.connect(self._trash_addon)
             self.sheet.convert_requested.connect(self._convert)
             self.sheet.failed.connect(self.failed)
         self.sheet.show_repo(repo)
 
+    def _trash_addon(self, folder: str) -> None:
+        if (addon := self._studio.addons.entry(folder)) is not None:
+            self._studio.addons.trash(addon)
+
     def _use(self, folder: str) -> None:
+        if (addon := self._studio.addons.entry(folder)) is not None:
+            if addon.kind is ModelKind.LORA:
+                self.lora_wanted.emit(folder)
+            else:
+                self._studio.addons.reveal(addon)
+            return
         entry = self._studio.models.entry(folder)
         if entry is not None:
             self._studio.choose_model(entry)

@@ -47,6 +47,7 @@ class LoraList(QWidget):
         super().__init__()
         self._uses: tuple[LoraUse, ...] = ()
         self._add_when_listed = False
+        self._wanted_folder = ""
         self.library = LoraLibrary(self)
         self.library.failed.connect(self.failed)
         self.library.changed.connect(self._on_listed)
@@ -98,6 +99,11 @@ class LoraList(QWidget):
         new = (use,) if use is not None else ()
         self.edited.emit((*self._uses[:place], *new, *self._uses[place + 1 :]))
 
+    def use_folder(self, folder: str) -> None:
+        """Use the LoRA of the library that lies in this folder."""
+        self._wanted_folder = folder
+        self.library.refresh()
+
     # -- adding -------------------------------------------------------------------------------
 
     def _on_add(self) -> None:
@@ -105,6 +111,13 @@ class LoraList(QWidget):
         self.library.refresh()
 
     def _on_listed(self) -> None:
+        folder, self._wanted_folder = self._wanted_folder, ""
+        if folder:
+            names = {use.name for use in self._uses}
+            for entry in self.library.entries:
+                if Path(folder) in Path(entry.path).parents and entry.name not in names:
+                    self._use(entry)
+                    break
         if self._add_when_listed:
             self._add_when_listed = False
             self.menu = self.make_menu()
