@@ -90,6 +90,14 @@ class Settings(QObject):
     export_options = Option("export/options", {})
     """How pictures were exported last, as `ExportOptions.to_json` writes it."""
     export_folder = Option("export/folder", "")
+    updates = Option("updates/look", False)
+    """Whether to look for a newer Sfumato once a day."""
+    updates_looked = Option("updates/looked", "")
+    """When the list of releases came last, in seconds since 1970."""
+    updates_serial = Option("updates/serial", "")
+    """Of the newest list that was seen."""
+    update_skipped = Option("updates/skipped", "")
+    """The version that the person does not want to hear of again."""
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)

@@ -43,6 +43,7 @@ from gui.state.queue.grids import GridPlan, Side, plan_grid
 from gui.state.queue.rows import QueueList
 from gui.state.queue.sheets import ContactSheets
 from gui.state.undo import UndoStack
+from gui.state.updates import UpdateCheck
 
 if TYPE_CHECKING:
     from PySide6.QtGui import QImage
@@ -169,6 +170,7 @@ class Studio(QObject):
             queue, self.jobs, self.library, self.thumbnails, self.model_name, self
         )
         self.export = PictureExport(settings, self)
+        self.updates = UpdateCheck(settings, self)
         self.trash = PictureTrash(self.library, self.background, self.undo, self)
         self.enlarging = Enlarging(self)
         self.enlarging.failed.connect(self.error_raised)
@@ -281,6 +283,7 @@ class Studio(QObject):
         self.hub.start()
         self.library.start()
         self.prompts.start()
+        self.updates.start()
         desktop.sweep_in_background(self._picture_folders())
         self.convert.find_unfinished()
 
@@ -296,6 +299,7 @@ class Studio(QObject):
         self.export.close()
         self.background.close()
         self.sheets.close()
+        self.updates.close()
         self.queue.shutdown()
         self.settings.sync()
 

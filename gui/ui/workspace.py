@@ -24,6 +24,7 @@ from gui.ui.desks.opening import OpeningDesk
 from gui.ui.desks.parts import Parts
 from gui.ui.desks.pictures import PicturesDesk
 from gui.ui.desks.session import SessionKeeper
+from gui.ui.desks.updates import UpdatesDesk
 from gui.ui.desks.window import WindowDesk
 from gui.ui.menus import Actions
 from gui.ui.models.desk import ModelsDesk
@@ -120,6 +121,7 @@ class Workspace(QWidget):
         self.editing = EditingDesk(parts)
         self.window_desk = WindowDesk(parts, self.appearance)
         self.banner_desk = BannerDesk(parts)
+        self.updates_desk = UpdatesDesk(parts)
         middle: list[QWidget] = [self.canvas, self.pictures_desk.enlarge_strip, self.filmstrip]
         width = self.main_window.width()
         self.columns = Columns(self.models_panel, middle, self.prompt_panel, width)

@@ -56,6 +56,7 @@ class SettingsDialog(QDialog):
         self.previews = Switch("Show a preview at every step")
         self.keep_steps = Switch("Keep the previews, to play them back")
         self.safety = Switch("Use safety checkers where models have one")
+        self.updates = Switch("Look for a newer Sfumato once a day")
         self.account = AccountSection(account) if account is not None else None
         self._lay_out()
         self._load()
@@ -79,12 +80,14 @@ class SettingsDialog(QDialog):
         form.addRow("", self.previews)
         form.addRow("", self.keep_steps)
         form.addRow("", self.safety)
+        form.addRow("Updates:", self.updates)
         if self.account is not None:
             heading = label("Hugging Face Hub:")
             form.addRow(heading, self.account)
         note = label(
             "Prepared models and the queue are kept in Sfumato’s own folders. "
-            "Pictures are made on this computer; only the Hub’s pages ask the network.",
+            "Pictures are made on this computer; only the Hub’s pages and the look for a newer "
+            "version ask the network.",
             "small",
             wrap=True,
         )
@@ -102,6 +105,7 @@ class SettingsDialog(QDialog):
         self.keep_steps.setChecked(settings.keep_steps)
         self.keep_steps.setEnabled(settings.previews)
         self.safety.setChecked(settings.safety_checker)
+        self.updates.setChecked(settings.updates)
         self._show_folder()
 
     def _connect(self) -> None:
@@ -120,6 +124,7 @@ class SettingsDialog(QDialog):
         self.previews.toggled.connect(self.keep_steps.setEnabled)
         self.keep_steps.toggled.connect(bind("keep_steps"))
         self.safety.toggled.connect(bind("safety_checker"))
+        self.updates.toggled.connect(bind("updates"))
         self.change_folder.clicked.connect(self._choose_folder)
         self.reset_folder.clicked.connect(lambda: self.set_folder(""))
         if self.account is not None:
