@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QCoreApplication, QObject, QSocketNotifier, QTimer, Signal
 from PySide6.QtWidgets import QApplication
 
+from gui.process.crashes import Watch
 from gui.state.settings import Settings
 from gui.ui.main_window import MainWindow
 
@@ -220,10 +221,12 @@ def _behind_the_window(
 
 def main() -> int:
     """Open the window and stay until it is closed; the process's exit code."""
+    watch = Watch("window")
     app = make_application()
     window = open_window(app)
     signals = EndSignals(window)
     code = app.exec()
     signals.close()
     del window
+    watch.end()
     return code

@@ -22,6 +22,7 @@ from typing import IO
 from gui import paths
 from gui.errors import ErrorKind, SfumatoError
 from gui.files import keep_private
+from gui.process import crashes
 from gui.process.messages import MAX_FRAME
 
 _LOG_LIMIT = 2**20
@@ -166,6 +167,7 @@ class ChildProcess:
         if code is None:
             self.kill()
         detail = f"{_outcome(code)}; {reason}\n{self.log_tail()}".strip()
+        crashes.keep(self._title, code, detail)
         message = f"{self._title} stopped unexpectedly"
         if code == -signal.SIGKILL:
             message += ", perhaps because the memory ran out"

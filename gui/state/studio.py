@@ -23,6 +23,7 @@ from gui.state import desktop
 from gui.state.addons import AddonLibrary
 from gui.state.background import Background
 from gui.state.convert.state import ConvertState
+from gui.state.crash_reports import CrashReports
 from gui.state.draft import DraftState, random_seed
 from gui.state.hub.state import HubState, library_of
 from gui.state.job_queue import Waits
@@ -171,6 +172,7 @@ class Studio(QObject):
         )
         self.export = PictureExport(settings, self)
         self.updates = UpdateCheck(settings, self)
+        self.reports = CrashReports(self.background, self)
         self.trash = PictureTrash(self.library, self.background, self.undo, self)
         self.enlarging = Enlarging(self)
         self.enlarging.failed.connect(self.error_raised)
@@ -284,6 +286,7 @@ class Studio(QObject):
         self.library.start()
         self.prompts.start()
         self.updates.start()
+        self.reports.start()
         desktop.sweep_in_background(self._picture_folders())
         self.convert.find_unfinished()
 

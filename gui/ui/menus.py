@@ -95,6 +95,7 @@ class Actions:
         self.tools = {key: toggle(text, letter, checked=False) for key, text, letter in TOOLS}
         self.shortcuts = make("Keyboard Shortcuts", "Ctrl+/", "help")
         self.about = make("About Sfumato", role=Role.AboutRole)
+        self.reports = make("Crash Reports…")
         self.updates = make("Check for Updates…", role=Role.ApplicationSpecificRole)
 
     def _make(
@@ -184,7 +185,7 @@ class Actions:
         _fill(generate, self.show_model)
         _fill(generate, None, self.enlarge_2, self.enlarge_4)
         _fill(window, self.minimise)
-        _fill(help_, self.shortcuts, None, self.updates, self.about)
+        _fill(help_, self.shortcuts, self.reports, None, self.updates, self.about)
 
 
 def _fill(menu: QMenu, *actions: QAction | None) -> None:

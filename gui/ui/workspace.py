@@ -23,6 +23,7 @@ from gui.ui.desks.middle import MiddleDesk
 from gui.ui.desks.opening import OpeningDesk
 from gui.ui.desks.parts import Parts
 from gui.ui.desks.pictures import PicturesDesk
+from gui.ui.desks.reports import ReportsDesk
 from gui.ui.desks.session import SessionKeeper
 from gui.ui.desks.updates import UpdatesDesk
 from gui.ui.desks.window import WindowDesk
@@ -122,6 +123,7 @@ class Workspace(QWidget):
         self.window_desk = WindowDesk(parts, self.appearance)
         self.banner_desk = BannerDesk(parts)
         self.updates_desk = UpdatesDesk(parts)
+        self.reports_desk = ReportsDesk(parts)
         middle: list[QWidget] = [self.canvas, self.pictures_desk.enlarge_strip, self.filmstrip]
         width = self.main_window.width()
         self.columns = Columns(self.models_panel, middle, self.prompt_panel, width)

@@ -56,6 +56,7 @@ class Banner(QFrame):
     undo_asked = Signal()
     plain_asked = Signal()
     """The model is to be used as it is, where Core ML refused a changed one."""
+    report_asked = Signal()
     copied = Signal()
     """The details are on the clipboard."""
 
@@ -72,6 +73,8 @@ class Banner(QFrame):
         self.undo_button.clicked.connect(self._undo)
         self.plain_button = QPushButton("Use Model As It Is")
         self.plain_button.clicked.connect(self._use_plain)
+        self.report_button = QPushButton("Show Report…")
+        self.report_button.clicked.connect(self._show_report)
         self.copy_button = QPushButton("Copy Details")
         self.copy_button.clicked.connect(self._copy)
         self.close_button = icon_button("close", "Dismiss")
@@ -84,6 +87,7 @@ class Banner(QFrame):
         row.addWidget(self.retry_button, 0, Qt.AlignmentFlag.AlignVCenter)
         row.addWidget(self.plain_button, 0, Qt.AlignmentFlag.AlignVCenter)
         row.addWidget(self.undo_button, 0, Qt.AlignmentFlag.AlignVCenter)
+        row.addWidget(self.report_button, 0, Qt.AlignmentFlag.AlignVCenter)
         row.addWidget(self.copy_button, 0, Qt.AlignmentFlag.AlignVCenter)
         row.addWidget(self.close_button, 0, Qt.AlignmentFlag.AlignVCenter)
         self._timer = QTimer(self)
@@ -113,9 +117,11 @@ class Banner(QFrame):
         self._present("error", "warning", error.message)
         self.copy_button.setVisible(True)
         self.undo_button.setVisible(False)
+        self.report_button.setVisible(False)
 
-    def show_notice(self, text: str, *, can_undo: bool = False) -> None:
-        """Show a remark for a while; it never covers an error that still stands."""
+    def show_notice(self, text: str, *, can_undo: bool = False, can_report: bool = False) -> None:
+        """Show a remark for a while, one with a report until it is dismissed; it never covers an
+        error that still stands."""
         if self._error is not None:
             return
         self._present("notice", "info", text)
@@ -123,7 +129,11 @@ class Banner(QFrame):
         self.retry_button.setVisible(False)
         self.plain_button.setVisible(False)
         self.undo_button.setVisible(can_undo)
-        self._timer.start()
+        self.report_button.setVisible(can_report)
+        if can_report:
+            self._timer.stop()
+        else:
+            self._timer.start()
 
     def settle(self, *subjects: Subject) -> None:
         """Let an error about any of these go: its cause is mended, replaced or beside the point."""
@@ -157,6 +167,10 @@ class Banner(QFrame):
     def _undo(self) -> None:
         self.dismiss()
         self.undo_asked.emit()
+
+    def _show_report(self) -> None:
+        self.dismiss()
+        self.report_asked.emit()
 
     def _copy(self) -> None:
         if self._error is not None:
