@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from PySide6.QtGui import QPixmap
 
     from gui.app import Application
-    from gui.state.studio import Activity
+    from gui.state.activity import Activity
     from gui.ui.main_window import MainWindow
     from gui.ui.workspace import Workspace
 
@@ -113,7 +113,7 @@ class _Session:
         if folder:
             added: list[object] = []
             self._work.studio.models.added.connect(added.append)
-            self._work.studio.add_model_folder(folder)
+            self._work.studio.models.add_folder(folder)
             self._wait(lambda: bool(added), "The model's folder was not looked at.")
 
     def wait_until_ready(self) -> None:

@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from gui.errors import SfumatoError
     from gui.hub.types import DownloadStatus
     from gui.mac import MacServices
+    from gui.state.activity import Activity
     from gui.state.convert.state import ConvertReport, ConvertState, ConvertStatus
     from gui.state.hub.downloads import DownloadList
-    from gui.state.studio import Activity, Studio
+    from gui.state.studio import Studio
 
 WORTH_TELLING_SECONDS = 10.0
 """A job shorter than this is still being watched; no notification for it."""

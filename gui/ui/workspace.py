@@ -10,8 +10,9 @@ from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QMainWindow, QVBoxLayout, QWidget
 
 from gui.errors import SfumatoError
+from gui.state.activity import Activity
 from gui.state.models import ModelEntry
-from gui.state.studio import Activity, Studio
+from gui.state.studio import Studio
 from gui.ui.canvas.canvas import Canvas
 from gui.ui.columns import Columns
 from gui.ui.desks.asking import AskingDesk

@@ -11,7 +11,7 @@ from PySide6.QtCore import QObject, Signal
 from gui.errors import ErrorKind, SfumatoError
 from gui.hub.types import DownloadState, DownloadStatus
 from gui.state import desktop_status
-from gui.state.studio import Activity, Phase
+from gui.state.activity import Activity, Phase
 
 
 @dataclass

@@ -53,7 +53,7 @@ def test_a_models_error_goes_with_the_model(workspace, banner, home, qtbot):
     (other / "Unet.mlpackage").mkdir()
     workspace.show_error(DAMAGED)
     with qtbot.waitSignal(workspace.studio.models.added):
-        workspace.studio.add_model_folder(str(other))
+        workspace.studio.models.add_folder(str(other))
     assert workspace.studio.model.folder == other
     assert not banner.isVisible()
 

@@ -116,7 +116,7 @@ def test_a_model_that_is_here_is_taken_and_undo_takes_it_back(
     folder = tmp_path / "models" / "dreamshaper-8"
     (folder / "unet.mlpackage").mkdir(parents=True)
     with qtbot.waitSignal(workspace.studio.models.added):
-        workspace.studio.add_model_folder(str(folder))
+        workspace.studio.models.add_folder(str(folder))
     qtbot.waitUntil(lambda: workspace.studio.models.entry(folder).info is not None)
     workspace.studio.select_model(workspace.studio.models.entries()[0])
     sheet = dropped(write(tmp_path / "owl.png", parameters=WEB_UI))
@@ -237,7 +237,7 @@ def test_show_the_model_brings_its_card_into_sight(home, open_workspace, tmp_pat
     folder = tmp_path / "models" / "other"
     (folder / "unet.mlpackage").mkdir(parents=True)
     with qtbot.waitSignal(workspace.studio.models.added):
-        workspace.studio.add_model_folder(str(folder))
+        workspace.studio.models.add_folder(str(folder))
     qtbot.waitUntil(lambda: workspace.studio.model.folder == folder)
     workspace.actions_.hub.trigger()
     qtbot.waitUntil(lambda: workspace.studio.gallery.rowCount() == 1)

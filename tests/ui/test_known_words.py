@@ -85,7 +85,7 @@ def test_other_models_have_nothing_to_say(workspace, panel, known, qtbot, tmp_pa
     qtbot.waitUntil(known.isVisible)
     other = tmp_path / "other"
     (other / "unet.mlpackage").mkdir(parents=True)
-    workspace.studio.add_model_folder(str(other))
+    workspace.studio.models.add_folder(str(other))
     qtbot.waitUntil(lambda: not known.isVisible())
     workspace.studio.select_model(workspace.studio.models.entries()[0])
     qtbot.waitUntil(known.isVisible)
@@ -98,7 +98,7 @@ def test_another_small_model_is_called_by_its_name(
     (other / "unet.mlpackage").mkdir(parents=True)
     shutil.copy(paths.starter_model() / "vocabulary.json", other)
     type_prompt(panel, "a wizard")
-    workspace.studio.add_model_folder(str(other))
+    workspace.studio.models.add_folder(str(other))
     qtbot.waitUntil(lambda: known.text.text().startswith("“little one” doesn’t know “wizard”."))
 
 

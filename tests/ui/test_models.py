@@ -38,7 +38,7 @@ def entry_named(workspace, name):
 def add(workspace, folder, qtbot):
     """Add a folder by reference, which is looked at in the background."""
     with qtbot.waitSignal(workspace.studio.models.added):
-        workspace.studio.add_model_folder(str(folder))
+        workspace.studio.models.add_folder(str(folder))
 
 
 def choose(workspace, name, qtbot):
@@ -188,7 +188,7 @@ def test_a_folder_without_models_is_refused_and_says_what_it_is(
         (folder / name).write_bytes(data)
     before = workspace.studio.models.entries()
     with qtbot.waitSignal(workspace.studio.models.add_failed):
-        workspace.studio.add_model_folder(str(folder))
+        workspace.studio.models.add_folder(str(folder))
     statement = workspace.canvas.banner.statement.text()
     assert "mine" in statement and says in statement
     assert workspace.studio.models.entries() == before
@@ -200,7 +200,7 @@ def test_a_folder_without_models_is_refused_and_says_what_it_is(
 )
 def test_a_path_that_is_none_is_one_sentence(workspace, qtbot, path):
     with qtbot.waitSignal(workspace.studio.models.add_failed):
-        workspace.studio.add_model_folder(path)
+        workspace.studio.models.add_folder(path)
     assert workspace.canvas.banner.statement.text().endswith(".")
     assert workspace.studio.model.starter
 

@@ -28,7 +28,7 @@ def other_model(workspace, qtbot, home):
     (folder / "unet.mlpackage").mkdir(parents=True)
     models = workspace.studio.models
     with qtbot.waitSignal(models.added):
-        workspace.studio.add_model_folder(str(folder))
+        workspace.studio.models.add_folder(str(folder))
     entry = next(e for e in models.entries() if not e.starter)
     workspace.studio.select_model(models.entries()[0])
     return entry
@@ -122,7 +122,7 @@ def test_presets_are_for_one_model_or_for_all(workspace, presets, other_model):
     save(workspace, "Only starter")
     save(workspace, "For all", every=True)
     assert [p.name for p in presets.of_model()] == ["Only starter"]
-    workspace.studio.choose_model(other_model)
+    workspace.studio.using.choose(other_model)
     menu = workspace.prompt_panel.presets.menu_of_presets()
     assert "Only starter" not in entries(menu) and "For all" in entries(menu)
 

@@ -135,6 +135,6 @@ def test_models_of_other_folders_count(workspace, qtbot, tmp_path):
     for number, name in enumerate(("one", "two"), 1):
         (tmp_path / name / "unet.mlpackage").mkdir(parents=True)
         with qtbot.waitSignal(workspace.studio.models.added):
-            workspace.studio.add_model_folder(str(tmp_path / name))
+            workspace.studio.models.add_folder(str(tmp_path / name))
         assert text.whole_text().startswith(f"{number} model")
     assert text.whole_text() == "2 models in other folders"

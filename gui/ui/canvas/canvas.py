@@ -10,9 +10,9 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QStackedWidget, QVBoxLayout, 
 
 from gui import words
 from gui.errors import SfumatoError
+from gui.state.activity import Activity
 from gui.state.pictures.images import ImageLoader
 from gui.state.pictures.steps import SeenSteps, StepPreviews
-from gui.state.studio import Activity
 from gui.ui.canvas.empty_state import EmptyState
 from gui.ui.canvas.hud import ProgressStrip
 from gui.ui.canvas.picture_view import PictureView

@@ -6,9 +6,9 @@ from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout
 
 from gui import words
+from gui.state.activity import Activity, Phase
 from gui.state.job_queue import Waits
 from gui.state.queue.desk import what_waits
-from gui.state.studio import Activity, Phase
 from gui.ui.widgets.controls import ElidedLabel, label
 from gui.ui.widgets.icons import icon
 

@@ -41,7 +41,7 @@ class ConvertDesk(QObject):
         convert = self._studio.convert
         if self.sheet is None:
             self.sheet = ConvertSheet(convert, self._main_window)
-            self.sheet.model_wanted.connect(self._studio.use_folder)
+            self.sheet.model_wanted.connect(self._studio.using.greet)
             self.sheet.reveal_wanted.connect(self.reveal_wanted)
         if path and convert.status.busy:
             self._studio.notice.emit(

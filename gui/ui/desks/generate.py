@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, Signal
 
 from gui.request import ComputeUnit
-from gui.state.studio import Activity
+from gui.state.activity import Activity
 from gui.ui.desks.parts import Parts, connect_commands
 
 if TYPE_CHECKING:

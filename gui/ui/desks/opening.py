@@ -49,6 +49,6 @@ class OpeningDesk(QObject):
             if convert:
                 self.convert_wanted.emit(path)
             else:
-                studio.add_model_folder(path)
+                studio.models.add_folder(path)
 
         studio.background.run(lambda: is_checkpoint(path), act, studio.error_raised.emit)

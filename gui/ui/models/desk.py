@@ -54,10 +54,10 @@ class ModelsDesk(QObject):
         self.library = LibraryActions(studio, window)
         self.library.failed.connect(self.failed)
         panel.actions_of = self.library.of
-        panel.model_chosen.connect(studio.choose_model)
+        panel.model_chosen.connect(studio.using.choose)
         panel.add_requested.connect(self.choose_folder)
-        panel.folder_dropped.connect(studio.add_model_folder)
-        panel.remove_requested.connect(studio.remove_model)
+        panel.folder_dropped.connect(studio.models.add_folder)
+        panel.remove_requested.connect(studio.using.remove)
         panel.trash_requested.connect(self.library.trash)
         panel.repo_opened.connect(self.show_repo)
         panel.updates_requested.connect(self._check_for_updates)
@@ -146,7 +146,7 @@ class ModelsDesk(QObject):
             return
         entry = self._studio.models.entry(folder)
         if entry is not None:
-            self._studio.choose_model(entry)
+            self._studio.using.choose(entry)
             self.show_installed()
 
     def _convert(self, repo: str) -> None:
@@ -171,7 +171,7 @@ class ModelsDesk(QObject):
         """File › Add Model Folder…"""
         folder = QFileDialog.getExistingDirectory(self._window, "Add a Model Folder")
         if folder:
-            self._studio.add_model_folder(folder)
+            self._studio.models.add_folder(folder)
 
     def _check_for_updates(self) -> None:
         self._told_of_updates = False

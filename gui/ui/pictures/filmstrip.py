@@ -27,10 +27,10 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from gui.state.activity import Activity
 from gui.state.pictures.drag import MOST_FILES
 from gui.state.pictures.gallery import Gallery
 from gui.state.pictures.types import IndexedPicture
-from gui.state.studio import Activity
 from gui.ui.canvas.picture_surface import drag_pixmap
 from gui.ui.pictures.running_tile import CELL, SIDE, RunningTile
 from gui.ui.widgets.appearance import current_palette

@@ -6,7 +6,7 @@ from PySide6.QtCore import QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QImage, QPainter, QPainterPath, QPaintEvent, QPen
 from PySide6.QtWidgets import QAbstractButton, QWidget
 
-from gui.state.studio import Activity
+from gui.state.activity import Activity
 from gui.ui.widgets.appearance import current_palette
 from gui.ui.widgets.focus import shows_ring
 

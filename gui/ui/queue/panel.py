@@ -26,10 +26,11 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from gui.state.activity import Activity
 from gui.state.job_queue import Waits
 from gui.state.queue.desk import FINISHED
 from gui.state.queue.rows import JOBS_FORMAT, QueueRow
-from gui.state.studio import Activity, Studio
+from gui.state.studio import Studio
 from gui.ui.canvas.hud import waits_text
 from gui.ui.queue.row import QueueDelegate
 from gui.ui.widgets.controls import icon_button, label

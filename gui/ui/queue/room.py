@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QMainWindow, QVBoxLayout
 
+from gui.state.activity import Activity
 from gui.state.pictures.types import IndexedPicture
-from gui.state.studio import Activity, Studio
+from gui.state.studio import Studio
 from gui.ui.canvas.canvas import Canvas
 from gui.ui.menus import Actions
 from gui.ui.prompt.panel import PromptPanel

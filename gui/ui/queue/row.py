@@ -6,9 +6,9 @@ from PySide6.QtCore import QModelIndex, QObject, QPersistentModelIndex, QRect, Q
 from PySide6.QtGui import QColor, QFont, QFontMetrics, QImage, QPainter, QPainterPath, QPen
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
+from gui.state.activity import Activity
 from gui.state.job_queue import Waits
 from gui.state.queue.rows import DETAIL_ROLE, QueueRow
-from gui.state.studio import Activity
 from gui.ui.canvas.hud import activity_text
 from gui.ui.widgets.appearance import current_palette, sized_font
 from gui.ui.widgets.cards import GAP, PADDING, TILE, isolated, paint_ground, paint_tile, placing

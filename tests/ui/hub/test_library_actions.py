@@ -83,7 +83,7 @@ def test_each_kind_of_model_has_the_deeds_that_make_sense(workspace, entry, tmp_
     added = tmp_path / "mine"
     (added / "unet.mlpackage").mkdir(parents=True)
     with qtbot.waitSignal(workspace.studio.models.added):
-        workspace.studio.add_model_folder(str(added))
+        workspace.studio.models.add_folder(str(added))
     mine = lines(workspace, workspace.studio.models.entry(added))
     assert "Remove from List" in mine and "Move to Trash…" not in mine
 
