@@ -7,7 +7,8 @@ from pathlib import Path
 from PySide6.QtCore import QObject, Signal
 
 from gui.state.hub.state import HubState, library_of
-from gui.state.models import ModelEntry, ModelLibrary
+from gui.state.model_entry import ModelEntry
+from gui.state.models import ModelLibrary
 from gui.state.settings import Settings
 from gui.state.undo import UndoStack
 

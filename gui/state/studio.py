@@ -26,8 +26,9 @@ from gui.state.convert.state import ConvertState
 from gui.state.crash_reports import CrashReports
 from gui.state.draft import DraftState, random_seed
 from gui.state.hub.state import HubState
+from gui.state.model_entry import ModelEntry
 from gui.state.model_in_use import ModelInUse
-from gui.state.models import ModelEntry, ModelLibrary
+from gui.state.models import ModelLibrary
 from gui.state.pictures.adding import PictureAdding
 from gui.state.pictures.enlarging import Enlarging
 from gui.state.pictures.export import PictureExport

@@ -9,7 +9,7 @@ from gui.ui.widgets.banner import Banner, Subject
 if TYPE_CHECKING:
     from gui.state.hub.catalogue_rows import CatalogueState
     from gui.state.hub.types import Account, DownloadStatus
-    from gui.state.models import ModelEntry
+    from gui.state.model_entry import ModelEntry
     from gui.state.studio import Studio
 
 _SETTINGS = {

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QMainWindow, QVBoxLayout, QWidget
 
 from gui.errors import SfumatoError
 from gui.state.activity import Activity
-from gui.state.models import ModelEntry
+from gui.state.model_entry import ModelEntry
 from gui.state.studio import Studio
 from gui.ui.canvas.canvas import Canvas
 from gui.ui.columns import Columns

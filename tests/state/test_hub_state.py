@@ -18,7 +18,7 @@ from gui.errors import ErrorKind, SfumatoError
 from gui.hub.types import Account, DownloadState, DownloadStatus, FileProblem, Orphan, SearchQuery
 from gui.state import desktop, models
 from gui.state.hub.state import HubState, unfinished_downloads
-from gui.state.models import ModelEntry
+from gui.state.model_entry import ModelEntry
 from gui.state.settings import Settings
 from gui.state.studio import Studio
 from tests.support.fake_hub import FakeHub, details, summary

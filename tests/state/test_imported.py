@@ -12,7 +12,7 @@ from gui.coreml.sidecar import Sidecar
 from gui.library.metadata.imported import Imported
 from gui.library.picture_origin import PictureOrigin
 from gui.request import Control, LoraUse, PictureRecord, PictureRequest, RandomSource
-from gui.state.models import ModelEntry
+from gui.state.model_entry import ModelEntry
 from gui.state.pictures.imported import AS_IT_IS, MODEL, import_rows
 from gui.state.pictures.model_match import ModelMatch, match_model, search_words
 from gui.state.pictures.origin import Origin, origin_of

@@ -15,7 +15,7 @@ from pytestqt.qtbot import QtBot
 from gui import paths
 from gui.coreml.sidecar import Sidecar
 from gui.hub.types import ModelSummary
-from gui.state.models import ModelEntry
+from gui.state.model_entry import ModelEntry
 from tests.support import fake_hub
 
 LEFT = Qt.MouseButton.LeftButton

@@ -20,7 +20,7 @@ from gui.coreml.model import (
     ModelInfo,
 )
 from gui.coreml.sidecar import Card, Sidecar
-from gui.state.models import ModelEntry
+from gui.state.model_entry import ModelEntry
 from tests.support.patience import PatientBot
 
 if sys.platform.startswith("linux"):

@@ -14,7 +14,7 @@ from gui.errors import ErrorKind, SfumatoError
 from gui.hub.types import DownloadState, DownloadStatus, Machine
 from gui.state.convert import state as convert_module
 from gui.state.convert.state import Attention, Compression, ConvertPhase, ImageSize
-from gui.state.models import ModelEntry
+from gui.state.model_entry import ModelEntry
 from tests.support.hub_window import answer_question
 
 MAC = Machine("Darwin", "15.2", "Apple M2 Pro", True, 12, 6, 16 * 2**30, 10**11)

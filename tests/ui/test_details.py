@@ -15,7 +15,7 @@ from gui.hub.types import Distilled, DownloadState, DownloadStatus, Machine, Var
 from gui.hub.variants import verdict
 from gui.state import describe
 from gui.state.hub.catalogue import CatalogueRow
-from gui.state.models import ModelEntry
+from gui.state.model_entry import ModelEntry
 from gui.ui.hub.card import counts_of, facts_of
 from gui.ui.hub.variant_list import VariantFacts
 from gui.ui.models.panel import ModelDetails

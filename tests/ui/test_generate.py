@@ -15,7 +15,7 @@ from gui.coreml.sidecar import Sidecar
 from gui.errors import ErrorKind, SfumatoError
 from gui.request import PictureRequest, described_fields, value_of
 from gui.state.draft import SEED
-from gui.state.models import ModelEntry
+from gui.state.model_entry import ModelEntry
 from tests.support.pictures import picture
 from tests.ui.conftest import make_info
 

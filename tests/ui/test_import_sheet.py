@@ -16,7 +16,7 @@ from PySide6.QtWidgets import QLabel, QMessageBox, QPushButton
 from gui import paths
 from gui.library.picture_record import record_text
 from gui.request import PictureRecord, PictureRequest
-from gui.state.models import ModelEntry
+from gui.state.model_entry import ModelEntry
 from tests.library.metadata import forms
 
 WEB_UI = (

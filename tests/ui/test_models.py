@@ -16,7 +16,7 @@ from gui import paths
 from gui.coreml.model import Family
 from gui.coreml.sidecar import Card, Sidecar
 from gui.library.models.folders import model_folders
-from gui.state.models import ModelEntry, marks_of
+from gui.state.model_entry import ModelEntry, marks_of
 from tests.support.pictures import picture
 from tests.ui.conftest import BROKEN, make_info
 

@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QLabel
 
 from gui import words
 from gui.state.hub.catalogue_rows import CatalogueRow
-from gui.state.models import ModelEntry
+from gui.state.model_entry import ModelEntry
 from gui.ui.convert.files import FileList
 from gui.ui.widgets.controls import ElidedLabel
 from gui.ui.widgets.questions import ask

@@ -16,7 +16,7 @@ from PySide6.QtWidgets import QAbstractButton, QApplication, QScrollBar, QWidget
 
 from gui.coreml.model import Family
 from gui.coreml.sidecar import Card, Sidecar
-from gui.state.models import ModelEntry
+from gui.state.model_entry import ModelEntry
 from gui.state.settings import Settings
 from gui.ui.canvas.empty_state import Mark
 from gui.ui.widgets.focus import shows_ring

@@ -19,7 +19,8 @@ from gui.state.pictures.origin import SIDES, Origin, read_whole_origin
 from gui.state.undo import UndoStack
 
 if TYPE_CHECKING:
-    from gui.state.models import ModelEntry, ModelLibrary
+    from gui.state.model_entry import ModelEntry
+    from gui.state.models import ModelLibrary
 
 MODEL = "model"
 """Name of the row that stands for the model; the others have those of the request's fields."""

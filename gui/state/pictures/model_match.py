@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from gui.coreml.sidecar import CHECKPOINT_SHA256, PATCH
 
 if TYPE_CHECKING:
-    from gui.state.models import ModelEntry
+    from gui.state.model_entry import ModelEntry
     from gui.state.pictures.origin import Origin
 
 _NOISE = {

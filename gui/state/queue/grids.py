@@ -11,7 +11,7 @@ from gui.errors import ErrorKind, SfumatoError
 from gui.grid import Grid
 from gui.request import PictureRequest
 from gui.state.draft import Draft
-from gui.state.models import ModelEntry
+from gui.state.model_entry import ModelEntry
 
 
 @dataclass(frozen=True)

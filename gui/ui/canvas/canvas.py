@@ -23,7 +23,7 @@ from gui.ui.widgets.controls import ElidedLabel
 from gui.ui.widgets.toast import say_briefly
 
 if TYPE_CHECKING:
-    from gui.state.models import ModelEntry
+    from gui.state.model_entry import ModelEntry
     from gui.state.pictures.types import IndexedPicture
 
 STRIP_WIDTH = 620

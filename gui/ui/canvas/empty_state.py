@@ -12,7 +12,7 @@ from gui import words
 from gui.ui.widgets.controls import FlowLayout, label, without_shortcut
 
 if TYPE_CHECKING:
-    from gui.state.models import ModelEntry
+    from gui.state.model_entry import ModelEntry
 
 MAX_EXAMPLES = 6
 TEXT_WIDTH = 460

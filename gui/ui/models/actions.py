@@ -27,7 +27,7 @@ from gui.ui.widgets.questions import ask
 if TYPE_CHECKING:
     from gui.state.hub.state import HubState
     from gui.state.hub.types import FileProblem
-    from gui.state.models import ModelEntry
+    from gui.state.model_entry import ModelEntry
     from gui.state.studio import Studio
 
 SHOWN_PROBLEMS = 6

@@ -7,7 +7,7 @@ from PySide6.QtGui import QColor, QFontMetrics, QPainter
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
 from gui import words
-from gui.state.models import ModelEntry
+from gui.state.model_entry import ModelEntry
 from gui.ui.widgets.appearance import current_palette, sized_font
 from gui.ui.widgets.cards import GAP, PADDING, TILE, isolated, paint_ground, paint_tile, placing
 from gui.ui.widgets.icons import paint_icon

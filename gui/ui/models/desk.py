@@ -14,7 +14,7 @@ from gui.ui.models.actions import LibraryActions
 
 if TYPE_CHECKING:
     from gui.state.hub.types import Orphan
-    from gui.state.models import ModelEntry
+    from gui.state.model_entry import ModelEntry
     from gui.state.studio import Studio
     from gui.ui.hub.detail import HubDetail
     from gui.ui.menus import Actions

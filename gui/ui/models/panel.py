@@ -34,7 +34,8 @@ from gui import words
 from gui.names import is_address, parse_repository
 from gui.state import describe
 from gui.state.desktop import REVEAL_LABEL
-from gui.state.models import ModelEntry, ModelLibrary
+from gui.state.model_entry import ModelEntry
+from gui.state.models import ModelLibrary
 from gui.state.pictures.images import PICTURE_SUFFIXES
 from gui.ui.hub.downloads_strip import DownloadsStrip
 from gui.ui.models.card import ModelCardDelegate

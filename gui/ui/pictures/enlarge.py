@@ -7,7 +7,7 @@ from collections.abc import Callable
 from PySide6.QtCore import QSize, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QProgressBar, QPushButton
 
-from gui.state.models import default_values
+from gui.state.model_entry import default_values
 from gui.state.pictures.enlarging import EnlargingStatus
 from gui.state.studio import Studio
 from gui.ui.menus import Actions

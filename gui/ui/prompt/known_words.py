@@ -14,7 +14,7 @@ from gui.ui.widgets.controls import label, without_shortcut
 from gui.words import listed, plain_tip, plural, shortened
 
 if TYPE_CHECKING:
-    from gui.state.models import ModelEntry
+    from gui.state.model_entry import ModelEntry
 
 REST_MS = 700
 """A word half typed is not told to be unknown: typing must rest this long."""

@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 from gui.errors import SfumatoError
 from gui.request import Composition
 from gui.state.draft import BRANCH, Draft, DraftState
-from gui.state.models import default_values
+from gui.state.model_entry import default_values
 from gui.state.prompts.library import PromptLibrary
 from gui.state.prompts.types import around
 from gui.state.undo import UndoStack
@@ -39,7 +39,7 @@ from gui.ui.widgets.controls import Section, Switch, icon_button, label
 from gui.ui.widgets.icons import icon
 
 if TYPE_CHECKING:
-    from gui.state.models import ModelEntry
+    from gui.state.model_entry import ModelEntry
 
 _LOW = 640
 """Pixels of height below which the prompt gives up two of its lines."""

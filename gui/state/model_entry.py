@@ -1,0 +1,221 @@
+"""One model as the window shows it: what its card says, and what tells it from the others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gui import words
+from gui.coreml.client import ModelReader
+from gui.coreml.defaults import shown_defaults
+from gui.hub.machine import this_machine
+from gui.hub.types import Machine
+from gui.hub.variants.verdict import memory_of
+
+if TYPE_CHECKING:
+    from gui.coreml.model import ModelInfo
+    from gui.coreml.sidecar import Sidecar
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """One model in the list.  `info` is None until it has been read, or when it cannot be."""
+
+    folder: Path
+    starter: bool = False
+    added: bool = False
+    """Added by reference: removing it from the list leaves the files alone."""
+    info: ModelInfo | None = None
+    sidecar: Sidecar | None = None
+    problem: str = ""
+    """Why it cannot be used, in one sentence; empty when it can, or while it is read."""
+    update: str = ""
+    """Newer revision on the Hub; empty: none is known."""
+    mark: str = ""
+    """What tells it from others in the list that look the same; empty: nothing needs to."""
+
+    memory: int = 0
+    """Bytes it is expected to take while it works; 0: not known."""
+    identity: str = ""
+    """What its pictures name it by (`gui.coreml.inspect.model_hash`); empty: not known."""
+
+    @property
+    def home(self) -> str:
+        """Where it is from, if not from the Hub."""
+        if self.starter:
+            return "Comes with Sfumato"
+        return "" if self.repo or not self.added else "A folder that you added"
+
+    @property
+    def repo(self) -> str:
+        """Repository on the Hub it was fetched from; empty: it came another way."""
+        return self.sidecar.source_repo if self.sidecar is not None and self._hub else ""
+
+    @property
+    def revision(self) -> str:
+        """Commit it was fetched at."""
+        return self.sidecar.source_revision if self.sidecar is not None and self._hub else ""
+
+    @property
+    def variant(self) -> str:
+        """`gui.hub.types.Variant.id` of what was fetched."""
+        return str(self._hub.get("variant", ""))
+
+    @property
+    def variant_title(self) -> str:
+        """What was fetched, for people."""
+        return str(self._hub.get("title", "")) or self.variant
+
+    @property
+    def _hub(self) -> dict[str, Any]:
+        """What the download noted in the sidecar."""
+        noted = self.sidecar.extra.get("hub") if self.sidecar is not None else None
+        return noted if isinstance(noted, dict) else {}
+
+    @property
+    def bytes(self) -> int:
+        """Size on disk."""
+        return self.info.size_bytes if self.info is not None else 0
+
+    @property
+    def removable(self) -> bool:
+        """Whether its files may go to the Trash: every model but the starter."""
+        return not self.starter
+
+    @property
+    def reading(self) -> bool:
+        return self.info is None and not self.problem
+
+    @property
+    def usable(self) -> bool:
+        return self.info is not None and not self.problem
+
+    @property
+    def name(self) -> str:
+        if self.sidecar is not None and self.sidecar.name not in ("", self.folder.name):
+            return self.sidecar.name
+        if self.starter:
+            return "Sfumato Starter"
+        return self.info.name if self.info is not None and self.info.name else self.folder.name
+
+    @property
+    def request_folder(self) -> str:
+        """What `PictureRequest.model` says for this model: empty for the starter."""
+        return "" if self.starter else str(self.folder)
+
+    @property
+    def examples(self) -> tuple[str, ...]:
+        return self.sidecar.card.examples if self.sidecar is not None else ()
+
+    @property
+    def has_encoder(self) -> bool:
+        return self.info is not None and self.info.has_image_to_image
+
+    @property
+    def fixed_size(self) -> str:
+        """Why its pictures have one size alone; empty: they may have others."""
+        if self.info is not None and self.info.attention.value == "split_einsum_v2":
+            return "Set by the model: SPLIT_EINSUM_V2 cuts pictures into slices of a fixed width."
+        return ""
+
+    @property
+    def has_safety_checker(self) -> bool:
+        parts = self.info.components if self.info is not None else {}
+        return any(kind.value == "safety_checker" for kind in parts)
+
+    @property
+    def origin(self) -> str:
+        """Whose it is on the Hub, with the repository's name where the model has another one."""
+        owner, _, name = self.repo.partition("/")
+        return owner if self.name in (name, self.repo) else self.repo
+
+    def source_line(self) -> str:
+        """Where it is from, and what tells it apart; empty: neither is worth a line."""
+        return " · ".join(part for part in (self.origin, self.mark) if part)
+
+    def subtitle(self) -> str:
+        """The card's second line: family, picture size, size on disk."""
+        if self.info is None:
+            return "Reading…" if self.reading else "Cannot be read"
+        if not self.info.components:
+            return "No model here"
+        family = words.short_family(self.info.family)
+        size = words.size(self.info.size_bytes)
+        pixels = words.pixels(self.info.image_width, self.info.image_height)
+        return f"{family} · {pixels} px · {size}"
+
+    def facts(self) -> str:
+        """The card's third line: attention and compression."""
+        if self.info is None or not self.info.components:
+            return ""
+        known = self.info.attention.value != "unknown"
+        parts = [words.attention(self.info.attention)] if known else []
+        return " · ".join([*parts, words.compression(self.info.compression)])
+
+
+def default_values(entry: ModelEntry | None, scheduler: str | None) -> dict[str, int | float | str]:
+    """What will be used where nothing is chosen, by the names of the request's fields.
+
+    Args:
+        entry: the model; None: it is not known yet.
+        scheduler: what is chosen; None: the model's own.
+    """
+    found = shown_defaults(entry.sidecar if entry is not None else None, scheduler)
+    info = entry.info if entry is not None else None
+    if info is not None and info.image_width > 0:
+        found |= {"width": info.image_width, "height": info.image_height}
+    return found
+
+
+def read_entry(entry: ModelEntry, reader: ModelReader) -> ModelEntry:
+    """Have the entry's folder read.  Blocking; touches no Qt object, never raises for a bad
+    model."""
+    found = reader.read(entry.folder)
+    memory = memory_of(found.info, _machine()) if found.info is not None else 0
+    return replace(
+        entry,
+        info=found.info,
+        sidecar=found.sidecar,
+        problem=found.problem,
+        memory=memory,
+        identity=found.identity,
+    )
+
+
+@cache
+def _machine() -> Machine:
+    return this_machine()
+
+
+def marks_of(entries: list[ModelEntry]) -> list[str]:
+    """`ModelEntry.mark` of each: where several would look the same, the words of its variant that
+    the card does not say already, else its place on the disk.  Takes time in proportion to the
+    number of entries."""
+    alike: dict[tuple[str, ...], list[int]] = {}
+    for k, entry in enumerate(entries):
+        look = (entry.name, entry.origin, entry.subtitle(), entry.facts())
+        alike.setdefault(look, []).append(k)
+    marks = [""] * len(entries)
+    for group in alike.values():
+        if len(group) < 2:
+            continue
+        told = [k for k in group if not entries[k].starter]
+        for tell in (_own_words, lambda e: e.folder.name, _place):
+            found = [tell(entries[k]) for k in told]
+            if all(found) and len(set(found)) == len(found):
+                for k, text in zip(told, found, strict=True):
+                    marks[k] = "" if text == entries[k].name else text
+                break
+    return marks
+
+
+def _own_words(entry: ModelEntry) -> str:
+    said = entry.facts().lower()
+    parts = [part for part in entry.variant_title.split(" · ") if part.lower() not in said]
+    return " · ".join(parts)
+
+
+def _place(entry: ModelEntry) -> str:
+    return f"{entry.folder.parent.name}/{entry.folder.name}"
