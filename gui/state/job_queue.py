@@ -7,12 +7,10 @@ same queue before them: what they change is heard of here, and only the owner ha
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import time
-import uuid
-from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
@@ -20,12 +18,13 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 from gui import words
 from gui.engine import messages
 from gui.engine.runner import Outcome, OutcomeStatus
-from gui.errors import ErrorKind, SfumatoError
+from gui.errors import SfumatoError
 from gui.grid import Grid
-from gui.library.job import ENDED, FINISHED, Job, JobStatus
-from gui.library.queue import KEPT_FINISHED, MAX_CRASHES, PAUSED, PLUGGED_IN_ONLY, JobStore
+from gui.library.job import ENDED, Job, JobStatus
+from gui.library.queue import PAUSED, PLUGGED_IN_ONLY, JobStore
 from gui.library.queue_grids import FinishedGrid
 from gui.request import PictureRecord, PictureRequest
+from gui.state.job_list import JobList, settle
 from gui.state.pipeline_thread import PipelineThread, StepUpdate, Work
 from gui.state.power import Power
 
@@ -109,15 +108,12 @@ class JobQueue(QObject):
         power: Power | None = None,
     ) -> None:
         super().__init__(parent)
-        self._open_store = store
-        self._store: JobStore | None = None
-        self._jobs: dict[str, Job] = {}
+        self._list = JobList(store, self._tell_storage)
         self._running: str | None = None
         self._stopped: str | None = None
         self._stopped_at = 0.0
         self._parked: str | None = None  # a job that goes back in line between two pictures
         self._kept_back: set[str] = set()
-        self._unwritten: set[str] = set()  # jobs that the disk refused
         self._paused = False
         self._plugged_in_only = False
         self._engine_state = "off"
@@ -173,18 +169,8 @@ class JobQueue(QObject):
         """
         for request in requests:
             request.validate()
-        store = self._ensure_store()
-        try:
-            jobs = store.add_all(requests, grid, base)
-        except SfumatoError as error:
-            self._tell_storage(error)
-            last = max((job.position for job in self._jobs.values()), default=0)
-            jobs = [
-                Job(uuid.uuid4().hex, request, position=last + 1 + k)
-                for k, request in enumerate(requests)
-            ]
-            self._unwritten.update(job.id for job in jobs)
-        self._jobs.update((job.id, job) for job in jobs)
+        self._ensure_store()
+        jobs = self._list.add_all(requests, grid, base)
         if len(jobs) == 1:
             self.job_added.emit(jobs[0])
         else:
@@ -226,37 +212,19 @@ class JobQueue(QObject):
         Returns:
             Those that are out, for `put_back`.
         """
-        wanted = set(job_ids)
-        jobs = [
-            job
-            for job in self._jobs.values()
-            if job.id in wanted and job.status is not JobStatus.RUNNING
-        ]
-        taken = [replace(job, pictures=list(job.pictures)) for job in jobs]
-        off = {job.id for job in jobs}
-        if self._store is not None and jobs:
-            with self._storage():
-                off = self._store.remove(*off)
-        for job in jobs:
-            if job.id in off:
-                del self._jobs[job.id]
-                if job.status is JobStatus.QUEUED:
-                    job.status = JobStatus.CANCELLED
-        if len(off) < len(jobs):  # it has begun elsewhere
+        taken, wanted = self._list.take_off(job_ids)
+        if len(taken) < wanted:  # it has begun elsewhere
             self.look_elsewhere()
-        if len(jobs) == 1 and off:
-            self.job_removed.emit(jobs[0].id)
-        elif jobs:
+        if wanted == 1 and taken:
+            self.job_removed.emit(taken[0].id)
+        elif wanted:
             self.jobs_reset.emit()
-        return [job for job in taken if job.id in off]
+        return taken
 
     def put_back(self, *jobs: Job) -> None:
         """Undo `remove_all`: the jobs are what they were, where they were."""
-        back = [job for job in jobs if job.id not in self._jobs]
-        with self._storage():
-            self._ensure_store().put_back(*back)
-        self._jobs.update((job.id, job) for job in back)
-        self._sort()
+        self._ensure_store()
+        back = self._list.put_back(jobs)
         if len(back) == 1:
             self.job_added.emit(back[0])
         elif back:
@@ -265,7 +233,7 @@ class JobQueue(QObject):
 
     def retry(self, job_id: str) -> None:
         """Queue an ended job again, a set aside one included, from its first missing picture."""
-        job = self._jobs.get(job_id)
+        job = self._list.get(job_id)
         if job is None or job.status not in ENDED or job.status is JobStatus.DONE:
             return
         job.status, job.error, job.crashes, job.ended = JobStatus.QUEUED, None, 0, 0.0
@@ -282,17 +250,13 @@ class JobQueue(QObject):
             SfumatoError: BAD_REQUEST for one that makes no sense.
         """
         request.validate()
-        job = self._jobs.get(job_id)
+        job = self._list.get(job_id)
         if job is None or job.status is not JobStatus.QUEUED:
             return False
-        if job_id not in self._unwritten and request != job.request:
-            with self._storage():
-                if not self._ensure_store().edit(job_id, request):
-                    self.look_elsewhere()
-                    return False
         if request != job.request:
-            # The pictures of another request are none of this one.
-            job.request, job.pictures, job.begun = request, [], False
+            if not self._list.edit(job, request):
+                self.look_elsewhere()
+                return False
             self.job_changed.emit(job)
         return True
 
@@ -303,26 +267,18 @@ class JobQueue(QObject):
 
     def reorder(self, job_ids: Sequence[str]) -> None:
         """Put jobs into this order, in the places that they hold together."""
-        known = [job_id for job_id in dict.fromkeys(job_ids) if job_id in self._jobs]
-        places = sorted(self._jobs[job_id].position for job_id in known)
-        now = dict(zip(known, places, strict=True))
-        with self._storage():
-            written = [job_id for job_id in known if job_id not in self._unwritten]
-            if len(written) == len(known):
-                now = self._ensure_store().reorder(written)
-        for job_id, position in now.items():
-            self._jobs[job_id].position = position
-        self._sort()
+        self._ensure_store()
+        self._list.reorder(job_ids)
         self.reordered.emit()
 
     def jobs(self) -> list[Job]:
         """Every job that is listed, in order: those of earlier sessions that wait or have failed,
         and of those that are over the newest."""
-        return list(self._jobs.values())
+        return self._list.all()
 
     def waiting(self) -> list[Job]:
         """Jobs that have not begun, in the order in which they will."""
-        return [job for job in self._jobs.values() if job.status is JobStatus.QUEUED]
+        return self._list.with_status(JobStatus.QUEUED)
 
     def next_waiting(self) -> Job | None:
         """The job that is begun next; none that is kept back."""
@@ -330,7 +286,7 @@ class JobQueue(QObject):
 
     def failed(self) -> list[Job]:
         """Jobs that ended with an error, those of earlier sessions included; oldest first."""
-        return [job for job in self._jobs.values() if job.status is JobStatus.FAILED]
+        return self._list.with_status(JobStatus.FAILED)
 
     @property
     def is_held(self) -> bool:
@@ -341,7 +297,8 @@ class JobQueue(QObject):
     @property
     def waits(self) -> Waits:
         """Why nothing that waits is begun, where it is not the engine."""
-        if self._store is not None and not self._store.is_owner:
+        store = self._list.store
+        if store is not None and not store.is_owner:
             return Waits.ELSEWHERE
         if self._paused:
             return Waits.PAUSED
@@ -368,8 +325,9 @@ class JobQueue(QObject):
         self._switch(PLUGGED_IN_ONLY, on)
 
     def _switch(self, name: str, on: bool) -> None:
-        with self._storage():
-            self._ensure_store().set_option(name, on)
+        store = self._ensure_store()
+        with self._list.storage():
+            store.set_option(name, on)
         setattr(self, f"_{name}", on)
         self._on_waits()
 
@@ -385,7 +343,7 @@ class JobQueue(QObject):
     @property
     def current(self) -> Job | None:
         """The job being worked on."""
-        return self._jobs.get(self._running) if self._running else None
+        return self._list.get(self._running)
 
     @property
     def engine_state(self) -> str:
@@ -403,10 +361,9 @@ class JobQueue(QObject):
         self._running = None
         if job is not None:
             job.status = JobStatus.QUEUED
-            self._write(job)
+            self._list.write(job)
         self._thread.close()
-        if self._store is not None:
-            self._store.close()
+        self._list.close()
 
     # Signals of the thread, delivered on ours.
 
@@ -452,7 +409,7 @@ class JobQueue(QObject):
 
     @Slot(str, messages.Image)
     def _on_picture(self, job_id: str, event: messages.Image) -> None:
-        job = self._jobs.get(job_id)
+        job = self._list.get(job_id)
         if job is None or self._closed:
             return
         job.pictures.append(event.path)
@@ -464,7 +421,7 @@ class JobQueue(QObject):
 
     @Slot(str, Outcome)
     def _on_job_ended(self, job_id: str, outcome: Outcome) -> None:
-        job = self._jobs.get(job_id)
+        job = self._list.get(job_id)
         if job is None or self._closed:
             return
         self._running = None
@@ -475,11 +432,13 @@ class JobQueue(QObject):
             self._next()
             return
         self._held = outcome.status is OutcomeStatus.NOT_STARTED
-        self._settle(job, outcome)
+        if sentence := settle(job, outcome):
+            self.notice.emit(sentence)
         if job.status in ENDED:
             job.ended = time.time()
         self._changed(job)
-        self._forget_finished()
+        for forgotten in self._list.forget_finished():
+            self.job_removed.emit(forgotten)
         if job.error is not None and job.status in ENDED:
             self.job_failed.emit(job, job.error)
         if not self._held:
@@ -490,30 +449,6 @@ class JobQueue(QObject):
         if not self._closed:
             log.warning("engine lost: %s\n%s", error.message, error.detail)
             self.notice.emit(error.message)
-
-    def _settle(self, job: Job, outcome: Outcome) -> None:
-        """What an outcome means for its job."""
-        match outcome.status:
-            case OutcomeStatus.FINISHED:
-                job.status, job.error = JobStatus.DONE, None
-            case OutcomeStatus.CANCELLED:
-                job.status, job.error = JobStatus.CANCELLED, None
-            case OutcomeStatus.LOST:
-                job.crashes += not outcome.by_request
-                job.error = outcome.error
-                if len(job.pictures) >= job.request.count:  # it died with its work done
-                    job.status, job.error = JobStatus.DONE, None
-                elif job.crashes >= MAX_CRASHES:
-                    job.status = JobStatus.FAILED
-                else:
-                    job.status = JobStatus.QUEUED
-                    what = outcome.error.what if outcome.error else ""
-                    self.notice.emit(f"{what} It was restarted and tries once more.".strip())
-            case _:  # failed, not_started
-                job.status = JobStatus.FAILED
-                job.error = outcome.error or SfumatoError(
-                    ErrorKind.INTERNAL, "The picture could not be made; try again."
-                )
 
     def _next(self) -> None:
         """Hand the first job in line to the thread when it has none."""
@@ -530,124 +465,77 @@ class JobQueue(QObject):
                 return
 
     def _claim(self, job: Job) -> bool:
-        """Whether the job is still there to be run; it is as it is on disk then."""
-        if job.id in self._unwritten:
-            return True
-        with self._storage():
-            begun, claimed = job.begun, self._ensure_store().claim(job.id)
-            if claimed is None:
-                QTimer.singleShot(0, self.look_elsewhere)
-                return False
-            job.request, job.pictures, job.begun = claimed.request, claimed.pictures, begun
-        return True
-
-    def _forget_finished(self) -> None:
-        """Keep only the newest of what is over."""
-        over = [job for job in self._jobs.values() if job.status in FINISHED]
-        if len(over) <= KEPT_FINISHED:
-            return
-        over.sort(key=lambda job: (job.ended, job.position))
-        for job in over[: len(over) - KEPT_FINISHED]:
-            del self._jobs[job.id]
-            self._unwritten.discard(job.id)
-            self.job_removed.emit(job.id)
-        if self._store is not None:
-            with self._storage():
-                self._store.forget_finished()
+        """Whether the job is still there to be run."""
+        claimed = self._list.claim(job)
+        if not claimed:
+            QTimer.singleShot(0, self.look_elsewhere)
+        return claimed
 
     # -- other processes ----------------------------------------------------------------------
 
     @Slot()
     def look_elsewhere(self) -> None:
         """Take over what other processes did to the queue, and its running when its owner ended."""
-        store = self._store
+        store = self._list.store
         if self._closed or store is None:
             return
         if not store.is_owner and store.take():
-            with self._storage():
+            with self._list.storage():
                 store.recover()
-            self._read_again()
+            self._read_again(store)
             self._thread.start()
             self._on_waits()
         elif store.changed_elsewhere():
-            self._read_again()
+            self._read_again(store)
             self._on_waits()
 
-    def _read_again(self) -> None:
-        store = self._ensure_store()
-        self._paused = store.option(PAUSED)
-        self._plugged_in_only = store.option(PLUGGED_IN_ONLY)
-        there = {job.id: job for job in store.jobs()}
-        made: list[str] = []
-        for job_id in [known for known in self._jobs if known not in there]:
-            if job_id not in self._unwritten and job_id != self._running:
-                del self._jobs[job_id]
-        for job in there.values():
-            known = self._jobs.get(job.id)
-            if known is None:
-                self._jobs[job.id] = job
-            elif job.id != self._running:
-                made += job.pictures[len(known.pictures) :]
-                vars(known).update(vars(job))
-            else:
-                known.position = job.position
-        self._sort()
+    def _read_again(self, store: JobStore) -> None:
+        self._read_switches(store)
+        made = self._list.read_again(self._running)
         self.jobs_reset.emit()
         for path in made:
             self.made_elsewhere.emit(path)
 
-    def _sort(self) -> None:
-        self._jobs = dict(sorted(self._jobs.items(), key=lambda item: item[1].position))
+    def _read_switches(self, store: JobStore) -> None:
+        self._paused = store.option(PAUSED)
+        self._plugged_in_only = store.option(PLUGGED_IN_ONLY)
 
     def _changed(self, job: Job) -> None:
-        self._write(job)
+        self._list.write(job)
         self.job_changed.emit(job)
-
-    def _write(self, job: Job) -> None:
-        if self._store is not None:
-            with self._storage():
-                self._store.update(job)
 
     # -- grids --------------------------------------------------------------------------------
 
     def finished_grids(self) -> list[FinishedGrid]:
         """Grids whose contact sheet is this process's to make now."""
-        if self._store is not None and self._store.is_owner and not self._closed:
-            with self._storage():
-                return self._store.finished_grids()
+        store = self._list.store
+        if store is not None and store.is_owner and not self._closed:
+            with self._list.storage():
+                return store.finished_grids()
         return []
 
     def sheet_made(self, grid: str, *, made: bool = True) -> None:
         """As `JobStore.sheet_made`."""
         if not self._closed:
-            with self._storage():
-                self._ensure_store().sheet_made(grid, made=made)
+            store = self._ensure_store()
+            with self._list.storage():
+                store.sheet_made(grid, made=made)
 
     def _ensure_store(self) -> JobStore:
-        if self._store is None:
-            self._store = self._open_store()
-            with self._storage():
-                kept = self._store.recover()
-                self._jobs = {job.id: job for job in kept}
-                self._paused = self._store.option(PAUSED)
-                self._plugged_in_only = self._store.option(PLUGGED_IN_ONLY)
-                self.jobs_reset.emit()
-            if self._store.notice:
-                self.notice.emit(self._store.notice)
-            waiting = len(self.waiting())
-            self._on_waits()
-            if waiting and self.waits is Waits.NO and self._store.is_kept:
-                what = words.plural(waiting, "request")
-                self.notice.emit(f"Going on with {what} left from last time.")
-        return self._store
-
-    @contextlib.contextmanager
-    def _storage(self) -> Generator[None]:
-        """Jobs go on without being written down when the disk refuses; the person hears once."""
-        try:
-            yield
-        except SfumatoError as error:
-            self._tell_storage(error)
+        """The queue on disk; what the last session left is told when it is opened."""
+        if self._list.store is not None:
+            return self._list.store
+        store = self._list.open()
+        self._read_switches(store)
+        self.jobs_reset.emit()
+        if store.notice:
+            self.notice.emit(store.notice)
+        waiting = len(self.waiting())
+        self._on_waits()
+        if waiting and self.waits is Waits.NO and store.is_kept:
+            what = words.plural(waiting, "request")
+            self.notice.emit(f"Going on with {what} left from last time.")
+        return store
 
     def _tell_storage(self, error: SfumatoError) -> None:
         log.warning("%s %s", error.message, error.detail)
