@@ -9,7 +9,8 @@ from PySide6.QtGui import QColor, QPainter, QPaintEvent, QRadialGradient, QResiz
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from gui import words
-from gui.ui.widgets.controls import FlowLayout, label, without_shortcut
+from gui.ui.widgets.controls import label, without_shortcut
+from gui.ui.widgets.flow_layout import FlowLayout
 
 if TYPE_CHECKING:
     from gui.state.model_entry import ModelEntry

@@ -13,7 +13,7 @@ from gui.errors import SfumatoError
 from gui.request import described_fields
 from gui.state import desktop
 from gui.state.draft import Draft
-from gui.state.models import ModelEntry
+from gui.state.model_entry import ModelEntry
 from gui.ui.desks.parts import Parts
 from gui.ui.widgets.questions import ask
 

@@ -19,7 +19,8 @@ from gui import words
 from gui.state.pictures.differences import Difference
 from gui.ui.pictures.compare_surface import ComparedPicture, start_drag
 from gui.ui.widgets.appearance import current_palette
-from gui.ui.widgets.controls import ElidedLabel, FlowLayout, icon_button, label
+from gui.ui.widgets.controls import ElidedLabel, icon_button, label
+from gui.ui.widgets.flow_layout import FlowLayout
 
 LINES = 2
 """Of a prompt that are shown; the whole is its tool tip."""

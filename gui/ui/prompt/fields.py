@@ -17,7 +17,8 @@ from gui.state.draft import random_seed
 from gui.state.tokens import TokenCounter
 from gui.ui.widgets.appearance import current_palette
 from gui.ui.widgets.choice import Choice
-from gui.ui.widgets.controls import LABEL_WIDTH, PromptEdit, icon_button, label
+from gui.ui.widgets.controls import LABEL_WIDTH, icon_button, label
+from gui.ui.widgets.prompt_edit import PromptEdit
 
 if TYPE_CHECKING:
     from gui.state.tokens import TokenCount

@@ -22,7 +22,8 @@ from gui import words
 from gui.parameters import Parameter
 from gui.state.prompts.styles import PromptStyle, StyleLibrary
 from gui.ui.widgets.appearance import current_palette
-from gui.ui.widgets.controls import FlowLayout, without_shortcut
+from gui.ui.widgets.controls import without_shortcut
+from gui.ui.widgets.flow_layout import FlowLayout
 from gui.ui.widgets.icons import icon, paint_icon
 from gui.ui.widgets.list_popover import ListPopover
 from gui.ui.widgets.rows import Line, paint_ground, paint_lines

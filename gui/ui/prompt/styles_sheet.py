@@ -17,9 +17,10 @@ from PySide6.QtWidgets import (
 
 from gui.errors import SfumatoError
 from gui.state.prompts.styles import PLACEHOLDER, SUFFIXES, PromptStyle, StyleLibrary
-from gui.ui.widgets.controls import PromptEdit, icon_button, label
+from gui.ui.widgets.controls import icon_button, label
 from gui.ui.widgets.drop_glow import DropGlow
 from gui.ui.widgets.dropped import local_files
+from gui.ui.widgets.prompt_edit import PromptEdit
 
 LIST_WIDTH = 190
 _FILTER = "Styles (" + " ".join(f"*{suffix}" for suffix in SUFFIXES) + ")"

@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QPoint, QRect, QRectF, QSignalBlocker, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QPoint, QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
     QAction,
     QColor,
     QFontMetrics,
-    QKeyEvent,
     QPainter,
     QPaintEvent,
     QPen,
     QResizeEvent,
-    QTextCursor,
     QWheelEvent,
 )
 from PySide6.QtWidgets import (
     QAbstractSpinBox,
-    QApplication,
     QCheckBox,
     QDoubleSpinBox,
     QFrame,
     QGridLayout,
     QHBoxLayout,
     QLabel,
-    QLayout,
-    QLayoutItem,
     QLineEdit,
-    QPlainTextEdit,
     QPushButton,
     QSizePolicy,
     QSlider,
@@ -45,8 +39,6 @@ from gui.ui.widgets.icons import icon
 LABEL_WIDTH = 74
 """Width of the label column in the prompt panel."""
 SPIN_WIDTH = 62
-MOST_EDITS = 40
-"""So many are looked through for a text that undo or redo brings back."""
 
 
 def label(text: str, name: str = "", *, wrap: bool = False) -> QLabel:
@@ -329,80 +321,6 @@ class Segments(QFrame):
         self.chosen.emit(number)
 
 
-class PromptEdit(QPlainTextEdit):
-    """A few lines of text; Tab moves on, as in a form."""
-
-    stepped = Signal(int)
-    """⌥↑ (1) or ⌥↓ (-1): an earlier text is wanted, or a later one."""
-
-    def __init__(self, name: str, placeholder: str, lines: int) -> None:
-        super().__init__()
-        self.setAccessibleName(name)
-        self.setPlaceholderText(placeholder)
-        self.setTabChangesFocus(True)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.set_lines(lines)
-
-    def set_lines(self, lines: int) -> None:
-        """Room for so many lines; more are scrolled to."""
-        self.setFixedHeight(QFontMetrics(self.font()).lineSpacing() * lines + 18)
-
-    def replace_text(self, text: str) -> int:
-        """Put a text in place of what is there, as one edit that undo takes back; where undo or
-        redo of a few edits gives that text, these are undone or redone.
-
-        Returns:
-            By how much `QTextDocument.availableUndoSteps` has grown.
-        """
-        if text == self.toPlainText():
-            return 0
-        document = self.document()
-        before = document.availableUndoSteps()
-        with QSignalBlocker(self):
-            found = self._walk_to(text)
-            if not found:
-                cursor = QTextCursor(document)
-                cursor.beginEditBlock()
-                cursor.select(QTextCursor.SelectionType.Document)
-                cursor.insertText(text)
-                cursor.endEditBlock()
-        self.textChanged.emit()
-        return document.availableUndoSteps() - before
-
-    def _walk_to(self, text: str) -> bool:
-        """Undo or redo edits until the text is this; False: nothing was done."""
-        document = self.document()
-        for go, back, can in (
-            (document.undo, document.redo, document.isUndoAvailable),
-            (document.redo, document.undo, document.isRedoAvailable),
-        ):
-            gone = 0
-            while can() and gone < MOST_EDITS:
-                go()
-                gone += 1
-                if self.toPlainText() == text:
-                    return True
-            for _ in range(gone):
-                back()
-        return False
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        by = (event.key() == Qt.Key.Key_Up) - (event.key() == Qt.Key.Key_Down)
-        held = event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier  # arrows have it on a Mac
-        if by and held == Qt.KeyboardModifier.AltModifier:
-            self.stepped.emit(by)
-        else:
-            super().keyPressEvent(event)
-
-    def insertFromMimeData(self, source) -> None:  # type: ignore[no-untyped-def]
-        """Paste text only; pictures and files dropped here are somebody else's."""
-        if source.hasText() and not source.hasUrls():
-            super().insertFromMimeData(source)
-
-    def canInsertFromMimeData(self, source) -> bool:  # type: ignore[no-untyped-def]
-        return source.hasText() and not source.hasUrls()
-
-
 class ElidedLabel(QLabel):
     """One line: the longest of its texts that there is room for, the shortest of them ending in …
     where there is room for none.  The whole text is its tool tip."""
@@ -449,77 +367,6 @@ class ElidedLabel(QLabel):
         super().changeEvent(event)
         if event.type() == QEvent.Type.FontChange:  # the style sheet's, which comes late
             self._elide()
-
-
-class FlowLayout(QLayout):
-    """Lays widgets out in rows, like words in a paragraph.
-
-    Args:
-        spacing: between widgets and between rows.
-        centred: rows stand in the middle; else where reading begins.
-    """
-
-    def __init__(self, spacing: int = 8, *, centred: bool = True) -> None:
-        super().__init__()
-        self._centred = centred
-        self._items: list[QLayoutItem] = []
-        self.setSpacing(spacing)
-        self.setContentsMargins(0, 0, 0, 0)
-
-    def addItem(self, item: QLayoutItem) -> None:
-        self._items.append(item)
-
-    def count(self) -> int:
-        return len(self._items)
-
-    def itemAt(self, index: int) -> QLayoutItem | None:  # type: ignore[override]
-        return self._items[index] if 0 <= index < len(self._items) else None
-
-    def takeAt(self, index: int) -> QLayoutItem | None:  # type: ignore[override]
-        return self._items.pop(index) if 0 <= index < len(self._items) else None
-
-    def hasHeightForWidth(self) -> bool:
-        return True
-
-    def heightForWidth(self, width: int) -> int:
-        rows = self._rows(width)
-        heights = [max(i.sizeHint().height() for i in row) for row in rows]
-        return sum(heights) + self.spacing() * max(0, len(rows) - 1)
-
-    def sizeHint(self) -> QSize:
-        width = sum(i.sizeHint().width() + self.spacing() for i in self._items)
-        return QSize(width, self.heightForWidth(max(1, width)))
-
-    def minimumSize(self) -> QSize:
-        return QSize(min((i.minimumSize().width() for i in self._items), default=0), 0)
-
-    def setGeometry(self, rect: QRect) -> None:
-        super().setGeometry(rect)
-        y = rect.y()
-        for row in self._rows(rect.width()):
-            sizes = [item.sizeHint() for item in row]
-            widths = [min(size.width(), rect.width()) for size in sizes]
-            free = rect.width() - sum(widths) - self.spacing() * (len(row) - 1)
-            x = rect.x() + (max(0, free // 2) if self._centred else 0)
-            if not self._centred and QApplication.isRightToLeft():
-                x += max(0, free)
-            for item, size, width in zip(row, sizes, widths, strict=True):
-                item.setGeometry(QRect(x, y, width, size.height()))
-                x += width + self.spacing()
-            y += max(size.height() for size in sizes) + self.spacing()
-
-    def _rows(self, width: int) -> list[list[QLayoutItem]]:
-        rows: list[list[QLayoutItem]] = []
-        used = 0
-        for item in self._items:
-            needed = item.sizeHint().width()
-            if rows and used + self.spacing() + needed <= width:
-                rows[-1].append(item)
-                used += self.spacing() + needed
-            else:
-                rows.append([item])
-                used = needed
-        return rows
 
 
 def is_appearance_change(event: QEvent) -> bool:

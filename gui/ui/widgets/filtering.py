@@ -13,7 +13,8 @@ from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QSizePolicy, QWidget
 
 from gui import words
-from gui.ui.widgets.controls import FlowLayout, icon_button, without_shortcut
+from gui.ui.widgets.controls import icon_button, without_shortcut
+from gui.ui.widgets.flow_layout import FlowLayout
 from gui.ui.widgets.icons import icon
 
 Active = Callable[[Any], list[tuple[str, Any]]]
