@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file
 
-from gui.convert.checkpoint.safetensors_header import read_header
 from gui.convert.checkpoint.source import look, open_source
 from gui.convert.estimate import check
 from gui.convert.types import ConvertRequest
 from gui.coreml.model import ComponentKind
 from gui.errors import ErrorKind, SfumatoError
+from gui.library.safetensors_header import read_header
 from tests.convert.conftest import refusal
 
 K = ComponentKind

@@ -18,12 +18,12 @@ from safetensors.torch import save_file
 from torch import nn
 
 from gui.convert.checkpoint.lora.deltas import Adder
-from gui.convert.checkpoint.lora.kinds import read_lora
 from gui.convert.checkpoint.lora.layers import Target, target_of
 from gui.convert.checkpoint.lora.matching import match
 from gui.convert.checkpoint.reading import read_checkpoint
 from gui.convert.checkpoint.weights import canonical
 from gui.errors import ErrorKind, SfumatoError
+from gui.library.lora_files.kinds import read_lora
 from tests.convert.conftest import refusal
 from tests.support.original_names import original_names
 from tests.support.tiny_checkpoints import kept_folder, pipeline
@@ -222,7 +222,7 @@ def test_half_a_dora_is_half_way(tmp_path: Path) -> None:
 def test_numbers_of_every_type(dtype: torch.dtype, tmp_path: Path) -> None:
     value = torch.tensor([0.0, -0.0, 1.0, -1.5, 0.0625, 240.0, 2.0**-9, 1e-3]).to(dtype)
     save_file({"a": value}, tmp_path / "a.safetensors")
-    from gui.convert.checkpoint.safetensors_header import read_header
+    from gui.library.safetensors_header import read_header
 
     got = read_header(tmp_path / "a.safetensors").array("a")
     assert got.dtype == np.float32
@@ -231,7 +231,7 @@ def test_numbers_of_every_type(dtype: torch.dtype, tmp_path: Path) -> None:
 
 
 def test_every_eight_bit_float() -> None:
-    from gui.convert.checkpoint.safetensors_header import _eight_bits
+    from gui.library.safetensors_header import _eight_bits
 
     codes = torch.arange(256, dtype=torch.uint8)
     for dtype, form in ((torch.float8_e4m3fn, (3, 7)), (torch.float8_e5m2, (2, 15))):

@@ -223,7 +223,7 @@ def _single() -> tuple[bytes, bytes]:
 def _safetensors(data: bytes, folder: Path) -> None:
     from gui.convert.checkpoint import source
     from gui.convert.checkpoint.lora.families import family_of_lora
-    from gui.convert.checkpoint.lora.kinds import read_lora
+    from gui.library.lora_files.kinds import read_lora
 
     file = folder / "fog.safetensors"
     _put(file, len(data).to_bytes(8, "little") + data + _single()[1])
@@ -233,7 +233,7 @@ def _safetensors(data: bytes, folder: Path) -> None:
 
 
 def _safetensors_bytes(data: bytes, folder: Path) -> None:
-    from gui.convert.checkpoint.safetensors_header import read_header
+    from gui.library.safetensors_header import read_header
 
     _put(folder / "fog.safetensors", data)
     read_header(folder / "fog.safetensors")

@@ -17,18 +17,11 @@ from typing import Any
 from gui import words
 from gui.convert.checkpoint.weights import Part
 from gui.convert.types import ImageSize, SourceInfo
+from gui.coreml.fit import CONTEXT_FAMILIES
 from gui.coreml.model import ComponentKind, Family
 from gui.errors import ErrorKind, SfumatoError
 
 K = ComponentKind
-
-CONTEXT_WIDTHS = {
-    768: Family.SD1,
-    1024: Family.SD2,
-    2048: Family.SDXL,
-    1280: Family.SDXL_REFINER,
-}
-"""Width of the text states that the published UNets attend to."""
 
 PREDICTIONS = ("epsilon", "v_prediction", "sample")
 """What a UNet may predict, by diffusers' names."""
@@ -123,7 +116,7 @@ def family_of_unet(context: int, *, added: bool, linear: bool, two_encoders: boo
     added conditioning means XL (the refiner has one text encoder only), transformers that begin
     with a linear layer mean Stable Diffusion 2.
     """
-    known = CONTEXT_WIDTHS.get(context)
+    known = CONTEXT_FAMILIES.get(context)
     if known is not None and added == (known in (Family.SDXL, Family.SDXL_REFINER)):
         return known
     if added:

@@ -16,12 +16,13 @@ from gui.convert.checkpoint import original_layout as original
 from gui.convert.checkpoint import unsupported, weights
 from gui.convert.checkpoint.diffusers_folder import read_json, read_part
 from gui.convert.checkpoint.reading import read_checkpoint
-from gui.convert.checkpoint.safetensors_header import read_header
 from gui.convert.checkpoint.single_file import renamed
 from gui.convert.checkpoint.weights import Part, Stored, stored
 from gui.convert.types import SourceInfo
 from gui.coreml.model import Family
 from gui.errors import ErrorKind, SfumatoError
+from gui.library.lora_files.families import family_of_names
+from gui.library.safetensors_header import read_header
 
 if TYPE_CHECKING:
     from torch import nn
@@ -178,7 +179,7 @@ def _other_kind(tensors: Mapping[str, Stored]) -> str:
         return "a Control-LoRA, which needs its model's weights and cannot be converted"
     if any(name.startswith(_UNION) for name in tensors):
         return "a ControlNet for many kinds of pictures (Union), which cannot be converted"
-    if family := unsupported.family_of_names(tensors):
+    if family := family_of_names(tensors):
         return f"for {family}, which cannot be converted"
     hints = ("controlnet_cond_embedding.conv_in.weight", "input_hint_block.0.weight")
     return "" if any(name in tensors for name in hints) else "not a ControlNet"

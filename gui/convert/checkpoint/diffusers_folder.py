@@ -13,13 +13,13 @@ from gui import words
 from gui.convert.checkpoint import checkpoint as base
 from gui.convert.checkpoint import unsupported
 from gui.convert.checkpoint.checkpoint import Checkpoint
-from gui.convert.checkpoint.safetensors_header import pickle_refusal, read_header
 from gui.convert.checkpoint.weights import Part, Stored, compressed, stored
 from gui.coreml import prediction as predictions
 from gui.coreml.few_steps import few_steps
 from gui.coreml.model import Family
 from gui.errors import ErrorKind, SfumatoError
 from gui.files import UnreadableFile, children, is_file, read_json_object
+from gui.library.safetensors_header import pickle_refusal, read_header
 from gui.paths import resource
 
 MAX_JSON = 32_000_000

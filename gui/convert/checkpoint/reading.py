@@ -10,11 +10,11 @@ from pathlib import Path
 
 from gui.convert.checkpoint.checkpoint import Checkpoint
 from gui.convert.checkpoint.diffusers_folder import check_vae, read_folder, read_part
-from gui.convert.checkpoint.safetensors_header import read_header
 from gui.convert.checkpoint.single_file import VAE_PREFIX, original_vae, read_single_file
 from gui.convert.checkpoint.weights import Part, stored
 from gui.convert.types import SourceInfo
 from gui.errors import ErrorKind, SfumatoError, disk_error
+from gui.library.safetensors_header import read_header
 
 
 def look(path: Path | str) -> SourceInfo:

@@ -16,13 +16,14 @@ from gui.convert.checkpoint import checkpoint as base
 from gui.convert.checkpoint import original_layout as original
 from gui.convert.checkpoint import unsupported
 from gui.convert.checkpoint.checkpoint import Checkpoint
-from gui.convert.checkpoint.safetensors_header import Header, read_header
 from gui.convert.checkpoint.weights import Part, Stored, stored
 from gui.convert.types import ImageSize
 from gui.coreml import prediction as predictions
 from gui.coreml.few_steps import few_steps
 from gui.coreml.model import Family
 from gui.errors import ErrorKind, SfumatoError
+from gui.library.lora_files.families import family_of_names
+from gui.library.safetensors_header import Header, read_header
 
 UNET_PREFIX = "model.diffusion_model."
 VAE_PREFIX = "first_stage_model."
@@ -65,7 +66,7 @@ def read_single_file(path: Path) -> Checkpoint:
     unet = _under(every, UNET_PREFIX)
     if "input_blocks.0.0.weight" not in unet:
         raise _no_checkpoint(path, header)
-    if family := unsupported.family_of_names(every):
+    if family := family_of_names(every):
         raise unsupported.unsupported(family, str(path))
     unsupported.refuse_channels(_in_channels(unet, path), str(path))
     shape = original.unet_shape(unet, path.name)
@@ -343,7 +344,7 @@ def _no_checkpoint(path: Path, header: Header) -> SfumatoError:
             "checkpoint, and add the ControlNet to it.",
             str(path),
         )
-    if family := unsupported.family_of_names(names):
+    if family := family_of_names(names):
         return unsupported.unsupported(family, str(path))
     part = _lone_part(names)
     if part:

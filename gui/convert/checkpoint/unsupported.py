@@ -1,50 +1,14 @@
 """Name the model families that cannot be converted, so that the refusal says which one it is.
 
-Recognised by names of tensors that only one family has (single files), by class names (diffusers
-folders) and by the UNet's number of input channels.  Standard library only.
+Recognised by class names (diffusers folders) and by the UNet's number of input channels; single
+files by names of tensors (`gui.library.lora_files.families`).  Standard library only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from gui.errors import ErrorKind, SfumatoError
 
 CONVERTED = "Stable Diffusion 1, 2 and XL"
-
-_MARKERS: tuple[tuple[str, str], ...] = (
-    ("single_stream_modulation.lin", "FLUX.2"),
-    ("distilled_guidance_layer.", "Chroma"),
-    ("double_blocks.0.img_attn", "FLUX.1"),
-    ("single_transformer_blocks.0.attn", "FLUX.1"),
-    ("joint_blocks.0.context_block", "Stable Diffusion 3"),
-    ("context_embedder.", "Stable Diffusion 3"),
-    ("double_stream_blocks.0.block", "HiDream"),
-    ("double_layers.0.attn.w2q", "AuraFlow"),
-    ("txt_in.individual_token_refiner", "HunyuanVideo"),
-    ("blocks.0.default_modulation", "Hunyuan-DiT"),
-    ("mlp_t5.0", "Hunyuan-DiT"),
-    ("scale_shift_table_a2v", "LTX-2"),
-    ("patchify_proj.", "LTX Video"),
-    ("cap_embedder.0", "Lumina"),
-    ("blocks.0.cross_attn.kv_linear", "PixArt or Sana"),
-    ("adaln_single.", "PixArt"),
-    ("attn.qkv_x.", "Mochi"),
-    ("head.modulation", "Wan"),
-    ("clip_txt_mapper.", "Stable Cascade"),
-    ("down_blocks.0.0.channelwise", "Stable Cascade"),
-    ("down_blocks.1.0.channelwise", "Stable Cascade"),
-    ("add_embedding.image_norm", "Kandinsky"),
-    ("motion_modules.", "AnimateDiff"),
-    (".time_stack.", "Stable Video Diffusion"),
-    (".time_mixer.", "Stable Video Diffusion"),
-    ("net.blocks.0.self_attn", "Cosmos"),
-    ("txt_in.text_norm", "Qwen-Image"),
-    ("transformer_blocks.0.attn.add_q_proj", "Stable Diffusion 3"),
-    ("edm_mean", "Playground 2.5"),
-    ("edm_vpred.sigma_max", "CosXL"),
-)
-"""Part of a tensor's name, and the family it betrays; the first that fits counts."""
 
 _CLASSES: tuple[tuple[str, str], ...] = (
     ("Flux2", "FLUX.2"),
@@ -104,15 +68,6 @@ _CHANNELS = {
     9: "an inpainting model",
 }
 """Input channels of a UNet that also takes a picture, a mask or a depth map."""
-
-
-def family_of_names(names: Iterable[str]) -> str:
-    """The unsupported family these tensor names belong to; empty if none is recognised."""
-    names = list(names)
-    for marker, family in _MARKERS:
-        if any(marker in name for name in names):
-            return family
-    return ""
 
 
 def family_of_class(class_name: str) -> str:

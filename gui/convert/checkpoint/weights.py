@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gui import words
-from gui.convert.checkpoint.safetensors_header import FLOATS, Header
 from gui.convert.memory import ran_out
 from gui.errors import ErrorKind, SfumatoError
+from gui.library.safetensors_header import FLOATS, Header
 
 if TYPE_CHECKING:
     import torch

@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 
 from gui.convert.checkpoint.lora.deltas import Adder
-from gui.convert.checkpoint.lora.kinds import Change, read_lora
 from gui.convert.checkpoint.lora.layers import Layers, Target, make_layers
 from gui.convert.checkpoint.lora.matching import Matched, match
 from gui.convert.patch.constants import Weight, by_parameter, shapes_of, weights_of
@@ -25,6 +24,7 @@ from gui.convert.types import Lora
 from gui.coreml.model import ComponentInfo, ComponentKind, ModelInfo
 from gui.coreml.portable import read_stages
 from gui.errors import ErrorKind, SfumatoError
+from gui.library.lora_files.kinds import Change, read_lora
 
 K = ComponentKind
 

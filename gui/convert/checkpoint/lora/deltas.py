@@ -26,7 +26,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gui.convert.checkpoint.lora.kinds import (
+from gui.convert.checkpoint.lora.peft_settings import stated_alpha, stated_rank, uses_root
+from gui.library.lora_files.kinds import (
     Change,
     Kind,
     damaged,
@@ -34,8 +35,7 @@ from gui.convert.checkpoint.lora.kinds import (
     rank_of,
     result_shape,
 )
-from gui.convert.checkpoint.lora.peft_settings import stated_alpha, stated_rank, uses_root
-from gui.convert.checkpoint.safetensors_header import Header
+from gui.library.safetensors_header import Header
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from gui.convert.checkpoint.checkpoint import Checkpoint
 from gui.convert.checkpoint.diffusers_folder import name_of as published_name
 from gui.convert.checkpoint.lora.deltas import Adder
-from gui.convert.checkpoint.lora.kinds import read_lora
 from gui.convert.checkpoint.lora.layers import target_of
 from gui.convert.checkpoint.lora.matching import match
 from gui.convert.checkpoint.reading import read_checkpoint
@@ -18,6 +17,7 @@ from gui.convert.checkpoint.weights import canonical
 from gui.convert.types import Lora, SourceInfo
 from gui.coreml.few_steps import FewSteps, few_steps
 from gui.errors import ErrorKind, SfumatoError
+from gui.library.lora_files.kinds import read_lora
 
 if TYPE_CHECKING:
     from torch import nn

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gui.convert.checkpoint.lora.families import family_of_lora, other_family
-from gui.convert.checkpoint.lora.kinds import Change, LoraFile, fits, result_shape
 from gui.convert.checkpoint.lora.layers import Layers, Target, is_spelled
 from gui.errors import ErrorKind, SfumatoError
+from gui.library.lora_files.kinds import Change, LoraFile, fits, result_shape
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from gui.convert.checkpoint.lora.kinds import damaged, modern
-from gui.convert.checkpoint.safetensors_header import Header
 from gui.files import UnreadableFile, parse_json
+from gui.library.lora_files.kinds import damaged, modern
+from gui.library.safetensors_header import Header
 
 PREFIX = "base_model.model."
 """What peft puts before every name."""

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from gui.convert.checkpoint.safetensors_header import FLOATS, Header, read_header
 from gui.errors import ErrorKind, SfumatoError
+from gui.library.safetensors_header import FLOATS, Header, read_header
 
 MAX_HEADER = 32_000_000
 """Bytes of a LoRA's header: the largest have a few thousand tensors, and notes on the pictures they
