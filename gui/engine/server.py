@@ -19,7 +19,7 @@ from gui.engine import messages
 from gui.engine.backend import Backend, LoadablePipeline, OpenPipeline, make_backend
 from gui.engine.messages import ENGINE, Generate
 from gui.errors import Cancelled, ErrorKind, SfumatoError, as_sfumato_error
-from gui.library import picture_places, pictures, places, step_previews
+from gui.library import picture_places, pictures, places, step_previews, step_times
 from gui.library.loras import with_tags
 from gui.library.step_previews import StepFrame, StepRecorder, StepSeries
 from gui.process.messages import Question
@@ -68,8 +68,13 @@ class _Hooks:
             shown = messages.Preview(width, height, preview.tobytes())
             if self._recorder is not None:
                 self._recorder.saw(picture_index, steps, StepFrame(step, width, height, shown.rgb))
-        seconds = statistics.median(self._recent)
+        seconds = self.seconds_per_step
         self._call.tell(messages.Step(self._first + picture_index, step, steps, seconds, shown))
+
+    @property
+    def seconds_per_step(self) -> float:
+        """As measured of late; 0 before the first step."""
+        return statistics.median(self._recent) if self._recent else 0.0
 
 
 class _KeptSteps:
@@ -139,6 +144,7 @@ class Engine:
             record = replace(picture.record, created=created, job=question.job)
             path = pictures.save_picture(picture.pixels, record, request)
             places.remember(record)
+            step_times.note(record, hooks.seconds_per_step)
             if recorder is not None and (series := recorder.take(index - first)) is not None:
                 self._kept.write(path, series)
             call.tell(messages.Image(index, str(path), record))

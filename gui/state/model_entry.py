@@ -173,7 +173,7 @@ def read_entry(entry: ModelEntry, reader: ModelReader) -> ModelEntry:
     """Have the entry's folder read.  Blocking; touches no Qt object, never raises for a bad
     model."""
     found = reader.read(entry.folder)
-    memory = memory_of(found.info, _machine()) if found.info is not None else 0
+    memory = memory_of(found.info, machine()) if found.info is not None else 0
     return replace(
         entry,
         info=found.info,
@@ -185,7 +185,8 @@ def read_entry(entry: ModelEntry, reader: ModelReader) -> ModelEntry:
 
 
 @cache
-def _machine() -> Machine:
+def machine() -> Machine:
+    """This one, as it was when it was first asked about."""
     return this_machine()
 
 

@@ -26,6 +26,7 @@ from PySide6.QtCore import (
 from gui import paths, words
 from gui.coreml.client import ModelReader
 from gui.errors import ErrorKind, SfumatoError
+from gui.library import variants
 from gui.library.models.folders import model_folders, models_in
 from gui.library.models.removal import what_goes
 from gui.state.background import TaskThreads
@@ -59,6 +60,7 @@ def trash_model(folder: Path) -> SfumatoError | None:
 
     try:
         desktop.move_to_trash(str(what_goes(folder)))
+        variants.clear([folder])
     except SfumatoError as error:
         return error
     return None

@@ -13,7 +13,7 @@ from PIL import Image
 from gui.engine import messages
 from gui.engine.runner import EngineRunner, OutcomeStatus
 from gui.errors import ErrorKind
-from gui.library import step_previews
+from gui.library import step_previews, step_times
 from gui.library.picture_record import read_record
 from gui.library.picture_scan import facts_of
 from gui.request import PictureRequest, RandomSource, StartImage
@@ -60,6 +60,19 @@ def test_pictures_are_those_of_diffusers(real_runner: EngineRunner, tiny_sd1: Ti
         assert np.abs(ours - expected * 255).max() <= 1.5
         assert read_record(Path(image.path)) == image.record
         assert image.record.request.seed == seed and image.record.safety == "off"
+
+
+def test_what_a_picture_took_is_kept_for_forecasts(
+    real_runner: EngineRunner, tiny_sd1: TinyModel
+) -> None:
+    made = images(real_runner, PictureRequest("x", str(tiny_sd1.folder), steps=4, seed=1))
+    record = made[0].record
+    (pace,) = step_times.measured(record.model_hash, record.request.compute_unit)
+    assert (pace.width, pace.height) == (record.width, record.height)
+    scheduler, size = record.request.scheduler or "", (record.width, record.height)
+    assert pace.call > 0
+    forecast = step_times.expected((pace,), size, 4, scheduler, xl=False)
+    assert forecast is not None and forecast >= 0.99 * record.seconds
 
 
 def test_previews_come_at_every_step(real_runner: EngineRunner, tiny_sd1: TinyModel) -> None:

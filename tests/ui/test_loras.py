@@ -14,7 +14,8 @@ from PySide6.QtWidgets import QApplication
 from gui import paths
 from gui.request import LoraUse, described_fields
 from gui.ui.prompt.loras import LoraList
-from gui.ui.prompt.size import SizeChoice, snapped, usual_sizes
+from gui.ui.prompt.size import SizeChoice, of_shape, snapped, usual_sizes
+from gui.ui.widgets.choice import HELP_ROLE
 
 
 def until(done: Callable[[], Any]) -> None:
@@ -105,3 +106,31 @@ def test_the_list_of_sizes(qtbot: Any) -> None:
     choice.set_model((512, 512), "Set by the model.")
     assert not choice.isEnabled()
     assert choice.toolTip() == "Set by the model."
+
+
+def test_ratios_that_steps_of_64_pixels_miss_are_not_named() -> None:
+    assert dict(usual_sizes((128, 128))) == {
+        (128, 128): "The model’s own size",
+        (192, 128): "3 : 2",
+        (128, 192): "2 : 3",
+    }
+    assert of_shape((512, 512), (300, 450)) == (384, 576)
+    assert of_shape((1024, 1024), (1920, 1080)) == (1344, 768)
+    assert max(of_shape((2048, 2048), (10_000, 10))) <= 2048
+
+
+def test_the_starting_pictures_shape(qtbot: Any) -> None:
+    choice = SizeChoice()
+    qtbot.addWidget(choice)
+    choice.set_model((512, 512), "")
+    choice.set_picture((1000, 1500))
+    rows = {choice.itemData(row): choice.itemData(row, HELP_ROLE) for row in range(choice.count())}
+    assert rows[(384, 576)] == "2 : 3, as the picture"
+    choice.set_picture((1000, 1600))
+    rows = {choice.itemData(row): choice.itemData(row, HELP_ROLE) for row in range(choice.count())}
+    assert "As the picture" in rows.values()
+    assert rows[(512, 512)] == "The model’s own size"
+    choice.set_picture((0, 0))
+    assert "picture" not in " ".join(
+        str(choice.itemData(row, HELP_ROLE)) for row in range(choice.count())
+    )

@@ -67,6 +67,8 @@ class DropZone(QWidget):
 
     edited = Signal(str)
     """The path of another picture, or an empty one."""
+    sized = Signal(int, int)
+    """Width and height of the picture, once it is read; 0 and 0 where there is none."""
     failed = Signal(SfumatoError)
 
     def __init__(self, kind: str = "starting picture") -> None:
@@ -103,6 +105,7 @@ class DropZone(QWidget):
         self._path = path
         self._size_text = ""
         self._thumbnail = QImage()
+        self.sized.emit(0, 0)
         self.setFixedHeight(HEIGHT if path else EMPTY_HEIGHT)
         self.remove_button.setVisible(bool(path))
         self._name_it()
@@ -123,6 +126,7 @@ class DropZone(QWidget):
             size = picture_size(image)
             self._size_text = f"{size.width()} × {size.height()} px"
             self._thumbnail = image
+            self.sized.emit(size.width(), size.height())
             self.update()
 
     def _on_failed(self, path: str, error: SfumatoError) -> None:

@@ -22,6 +22,7 @@ from gui.state.draft import BRANCH, Draft, DraftState
 from gui.state.model_entry import default_values
 from gui.state.prompts.library import PromptLibrary
 from gui.state.prompts.types import around
+from gui.state.size_outlook import SizeOutlook
 from gui.state.undo import UndoStack
 from gui.ui.prompt import controls
 from gui.ui.prompt.branch_bar import BranchBar
@@ -33,7 +34,7 @@ from gui.ui.prompt.known_words import KnownWords
 from gui.ui.prompt.loras import LoraList
 from gui.ui.prompt.presets import PresetsButton
 from gui.ui.prompt.prompts_popover import PromptsPopover
-from gui.ui.prompt.size import SizeChoice
+from gui.ui.prompt.size import EnlargedSize, Size, SizeChoice
 from gui.ui.prompt.styles import StyleChips, StylesPopover
 from gui.ui.widgets.controls import Section, Switch, icon_button, label
 from gui.ui.widgets.icons import icon
@@ -110,6 +111,9 @@ class PromptPanel(QFrame):
         self._popover: PromptsPopover | None = None
         self._styles_popover: StylesPopover | None = None
         self.size_choice = SizeChoice()
+        self.size_outlook = SizeOutlook(self)
+        self.size_choice.set_tell(self._told_of_size)
+        self.enlarged_size = EnlargedSize()
         self.safety_note = label("This model has no safety checker.", "small", wrap=True)
         self.reset = QPushButton("Reset to Model’s Defaults")
         self.reset.setObjectName("flat")
@@ -144,6 +148,7 @@ class PromptPanel(QFrame):
         for row in (*self._rows_at(RowPlace.START), *self._rows_at(RowPlace.EDITING)):
             column.addWidget(row)
         column.addWidget(controls.beside("Size", self.size_choice))
+        column.addWidget(self.enlarged_size)
         self.advanced_section = Section("Advanced", self._advanced())
         column.addWidget(self.advanced_section)
         foot_row = QHBoxLayout()
@@ -206,6 +211,9 @@ class PromptPanel(QFrame):
         self.loras.failed.connect(self.failed)
         self.loras.words_wanted.connect(self._add_words)
         self.size_choice.sized.connect(self._set_size)
+        self.size_choice.opening.connect(self.size_outlook.refresh)
+        self.size_outlook.changed.connect(self.size_choice.tell_again)
+        self.start.sized.connect(lambda *size: self.size_choice.set_picture(size))
         self.advanced_section.toggled.connect(self._on_advanced)
         for name, control in self.controls.items():
             controls.bind(self._state, name, control.input, self._shown)
@@ -248,8 +256,10 @@ class PromptPanel(QFrame):
             self._show_start()
         elif name == "start_image.path":
             self._update_strength()
-        elif name in ("width", "height"):
+        elif name in ("width", "height", "enlargement"):
             self._show_size()
+        elif name == "compute_unit" and self._entry is not None:
+            self.size_outlook.set_model(self._entry, draft.request.compute_unit)
         elif name == "scheduler":
             self._show_defaults()
 
@@ -311,6 +321,7 @@ class PromptPanel(QFrame):
         """Wait for the workers that read files for the panel."""
         self.known_words.close_down()
         self.loras.close_down()
+        self.size_outlook.close()
         for zone in self._zones:
             zone.close_down()
 
@@ -343,6 +354,7 @@ class PromptPanel(QFrame):
             self._entry = entry
             self.scheduler.set_default(sidecar.default_scheduler)
         self._show_defaults()
+        self.size_outlook.set_model(entry, self._state.draft.request.compute_unit)
         native = (info.image_width, info.image_height) if info is not None else (0, 0)
         self.size_choice.set_model(native, entry.fixed_size)
         self._show_size()
@@ -378,6 +390,15 @@ class PromptPanel(QFrame):
     def _show_size(self) -> None:
         request = self._state.draft.request
         self.size_choice.show_size((request.width or 0, request.height or 0))
+        sides = (self._shown("width") or 0, self._shown("height") or 0)
+        self.enlarged_size.show_size(
+            sides, request.enlargement.factor if request.enlargement else 1
+        )
+
+    def _told_of_size(self, size: Size) -> str:
+        """What pictures of a size take, with the other settings as they are."""
+        steps, scheduler = self._shown("steps"), self._shown("scheduler")
+        return self.size_outlook.told(size, int(steps or 0), str(scheduler or ""))
 
     def _add_words(self, text: str) -> None:
         """Put a LoRA's trigger words behind the prompt, unless they are there."""

@@ -1,15 +1,18 @@
-"""The picture's size: the usual ratios as a list, and each side as a number."""
+"""The picture's size: the usual ratios as a list, what each takes, and the sides as numbers."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QHBoxLayout, QWidget
 
+from gui import words
 from gui.request import MAX_SIDE, MIN_SIDE, Described
-from gui.ui.widgets.choice import Choice
-from gui.ui.widgets.controls import SliderRow
+from gui.ui.widgets.choice import HELP_ROLE, Choice
+from gui.ui.widgets.controls import LABEL_WIDTH, SliderRow, label
 
 STEP = 64
 _RATIOS = ((1, 1), (4, 3), (3, 2), (16, 9), (3, 4), (2, 3), (9, 16))
@@ -17,14 +20,33 @@ Size = tuple[int, int]
 
 
 def usual_sizes(native: Size) -> list[tuple[Size, str]]:
-    """Sizes of the usual ratios with about as many pixels as a model's own, and what each is."""
-    area = native[0] * native[1]
+    """Sizes of the usual ratios with about as many pixels as a model's own, and what each is; a
+    ratio that steps of 64 pixels miss is left out."""
     found: dict[Size, str] = {native: "The model’s own size"}
-    for wide, high in _RATIOS:
-        width = math.sqrt(area * wide / high)
-        size = (snapped(width), snapped(width * high / wide))
-        found.setdefault(size, f"{wide} : {high}")
+    for ratio in _RATIOS:
+        size = of_shape(native, ratio)
+        if is_of_shape(size, ratio):
+            found.setdefault(size, f"{ratio[0]} : {ratio[1]}")
     return list(found.items())
+
+
+def of_shape(native: Size, shape: Size) -> Size:
+    """The size that is nearest to a shape, with about as many pixels as a model's own; to be some
+    more or fewer counts a third as much as to be another shape."""
+    area, ratio = native[0] * native[1], shape[0] / shape[1]
+
+    def missed(size: Size) -> float:
+        pixels = math.log(size[0] * size[1] / area)
+        return abs(math.log(size[0] / size[1] / ratio)) + 0.3 * abs(pixels)
+
+    widths = {snapped(math.sqrt(area * ratio) + k * STEP) for k in range(-4, 5)}
+    heights = {snapped(math.sqrt(area / ratio) + k * STEP) for k in range(-4, 5)}
+    return min(((w, h) for w in sorted(widths) for h in sorted(heights)), key=missed)
+
+
+def is_of_shape(size: Size, shape: Size) -> bool:
+    """Whether a size is a shape's within a sixteenth."""
+    return abs(math.log(size[0] * shape[1] / (size[1] * shape[0]))) < 1 / 16
 
 
 def snapped(pixels: float) -> int:
@@ -33,15 +55,26 @@ def snapped(pixels: float) -> int:
 
 
 class SizeChoice(Choice):
-    """The model's own size and those of the usual ratios; any other where the sides make one."""
+    """The model's own size, those of the usual ratios and that of the starting picture; any other
+    where the sides make one."""
 
     sized = Signal(int, int)
     """The person chose this width and height."""
+    opening = Signal()
+    """The list is about to show."""
 
     def __init__(self) -> None:
         super().__init__("Picture size")
         self._native: Size = (0, 0)
+        self._reason = ""
+        self._picture: Size = (0, 0)
+        self._shown: Size = (0, 0)
+        self._tell: Callable[[Size], str] = lambda _size: ""
         self.edited.connect(lambda size: self.sized.emit(*size))
+
+    def set_tell(self, tell: Callable[[Size], str]) -> None:
+        """Take a function that says in a few words what pictures of a size take."""
+        self._tell = tell
 
     def set_model(self, native: Size, reason: str) -> None:
         """Offer the sizes that suit a model.
@@ -50,29 +83,96 @@ class SizeChoice(Choice):
             native: its own; (0, 0) while it is not known.
             reason: why it makes no others; empty: it does.
         """
-        self._native = native
-        self.showing = True
-        self.clear()
-        for size, below in usual_sizes(native) if min(native) > 0 and not reason else []:
-            self.add(words_of(size), size, below)
-        if not self.count():
-            self.add(words_of(native) if min(native) > 0 else "–", native, reason)
-        self.showing = False
+        self._native, self._reason = native, reason
+        self._fill()
         self.setEnabled(min(native) > 0 and not reason)
         self.setToolTip(reason)
 
+    def set_picture(self, size: Size) -> None:
+        """Offer the starting picture's shape; (0, 0): there is none."""
+        self._picture = size
+        self._fill()
+
+    def _fill(self) -> None:
+        native = self._native
+        self.showing = True
+        self.clear()
+        for size, below in self._sizes() if min(native) > 0 and not self._reason else []:
+            self.add(words_of(size), size, below)
+        if not self.count():
+            self.add(words_of(native) if min(native) > 0 else "–", native, self._reason)
+        self.showing = False
+        self.tell_again()
+        self.show_size(self._shown)
+
+    def _sizes(self) -> list[tuple[Size, str]]:
+        found = dict(usual_sizes(self._native))
+        if min(self._picture) > 0:
+            size = of_shape(self._native, self._picture)
+            is_like = is_of_shape(size, self._picture)
+            like = "as the picture" if is_like else "nearest to the picture"
+            told = f"{found.pop(size)}, {like}" if size in found else words.capital(like)
+            rest = list(found.items())
+            place = 0 if size == self._native else 1
+            return [*rest[:place], (size, told), *rest[place:]]
+        return list(found.items())
+
+    def tell_again(self) -> None:
+        """Say anew what each size takes."""
+        for row in range(self.count()):
+            size = self.itemData(row)
+            takes = self._tell(size) if size is not None and not self._reason else ""
+            what = self.itemData(row, _WHAT) or self.itemData(row, HELP_ROLE) or ""
+            self.setItemData(row, what, _WHAT)
+            self.describe(row, " · ".join(filter(None, (what, takes))))
+
     def show_size(self, size: Size) -> None:
         """Show a size; one that is not in the list joins it."""
+        self._shown = size
         size = (size[0] or self._native[0], size[1] or self._native[1])
         if min(size) > 0 and self.index_of(size) < 0:
             self.showing = True
             self.add(words_of(size), size, "As the sides are set")
             self.showing = False
+            self.tell_again()
         self.set_value(size)
+
+    def showPopup(self) -> None:
+        self.opening.emit()
+        self.tell_again()
+        super().showPopup()
+
+
+_WHAT = Qt.ItemDataRole.UserRole + 8
+"""What a size is, without what it takes."""
+
+
+class EnlargedSize(QWidget):
+    """What size comes out where the picture is enlarged; hidden where it is not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.text = label("", "small", wrap=True)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(LABEL_WIDTH + 8, 0, 0, 2)  # in line with the list of sizes
+        row.addWidget(self.text)
+        self.hide()
+
+    def show_size(self, size: Size, factor: int) -> None:
+        """Say it.
+
+        Args:
+            size: that the model draws; (0, 0) while it is not known.
+            factor: 1: the picture is not enlarged.
+        """
+        on = factor > 1 and min(size) > 0
+        if on:
+            self.text.setText(f"Enlarged to {words_of((size[0] * factor, size[1] * factor))}")
+        self.setVisible(on)
 
 
 def words_of(size: Size) -> str:
-    return f"{size[0]} × {size[1]}"
+    return words.pixels(*size)
 
 
 class SideRow(SliderRow):

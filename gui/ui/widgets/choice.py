@@ -165,10 +165,13 @@ class Choice(QComboBox):
     def add(self, text: str, data: object, below: str = "") -> None:
         """Add a choice; `below` says in a sentence what it is for."""
         self.addItem(text, data)
-        index = self.count() - 1
         if below:
-            self.setItemData(index, below, HELP_ROLE)
-            self.setItemData(index, below, Qt.ItemDataRole.AccessibleDescriptionRole)
+            self.describe(self.count() - 1, below)
+
+    def describe(self, index: int, below: str) -> None:
+        """Say in a sentence what a choice is for."""
+        self.setItemData(index, below, HELP_ROLE)
+        self.setItemData(index, below, Qt.ItemDataRole.AccessibleDescriptionRole)
 
     def add_heading(self, text: str) -> None:
         """Add a line that cannot be chosen, above the choices of one kind."""
