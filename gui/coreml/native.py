@@ -137,6 +137,8 @@ class NativeRuntime:
         """
         target = cache / f"{key}.mlmodelc"
         if target.is_dir():
+            with contextlib.suppress(OSError):
+                target.touch()  # what was not used for long is cleared away
             return target
         try:
             cache.mkdir(parents=True, exist_ok=True)

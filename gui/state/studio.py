@@ -22,6 +22,7 @@ from gui.state import desktop
 from gui.state.activity import Activity, ActivityWatch
 from gui.state.addons import AddonLibrary
 from gui.state.background import Background
+from gui.state.caches import Caches
 from gui.state.convert.state import ConvertState
 from gui.state.crash_reports import CrashReports
 from gui.state.draft import DraftState, random_seed
@@ -131,6 +132,8 @@ class Studio(QObject):
             queue, self.jobs, self.library, self.thumbnails, self.using.name_of, self
         )
         self.export = PictureExport(settings, self)
+        self.caches = Caches(self)
+        self.caches.failed.connect(self.error_raised)
         self.updates = UpdateCheck(settings, self)
         self.reports = CrashReports(self.background, self)
         self.trash = PictureTrash(self.library, self.background, self.undo, self)
@@ -223,6 +226,7 @@ class Studio(QObject):
         self.hub.start()
         self.library.start()
         self.prompts.start()
+        self.caches.start()
         self.updates.start()
         self.reports.start()
         desktop.sweep_in_background(self._picture_folders())
@@ -240,6 +244,7 @@ class Studio(QObject):
         self.export.close()
         self.background.close()
         self.sheets.close()
+        self.caches.close()
         self.updates.close()
         self.queue.shutdown()
         self.settings.sync()

@@ -92,6 +92,7 @@ class UpdateSheet(QDialog):
         self._background.run(by_homebrew, self._show_homebrew, self.failed.emit)
         self.show()
         self.raise_()
+        self.open_page.setFocus()
 
     def _show_homebrew(self, here: bool) -> None:
         self.brew.setText(f"Homebrew keeps your copy; it is renewed by: {UPGRADE}")

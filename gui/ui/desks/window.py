@@ -52,7 +52,9 @@ class WindowDesk(QObject):
         studio = self._parts.studio
         self._show(
             "settings",
-            lambda: SettingsDialog(studio.settings, self._parts.window, studio.hub.account),
+            lambda: SettingsDialog(
+                studio.settings, self._parts.window, studio.hub.account, studio.caches
+            ),
         )
 
     def show_about(self) -> None:

@@ -20,10 +20,14 @@ from gui import paths
 from gui.state.settings import Settings
 from gui.ui.prompt.controls import options
 from gui.ui.settings.account_section import AccountSection
+from gui.ui.settings.storage_section import StorageSection
 from gui.ui.widgets.choice import Choice
 from gui.ui.widgets.controls import ElidedLabel, Switch, fit_height, label
 
 if TYPE_CHECKING:
+    from PySide6.QtGui import QShowEvent
+
+    from gui.state.caches import Caches
     from gui.state.hub.account import HubAccount
 
 APPEARANCES = (("system", "Same as system"), ("light", "Light"), ("dark", "Dark"))
@@ -37,6 +41,7 @@ class SettingsDialog(QDialog):
         settings: Settings,
         parent: QWidget | None = None,
         account: HubAccount | None = None,
+        caches: Caches | None = None,
     ) -> None:
         super().__init__(parent)
         self._settings = settings
@@ -58,6 +63,7 @@ class SettingsDialog(QDialog):
         self.safety = Switch("Use safety checkers where models have one")
         self.updates = Switch("Look for a newer Sfumato once a day")
         self.account = AccountSection(account) if account is not None else None
+        self.storage = StorageSection(caches) if caches is not None else None
         self._lay_out()
         self._load()
         self._connect()
@@ -84,8 +90,9 @@ class SettingsDialog(QDialog):
         if self.account is not None:
             heading = label("Hugging Face Hub:")
             form.addRow(heading, self.account)
+        if self.storage is not None:
+            form.addRow("Kept for speed:", self.storage)
         note = label(
-            "Prepared models and the queue are kept in Sfumato’s own folders. "
             "Pictures are made on this computer; only the Hub’s pages and the look for a newer "
             "version ask the network.",
             "small",
@@ -129,6 +136,11 @@ class SettingsDialog(QDialog):
         self.reset_folder.clicked.connect(lambda: self.set_folder(""))
         if self.account is not None:
             self.account.grown.connect(lambda: fit_height(self))
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        if self.storage is not None:
+            self.storage.measure()
 
     def _choose_folder(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, "Folder for Finished Pictures")
