@@ -69,12 +69,12 @@ def first_group(prompt: str) -> tuple[int, int, list[str]] | None:
 
 def _first(prompt: str) -> tuple[int, int, list[str]] | None:
     """The first group as it is written."""
-    at = 0
+    at, turns = 0, _turns(prompt)
     while (start := prompt.find("{", at)) >= 0:
         at = start + 1
         if _escaped(prompt, start):
             continue
-        found = _group_at(prompt, start)
+        found = _group_at(prompt, start, turns)
         if found is not None:
             return (start, *found)
     return None
@@ -109,13 +109,31 @@ def _escaped(text: str, at: int) -> bool:
     return at > 0 and text[at - 1] == "\\"
 
 
-def _group_at(text: str, start: int) -> tuple[int, list[str]] | None:
+def _turns(text: str) -> dict[int, int]:
+    """Pairs of square brackets, in which a bar means words that take turns: place and end."""
+    pairs: dict[int, int] = {}
+    stack: list[int] = []
+    for at in range(len(text)):
+        if text[at] in "[{" and not _escaped(text, at):
+            stack.append(at)
+        elif text[at] in "]}" and not _escaped(text, at):
+            while stack and text[at] == "}" and text[stack[-1]] == "[":
+                stack.pop()  # a bracket that doesn't close before the braces do
+            if stack and text[stack[-1]] == ("[" if text[at] == "]" else "{"):
+                pairs |= {stack[-1]: at + 1} if text[at] == "]" else {}
+                stack.pop()
+    return pairs
+
+
+def _group_at(text: str, start: int, turns: dict[int, int]) -> tuple[int, list[str]] | None:
     """The end of the braces that begin here and what the bars directly in them part; None where
     they don't end, or have no bar."""
     depth, begin, options = 0, start + 1, list[str]()
+    behind = start
     for at in range(start, len(text)):
-        if _escaped(text, at):
+        if at < behind or _escaped(text, at):
             continue
+        behind = turns.get(at, behind)
         character = text[at]
         if character == "{":
             depth += 1

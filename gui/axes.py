@@ -20,7 +20,13 @@ from gui import words
 from gui.alternatives import first_group, plain, with_first
 from gui.errors import ErrorKind, SfumatoError
 from gui.grid import Grid, GridAxis, GridCell
-from gui.request import Described, PictureRequest, described_fields, with_value
+from gui.request import (
+    Described,
+    PictureRequest,
+    described_fields,
+    new_request,
+    with_value,
+)
 from gui.scheduler_names import SCHEDULER_NAMES, scheduler_name
 from gui.start_image import StartImage
 
@@ -334,7 +340,7 @@ def _numbers(item: str) -> list[Decimal]:
     return [first + k * step for k in range(count)]
 
 
-_BLANK = PictureRequest("", "", start_image=StartImage(""))
+_BLANK = new_request(start_image=StartImage(""))
 
 
 def _checked(field: Described, number: Decimal) -> Any:

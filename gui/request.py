@@ -25,6 +25,7 @@ from gui.parameters import Option, Parameter
 from gui.records import Range, Record, RecordError
 from gui.start_image import StartImage
 from gui.styles import PromptStyle
+from gui.syntax.types import PromptSyntax
 
 MAX_SEED = 2**32 - 1
 """Largest seed.  NumPy's and Swift's generators take 32 bits, and torch's CPU one uses no more."""
@@ -520,6 +521,34 @@ class PictureRequest(Record):
             ),
         ),
     ] = None
+    prompt_syntax: Annotated[
+        PromptSyntax,
+        Parameter(
+            "Prompt marks",
+            "The syntax of the prompts",
+            "How words are weighed in the prompts.",
+            ("--prompt-syntax",),
+            "How words are weighed in the prompts, a1111 by default",
+            metavar="NAME",
+            key="Prompt syntax",
+            options=(
+                Option(
+                    PromptSyntax.WEB_UI,
+                    "As web UIs (A1111)",
+                    "(word:1.3), [word], BREAK, [from:to:0.5] and [a|b]; \\( is a bracket.",
+                    ("web-ui", "webui"),
+                ),
+                Option(
+                    PromptSyntax.COMPEL,
+                    "As compel (InvokeAI)",
+                    "word++, word-, (some words)1.2 and (“a”, “b”).blend(0.7, 0.3).",
+                    ("invoke", "invokeai"),
+                ),
+                Option(PromptSyntax.PLAIN, "None", "Brackets are read as they stand.", ("none",)),
+            ),
+        ),
+    ] = PromptSyntax.PLAIN
+    """Requests of earlier versions, which lack it, knew no marks; see `new_request`."""
 
     def seeds(self) -> list[int]:
         """Seeds of the pictures."""
@@ -593,6 +622,12 @@ class PictureRequest(Record):
         alone = dataclasses.replace(self, count=1, grid=None, output_dir="", output_file="")
         earlier = dataclasses.replace(alone, previews=True, keep_previews=False)
         return dataclasses.replace(alone, branch=Branch(step, earlier))
+
+
+def new_request(prompt: str = "", model: str = "", **values: Any) -> PictureRequest:
+    """What a person begins with: as `PictureRequest`, but with what later versions have on."""
+    blank = PictureRequest(prompt, model, prompt_syntax=PromptSyntax.WEB_UI)
+    return dataclasses.replace(blank, **values)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,14 @@ from gui.errors import ErrorKind, SfumatoError
 from gui.files import checked
 from gui.parameters import Option
 from gui.records import RecordError
-from gui.request import MAX_SEED, Described, PictureRequest, described_fields, with_value
+from gui.request import (
+    MAX_SEED,
+    Described,
+    PictureRequest,
+    described_fields,
+    new_request,
+    with_value,
+)
 from gui.scheduler_names import scheduler_name
 from gui.start_image import MASK_ALPHA, Outpaint
 
@@ -87,7 +94,7 @@ def request_of(
     Raises:
         SfumatoError: BAD_REQUEST, naming the parameter and its range.
     """
-    request = earlier or PictureRequest("", "", previews=False)
+    request = earlier or new_request(previews=False)
     for name in described_fields():
         value = getattr(options, name, None)
         if value is not None and (value != "" or name not in _MEANINGS):

@@ -75,6 +75,24 @@ class TensorSpec(Record):
     optional: bool = False
 
 
+CLIP_PLACES = 77
+"""Tokens that CLIP reads at once, start and end among them: a chunk of text."""
+
+
+def chunks_of_text(context: TensorSpec | None, places: int = CLIP_PLACES) -> int | None:
+    """How many chunks of text a UNet reads; None: any number.
+
+    Args:
+        context: its input `encoder_hidden_states`; None: it has none.
+        places: tokens of a chunk.
+    """
+    shape = context.shape if context is not None else ()
+    if len(shape) < 3:
+        return 1
+    tokens = shape[3] if len(shape) == 4 else shape[1]  # Apple's layout has channels first
+    return None if tokens is None else max(1, tokens // places)
+
+
 @dataclass(frozen=True)
 class ComponentInfo(Record):
     """One network on disk.  A chunked UNet has two `files`, to be run one after the other with
@@ -144,6 +162,13 @@ class ModelInfo(Record):
     @property
     def usable(self) -> bool:
         return not self.problems
+
+    @property
+    def text_chunks(self) -> int | None:
+        """How many times 75 tokens of a prompt are read; None: any number."""
+        kinds = (ComponentKind.UNET, ComponentKind.CONTROL_UNET)
+        unet = next((self.components[kind] for kind in kinds if kind in self.components), None)
+        return chunks_of_text(unet.input("encoder_hidden_states") if unet else None)
 
     @property
     def has_image_to_image(self) -> bool:

@@ -25,6 +25,8 @@ from gui.request import (
     described_fields,
     value_of,
 )
+from gui.syntax.reading import has_marks
+from gui.syntax.types import PromptSyntax
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
@@ -123,11 +125,15 @@ def _control(control: Control) -> str:
 def _described(request: PictureRequest) -> list[tuple[str, str]]:
     """The request's fields that web UIs know, as they write them."""
     found: dict[str, str] = {}
+    prompts = request.prompt, request.negative_prompt
     for name, field in described_fields().items():
         value = value_of(request, name)
         off = value is Enlargement.OFF or (
             field.kind is float and not value and field.default == 0.0
         )
+        # readers of this text take the marks as the web UI's
+        off = off or value is PromptSyntax.WEB_UI
+        off = off or (value is PromptSyntax.PLAIN and not any(map(has_marks, prompts)))
         if field.parameter.key and value is not None and not off:
             found[field.parameter.key] = f"{value:g}" if isinstance(value, float) else str(value)
     first = [(key, found.pop(key)) for key in _FIRST if key in found]

@@ -57,6 +57,8 @@ class Leg:
     """Keyword arguments for the scheduler's `step`."""
     first: int = 0
     """Place of the first call among all that the scheduler has laid out."""
+    begin_step: Callable[[int], None] | None = None
+    """Told before each call to which of the picture's steps it belongs, counted from 1."""
     enter: Callable[[Tensor, Tensor], Tensor] | None = None
     """What this leg begins with, given the latents where the one before ended and the picture last
     predicted; None: these latents."""
@@ -89,6 +91,8 @@ class Turn:
     """With its steps laid out; it is copied before it is used."""
     request: PictureRequest
     """With every default filled in; of one picture."""
+    begin_step: Callable[[int], None] | None = None
+    """As in `Leg`."""
 
     @property
     def layout(self) -> tuple[str | None, int | None]:
@@ -149,14 +153,13 @@ def _beginning(turn: Turn, shape: Sequence[int], prediction_type: str) -> Stage:
     assert request.steps
     scheduler = copy.deepcopy(turn.scheduler)
     settings = step_settings(scheduler, noise, shape)
-    steps, first, start = request.steps, 0, request.start_image
-    if start is not None:
-        # as diffusers counts, but never none, unless the picture is only to be encoded
-        steps = max(1, min(int(steps * start.strength), steps)) if start.strength else 0
+    steps, first = steps_of(request), 0
+    if request.start_image is not None:
         first = (request.steps - steps) * scheduler.order if steps else len(scheduler.timesteps)
         if hasattr(scheduler, "set_begin_index"):
             scheduler.set_begin_index(first)  # type: ignore[attr-defined]
-    leg = Leg(turn.predict, scheduler, scheduler.timesteps[first:], steps, settings, first)
+    calls = scheduler.timesteps[first:]
+    leg = Leg(turn.predict, scheduler, calls, steps, settings, first, turn.begin_step)
     placement, early = Placement.of(request), resize_after(steps)
     if placement is None or not early:
         return Stage(turn, (leg,), noise, steps)
@@ -182,6 +185,17 @@ def _resized(
     assert enter is not None
     resized = replace(first, enter=lambda latents, x0: enter(latents, placement.resized(x0)))
     return before, resized, *rest
+
+
+def steps_of(request: PictureRequest) -> int:
+    """How many steps a picture takes, alone or with those of the requests it branches from: as
+    diffusers counts those of one that begins with a picture, but never none, unless that is only
+    to be encoded."""
+    assert request.steps
+    start = request.start_image
+    if start is None:
+        return request.steps
+    return max(1, min(int(request.steps * start.strength), request.steps)) if start.strength else 0
 
 
 def varied(
@@ -228,7 +242,8 @@ def branch_off(
     same_numbers = turn.numbers == stage.turn.numbers
     noise = stage.noise if same_numbers else turn.noise()
     if same_numbers and turn.layout == stage.turn.layout:
-        legs = tuple(replace(leg, predict=turn.predict) for leg in after)
+        changed = {"predict": turn.predict, "begin_step": turn.begin_step}
+        legs = tuple(replace(leg, **changed) for leg in after)
     else:
         fresh = None if same_numbers else lambda: varied(turn.request, noise.normal(shape))
         settings_of = lambda scheduler: step_settings(scheduler, noise, shape)  # noqa: E731
@@ -266,8 +281,14 @@ def walk(
         if leg.enter is not None:
             latents = leg.enter(latents, seen())
 
-        def predict(sample: Tensor, timestep: float, leg: Leg = leg) -> Tensor:
+        calls = 0
+
+        def predict(sample: Tensor, timestep: float, leg: Leg = leg, start: int = done) -> Tensor:
+            nonlocal calls
             before_call(sample)
+            if leg.begin_step is not None:
+                leg.begin_step(start + calls * leg.steps // len(leg.timesteps) + 1)
+            calls += 1
             return leg.predict(sample, timestep)
 
         def report(call: int, x0: Callable[[], Tensor], leg: Leg = leg, start: int = done) -> None:
@@ -343,16 +364,19 @@ def _handed_over(
     )
     if below is None:  # so late that the new scheduler has no step of its own left
         bridge = _Bridge(scheduler, alpha, 1.0, timestep, prediction_type)
-        return (Leg(turn.predict, bridge, bridge.timesteps, 1, enter=leave),)
+        return (_bridging(bridge, turn, leave),)
     rest, first = _calls_from(scheduler, timesteps, places, below)
     scale = _begin_at(scheduler, first, rest[0])
     steps = len(places) - below
-    main = Leg(turn.predict, scheduler, rest, steps, settings, first)
+    main = Leg(turn.predict, scheduler, rest, steps, settings, first, turn.begin_step)
     if abs(_log_sigma(levels[below]) - _log_sigma(alpha)) < SAME_LEVEL:
         return (replace(main, enter=lambda latents, x0: leave(latents, x0) / scale),)
     bridge = _Bridge(scheduler, alpha, levels[below], timestep, prediction_type)
-    first_step = Leg(turn.predict, bridge, bridge.timesteps, 1, enter=leave)
-    return first_step, replace(main, enter=lambda latents, _x0: latents / scale)
+    return _bridging(bridge, turn, leave), replace(main, enter=lambda latents, _x0: latents / scale)
+
+
+def _bridging(bridge: _Bridge, turn: Turn, enter: Callable[[Tensor, Tensor], Tensor]) -> Leg:
+    return Leg(turn.predict, bridge, bridge.timesteps, 1, begin_step=turn.begin_step, enter=enter)
 
 
 class _Bridge:

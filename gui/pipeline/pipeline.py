@@ -17,7 +17,7 @@ from torch import Tensor
 
 import gui
 from gui.coreml.defaults import fill_defaults
-from gui.coreml.model import ComponentKind, Family, ModelInfo
+from gui.coreml.model import ComponentKind, Family, ModelInfo, chunks_of_text
 from gui.coreml.picture_network import find_upscaler
 from gui.coreml.prediction import KnownBy, Prediction
 from gui.coreml.runtime import LoadedModel, Runtime
@@ -33,15 +33,16 @@ from gui.pipeline.controls import (
     as_it_is,
     takes_controls,
 )
-from gui.pipeline.course import Stage, Turn, varied, walk, way
+from gui.pipeline.course import Stage, Turn, steps_of, varied, walk, way
 from gui.pipeline.enlarge import Enlarger
 from gui.pipeline.placement import Placement
 from gui.pipeline.preview import Previewer, fit_preview, published_preview
 from gui.pipeline.preview_store import keep_preview, kept_preview
+from gui.pipeline.prompts import PhasedUNet, PromptPhase, Prompts
 from gui.pipeline.provenance import provenance_of
 from gui.pipeline.schedulers import Scheduler, make_scheduler, set_steps
 from gui.pipeline.start_image import read_start_image
-from gui.pipeline.text import Conditioning, TextEncoders, make_tokenizers
+from gui.pipeline.text import TextEncoders, make_tokenizers
 from gui.pipeline.unet import GuidedUNet, is_guidance_distilled
 from gui.request import ComputeUnit, PictureRecord, PictureRequest, Provenance
 
@@ -76,7 +77,7 @@ class _Job:
     request: PictureRequest
     scheduler: Scheduler
     """With its steps laid out; each picture runs on a copy."""
-    predict: GuidedUNet
+    predict: PhasedUNet
     start: vae.EncodedImage | None
     previewer: Previewer | None
     notes: tuple[str, ...]
@@ -88,7 +89,7 @@ class _Job:
         def predict(sample: Tensor, timestep: float) -> Tensor:
             return self.predict(sample, timestep, lambda: _check(hooks))
 
-        return Turn(predict, self.scheduler, self.request)
+        return Turn(predict, self.scheduler, self.request, self.predict.begin_step)
 
 
 class Pipeline:
@@ -287,14 +288,23 @@ class Pipeline:
         unet = self._loaded[self._unet_kind(request)]
         # a guidance-distilled network is told the scale, and needs no second row
         guided = request.guidance_scale > 1 and not is_guidance_distilled(unet)
-        positive, negative, notes = self._encode_prompts(request, guided, hooks)
+        phases, notes = self._encode_prompts(request, guided, hooks)
         size = (self.model.image_height, self.model.image_width)
         scale, rescale = request.guidance_scale, request.guidance_rescale
         steps = scheduler.timesteps.tolist() if controls else ()
+        unets = [
+            (
+                phase.until,
+                GuidedUNet(
+                    unet, phase.positive, phase.negative, scale, size, rescale, controls, steps
+                ),
+            )
+            for phase in phases
+        ]
         return _Job(
             request=request,
             scheduler=scheduler,
-            predict=GuidedUNet(unet, positive, negative, scale, size, rescale, controls, steps),
+            predict=PhasedUNet(unets),
             start=start,
             previewer=self._previewer(hooks) if request.previews else None,
             notes=notes,
@@ -313,24 +323,19 @@ class Pipeline:
 
     def _encode_prompts(
         self, request: PictureRequest, guided: bool, hooks: Hooks
-    ) -> tuple[Conditioning, Conditioning | None, tuple[str, ...]]:
+    ) -> tuple[list[PromptPhase], tuple[str, ...]]:
         assert self._text is not None
-        notes = [self._assumed(), self._text.note_of_cut(request.prompt)]
-        _check(hooks)
-        positive = self._text.encode(request.prompt)
-        negative = None
-        if guided:
-            _check(hooks)
-            if not request.negative_prompt and self.sidecar.force_zeros_for_empty_prompt:
-                negative = positive.zeroed()
-            else:
-                negative = self._text.encode(request.negative_prompt)
-            notes.append(self._text.note_of_cut(request.negative_prompt, "negative prompt"))
-        elif request.negative_prompt:
-            distilled = is_guidance_distilled(self._loaded[self._unet_kind(request)])
+        unet = self._loaded[self._unet_kind(request)]
+        most = chunks_of_text(unet.inputs.get("encoder_hidden_states"), self._text.length)
+        prompts = Prompts(self._text, request, steps_of(request), most)
+        zero_empty = self.sidecar.force_zeros_for_empty_prompt
+        phases = prompts.encode(guided, zero_empty, lambda: _check(hooks))
+        notes = [self._assumed(), *prompts.notes(guided)]
+        if request.negative_prompt and not guided:
+            distilled = is_guidance_distilled(unet)
             reason = "this model takes none" if distilled else "it needs a guidance scale above 1"
             notes.append(f"The negative prompt had no effect: {reason}.")
-        return positive, negative, tuple(note for note in notes if note)
+        return phases, tuple(note for note in notes if note)
 
     def _assumed(self) -> str:
         """What the UNet is taken to predict, where nothing states it."""

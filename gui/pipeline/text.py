@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +14,14 @@ from gui.coreml.model import Family
 from gui.coreml.runtime import LoadedModel
 from gui.coreml.sidecar import Sidecar
 from gui.errors import ErrorKind, SfumatoError
-from gui.pipeline.tokens import TOKEN_LIMIT, ClipTokenizer
+from gui.pipeline.chunks import Chunk, Layout, lay_out
+from gui.pipeline.tokens import TOKEN_LIMIT, ClipTokenizer, count_read
+from gui.syntax.types import Part, PromptSyntax, Reading, Section
 
 PAD_WITH_END = 49407
 PAD_WITH_ZERO = 0
+_LEAST = 1e-5
+"""Weight below which compel tells none apart."""
 
 
 @dataclass(frozen=True)
@@ -45,21 +50,40 @@ class TextEncoders:
     def __init__(
         self, encoders: Sequence[LoadedModel], tokenizers: Sequence[ClipTokenizer]
     ) -> None:
-        self._encoders = tuple(encoders)
-        self._tokenizers = tuple(tokenizers)
+        self._encoders = [
+            _Encoder(encoder, tokenizer)
+            for encoder, tokenizer in zip(encoders, tokenizers, strict=True)
+        ]
 
-    def encode(self, prompt: str) -> Conditioning:
-        """Run every encoder on `prompt`; what lies beyond the encoder's length is cut."""
+    @property
+    def length(self) -> int:
+        """Places of a chunk, start and end among them."""
+        return min(encoder.length for encoder in self._encoders)
+
+    def chunks(self, reading: Reading, most: int | None) -> int:
+        """How many chunks a prompt takes, of which at most so many can be read."""
+        return self._encoders[0].lay_out(reading, most).chunks
+
+    def encode(self, reading: Reading, chunks: int = 1, most: int | None = 1) -> Conditioning:
+        """Run every encoder.
+
+        Args:
+            chunks: how many there shall be; those that are missing are empty ones.
+            most: how many can be read; what lies beyond them is cut.
+        """
         states: list[np.ndarray] = []
         pooled: np.ndarray | None = None
-        for encoder, tokenizer in zip(self._encoders, self._tokenizers, strict=True):
-            hidden, pooled = _run(encoder, tokenizer, prompt)
+        for encoder in self._encoders:
+            hidden, pooled = encoder.encode(reading, chunks, most)
             states.append(hidden)
         return Conditioning(np.concatenate(states, axis=-1), pooled)
 
-    def note_of_cut(self, prompt: str, what: str = "prompt") -> str:
+    def note_of_cut(
+        self, prompt: str, syntax: PromptSyntax, what: str = "prompt", most: int | None = 1
+    ) -> str:
         """A sentence about the part of `prompt` that was not read; empty if all of it was."""
-        count = self._tokenizers[0].count(prompt, self._limit())
+        tokenizer = self._encoders[0].tokenizer
+        count = count_read(prompt, syntax, tokenizer, self.length - 2, most)
         if count.fits:
             return ""
         return (
@@ -67,8 +91,126 @@ class TextEncoders:
             f"this part had no effect: {words.quoted(count.cut_text.strip(), 300)}."
         )
 
-    def _limit(self) -> int:
-        return min(_length(encoder) for encoder in self._encoders) - 2
+
+class _Encoder:
+    """One text encoder."""
+
+    def __init__(self, network: LoadedModel, tokenizer: ClipTokenizer) -> None:
+        self._network = network
+        self.tokenizer = tokenizer
+        self._empty: tuple[np.ndarray, np.ndarray | None] | None = None
+        spec = next(iter(network.inputs.values()))
+        self.length = spec.shape[-1] or TOKEN_LIMIT + 2
+
+    def lay_out(self, reading: Reading, most: int | None) -> Layout:
+        return lay_out(reading, self.tokenizer, self.length - 2, most)
+
+    def encode(
+        self, reading: Reading, chunks: int, most: int | None
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Token states [1, chunks · length, channels], and the first chunk's pooled state."""
+        laid = self.lay_out(reading, most)
+        if len(laid.sections) == len(reading.sections):
+            sections = reading.sections
+        else:  # packed into one
+            sections = (Section((Part(tuple(reading.pieces())),)),)
+        states: list[np.ndarray] = []
+        pooled: np.ndarray | None = None
+        for section, parts in zip(sections, laid.sections, strict=True):
+            hidden, whole = self._section(section, parts, reading.syntax)
+            states.append(hidden)
+            pooled = whole if len(states) == 1 else pooled
+        for _ in range(chunks - laid.chunks):
+            states.append(self._of_nothing()[0])
+        return (states[0] if len(states) == 1 else np.concatenate(states, axis=1)), pooled
+
+    def _section(
+        self, section: Section, parts: tuple[tuple[Chunk, ...], ...], syntax: PromptSyntax
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        chunks = len(parts[0])
+        made = [
+            self._part(part, laid, syntax) for part, laid in zip(section.parts, parts, strict=True)
+        ]
+        hidden, pooled = made[0]
+        if len(made) > 1:
+            shares = [part.share for part in section.parts]
+            hidden = _mixed([states for states, _ in made], shares)
+            wholes = [whole for _, whole in made if whole is not None]
+            pooled = _mixed(wholes, shares) if wholes else None
+        if section.weight != 1:
+            empty = np.concatenate([self._of_nothing()[0]] * chunks, axis=1)
+            hidden = empty + (hidden - empty) * np.float32(section.weight)
+        return hidden, pooled
+
+    def _part(
+        self, part: Part, chunks: tuple[Chunk, ...], syntax: PromptSyntax
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        made = [self._chunk(chunk, syntax) for chunk in chunks]
+        hidden = np.concatenate([states for states, _ in made], axis=1)
+        lighter = [n for n, piece in enumerate(part.pieces) if piece.weight < 1]
+        if syntax is not PromptSyntax.COMPEL or not lighter:
+            return hidden, made[0][1]
+        # compel's rule for weights below 1: towards the prompt that lacks the words.  (It can also
+        # hide them from the encoder's attention, its default, for which Core ML's have no input.)
+        variants, shares = [hidden], [1.0]
+        for n in lighter:
+            rest = Reading((Section((Part((*part.pieces[:n], *part.pieces[n + 1 :])),)),), syntax)
+            laid = self.lay_out(rest, len(chunks)).sections[0][0]
+            laid = (*laid, *[()] * (len(chunks) - len(laid)))
+            variants.append(np.concatenate([self._chunk(c, syntax)[0] for c in laid], axis=1))
+            weight = max(_LEAST, part.pieces[n].weight)
+            shares.append(math.tan((1 - weight) * math.pi / 2))
+        total = sum(shares)
+        return _mixed(variants, [share / total for share in shares]), made[0][1]
+
+    def _chunk(self, chunk: Chunk, syntax: PromptSyntax) -> tuple[np.ndarray, np.ndarray | None]:
+        """One run of the encoder, its states weighed."""
+        hidden, pooled = self._run([token.id for token in chunk])
+        if all(token.weight == 1 for token in chunk):
+            return hidden, pooled
+        weights = np.ones((1, self.length, 1), np.float32)
+        weights[0, 1 : 1 + len(chunk), 0] = [token.weight for token in chunk]
+        if syntax is PromptSyntax.COMPEL:
+            empty = self._of_nothing()[0]
+            weighed = empty + (hidden - empty) * weights
+            return np.where(weights == 1, hidden, weighed), pooled
+        # The web UI's rule: multiplied, then brought back to the mean that it had.
+        weighed = hidden * weights
+        before, after = float(hidden.mean()), float(weighed.mean())
+        return (weighed * np.float32(before / after) if after else weighed), pooled
+
+    def _of_nothing(self) -> tuple[np.ndarray, np.ndarray | None]:
+        """The encoding of an empty prompt."""
+        if self._empty is None:
+            self._empty = self._run([])
+        return self._empty
+
+    def _run(self, content: Sequence[int]) -> tuple[np.ndarray, np.ndarray | None]:
+        network = self._network
+        name = "input_ids" if "input_ids" in network.inputs else next(iter(network.inputs))
+        ids = np.array([self.tokenizer.framed(content, self.length)], np.float32)
+        outputs = network({name: ids})
+        # SDXL's encoders give the state before the last layer under a name of its own
+        hidden = outputs.get("hidden_embeds", outputs.get("last_hidden_state"))
+        if hidden is None:
+            hidden = next((a for a in outputs.values() if a.ndim == 3), None)
+        pooled = outputs.get("pooled_outputs")
+        if pooled is None or pooled.ndim != 2:
+            pooled = next((a for a in outputs.values() if a.ndim == 2), None)
+        if hidden is None or hidden.ndim != 3:
+            raise SfumatoError(
+                ErrorKind.BAD_MODEL,
+                "The model's text encoder does not return token states; choose another model.",
+                ", ".join(f"{name} {array.shape}" for name, array in sorted(outputs.items())),
+            )
+        return hidden, pooled
+
+
+def _mixed(arrays: Sequence[np.ndarray], shares: Sequence[float]) -> np.ndarray:
+    mixed = np.zeros_like(arrays[0])
+    for array, share in zip(arrays, shares, strict=True):
+        mixed += array * np.float32(share)
+    return mixed
 
 
 def make_tokenizers(folders: Sequence[Path], sidecar: Sidecar, count: int) -> list[ClipTokenizer]:
@@ -90,30 +232,3 @@ def _family_pads(family: Family) -> tuple[int, ...]:
     if family is Family.SDXL:
         return (PAD_WITH_END, PAD_WITH_ZERO)
     return (PAD_WITH_END,)
-
-
-def _length(encoder: LoadedModel) -> int:
-    spec = next(iter(encoder.inputs.values()))
-    return spec.shape[-1] or TOKEN_LIMIT + 2
-
-
-def _run(
-    encoder: LoadedModel, tokenizer: ClipTokenizer, prompt: str
-) -> tuple[np.ndarray, np.ndarray | None]:
-    name = "input_ids" if "input_ids" in encoder.inputs else next(iter(encoder.inputs))
-    ids = np.array([tokenizer.ids(prompt, _length(encoder))], np.float32)
-    outputs = encoder({name: ids})
-    # SDXL's encoders give the state before the last layer under a name of its own
-    hidden = outputs.get("hidden_embeds", outputs.get("last_hidden_state"))
-    if hidden is None:
-        hidden = next((a for a in outputs.values() if a.ndim == 3), None)
-    pooled = outputs.get("pooled_outputs")
-    if pooled is None or pooled.ndim != 2:
-        pooled = next((a for a in outputs.values() if a.ndim == 2), None)
-    if hidden is None or hidden.ndim != 3:
-        raise SfumatoError(
-            ErrorKind.BAD_MODEL,
-            "The model's text encoder does not return token states; choose another model.",
-            ", ".join(f"{name} {array.shape}" for name, array in sorted(outputs.items())),
-        )
-    return hidden, pooled

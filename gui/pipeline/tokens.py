@@ -9,13 +9,18 @@ pattern and their UTF-8 bytes merged pairwise by the published merges.
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gui.errors import ErrorKind, SfumatoError
 from gui.files import read_json_object, read_text
+from gui.library.loras import TAG
 from gui.paths import resource
+from gui.pipeline.chunks import lay_out, tokens_of
+from gui.syntax.reading import read_phases
+from gui.syntax.types import PromptSyntax
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -24,6 +29,8 @@ START = "<|startoftext|>"
 END = "<|endoftext|>"
 TOKEN_LIMIT = 75
 """Tokens of a prompt that CLIP's 77 places hold beside start and end."""
+_LOOKED_AT = 24
+"""Steps of a prompt that changes at which it is counted."""
 
 # The pattern CLIP was trained with: contractions, runs of letters, single digits, runs of others.
 _WORD = (
@@ -45,7 +52,7 @@ class TokenCount:
 
     @property
     def fits(self) -> bool:
-        return self.n <= self.limit
+        return not self.cut_text
 
 
 class ClipTokenizer:
@@ -67,6 +74,7 @@ class ClipTokenizer:
         self.start_id = start
         self.end_id = end
         self.pad_id = self.end_id if pad_id is None else pad_id
+        self.comma_id = (self._tokenizer.encode(",", add_special_tokens=False).ids or [-1])[0]
         pad = self._tokenizer.id_to_token(self.pad_id)
         if pad is None:
             raise SfumatoError(
@@ -78,23 +86,65 @@ class ClipTokenizer:
 
     def ids(self, text: str, length: int = TOKEN_LIMIT + 2) -> list[int]:
         """Exactly `length` ids: start, as much of `text` as fits, end, padding."""
-        content = self._tokenizer.encode(text, add_special_tokens=False).ids[: length - 2]
-        ids = [self.start_id, *content, self.end_id]
+        return self.framed(self._tokenizer.encode(text, add_special_tokens=False).ids, length)
+
+    def framed(self, content: Sequence[int], length: int = TOKEN_LIMIT + 2) -> list[int]:
+        """Exactly `length` ids: start, as much of `content` as fits, end, padding."""
+        ids = [self.start_id, *content[: length - 2], self.end_id]
         return ids + [self.pad_id] * (length - len(ids))
 
-    def count(self, text: str, limit: int = TOKEN_LIMIT) -> TokenCount:
-        """Count tokens and say which part of `text` lies beyond `limit`."""
+    def tokens(self, text: str) -> list[tuple[int, int]]:
+        """Every token's id, and the place in `text` where it begins."""
         encoding = self._tokenizer.encode(text, add_special_tokens=False)
-        n = len(encoding.ids)
-        if n <= limit:
-            return TokenCount(n, limit, text, "")
-        cut = encoding.offsets[limit][0]
-        return TokenCount(n, limit, text[:cut], text[cut:])
+        return [
+            (number, start)
+            for number, (start, _) in zip(encoding.ids, encoding.offsets, strict=True)
+        ]
 
 
-def count_tokens(text: str) -> TokenCount:
-    """Count the tokens of a prompt with CLIP's own vocabulary."""
-    return _default().count(text)
+def count_tokens(
+    text: str, syntax: PromptSyntax = PromptSyntax.PLAIN, chunks: int | None = 1
+) -> TokenCount:
+    """Count the tokens of a prompt with CLIP's own vocabulary.
+
+    Args:
+        syntax: whose marks it is read by; they are no tokens.
+        chunks: how many times 75 tokens the model reads; None: as many as there are.
+    """
+    return count_read(text, syntax, _default(), TOKEN_LIMIT, chunks)
+
+
+def count_read(
+    text: str, syntax: PromptSyntax, tokenizer: ClipTokenizer, room: int, chunks: int | None
+) -> TokenCount:
+    """Count the tokens of a prompt, of one that changes where it has most.
+
+    Args:
+        room: tokens of a chunk.
+        syntax, chunks: as in `count_tokens`.
+    """
+    places = _without_tags(text)
+    inner = "".join(text[place] for place in places)
+    readings = {p.reading.text: p.reading for p in read_phases(inner, syntax, _LOOKED_AT)}
+    found = TokenCount(-1, 0, "", "")
+    for reading in readings.values():
+        laid = lay_out(reading, tokenizer, room, chunks)
+        n = len(tokens_of([*reading.pieces()], tokenizer))
+        limit = room * (chunks or laid.chunks)
+        if n > found.n:
+            cut = len(text) if laid.cut is None else places[laid.cut]
+            found = TokenCount(n, limit, text[:cut], text[cut:])
+    return found
+
+
+def _without_tags(text: str) -> list[int]:
+    """Places of the characters that are no ``<lora:…>``."""
+    places: list[int] = []
+    done = 0
+    for tag in TAG.finditer(text):
+        places += range(done, tag.start())
+        done = tag.end()
+    return [*places, *range(done, len(text))]
 
 
 @functools.cache

@@ -156,7 +156,7 @@ def _fixed_inputs(
     """Every input that stays the same from step to step."""
     fixed: dict[str, np.ndarray] = {}
     for name, spec in inputs.items():
-        shape = _concrete(spec.shape, len(rows))
+        shape = _concrete(spec.shape, len(rows), rows[0].context.shape[1])
         if name in ("sample", "timestep", "controlnet_cond"):
             continue
         if name == "encoder_hidden_states":
@@ -183,6 +183,9 @@ def _fixed_inputs(
 
 def _context(rows: list[Conditioning], shape: tuple[int, ...]) -> np.ndarray:
     context = np.concatenate([row.context for row in rows])  # [rows, tokens, channels]
+    tokens = shape[3] if len(shape) == 4 else shape[1]
+    if 0 < tokens < context.shape[1]:  # a ControlNet that reads less than the UNet
+        context = context[:, :tokens]
     if len(shape) == 4:  # Apple's layout: [rows, channels, 1, tokens]
         context = context.transpose(0, 2, 1)[:, :, None, :]
     if context.shape != shape:
@@ -226,9 +229,9 @@ def _guidance_embedding(guidance_scale: float, width: int) -> np.ndarray:
     return row.astype(np.float32)[None]
 
 
-def _concrete(shape: tuple[int | None, ...], batch: int) -> tuple[int, ...]:
+def _concrete(shape: tuple[int | None, ...], batch: int, tokens: int = 77) -> tuple[int, ...]:
     """`shape` with flexible sizes filled in: the batch comes first, tokens last."""
     return tuple(
-        size if size is not None else (batch if axis == 0 else 77)
+        size if size is not None else (batch if axis == 0 else tokens)
         for axis, size in enumerate(shape)
     )

@@ -19,7 +19,14 @@ from gui import records
 from gui.alternatives import alternatives, literal, plain
 from gui.library.loras import without_any
 from gui.records import Mode, Record, RecordError
-from gui.request import MAX_SEED, PictureRequest, described_fields, value_of, with_value
+from gui.request import (
+    MAX_SEED,
+    PictureRequest,
+    described_fields,
+    new_request,
+    value_of,
+    with_value,
+)
 from gui.start_image import StartImage
 from gui.state.undo import UndoStack
 from gui.styles import styled, unstyled
@@ -37,7 +44,7 @@ def random_seed() -> int:
     return random.SystemRandom().randint(0, MAX_SEED)
 
 
-_BLANK = PictureRequest("", "", start_image=StartImage(""))
+_BLANK = new_request(start_image=StartImage(""))
 
 
 @dataclass(frozen=True)
@@ -196,7 +203,8 @@ class Draft(Record):
         if isinstance(inner, dict):
             given = cast("dict[str, Any]", inner)
             texts |= {name: given[name] for name in texts if isinstance(given.get(name), str)}
-            inner = {**given, **texts}
+            # one that was saved before words could be weighed goes on as a new one
+            inner = {"prompt_syntax": _BLANK.prompt_syntax, **given, **texts}
         try:
             draft = records.from_plain(cls, {**saved, "request": inner}, Mode.SALVAGE)
         except RecordError:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from gui.state.background import Background
+from gui.syntax.types import PromptSyntax
 
 if TYPE_CHECKING:
     from gui.pipeline.tokens import TokenCount
@@ -23,11 +24,11 @@ PAUSE_MS = 120
 """Pause in typing after which the tokens are counted."""
 
 
-def _count(text: str) -> TokenCount:
+def _count(text: str, syntax: PromptSyntax, chunks: int | None) -> TokenCount:
     # Imported here: the first paint needs no tokenizer.
     from gui.pipeline.tokens import count_tokens
 
-    return count_tokens(text)
+    return count_tokens(text, syntax, chunks)
 
 
 def _not_counted(error: Exception) -> None:
@@ -43,6 +44,8 @@ class TokenCounter(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._text = ""
+        self._syntax = PromptSyntax.PLAIN
+        self._chunks: int | None = 1
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(PAUSE_MS)
@@ -53,10 +56,16 @@ class TokenCounter(QObject):
         self._text = text
         self._timer.start()
 
-    def _start(self) -> None:
-        text = self._text
-        self._background.run(lambda: _count(text), partial(self._on_arrived, text), _not_counted)
+    def set_reading(self, syntax: PromptSyntax, chunks: int | None) -> None:
+        """How the text is read, as in `gui.pipeline.tokens.count_tokens`."""
+        if (syntax, chunks) != (self._syntax, self._chunks):
+            self._syntax, self._chunks = syntax, chunks
+            self._timer.start()
 
-    def _on_arrived(self, text: str, count: TokenCount) -> None:
-        if text == self._text:
+    def _start(self) -> None:
+        asked = self._text, self._syntax, self._chunks
+        self._background.run(lambda: _count(*asked), partial(self._on_arrived, asked), _not_counted)
+
+    def _on_arrived(self, asked: tuple[str, PromptSyntax, int | None], count: TokenCount) -> None:
+        if asked == (self._text, self._syntax, self._chunks):
             self.counted.emit(count)

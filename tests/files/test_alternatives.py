@@ -52,3 +52,12 @@ def test_a_random_pick_is_said_to_be_none() -> None:
 def test_a_prompt_that_was_used_means_itself_again(prompt: str) -> None:
     (made,) = alternatives(literal(prompt))
     assert plain(made) == prompt
+
+
+def test_words_that_take_turns_are_no_alternatives() -> None:
+    assert alternatives("{[cat|dog]|a fox} in fog") == ["[cat|dog] in fog", "a fox in fog"]
+    assert alternatives("[{red|blue}:green:0.5] sky") == [
+        "[red:green:0.5] sky",
+        "[blue:green:0.5] sky",
+    ]
+    assert alternatives("a {[red|blue} sky") == ["a [red sky", "a blue sky"]

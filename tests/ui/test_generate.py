@@ -497,6 +497,19 @@ def test_tokens_are_counted_and_what_is_cut_is_named(workspace, qtbot):
     assert field.count_label.text() == ""
 
 
+def test_tokens_are_counted_without_marks(workspace, qtbot):
+    panel = workspace.prompt_panel
+    field = panel.prompt
+    field.edit.setPlainText("a (photo:1.3) of ((a cat)) <lora:fog:0.5>")
+    qtbot.waitUntil(lambda: field.count_label.text() == "5 / 75")
+    field.edit.setPlainText("(cat:1.2) " * 75 + "(zebra)")
+    qtbot.waitUntil(lambda: field.count_label.text() == "76 / 75")
+    (cut,) = field.edit.extraSelections()
+    assert cut.cursor.selectedText().strip() == "zebra)"
+    panel.controls["prompt_syntax"].input.select_data("plain")
+    qtbot.waitUntil(lambda: int(field.count_label.text().partition(" ")[0]) > 500)
+
+
 def test_an_example_fills_the_prompt(workspace, queue):
     chips = workspace.canvas.empty.chips.findChildren(type(workspace.prompt_panel.generate))
     chip = next(c for c in chips if c.text() == "a blue boat")

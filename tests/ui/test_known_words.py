@@ -156,3 +156,14 @@ def test_the_way_to_a_real_model(workspace, panel, known, qtbot) -> None:
     query = hub.catalogue.query
     assert (query.text, query.kinds, query.fits) == ("", (ModelKind.TEXT_TO_IMAGE,), True)
     assert any("Fits" in chip.text() for chip in hub.chips.chips())
+
+
+def test_marks_are_no_words(panel, known, qtbot, workspace) -> None:
+    type_prompt(panel, "a wizard")
+    qtbot.waitUntil(known.isVisible)
+    panel.prompt.edit.setPlainText("a (red:1.3) [car|cat] BREAK on a [blue::0.5] background")
+    assert not known.isVisible()
+    panel.controls["prompt_syntax"].input.select_data("compel")
+    qtbot.waitUntil(known.isVisible)
+    assert "“BREAK”" in known.text.text()
+    assert panel.draft().request.prompt_syntax == "compel"

@@ -7,7 +7,8 @@ import re
 NOT_HERE = "Sfumato has no such setting."
 NO_LORA = "It is not among your LoRAs; add its file to use it."
 NO_CLIP_SKIP = "Sfumato always takes the text encoder’s output that the model was trained with."
-NO_WEIGHTS = "Weights in brackets are not heeded here; they are read as words."
+NO_WEIGHTS = "Its way to weigh words is not known here; the brackets are read as they stand."
+OWN_WEIGHTS = "Its program weighs words by a rule of its own; here it is the web UIs’."
 NO_LORA_TAGS = "The names of LoRAs were taken out of it."
 
 _REASONS: tuple[tuple[str, str], ...] = (

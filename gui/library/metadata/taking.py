@@ -8,12 +8,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from gui.library.metadata.imported import Imported
-from gui.library.metadata.reasons import NO_LORA_TAGS, NO_WEIGHTS, why_not
+from gui.library.metadata.reasons import NO_LORA_TAGS, NO_WEIGHTS, OWN_WEIGHTS, why_not
 from gui.library.metadata.samplers import our_scheduler
 from gui.library.metadata.values import as_float, as_int, as_text
+from gui.syntax.types import PromptSyntax
 
 _LORA = re.compile(r"<lora:([^:<>]{1,200})(?::([-\d.]{1,20}))?(?::([-\d.]{1,20}))?[^<>]{0,200}>")
-_WEIGHTS = re.compile(r"\([^()\n]{1,200}:\s*-?\d{0,3}\.?\d{1,4}\s*\)|\)[-+]{1,4}|\)\d\.\d|\w[+]{2}")
+_WEIGHTS = re.compile(r"[()\[\]{}\\]|\bBREAK\b|\w[-+]+(?=[\s,.]|$)|\"[-+\d]")
+_WITHOUT_MARKS = {"Mochi Diffusion", "NovelAI"}
+_OTHER_RULES = {"ComfyUI", "SwarmUI", "Fooocus"}
 
 
 def take_common(
@@ -71,11 +74,24 @@ def take_loras(found: Imported, names: object, weights: object) -> None:
         found.add_lora(as_text(name), values[k] if k < len(values) else None)
 
 
-def note_weights(found: Imported) -> None:
-    """Say of the prompts whether they weigh words, which is not heeded here."""
-    for name, text in (("prompt", found.prompt), ("negative_prompt", found.negative_prompt)):
-        if _WEIGHTS.search(text):
-            found.remarks[name] = f"{found.remarks.get(name, '')} {NO_WEIGHTS}".strip()
+def take_syntax(found: Imported) -> None:
+    """Whose marks the prompts are read by, where they have some."""
+    texts = (("prompt", found.prompt), ("negative_prompt", found.negative_prompt))
+    marked = [name for name, text in texts if _WEIGHTS.search(text)]
+    if not marked or "prompt_syntax" in found.more:
+        return
+    syntax = PromptSyntax.WEB_UI
+    if found.program.startswith("InvokeAI"):
+        syntax = PromptSyntax.COMPEL
+    elif found.program in _WITHOUT_MARKS:
+        syntax = PromptSyntax.PLAIN
+    found.more["prompt_syntax"] = syntax.value
+    remark = OWN_WEIGHTS if found.program in _OTHER_RULES else ""
+    if found.program == "NovelAI":
+        remark = NO_WEIGHTS
+    if remark:
+        for name in marked:
+            found.remarks[name] = f"{found.remarks.get(name, '')} {remark}".strip()
 
 
 def share(value: object) -> float | None:

@@ -20,12 +20,12 @@ from gui.library.metadata.mac_apps import read_draw_things, read_mflux, read_moc
 from gui.library.metadata.taking import (
     dicts,
     leave_rest,
-    note_weights,
     share,
     take_common,
     take_loras,
     take_prompt_loras,
     take_sampler,
+    take_syntax,
 )
 from gui.library.metadata.values import as_int, as_text, load_json
 from gui.library.metadata.web_ui import read_a1111, read_parameters
@@ -39,7 +39,7 @@ def read_settings(fields: Fields) -> Imported | None:
     for reader in READERS:
         found = reader(fields)
         if found is not None and not found.empty:
-            note_weights(found)
+            take_syntax(found)
             return found
     return None
 

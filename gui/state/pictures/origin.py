@@ -26,6 +26,7 @@ from gui.request import (
 )
 from gui.start_image import MASK_ALPHA, Outpaint
 from gui.state.draft import SEED, Draft
+from gui.syntax.types import PromptSyntax
 
 NO_START_PICTURE = "Its starting picture is not in the file; choose one to use it."
 NO_MASK = "It is not in the file; paint or choose one to use it."
@@ -326,6 +327,8 @@ def _read(name: str, text: str) -> Any:
         return as_int(text)
     if kind is float:
         return as_float(text)
+    if kind is PromptSyntax:
+        return next((each for each in PromptSyntax if each.value == text.strip().casefold()), None)
     return text if kind is str else None
 
 

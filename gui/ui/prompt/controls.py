@@ -283,6 +283,7 @@ ROWS = (
     Row("depth_map", RowPlace.EDITING, picture),
     Row("width", RowPlace.ADVANCED, side),
     Row("height", RowPlace.ADVANCED, side),
+    Row("prompt_syntax", RowPlace.ADVANCED),
     Row("guidance_rescale", RowPlace.ADVANCED),
     Row("upscaler", RowPlace.ADVANCED, upscaler),
     Row("composition", RowPlace.ADVANCED),

@@ -15,6 +15,7 @@ from gui.request import MAX_SEED
 from gui.scheduler_names import grouped_schedulers
 from gui.state.draft import random_seed
 from gui.state.tokens import TokenCounter
+from gui.syntax.types import PromptSyntax
 from gui.ui.widgets.appearance import current_palette
 from gui.ui.widgets.choice import Choice
 from gui.ui.widgets.controls import LABEL_WIDTH, icon_button, label
@@ -70,6 +71,15 @@ class TextField(QWidget):
         self._around = around
         if self.text().strip():
             self._counter.set_text(self._read())
+
+    def set_reading(self, syntax: PromptSyntax, chunks: int | None) -> None:
+        """Count tokens as they are read.
+
+        Args:
+            syntax: whose marks the text is read by.
+            chunks: how many times 75 tokens the model reads; None: as many as there are.
+        """
+        self._counter.set_reading(syntax, chunks)
 
     def _read(self) -> str:
         text = self.text()

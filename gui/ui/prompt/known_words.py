@@ -9,6 +9,8 @@ from PySide6.QtGui import QTextCursor
 from PySide6.QtWidgets import QHBoxLayout, QPlainTextEdit, QPushButton, QVBoxLayout, QWidget
 
 from gui.state.vocabulary import ModelVocabulary, Reading, Thing, Vocabulary, with_thing
+from gui.syntax.reading import words_alone
+from gui.syntax.types import PromptSyntax
 from gui.ui.prompt.vocabulary_sheet import VocabularySheet
 from gui.ui.widgets.controls import label, without_shortcut
 from gui.words import listed, plain_tip, plural, shortened
@@ -58,6 +60,7 @@ class KnownWords(QWidget):
         super().__init__()
         self._edit = edit
         self._name = ""
+        self._syntax = PromptSyntax.PLAIN
         self._sheet: VocabularySheet | None = None
         self._vocabulary = ModelVocabulary(self)
         self.text = label("", "small", wrap=True)
@@ -88,6 +91,12 @@ class KnownWords(QWidget):
         self._vocabulary.set_folder(entry.folder)
         self._show()
 
+    def set_syntax(self, syntax: PromptSyntax) -> None:
+        """Whose marks the prompt is read by; they are no words."""
+        if syntax is not self._syntax:
+            self._syntax = syntax
+            self._show()
+
     def close_down(self) -> None:
         """Wait for the worker that reads the vocabulary."""
         self._vocabulary.close()
@@ -117,7 +126,7 @@ class KnownWords(QWidget):
         back."""
         cursor = self._edit.textCursor()
         cursor.select(QTextCursor.SelectionType.Document)
-        cursor.insertText(with_thing(self._vocabulary.read(self._edit.toPlainText()), thing))
+        cursor.insertText(with_thing(self._vocabulary.read(self._words()), thing))
         self._edit.setTextCursor(cursor)
         self._edit.setFocus()
 
@@ -125,7 +134,10 @@ class KnownWords(QWidget):
         vocabulary = self._vocabulary.vocabulary
         if vocabulary is None:
             return ""
-        return unknown_text(self._name, vocabulary.read(self._edit.toPlainText()), vocabulary)
+        return unknown_text(self._name, vocabulary.read(self._words()), vocabulary)
+
+    def _words(self) -> str:
+        return words_alone(self._edit.toPlainText(), self._syntax)
 
     def _on_text(self) -> None:
         if self._said():

@@ -237,6 +237,7 @@ class PromptPanel(QFrame):
         for name, control in self.controls.items():
             control.input.set_value(self._shown(name))
         self._show_styles()
+        self._show_reading()
         self._on_changed("seed")
         self._show_variation()
         self._on_changed(BRANCH)
@@ -262,6 +263,8 @@ class PromptPanel(QFrame):
             self.size_outlook.set_model(self._entry, draft.request.compute_unit)
         elif name == "scheduler":
             self._show_defaults()
+        elif name == "prompt_syntax":
+            self._show_reading()
 
     def use_example(self, text: str) -> None:
         """Put an example in place of the prompt."""
@@ -352,6 +355,7 @@ class PromptPanel(QFrame):
         info, sidecar = entry.info, entry.sidecar
         if sidecar is not None:
             self._entry = entry
+            self._show_reading()
             self.scheduler.set_default(sidecar.default_scheduler)
         self._show_defaults()
         self.size_outlook.set_model(entry, self._state.draft.request.compute_unit)
@@ -416,6 +420,15 @@ class PromptPanel(QFrame):
         on = self._state.draft.request.styles
         self.prompt.set_around(lambda text: around(text, on))
         self.negative.set_around(lambda text: around(text, on, negative=True))
+
+    def _show_reading(self) -> None:
+        """Tokens and words are told as the prompts are read."""
+        syntax = self._state.draft.request.prompt_syntax
+        info = self._entry.info if self._entry is not None else None
+        chunks = info.text_chunks if info is not None else 1
+        for field in (self.prompt, self.negative):
+            field.set_reading(syntax, chunks)
+        self.known_words.set_syntax(syntax)
 
     def _show_start(self) -> None:
         """Whether a starting picture can be used."""

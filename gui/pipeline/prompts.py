@@ -1,0 +1,120 @@
+"""A request's prompts as the UNet reads them, step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from gui.pipeline.text import Conditioning, TextEncoders
+from gui.pipeline.unet import GuidedUNet
+from gui.request import PictureRequest
+from gui.syntax.reading import note_of_weights, read_phases
+from gui.syntax.types import Phase, Reading
+
+
+@dataclass(frozen=True)
+class PromptPhase:
+    """What conditions the UNet up to a step."""
+
+    until: int
+    """The last step that it holds for, counted from 1."""
+    positive: Conditioning
+    negative: Conditioning | None
+    """None: no guidance."""
+
+
+class Prompts:
+    """The prompts of one request.
+
+    Args:
+        text: the model's text encoders.
+        request: with every default filled in.
+        steps: how many its way has.
+        most: chunks of text that the UNet reads; None: any number.
+    """
+
+    def __init__(
+        self, text: TextEncoders, request: PictureRequest, steps: int, most: int | None
+    ) -> None:
+        self._text = text
+        self._request = request
+        self._most = most
+        syntax, steps = request.prompt_syntax, max(1, steps)
+        self._positive = read_phases(request.prompt, syntax, steps)
+        self._negative = read_phases(request.negative_prompt, syntax, steps)
+
+    def encode(
+        self, guided: bool, zero_empty: bool, check: Callable[[], None]
+    ) -> list[PromptPhase]:
+        """Every phase, in order.
+
+        Args:
+            guided: whether there is a negative prompt too.
+            zero_empty: an empty negative prompt is all zeros.
+            check: called before every prompt that is encoded; may raise to stop.
+        """
+        readings = {id(p.reading): p.reading for p in self._positive}
+        if guided:
+            readings |= {id(p.reading): p.reading for p in self._negative}
+        needed = [self._text.chunks(reading, self._most) for reading in readings.values()]
+        chunks = self._most or max(needed)
+        known: dict[Reading, Conditioning] = {}
+
+        def encoded(reading: Reading) -> Conditioning:
+            plain = Reading(reading.sections, reading.syntax)
+            if plain not in known:
+                check()
+                known[plain] = self._text.encode(reading, chunks, self._most)
+            return known[plain]
+
+        made: list[PromptPhase] = []
+        for until in sorted({p.until for p in (*self._positive, *self._negative)}):
+            positive = encoded(_at(self._positive, until))
+            negative: Conditioning | None = None
+            if guided and zero_empty and not self._request.negative_prompt:
+                negative = positive.zeroed()
+            elif guided:
+                negative = encoded(_at(self._negative, until))
+            made.append(PromptPhase(until, positive, negative))
+        return made
+
+    def notes(self, guided: bool) -> list[str]:
+        """Sentences about what had not the effect that was meant."""
+        request, syntax = self._request, self._request.prompt_syntax
+        sides = [("prompt", request.prompt, self._positive)]
+        if guided:
+            sides.append(("negative prompt", request.negative_prompt, self._negative))
+        found: list[str] = []
+        for what, prompt, phases in sides:
+            found.append(self._text.note_of_cut(prompt, syntax, what, self._most))
+            found.append(note_of_weights([phase.reading for phase in phases], what))
+        return [note for note in found if note]
+
+
+def _at(phases: Sequence[Phase], step: int) -> Reading:
+    return next(phase.reading for phase in phases if step <= phase.until)
+
+
+class PhasedUNet:
+    """The UNet under the prompt of the step that is made.
+
+    Args:
+        phases: (last step, UNet with its prompts), in order.
+    """
+
+    def __init__(self, phases: Sequence[tuple[int, GuidedUNet]]) -> None:
+        self._phases = tuple(phases)
+        self._step = 1
+
+    def begin_step(self, step: int) -> None:
+        """The next calls belong to this step, counted from 1."""
+        self._step = step
+
+    def __call__(
+        self, sample: Tensor, timestep: float, check: Callable[[], None] = lambda: None
+    ) -> Tensor:
+        unets = (unet for until, unet in self._phases if self._step <= until)
+        unet = next(unets, self._phases[-1][1])
+        return unet(sample, timestep, check)
