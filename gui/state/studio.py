@@ -22,6 +22,7 @@ from gui.state import desktop
 from gui.state.activity import Activity, ActivityWatch
 from gui.state.addons import AddonLibrary
 from gui.state.background import Background
+from gui.state.bundle import Bundle
 from gui.state.caches import Caches
 from gui.state.convert.state import ConvertState
 from gui.state.crash_reports import CrashReports
@@ -132,6 +133,8 @@ class Studio(QObject):
             queue, self.jobs, self.library, self.thumbnails, self.using.name_of, self
         )
         self.export = PictureExport(settings, self)
+        self.bundle = Bundle(self)
+        self.bundle.failed.connect(self.error_raised)
         self.caches = Caches(self)
         self.caches.failed.connect(self.error_raised)
         self.updates = UpdateCheck(settings, self)
@@ -226,6 +229,7 @@ class Studio(QObject):
         self.hub.start()
         self.library.start()
         self.prompts.start()
+        self.bundle.start()
         self.caches.start()
         self.updates.start()
         self.reports.start()
@@ -244,6 +248,7 @@ class Studio(QObject):
         self.export.close()
         self.background.close()
         self.sheets.close()
+        self.bundle.close()
         self.caches.close()
         self.updates.close()
         self.queue.shutdown()

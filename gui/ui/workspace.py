@@ -17,6 +17,7 @@ from gui.ui.canvas.canvas import Canvas
 from gui.ui.columns import Columns
 from gui.ui.desks.asking import AskingDesk
 from gui.ui.desks.banner import BannerDesk
+from gui.ui.desks.bundle import BundleDesk
 from gui.ui.desks.convert import ConvertDesk
 from gui.ui.desks.editing import EditingDesk
 from gui.ui.desks.generate import GenerateDesk
@@ -124,6 +125,7 @@ class Workspace(QWidget):
         self.window_desk = WindowDesk(parts, self.appearance)
         self.banner_desk = BannerDesk(parts)
         self.updates_desk = UpdatesDesk(parts)
+        self.bundle_desk = BundleDesk(parts)
         self.reports_desk = ReportsDesk(parts)
         middle: list[QWidget] = [self.canvas, self.pictures_desk.enlarge_strip, self.filmstrip]
         width = self.main_window.width()

@@ -19,10 +19,10 @@ def test_the_next_start_says_so(home, open_workspace, qtbot) -> None:
     crash()
     workspace, _ = open_workspace()
     banner = workspace.canvas.banner
-    qtbot.waitUntil(lambda: banner.report_button.isVisible())
+    qtbot.waitUntil(lambda: banner.offer_button.isVisible())
     assert "stopped unexpectedly last time" in banner.statement.text()
     assert not banner._timer.isActive(), "it stays until it is dismissed"
-    banner.report_button.click()
+    banner.offer_button.click()
     sheet = workspace.reports_desk.sheet
     qtbot.waitUntil(lambda: "Aborted" in sheet.text.toPlainText())
     assert sheet.choice.count() == 1 and ", window" in sheet.choice.currentText()

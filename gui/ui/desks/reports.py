@@ -22,7 +22,6 @@ class ReportsDesk(QObject):
         self._banner = parts.canvas.banner
         self.sheet: ReportSheet | None = None
         parts.studio.reports.found.connect(self._on_found)
-        self._banner.report_asked.connect(self.show)
         connect_commands((parts.actions.reports, self.show))
 
     def show(self) -> None:
@@ -34,7 +33,8 @@ class ReportsDesk(QObject):
         self.sheet.open()
 
     def _on_found(self) -> None:
-        self._banner.show_notice(
+        self._banner.show_offer(
             "Sfumato stopped unexpectedly last time. Your pictures and the queue are safe.",
-            can_report=True,
+            "Show Report…",
+            self.show,
         )

@@ -53,7 +53,11 @@ class WindowDesk(QObject):
         self._show(
             "settings",
             lambda: SettingsDialog(
-                studio.settings, self._parts.window, studio.hub.account, studio.caches
+                studio.settings,
+                self._parts.window,
+                studio.hub.account,
+                studio.caches,
+                studio.bundle,
             ),
         )
 

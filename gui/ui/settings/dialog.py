@@ -20,6 +20,7 @@ from gui import paths
 from gui.state.settings import Settings
 from gui.ui.prompt.controls import options
 from gui.ui.settings.account_section import AccountSection
+from gui.ui.settings.command_section import CommandSection
 from gui.ui.settings.storage_section import StorageSection
 from gui.ui.widgets.choice import Choice
 from gui.ui.widgets.controls import ElidedLabel, Switch, fit_height, label
@@ -27,6 +28,7 @@ from gui.ui.widgets.controls import ElidedLabel, Switch, fit_height, label
 if TYPE_CHECKING:
     from PySide6.QtGui import QShowEvent
 
+    from gui.state.bundle import Bundle
     from gui.state.caches import Caches
     from gui.state.hub.account import HubAccount
 
@@ -42,6 +44,7 @@ class SettingsDialog(QDialog):
         parent: QWidget | None = None,
         account: HubAccount | None = None,
         caches: Caches | None = None,
+        bundle: Bundle | None = None,
     ) -> None:
         super().__init__(parent)
         self._settings = settings
@@ -64,6 +67,8 @@ class SettingsDialog(QDialog):
         self.updates = Switch("Look for a newer Sfumato once a day")
         self.account = AccountSection(account) if account is not None else None
         self.storage = StorageSection(caches) if caches is not None else None
+        in_bundle = bundle is not None and bundle.app is not None
+        self.command = CommandSection(bundle) if bundle is not None and in_bundle else None
         self._lay_out()
         self._load()
         self._connect()
@@ -90,6 +95,8 @@ class SettingsDialog(QDialog):
         if self.account is not None:
             heading = label("Hugging Face Hub:")
             form.addRow(heading, self.account)
+        if self.command is not None:
+            form.addRow("Command line:", self.command)
         if self.storage is not None:
             form.addRow("Kept for speed:", self.storage)
         note = label(
@@ -141,6 +148,8 @@ class SettingsDialog(QDialog):
         super().showEvent(event)
         if self.storage is not None:
             self.storage.measure()
+        if self.command is not None:
+            self.command.look()
 
     def _choose_folder(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, "Folder for Finished Pictures")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum, auto
 
 from PySide6.QtCore import Qt, QTimer, Signal
@@ -56,7 +57,6 @@ class Banner(QFrame):
     undo_asked = Signal()
     plain_asked = Signal()
     """The model is to be used as it is, where Core ML refused a changed one."""
-    report_asked = Signal()
     copied = Signal()
     """The details are on the clipboard."""
 
@@ -73,8 +73,9 @@ class Banner(QFrame):
         self.undo_button.clicked.connect(self._undo)
         self.plain_button = QPushButton("Use Model As It Is")
         self.plain_button.clicked.connect(self._use_plain)
-        self.report_button = QPushButton("Show Report…")
-        self.report_button.clicked.connect(self._show_report)
+        self.offer_button = QPushButton()
+        self.offer_button.clicked.connect(self._take_offer)
+        self._deed: Callable[[], object] | None = None
         self.copy_button = QPushButton("Copy Details")
         self.copy_button.clicked.connect(self._copy)
         self.close_button = icon_button("close", "Dismiss")
@@ -87,7 +88,7 @@ class Banner(QFrame):
         row.addWidget(self.retry_button, 0, Qt.AlignmentFlag.AlignVCenter)
         row.addWidget(self.plain_button, 0, Qt.AlignmentFlag.AlignVCenter)
         row.addWidget(self.undo_button, 0, Qt.AlignmentFlag.AlignVCenter)
-        row.addWidget(self.report_button, 0, Qt.AlignmentFlag.AlignVCenter)
+        row.addWidget(self.offer_button, 0, Qt.AlignmentFlag.AlignVCenter)
         row.addWidget(self.copy_button, 0, Qt.AlignmentFlag.AlignVCenter)
         row.addWidget(self.close_button, 0, Qt.AlignmentFlag.AlignVCenter)
         self._timer = QTimer(self)
@@ -110,6 +111,7 @@ class Banner(QFrame):
             about: what it is about besides what its kind tells.
         """
         self._timer.stop()
+        self._deed = None
         self._about = frozenset(filter(None, (_SUBJECTS.get(error.kind), about)))
         self.retry_button.setVisible(can_retry)
         self._error = error
@@ -117,23 +119,36 @@ class Banner(QFrame):
         self._present("error", "warning", error.message)
         self.copy_button.setVisible(True)
         self.undo_button.setVisible(False)
-        self.report_button.setVisible(False)
+        self.offer_button.setVisible(False)
 
-    def show_notice(self, text: str, *, can_undo: bool = False, can_report: bool = False) -> None:
-        """Show a remark for a while, one with a report until it is dismissed; it never covers an
-        error that still stands."""
+    def show_notice(self, text: str, *, can_undo: bool = False) -> None:
+        """Show a remark for a while; it never covers an error that still stands, nor an offer."""
+        if self._error is not None or self._deed is not None:
+            return
+        self._show_remark(text, can_undo)
+        self._timer.start()
+
+    def show_offer(self, text: str, word: str, deed: Callable[[], object]) -> None:
+        """Show a remark with a button of its own until it is dismissed; it never covers an error
+        that still stands, and an error covers it.
+
+        Args:
+            word: on the button.
+            deed: what the button does.
+        """
         if self._error is not None:
             return
+        self._show_remark(text, can_undo=False)
+        self._deed = deed
+        self.offer_button.setText(word)
+        self.offer_button.setVisible(True)
+        self._timer.stop()
+
+    def _show_remark(self, text: str, can_undo: bool) -> None:
         self._present("notice", "info", text)
-        self.copy_button.setVisible(False)
-        self.retry_button.setVisible(False)
-        self.plain_button.setVisible(False)
+        for button in (self.copy_button, self.retry_button, self.plain_button, self.offer_button):
+            button.setVisible(False)
         self.undo_button.setVisible(can_undo)
-        self.report_button.setVisible(can_report)
-        if can_report:
-            self._timer.stop()
-        else:
-            self._timer.start()
 
     def settle(self, *subjects: Subject) -> None:
         """Let an error about any of these go: its cause is mended, replaced or beside the point."""
@@ -141,7 +156,7 @@ class Banner(QFrame):
             self.dismiss()
 
     def dismiss(self) -> None:
-        self._error = None
+        self._error = self._deed = None
         self._timer.stop()
         self.hide()
 
@@ -168,9 +183,11 @@ class Banner(QFrame):
         self.dismiss()
         self.undo_asked.emit()
 
-    def _show_report(self) -> None:
+    def _take_offer(self) -> None:
+        deed = self._deed
         self.dismiss()
-        self.report_asked.emit()
+        if deed is not None:
+            deed()
 
     def _copy(self) -> None:
         if self._error is not None:
