@@ -8,17 +8,25 @@
 #   make format                       rewrite the code in the house's format
 #   make setup                        only set up
 #   make lock                         write the lock file anew from .venv
-#   make icon                         draw the app icon
-#   make app                          build dist/Sfumato.app and its disk image (on a Mac)
+#   make icon                         draw the icons and the disk image's background
+#   make app                          build, examine and sign dist/Sfumato.app (on a Mac)
+#   make prove [PLACES="build image"] its self-test in every place where people start it (on a Mac)
+#   make dmg                          notarise where there is a key, and make the disk image (on a Mac)
+#   make release-facts                checksums, release.json and notes of what is in dist
+#   make app-linux                    the same bundle of macOS' packages, as far as Linux can
+#   make check-app                    prove on Linux what can be proved of the bundle (half an hour)
 #   make clean                        remove what can be made again (.venv stays)
 #
 # WORKERS=… says how many tests run at once; 0: one after the other, in one process.
 # PYTHON=…, TORCH_INDEX_URL=… choose the interpreter and where torch comes from at set-up.
 
-.PHONY: run test bench fuzz lint format setup setup-test lock icon app clean
+.PHONY: run test bench fuzz lint format setup setup-test lock icon app dmg release-facts prove \
+	app-linux check-app clean
 .DEFAULT_GOAL := run
 
 PY := .venv/bin/python
+PLACES ?=
+TAG ?=
 PROMPT ?=
 RUN_DIR ?= build/run
 PYTEST_ARGS ?=
@@ -71,9 +79,31 @@ lock: setup-test
 
 icon: setup-test
 	$(PY) packaging/icon.py
+	$(PY) packaging/macos/background.py
 
 app: setup
 	$(PY) packaging/macos/build.py
+
+# The build's own environment: it has dmgbuild, and what the app has.
+BUNDLE_PY := build/bundle-venv/bin/python
+
+dmg:
+	$(BUNDLE_PY) packaging/macos/notarise.py --if-possible dist/Sfumato.app
+	$(BUNDLE_PY) packaging/macos/image.py dist/Sfumato.app
+	$(BUNDLE_PY) packaging/macos/notarise.py --if-possible \
+		$(if $(SIGNING_IDENTITY),--sign "$$SIGNING_IDENTITY") dist/Sfumato-*.dmg
+
+release-facts:
+	$(BUNDLE_PY) packaging/macos/release.py dist $(if $(TAG),--tag $(TAG))
+
+prove:
+	packaging/macos/prove_on_mac.sh dist/Sfumato.app dist/Sfumato-*.dmg dist/proof $(PLACES)
+
+app-linux: setup-test
+	$(PY) packaging/macos/app_linux.py
+
+check-app: setup-test
+	$(PY) packaging/macos/check_app.py
 
 clean:
 	rm -rf build dist .pytest_cache .ruff_cache .import_linter_cache *.egg-info

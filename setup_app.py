@@ -13,12 +13,16 @@ from typing import Any
 import setuptools
 
 ROOT = Path(__file__).resolve().parent
-sys.path.insert(0, str(ROOT / "packaging"))
-sys.path.insert(0, str(ROOT))
+# Last, and not first as Python puts it: py2app takes any folder for a package of its name, and
+# would ship our `packaging` in place of the one that transformers imports.
+sys.path[:] = [place for place in sys.path if Path(place).resolve() != ROOT] + [str(ROOT)]
+sys.path.append(str(ROOT / "packaging"))
 
 from macos import info_plist  # noqa: E402
 
 from gui import __version__ as VERSION  # noqa: E402,N812
+
+sys.path.pop()
 
 # Kept whole and as files: they carry data, read their own source, load libraries from beside
 # themselves, or import by name at run time, none of which survives py2app's zip.
@@ -27,9 +31,9 @@ PACKAGES = [
     "PIL", "PySide6", "shiboken6",
     "pillow_heif", "watchfiles",
     "accelerate", "attrs", "attr", "cattr", "cattrs", "c2pa", "certifi", "charset_normalizer",
-    "coremltools", "cryptography", "diffusers", "functorch", "gui", "hf_xet", "huggingface_hub",
+    "coremltools", "cryptography", "diffusers", "functorch", "gui", "huggingface_hub",
     "httpcore2", "httpx2", "keyring",
-    "mpmath", "numpy", "packaging", "psutil", "pydantic", "pydantic_core", "regex",
+    "mpmath", "numpy", "packaging", "psutil", "regex",
     "safetensors", "scipy", "sympy", "tokenizers", "torch", "torchgen", "transformers", "yaml",
 ]  # fmt: skip
 
@@ -41,11 +45,14 @@ INCLUDES = [
 
 EXCLUDES = [
     "_distutils_hack", "_pytest", "_tkinter", "ensurepip", "idlelib", "lib2to3", "pip",
+    "apple_platform", "dmgbuild", "ds_store", "mac_alias",
     "pkg_resources", "pytest", "pytestqt", "setuptools", "test", "tkinter", "wheel",
     "Cython", "IPython", "ipykernel", "matplotlib", "pandas", "sklearn", "xgboost",
     "bitsandbytes", "flax", "peft", "sd_parsers", "jax", "onnx", "onnxruntime", "tensorboard",
     "tensorflow", "triton", "PyQt5", "PyQt6", "PySide2",
     "coremltools.test", "torch.utils.tensorboard",
+    # Used by our libraries for what Sfumato does not do: servers, commands, Xet's transport.
+    "hf_xet", "pydantic", "pydantic_core", "typer",
 ]  # fmt: skip
 
 PLIST: dict[str, Any] = info_plist.info_plist(VERSION)

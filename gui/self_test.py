@@ -19,11 +19,13 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import gui
-from gui import paths, words
+from gui import paths, records, versions, words
+from gui.records import Record
 
 ENGINE_MODULES = (
     "numpy", "scipy.integrate", "PIL.Image", "torch", "safetensors.torch", "tokenizers",
@@ -59,10 +61,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run every check, even after one failed.  Returns 0 when all hold, 1 otherwise; never raises.
 
     Args:
-        arguments: ``--no-picture`` leaves out the checks that run our other processes.
+        arguments: ``--no-picture`` leaves out the checks that run our other processes;
+            ``--report FILE`` also writes what was found as JSON.
     """
     parser = argparse.ArgumentParser(prog="sfumato --self-test")
     parser.add_argument("--no-picture", action="store_true", help="don't run the other processes")
+    parser.add_argument("--report", type=Path, metavar="FILE", help="write a report as JSON")
     options = parser.parse_args(arguments)
     checks: list[tuple[str, Callable[[], str]]] = [
         ("program", _program),
@@ -76,24 +80,58 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not options.no_picture:
         checks += [("models", _reading), ("hub", _hub), ("conversion", _conversion)]
         checks += [("picture", _picture)]
-    failed = sum([not _run(name, check) for name, check in checks])
+    results = [_run(name, check) for name, check in checks]
+    failed = sum(not result.passed for result in results)
+    if options.report is not None:
+        _write(options.report, results)
     print("self-test passed" if not failed else f"self-test FAILED: {failed} of {len(checks)}")
     return 1 if failed else 0
 
 
-def _run(name: str, check: Callable[[], str]) -> bool:
+@dataclass(frozen=True)
+class Result(Record):
+    """What one check came to."""
+
+    name: str
+    passed: bool
+    said: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Report(Record):
+    """The whole self-test, to be sent by who ran it: nothing in it names a person."""
+
+    version: str
+    system: str
+    passed: bool
+    checks: tuple[Result, ...]
+
+
+def _write(path: Path, results: Sequence[Result]) -> None:
+    passed = all(result.passed for result in results)
+    report = Report(gui.__version__, versions.system(), passed, tuple(results))
+    try:
+        path.write_text(records.dumps(report, indent=2) + "\n")
+    except OSError as error:
+        print(f"The report could not be written: {error}", file=sys.stderr)
+
+
+def _run(name: str, check: Callable[[], str]) -> Result:
     started = time.monotonic()
     try:
         said = check()
     except BaseException as error:  # SystemExit too: a module may try to quit at import
         if isinstance(error, KeyboardInterrupt):
             raise
-        print(f"FAILED {name}: {type(error).__name__}: {error}", flush=True)
+        said = f"{type(error).__name__}: {error}"
+        print(f"FAILED {name}: {said}", flush=True)
         if not isinstance(error, CheckError):
             traceback.print_exc()
-        return False
-    print(f"ok     {name}: {said} ({words.measured(time.monotonic() - started)})", flush=True)
-    return True
+        return Result(name, False, said, time.monotonic() - started)
+    taken = time.monotonic() - started
+    print(f"ok     {name}: {said} ({words.measured(taken)})", flush=True)
+    return Result(name, True, said, taken)
 
 
 def _program() -> str:

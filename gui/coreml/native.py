@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import platform
 import shutil
 import tempfile
@@ -44,6 +45,9 @@ _ABANDONED_SECONDS = 24 * 3600
 class NativeRuntime:
     """Loads components into Core ML.
 
+    ``SFUMATO_COMPUTE_UNIT`` (``CPU_ONLY`` …) in the environment replaces every choice: the machines
+    that run tests have no Neural Engine, and their GPU is not a real one.
+
     Args:
         overrides: compute units for kinds of component that must not use the person's choice.
         cache: folder of compiled packages; default: `compiled` in the cache folder.
@@ -64,7 +68,8 @@ class NativeRuntime:
         return adapted(component, lambda own: self._load(own, compute_unit))
 
     def _load(self, component: ComponentInfo, compute_unit: ComputeUnit) -> NativeModel:
-        unit = self.overrides.get(component.kind, compute_unit)
+        forced = os.environ.get("SFUMATO_COMPUTE_UNIT")
+        unit = ComputeUnit(forced) if forced else self.overrides.get(component.kind, compute_unit)
         fast = component.kind in FAST_PREDICTION
         parts = []
         for file in component.files:

@@ -14,11 +14,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from macos import macho, postbuild
+from macos import info_plist, macho, postbuild
 
 SYSTEM = ("/usr/lib/", "/System/Library/")
-SIZE_BUDGET = 850e6
-"""Bytes; the first bundle assembled from these wheels took 685e6."""
+INSTALLED, PACKED = 700e6, 190e6
+"""Bytes that the app and its disk image may take."""
 
 
 def examine(app: Path) -> list[str]:
@@ -31,12 +31,21 @@ def examine(app: Path) -> list[str]:
     except ValueError as error:
         return [str(error)]
     problems = [*_plist_problems(app, plist), *_zip_problems(app), *_framework_problems(app)]
+    problems += _package_problems(app)
     for path, slices in files.items():
         name = path.relative_to(app).as_posix()
         problems += [f"{name}: {problem}" for problem in _file_problems(app, path, slices, plist)]
-    if (total := postbuild.size(app)) > SIZE_BUDGET:
-        problems.append(f"The bundle takes {total / 1e6:.0f} MB.")
-    return problems
+    return problems + size_problems(postbuild.size(app))
+
+
+def size_problems(installed: float, packed: float = 0) -> list[str]:
+    """One sentence per budget that is exceeded."""
+    sizes = (("The app", installed, INSTALLED), ("The disk image", packed, PACKED))
+    return [
+        f"{what} takes {size / 1e6:.0f} MB, and may take {budget / 1e6:.0f}."
+        for what, size, budget in sizes
+        if size > budget
+    ]
 
 
 def _plist_problems(app: Path, plist: dict) -> Iterator[str]:
@@ -47,13 +56,36 @@ def _plist_problems(app: Path, plist: dict) -> Iterator[str]:
         program = app / "Contents/MacOS" / name
         if not name or not program.is_file() or not program.stat().st_mode & 0o100:
             yield f"Contents/MacOS/{name} is no program."
+    if _floor(plist) > _floor({"LSMinimumSystemVersion": info_plist.LOWEST_MACOS}):
+        yield (
+            f"It needs macOS {plist['LSMinimumSystemVersion']}, and {info_plist.LOWEST_MACOS} "
+            "is promised."
+        )
     icon = str(plist.get("CFBundleIconFile", ""))
     if not (app / "Contents/Resources" / icon).with_suffix(".icns").is_file():
         yield "The icon is missing."
     if plist.get("PythonInfoDict", {}).get("PythonExecutable"):
         yield "Info.plist names the building machine's interpreter."
-    if not (app / "Contents/Resources/resources").is_dir():
+    resources = app / "Contents/Resources"
+    if not (resources / "resources").is_dir():
         yield "The resources are missing."
+    icons = {entry.get("CFBundleTypeIconFile") for entry in plist.get("CFBundleDocumentTypes", ())}
+    for name in sorted(filter(None, icons)):
+        if not (resources / name).is_file():
+            yield f"The icon {name} is missing."
+    if plist.get("CFBundleIconName") and not (resources / "Assets.car").is_file():
+        yield "Info.plist names a layered icon, and Assets.car is missing."
+    for language in plist.get("CFBundleLocalizations", ()):
+        if not (resources / f"{language}.lproj/InfoPlist.strings").is_file():
+            yield f"The texts of {language} are missing."
+
+
+def _package_problems(app: Path) -> Iterator[str]:
+    """Ours in place of somebody else's of the same name: py2app takes any folder for a package."""
+    library = postbuild.library(app)
+    for name, file in (("packaging", "version.py"), ("gui", "bundle_main.py")):
+        if not (library / name / file).is_file():
+            yield f"The package {name} is missing, or is another one of that name."
 
 
 def _zip_problems(app: Path) -> Iterator[str]:
@@ -80,8 +112,7 @@ def _file_problems(app: Path, path: Path, slices: list[macho.Slice], plist: dict
         yield f"built for {', '.join(part.architecture for part in slices)}, not arm64 alone."
         return
     part = slices[0]
-    floor = tuple(int(n) for n in plist.get("LSMinimumSystemVersion", "0.0").split(".")[:2])
-    if part.minimum_macos is not None and part.minimum_macos > floor:
+    if part.minimum_macos is not None and part.minimum_macos > _floor(plist):
         yield f"needs macOS {'.'.join(map(str, part.minimum_macos))}."
     for dylib in part.dylibs:
         if dylib.startswith(SYSTEM) or dylib in part.weak:
@@ -91,6 +122,10 @@ def _file_problems(app: Path, path: Path, slices: list[macho.Slice], plist: dict
             yield f"needs {dylib}, which is not in the bundle."
         elif not any(app.resolve() in place.resolve().parents for place in found):
             yield f"needs {dylib}, which lies outside of the bundle."
+
+
+def _floor(plist: dict) -> tuple[int, ...]:
+    return tuple(int(number) for number in plist.get("LSMinimumSystemVersion", "0.0").split("."))
 
 
 def _candidates(app: Path, path: Path, part: macho.Slice, dylib: str) -> list[Path]:

@@ -41,6 +41,7 @@ unset PYTHONPATH PYTHONOPTIMIZE
 export PYTHONHOME="$contents/Resources" RESOURCEPATH="$contents/Resources"
 export EXECUTABLEPATH="$contents/MacOS/{name}" ARGVZERO="$contents/MacOS/{name}"
 export PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+export LD_LIBRARY_PATH="$contents/Frameworks"
 exec "$contents/MacOS/python" "$contents/Resources/__boot__.py" "$@"
 """
 """The same variables as `apptemplate/src/main.c` sets."""
@@ -57,9 +58,10 @@ def build(dist: Path, work: Path) -> None:
 
     recipes.tkinter.check = lambda command, graph: None  # it opens a Tk window; we exclude it
     os.chdir(ROOT)
+    # Ours are imported by now; `setup_app.py` puts on the path what py2app may see.
+    sys.path.remove(str(ROOT / "packaging"))
     arguments = ["py2app", "--dist-dir", str(dist), "--bdist-base", str(work)]
     sys.argv = ["setup_app.py", *arguments]
-    sys.path.insert(0, str(ROOT))
     runpy.run_path("setup_app.py", run_name="__main__")
 
 
@@ -83,10 +85,13 @@ def build_for_linux(dist: Path, work: Path) -> Path:
     build(dist, work)
     app = dist / "Sfumato.app"
     packages = app / f"Contents/Resources/lib/python{VERSION}"
-    # What auditwheel put beside the packages: macholib would have brought it along.
+    # What macholib would have brought along: libraries beside the packages, and libpython.
     for folder in Path(sysconfig.get_path("platlib")).glob("*.libs"):
-        if (packages / folder.stem).exists():
-            shutil.copytree(folder, packages / folder.name, dirs_exist_ok=True)
+        shutil.copytree(folder, packages / folder.name, dirs_exist_ok=True)
+    (app / "Contents/Frameworks").mkdir(exist_ok=True)
+    library = Path(sysconfig.get_config_var("LIBDIR")) / sysconfig.get_config_var("INSTSONAME")
+    if library.suffix != ".a" and library.is_file():
+        shutil.copy2(library, app / "Contents/Frameworks" / library.name)
     programs = app / "Contents/MacOS"
     (programs / "python").unlink(missing_ok=True)
     shutil.copy2(Path(sys.executable).resolve(), programs / "python")
@@ -109,7 +114,7 @@ def build_for_mac(dist: Path, work: Path, site: Path, framework: Path) -> Path:
     import py2app.build_app as builder
 
     library = framework / f"lib/python{VERSION}"
-    places = [str(ROOT), str(library), str(library / "lib-dynload"), str(site)]
+    places = [str(library), str(library / "lib-dynload"), str(site), str(ROOT)]
     endings = [f".cpython-{VERSION.replace('.', '')}-darwin.so", ".abi3.so", ".so"]
     _be_a_framework_build(builder, framework)
     # The system's libraries are in a cache of macOS', not on disk: those that our files name count.

@@ -194,11 +194,20 @@ def write_qt_conf(app: Path) -> None:
 
 
 def clean_plist(app: Path) -> None:
-    """Take the building machine's interpreter path out of Info.plist."""
+    """Take the building machine's interpreter path out of Info.plist, and ask for the macOS that
+    the most demanding file needs: the tags of wheels tell too little."""
     path = app / "Contents/Info.plist"
     plist = plistlib.loads(path.read_bytes())
     plist.get("PythonInfoDict", {}).pop("PythonExecutable", None)
+    said = tuple(int(number) for number in plist["LSMinimumSystemVersion"].split("."))
+    plist["LSMinimumSystemVersion"] = ".".join(map(str, max(said, minimum_macos(app))))
     path.write_bytes(plistlib.dumps(plist))
+
+
+def minimum_macos(app: Path) -> tuple[int, int]:
+    """The newest macOS that a file's load commands ask for; (0, 0) where none asks."""
+    slices = (part for parts in macho.find(app).values() for part in parts)
+    return max((part.minimum_macos or (0, 0) for part in slices), default=(0, 0))
 
 
 def _remove(path: Path) -> None:

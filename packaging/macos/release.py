@@ -97,11 +97,25 @@ def write(dist: Path, facts: Facts, text: str) -> None:
     (dist / "notes.md").write_text(text)
 
 
+def differing(dist: Path) -> list[str]:
+    """Files that are not, or no longer, what `release.json` says."""
+    return [
+        one.name
+        for one in read(dist / "release.json").files
+        if not (dist / one.name).is_file() or sha256(dist / one.name) != one.sha256
+    ]
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("dist", type=Path)
     parser.add_argument("--tag", help="fail unless the app's version is this tag's (v1.2.0)")
+    parser.add_argument("--verify", action="store_true", help="only compare files and facts")
     options = parser.parse_args()
+    if options.verify:
+        changed = differing(options.dist)
+        print(*(f"{name} is not the file that was built." for name in changed), sep="\n")
+        return 1 if changed else 0
     facts = gather(options.dist)
     if options.tag and options.tag.removeprefix("v") != facts.version:
         print(f"The tag {options.tag} is not of version {facts.version}.", file=sys.stderr)

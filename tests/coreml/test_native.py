@@ -172,6 +172,16 @@ def test_compute_units_are_the_persons_unless_overridden(
     assert core_ml.loads[-1]["compute_units"] is ct.ComputeUnit.CPU_ONLY
 
 
+def test_a_machine_that_runs_tests_says_which_unit_it_has(
+    core_ml: CoreML, decoder: ComponentInfo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import coremltools as ct
+
+    monkeypatch.setenv("SFUMATO_COMPUTE_UNIT", "CPU_ONLY")
+    NativeRuntime(cache=tmp_path / "cache").load(decoder, ComputeUnit.ALL)
+    assert core_ml.loads[-1]["compute_units"] is ct.ComputeUnit.CPU_ONLY
+
+
 @pytest.mark.parametrize(
     ("version", "hinted"), [("14.6", False), ("15.0", True), ("26.1", True), ("", False)]
 )

@@ -86,6 +86,8 @@ def app(tmp_path: Path) -> Path:
     write(lib / "torch/include/torch/all.h", "// header")
     write(lib / "torch/testing/tests/needed.py", "x = 1")
     write(lib / "sympy/core/tests/test_x.py", "x = 1")
+    write(lib / "packaging/version.py", "x = 1")
+    write(lib / "gui/bundle_main.py", "x = 1")
     write(lib / "sympy/core/__pycache__/x.pyc", b"")
     with zipfile.ZipFile(lib.with_name("python312.zip"), "w") as archive:
         archive.writestr("site.pyc", b"code")

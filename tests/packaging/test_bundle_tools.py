@@ -114,6 +114,52 @@ def test_the_doctor_finds_a_library_outside_of_the_bundle(finished: Path, tmp_pa
     assert "outside of the bundle" in problem
 
 
+def test_the_doctor_finds_our_packaging_in_place_of_pypis(finished: Path) -> None:
+    (lib(finished) / "packaging/version.py").rename(lib(finished) / "packaging/icon.py")
+    (problem,) = doctor.examine(finished)
+    assert "packaging" in problem and "another one of that name" in problem
+
+
+def change_plist(app: Path, **entries: object) -> None:
+    path = app / "Contents/Info.plist"
+    path.write_bytes(plistlib.dumps({**plistlib.loads(path.read_bytes()), **entries}))
+
+
+@pytest.mark.parametrize(
+    ("entries", "told"),
+    [
+        ({"CFBundleIconName": "AppIcon"}, "Assets.car is missing"),
+        ({"CFBundleLocalizations": ["en"]}, "texts of en are missing"),
+        ({"CFBundleDocumentTypes": [{"CFBundleTypeIconFile": "x.icns"}]}, "icon x.icns is missing"),
+        ({"LSMinimumSystemVersion": "15.0"}, "needs macOS 15.0, and 14.0 is promised"),
+    ],
+)
+def test_the_doctor_misses_what_the_plist_names(
+    finished: Path, entries: dict[str, object], told: str
+) -> None:
+    change_plist(finished, **entries)
+    (problem,) = doctor.examine(finished)
+    assert told in problem
+
+
+def test_the_oldest_macos_is_that_of_the_most_demanding_file(app: Path) -> None:
+    def asks() -> str:
+        postbuild.clean_plist(app)
+        return plistlib.loads((app / "Contents/Info.plist").read_bytes())["LSMinimumSystemVersion"]
+
+    assert asks() == "14.0", "what Core ML wants, where no file wants more"
+    (lib(app) / "torch/libnew.dylib").write_bytes(maker.macho(minimum=(15, 2)))
+    assert asks() == "15.2"
+
+
+def test_budgets_are_told_when_they_are_exceeded() -> None:
+    assert doctor.size_problems(699e6, 189e6) == []
+    assert doctor.size_problems(701e6, 191e6) == [
+        "The app takes 701 MB, and may take 700.",
+        "The disk image takes 191 MB, and may take 190.",
+    ]
+
+
 @pytest.mark.parametrize("gone", ["MacOS/engine", "Resources/icon.icns", "Info.plist"])
 def test_the_doctor_misses_what_is_gone(finished: Path, gone: str) -> None:
     (finished / "Contents" / gone).unlink()
@@ -121,8 +167,7 @@ def test_the_doctor_misses_what_is_gone(finished: Path, gone: str) -> None:
 
 
 def test_signing_goes_from_the_inside_out(finished: Path) -> None:
-    commands = sign.plan(finished)
-    targets = [Path(command[-1]) for command in commands]
+    targets = [step.path for step in sign.plan(finished)]
     assert targets[-1] == finished
     for index, target in enumerate(targets):
         for later in targets[index + 1 :]:
@@ -130,7 +175,7 @@ def test_signing_goes_from_the_inside_out(finished: Path) -> None:
 
 
 def test_every_binary_is_signed_once(finished: Path) -> None:
-    targets = [Path(command[-1]) for command in sign.plan(finished)]
+    targets = [step.path for step in sign.plan(finished)]
     assert len(targets) == len(set(targets))
     covered = set(targets)
     for path in macho.find(finished):
@@ -140,11 +185,11 @@ def test_every_binary_is_signed_once(finished: Path) -> None:
 
 
 def test_entitlements_go_to_programs_only(finished: Path) -> None:
-    for command in sign.plan(finished, "Developer ID Application: Someone"):
+    for command in sign.commands(finished, "Developer ID Application: Someone"):
         target = Path(command[-1])
         program = target == finished or target.parent == finished / "Contents/MacOS"
         assert ("--entitlements" in command) == program
-        assert "--timestamp" in command
+        assert "--timestamp" in command and "runtime" in command
         assert "--deep" not in command
 
 

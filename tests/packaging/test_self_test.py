@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -26,7 +27,9 @@ def start(*arguments: str, home: Path, **environment: str) -> subprocess.Complet
 def test_self_test_makes_a_picture_and_leaves_nothing_behind(tmp_path: Path) -> None:
     temporary = tmp_path / "tmp"
     temporary.mkdir()
-    done = start("-m", "gui", "--self-test", home=tmp_path / "home", TMPDIR=str(temporary))
+    report = tmp_path / "report.json"
+    command = ("-m", "gui", "--self-test", "--report", str(report))
+    done = start(*command, home=tmp_path / "home", TMPDIR=str(temporary))
     lines = done.stdout.splitlines()
     assert done.returncode == 0, done.stdout + done.stderr
     assert lines[-1] == "self-test passed"
@@ -35,6 +38,10 @@ def test_self_test_makes_a_picture_and_leaves_nothing_behind(tmp_path: Path) -> 
     assert [words[0] for words in checks[-4:]] == ["models:", "hub:", "conversion:", "picture:"]
     assert float(checks[-2][1]) > 35, "decibels"
     assert list(temporary.rglob("*.png")) == []
+    told = json.loads(report.read_text())
+    assert told["passed"] and [one["name"] + ":" for one in told["checks"]][-4:] == [
+        words[0] for words in checks[-4:]
+    ]
 
 
 def test_a_failed_check_is_reported_and_the_others_still_run(tmp_path: Path) -> None:
@@ -42,10 +49,12 @@ def test_a_failed_check_is_reported_and_the_others_still_run(tmp_path: Path) -> 
         "import sys; from gui import self_test;"
         "self_test.RESOURCES = ('LICENSES.md', 'no-such-file');"
         "self_test.ENGINE_MODULES = ('json', 'no_such_module');"
-        "sys.exit(self_test.main(['--no-picture']))"
+        "sys.exit(self_test.main(['--no-picture', '--report', sys.argv[1]]))"
     )
-    done = start("-c", code, home=tmp_path)
+    done = start("-c", code, str(tmp_path / "report.json"), home=tmp_path)
     assert done.returncode == 1
+    told = json.loads((tmp_path / "report.json").read_text())
+    assert not told["passed"] and len([one for one in told["checks"] if not one["passed"]]) == 2
     failed = [line for line in done.stdout.splitlines() if line.startswith("FAILED")]
     assert len(failed) == 2
     assert "resources" in failed[0] and "no-such-file" in failed[0]
