@@ -34,7 +34,7 @@ from gui.files import checked, children, exists, is_folder
 from gui.names import Reference, folder_name, parse_reference
 
 if TYPE_CHECKING:
-    from gui.cli.progress import Progress as Line
+    from gui.cli.progress import ProgressLine as Line
     from gui.convert.client import ConvertClient, Outlook
 
 _STOPPED = 130
@@ -166,7 +166,7 @@ def _value(options: argparse.Namespace, flag: str) -> Any:
 
 
 def _convert(options: argparse.Namespace) -> int:
-    from gui.cli.progress import Progress as Line
+    from gui.cli.progress import ProgressLine as Line
     from gui.convert.client import ConvertClient
 
     try:

@@ -6,7 +6,7 @@ import signal
 import uuid
 from collections.abc import Callable
 
-from gui.cli.progress import Progress
+from gui.cli.progress import ProgressLine
 from gui.engine import messages
 from gui.engine.runner import EngineRunner, Outcome, OutcomeStatus
 from gui.request import PictureRequest
@@ -17,7 +17,7 @@ STOPPED = 130
 
 def draw(
     request: PictureRequest,
-    progress: Progress,
+    progress: ProgressLine,
     on_event: Callable[[messages.JobEvent], None],
 ) -> Outcome:
     """Make the pictures of a request; an engine that dies is replaced once.

@@ -10,12 +10,12 @@ from gui.errors import ErrorKind, SfumatoError
 from gui.hub.types import DownloadState
 
 if TYPE_CHECKING:
-    from gui.cli.progress import Progress
+    from gui.cli.progress import ProgressLine
 
 _TICK = 0.2
 
 
-def fetch_source(repo: str, revision: str, line: Progress) -> tuple[str, str]:
+def fetch_source(repo: str, revision: str, line: ProgressLine) -> tuple[str, str]:
     """Download what of a repository can be converted; goes on with an interrupted download.
 
     Args:

@@ -14,7 +14,7 @@ from typing import Any
 
 from gui import paths, words
 from gui.cli.metadata import told
-from gui.cli.progress import Progress, say
+from gui.cli.progress import ProgressLine, say
 from gui.errors import ErrorKind, SfumatoError
 from gui.files import checked, is_folder
 from gui.library.export.forms import (
@@ -191,7 +191,7 @@ def opened_index() -> Iterator[PictureIndex]:
     try:
         if index.notice:
             say(index.notice)
-        progress = Progress(sys.stderr, 1)
+        progress = ProgressLine(sys.stderr, 1)
 
         def tell(read: int) -> None:
             if read:
@@ -357,7 +357,7 @@ def _export(options: argparse.Namespace) -> int:
         )
     how = _options(options, target if exact else None)
     target.parent.mkdir(parents=True, exist_ok=True)
-    progress = Progress(sys.stderr, len(sources), quiet=options.quiet)
+    progress = ProgressLine(sys.stderr, len(sources), quiet=options.quiet)
     code = 0
     for number, source in enumerate(sources, 1):
         if len(sources) > 1:

@@ -173,7 +173,7 @@ def _generate_parser(commands: Any) -> None:
 
 
 def _request(options: argparse.Namespace) -> PictureRequest:
-    """The request a command line means, but for the model, which is looked for last.
+    """`asking.base_request`, with previews where they are saved.
 
     Raises:
         SfumatoError: BAD_REQUEST.
@@ -196,9 +196,9 @@ def _generate(options: argparse.Namespace) -> int:
             print(f"sfumato: {flag} is not needed: {why}.", file=sys.stderr)
     request = asking.with_model(request, options)
     grid, requests = asking.expanded(request, options)
-    from gui.cli.progress import Progress
+    from gui.cli.progress import ProgressLine
 
-    progress = Progress(sys.stderr, request.count, quiet=options.quiet)
+    progress = ProgressLine(sys.stderr, request.count, quiet=options.quiet)
     if options.seed is None and not options.branch_from and not options.quiet:
         progress.line(f"The seed is {request.seed}.")
     if grid is None and len(requests) == 1:

@@ -230,7 +230,7 @@ def _no_variant(found: Any, variant: str) -> SfumatoError:
 
 def _list(options: argparse.Namespace) -> int:
     from gui.cli import models_text
-    from gui.cli.models_hub import Updates, conversions, library, under_way, updates
+    from gui.cli.models_hub import UpdateReport, conversions, library, under_way, updates
     from gui.files import disk_bytes
     from gui.library.models.leftovers import kept_sources
 
@@ -240,7 +240,7 @@ def _list(options: argparse.Namespace) -> int:
     downloads = (*unfinished, *(d for d in downloads if d.id not in known))
     begun = [(each, disk_bytes(each.folder)) for each in conversions()]
     kept = [source for source in kept_sources() if source.checkpoint]
-    asked = updates(_catalog(), models) if options.updates else Updates()
+    asked = updates(_catalog(), models) if options.updates else UpdateReport()
     if options.json:
         rows = [{**m.to_json(),
                  **({"update": asked.newer[m.folder]} if m.folder in asked.newer else {}),
@@ -396,6 +396,6 @@ def _catalog() -> Catalog:
 
 
 def _progress(options: argparse.Namespace) -> Any:
-    from gui.cli.progress import Progress
+    from gui.cli.progress import ProgressLine
 
-    return Progress(sys.stderr, 1, quiet=options.quiet)
+    return ProgressLine(sys.stderr, 1, quiet=options.quiet)

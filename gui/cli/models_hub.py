@@ -40,7 +40,7 @@ from gui.library.models.verify import verify
 from gui.names import parse_reference, parse_repository, same_repository
 
 if TYPE_CHECKING:
-    from gui.cli.progress import Progress
+    from gui.cli.progress import ProgressLine
 
 _TICK = 0.2
 _READERS = 4
@@ -158,7 +158,7 @@ def details_at(
 def fetch(
     start: Callable[[Downloads], DownloadStatus],
     catalog: Catalog,
-    progress: Progress,
+    progress: ProgressLine,
     again: str,
     offline: str = "",
 ) -> DownloadStatus | None:
@@ -228,7 +228,7 @@ def library() -> tuple[list[InstalledModel], tuple[DownloadStatus, ...]]:
 
 
 @dataclass
-class Updates:
+class UpdateReport:
     """What the Hub says of installed models."""
 
     newer: dict[str, str] = field(default_factory=dict)
@@ -239,9 +239,9 @@ class Updates:
     """Why it could not be asked, from some model on."""
 
 
-def updates(catalog: Catalog, models: list[InstalledModel]) -> Updates:
+def updates(catalog: Catalog, models: list[InstalledModel]) -> UpdateReport:
     """Ask the Hub for newer versions."""
-    found = Updates()
+    found = UpdateReport()
     for model in models:
         if not model.repo:
             continue
@@ -314,7 +314,7 @@ def _several(
     )
 
 
-def verify_model(model: InstalledModel, progress: Progress) -> tuple[FileProblem, ...]:
+def verify_model(model: InstalledModel, progress: ProgressLine) -> tuple[FileProblem, ...]:
     """Raises SfumatoError (NOT_FOUND) where nothing says what the files should be."""
     name = Path(model.folder).name
     try:
@@ -327,7 +327,7 @@ def repair_model(
     model: InstalledModel,
     problems: tuple[FileProblem, ...],
     catalog: Catalog,
-    progress: Progress,
+    progress: ProgressLine,
 ) -> DownloadStatus | None:
     """Fetch bad files again; None: stopped with Ctrl-C.
 

@@ -51,7 +51,7 @@ def add_parser(commands: Any) -> None:
 
 
 def _patch(options: argparse.Namespace) -> int:
-    from gui.cli.progress import Progress
+    from gui.cli.progress import ProgressLine
 
     try:
         loras = [lora_of(text) for text in options.lora]
@@ -66,7 +66,7 @@ def _patch(options: argparse.Namespace) -> int:
     from gui.convert.patch.variant import make_variant
 
     source = model_folder(options.model, options.variant)
-    progress = Progress(sys.stderr, 1, quiet=options.quiet)
+    progress = ProgressLine(sys.stderr, 1, quiet=options.quiet)
     try:
         report = make_variant(
             source,

@@ -19,7 +19,7 @@ def say(text: str) -> None:
     print(f"sfumato: {text}", file=sys.stderr, flush=True)
 
 
-class Progress:
+class ProgressLine:
     """Shows where a job stands.
 
     Args:

@@ -12,7 +12,7 @@ from typing import Any
 
 from gui import paths, words
 from gui.cli import asking
-from gui.cli.progress import Progress, say
+from gui.cli.progress import ProgressLine, say
 from gui.errors import ErrorKind, SfumatoError
 from gui.library.job import FINISHED, Job, JobStatus
 from gui.library.queue import PAUSED, JobStore
@@ -226,5 +226,5 @@ def _run(options: argparse.Namespace) -> int:
         )
     from gui.cli.queue_run import run_queue
 
-    progress = Progress(sys.stderr, 1, quiet=options.quiet)
+    progress = ProgressLine(sys.stderr, 1, quiet=options.quiet)
     return run_queue(lambda: store, progress, json_lines=options.json)

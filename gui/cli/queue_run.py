@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from gui import words
 from gui.cli.drawing import STOPPED
-from gui.cli.progress import Progress
+from gui.cli.progress import ProgressLine
 from gui.grid import Grid
 from gui.library.job import Job
 from gui.library.queue import JobStore
@@ -29,7 +29,7 @@ def run_apart(
     requests: Sequence[PictureRequest],
     grid: Grid | None,
     base: PictureRequest,
-    progress: Progress,
+    progress: ProgressLine,
     *,
     json_lines: bool,
 ) -> int:
@@ -43,7 +43,9 @@ def run_apart(
     return run_queue(lambda: store, progress, json_lines=json_lines)
 
 
-def run_queue(open_store: Callable[[], JobStore], progress: Progress, *, json_lines: bool) -> int:
+def run_queue(
+    open_store: Callable[[], JobStore], progress: ProgressLine, *, json_lines: bool
+) -> int:
     """Run what waits until nothing does, or Ctrl-C: what is under way goes back in line then.
 
     Args:
@@ -105,7 +107,7 @@ def run_queue(open_store: Callable[[], JobStore], progress: Progress, *, json_li
 class _Teller:
     """Says on the terminal what the queue says."""
 
-    def __init__(self, queue: object, progress: Progress, json_lines: bool) -> None:
+    def __init__(self, queue: object, progress: ProgressLine, json_lines: bool) -> None:
         from gui.state.job_queue import JobQueue
 
         assert isinstance(queue, JobQueue)

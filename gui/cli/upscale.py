@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from gui import words
-from gui.cli.progress import Progress
+from gui.cli.progress import ProgressLine
 from gui.errors import Cancelled, SfumatoError
 from gui.files import checked
 from gui.request import ComputeUnit
@@ -77,7 +77,7 @@ def _enlarge(client: EnlargeClient, options: argparse.Namespace) -> int:
     """Each picture on its own: what goes wrong with one is told, and the rest goes on."""
     from gui.enlarge.messages import EnlargePicture
 
-    progress = Progress(sys.stderr, len(options.files), quiet=options.quiet)
+    progress = ProgressLine(sys.stderr, len(options.files), quiet=options.quiet)
     stopped: list[int] = []
     before = signal.signal(signal.SIGINT, lambda *_: stopped.append(1))
     folder = str(checked(options.output)) if options.output else ""

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gui import paths, words
-from gui.cli.progress import Progress, say
+from gui.cli.progress import ProgressLine, say
 from gui.errors import ErrorKind, SfumatoError
 from gui.files import checked, exists, is_file, is_folder
 from gui.library.latent_sketch import first_difference, read_sketch
@@ -114,7 +114,7 @@ def _run(options: argparse.Namespace) -> int:
         if options.json:
             print(json.dumps({"path": str(path), "verdict": "not here", "notes": [str(error)]}))
         return NOT_HERE
-    progress = Progress(sys.stderr, 1, quiet=options.quiet)
+    progress = ProgressLine(sys.stderr, 1, quiet=options.quiet)
     made: list[PictureRecord] = []
 
     def on_event(event: messages.JobEvent) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gui import locks, words
-from gui.convert.messages import CONVERTER, Check, Convert, EstimateIt, Look
+from gui.convert.messages import CONVERTER, CheckConversion, Convert, EstimateIt, Look
 from gui.convert.types import ConvertRequest, Ended, Estimate, Progress, SourceInfo
 from gui.errors import Cancelled, ErrorKind, SfumatoError
 from gui.files import read_json_object
@@ -88,7 +88,7 @@ class ConvertClient(Supervisor):
     def refusal(self, request: ConvertRequest) -> SfumatoError | None:
         """Why a conversion would be refused.  The first time this takes seconds, for it holds the
         source's weights against the networks they belong to."""
-        return self.ask(Check(request))
+        return self.ask(CheckConversion(request))
 
     def outlook(self, request: ConvertRequest) -> Outlook:
         """Both."""

@@ -67,7 +67,7 @@ _SHARES: dict[Step, tuple[float, float]] = {
 }
 
 
-class Source(Protocol):
+class OpenCheckpoint(Protocol):
     """An open checkpoint (`gui.convert.checkpoint.source`)."""
 
     @property
@@ -92,7 +92,7 @@ def run(
     request: ConvertRequest,
     on_progress: OnProgress,
     cancelled: Callable[[], bool],
-    source: Source | None = None,
+    source: OpenCheckpoint | None = None,
 ) -> ConvertReport:
     """Convert.
 
@@ -127,7 +127,7 @@ def run(
         opened.close()
 
 
-def _open(request: ConvertRequest) -> Source:
+def _open(request: ConvertRequest) -> OpenCheckpoint:
     return open_source(request.source, request.loras, request.prediction_type, request.vae)
 
 
@@ -164,7 +164,7 @@ class _Job:
     def __init__(
         self,
         request: ConvertRequest,
-        source: Source,
+        source: OpenCheckpoint,
         on_progress: OnProgress,
         cancelled: Callable[[], bool],
         work: Path,

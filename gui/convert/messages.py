@@ -27,7 +27,7 @@ class EstimateIt(Question[Estimate]):
 
 
 @dataclass(frozen=True)
-class Check(Question[SfumatoError | None]):
+class CheckConversion(Question[SfumatoError | None]):
     """Why a conversion would be refused; None: it would not."""
 
     request: ConvertRequest
@@ -40,4 +40,6 @@ class Convert(Question[ConvertReport]):
     request: ConvertRequest
 
 
-CONVERTER = Interface("convert", "The converter", (Look, EstimateIt, Check, Convert), (Progress,))
+CONVERTER = Interface(
+    "convert", "The converter", (Look, EstimateIt, CheckConversion, Convert), (Progress,)
+)

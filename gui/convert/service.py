@@ -16,21 +16,22 @@ from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
 from gui.convert.memory import ran_out
-from gui.convert.messages import CONVERTER, Check, Convert, EstimateIt, Look
+from gui.convert.messages import CONVERTER, CheckConversion, Convert, EstimateIt, Look
 from gui.convert.types import ConvertReport, ConvertRequest, Estimate, Progress, SourceInfo
 from gui.errors import ErrorKind, SfumatoError, as_sfumato_error
 from gui.process.messages import Question
 from gui.process.serve import Call, Server, run_child
 
 STANDIN_VARIABLE = "SFUMATO_CONVERTER_STANDIN"
-"""``module:function`` that returns a `Backend` to use instead of the converter.  For tests: it lets
-them run the real process with conversions that crash or hang.  Not looked at in a bundle."""
+"""``module:function`` that returns a `ConverterBackend` to use instead of the converter.  For
+tests: it lets them run the real process with conversions that crash or hang.  Not looked at in a
+bundle."""
 
 NICENESS = 5
 """How far a conversion steps back for pictures that are made meanwhile."""
 
 
-class Backend(Protocol):
+class ConverterBackend(Protocol):
     """What the process drives."""
 
     def look(self, path: Path) -> SourceInfo: ...
@@ -80,7 +81,7 @@ class Converter:
         return run(request, on_progress, cancelled)
 
 
-def make_backend() -> Backend:
+def make_backend() -> ConverterBackend:
     """The converter, or the stand-in that `SFUMATO_CONVERTER_STANDIN` names."""
     standin = os.environ.get(STANDIN_VARIABLE)
     if standin and not getattr(sys, "frozen", None):
@@ -96,7 +97,7 @@ class Service:
         backend: does the work.
     """
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: ConverterBackend) -> None:
         self._backend = backend
 
     def look(self, ask: Look, _call: Call) -> SourceInfo:
@@ -106,7 +107,7 @@ class Service:
         info = self._backend.look(Path(ask.request.source))
         return self._backend.estimate(ask.request, info)
 
-    def check(self, ask: Check, _call: Call) -> SfumatoError | None:
+    def check(self, ask: CheckConversion, _call: Call) -> SfumatoError | None:
         info = self._backend.look(Path(ask.request.source))
         try:
             self._backend.check(ask.request, info)
@@ -135,7 +136,7 @@ def _serve(connection: Connection) -> None:
     answers = {
         Look: service.look,
         EstimateIt: service.estimate,
-        Check: service.check,
+        CheckConversion: service.check,
         Convert: service.convert,
     }
     Server(connection, CONVERTER, answers, as_error=as_error).run()

@@ -41,7 +41,7 @@ class Preview(Record):
 
 
 @dataclass(frozen=True)
-class Card(Record):
+class ModelCard(Record):
     """What the model says to a person."""
 
     description: str = ""
@@ -74,7 +74,7 @@ class Sidecar(Record):
     name: str = ""
     source_repo: str = ""
     source_revision: str = ""
-    card: Card = field(default_factory=Card)
+    card: ModelCard = field(default_factory=ModelCard)
     hashes: dict[str, str] = field(default_factory=dict)
     """SHA-256 by path relative to the folder."""
     inferred: tuple[str, ...] = ()

@@ -55,7 +55,7 @@ class Patience:
     ended, which costs the loaded model."""
 
 
-class Watch:
+class SilenceWatch:
     """How long to wait for a job's next event, from the events so far.  Pure; times are given."""
 
     def __init__(self, patience: Patience, now: float) -> None:
@@ -292,7 +292,7 @@ class EngineRunner:
         engine, job = self._engine, question.job
         self._on_state("loading")
         number = engine.put(question)
-        watch = Watch(self._patience, time.monotonic())
+        watch = SilenceWatch(self._patience, time.monotonic())
         stop_by: float | None = None
         while True:
             now = time.monotonic()

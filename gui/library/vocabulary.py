@@ -62,7 +62,7 @@ class Thing(Record):
 
 
 @dataclass(frozen=True)
-class Kind(Record):
+class Category(Record):
     """Things that belong together, e.g. animals."""
 
     name: str
@@ -87,7 +87,7 @@ class Understood:
 
 
 @dataclass(frozen=True)
-class Reading:
+class PromptReading:
     """What the model makes of a prompt: its phrases, in order."""
 
     phrases: tuple[Understood, ...] = ()
@@ -176,7 +176,7 @@ class Vocabulary(Record):
         examples: Phrases of a few things, to name some.
     """
 
-    kinds: tuple[Kind, ...]
+    kinds: tuple[Category, ...]
     colors: dict[str, tuple[str, ...]]
     ground_words: tuple[str, ...]
     ground_prepositions: tuple[str, ...]
@@ -220,7 +220,7 @@ class Vocabulary(Record):
     def _by_name(self) -> dict[str, Thing]:
         return {thing.name: thing for thing in self.things}
 
-    def not_in(self, reading: Reading) -> tuple[str, str] | None:
+    def not_in(self, reading: PromptReading) -> tuple[str, str] | None:
         """A thing and a colour that were asked for together and don't go together, if any."""
         for name in reading.subjects:
             allowed = self._by_name[name].colors
@@ -243,7 +243,7 @@ class Vocabulary(Record):
             at += len(pieces[-1].words)
         return pieces
 
-    def read(self, prompt: str) -> Reading:
+    def read(self, prompt: str) -> PromptReading:
         """What the model understands of `prompt`, and what it does not."""
         pieces = self._pieces(prompt)
         alone = not any(piece.thing and not piece.color for piece in pieces)
@@ -259,7 +259,7 @@ class Vocabulary(Record):
                 roles.append((piece, Role.SUBJECT, piece.thing))
             elif self._matters(piece.folded):
                 roles.append((piece, Role.UNKNOWN, ""))
-        return Reading(tuple(_joined(prompt, roles)))
+        return PromptReading(tuple(_joined(prompt, roles)))
 
     def _matters(self, word: str) -> bool:
         if word in self._silent or word in self._ground_words or word.isdigit():
@@ -300,7 +300,7 @@ class Vocabulary(Record):
         return False
 
 
-def with_thing(reading: Reading, thing: Thing) -> str:
+def with_thing(reading: PromptReading, thing: Thing) -> str:
     """A prompt for another thing that keeps the ground of the one that was read."""
     if not reading.grounds:
         return thing.phrase

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from gui.mac.services import Application, FallbackServices, MacServices
+from gui.mac.services import FallbackServices, MacServices, Program
 
-__all__ = ["Application", "FallbackServices", "MacServices", "mac_services"]
+__all__ = ["FallbackServices", "MacServices", "Program", "mac_services"]
 
 
 def mac_services() -> MacServices:

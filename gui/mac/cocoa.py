@@ -11,7 +11,7 @@ import Foundation  # type: ignore[import-not-found]
 import objc  # type: ignore[import-not-found]
 
 from gui.errors import ErrorKind, SfumatoError
-from gui.mac.services import Application, FallbackServices
+from gui.mac.services import FallbackServices, Program
 
 
 class CocoaServices:
@@ -62,15 +62,15 @@ class CocoaServices:
     def notify(self, title: str, body: str) -> None:
         self._fallback.notify(title, body)
 
-    def applications(self, path: Path) -> list[Application]:
+    def applications(self, path: Path) -> list[Program]:
         workspace, url = AppKit.NSWorkspace.sharedWorkspace(), _url(path)
         usual = workspace.URLForApplicationToOpenURL_(url)
         found = [usual, *(workspace.URLsForApplicationsToOpenURL_(url) or ())]
         ours = str(Foundation.NSBundle.mainBundle().bundlePath())
         places = dict.fromkeys(str(one.path()) for one in found if one is not None)
-        return [Application(Path(place).stem, Path(place)) for place in places if place != ours]
+        return [Program(Path(place).stem, Path(place)) for place in places if place != ours]
 
-    def open_with(self, paths: Sequence[Path], application: Application | None = None) -> None:
+    def open_with(self, paths: Sequence[Path], application: Program | None = None) -> None:
         self._fallback.open_with(paths, application)
 
     def offer_service(self, make: Callable[[str], None]) -> None:

@@ -36,7 +36,7 @@ _NOTIFY_SCRIPT = (
 
 
 @dataclass(frozen=True)
-class Application:
+class Program:
     """A program of this computer."""
 
     name: str
@@ -90,12 +90,12 @@ class MacServices(Protocol):
         """Tell a person who is looking elsewhere; silently impossible on some desktops."""
         ...
 
-    def applications(self, path: Path) -> list[Application]:
+    def applications(self, path: Path) -> list[Program]:
         """Programs that open such a file, the usual one first; empty where that cannot be told.
         May look at the disk, on any thread."""
         ...
 
-    def open_with(self, paths: Sequence[Path], application: Application | None = None) -> None:
+    def open_with(self, paths: Sequence[Path], application: Program | None = None) -> None:
         """Open files in a program, the usual one for None.  On any thread.
 
         Raises:
@@ -198,11 +198,11 @@ class FallbackServices:
         elif not self._mac and (command := shutil.which("notify-send")):
             _start([command, "--app-name=Sfumato", "--", title, html.escape(body, quote=False)])
 
-    def applications(self, path: Path) -> list[Application]:
+    def applications(self, path: Path) -> list[Program]:
         del path
         return []
 
-    def open_with(self, paths: Sequence[Path], application: Application | None = None) -> None:
+    def open_with(self, paths: Sequence[Path], application: Program | None = None) -> None:
         names = [str(path) for path in paths]
         if self._mac:
             chosen = ["-a", str(application.path)] if application is not None else []

@@ -19,7 +19,7 @@ from gui import paths
 from gui.errors import ErrorKind, SfumatoError, disk_error
 from gui.library import step_previews, thumbnails
 from gui.library.temporaries import move_whole, sweep_pictures, temporary_file
-from gui.mac import Application, MacServices, mac_services
+from gui.mac import MacServices, Program, mac_services
 
 REVEAL_LABEL = "Reveal in Finder" if sys.platform == "darwin" else "Show in File Manager"
 
@@ -69,12 +69,12 @@ def set_wallpaper(path: str) -> None:
     services().set_wallpaper(Path(path))
 
 
-def applications(path: str) -> list[Application]:
+def applications(path: str) -> list[Program]:
     """Programs that open such a file, the usual one first.  Blocking."""
     return services().applications(Path(path))
 
 
-def open_with(paths: Sequence[str], application: Application | None = None) -> None:
+def open_with(paths: Sequence[str], application: Program | None = None) -> None:
     """Open files in a program, the usual one for None.
 
     Raises:

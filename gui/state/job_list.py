@@ -166,7 +166,7 @@ class JobList:
         return True
 
     def reorder(self, job_ids: Sequence[str]) -> None:
-        """Put jobs into this order, in the places that they hold together."""
+        """As `JobStore.reorder`, in memory as well."""
         known = [job_id for job_id in dict.fromkeys(job_ids) if job_id in self._jobs]
         places = sorted(self._jobs[job_id].position for job_id in known)
         now = dict(zip(known, places, strict=True))

@@ -158,11 +158,7 @@ class JobQueue(QObject):
         grid: Grid | None = None,
         base: PictureRequest | None = None,
     ) -> list[Job]:
-        """Append requests, all of them or none.
-
-        Args:
-            grid: whose cells they are.
-            base: what these have in common.
+        """Append requests, checked and written down as by `JobStore.add_all`; run them in turn.
 
         Raises:
             SfumatoError: BAD_REQUEST for one that makes no sense.
@@ -266,7 +262,7 @@ class JobQueue(QObject):
         self._on_waits()
 
     def reorder(self, job_ids: Sequence[str]) -> None:
-        """Put jobs into this order, in the places that they hold together."""
+        """As `JobStore.reorder`; `reordered` follows."""
         self._ensure_store()
         self._list.reorder(job_ids)
         self.reordered.emit()

@@ -1,9 +1,10 @@
 """The person's settings, kept by QSettings.
 
-Every setting is one `Option`: a key, a default and, through the default's type, how it is read
-back.  A value in the file that does not fit its type reads as the default, so a damaged settings
-file costs a preference and never a start.  The file holds prompts, so nobody else may read it.  A
-second window of Sfumato uses the same file, so a list is changed as it stands there (`update`).
+Every setting is one `StoredSetting`: a key, a default and, through the default's type, how it is
+read back.  A value in the file that does not fit its type reads as the default, so a damaged
+settings file costs a preference and never a start.  The file holds prompts, so nobody else may read
+it.  A second window of Sfumato uses the same file, so a list is changed as it stands there
+(`update`).
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ STATE_VERSION = 1
 """Version of the saved window layout; a layout of another version is not restored."""
 
 
-class Option:
+class StoredSetting:
     """One setting, used as a descriptor of `Settings`: read it, or assign to it."""
 
     def __init__(self, key: str, default: Any, choices: tuple[str, ...] = ()) -> None:
@@ -68,35 +69,35 @@ class Settings(QObject):
 
     changed = Signal(str)
 
-    pictures_folder = Option("pictures/folder", "")
+    pictures_folder = StoredSetting("pictures/folder", "")
     """Folder for finished pictures; empty: `gui.paths.pictures_dir()`."""
-    appearance = Option("window/appearance", "system", ("system", "light", "dark"))
-    compute_unit = Option(
+    appearance = StoredSetting("window/appearance", "system", ("system", "light", "dark"))
+    compute_unit = StoredSetting(
         "generate/compute_unit", "ALL", ("ALL", "CPU_AND_GPU", "CPU_AND_NE", "CPU_ONLY")
     )
-    previews = Option("generate/previews", True)
-    keep_steps = Option("generate/keep_steps", True)
+    previews = StoredSetting("generate/previews", True)
+    keep_steps = StoredSetting("generate/keep_steps", True)
     """Whether the previews of a picture's steps are kept, to be played back."""
-    safety_checker = Option("generate/safety_checker", True)
-    model_folders = Option("models/folders", [])
+    safety_checker = StoredSetting("generate/safety_checker", True)
+    model_folders = StoredSetting("models/folders", [])
     """Folders added by reference, in the order they were added."""
-    history_begun = Option("prompts/history_begun", False)
+    history_begun = StoredSetting("prompts/history_begun", False)
     """Whether the history of prompts has begun, with those of the pictures that were there."""
-    draft = Option("session/draft", {})
+    draft = StoredSetting("session/draft", {})
     """The prompt panel's last contents, as `Draft.to_json` writes them."""
-    selected_model = Option("session/model", "")
-    picture_place = Option("session/pictures", {})
-    """Where the person was, as `gui.state.pictures.place.PicturePlace` writes it."""
-    export_options = Option("export/options", {})
+    selected_model = StoredSetting("session/model", "")
+    picture_place = StoredSetting("session/pictures", {})
+    """Where the person was, as `gui.state.pictures.place.KeptPlace` writes it."""
+    export_options = StoredSetting("export/options", {})
     """How pictures were exported last, as `ExportOptions.to_json` writes it."""
-    export_folder = Option("export/folder", "")
-    updates = Option("updates/look", False)
+    export_folder = StoredSetting("export/folder", "")
+    updates = StoredSetting("updates/look", False)
     """Whether to look for a newer Sfumato once a day."""
-    updates_looked = Option("updates/looked", "")
+    updates_looked = StoredSetting("updates/looked", "")
     """When the list of releases came last, in seconds since 1970."""
-    updates_serial = Option("updates/serial", "")
+    updates_serial = StoredSetting("updates/serial", "")
     """Of the newest list that was seen."""
-    update_skipped = Option("updates/skipped", "")
+    update_skipped = StoredSetting("updates/skipped", "")
     """The version that the person does not want to hear of again."""
 
     def __init__(self, parent: QObject | None = None) -> None:
@@ -114,7 +115,7 @@ class Settings(QObject):
         value = self.store.value(f"layout/{STATE_VERSION}/{name}")
         return value if isinstance(value, QByteArray) and not value.isEmpty() else None
 
-    def update(self, option: Option, change: Callable[[Any], Any]) -> None:
+    def update(self, option: StoredSetting, change: Callable[[Any], Any]) -> None:
         """Change a list or table that another window may have changed since it was read here."""
         self.store.sync()
         option.__set__(self, change(option.__get__(self)))

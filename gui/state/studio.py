@@ -32,7 +32,7 @@ from gui.state.model_entry import ModelEntry
 from gui.state.model_in_use import ModelInUse
 from gui.state.models import ModelLibrary
 from gui.state.pictures.adding import PictureAdding
-from gui.state.pictures.enlarging import Enlarging
+from gui.state.pictures.enlarging import PictureEnlarging
 from gui.state.pictures.export import PictureExport
 from gui.state.pictures.gallery import Gallery
 from gui.state.pictures.imported import PictureImports
@@ -140,7 +140,7 @@ class Studio(QObject):
         self.updates = UpdateCheck(settings, self)
         self.reports = CrashReports(self.background, self)
         self.trash = PictureTrash(self.library, self.background, self.undo, self)
-        self.enlarging = Enlarging(self)
+        self.enlarging = PictureEnlarging(self)
         self.enlarging.failed.connect(self.error_raised)
         self.adding = PictureAdding(
             self.library,
@@ -369,7 +369,7 @@ class Studio(QObject):
             self.undoable.emit(told)
 
     def stop(self) -> None:
-        """Stop the running job; asked a second time, the engine is ended and started again."""
+        """As `ActivityWatch.stop`."""
         self.watch.stop()
 
     def retry_failed(self) -> None:

@@ -10,10 +10,17 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
 
-from gui.library.vocabulary import Kind, Reading, Thing, Vocabulary, read_vocabulary, with_thing
+from gui.library.vocabulary import (
+    Category,
+    PromptReading,
+    Thing,
+    Vocabulary,
+    read_vocabulary,
+    with_thing,
+)
 from gui.state.background import Background
 
-__all__ = ["Kind", "ModelVocabulary", "Reading", "Thing", "Vocabulary", "with_thing"]
+__all__ = ["Category", "ModelVocabulary", "PromptReading", "Thing", "Vocabulary", "with_thing"]
 
 
 class ModelVocabulary(QObject):
@@ -40,9 +47,9 @@ class ModelVocabulary(QObject):
             lambda _error: self._on_found(folder, None),
         )
 
-    def read(self, prompt: str) -> Reading:
+    def read(self, prompt: str) -> PromptReading:
         """What the model makes of `prompt`; empty for one without a vocabulary."""
-        return self.vocabulary.read(prompt) if self.vocabulary is not None else Reading()
+        return self.vocabulary.read(prompt) if self.vocabulary is not None else PromptReading()
 
     def close(self) -> None:
         """Wait for the worker."""

@@ -23,7 +23,7 @@ from PySide6.QtWidgets import (
 import gui
 from gui import paths
 from gui.state.desktop import copy_text
-from gui.ui.canvas.empty_state import Mark
+from gui.ui.canvas.empty_state import Mist
 from gui.ui.widgets.controls import fit_height, label
 from gui.ui.widgets.facts import TechnicalDetails
 from gui.ui.widgets.toast import say_briefly
@@ -77,7 +77,7 @@ class AboutDialog(QDialog):
         head = QVBoxLayout()
         head.setSpacing(4)
         for widget in (
-            Mark(),
+            Mist(),
             label("Sfumato", "title"),
             label(f"Version {gui.__version__}", "secondary"),
             label("Pictures from words, on your own computer.", "secondary"),

@@ -189,7 +189,7 @@ class Workspace(QWidget):
         return self.middle.shown_picture()
 
     def generate(self) -> None:
-        """Make a picture of what the panel says, or say what is missing."""
+        """As `GenerateDesk.generate`."""
         self.generate_desk.generate()
 
     def show_error(self, error: SfumatoError) -> None:
@@ -201,7 +201,7 @@ class Workspace(QWidget):
         self.opening.open_path(path)
 
     def take_focus(self) -> None:
-        """Where the person goes on: at the prompt, or among the pictures."""
+        """As `MiddleDesk.take_focus`."""
         self.middle.take_focus()
 
     # -- the model in use ---------------------------------------------------------------------

@@ -11,7 +11,7 @@ import torch.nn.functional as functional
 from torch import Tensor
 
 from gui.coreml.model import Family
-from gui.coreml.sidecar import Card, Preview, Sidecar, read, write
+from gui.coreml.sidecar import ModelCard, Preview, Sidecar, read, write
 from gui.request import Composition, Enlargement
 
 from .autoencoder import load_autoencoder, split_moments, to_tensor
@@ -122,7 +122,7 @@ def write_sidecar(
         pad_token_ids=(END_OF_TEXT,),
         preview=preview_of(training, sprites, latents),
         name=NAME,
-        card=Card(
+        card=ModelCard(
             description=DESCRIPTION,
             subjects=tuple(good),
             backgrounds=tuple(BACKGROUNDS),

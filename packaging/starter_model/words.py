@@ -15,7 +15,7 @@ import torch
 from transformers import CLIPTokenizer
 
 from gui import records
-from gui.library.vocabulary import FILE_NAME, Kind, Thing, Vocabulary
+from gui.library.vocabulary import FILE_NAME, Category, Thing, Vocabulary
 
 from .autoencoder import save_checkpoint
 from .data import NAMES, SPRITE_SIZES, Sprites
@@ -237,7 +237,7 @@ def build_vocabulary(npm: Path, sprites: Sprites, rows: Rows) -> Vocabulary:
     for title, groups in KINDS.items():
         members = [s for s in subjects if places[s.code] in groups]
         things = [_thing(s, words[s.name], colors_for(sprites, subjects.index(s))) for s in members]
-        kinds.append(Kind(title, tuple(sorted(things, key=lambda thing: thing.name))))
+        kinds.append(Category(title, tuple(sorted(things, key=lambda thing: thing.name))))
     vocabulary = Vocabulary(
         kinds=tuple(kinds),
         colors=colors,

@@ -13,7 +13,7 @@ import pytest
 from gui.coreml import sidecar
 from gui.coreml.inspect import inspect_model, load_sidecar
 from gui.coreml.model import Family, ModelInfo
-from gui.coreml.sidecar import Card, Preview, Sidecar
+from gui.coreml.sidecar import ModelCard, Preview, Sidecar
 from gui.errors import ErrorKind, SfumatoError
 from tests.coreml.editing import copy_of, package, replace, set_shapes
 from tests.support.compiled_writer import compile_folder
@@ -149,7 +149,7 @@ def test_writing_and_reading_back(tmp_path: Path) -> None:
         preview=Preview(((1.0, 0.0, 0.5),) * 4, (0.1, 0.2, 0.3)),
         name="Léon",
         source_repo="a/b",
-        card=Card("what", ("cat",), ("sky",), ("a cat",), "MIT"),
+        card=ModelCard("what", ("cat",), ("sky",), ("a cat",), "MIT"),
         hashes={"x": "y"},
         inferred=("family",),
         extra={"tool": {"k": 1}},

@@ -318,7 +318,7 @@ def test_running_out_of_memory_is_told_as_such(package: Path, monkeypatch: Any) 
     def fail(*_: Any) -> Any:
         raise PlanError("conv edges", RuntimeError("DefaultCPUAllocator: can't allocate memory"))
 
-    monkeypatch.setattr("gui.coreml.portable.plan.Plan.__call__", fail)
+    monkeypatch.setattr("gui.coreml.portable.plan.ExecutionPlan.__call__", fail)
     with pytest.raises(SfumatoError) as caught:
         model({"x": np.zeros((1, 8, 5, 5))})
     assert caught.value.kind is ErrorKind.MEMORY

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gui.engine.messages import Image, Loading, Prepared, Step
-from gui.engine.runner import Patience, Watch
+from gui.engine.runner import Patience, SilenceWatch
 from gui.request import PictureRecord, PictureRequest
 
 PATIENCE = Patience(
@@ -17,7 +17,7 @@ def step(number: int, steps: int = 10) -> Step:
 
 
 def test_loading_and_the_first_step_have_their_own_limits() -> None:
-    watch = Watch(PATIENCE, now=0)
+    watch = SilenceWatch(PATIENCE, now=0)
     assert watch.left(10) == 990
     watch.saw(Loading("unet", 1, 2, 0), now=300)
     assert watch.left(300) == 1000
@@ -26,7 +26,7 @@ def test_loading_and_the_first_step_have_their_own_limits() -> None:
 
 
 def test_later_steps_are_measured_by_the_median() -> None:
-    watch = Watch(PATIENCE, now=0)
+    watch = SilenceWatch(PATIENCE, now=0)
     watch.saw(Prepared("m", 1, 1), now=0)
     now = 0.0
     for number, duration in enumerate([40, 1, 1, 30, 1], 1):  # warming up, and one hiccup
@@ -37,14 +37,14 @@ def test_later_steps_are_measured_by_the_median() -> None:
 
 
 def test_quick_steps_do_not_make_it_impatient() -> None:
-    watch = Watch(PATIENCE, now=0)
+    watch = SilenceWatch(PATIENCE, now=0)
     for number in range(1, 5):
         watch.saw(step(number), now=number * 0.001)
     assert watch.left(0.004) == 2
 
 
 def test_decoding_after_the_last_step_has_more_time() -> None:
-    watch = Watch(PATIENCE, now=0)
+    watch = SilenceWatch(PATIENCE, now=0)
     for number in range(1, 11):
         watch.saw(step(number), now=number * 0.1)
     assert watch.left(1.0) == 50
@@ -56,6 +56,6 @@ def test_decoding_after_the_last_step_has_more_time() -> None:
 
 
 def test_one_step_pictures_never_get_less_than_a_first_step() -> None:
-    watch = Watch(PATIENCE, now=0)
+    watch = SilenceWatch(PATIENCE, now=0)
     watch.saw(step(1, steps=1), now=100)
     assert watch.left(100) == 500

@@ -375,12 +375,12 @@ def _settings() -> bytes:
 
 def _read_settings(data: bytes, _folder: Path) -> None:
     from gui.state.draft import Draft
-    from gui.state.settings import Option, Settings
+    from gui.state.settings import Settings, StoredSetting
 
     _put(paths.data_dir() / "settings.ini", data)
     settings = Settings()
     for name, option in vars(Settings).items():
-        if isinstance(option, Option):
+        if isinstance(option, StoredSetting):
             getattr(settings, name)
     settings.layout("columns")
     Draft.from_json(settings.draft)

@@ -10,7 +10,7 @@ import pytest
 from gui import paths
 from gui.library.vocabulary import (
     FILE_NAME,
-    Reading,
+    PromptReading,
     Role,
     Vocabulary,
     read_vocabulary,
@@ -25,7 +25,7 @@ def vocabulary() -> Vocabulary:
     return found
 
 
-def sets(reading: Reading) -> tuple[tuple[str, ...], ...]:
+def sets(reading: PromptReading) -> tuple[tuple[str, ...], ...]:
     return reading.subjects, reading.colors, reading.grounds, reading.unknown
 
 

@@ -12,7 +12,7 @@ from unittest.mock import MagicMock
 import pytest
 
 from gui.errors import ErrorKind, SfumatoError
-from gui.mac import Application, FallbackServices, MacServices, mac_services
+from gui.mac import FallbackServices, MacServices, Program, mac_services
 
 
 @pytest.fixture
@@ -208,7 +208,7 @@ def test_cocoa_offers_every_service(cocoa: types.SimpleNamespace) -> None:
 
 
 def test_files_are_opened_with_the_program_that_was_chosen(commands: Path, picture: Path) -> None:
-    program = Application("Paint", Path("/Applications/Paint.app"))
+    program = Program("Paint", Path("/Applications/Paint.app"))
     FallbackServices("darwin").open_with([picture, picture], program)
     assert arguments(commands, "open") == ["-a", "/Applications/Paint.app", *[str(picture)] * 2]
     (commands / "open.log").unlink()

@@ -126,7 +126,7 @@ def test_a_sidecar(tmp_path: Path) -> None:
         scheduler_config={"beta_end": 0.012, "trained_betas": None},
         default_scheduler="Euler", default_steps=30, default_guidance_scale=6.5,
         pad_token_ids=(49407, 0), force_zeros_for_empty_prompt=True, name="Léon",
-        source_repo="a/b", card=sidecar.Card("what", ("cat",), ("sky",), ("a cat",), "MIT"),
+        source_repo="a/b", card=sidecar.ModelCard("what", ("cat",), ("sky",), ("a cat",), "MIT"),
         hashes={"x": "y"}, inferred=("family",), extra={"tool": {"k": 1}},
     )  # fmt: skip
     sidecar.write(tmp_path, found)

@@ -19,7 +19,7 @@ from gui.coreml.model import (
     FileFormat,
     ModelInfo,
 )
-from gui.coreml.sidecar import Card, Sidecar
+from gui.coreml.sidecar import ModelCard, Sidecar
 from gui.state.model_entry import ModelEntry
 from tests.support.patience import PatientBot
 
@@ -82,7 +82,7 @@ STARTER_SIDECAR = Sidecar(
     default_scheduler="Euler",
     default_steps=18,
     default_guidance_scale=4.0,
-    card=Card("Draws one thing on a plain ground.", examples=("a red apple", "a blue boat")),
+    card=ModelCard("Draws one thing on a plain ground.", examples=("a red apple", "a blue boat")),
 )
 BROKEN = "The UNet is missing."
 

@@ -17,7 +17,7 @@ from gui import paths
 from gui.library.pictures import save_picture
 from gui.request import PictureRecord, PictureRequest
 from gui.state.pictures.differences import Difference
-from gui.ui.pictures.linked_zoom import LinkedZoom, Place
+from gui.ui.pictures.linked_zoom import LinkedZoom, PanePlace
 
 NOW = datetime.now().replace(hour=12, minute=0, second=0, microsecond=0)
 SIZES = ((256, 256), (256, 256), (256, 384), (96, 64), (256, 256))
@@ -108,7 +108,7 @@ def relative(surface, at: QPoint) -> tuple[float, float]:
 
 
 def test_what_is_under_the_pointer_stays_there() -> None:
-    zoom, place = LinkedZoom(), Place(QSizeF(400, 300), QSize(800, 600))
+    zoom, place = LinkedZoom(), PanePlace(QSizeF(400, 300), QSize(800, 600))
     pointer = QPointF(310, 120)
     zoom.zoom_to(place, QPointF(200, 150), 3)
 
@@ -124,7 +124,7 @@ def test_what_is_under_the_pointer_stays_there() -> None:
 
 
 def test_zoom_and_moving_end_at_the_pictures_edges() -> None:
-    zoom, place = LinkedZoom(), Place(QSizeF(400, 300), QSize(800, 600))
+    zoom, place = LinkedZoom(), PanePlace(QSizeF(400, 300), QSize(800, 600))
     zoom.zoom_to(place, QPointF(0, 0), 1e9)
     assert place.fit_scale * zoom.zoom == pytest.approx(16), "16 screen pixels for one"
     zoom.zoom_to(place, QPointF(0, 0), 4)

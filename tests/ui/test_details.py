@@ -10,7 +10,7 @@ import pytest
 
 from gui import words
 from gui.coreml.model import Attention, Family
-from gui.coreml.sidecar import Card, Sidecar
+from gui.coreml.sidecar import ModelCard, Sidecar
 from gui.hub.types import Distilled, DownloadState, DownloadStatus, Machine, Variant
 from gui.hub.variants import verdict
 from gui.state import describe
@@ -33,7 +33,7 @@ SIDECAR = Sidecar(
     default_steps=4,
     default_scheduler="LCM",
     source_repo="ada/fog",
-    card=Card("Draws <b>fog</b>.", licence="creativeml-openrail-m"),
+    card=ModelCard("Draws <b>fog</b>.", licence="creativeml-openrail-m"),
 )
 
 

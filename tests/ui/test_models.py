@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QFileDialog, QPushButton
 
 from gui import paths
 from gui.coreml.model import Family
-from gui.coreml.sidecar import Card, Sidecar
+from gui.coreml.sidecar import ModelCard, Sidecar
 from gui.library.models.folders import model_folders
 from gui.state.model_entry import ModelEntry, marks_of
 from tests.support.pictures import picture
@@ -323,7 +323,7 @@ def test_details_escape_what_files_say(workspace, tmp_path, qtbot):
 
 
 def test_what_a_models_card_says_is_text(workspace):
-    card = Card("<b>bold</b> <img src='x.png'>", examples=("black & white", "a castle, " * 40))
+    card = ModelCard("<b>bold</b> <img src='x.png'>", examples=("black & white", "a castle, " * 40))
     note = Sidecar(Family.SD1, name="<i>Fine</i>", card=card)
     entry = ModelEntry(Path("/m"), info=make_info(Path("/m")), sidecar=note)
     workspace.canvas.set_model(entry)

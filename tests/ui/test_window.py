@@ -15,10 +15,10 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QApplication, QScrollBar, QWidget
 
 from gui.coreml.model import Family
-from gui.coreml.sidecar import Card, Sidecar
+from gui.coreml.sidecar import ModelCard, Sidecar
 from gui.state.model_entry import ModelEntry
 from gui.state.settings import Settings
-from gui.ui.canvas.empty_state import Mark
+from gui.ui.canvas.empty_state import Mist
 from gui.ui.widgets.focus import shows_ring
 from gui.ui.widgets.palette import DARK, LIGHT
 from tests.support.pictures import picture
@@ -250,7 +250,7 @@ def test_every_example_is_whole_in_a_low_window_below_a_notice(workspace, qtbot)
     empty, window = workspace.canvas.empty, workspace.main_window
     things = ("apple", "cat", "rocket", "sunflower", "pizza", "penguin")
     examples = tuple(f"a {thing} on a ground of many colours in the evening" for thing in things)
-    card = Card("What it draws, in many words. " * 8, examples=examples)
+    card = ModelCard("What it draws, in many words. " * 8, examples=examples)
     note = Sidecar(Family.SD1, name="Fine", card=card)
     window.resize(1024, 640)
     workspace.canvas.set_model(ModelEntry(Path("/m"), info=make_info(Path("/m")), sidecar=note))
@@ -263,7 +263,7 @@ def test_every_example_is_whole_in_a_low_window_below_a_notice(workspace, qtbot)
         return apart and all(empty.rect().contains(place) for place in places)
 
     qtbot.waitUntil(whole)
-    figure = next(iter(empty.findChildren(Mark)))
+    figure = next(iter(empty.findChildren(Mist)))
     assert figure.isHidden()
     window.resize(1320, 1000)
     qtbot.waitUntil(lambda: not figure.isHidden() and whole())

@@ -31,7 +31,7 @@ from gui.coreml.portable.ops import RULES, RuleContext
 from gui.coreml.portable.ops.context import CONVOLUTIONS, torch_type
 from gui.coreml.portable.ops.control_flow import CONTROL_FLOW
 from gui.coreml.portable.ops.linear_algebra import attention
-from gui.coreml.portable.plan import Plan, Step, Symbol, TorchCall
+from gui.coreml.portable.plan import ExecutionPlan, PlanStep, Symbol, TorchCall
 from gui.coreml.portable.rewrites import remove_dead_ops, rewrite
 
 _RULE_FAILURES = (
@@ -120,14 +120,14 @@ class Lowering(RuleContext):
         """How often each pattern was found."""
         self._function = rewrite(clean, self.rewrites) if rewriting else clean
         self.types = self._function.types()
-        self._steps: list[Step] = []
+        self._steps: list[PlanStep] = []
         self._registers = 0
         self._place = ""
         self._tensors: dict[tuple[str, bool], torch.Tensor] = {}
         self._unread = Counter(r.name for op in self._function.ops for r in op.refs())
         self._unread.update(self._function.outputs)
 
-    def plan(self) -> Plan:
+    def plan(self) -> ExecutionPlan:
         """Do it: a plan that gives the function's outputs, then what its states hold.
 
         Raises:
@@ -156,7 +156,7 @@ class Lowering(RuleContext):
             raise ProgramError(f"the output {missing[0]} is never computed")
         outputs = [self.tensor_of(Ref(name)) for name in function.outputs]
         outputs += [self.states[name] for name in function.states]
-        return Plan(self._steps, inputs, outputs, self._registers)
+        return ExecutionPlan(self._steps, inputs, outputs, self._registers)
 
     def _translate(self, op: Op) -> None:
         if op.type == "const":
@@ -223,7 +223,7 @@ class Lowering(RuleContext):
     def emit_always(self, function: TorchCall, *arguments: Any) -> Any:
         return self._record(function, list(arguments), {})
 
-    def block(self, block: Block, states: list[str]) -> tuple[Plan, list[Any]]:
+    def block(self, block: Block, states: list[str]) -> tuple[ExecutionPlan, list[Any]]:
         known = {name for name, _ in block.inputs} | set(states)
         around = dict.fromkeys(r.name for r in block.captured() if r.name not in known)
         values = {name: self.values.get(name) for name in around}
@@ -247,7 +247,7 @@ class Lowering(RuleContext):
 
     def _record(self, function: TorchCall, arguments: list[Any], keywords: Any) -> Symbol:
         symbol = self._symbol()
-        self._steps.append(Step(function, arguments, keywords, symbol.register, self._place))
+        self._steps.append(PlanStep(function, arguments, keywords, symbol.register, self._place))
         return symbol
 
     def _narrowed(self, value: Any) -> Any:

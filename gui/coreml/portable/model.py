@@ -25,7 +25,7 @@ from gui.coreml.portable.ir import (
 )
 from gui.coreml.portable.lower import Compute, Lowering, as_tensor, specialise
 from gui.coreml.portable.ops.context import torch_type
-from gui.coreml.portable.plan import Plan, PlanError
+from gui.coreml.portable.plan import ExecutionPlan, PlanError
 from gui.errors import ErrorKind, SfumatoError
 from gui.files import check_links, read_text
 
@@ -36,16 +36,16 @@ _Result = TypeVar("_Result")
 
 
 @dataclass
-class Stage:
+class ModelFunction:
     """One function of one file."""
 
     function: Function
     source: str
     """File name, for messages."""
-    plans: dict[tuple[tuple[int, ...], ...], Plan] = field(default_factory=dict)
+    plans: dict[tuple[tuple[int, ...], ...], ExecutionPlan] = field(default_factory=dict)
 
 
-def read_stages(path: Path, function: str = "") -> list[Stage]:
+def read_stages(path: Path, function: str = "") -> list[ModelFunction]:
     """Every function that running `path` means, in order: one, or a pipeline's.
 
     Args:
@@ -64,7 +64,7 @@ def read_stages(path: Path, function: str = "") -> list[Stage]:
     return _translated(path.name, lambda: read(path, function))
 
 
-def _read_package(path: Path, function: str) -> list[Stage]:
+def _read_package(path: Path, function: str) -> list[ModelFunction]:
     spec, root = proto.read_package_spec(path)
     weights = WeightFolder(root)
     kind = spec.WhichOneof("Type")
@@ -76,18 +76,18 @@ def _read_package(path: Path, function: str) -> list[Stage]:
             raise UnsupportedProgramError(f"model type {kind}", path.name)
         functions = from_proto.read_functions(model.mlProgram, weights)
         wanted = function or model.description.defaultFunctionName
-        stages.append(Stage(_choose(functions, wanted), path.name))
+        stages.append(ModelFunction(_choose(functions, wanted), path.name))
     if not stages:
         raise ProgramError("the pipeline is empty")
     return stages
 
 
-def _read_compiled(path: Path, function: str) -> list[Stage]:
+def _read_compiled(path: Path, function: str) -> list[ModelFunction]:
     text = path / "model.mil"
     if text.is_file():
         source = read_text(text, MAX_TEXT_BYTES)
         functions = from_text.read_functions(source, WeightFolder(path))
-        return [Stage(_choose(functions, function), path.name)]
+        return [ModelFunction(_choose(functions, function), path.name)]
     # A compiled pipeline holds its parts as numbered folders
     parts = sorted(
         (p for p in path.glob("model*") if (p / "model.mil").is_file()),
@@ -181,7 +181,7 @@ class PortableModel:
 
     def __init__(
         self,
-        stages: Sequence[Stage],
+        stages: Sequence[ModelFunction],
         compute: Compute = Compute.FP32,
         *,
         outputs: Sequence[str] | None = None,
@@ -189,7 +189,7 @@ class PortableModel:
         rewriting: bool = True,
         channels_last: bool = True,
     ) -> None:
-        self._stages = [Stage(stage.function, stage.source) for stage in stages]
+        self._stages = [ModelFunction(stage.function, stage.source) for stage in stages]
         self._compute = compute
         self._options: dict[str, bool] = {"rewriting": rewriting, "channels_last": channels_last}
         self._name = stages[0].source
@@ -285,7 +285,7 @@ class PortableModel:
     def _refusal(self, what: str) -> SfumatoError:
         return SfumatoError(ErrorKind.BAD_REQUEST, f"{self._name} {what}.")
 
-    def _failure(self, stage: Stage, error: PlanError) -> SfumatoError:
+    def _failure(self, stage: ModelFunction, error: PlanError) -> SfumatoError:
         cause = error.cause
         is_memory = isinstance(cause, MemoryError) or "memory" in str(cause).lower()
         if is_memory:
@@ -296,7 +296,7 @@ class PortableModel:
             str(error),
         )
 
-    def _plan(self, stage: Stage, shapes: tuple[tuple[int, ...], ...]) -> Plan:
+    def _plan(self, stage: ModelFunction, shapes: tuple[tuple[int, ...], ...]) -> ExecutionPlan:
         plan = stage.plans.get(shapes)
         if plan is None:
             plan = _translated(stage.source, lambda: self._lower(stage, shapes))
@@ -305,7 +305,7 @@ class PortableModel:
             stage.plans[shapes] = plan
         return plan
 
-    def _lower(self, stage: Stage, shapes: tuple[tuple[int, ...], ...]) -> Plan:
+    def _lower(self, stage: ModelFunction, shapes: tuple[tuple[int, ...], ...]) -> ExecutionPlan:
         function = stage.function
         types = [stated for op in function.ops for _, stated in op.outputs]
         if not all(t.is_static for t in [*types, *(t for _, t in function.inputs)]):
@@ -332,7 +332,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def _interface(
-    stages: Sequence[Stage], outputs: Sequence[str] | None, optional: frozenset[str]
+    stages: Sequence[ModelFunction], outputs: Sequence[str] | None, optional: frozenset[str]
 ) -> tuple[dict[str, TensorSpec], dict[str, TensorSpec]]:
     """Inputs and outputs of a chain: what no earlier stage makes, what no later stage reads."""
     inputs: dict[str, TensorSpec] = {}
@@ -366,7 +366,7 @@ def _interface(
     return inputs, {name: results[name] for name in outputs}
 
 
-def _damaged(stage: Stage, detail: str) -> SfumatoError:
+def _damaged(stage: ModelFunction, detail: str) -> SfumatoError:
     return SfumatoError(
         ErrorKind.BAD_MODEL,
         f"{stage.source} is damaged or no Core ML program; get the model again.",

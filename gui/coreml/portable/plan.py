@@ -25,7 +25,7 @@ class Symbol:
 
 
 @dataclass(slots=True)
-class Step:
+class PlanStep:
     """One call.  Symbols stand only directly among `arguments`, never nested."""
 
     function: TorchCall
@@ -74,7 +74,7 @@ class PlanError(Exception):
         self.place, self.cause = place, cause
 
 
-class Plan:
+class ExecutionPlan:
     """An executable function.
 
     Args:
@@ -86,7 +86,7 @@ class Plan:
 
     def __init__(
         self,
-        steps: Sequence[Step],
+        steps: Sequence[PlanStep],
         inputs: Sequence[int],
         outputs: Sequence[Symbol | torch.Tensor],
         registers: int,
@@ -96,7 +96,7 @@ class Plan:
         self._registers = registers
         kept = {value.register for value in outputs if isinstance(value, Symbol)}
         seen = set(kept)
-        live: list[Step] = []
+        live: list[PlanStep] = []
         for step in reversed(steps):
             if step.output not in seen:
                 continue

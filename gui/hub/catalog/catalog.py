@@ -17,7 +17,7 @@ from gui.hub.catalog import listing, pictures
 from gui.hub.catalog.card import MAX_CARD, Card, read_card
 from gui.hub.catalog.listing import passes
 from gui.hub.catalog.response_cache import Memory
-from gui.hub.catalog.search import Place, remembered, search_page
+from gui.hub.catalog.search import SearchPlace, remembered, search_page
 from gui.hub.errors import BadTokenError, translate
 from gui.hub.session import accept, endpoint_or_default, get_bytes, get_json
 from gui.hub.types import (
@@ -80,7 +80,7 @@ class Catalog:
         Raises:
             SfumatoError: NETWORK where nothing is remembered either; ACCESS; BAD_REQUEST (cursor).
         """
-        place = Place.parse(cursor, self.endpoint)
+        place = SearchPlace.parse(cursor, self.endpoint)
         try:
             models, following = search_page(query, place, self.endpoint, self.token)
         except SfumatoError as error:

@@ -25,7 +25,7 @@ class CardLike(Protocol):
     def examples(self) -> tuple[str, ...]: ...
 
 
-class Source(Protocol):
+class CatalogSource(Protocol):
     """What is used of `gui.hub.catalog.catalog.Catalog`."""
 
     @property
@@ -38,7 +38,11 @@ class Source(Protocol):
 
 
 def details(
-    catalog: Source, repo: str, machine: Machine, probe: bool = True, cache: Path | None = None
+    catalog: CatalogSource,
+    repo: str,
+    machine: Machine,
+    probe: bool = True,
+    cache: Path | None = None,
 ) -> RepoDetails:
     """Read a repository's file list, card and, where `probe`, a few small files; judge all.
 

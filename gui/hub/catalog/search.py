@@ -60,7 +60,7 @@ _Parameters = dict[str, str | list[str]]
 
 
 @dataclass(frozen=True)
-class Place:
+class SearchPlace:
     """Where a search stands: which listing, and the address of its next page (empty: its start)."""
 
     stream: int = 0
@@ -71,7 +71,7 @@ class Place:
         return records.dumps([self.stream, self.next])
 
     @classmethod
-    def parse(cls, cursor: str, endpoint: str) -> Place:
+    def parse(cls, cursor: str, endpoint: str) -> SearchPlace:
         """Raises SfumatoError (BAD_REQUEST) where the cursor is none of ours."""
         if not cursor:
             return cls()
@@ -91,8 +91,8 @@ def _bad_cursor(cursor: str) -> SfumatoError:
 
 
 def search_page(
-    query: SearchQuery, place: Place, endpoint: str, token: str | None
-) -> tuple[list[ModelSummary], Place | None]:
+    query: SearchQuery, place: SearchPlace, endpoint: str, token: str | None
+) -> tuple[list[ModelSummary], SearchPlace | None]:
     """The next results and the place after them; None: that was all.
 
     Raises:
@@ -118,7 +118,7 @@ def search_page(
         for model in _kept(query, kind, data, endpoint):
             found.setdefault(model.id, model)
         more = following and following != url  # else it would never end
-        place = Place(place.stream, following) if more else Place(place.stream + 1)
+        place = SearchPlace(place.stream, following) if more else SearchPlace(place.stream + 1)
         if len(found) >= _ENOUGH:
             break
     return list(found.values()), place if place.stream < len(streams) else None

@@ -59,7 +59,7 @@ class _Told:
 
 
 @dataclass(frozen=True)
-class Source:
+class PictureSource:
     """A picture file and what it says of itself."""
 
     path: Path
@@ -72,7 +72,7 @@ class Source:
         return PictureOrigin(self.record, found)
 
 
-def look_at(path: Path) -> Source:
+def look_at(path: Path) -> PictureSource:
     """
     Raises:
         SfumatoError: BAD_IMAGE for a file that cannot be opened or is no picture.
@@ -85,7 +85,7 @@ def look_at(path: Path) -> Source:
             record = record_of(text, path.name)
         except SfumatoError as error:
             log.info("exported without its damaged record: %s", error.detail)
-    return Source(path, fields, record)
+    return PictureSource(path, fields, record)
 
 
 def export_picture(
@@ -118,7 +118,7 @@ def save_as(path: Path, target: Path, options: ExportOptions) -> Exported:
     return Exported(_written(target.parent, target.name, data, exactly=True), note)
 
 
-def encoded(source: Source, options: ExportOptions) -> tuple[bytes, str]:
+def encoded(source: PictureSource, options: ExportOptions) -> tuple[bytes, str]:
     """The bytes of a picture's file, and a sentence where not all that was wanted went along."""
     data, note = _encoded(source, options)
     if not options.credentials or not options.settings:
@@ -131,7 +131,7 @@ def encoded(source: Source, options: ExportOptions) -> tuple[bytes, str]:
     return signed(data, options.form, source.record), note  # last: any change breaks them
 
 
-def _encoded(source: Source, options: ExportOptions) -> tuple[bytes, str]:
+def _encoded(source: PictureSource, options: ExportOptions) -> tuple[bytes, str]:
     if _stays_as_it_is(source, options):
         try:
             return source.path.read_bytes(), ""
@@ -156,7 +156,7 @@ def _encoded(source: Source, options: ExportOptions) -> tuple[bytes, str]:
         ) from error
 
 
-def _stays_as_it_is(source: Source, options: ExportOptions) -> bool:
+def _stays_as_it_is(source: PictureSource, options: ExportOptions) -> bool:
     """Whether the file as it lies there is what is wanted: a PNG with all it says, unless what an
     earlier version wrote into it names a folder."""
     if options.form is not PictureForm.PNG or source.fields.form != "PNG" or not options.settings:
@@ -230,7 +230,7 @@ def _encode(image: PillowImage, options: ExportOptions, told: _Told) -> bytes:
 # -- what goes along -------------------------------------------------------------------------
 
 
-def _told(source: Source, form: PictureForm) -> _Told:
+def _told(source: PictureSource, form: PictureForm) -> _Told:
     record = source.record
     if form is PictureForm.PNG:
         return _Told(png_texts(record) if record is not None else _foreign_texts(source.fields))

@@ -97,7 +97,7 @@ programs.  Our own rule of thumb: 16 GB take Stable Diffusion 1 uncompressed, 8 
 
 
 @dataclass(frozen=True)
-class Preset:
+class Recommendation:
     """What is recommended, and the sentence that says why."""
 
     attention: Attention
@@ -140,7 +140,7 @@ def compressed_bytes(info: SourceInfo, compression: Compression) -> int:
     return round(info.unet_parameters * _BITS[compression] / 8 + rest * 2)
 
 
-def recommended(info: SourceInfo, machine: Machine) -> Preset:
+def recommended(info: SourceInfo, machine: Machine) -> Recommendation:
     """What suits this source on this machine best."""
     many = machine.performance_cores >= MANY_CORES
     large = info.family in (Family.SDXL, Family.SDXL_REFINER)
@@ -158,7 +158,7 @@ def recommended(info: SourceInfo, machine: Machine) -> Preset:
     if compression is not Compression.NONE:
         memory = words.memory(machine.memory_bytes)
         reason += f"; with {memory} of memory a compressed model leaves room for other programs"
-    return Preset(attention, compression, _target(machine, compression), reason + ".")
+    return Recommendation(attention, compression, _target(machine, compression), reason + ".")
 
 
 def _compression(info: SourceInfo, memory: int) -> Compression:

@@ -39,7 +39,7 @@ class EnlargingStatus:
     stopping: bool = False
 
 
-class Enlarging(QObject):
+class PictureEnlarging(QObject):
     """Enlarges pictures on a thread of its own, which a process does the work for."""
 
     changed = Signal(EnlargingStatus)

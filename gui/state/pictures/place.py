@@ -12,7 +12,7 @@ from gui.library.picture_facts import PictureFilter, PictureKind
 
 
 @dataclass(frozen=True)
-class PicturePlace:
+class KeptPlace:
     """Pictures are named by their files: ids are another index's when it was made anew."""
 
     shown: str = ""
@@ -51,7 +51,7 @@ class PicturePlace:
         return records.to_plain(self)
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> PicturePlace:
+    def from_json(cls, data: dict[str, Any]) -> KeptPlace:
         """What does not fit is left out.
 
         Raises:
@@ -61,7 +61,7 @@ class PicturePlace:
 
 
 def filter_fields(wanted: PictureFilter) -> dict[str, Any]:
-    """A filter as fields of a `PicturePlace`."""
+    """A filter as fields of a `KeptPlace`."""
     return {
         "text": wanted.text,
         "model": wanted.model,

@@ -26,7 +26,7 @@ def chip_text(example: str) -> str:
     return without_shortcut(words.shortened(" ".join(example.split()), MAX_LETTERS))
 
 
-class Mark(QWidget):
+class Mist(QWidget):
     """A figure coming out of the mist: three soft clouds of colour, no outline anywhere."""
 
     CLOUDS = (
@@ -77,7 +77,7 @@ class EmptyState(QWidget):
         layout.setContentsMargins(24, 16, 24, 16)
         layout.setSpacing(10)
         layout.addStretch(2)
-        self._mark = Mark()
+        self._mark = Mist()
         layout.addWidget(self._mark, 0, Qt.AlignmentFlag.AlignHCenter)
         layout.addWidget(self.title, 0, Qt.AlignmentFlag.AlignHCenter)
         layout.addLayout(_centred(self.text))

@@ -35,7 +35,7 @@ SIZES_PER_ROW = 4
 CONTROL_HEIGHT = 28
 
 
-class SizeChoice(QWidget):
+class SizesChoice(QWidget):
     """Picture sizes: any number of the usual ones, and others typed in."""
 
     changed = Signal()
@@ -118,7 +118,7 @@ class ConvertOptions(QWidget):
         for value, text, _ in choices.ATTENTIONS:
             self.attention.addItem(text, value)
         self.attention_help = label("", "small", wrap=True)
-        self.sizes = SizeChoice()
+        self.sizes = SizesChoice()
         self.compression = Choice("Compression")
         self.compression_help = label("", "small", wrap=True)
         self.recommend = QPushButton("Use Recommended")

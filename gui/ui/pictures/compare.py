@@ -19,7 +19,7 @@ from gui.ui.canvas.canvas import title_of
 from gui.ui.pictures.compare_foot import CompareFoot
 from gui.ui.pictures.compare_surface import (
     ComparedPicture,
-    PictureSurface,
+    PictureZoomSurface,
     WipeSurface,
     ZoomSurface,
 )
@@ -50,7 +50,7 @@ class CompareView(QWidget):
         self._studio = studio
         self.linked = LinkedZoom(self)
         self.shown: list[ComparedPicture] = []
-        self.surfaces: list[PictureSurface] = []
+        self.surfaces: list[PictureZoomSurface] = []
         self.feet: list[CompareFoot] = []
         self.wipe: WipeSurface | None = None
         self._origins: dict[str, Origin] = {}
@@ -153,7 +153,7 @@ class CompareView(QWidget):
                 widget.deleteLater()
         self.surfaces, self.feet, self.wipe = [], [], None
         for number, one in enumerate(self.shown):
-            surface = PictureSurface(self.linked, one)
+            surface = PictureZoomSurface(self.linked, one)
             self._connect(surface, number)
             foot = CompareFoot(one)
             foot.pressed.connect(lambda n=number: self._focus(n))

@@ -21,7 +21,7 @@ from gui.state.pictures.drag import drag_data
 from gui.state.pictures.levels import PictureLevels
 from gui.state.pictures.types import IndexedPicture
 from gui.ui.canvas.picture_surface import DRAG_PIXMAP, drag_pixmap
-from gui.ui.pictures.linked_zoom import LinkedZoom, Place
+from gui.ui.pictures.linked_zoom import LinkedZoom, PanePlace
 from gui.ui.widgets.appearance import current_palette
 
 WHEEL_STEP = 120.0
@@ -52,7 +52,7 @@ class ComparedPicture:
         facts = self.picture.facts
         return QSize(max(1, facts.width), max(1, facts.height))
 
-    def paint(self, painter: QPainter, place: Place, rect: QRectF, clip: QRectF) -> None:
+    def paint(self, painter: QPainter, place: PanePlace, rect: QRectF, clip: QRectF) -> None:
         """Draw what is seen of it: its thumbnail until its pixels have come."""
         seen = rect.intersected(clip)
         if seen.isEmpty():
@@ -103,10 +103,10 @@ class ZoomSurface(QWidget):
         """The picture that a drag takes, and whose pixels count for 100 %."""
         raise NotImplementedError
 
-    def place(self, picture: ComparedPicture | None = None) -> Place:
+    def place(self, picture: ComparedPicture | None = None) -> PanePlace:
         """Where a picture is; None: the one that counts."""
         chosen = picture or self.shown
-        return Place(QSizeF(self.size()), chosen.size, self.devicePixelRatioF())
+        return PanePlace(QSizeF(self.size()), chosen.size, self.devicePixelRatioF())
 
     def picture_rect(self, picture: ComparedPicture | None = None) -> QRectF:
         """The whole picture in this widget's coordinates, at the present zoom."""
@@ -198,7 +198,7 @@ class ZoomSurface(QWidget):
         self.toggle(event.position())
 
 
-class PictureSurface(ZoomSurface):
+class PictureZoomSurface(ZoomSurface):
     """One picture.
 
     Args:

@@ -17,7 +17,7 @@ STEP = 1.25
 
 
 @dataclass(frozen=True)
-class Place:
+class PanePlace:
     """A picture in its pane.
 
     Args:
@@ -92,7 +92,7 @@ class LinkedZoom(QObject):
     def fit(self) -> None:
         self._set(1.0, QPointF(0.5, 0.5))
 
-    def zoom_at(self, place: Place, pointer: QPointF, factor: float) -> None:
+    def zoom_at(self, place: PanePlace, pointer: QPointF, factor: float) -> None:
         """Zoom by a factor so that what is under the pointer stays there.
 
         Args:
@@ -101,7 +101,7 @@ class LinkedZoom(QObject):
         """
         self.zoom_to(place, pointer, self.zoom * factor)
 
-    def zoom_to(self, place: Place, pointer: QPointF, zoom: float) -> None:
+    def zoom_to(self, place: PanePlace, pointer: QPointF, zoom: float) -> None:
         """As `zoom_at`, to a zoom."""
         low, high = place.limits
         zoom = min(high, max(low, zoom))
@@ -117,7 +117,7 @@ class LinkedZoom(QObject):
         )
         self._set(zoom, place.kept(zoom, centre))
 
-    def pan(self, place: Place, by: QPointF) -> None:
+    def pan(self, place: PanePlace, by: QPointF) -> None:
         """Move the picture by device-independent pixels."""
         size = place.shown_size(self.zoom)
         start = place.kept(self.zoom, self.centre)

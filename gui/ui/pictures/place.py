@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject
 
-from gui.state.pictures.place import PicturePlace, filter_fields
+from gui.state.pictures.place import KeptPlace, filter_fields
 from gui.state.pictures.types import IndexedPicture
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class PlaceKeeper(QObject):
-    """Keeps and restores a `PicturePlace`.
+    """Keeps and restores a `KeptPlace`.
 
     Args:
         gallery: the gallery, None until it was first wanted.
@@ -39,12 +39,12 @@ class PlaceKeeper(QObject):
         self._strip = strip
         self._gallery = gallery
         self._show_gallery = show_gallery
-        self._before = PicturePlace()
+        self._before = KeptPlace()
 
     def save(self) -> None:
         canvas, gallery, before = self._canvas, self._gallery(), self._before
         shown = canvas.picture
-        place = PicturePlace(
+        place = KeptPlace(
             shown=shown.path if shown is not None else "",
             following=canvas.following,
             browsing=canvas.browsing,
@@ -60,7 +60,7 @@ class PlaceKeeper(QObject):
         Raises:
             ValueError: what was kept makes no sense.
         """
-        place = self._before = PicturePlace.from_json(self._studio.settings.picture_place)
+        place = self._before = KeptPlace.from_json(self._studio.settings.picture_place)
         self._studio.gallery.set_filter(place.filter())
         if place.browsing:
             self._show_gallery()
@@ -116,7 +116,7 @@ def _of_grid(gallery: GalleryView) -> dict[str, Any]:
     }
 
 
-def _of_before(before: PicturePlace) -> dict[str, Any]:
+def _of_before(before: KeptPlace) -> dict[str, Any]:
     return {
         "current": before.current, "top": before.top, "offset": before.offset, "side": before.side,
     }  # fmt: skip

@@ -55,7 +55,7 @@ class Bound(Protocol):
 
 
 @dataclass(frozen=True)
-class Control:
+class FieldControl:
     """A control for one field."""
 
     input: Any
@@ -64,7 +64,7 @@ class Control:
     """What stands in the panel: the control with its label."""
 
 
-Maker = Callable[[Described], Control]
+Maker = Callable[[Described], FieldControl]
 
 
 @dataclass(frozen=True)
@@ -129,21 +129,21 @@ def below(title: str, widget: QWidget) -> QWidget:
 def text(lines: int) -> Maker:
     """A field of so many lines, its tokens counted."""
 
-    def make(field: Described) -> Control:
+    def make(field: Described) -> FieldControl:
         made = TextField(field.parameter, lines)
-        return Control(made, made)
+        return FieldControl(made, made)
 
     return make
 
 
-def seed(field: Described) -> Control:
+def seed(field: Described) -> FieldControl:
     made = SeedRow(field.parameter)
-    return Control(made, made)
+    return FieldControl(made, made)
 
 
-def variation_seed(field: Described) -> Control:
+def variation_seed(field: Described) -> FieldControl:
     made = OtherSeed(field.parameter)
-    return Control(made, made)
+    return FieldControl(made, made)
 
 
 _PICTURES = {
@@ -154,35 +154,35 @@ _PICTURES = {
 """What the pictures that go in are, in sentences."""
 
 
-def picture(field: Described) -> Control:
+def picture(field: Described) -> FieldControl:
     made = DropZone(_PICTURES[field.name])
-    return Control(made, beside(field.parameter.label, made))
+    return FieldControl(made, beside(field.parameter.label, made))
 
 
-def scheduler(field: Described) -> Control:
+def scheduler(field: Described) -> FieldControl:
     made = SchedulerChoice(field.parameter.label)
-    return Control(made, beside(field.parameter.label, made))
+    return FieldControl(made, beside(field.parameter.label, made))
 
 
-def loras(field: Described) -> Control:
+def loras(field: Described) -> FieldControl:
     made = LoraList(field.parameter)
-    return Control(made, made)
+    return FieldControl(made, made)
 
 
-def side(field: Described) -> Control:
+def side(field: Described) -> FieldControl:
     made = SideRow(field)
-    return Control(made, made)
+    return FieldControl(made, made)
 
 
-def styles(field: Described) -> Control:
+def styles(field: Described) -> FieldControl:
     made = StyleChips(field.parameter)
-    return Control(made, made)
+    return FieldControl(made, made)
 
 
-def side_list(field: Described) -> Control:
+def side_list(field: Described) -> FieldControl:
     """A short pop-up list with its label before it."""
     choice = options(field.name)
-    return Control(choice, beside(field.parameter.label, choice))
+    return FieldControl(choice, beside(field.parameter.label, choice))
 
 
 class FrameSides(QWidget):
@@ -215,10 +215,10 @@ class FrameSides(QWidget):
                 box.setValue(getattr(value or Outpaint(), side))
 
 
-def frame(field: Described) -> Control:
+def frame(field: Described) -> FieldControl:
     made = FrameSides(field.parameter.label)
     made.setToolTip(field.parameter.help)
-    return Control(made, below(field.parameter.label, made))
+    return FieldControl(made, below(field.parameter.label, made))
 
 
 class UpscalerChoice(Choice):
@@ -235,27 +235,27 @@ class UpscalerChoice(Choice):
         super().set_value(value)
 
 
-def upscaler(field: Described) -> Control:
+def upscaler(field: Described) -> FieldControl:
     made = UpscalerChoice(field.parameter.label)
-    return Control(made, below(field.parameter.label, made))
+    return FieldControl(made, below(field.parameter.label, made))
 
 
-def usual(field: Described) -> Control:
+def usual(field: Described) -> FieldControl:
     """The control that suits a field's kind: a switch, a pop-up list or a slider with a number."""
     told = field.parameter
     if told.options:
         choice = options(field.name)
-        return Control(choice, below(told.label, choice))
+        return FieldControl(choice, below(told.label, choice))
     if field.kind is bool:
         switch = OnOff(told.label)
         switch.setToolTip(told.help)
-        return Control(switch, switch)
+        return FieldControl(switch, switch)
     assert field.range is not None, f"{field.name}: a number without a range"
     slider = SliderRow(
         told.label, *told.useful, limit=field.range.high, decimals=told.decimals, step=told.step
     )
     slider.set_tool_tip(told.help)
-    return Control(slider, slider)
+    return FieldControl(slider, slider)
 
 
 ROWS = (
@@ -294,7 +294,7 @@ ROWS = (
 """In the order they stand in the panel."""
 
 
-def make_controls() -> dict[str, Control]:
+def make_controls() -> dict[str, FieldControl]:
     """A control for every row, by its field's name."""
     fields = described_fields()
     return {row.field: (row.make or usual)(fields[row.field]) for row in ROWS}

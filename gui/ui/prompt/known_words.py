@@ -8,7 +8,7 @@ from PySide6.QtCore import QTimer, Signal
 from PySide6.QtGui import QTextCursor
 from PySide6.QtWidgets import QHBoxLayout, QPlainTextEdit, QPushButton, QVBoxLayout, QWidget
 
-from gui.state.vocabulary import ModelVocabulary, Reading, Thing, Vocabulary, with_thing
+from gui.state.vocabulary import ModelVocabulary, PromptReading, Thing, Vocabulary, with_thing
 from gui.syntax.reading import words_alone
 from gui.syntax.types import PromptSyntax
 from gui.ui.prompt.vocabulary_sheet import VocabularySheet
@@ -24,7 +24,7 @@ MOST_NAMED = 3
 LONGEST = 24
 
 
-def unknown_text(model: str, reading: Reading, vocabulary: Vocabulary) -> str:
+def unknown_text(model: str, reading: PromptReading, vocabulary: Vocabulary) -> str:
     """One sentence or two about what is beyond the model; empty where nothing is.
 
     Args:

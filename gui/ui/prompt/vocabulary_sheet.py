@@ -14,7 +14,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from gui.state.vocabulary import Kind, Thing, Vocabulary
+from gui.state.vocabulary import Category, Thing, Vocabulary
 from gui.ui.widgets.appearance import current_palette
 from gui.ui.widgets.controls import label, search_field
 from gui.ui.widgets.palette import Palette
@@ -23,7 +23,7 @@ from gui.words import listed
 SCHEME = "thing"
 
 
-def found_kinds(vocabulary: Vocabulary, text: str) -> list[Kind]:
+def found_kinds(vocabulary: Vocabulary, text: str) -> list[Category]:
     """The kinds with those of their things that have `text` in the name, or begin another word with
     it."""
     wanted = text.strip().casefold()
@@ -35,11 +35,11 @@ def found_kinds(vocabulary: Vocabulary, text: str) -> list[Kind]:
             if wanted in thing.name or any(word.startswith(wanted) for word in thing.words)
         )
         if things:
-            kinds.append(Kind(kind.name, things))
+            kinds.append(Category(kind.name, things))
     return kinds
 
 
-def kinds_html(kinds: list[Kind]) -> str:
+def kinds_html(kinds: list[Category]) -> str:
     """A heading and a paragraph of links per kind."""
     parts = []
     for kind in kinds:
@@ -90,7 +90,7 @@ class VocabularySheet(QDialog):
     def __init__(self, model: str, vocabulary: Vocabulary, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._vocabulary = vocabulary
-        self._kinds: list[Kind] = []
+        self._kinds: list[Category] = []
         self.setWindowTitle("What it draws")
         self.setWindowModality(Qt.WindowModality.WindowModal)
         self.setMinimumSize(480, 360)

@@ -28,7 +28,7 @@ WIDTH = 560
 TEXT = "prompt"
 
 
-class SideRow(QWidget):
+class AxisRow(QWidget):
     """One side: its parameter, and the list of its values.
 
     Args:
@@ -85,13 +85,13 @@ class GridSheet(QDialog):
         super().__init__(parent)
         self._studio = studio
         self._plan: GridPlan | None = None
-        self._asked: dict[SideRow, dict[str, str]] = {}
+        self._asked: dict[AxisRow, dict[str, str]] = {}
         self.setWindowTitle("Make a Grid")
         self.setWindowModality(Qt.WindowModality.WindowModal)
         self.setMinimumWidth(WIDTH)
         self.prompt = ElidedLabel("", "secondary")
-        self.columns = SideRow("Columns", optional=False)
-        self.rows = SideRow("Rows", optional=True)
+        self.columns = AxisRow("Columns", optional=False)
+        self.rows = AxisRow("Rows", optional=True)
         self.sum = label("", "statement")
         self.problem = label("", "problem", wrap=True)
         self.note = label(
@@ -165,10 +165,10 @@ class GridSheet(QDialog):
 
     # -- the sides ----------------------------------------------------------------------------
 
-    def _remember(self, row: SideRow, text: str) -> None:
+    def _remember(self, row: AxisRow, text: str) -> None:
         self._asked[row][row.side().field] = text
 
-    def _on_choice(self, row: SideRow) -> None:
+    def _on_choice(self, row: AxisRow) -> None:
         """Another parameter: its list as it was typed last, and what such a list looks like."""
         field = row.side().field
         row.edit.setEnabled(bool(field))
@@ -178,7 +178,7 @@ class GridSheet(QDialog):
         row.pick.setVisible(bool(self._choices(field)))
         self._later.start()
 
-    def _example(self, row: SideRow, field: str) -> str:
+    def _example(self, row: AxisRow, field: str) -> str:
         if field == TEXT:
             prompt = self._studio.draft.draft.request.prompt
             taken = row is self.rows and self.columns.side().field == TEXT
@@ -191,12 +191,12 @@ class GridSheet(QDialog):
             return tuple(e.name for e in self._studio.models.entries() if not e.problem)
         return axis_kinds()[field].choices if field else ()
 
-    def _show_values(self, row: SideRow) -> None:
+    def _show_values(self, row: AxisRow) -> None:
         menu = self.values_menu(row)
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         menu.popup(row.pick.mapToGlobal(QPoint(0, row.pick.height())))
 
-    def values_menu(self, row: SideRow) -> QMenu:
+    def values_menu(self, row: AxisRow) -> QMenu:
         """All a side may be, to be put on its list."""
         menu, there = QMenu(self), row.values()
         for value in self._choices(row.side().field):

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from gui import paths
-from gui.state.pictures.place import PicturePlace
+from gui.state.pictures.place import KeptPlace
 from gui.state.pictures.types import PictureFilter, PictureKind
 from gui.state.settings import Settings
 from tests.ui.pictures.hands import TODAY, click, write
@@ -92,7 +92,7 @@ def test_odd_places_stop_no_window(home, odd, open_workspace, qtbot):
 
 def test_a_place_is_written_and_read_whole():
     wanted = ("fox", "SD", "DDIM", (8, 9), "2026-11-02", "2026-11-03", True, "made", "still life")
-    place = PicturePlace("a.png", False, True, "b.png", "c.png", 7, 220, *wanted)
-    assert PicturePlace.from_json(place.to_json()) == place
+    place = KeptPlace("a.png", False, True, "b.png", "c.png", 7, 220, *wanted)
+    assert KeptPlace.from_json(place.to_json()) == place
     wanted = place.filter()
     assert (wanted.kind, wanted.size) == (PictureKind.MADE, (8, 9))

@@ -10,7 +10,7 @@ import pytest
 from PySide6.QtPrintSupport import QPrinter
 
 from gui.errors import ErrorKind, SfumatoError
-from gui.mac import Application, FallbackServices
+from gui.mac import FallbackServices, Program
 from gui.state import desktop
 from gui.ui.pictures.printing import PicturePrinter
 
@@ -26,9 +26,9 @@ class Mac(FallbackServices):
         self.asked: list[tuple[str, list[str], object]] = []
         self.refusal: SfumatoError | None = None
 
-    def applications(self, path: Path) -> list[Application]:
+    def applications(self, path: Path) -> list[Program]:
         names = ("Preview", "R&D <b>Paint</b>")
-        return [Application(name, Path(f"/Applications/{name}.app")) for name in names]
+        return [Program(name, Path(f"/Applications/{name}.app")) for name in names]
 
     def open_with(self, paths, application=None) -> None:
         name = application.name if application is not None else ""

@@ -26,7 +26,7 @@ from gui.coreml.portable.ir import (
     UnsupportedProgramError,
     resolve,
 )
-from gui.coreml.portable.plan import Plan, Symbol, TorchCall
+from gui.coreml.portable.plan import ExecutionPlan, Symbol, TorchCall
 
 Value = Symbol | torch.Tensor
 """A tensor known now, or one that will be known when running."""
@@ -93,7 +93,7 @@ class RuleContext(ABC):
         """As `emit`, but never done in advance: for what differs from run to run."""
         return self.emit(function, *arguments)
 
-    def block(self, block: Block, states: list[str]) -> tuple[Plan, list[Any]]:
+    def block(self, block: Block, states: list[str]) -> tuple[ExecutionPlan, list[Any]]:
         """A body of control flow as a plan of its own.
 
         Args:

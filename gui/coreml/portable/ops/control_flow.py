@@ -13,7 +13,7 @@ import torch
 
 from gui.coreml.portable.ir import WRITE_STATE, Op, ProgramError, Ref
 from gui.coreml.portable.ops.context import RuleContext, rule
-from gui.coreml.portable.plan import Plan
+from gui.coreml.portable.plan import ExecutionPlan
 
 CONTROL_FLOW = ("cond", "while_loop")
 """Ops with bodies."""
@@ -22,7 +22,7 @@ CONTROL_FLOW = ("cond", "while_loop")
 class _Branch:
     """``cond`` while running: (predicate, states, what each side reads) → results, states."""
 
-    def __init__(self, sides: list[tuple[Plan, int]], states: int) -> None:
+    def __init__(self, sides: list[tuple[ExecutionPlan, int]], states: int) -> None:
         self._sides, self._states = sides, states
 
     def __call__(self, predicate: torch.Tensor, *values: torch.Tensor) -> list[torch.Tensor]:
@@ -36,7 +36,7 @@ class _Branch:
 class _Loop:
     """``while_loop`` while running: (loop variables, states, what test and body read)."""
 
-    def __init__(self, parts: list[tuple[Plan, int]], carried: int) -> None:
+    def __init__(self, parts: list[tuple[ExecutionPlan, int]], carried: int) -> None:
         self._parts, self._carried = parts, carried
 
     def __call__(self, *values: torch.Tensor) -> list[torch.Tensor]:
