@@ -27,7 +27,7 @@ sys.path.pop()
 # Kept whole and as files: they carry data, read their own source, load libraries from beside
 # themselves, or import by name at run time, none of which survives py2app's zip.
 PACKAGES = [
-    "AppKit", "CoreFoundation", "Foundation", "objc", "PyObjCTools",
+    "AppKit", "CoreFoundation", "CoreML", "Foundation", "Quartz", "Vision", "objc", "PyObjCTools",
     "PIL", "PySide6", "shiboken6",
     "pillow_heif", "watchfiles",
     "accelerate", "attrs", "attr", "cattr", "cattrs", "c2pa", "certifi", "charset_normalizer",

@@ -48,6 +48,8 @@ def engine_main() -> NoReturn:
             from gui.convert.service import main as serve
         elif role == "enlarge":
             from gui.enlarge.service import main as serve
+        elif role == "control":
+            from gui.control.service import main as serve
         elif role == "coreml":
             from gui.coreml.service import main as serve
         else:

@@ -73,6 +73,11 @@ def upscalers_dir() -> Path:
     return data_dir() / "Upscalers"
 
 
+def preprocessors_dir() -> Path:
+    """Depth and line networks that make control pictures."""
+    return data_dir() / "Preprocessors"
+
+
 def sources_dir() -> Path:
     """Checkpoints that were fetched to be converted, and are kept for the next conversion."""
     return cache_dir() / "Sources"

@@ -98,7 +98,39 @@ class Preprocessor(StrEnum):
     BLUR = "blur"
     TILE = "tile"
     GREY = "grey"
+    DEPTH = "depth"
+    """From a picture that is a depth map already, of whatever range and depth of bits."""
+    INPAINT = "inpaint"
+    """What is clear in the picture is to be filled."""
+    POSE = "pose"
+    """People's joints, found by macOS."""
+    SUBJECT = "subject"
+    """White where the subject is, found by macOS."""
+    NETWORK = "network"
+    """A depth or line network of the person's (`Control.preprocessor_network`)."""
 
+
+_P, _B = Preprocessor, ControlBalance
+PREPROCESSORS = (
+    Option(_P.NONE, "As it is", "The picture is a control picture already"),
+    Option(_P.CANNY, "Edges", "White outlines, by Canny’s method"),
+    Option(_P.SCRIBBLE, "Scribble", "White strokes from a drawing"),
+    Option(_P.DEPTH, "Depth map", "From a depth map, stretched to the whole range"),
+    Option(_P.TILE, "Tile", "Coarse, for details to be found anew"),
+    Option(_P.BLUR, "Blur", "Soft colours and shapes"),
+    Option(_P.GREY, "Grey", "Without colours, to be coloured"),
+    Option(_P.INVERT, "Invert", "Black becomes white: for dark lines on paper"),
+    Option(_P.INPAINT, "Fill clear parts", "What is transparent is to be painted"),
+    Option(_P.POSE, "Pose", "People’s joints, found by macOS"),
+    Option(_P.SUBJECT, "Subject", "White where the subject is, found by macOS"),
+    Option(_P.NETWORK, "A network", "A depth or line network of your own"),
+)
+"""What each preprocessor is called, in the order they are offered."""
+BALANCES = (
+    Option(_B.BALANCED, "Balanced", "Both count alike"),
+    Option(_B.PROMPT, "The prompt matters more", "The control gives way where they differ"),
+    Option(_B.CONTROL, "The control matters more", "It leads the prompt alone, and closely"),
+)
 
 MAX_CONTROLS = 8
 
@@ -117,6 +149,10 @@ class Control(Record):
     end: Annotated[float, Range(0.0, 1.0)] = 1.0
     """The part of the steps in which it leads."""
     balance: ControlBalance = ControlBalance.BALANCED
+    on: bool = True
+    """Off: kept in the list, without effect."""
+    preprocessor_network: str = ""
+    """Of `Preprocessor.NETWORK`: its name in the library, or the path of its file."""
 
 
 MAX_LORA_WEIGHT = 10.0
@@ -550,6 +586,11 @@ class PictureRequest(Record):
     ] = PromptSyntax.PLAIN
     """Requests of earlier versions, which lack it, knew no marks; see `new_request`."""
 
+    @property
+    def leading(self) -> tuple[Control, ...]:
+        """The controls that are on."""
+        return tuple(each for each in self.controls if each.on)
+
     def seeds(self) -> list[int]:
         """Seeds of the pictures."""
         return [self.single(number).seed for number in range(self.count)]
@@ -576,6 +617,13 @@ class PictureRequest(Record):
             records.check(self)
         except RecordError as error:
             raise SfumatoError(ErrorKind.BAD_REQUEST, str(error)) from error
+        for control in self.leading:
+            if not control.picture:
+                raise SfumatoError(
+                    ErrorKind.BAD_REQUEST,
+                    f"“{control.network.rpartition('/')[2]}” has no control picture; choose one, "
+                    "or switch it off.",
+                )
         line = self.lineage()
         if len(line) > MAX_BRANCHES + 1:
             raise SfumatoError(

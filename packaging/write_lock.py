@@ -19,7 +19,13 @@ HEADER = """\
 
 NEVER = {"pip", "wheel", "sfumato", "triton"}
 
-MAC_ONLY = ("pyobjc-core==13.0", "pyobjc-framework-Cocoa==13.0")
+MAC_ONLY = (
+    "pyobjc-core==13.0",
+    "pyobjc-framework-Cocoa==13.0",
+    "pyobjc-framework-CoreML==12.2.2",
+    "pyobjc-framework-Quartz==13.0",
+    "pyobjc-framework-Vision==12.2.2",
+)
 """What a lock written on Linux cannot know."""
 
 LINUX_ONLY = {"secretstorage", "jeepney"}

@@ -5,6 +5,7 @@ Two families of Stable Diffusion files exist in Core ML's format.  They differ i
 | | Apple's tools | Guernika's |
 |---|---|---|
 | VAE encoder's input | `x` | `z` |
+| a T2I-Adapter | none | takes `input`, gives `adapter_res_samples_00` … |
 | a UNet's places for a ControlNet | `additional_residual_0` … | `down_block_res_samples_00` …, |
 | | | `mid_block_res_sample`, optional |
 | … and for a T2I-Adapter | none | `adapter_res_samples_00` …, optional |
@@ -12,8 +13,8 @@ Two families of Stable Diffusion files exist in Core ML's format.  They differ i
 | facts about the model | none | user metadata, or `guernika.json` in or beside a file |
 | tokenizer's files | in the model's folder | in the text encoder's |
 
-A `ComponentInfo` bears Apple's names and remembers the file's own in `names`; `adapted` makes a
-loaded network answer to Apple's.  Standard library only.
+A `ComponentInfo` bears Apple's names and remembers the file's own in `names`; `gui.coreml.adapted`
+makes a loaded network answer to Apple's.  Standard library only.
 """
 
 from __future__ import annotations
@@ -21,16 +22,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from gui.coreml.model import ComponentInfo, ComponentKind, TensorSpec
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from gui.coreml.loaded import LoadedModel
 
 K = ComponentKind
 
@@ -53,6 +48,12 @@ _RESIDUAL_KINDS = (K.UNET, K.CONTROL_UNET, K.REFINER, K.CONTROLNET)
 def is_residual(name: str) -> bool:
     """Whether a tensor is a place for what another network adds, by either dialect's name."""
     return name.startswith((RESIDUAL, ADAPTER)) or name == _MIDDLE or bool(_DOWN.fullmatch(name))
+
+
+def is_adapter(component: ComponentInfo) -> bool:
+    """Whether it is a T2I-Adapter: it sees the control picture alone, and is run once."""
+    given = any(t.name.startswith(ADAPTER) for t in component.outputs)
+    return given and component.kind is K.CONTROLNET and len(component.inputs) == 1
 
 
 def canonical(component: ComponentInfo) -> ComponentInfo:
@@ -135,42 +136,3 @@ def facts_beside(path: Path) -> dict[str, str]:
         except (OSError, ValueError, RecursionError):
             continue  # a note of another program
     return {}
-
-
-# Running
-
-
-def adapted(component: ComponentInfo, load: Callable[[ComponentInfo], LoadedModel]) -> LoadedModel:
-    """A component loaded so that it is called by Apple's names.
-
-    Args:
-        component: what to load.
-        load: loads a component by its files' own names.
-    """
-    if not component.names:
-        return load(component)
-    return _Renamed(component, load(own_names(component)))
-
-
-class _Renamed:
-    """A loaded network under other names (see `gui.coreml.loaded.LoadedModel`)."""
-
-    def __init__(self, component: ComponentInfo, model: Any) -> None:
-        self._model = model
-        self._own = dict(component.names)
-        self._ours: dict[str, str] = {own: name for name, own in component.names.items()}
-        self.inputs: Mapping[str, TensorSpec] = self._by_our_names(model.inputs)
-        self.outputs: Mapping[str, TensorSpec] = self._by_our_names(model.outputs)
-
-    def _by_our_names(self, tensors: Mapping[str, TensorSpec]) -> dict[str, TensorSpec]:
-        ours = ((self._ours.get(own, own), spec) for own, spec in tensors.items())
-        return {name: dataclasses.replace(spec, name=name) for name, spec in ours}
-
-    def __call__(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        results: dict[str, np.ndarray] = self._model(
-            {self._own.get(name, name): a for name, a in arrays.items()}
-        )
-        return {self._ours.get(own, own): array for own, array in results.items()}
-
-    def close(self) -> None:
-        self._model.close()

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gui import words
-from gui.coreml.dialect import RESIDUAL, is_residual
+from gui.coreml.dialect import RESIDUAL, is_adapter, is_residual
 from gui.coreml.model import ComponentInfo, ComponentKind, Family, TensorSpec
 from gui.coreml.operations import runs_core_ml
 from gui.coreml.sidecar import Sidecar
@@ -99,7 +99,8 @@ def check_contract(component: ComponentInfo) -> None:
             f"specification {component.spec_version}",
         )
     names = [t.name for t in component.inputs]
-    missing = [n for n in REQUIRED_INPUTS[component.kind] if n not in names]
+    required = () if is_adapter(component) else REQUIRED_INPUTS[component.kind]
+    missing = [n for n in required if n not in names]
     if missing:
         raise SfumatoError(
             ErrorKind.BAD_MODEL,
@@ -125,7 +126,7 @@ def check_contract(component: ComponentInfo) -> None:
                 f"{what} was converted for another program: {tensor.name!r} has no "
                 "dimensions; choose another model.",
             )
-        if tensor.dtype == "image":
+        if tensor.dtype.startswith("image"):
             raise SfumatoError(
                 ErrorKind.BAD_MODEL,
                 f"{what} was converted for another program: it takes a picture as "

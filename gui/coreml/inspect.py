@@ -117,6 +117,8 @@ def role_by_inputs(description: Description) -> FileRole:
     names = {t.name for t in description.inputs}
     kind = fit.kind_by_inputs(names)
     channels = description.inputs[0].shape[1:2] if description.inputs else ()
+    if any(t.name.startswith(dialect.ADAPTER) for t in description.outputs) and len(names) == 1:
+        return FileRole(ComponentKind.CONTROLNET, prefix=description.path.stem)
     if kind is ComponentKind.VAE_DECODER and channels == (PICTURE_CHANNELS,):
         kind = ComponentKind.VAE_ENCODER  # by Guernika's name for its input
     if kind is None:

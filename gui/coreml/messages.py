@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from gui.coreml.model import ModelInfo
+from gui.coreml.model import ComponentInfo, ModelInfo
 from gui.coreml.sidecar import Sidecar
 from gui.process.messages import Interface, Question
 from gui.records import Record
@@ -36,4 +36,38 @@ class Read(Question[Reading]):
     folder: Path
 
 
-READER = Interface("coreml", "The reader of models", (Read,), answers_while_busy=True)
+@dataclass(frozen=True)
+class NetworkFacts(Record):
+    """A network that is no part of a model, in words."""
+
+    name: str
+    path: str
+    summary: str = ""
+    """What it suits, as its file says; may be empty."""
+    size_bytes: int = 0
+    problem: str = ""
+    """Why it cannot be used, in a sentence; empty: it can."""
+
+
+@dataclass(frozen=True)
+class Networks(Record):
+    """The networks beside the models on this disk."""
+
+    controls: tuple[ComponentInfo, ...] = ()
+    """ControlNets and T2I-Adapters of the person's library."""
+    upscalers: tuple[NetworkFacts, ...] = ()
+    """Those that ship with the app first."""
+    maps: tuple[NetworkFacts, ...] = ()
+    """Depth and line networks."""
+    strange: tuple[NetworkFacts, ...] = ()
+    """What lies in the ControlNets folder and is none."""
+    vision: bool = False
+    """Whether macOS finds people and subjects in pictures here."""
+
+
+@dataclass(frozen=True)
+class ListNetworks(Question[Networks]):
+    """Which there are."""
+
+
+READER = Interface("coreml", "The reader of models", (Read, ListNetworks), answers_while_busy=True)

@@ -26,6 +26,9 @@ PACKAGE_ENDINGS = tuple(EXTENSIONS)
 CONTROLNET_FOLDER = "controlnet"
 """Folder in which the Swift apps keep ControlNets, one file each."""
 
+LEADING = ("controlnet_", "t2iadapter_")
+"""Beginnings of the names of networks that lead a UNet by a picture."""
+
 VARIANT_FOLDERS = frozenset(
     {"packages", "compiled", "original", "split_einsum", "split-einsum", "split_einsum_v2",
      "split-einsum-v2", "resources"}
@@ -72,8 +75,9 @@ class FileRole:
 def role_of(path: PurePath) -> FileRole | None:
     """The network that `path` is named after; None for a name of neither scheme."""
     stem = path.stem
-    if stem.lower().startswith("controlnet_"):
-        return FileRole(ComponentKind.CONTROLNET, prefix=stem[len("controlnet_") :])
+    for prefix in LEADING:
+        if stem.lower().startswith(prefix):
+            return FileRole(ComponentKind.CONTROLNET, prefix=stem[len(prefix) :])
     if path.parent.name.lower() == CONTROLNET_FOLDER:
         return FileRole(ComponentKind.CONTROLNET, prefix=stem)
     lower = stem.lower()

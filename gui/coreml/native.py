@@ -22,7 +22,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from gui import paths
-from gui.coreml.dialect import adapted, own_names
+from gui.coreml.adapted import adapted
+from gui.coreml.dialect import own_names
 from gui.coreml.inspect import inspect_component
 from gui.coreml.loaded import LoadedModel
 from gui.coreml.model import ComponentInfo, ComponentKind, FileFormat, TensorSpec

@@ -13,6 +13,9 @@ from gui.coreml.survey import Description, Survey, check_count
 from gui.errors import ErrorKind, SfumatoError
 
 # Model.proto, ArrayFeatureType.ArrayDataType
+_GREY = (10, 40)
+_BGR = 30
+"""Numbers of FeatureTypes.proto's colour spaces; grey also in halves."""
 _ARRAY_TYPES = {
     65552: "fp16",
     65568: "fp32",
@@ -122,8 +125,9 @@ def _tensor(feature: Any, types: dict[str, tuple[int | None, ...]]) -> TensorSpe
         )
     if kind == "imageType":
         image = feature.type.imageType
-        channels = 1 if image.colorSpace in (10, 30) else 3  # GRAYSCALE, GRAYSCALE_FLOAT16
-        return TensorSpec(feature.name, "image", (1, channels, image.height, image.width), optional)
+        channels = 1 if image.colorSpace in _GREY else 3
+        kind = "image-bgr" if image.colorSpace == _BGR else "image"
+        return TensorSpec(feature.name, kind, (1, channels, image.height, image.width), optional)
     return TensorSpec(feature.name, str(kind or "unknown"), (), optional)
 
 

@@ -74,14 +74,17 @@ def inspect_picture_network(path: Path) -> PictureNetwork:
         component,
         _sides(component),
         int(factor) if factor.isdecimal() and factor in _FACTORS else 0,
-        _range(stated.get(RANGE_KEY, "")),
+        stated_range(stated.get(RANGE_KEY, "")),
     )
 
 
-def upscalers() -> list[PictureNetwork]:
-    """Those that ship with the app, then those in the person's folder; what is no upscaler is
-    left out."""
-    return list(_upscalers())
+def upscalers(left_out: list[tuple[Path, SfumatoError]] | None = None) -> list[PictureNetwork]:
+    """Those that ship with the app, then those in the person's folder.
+
+    Args:
+        left_out: gets what is no upscaler, and why.
+    """
+    return list(_upscalers([] if left_out is None else left_out))
 
 
 def find_upscaler(name: str = "") -> PictureNetwork:
@@ -112,7 +115,7 @@ def _files(folder: Path) -> Iterator[Path]:
             yield from children(path)
 
 
-def _upscalers() -> Iterator[PictureNetwork]:
+def _upscalers(left_out: list[tuple[Path, SfumatoError]]) -> Iterator[PictureNetwork]:
     seen: set[str] = set()
     for folder in (paths.resource("upscalers"), paths.upscalers_dir()):
         if not is_folder(folder):
@@ -122,7 +125,8 @@ def _upscalers() -> Iterator[PictureNetwork]:
                 continue
             try:
                 network = inspect_picture_network(path)
-            except SfumatoError:
+            except SfumatoError as error:
+                left_out.append((path, error))
                 continue
             seen.add(path.stem.casefold())
             yield network
@@ -151,7 +155,8 @@ def _sides(component: ComponentInfo) -> tuple[int, ...]:
     return sides or _USUAL_SIDES
 
 
-def _range(text: str) -> tuple[float, float] | None:
+def stated_range(text: str) -> tuple[float, float] | None:
+    """Values of black and white as metadata has them; None: not stated, or nonsense."""
     try:
         low, high = map(float, text.split())
     except ValueError:

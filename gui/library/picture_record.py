@@ -15,6 +15,7 @@ from gui.errors import ErrorKind, SfumatoError
 from gui.library import places
 from gui.library.metadata.containers import Fields, read_fields
 from gui.library.metadata.writing import XMP_RECORD
+from gui.library.picture_adding import mark_of
 from gui.records import Record, RecordError
 from gui.request import PictureRecord, PictureRequest
 from gui.start_image import MASK_ALPHA
@@ -116,6 +117,26 @@ def _with_places(record: PictureRecord) -> PictureRecord:
         return replace(each, model=model, start_image=start, controls=controls, depth_map=depth_map)
 
     return replace(record, request=request.mapped(placed))
+
+
+def with_pictures_here(record: PictureRecord) -> PictureRecord:
+    """With the control pictures' names alone where their files are gone, or hold something else.
+    Blocking."""
+    prints = record.provenance.control_fingerprints
+    controls = tuple(
+        control
+        if _is_here(control.picture, prints[n] if n < len(prints) else "")
+        else replace(control, picture=_last(control.picture))
+        for n, control in enumerate(record.request.controls)
+    )
+    return replace(record, request=replace(record.request, controls=controls))
+
+
+def _is_here(path: str, known: str) -> bool:
+    try:
+        return os.path.isabs(path) and mark_of(Path(path)) == (known or mark_of(Path(path)))  # noqa: PTH117
+    except SfumatoError:
+        return False
 
 
 def _placed(path: str, key: str) -> str:

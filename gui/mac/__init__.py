@@ -1,12 +1,21 @@
-"""macOS itself: the Dock, Finder, sleep and notifications, behind one protocol."""
+"""macOS itself: the Dock, Finder, sleep and notifications behind one protocol, what it sees in
+pictures behind another."""
 
 from __future__ import annotations
 
 import sys
 
 from gui.mac.services import FallbackServices, MacServices, Program
+from gui.mac.vision import NoVision, Vision
 
-__all__ = ["FallbackServices", "MacServices", "Program", "mac_services"]
+__all__ = [
+    "FallbackServices",
+    "MacServices",
+    "Program",
+    "Vision",
+    "mac_services",
+    "mac_vision",
+]
 
 
 def mac_services() -> MacServices:
@@ -18,3 +27,14 @@ def mac_services() -> MacServices:
             return FallbackServices()
         return CocoaServices()
     return FallbackServices()
+
+
+def mac_vision() -> Vision:
+    """What finds people and subjects in pictures on this machine."""
+    if sys.platform == "darwin":
+        try:
+            from gui.mac.cocoa_vision import CocoaVision
+        except ImportError:
+            return NoVision()
+        return CocoaVision()
+    return NoVision()

@@ -1,4 +1,4 @@
-"""`MacServices` by Cocoa through pyobjc.  macOS only; the one module that imports pyobjc."""
+"""`MacServices` by Cocoa through pyobjc.  macOS only."""
 
 from __future__ import annotations
 

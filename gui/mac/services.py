@@ -1,7 +1,8 @@
 """What the app asks of the desktop it runs on, and a stand-in for desktops that cannot do it.
 
-Only `gui.mac.cocoa` imports pyobjc, and only on a Mac; everyone else talks to `MacServices`.
-None of these services is needed to make a picture: where one is absent, nothing happens.
+Only `gui.mac.cocoa` and `gui.mac.cocoa_vision` import pyobjc, and only on a Mac;
+everyone else talks to `MacServices`.  None of these services is needed to make a picture: where one
+is absent, nothing happens.
 """
 
 from __future__ import annotations

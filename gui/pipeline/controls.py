@@ -1,7 +1,9 @@
-"""ControlNets: networks that lead a UNet by a second picture.
+"""ControlNets and T2I-Adapters: networks that lead a UNet by a second picture.
 
-Each is run at every step of its range on what the UNet is given, and its answers are added to the
-UNet's own (Zhang et al., "Adding conditional control to text-to-image diffusion models").
+A ControlNet is run at every step of its range on what the UNet is given, and its answers are added
+to the UNet's own (Zhang et al., "Adding conditional control to text-to-image diffusion models").  A
+T2I-Adapter sees the picture alone, so it is run once, and its answers are the same at every step
+(Mou et al., "T2I-Adapter: Learning adapters to dig out more controllable ability").
 """
 
 from __future__ import annotations
@@ -12,13 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
+from gui.coreml.control_fit import check_fit
 from gui.coreml.control_networks import find_control_network
-from gui.coreml.dialect import RESIDUAL
+from gui.coreml.dialect import ADAPTER, RESIDUAL, is_adapter
 from gui.coreml.loaded import LoadedModel, Runtime
-from gui.coreml.model import Attention, ComponentInfo
-from gui.errors import ErrorKind, SfumatoError
+from gui.coreml.model import ComponentInfo
 from gui.files import expanded
-from gui.pipeline.preprocess import control_picture
+from gui.pipeline.preprocess import Preprocessing, condition
 from gui.request import ComputeUnit, Control, ControlBalance
 
 SOFTENING = 0.825
@@ -43,10 +45,16 @@ class ActiveControl:
     start: float = 0.0
     end: float = 1.0
     balance: ControlBalance = ControlBalance.BALANCED
+    said: Mapping[str, np.ndarray] | None = None
+    """Of a T2I-Adapter: what it said of the picture, float32 [1, …] by the UNet's names."""
 
     def runs_at(self, index: int, steps: int) -> bool:
         """Whether it is run at the step `index` of `steps`; as diffusers counts."""
         return index / steps >= self.start and (index + 1) / steps <= self.end
+
+    @property
+    def runs_each_step(self) -> bool:
+        return self.said is None
 
     @property
     def batch(self) -> int:
@@ -64,9 +72,13 @@ class ActiveControl:
         Returns:
             float32 [rows, …] by the UNet's names.
         """
-        wanted = {name: inputs[name] for name in self.network.inputs if name in inputs}
-        rows = (self.batch,) + (1,) * (self.picture.ndim - 1)
-        outputs = self.network({**wanted, "controlnet_cond": np.tile(self.picture, rows)})
+        if self.said is not None:
+            count = len(unconditional)
+            outputs = {n: np.repeat(a[:1], count, axis=0) for n, a in self.said.items()}
+        else:
+            wanted = {name: inputs[name] for name in self.network.inputs if name in inputs}
+            rows = (self.batch,) + (1,) * (self.picture.ndim - 1)
+            outputs = self.network({**wanted, "controlnet_cond": np.tile(self.picture, rows)})
         last = max(map(_number, outputs))
         weighed: dict[str, np.ndarray] = {}
         for name, answer in outputs.items():
@@ -89,55 +101,8 @@ def summed(answers: Iterable[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]
     return total
 
 
-def takes_controls(unet: ComponentInfo) -> bool:
-    """Whether a UNet has places for what a ControlNet says."""
-    return any(t.name.startswith(RESIDUAL) for t in unet.inputs)
-
-
-def check_fit(control: ComponentInfo, unet: ComponentInfo) -> None:
-    """Make sure that a ControlNet belongs to a UNet.
-
-    Raises:
-        SfumatoError: UNSUPPORTED, saying what differs.
-    """
-    name = control.name or control.files[0].stem
-    places = {t.name: t.shape for t in unet.inputs if t.name.startswith(RESIDUAL)}
-    if not places:
-        raise SfumatoError(
-            ErrorKind.UNSUPPORTED,
-            "This model's UNet takes no ControlNet; choose a model with a ControlNet-ready UNet "
-            "(its files are called ControlledUnet or control-unet), or remove the control.",
-        )
-    mine, theirs = control.input("encoder_hidden_states"), unet.input("encoder_hidden_states")
-    if mine and theirs and _differ(mine.shape[1:2], theirs.shape[1:2]):
-        raise _misfit(name, "it was made for another family of models")
-    mine, theirs = control.input("sample"), unet.input("sample")
-    if mine and theirs and _differ(mine.shape[2:], theirs.shape[2:]):
-        size = " × ".join(str(8 * n) for n in reversed(mine.shape[2:]) if n)
-        raise _misfit(name, f"it was made for pictures of {size} pixels")
-    gives = {t.name for t in control.outputs if t.name.startswith(RESIDUAL)}
-    if gives != places.keys():
-        raise _misfit(name, f"it gives {len(gives)} answers where the UNet takes {len(places)}")
-    kinds = {control.attention, unet.attention} - {Attention.UNKNOWN}
-    shapes = {len(t.shape) for t in (mine, theirs) if t}
-    if len(shapes) > 1 and len(kinds) > 1:
-        raise _misfit(name, "its attention is of another kind")
-
-
-def _misfit(name: str, why: str) -> SfumatoError:
-    return SfumatoError(
-        ErrorKind.UNSUPPORTED,
-        f"The ControlNet “{name}” does not fit this model: {why}; choose another.",
-    )
-
-
-def _differ(one: Sequence[int | None], other: Sequence[int | None]) -> bool:
-    pairs = zip(one, other, strict=False)
-    return any(a is not None and b is not None and a != b for a, b in pairs)
-
-
 def _number(name: str) -> int:
-    return int(name[len(RESIDUAL) :]) if name.startswith(RESIDUAL) else 0
+    return int(name.removeprefix(RESIDUAL).removeprefix(ADAPTER))
 
 
 FitControl = Callable[[ComponentInfo, ComponentInfo], ComponentInfo]
@@ -150,7 +115,7 @@ def as_it_is(network: ComponentInfo, _unet: ComponentInfo) -> ComponentInfo:
 
 
 class ControlShelf:
-    """The ControlNets that are loaded; those that the next picture does not need are let go.
+    """The networks that are loaded; those that the next picture does not need are let go.
 
     Args:
         runtime, compute_unit: what runs them.
@@ -170,6 +135,7 @@ class ControlShelf:
         self._own = own
         self._fit = fit
         self._loaded: dict[tuple[Path, ...], LoadedModel] = {}
+        self._preprocessing: Preprocessing | None = None
 
     def find(self, controls: Sequence[Control], unet: ComponentInfo) -> list[ComponentInfo]:
         """The network of each control.
@@ -192,35 +158,51 @@ class ControlShelf:
         """Load what is not loaded yet, and prepare the pictures.
 
         Raises:
-            SfumatoError: as `find`, `Runtime.load` and `control_picture`.
+            SfumatoError: as `find`, `Runtime.load` and `Preprocessing.picture`.
         """
         networks = self.find(controls, unet)
         for files in self._loaded.keys() - {network.files for network in networks}:
             self._loaded.pop(files).close()
-        active: list[ActiveControl] = []
-        for control, network in zip(controls, networks, strict=True):
-            loaded = self._loaded.get(network.files)
-            if loaded is None:
-                loaded = self._runtime.load(network, self._compute_unit)
-                self._loaded[network.files] = loaded
-            shape = loaded.inputs["controlnet_cond"].shape
-            size = (shape[3] or width, shape[2] or height)
-            picture = control_picture(expanded(control.picture), *size, control.preprocessor)
-            pixels = np.asarray(picture, np.float32).transpose(2, 0, 1)[None] / 255
-            active.append(
-                ActiveControl(
-                    loaded,
-                    np.ascontiguousarray(pixels),
-                    control.weight,
-                    control.start,
-                    control.end,
-                    control.balance,
-                )
-            )
-        return active
+        if not any(control.preprocessor_network for control in controls):
+            self._let_preprocessing_go()
+        return [
+            self._active(control, network, (width, height))
+            for control, network in zip(controls, networks, strict=True)
+        ]
+
+    def _active(
+        self, control: Control, network: ComponentInfo, size: tuple[int, int]
+    ) -> ActiveControl:
+        loaded = self._loaded.get(network.files)
+        if loaded is None:
+            loaded = self._runtime.load(network, self._compute_unit)
+            self._loaded[network.files] = loaded
+        if self._preprocessing is None:
+            self._preprocessing = Preprocessing(lambda: self._runtime, self._compute_unit)
+        adapter = is_adapter(network)
+        name = next(iter(loaded.inputs)) if adapter else "controlnet_cond"
+        _, channels, height, width = loaded.inputs[name].shape
+        picture = self._preprocessing.picture(
+            expanded(control.picture),
+            width or size[0],
+            height or size[1],
+            control.preprocessor,
+            control.preprocessor_network,
+        )
+        pixels = condition(picture, channels or 3)
+        said = loaded({name: pixels}) if adapter else None
+        return ActiveControl(
+            loaded, pixels, control.weight, control.start, control.end, control.balance, said
+        )
+
+    def _let_preprocessing_go(self) -> None:
+        if self._preprocessing is not None:
+            self._preprocessing.close()
+            self._preprocessing = None
 
     def close(self) -> None:
         """Free the networks."""
         for network in self._loaded.values():
             network.close()
         self._loaded.clear()
+        self._let_preprocessing_go()

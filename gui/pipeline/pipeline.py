@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 import gui
+from gui.coreml.control_fit import takes_controls
 from gui.coreml.defaults import fill_defaults
 from gui.coreml.model import ComponentKind, Family, ModelInfo, chunks_of_text
 from gui.coreml.picture_network import find_upscaler
@@ -26,13 +27,7 @@ from gui.errors import Cancelled, ErrorKind, SfumatoError, unusable
 from gui.files import expanded
 from gui.library.latent_sketch import Sketcher
 from gui.pipeline import safety, vae
-from gui.pipeline.controls import (
-    ActiveControl,
-    ControlShelf,
-    FitControl,
-    as_it_is,
-    takes_controls,
-)
+from gui.pipeline.controls import ActiveControl, ControlShelf, FitControl, as_it_is
 from gui.pipeline.course import Stage, Turn, steps_of, varied, walk, way
 from gui.pipeline.enlarge import Enlarger
 from gui.pipeline.placement import Placement
@@ -193,7 +188,7 @@ class Pipeline:
         line = [(each, self._scheduler(each)) for each in request.lineage()]
         self._way([Turn(_not_yet, scheduler, each) for each, scheduler in line])
         for each, _ in line:
-            self._controls.find(each.controls, self.model.components[self._unet_kind(each)])
+            self._controls.find(each.leading, self.model.components[self._unet_kind(each)])
         self.load(request=request)
         controls = self._take_controls([each for each, _ in line])
         jobs = [
@@ -246,7 +241,7 @@ class Pipeline:
         ready = ComponentKind.CONTROL_UNET in self.model.components
         if plain is None:
             return ComponentKind.CONTROL_UNET
-        wanted = request is not None and bool(request.controls) and not takes_controls(plain)
+        wanted = request is not None and bool(request.leading) and not takes_controls(plain)
         return ComponentKind.CONTROL_UNET if wanted and ready else ComponentKind.UNET
 
     @property
@@ -264,16 +259,16 @@ class Pipeline:
 
     def _take_controls(self, line: Sequence[PictureRequest]) -> list[list[ActiveControl]]:
         """What leads each request of a lineage; together, since what none needs is let go of."""
-        leading = max(line, key=lambda each: len(each.controls))
+        leading = max(line, key=lambda each: len(each.leading))
         active = iter(
             self._controls.take(
-                [control for each in line for control in each.controls],
+                [control for each in line for control in each.leading],
                 self.model.components[self._unet_kind(leading)],
                 self.model.image_width,
                 self.model.image_height,
             )
         )
-        return [[next(active) for _ in each.controls] for each in line]
+        return [[next(active) for _ in each.leading] for each in line]
 
     def _prepare(
         self,

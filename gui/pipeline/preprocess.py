@@ -1,7 +1,8 @@
-"""Control pictures from ordinary ones, by arithmetic alone."""
+"""Control pictures from ordinary ones: by arithmetic, by a network of the person's, or by macOS."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,35 +10,132 @@ import numpy as np
 from PIL import Image, ImageFilter, ImageOps
 from PIL.Image import Image as PillowImage
 
+from gui.coreml.loaded import Runtime
+from gui.coreml.map_network import MapNetworkInfo, find_map_network
+from gui.errors import ErrorKind, SfumatoError
 from gui.library.picture_reader import opaque, read_picture
-from gui.request import Preprocessor
+from gui.mac import Vision, mac_vision
+from gui.pipeline.map_network import MapNetwork
+from gui.pipeline.pose import drawn_pose
+from gui.request import ComputeUnit, Preprocessor
 
 CANNY_LOW, CANNY_HIGH = 100, 200
 """Thresholds of diffusers' and web UIs' examples, for gradients of 0…255 values."""
 _SIGMA_BLUR = 9.0
 """Of web UIs' blur, for pictures of 512 pixels."""
 _TILE_SHRINK = 4
+_SEEN = 128
+"""Alpha below which a place is to be filled (Apple's apps count 0 alone, which soft edges are
+not)."""
+TO_FILL = -1.0
+"""What stands for a place to be filled (lllyasviel's control_v11p_sd15_inpaint)."""
 
 
-def control_picture(path: Path, width: int, height: int, kind: Preprocessor) -> PillowImage:
-    """What a ControlNet is shown: the picture upright and in sRGB, cut to the model's proportions
-    around its centre and resized, then prepared.
+class Preprocessing:
+    """Makes control pictures; keeps the network that it used last.
 
-    Raises:
-        SfumatoError: BAD_IMAGE for a file that is missing, no picture, damaged or enormous.
+    Args:
+        runtime: gives what runs networks, once one is needed.
+        compute_unit: where it runs them.
+        vision: what finds people and subjects; None: this machine's.
     """
-    picture = opaque(read_picture(path))
-    if picture.size != (width, height):
-        # edges and maps of few values are ruined by overshoot
-        picture = ImageOps.fit(picture, (width, height), Image.Resampling.BICUBIC)
-    return prepared(picture, kind)
+
+    def __init__(
+        self,
+        runtime: Callable[[], Runtime],
+        compute_unit: ComputeUnit,
+        vision: Vision | None = None,
+    ) -> None:
+        self._runtime = runtime
+        self._compute_unit = compute_unit
+        self._vision = vision or mac_vision()
+        self._network: tuple[MapNetworkInfo, MapNetwork] | None = None
+
+    def picture(
+        self, path: Path, width: int, height: int, kind: Preprocessor, network: str = ""
+    ) -> PillowImage:
+        """What a ControlNet is shown: the picture upright and in sRGB, cut to the model's
+        proportions around its centre and resized, then prepared.
+
+        Args:
+            network: of `Preprocessor.NETWORK`: name or path.
+
+        Returns:
+            Mode RGB; of `Preprocessor.INPAINT` RGBA, clear where it is to be filled.
+
+        Raises:
+            SfumatoError: BAD_IMAGE for a file that is missing, no picture, damaged or enormous, or
+                has nothing of what is looked for; BAD_REQUEST or UNSUPPORTED for a network that is
+                not there or none, or for what this computer cannot find.
+        """
+        picture = read_picture(path)
+        if kind is not Preprocessor.INPAINT:
+            picture = opaque(picture)
+        if picture.size != (width, height):
+            # edges and maps of few values are ruined by overshoot
+            picture = ImageOps.fit(picture, (width, height), Image.Resampling.BICUBIC)
+        match kind:
+            case Preprocessor.NETWORK:
+                return self._loaded(network).map_of(picture)
+            case Preprocessor.POSE:
+                people = self._vision.people(picture.tobytes(), width, height)
+                if not people:
+                    raise _nothing(path, "person")
+                return drawn_pose(people, width, height)
+            case Preprocessor.SUBJECT:
+                mask = self._vision.subject(picture.tobytes(), width, height)
+                if not any(mask):
+                    raise _nothing(path, "subject")
+                return Image.frombytes("L", (width, height), mask).convert("RGB")
+            case _:
+                return prepared(picture, kind)
+
+    def close(self) -> None:
+        """Free the network."""
+        if self._network is not None:
+            self._network[1].close()
+            self._network = None
+
+    def _loaded(self, name: str) -> MapNetwork:
+        info = find_map_network(name)
+        if self._network is None or self._network[0] != info:
+            self.close()
+            self._network = info, MapNetwork(info, self._runtime(), self._compute_unit)
+        return self._network[1]
+
+
+def _nothing(path: Path, what: str) -> SfumatoError:
+    return SfumatoError(
+        ErrorKind.BAD_IMAGE,
+        f"No {what} was found in “{path.name}”; choose another picture, or another preparation.",
+    )
+
+
+def condition(picture: PillowImage, channels: int = 3) -> np.ndarray:
+    """A control picture as networks take it.
+
+    Args:
+        picture: as `Preprocessing.picture` gives it.
+        channels: 3, or 1 (of some T2I-Adapters).
+
+    Returns:
+        float32 [1, channels, height, width] in 0…1, −1 where it is to be filled.
+    """
+    colours = picture.convert("RGB")
+    pixels = np.asarray(colours.convert("L") if channels == 1 else colours, np.float32) / 255
+    pixels = pixels.reshape(*pixels.shape[:2], channels).transpose(2, 0, 1)
+    if picture.mode == "RGBA":
+        pixels = np.where(np.asarray(picture.getchannel("A")) < _SEEN, np.float32(TO_FILL), pixels)
+    return np.ascontiguousarray(pixels[None])
 
 
 def prepared(picture: PillowImage, kind: Preprocessor) -> PillowImage:
-    """An RGB picture of the same size."""
+    """A picture of the same size, made by arithmetic alone; RGB, where not said otherwise."""
     match kind:
-        case Preprocessor.NONE:
-            return picture
+        case Preprocessor.INPAINT:
+            return with_holes(picture)
+        case Preprocessor.DEPTH:
+            return ImageOps.autocontrast(picture.convert("L")).convert("RGB")
         case Preprocessor.CANNY:
             edges = canny(np.asarray(picture.convert("L"), np.float32), CANNY_LOW, CANNY_HIGH)
             return Image.fromarray(edges.astype(np.uint8) * 255).convert("RGB")
@@ -53,6 +151,15 @@ def prepared(picture: PillowImage, kind: Preprocessor) -> PillowImage:
             return shrunk.resize(picture.size, Image.Resampling.BILINEAR)
         case Preprocessor.GREY:
             return picture.convert("L").convert("RGB")
+        case _:
+            return picture
+
+
+def with_holes(picture: PillowImage) -> PillowImage:
+    """RGBA, wholly clear or wholly opaque everywhere."""
+    found = picture.convert("RGBA")
+    found.putalpha(found.getchannel("A").point([0] * _SEEN + [255] * (256 - _SEEN)))
+    return found
 
 
 def scribble(picture: PillowImage) -> PillowImage:

@@ -74,7 +74,7 @@ class GuidedUNet:
                 control,
                 [
                     _fixed_inputs(control.network.inputs, group, guidance_scale, image_size)
-                    for group in _groups(rows, control.batch)
+                    for group in (_groups(rows, control.batch) if control.runs_each_step else ())
                 ],
             )
             for control in controls
@@ -121,18 +121,23 @@ class GuidedUNet:
         for control, calls in self._controls:
             if not control.weight or not control.runs_at(index, len(self._steps)):
                 continue
+            if not control.runs_each_step:
+                said.append(control.answers({}, self._negatives(range(self._rows))))
+                continue
             batch = sample.expand(control.batch, -1, -1, -1).contiguous().numpy()
             shape = _concrete(control.network.inputs["timestep"].shape, control.batch)
             inputs = {"sample": batch, "timestep": np.full(shape, timestep, np.float32)}
             answers: list[dict[str, np.ndarray]] = []
             for number, fixed in enumerate(calls):
                 check()
-                # the negative prompt comes first, where there is one
                 mine = range(self._rows) if len(calls) == 1 else (number,)
-                negative = [self._rows > 1 and row == 0 for row in mine]
-                answers.append(control.answers({**inputs, **fixed}, negative))
+                answers.append(control.answers({**inputs, **fixed}, self._negatives(mine)))
             said.append({n: np.concatenate([a[n] for a in answers]) for n in answers[0]})
         return summed(said)
+
+    def _negatives(self, rows: Sequence[int]) -> list[bool]:
+        """Which of these rows are the negative prompt's: the first, where there is one."""
+        return [self._rows > 1 and row == 0 for row in rows]
 
 
 def is_guidance_distilled(unet: LoadedModel) -> bool:

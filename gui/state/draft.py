@@ -35,6 +35,7 @@ SAVE_PAUSE_MS = 400
 """After the last change, before the draft is saved."""
 SEED = "seed"
 BRANCH = "branch"
+CONTROLS = "controls"
 _STEPS = {"styles": "Change Styles", "loras": "Change LoRAs"}
 """Fields whose every change is a step to undo: what a click takes away here may be nowhere else."""
 
@@ -271,8 +272,9 @@ class DraftState(QObject):
                 name == SEED and before.request.seed != draft.request.seed
             ):
                 self.changed.emit(name)
-        if before.request.branch != draft.request.branch:
-            self.changed.emit(BRANCH)
+        for name in (BRANCH, CONTROLS):
+            if before.value(name) != draft.value(name):
+                self.changed.emit(name)
         if before != draft:
             self._timer.start()
 

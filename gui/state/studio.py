@@ -24,6 +24,7 @@ from gui.state.addons import AddonLibrary
 from gui.state.background import Background
 from gui.state.bundle import Bundle
 from gui.state.caches import Caches
+from gui.state.controls import ControlDesk
 from gui.state.convert.state import ConvertState
 from gui.state.crash_reports import CrashReports
 from gui.state.draft import DraftState, random_seed
@@ -31,6 +32,7 @@ from gui.state.hub.state import HubState
 from gui.state.model_entry import ModelEntry
 from gui.state.model_in_use import ModelInUse
 from gui.state.models import ModelLibrary
+from gui.state.networks import NetworkLibrary
 from gui.state.pictures.adding import PictureAdding
 from gui.state.pictures.enlarging import PictureEnlarging
 from gui.state.pictures.export import PictureExport
@@ -105,6 +107,7 @@ class Studio(QObject):
         self.addons = AddonLibrary(self.undo, self)
         self.marks = PictureMarks(self.library, self.undo)
         self.draft = DraftState(self.undo, self)
+        self.networks = NetworkLibrary(self)
         self.prompts = PromptLibrary(self.draft, self.undo, self)
         self.prompts.failed.connect(self.error_raised)
         self.prompts.notice.connect(self.notice)
@@ -168,6 +171,9 @@ class Studio(QObject):
         self.trash.began.connect(self.notice)
         self.trash.done.connect(self.undoable)
         self._failed = ""
+        self.controls = ControlDesk(self.draft, self.networks, lambda: self.model, self)
+        for signal in (self.model_selected, self.model_read):
+            signal.connect(lambda _entry: self.controls.look_again())
         self.models.add_failed.connect(self.error_raised)
         self.models.trash_failed.connect(lambda _entry, error: self.error_raised.emit(error))
         self.watch = ActivityWatch(queue, self)
@@ -186,6 +192,7 @@ class Studio(QObject):
         hub.error_raised.connect(self.error_raised)
         hub.addon_installed.connect(self._on_addon)
         self.addons.changed.connect(lambda: hub.set_addons(self.addons.folders()))
+        self.addons.changed.connect(self.networks.refresh_if_listed)
         self.addons.failed.connect(self.error_raised)
         self.addons.done.connect(self.undoable)
         self.convert.sources.use(hub.downloads)
@@ -241,6 +248,8 @@ class Studio(QObject):
         self.hub.close()
         self.addons.close()
         self.enlarging.close()
+        self.controls.close()
+        self.networks.close()
         self.models.close()
         self.library.close()
         self.thumbnails.close()

@@ -69,6 +69,7 @@ class Actions:
         self.tags = make("Tags…", "Ctrl+T")
         self.show_model = make("Show the Model")
         self.use_as_start = make("Use as Starting Picture", "Ctrl+Shift+U", "image-add")
+        self.use_as_control = make("Use as Control Picture")
         self.enlarge_2 = make("Enlarge 2 ×")
         self.enlarge_4 = make("Enlarge 4 ×", "Ctrl+Shift+E")
         self.vary = make("Variations of This Picture", "Ctrl+Alt+V")
@@ -147,6 +148,7 @@ class Actions:
             self.use_settings,
             self.show_model,
             self.use_as_start,
+            self.use_as_control,
             self.vary,
             self.enlarge_2,
             self.enlarge_4,
@@ -181,7 +183,8 @@ class Actions:
         )
         _fill(generate, self.plugged_in_only, self.clear_queue, None, self.focus_prompt)
         _fill(generate, self.earlier_prompts, self.styles, self.save_preset)
-        _fill(generate, self.new_seed, None, self.use_settings, self.use_as_start, self.vary)
+        _fill(generate, self.new_seed, None, self.use_settings, self.use_as_start)
+        _fill(generate, self.use_as_control, self.vary)
         _fill(generate, self.show_model)
         _fill(generate, None, self.enlarge_2, self.enlarge_4)
         _fill(window, self.minimise)

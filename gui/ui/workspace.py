@@ -15,6 +15,7 @@ from gui.state.model_entry import ModelEntry
 from gui.state.studio import Studio
 from gui.ui.canvas.canvas import Canvas
 from gui.ui.columns import Columns
+from gui.ui.controls.room import ControlRoom
 from gui.ui.desks.asking import AskingDesk
 from gui.ui.desks.banner import BannerDesk
 from gui.ui.desks.bundle import BundleDesk
@@ -127,6 +128,7 @@ class Workspace(QWidget):
         self.updates_desk = UpdatesDesk(parts)
         self.bundle_desk = BundleDesk(parts)
         self.reports_desk = ReportsDesk(parts)
+        self.control_room = ControlRoom(parts, self.middle.shown_picture)
         middle: list[QWidget] = [self.canvas, self.pictures_desk.enlarge_strip, self.filmstrip]
         width = self.main_window.width()
         self.columns = Columns(self.models_panel, middle, self.prompt_panel, width)
@@ -158,6 +160,7 @@ class Workspace(QWidget):
         self.models_panel.reveal_requested.connect(pictures.commands.reveal_path)
         self.prompt_panel.known_words.hub_requested.connect(models.show_real_models)
         self.middle.search_wanted.connect(models.show_hub)
+        self.control_room.hub_wanted.connect(models.show_control_networks)
         self.queue_room.picture_wanted.connect(self.middle.open_picture)
         self.generate_desk.asked.connect(self.session.save_draft)
         self.convert_desk.reveal_wanted.connect(pictures.commands.reveal_path)
@@ -174,6 +177,7 @@ class Workspace(QWidget):
         self.middle.close_down()
         self.pictures_desk.imports.close_down()
         self.prompt_panel.close_down()
+        self.control_room.close_down()
         self.models_panel.close_down()
         self.studio.close()
 

@@ -62,7 +62,10 @@ def test_py2app_takes_the_plist_as_it_is(parsed: dict) -> None:
 
 
 def test_every_package_exists() -> None:
-    only_on_a_mac = {"AppKit", "CoreFoundation", "Foundation", "PyObjCTools", "objc"}
+    only_on_a_mac = {
+        "AppKit", "CoreFoundation", "CoreML", "Foundation", "PyObjCTools", "Quartz", "Vision",
+        "objc",
+    }  # fmt: skip
     wanted = set(setup_app.PACKAGES) - only_on_a_mac
     assert [name for name in sorted(wanted) if importlib.util.find_spec(name) is None] == []
 
@@ -75,7 +78,8 @@ def test_every_dependency_is_kept_whole() -> None:
     """Each distribution that pyproject.toml depends on is listed by its import name."""
     import_names = {
         "PySide6-Essentials": "PySide6", "Pillow": "PIL", "pyobjc-framework-Cocoa": "AppKit",
-        "PyYAML": "yaml", "c2pa-python": "c2pa", "pillow-heif": "pillow_heif",
+        "pyobjc-framework-Vision": "Vision", "PyYAML": "yaml", "c2pa-python": "c2pa",
+        "pillow-heif": "pillow_heif",
     }  # fmt: skip
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     for requirement in project["dependencies"]:

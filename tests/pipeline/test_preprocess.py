@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from gui.pipeline.preprocess import canny, control_picture, prepared, scribble
-from gui.request import Preprocessor
+from gui.coreml.portable import PortableRuntime
+from gui.pipeline.preprocess import Preprocessing, canny, condition, prepared, scribble
+from gui.request import ComputeUnit, Preprocessor
 
 FILES = Path(__file__).parent / "files"
 
@@ -43,19 +44,61 @@ def test_a_scribble_is_white_on_black_whichever_way_it_was_drawn() -> None:
         assert (found[10:12, 4:28] == 255).all() and found.sum() == 2 * 24 * 3 * 255
 
 
-@pytest.mark.parametrize("kind", list(Preprocessor))
+ARITHMETIC = [
+    kind
+    for kind in Preprocessor
+    if kind
+    not in (Preprocessor.INPAINT, Preprocessor.POSE, Preprocessor.SUBJECT, Preprocessor.NETWORK)
+]
+
+
+@pytest.fixture
+def preprocessing() -> Preprocessing:
+    return Preprocessing(PortableRuntime, ComputeUnit.CPU_ONLY)
+
+
+@pytest.mark.parametrize("kind", ARITHMETIC)
 def test_each_gives_an_rgb_picture_of_the_same_size(kind: Preprocessor) -> None:
     with Image.open(FILES / "canny.png") as picture:
         made = prepared(picture.convert("RGB").crop((0, 0, 61, 37)), kind)
     assert made.mode == "RGB" and made.size == (61, 37)
 
 
-def test_the_picture_is_upright_and_cut_to_the_models_proportions(tmp_path: Path) -> None:
+def test_the_picture_is_upright_and_cut_to_the_models_proportions(
+    tmp_path: Path, preprocessing: Preprocessing
+) -> None:
     wide = np.zeros((20, 60, 3), np.uint8)
     wide[:, 20:40] = 200
     path = tmp_path / "turned.jpg"
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by 90° clockwise
     Image.fromarray(wide).rotate(90, expand=True).save(path, quality=100, exif=exif)
-    made = np.asarray(control_picture(path, 20, 20, Preprocessor.NONE))
+    made = np.asarray(preprocessing.picture(path, 20, 20, Preprocessor.NONE))
     assert made.shape == (20, 20, 3) and made.min() > 150
+
+
+def test_what_is_clear_is_to_be_filled(tmp_path: Path, preprocessing: Preprocessing) -> None:
+    """As control_v11p_sd15_inpaint was trained: −1 in all three channels, the rest in 0…1."""
+    pixels = np.full((8, 8, 4), 51, np.uint8)
+    pixels[..., 3] = 255
+    pixels[2:4, :, 3] = 0
+    pixels[4, :, 3] = 127  # a soft edge counts by halves
+    pixels[5, :, 3] = 128
+    path = tmp_path / "holes.png"
+    Image.fromarray(pixels).save(path)
+    made = condition(preprocessing.picture(path, 8, 8, Preprocessor.INPAINT))
+    assert made.shape == (1, 3, 8, 8) and made.dtype == np.float32
+    assert (made[0, :, 2:5] == -1).all()
+    kept = np.delete(made[0], [2, 3, 4], axis=1)
+    np.testing.assert_allclose(kept, 0.2, atol=0.5 / 255)
+
+
+def test_a_depth_map_of_sixteen_bits_fills_the_range(
+    tmp_path: Path, preprocessing: Preprocessing
+) -> None:
+    depths = np.linspace(20000, 40000, 64, dtype=np.uint16)[None].repeat(16, 0)
+    path = tmp_path / "depth.png"
+    Image.fromarray(depths).save(path)
+    made = np.asarray(preprocessing.picture(path, 64, 16, Preprocessor.DEPTH))
+    assert made.shape == (16, 64, 3)
+    np.testing.assert_allclose(made[0, :, 0], np.linspace(0, 255, 64), atol=3)

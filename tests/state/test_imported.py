@@ -5,17 +5,31 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from gui.coreml.model import Attention, Family
 from gui.coreml.sidecar import Sidecar
+from gui.library import places
+from gui.library.metadata.containers import read_fields
 from gui.library.metadata.imported import Imported
+from gui.library.picture_adding import mark_of
 from gui.library.picture_origin import PictureOrigin
-from gui.request import Control, LoraUse, PictureRecord, PictureRequest, RandomSource
+from gui.library.pictures import save_picture
+from gui.request import (
+    Control,
+    LoraUse,
+    PictureRecord,
+    PictureRequest,
+    Provenance,
+    RandomSource,
+)
+from gui.state.draft import Draft
 from gui.state.model_entry import ModelEntry
 from gui.state.pictures.imported import AS_IT_IS, MODEL, import_rows
 from gui.state.pictures.model_match import ModelMatch, match_model, search_words
-from gui.state.pictures.origin import Origin, origin_of
+from gui.state.pictures.origin import Origin, origin_of, read_whole_origin
 from tests.ui.conftest import make_info
 
 
@@ -173,9 +187,41 @@ def test_the_model_is_ticked_only_where_it_is_sure() -> None:
     assert (first.name, first.ticked, first.here) == (MODEL, False, "mistral 8")
 
 
-def test_a_control_picture_that_is_not_here_is_told_and_left_out() -> None:
+def test_a_control_picture_that_is_not_here_is_told_and_to_be_chosen_again() -> None:
     led = (Control("Edges", "/here/a.png"), Control("Depth", "away.png"))
     record = PictureRecord(PictureRequest("x", "", controls=led), 64, 64, "Fog")
     origin = origin_of(PictureOrigin(record))
-    assert origin.whole is not None and origin.whole.request.controls == led[:1]
+    assert origin.whole is not None
+    assert origin.whole.request.controls == (led[0], Control("Depth", ""))
     assert [(name, text) for name, text, _ in origin.left] == [("Control picture", "away.png")]
+
+
+def test_a_control_picture_is_known_by_its_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes back from where it was used; another file in its place does not."""
+    monkeypatch.setenv("SFUMATO_HOME", str(tmp_path / "home"))
+    lines = tmp_path / "lines.png"
+    Image.new("RGB", (8, 8), "red").save(lines)
+    led = (Control("Edges", str(lines), weight=0.5),)
+    request = PictureRequest("x", "", controls=led, output_dir=str(tmp_path / "made"))
+    known = Provenance(control_fingerprints=(mark_of(lines),))
+    record = PictureRecord(request, 8, 8, "Fog", provenance=known)
+    made = save_picture(np.zeros((8, 8, 3), np.uint8), record, request)
+    places.remember(record)  # as the engine does
+    assert str(tmp_path) not in read_fields(made).texts["sfumato"]
+
+    def used() -> tuple[Control, ...]:
+        origin = read_whole_origin(str(made))
+        row = next(s for s in origin.settings if s.name == "controls")
+        assert (row.label, row.text) == ("ControlNets", "Edges (0.5)")
+        missing = [text for name, text, _ in origin.left if name == "Control picture"]
+        draft = origin.put_into(Draft(), ["controls"])
+        assert missing == ["lines.png"] * (draft.request.controls != led)
+        return draft.request.controls
+
+    assert used() == led
+    Image.new("RGB", (8, 8), "blue").save(lines)
+    assert used() == (Control("Edges", "", weight=0.5),)
+    lines.unlink()
+    assert used() == (Control("Edges", "", weight=0.5),)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from gui.coreml.dialect import adapted
+from gui.coreml.adapted import adapted
 from gui.coreml.loaded import LoadedModel
 from gui.coreml.model import ComponentInfo
 from gui.coreml.portable.lower import Compute

@@ -15,9 +15,11 @@ from gui.library.metadata.imported import Imported
 from gui.library.metadata.reasons import NO_CLIP_SKIP, NO_LORA
 from gui.library.metadata.values import as_float, as_int
 from gui.library.picture_origin import PictureOrigin, read_origin
+from gui.library.picture_record import with_pictures_here
 from gui.request import (
     MAX_LORA_WEIGHT,
     MAX_SEED,
+    Control,
     LoraUse,
     PictureRecord,
     PictureRequest,
@@ -25,13 +27,13 @@ from gui.request import (
     described_fields,
 )
 from gui.start_image import MASK_ALPHA, Outpaint
-from gui.state.draft import SEED, Draft
+from gui.state.draft import CONTROLS, SEED, Draft
 from gui.syntax.types import PromptSyntax
 
 NO_START_PICTURE = "Its starting picture is not in the file; choose one to use it."
 NO_MASK = "It is not in the file; paint or choose one to use it."
 NO_DEPTH_MAP = "It is not in the file; choose one to use it."
-NO_CONTROL_PICTURE = "It is not in the file, so nothing leads without it."
+NO_CONTROL_PICTURE = "It is not here any more; choose it again with the tool Control."
 SOURCE = "From the Hub"
 BRANCH = "Branch"
 """Label of the fact that tells where a picture left an earlier one's way."""
@@ -127,6 +129,8 @@ def read_whole_origin(path: str) -> Origin:
         SfumatoError: BAD_IMAGE for a file that is no picture.
     """
     found = read_origin(Path(path))
+    if found.record is not None:
+        found = replace(found, record=with_pictures_here(found.record))
     named = found.imported is not None and found.imported.loras
     return origin_of(found, [entry.name for entry in loras.entries()] if named else ())
 
@@ -163,8 +167,8 @@ def _of_record(record: PictureRecord) -> Origin:
     away = [each for each in controls if not Path(each.picture).is_absolute()]
     if away:
         left += tuple(("Control picture", each.picture, NO_CONTROL_PICTURE) for each in away)
-        here = tuple(each for each in controls if each not in away)
-        draft = replace(draft, request=replace(draft.request, controls=here))
+        controls = tuple(replace(c, picture="") if c in away else c for c in controls)
+        draft = draft.with_value(CONTROLS, controls)
     values = {name: draft.value(name) for name in described_fields()}
     if not values.get("start_image.path"):
         values = {n: v for n, v in values.items() if not n.startswith("start_image.")}
@@ -177,8 +181,11 @@ def _of_record(record: PictureRecord) -> Origin:
     technical = _provenance(record)
     if technical and technical[0][0] == SOURCE:
         facts.append(technical.pop(0))
+    settings = _settings(values)
+    if controls:
+        settings += (Setting(CONTROLS, "ControlNets", _controls_in_words(controls), controls),)
     return Origin(
-        _settings(values),
+        settings,
         record.model_name,
         record.request.model,
         record.model_hash,
@@ -190,6 +197,15 @@ def _of_record(record: PictureRecord) -> Origin:
         whole=draft,
         request=record.request,
     )
+
+
+def _controls_in_words(controls: Iterable[Control]) -> str:
+    """``Canny (0.8), Depth (1), off``."""
+    told = (
+        f"{PurePath(each.network).stem} ({each.weight:g})" + ("" if each.on else ", off")
+        for each in controls
+    )
+    return ", ".join(told)
 
 
 def branches_in_words(request: PictureRequest) -> list[str]:

@@ -189,8 +189,9 @@ class PictureSurface(QWidget):
             painter.setClipPath(clip)
         self._paint_picture(painter, rect, QRectF(exposed))
         painter.restore()
-        if self.working is not None:
-            self.working.paint(painter, self.place(), QRectF(exposed))
+        tool = self.tool
+        if tool is not None and tool.paints and not tool.reason and self.path:
+            tool.paint(painter, self.place(), QRectF(exposed))
 
     def _inside(self, rect: QRectF) -> QRect:
         """What of the picture is far from its round corners."""

@@ -168,6 +168,11 @@ class Tool(QObject):
         """Whether the pointer is its own while it is in hand; else the picture is dragged out."""
         return False
 
+    @property
+    def paints(self) -> bool:
+        """Whether it paints over the picture while it is in hand."""
+        return self.works_on_picture
+
     def extent(self) -> QRectF:
         """What is to be seen when the picture is fitted, in its pixels; a null one: the picture."""
         return QRectF()

@@ -98,6 +98,13 @@ class ModelsDesk(QObject):
             SearchQuery(sort=Sort.DOWNLOADS, kinds=(ModelKind.TEXT_TO_IMAGE,), fits=True)
         )
 
+    def show_control_networks(self) -> None:
+        """Turn to the Hub's ControlNets that run on this machine."""
+        self._shown.setChecked(True)
+        self._panel.show_hub().search_for(
+            SearchQuery(sort=Sort.DOWNLOADS, kinds=(ModelKind.CONTROLNET,), fits=True)
+        )
+
     def search_hub(self, text: str) -> None:
         """Turn to the Hub's models that go by these words."""
         self._shown.setChecked(True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QMimeData, QRect, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
     QColor,
     QDragEnterEvent,
@@ -26,12 +26,11 @@ from gui.state.desktop import keep_dropped_image
 from gui.state.pictures.images import (
     PICTURES_FILTER,
     ImageLoader,
-    is_picture_name,
     picture_size,
 )
 from gui.ui.widgets.appearance import current_palette, sized_font
 from gui.ui.widgets.controls import icon_button
-from gui.ui.widgets.dropped import local_files
+from gui.ui.widgets.dropped import brings_picture, picture_from_drop
 from gui.ui.widgets.focus import shows_ring
 from gui.ui.widgets.icons import paint_icon
 
@@ -39,20 +38,6 @@ HEIGHT = 76
 """With a picture."""
 EMPTY_HEIGHT = 44
 _THUMBNAIL = QSize(4 * HEIGHT, 4 * HEIGHT)
-
-
-def brings_picture(data: QMimeData) -> bool:
-    """Whether a drag brings a picture, as far as its name tells."""
-    files = local_files(data)
-    return is_picture_name(files[0]) if files else data.hasImage()
-
-
-def picture_from_drop(data: QMimeData) -> str | QImage:
-    """Path of the picture a drag brings, or its pixels; neither: an empty path."""
-    if files := local_files(data):
-        return files[0]
-    image = QImage(data.imageData()) if data.hasImage() else QImage()
-    return "" if image.isNull() else image
 
 
 class DropZone(QWidget):

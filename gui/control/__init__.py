@@ -1,0 +1,1 @@
+"""Control pictures made of ordinary ones in a child process, to be looked at beforehand."""

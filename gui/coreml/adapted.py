@@ -1,0 +1,52 @@
+"""Loaded networks called by Apple's names, whatever their files call inputs and outputs (see
+`gui.coreml.dialect`)."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from gui.coreml.dialect import own_names
+from gui.coreml.model import ComponentInfo, TensorSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from gui.coreml.loaded import LoadedModel
+
+
+def adapted(component: ComponentInfo, load: Callable[[ComponentInfo], LoadedModel]) -> LoadedModel:
+    """A component loaded so that it is called by Apple's names.
+
+    Args:
+        component: what to load.
+        load: loads a component by its files' own names.
+    """
+    if not component.names:
+        return load(component)
+    return _Renamed(component, load(own_names(component)))
+
+
+class _Renamed:
+    """A loaded network under other names (see `gui.coreml.loaded.LoadedModel`)."""
+
+    def __init__(self, component: ComponentInfo, model: Any) -> None:
+        self._model = model
+        self._own = dict(component.names)
+        self._ours: dict[str, str] = {own: name for name, own in component.names.items()}
+        self.inputs: Mapping[str, TensorSpec] = self._by_our_names(model.inputs)
+        self.outputs: Mapping[str, TensorSpec] = self._by_our_names(model.outputs)
+
+    def _by_our_names(self, tensors: Mapping[str, TensorSpec]) -> dict[str, TensorSpec]:
+        ours = ((self._ours.get(own, own), spec) for own, spec in tensors.items())
+        return {name: dataclasses.replace(spec, name=name) for name, spec in ours}
+
+    def __call__(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        results: dict[str, np.ndarray] = self._model(
+            {self._own.get(name, name): a for name, a in arrays.items()}
+        )
+        return {self._ours.get(own, own): array for own, array in results.items()}
+
+    def close(self) -> None:
+        self._model.close()

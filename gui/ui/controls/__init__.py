@@ -1,0 +1,1 @@
+"""What leads a picture: ControlNets with their control pictures."""
