@@ -12,7 +12,14 @@ import pytest
 from PySide6.QtCore import QByteArray, QPoint, Qt
 from PySide6.QtGui import QColor
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QAbstractButton, QApplication, QScrollBar, QWidget
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QApplication,
+    QCheckBox,
+    QRadioButton,
+    QScrollBar,
+    QWidget,
+)
 
 from gui.coreml.model import Family
 from gui.coreml.sidecar import ModelCard, Sidecar
@@ -212,6 +219,20 @@ def test_text_stands_out_from_every_ground_it_is_on(palette):
     ]
     poor = {pair: round(contrast(*pair), 2) for pair in pairs if contrast(*pair) < 4.5}
     assert poor == {}
+
+
+@pytest.mark.parametrize(("choice", "palette"), [("dark", DARK), ("light", LIGHT)])
+@pytest.mark.parametrize("kind", [QCheckBox, QRadioButton])
+def test_an_empty_box_is_seen(workspace, kind, choice, palette):
+    """WCAG 2.2, 1.4.11: what shows where a control is stands out 3 : 1 from what is beside it."""
+    workspace.studio.settings.appearance = choice
+    box = kind("", workspace)
+    box.resize(30, 30)
+    shot = box.grab().toImage()
+    middle = [shot.pixelColor(x, shot.height() // 2).name() for x in range(shot.width())]
+    edge = max(middle, key=lambda colour: contrast(colour, palette.panel))
+    for ground in (palette.panel, palette.field, palette.overlay, palette.canvas):
+        assert contrast(edge, ground) >= 3.0, (edge, ground)
 
 
 @pytest.mark.parametrize(("choice", "palette"), [("dark", DARK), ("light", LIGHT)])

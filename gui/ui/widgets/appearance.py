@@ -67,6 +67,9 @@ class Appearance(QObject):
             return
         self._palette = palette
         self._app.setPalette(make_palette(palette))
+        for name in ("QCheckBox", "QRadioButton"):
+            # The stub says bytes; PySide takes text alone.
+            self._app.setPalette(box_palette(palette), name)  # type: ignore[arg-type]
         self._app.setStyleSheet(STYLE_SHEET.substitute(palette._asdict()))
         self.changed.emit()
 
@@ -112,6 +115,16 @@ def make_palette(palette: Palette) -> QPalette:
         qt_palette.setColor(which, QColor(colour))
     for which in (role.WindowText, role.Text, role.ButtonText):
         qt_palette.setColor(QPalette.ColorGroup.Disabled, which, QColor(palette.disabled))
+    return qt_palette
+
+
+def box_palette(palette: Palette) -> QPalette:
+    """That of boxes to tick and round buttons: Fusion draws their edges in a darker shade of the
+    window's colour, which in the dark appearance nobody sees.  They paint no window."""
+    qt_palette = make_palette(palette)
+    group, role = QPalette.ColorGroup, QPalette.ColorRole.Window
+    qt_palette.setColor(role, QColor(palette.outline).lighter(140))
+    qt_palette.setColor(group.Disabled, role, QColor(palette.border_strong).lighter(140))
     return qt_palette
 
 

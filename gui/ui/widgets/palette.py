@@ -15,6 +15,8 @@ class Palette(NamedTuple):
     pressed: str
     border: str
     border_strong: str
+    outline: str
+    """The edge of a box to tick or a round button: 3 : 1 on every ground it stands on."""
     groove: str
     text: str
     secondary: str
@@ -45,6 +47,7 @@ LIGHT = Palette(
     pressed="#E2E2E5",
     border="#DEDEE2",
     border_strong="#C9C9CF",
+    outline="#767680",
     groove="#D6D6DB",
     text="#1C1C1F",
     secondary="#5F5F66",
@@ -71,6 +74,7 @@ DARK = Palette(
     pressed="#36363C",
     border="#313136",
     border_strong="#47474E",
+    outline="#96969F",
     groove="#424249",
     text="#F1F1F3",
     secondary="#A6A6AE",
