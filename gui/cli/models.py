@@ -217,6 +217,12 @@ def _no_variant(found: Any, variant: str) -> SfumatoError:
         return SfumatoError(
             ErrorKind.NOT_FOUND, f"“{repo}” has no variant {variant}; choose one of {known}."
         )
+    usable = [v.id for v in found.variants if v.verdict.level != "no"]
+    if not variant and usable:
+        return SfumatoError(
+            ErrorKind.BAD_REQUEST,
+            f"“{repo}” offers several; choose with --variant: {', '.join(usable)}.",
+        )
     why = [*(v.verdict.reasons[0] for v in found.variants[:1] if v.verdict.reasons), *found.notes]
     reason = why[0] if why else "There are no Core ML models among its files."
     return SfumatoError(

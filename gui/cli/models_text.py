@@ -48,6 +48,8 @@ def _details_lines(found: RepoDetails) -> Iterator[str]:
         f"made from {found.base_model}" if found.base_model else "",
     ]
     yield "  " + ", ".join(f for f in facts if f)
+    if found.triggers:
+        yield f"  words it was taught: {', '.join(found.triggers)}"
     if summary.gated:
         yield f"  terms to accept at {repository_page(summary.id)}"
     for variant in found.variants:

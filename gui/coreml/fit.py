@@ -11,7 +11,13 @@ from dataclasses import dataclass
 
 from gui import words
 from gui.coreml.dialect import RESIDUAL, is_adapter, is_residual
-from gui.coreml.model import ComponentInfo, ComponentKind, Family, TensorSpec
+from gui.coreml.model import (
+    CONTEXT_FAMILIES,
+    ComponentInfo,
+    ComponentKind,
+    Family,
+    TensorSpec,
+)
 from gui.coreml.operations import runs_core_ml
 from gui.coreml.sidecar import Sidecar
 from gui.coreml.survey import MAX_RANK, Description
@@ -50,14 +56,6 @@ REQUIRED_INPUTS: dict[ComponentKind, tuple[str, ...]] = {
     K.CONTROLNET: (*_UNET_INPUTS, "controlnet_cond"),
 }
 _UNET_EXTRAS = frozenset({"time_ids", "text_embeds", "timestep_cond"})
-
-CONTEXT_FAMILIES = {
-    768: Family.SD1,
-    1024: Family.SD2,
-    2048: Family.SDXL,
-    1280: Family.SDXL_REFINER,
-}
-"""Width of the text context → family."""
 
 
 def plain(text: str) -> str:

@@ -40,6 +40,15 @@ class Family(StrEnum):
     UNKNOWN = "unknown"
 
 
+CONTEXT_FAMILIES = {
+    768: Family.SD1,
+    1024: Family.SD2,
+    2048: Family.SDXL,
+    1280: Family.SDXL_REFINER,
+}
+"""Width of the text context → family."""
+
+
 class UNetKind(StrEnum):
     """What a UNet is shown beside the latents, which its input channels tell."""
 

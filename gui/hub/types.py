@@ -188,6 +188,8 @@ class Variant(Record):
     has_safety_checker: bool = False
     controlnet_ready: bool = False
     controlnets: tuple[str, ...] = ()
+    made_of: str = ""
+    """Of a LoRA, for people: ``LoRA of rank 32``; empty: not looked into."""
     image_width: int = 0
     """0: not known before the download."""
     image_height: int = 0
@@ -224,6 +226,8 @@ class RepoDetails(Record):
     """Repository this was converted from, where the card says it."""
     examples: tuple[str, ...] = ()
     """Prompts from the card's widget."""
+    triggers: tuple[str, ...] = ()
+    """Of a LoRA: the words that call up what it was taught."""
     notes: tuple[str, ...] = ()
     """Why there is nothing to download, what was left aside …"""
     probed: bool = False

@@ -7,11 +7,18 @@ without ending.  Of a file its header's notes are read, nothing more.  Standard 
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from gui import paths, words
+from gui.coreml import sidecar as sidecars
+from gui.coreml.model import CONTEXT_FAMILIES, Family
+from gui.coreml.sidecar import Sidecar
 from gui.errors import ErrorKind, SfumatoError
 from gui.files import (
     UnreadableFile,
@@ -21,6 +28,7 @@ from gui.files import (
     is_folder,
     parse_json,
 )
+from gui.library.temporaries import temporary_file
 from gui.records import Record
 from gui.request import MAX_LORA_WEIGHT, LoraUse, PictureRequest
 
@@ -53,6 +61,8 @@ class LoraDetails(Record):
     """The family it was made for, for people; empty: it does not say."""
     triggers: tuple[str, ...] = ()
     """Words that call up what it was taught."""
+    repo: str = ""
+    """Repository on the Hub that it came from; empty: it came another way."""
 
 
 @dataclass(frozen=True)
@@ -78,18 +88,76 @@ def details(root: Path | None = None) -> tuple[LoraDetails, ...]:
 
 
 def _details(entry: LoraEntry) -> LoraDetails:
-    notes = _notes(Path(entry.path))
-    stated = " ".join(notes.get(key, "") for key in _BASES).lower()
-    base = next((name for mark, name in _FAMILIES if mark in stated), "")
+    path = Path(entry.path)
+    header = _header(path)
+    notes = _notes(header)
+    hub = _from_hub(path.parent) if path.parent != paths.loras_dir() else None
+    base = _base(header, notes)
+    if not base and hub is not None and hub.family is not Family.UNKNOWN:
+        base = words.short_family(hub.family)
+    taught = hub.extra["hub"].get("triggers") if hub is not None else None
+    triggers = tuple(str(one)[:200] for one in taught) if isinstance(taught, list) else ()
     return LoraDetails(
         entry.name,
         entry.path,
         entry.bytes,
-        entry.cover,
+        entry.cover or _own_cover(notes),
         notes.get("modelspec.title") or notes.get("ss_output_name", ""),
         base,
-        _triggers(notes),
+        triggers or _triggers(notes),
+        hub.source_repo if hub is not None else "",
     )
+
+
+def _from_hub(folder: Path) -> Sidecar | None:
+    """What a folder that came from the Hub says of itself."""
+    try:
+        sidecar = sidecars.read(folder)
+    except SfumatoError:
+        return None
+    known = sidecar is not None and isinstance(sidecar.extra.get("hub"), dict)
+    return sidecar if known else None
+
+
+def _base(header: Mapping[str, Any], notes: Mapping[str, str]) -> str:
+    """The family that the notes state, else the one whose text states its layers attend to."""
+    stated = " ".join(notes.get(key, "") for key in _BASES).lower()
+    if found := next((name for mark, name in _FAMILIES if mark in stated), ""):
+        return found
+    for name, tensor in header.items():
+        plain = name.replace(".", "_")
+        if "attn2_to_k" in plain and ("lora_down" in plain or "lora_A" in name):
+            shape = tensor.get("shape") if isinstance(tensor, dict) else None
+            width = shape[1] if isinstance(shape, list) and len(shape) > 1 else None
+            if isinstance(width, int) and width in CONTEXT_FAMILIES:
+                return words.short_family(CONTEXT_FAMILIES[width])
+    two = any(name.startswith(("lora_te2_", "text_encoder_2.")) for name in header)
+    return words.short_family(Family.SDXL) if two else ""
+
+
+def _own_cover(notes: Mapping[str, str]) -> str:
+    """A picture that the file holds itself (``modelspec.thumbnail``, a data address), as a file of
+    the cache; empty: none."""
+    match = _THUMBNAIL.match(notes.get("modelspec.thumbnail", "")[:_MOST_COVER])
+    if match is None:
+        return ""
+    place = paths.cache_dir() / "Covers"
+    try:
+        data = base64.b64decode(match[2], validate=True)
+        file = place / f"{hashlib.sha256(data).hexdigest()[:32]}.{match[1]}"
+        if not is_file(file):
+            place.mkdir(parents=True, exist_ok=True)
+            scratch = temporary_file(place)
+            scratch.write_bytes(data)
+            scratch.replace(file)
+    except (ValueError, OSError):
+        return ""
+    return str(file)
+
+
+_THUMBNAIL = re.compile(r"data:image/(png|jpeg|webp);base64,([A-Za-z0-9+/=]+)\s*$")
+_MOST_COVER = 8 << 20
+"""Characters."""
 
 
 _BASES = ("ss_base_model_version", "modelspec.architecture", "sd_version")
@@ -101,8 +169,8 @@ _FAMILIES = (
 )
 
 
-def _notes(path: Path) -> dict[str, str]:
-    """The text that a file's header holds beside its tensors."""
+def _header(path: Path) -> dict[str, Any]:
+    """What a file says of its tensors and of itself; nothing where it is no safetensors file."""
     try:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
@@ -111,7 +179,12 @@ def _notes(path: Path) -> dict[str, str]:
             data = parse_json(file.read(length))
     except (OSError, UnreadableFile):
         return {}
-    notes = data.get("__metadata__") if isinstance(data, dict) else None
+    return data if isinstance(data, dict) else {}
+
+
+def _notes(header: Mapping[str, Any]) -> dict[str, str]:
+    """The text that a file's header holds beside its tensors."""
+    notes = header.get("__metadata__")
     pairs = notes.items() if isinstance(notes, dict) else ()
     return {str(key): value for key, value in pairs if isinstance(value, str)}
 

@@ -27,11 +27,13 @@ _hashes: dict[tuple[str, int, int], tuple[str, str]] = {}
 class Phantom:
     """A file of any size that takes no room: zeros, with a hash that fits no contents.
 
-    For trees of real proportions; it can be listed, and fetched, but never verified.
+    For trees of real proportions; it can be listed, and fetched, but never verified.  `head` is
+    what it begins with.
     """
 
     size: int
     name: str = ""
+    head: bytes = b""
 
 
 Content = bytes | str | Path | Phantom
@@ -96,7 +98,8 @@ class Blob:
         if isinstance(self.content, bytes):
             return self.content[start : start + length]
         if isinstance(self.content, Phantom):
-            return bytes(max(0, min(length, self.size - start)))
+            length = max(0, min(length, self.size - start))
+            return self.content.head[start : start + length].ljust(length, b"\0")
         assert isinstance(self.content, Path)
         with self.content.open("rb") as file:
             file.seek(start)
@@ -187,8 +190,12 @@ class Repo:
         return whole[0] if len(whole) == 1 else None
 
     def all_tags(self) -> list[str]:
-        """Tags as the Hub computes them: the card's, library, task, licence, region."""
+        """Tags as the Hub computes them: the card's, library, base model with what was made of it,
+        task, licence, region."""
         tags = list(self.tags)
+        if base := self.card_data.get("base_model"):
+            relation = "adapter" if "lora" in tags else "finetune"
+            tags += [f"base_model:{base}", f"base_model:{relation}:{base}"]
         for tag in (self.library, self.pipeline_tag, self.licence and f"license:{self.licence}"):
             if tag and tag not in tags:
                 tags.append(tag)

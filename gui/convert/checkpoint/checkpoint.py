@@ -17,8 +17,7 @@ from typing import Any
 from gui import words
 from gui.convert.checkpoint.weights import Part
 from gui.convert.types import ImageSize, SourceInfo
-from gui.coreml.fit import CONTEXT_FAMILIES
-from gui.coreml.model import ComponentKind, Family
+from gui.coreml.model import CONTEXT_FAMILIES, ComponentKind, Family
 from gui.errors import ErrorKind, SfumatoError
 
 K = ComponentKind

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 from gui.errors import SfumatoError
 from gui.hub.types import Machine, ModelSummary, RepoDetails, RepoTree
 from gui.hub.variants.assembly import looked_into
+from gui.hub.variants.loras import find_loras, is_about_loras
 from gui.hub.variants.probe import HttpProbe
 from gui.hub.variants.variants import find_variants
 from gui.hub.variants.verdict import judge
@@ -23,6 +25,10 @@ class CardLike(Protocol):
     def base_model(self) -> str: ...
     @property
     def examples(self) -> tuple[str, ...]: ...
+    @property
+    def triggers(self) -> tuple[str, ...]: ...
+    @property
+    def picture_url(self) -> str: ...
 
 
 class CatalogSource(Protocol):
@@ -66,10 +72,14 @@ def details(
                 repo, tree.revision, endpoint=catalog.endpoint, token=catalog.token, cache=cache
             )
         variants, notes = find_variants(tree, reader)
+        if not variants and is_about_loras(tree, summary):
+            variants, notes = find_loras(tree, summary, reader)
         try:
             text: CardLike | None = card.result()
         except SfumatoError:
             text = None  # a card is nice to have
+    if text is not None and not summary.picture_url:
+        summary = replace(summary, picture_url=text.picture_url)
     if summary.remembered:
         notes = (f"This is what the Hub said before.  {summary.remembered}", *notes)
     return RepoDetails(
@@ -79,6 +89,7 @@ def details(
         description=text.description if text else "",
         base_model=text.base_model if text else "",
         examples=text.examples if text else (),
+        triggers=summary.triggers or (text.triggers if text else ()),
         notes=notes,
         probed=any(looked_into(v) for v in variants),
     )

@@ -297,7 +297,7 @@ def _variant_passes(
         or (query.needs_details and variant.missing)  # a part of a model is none that was meant
     ):
         return False
-    closed = not variant.components
+    closed = not variant.components and variant.kind is ModelKind.TEXT_TO_IMAGE
     stored = variant.compression
     family = variant.family if variant.family is not Family.UNKNOWN else model.family
     wanted = [

@@ -168,6 +168,7 @@ def _origin(plan: Plan, files: dict[str, tuple[int, str]]) -> dict[str, Any]:
         "inside": list(variant.inside),
         "kind": variant.kind.value,
         "base_model": plan.about.base_model,
+        "triggers": list(plan.about.triggers),
         "remote": [file.to_json() for file in variant.files],
         "sizes": {path: size for path, (size, _) in sorted(files.items())},
         "installed": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),

@@ -19,7 +19,7 @@ from gui.hub.downloads.reuse import Known, clone_or_copy
 from gui.hub.downloads.steering import DownloadContext, Stop, Stopped, busy
 from gui.hub.downloads.storage import check_space, storage_error
 from gui.hub.downloads.transport import Transport
-from gui.hub.types import DownloadState, DownloadStatus, RemoteFile
+from gui.hub.types import DownloadState, DownloadStatus, ModelKind, RemoteFile
 from gui.library.models.origin import fetched_source, origin_of
 
 TICK_SECONDS = 0.1
@@ -470,6 +470,8 @@ class DownloadJob:
         )
         self._check_stop()
         install.write_sidecar(folder, plan, files, learned)
+        if plan.variant.kind is ModelKind.LORA:
+            settings.fetch_cover(plan, folder, self._around.endpoint, self._around.token)
 
 
 def _activity(fetch: Fetch, now: float) -> DownloadState:

@@ -48,6 +48,9 @@ class About(Record):
     description: str = ""
     base_model: str = ""
     examples: tuple[str, ...] = ()
+    triggers: tuple[str, ...] = ()
+    """Of a LoRA: the words that call up what it was taught."""
+    picture_url: str = ""
     known: bool = False
     """False: the card has not been read yet."""
 
@@ -58,6 +61,8 @@ class About(Record):
             details.description,
             details.base_model,
             details.examples,
+            details.triggers,
+            details.summary.picture_url,
             known=True,
         )
 

@@ -9,19 +9,24 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+from gui import paths
 from gui.coreml.few_steps import few_steps
 from gui.errors import SfumatoError
 from gui.files import UnreadableFile, parse_json
 from gui.hub.downloads.plan import About, Plan
 from gui.hub.downloads.transport import Transport
-from gui.hub.types import ModelKind
+from gui.hub.types import ModelKind, ModelSummary
 from gui.hub.variants import heuristics
 
 _PREDICTIONS = ("epsilon", "v_prediction", "sample", "flow_prediction")
 _MAX_JSON = 64 << 10
+COVER = 512
+"""Longer side of a LoRA's cover, in pixels."""
 
 
 def learn(
@@ -69,7 +74,40 @@ def _about(plan: Plan, endpoint: str | None, token: Callable[[], str | None]) ->
             card = catalog.card(plan.repo, plan.revision)
     except SfumatoError:
         return About()
-    return About(card.licence, card.description, card.base_model, card.examples, known=True)
+    return About(
+        card.licence,
+        card.description,
+        card.base_model,
+        card.examples,
+        card.triggers,
+        card.picture_url,
+        known=True,
+    )
+
+
+def fetch_cover(
+    plan: Plan, folder: Path, endpoint: str | None, token: Callable[[], str | None]
+) -> None:
+    """Put the card's picture beside a LoRA, small, under the name that web UIs give covers.
+    Nothing is put where there is none, or it cannot be had.
+
+    Args:
+        plan: what was fetched; its `about` is known.
+        folder: the LoRA's, complete.
+    """
+    from gui.hub.catalog.catalog import Catalog
+
+    path = folder / plan.local_path(plan.variant.files[0])
+    shown = ModelSummary(plan.repo, plan.revision, picture_url=plan.about.picture_url)
+    if not plan.about.picture_url:
+        return
+    with (
+        contextlib.suppress(SfumatoError, OSError),
+        contextlib.closing(Catalog(endpoint, token())) as catalog,
+    ):
+        found = catalog.picture(shown, paths.cache_dir() / "Hub" / "Pictures", COVER)
+        if found is not None:
+            shutil.copyfile(found, path.with_name(f"{path.stem}.preview{found.suffix}"))
 
 
 def _json(source: Transport, path: str) -> dict[str, Any]:

@@ -358,7 +358,8 @@ def _title(variant: Variant, candidate: Candidate) -> str:
 
 def looked_into(variant: Variant) -> bool:
     """Whether a variant's facts come from its files rather than from names and sizes."""
-    return variant.attention_known or variant.image_width > 0 or bool(variant.minimum_macos)
+    known = variant.attention_known or variant.image_width > 0
+    return known or bool(variant.minimum_macos) or bool(variant.made_of)
 
 
 # Without a candidate

@@ -30,6 +30,9 @@ SMALL_MEMORY = 8 * 2**30
 SMALL_UNET = 200 * 10**6
 """Bytes of a UNet (an eighth of Stable Diffusion 1.5's) below which a processor is quick enough."""
 
+LARGE_LORA = 2 * 10**9
+"""Bytes from which on a LoRA is no light thing."""
+
 PROGRAM_BYTES = 600 * 2**20
 """The window and an engine with its libraries loaded, no model yet."""
 
@@ -198,6 +201,9 @@ def _hindrances(variant: Variant, machine: Machine) -> list[str]:
     share = variant.memory_bytes / machine.memory_bytes if machine.memory_bytes else 0.0
     if TIGHT < share <= 1.0:
         found.append(f"{_memory_text(variant, machine)[:-1]}, so other programs may slow down.")
+    if variant.kind is ModelKind.LORA and variant.download_bytes > LARGE_LORA:
+        size = words.size(variant.download_bytes)
+        found.append(f"{size} is much for a LoRA: a model takes long to get it, and as much room.")
     if variant.kind is not ModelKind.TEXT_TO_IMAGE:
         return found
     large = not 0 < variant.unet_bytes < SMALL_UNET
@@ -229,6 +235,8 @@ def _remarks(variant: Variant, machine: Machine) -> list[str]:
         found.append(
             f"By its name, it is made for {text}." if few.is_guess else f"Made for {text}."
         )
+    if variant.kind is ModelKind.LORA:
+        return found
     mac = machine.system == "Darwin" and machine.apple_silicon
     split = variant.attention in (Attention.SPLIT_EINSUM, Attention.SPLIT_EINSUM_V2)
     fast = machine.performance_cores >= FAST_GPU_CORES
@@ -253,6 +261,10 @@ def _remarks(variant: Variant, machine: Machine) -> list[str]:
 def _praise(variant: Variant, machine: Machine) -> str:
     if variant.kind is ModelKind.CONTROLNET:
         return _guides(variant)
+    if variant.kind is ModelKind.LORA:
+        if variant.family is Family.UNKNOWN:
+            return "Which models it is for is not stated; try it."
+        return f"For {words.family(variant.family)} models."
     if variant.kind is ModelKind.UPSCALER:
         return "Enlarges pictures; how well shows when it is first used."
     where = {

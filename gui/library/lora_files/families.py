@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from gui.coreml.fit import CONTEXT_FAMILIES
-from gui.coreml.model import Family
+from gui.coreml.model import CONTEXT_FAMILIES, Family
 from gui.library.lora_files.kinds import LoraFile, ends, result_shape
 from gui.library.safetensors_header import Header, Tensor
 
