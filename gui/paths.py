@@ -88,6 +88,11 @@ def loras_dir() -> Path:
     return data_dir() / "LoRAs"
 
 
+def masks_dir() -> Path:
+    """Masks that were painted on pictures; what made a picture names the one it was made with."""
+    return data_dir() / "Masks"
+
+
 def variants_dir() -> Path:
     """Installed models with LoRAs in them or of other sizes, made on demand."""
     return cache_dir() / "Variants"

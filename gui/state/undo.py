@@ -63,6 +63,8 @@ class UndoStack(QObject):
         self._stack.setUndoLimit(LIMIT)
         self._stack.indexChanged.connect(self._on_index)
         self._first_notes: Notes = {}
+        self.stepping = False
+        """Whether something is being taken back or done again just now."""
 
     def did(
         self,
@@ -97,10 +99,17 @@ class UndoStack(QObject):
         return step.notes if isinstance(step, _Step) else self._first_notes
 
     def undo(self) -> None:
-        self._stack.undo()
+        self._step(self._stack.undo)
 
     def redo(self) -> None:
-        self._stack.redo()
+        self._step(self._stack.redo)
+
+    def _step(self, way: Callable[[], object]) -> None:
+        self.stepping = True
+        try:
+            way()
+        finally:
+            self.stepping = False
 
     def _on_index(self, _index: int) -> None:
         self.changed.emit()

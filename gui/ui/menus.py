@@ -93,6 +93,10 @@ class Actions:
         self.true_size = toggle("Actual Size", "Ctrl+1", "actual-size", checked=False)
         self.full_screen = make("Enter Full Screen", Key.FullScreen)
         self.minimise = make("Minimize", "Ctrl+M")
+        self.edit_mask = make("Edit with Mask", "Ctrl+Shift+M", "tool-mask")
+        self.invert_mask = make("Invert Mask")
+        self.clear_mask = make("Clear Mask")
+        self.show_mask = toggle("Show Mask", "")
         self.tools = {key: toggle(text, letter, checked=False) for key, text, letter in TOOLS}
         self.shortcuts = make("Keyboard Shortcuts", "Ctrl+/", "help")
         self.about = make("About Sfumato", role=Role.AboutRole)
@@ -149,6 +153,7 @@ class Actions:
             self.show_model,
             self.use_as_start,
             self.use_as_control,
+            self.edit_mask,
             self.vary,
             self.enlarge_2,
             self.enlarge_4,
@@ -177,7 +182,8 @@ class Actions:
         _fill(view, self.models, self.options, self.filmstrip, self.details, None)
         _fill(view, self.gallery, self.compare, self.info, self.larger, self.smaller, None)
         _fill(view, self.fit, self.true_size, None, self.full_screen)
-        _fill(tools, *self.tools.values())
+        _fill(tools, *self.tools.values(), None, self.edit_mask)
+        _fill(tools, self.invert_mask, self.clear_mask, self.show_mask)
         _fill(
             generate, self.generate, self.make_grid, self.stop, None, self.queue, self.pause_queue
         )

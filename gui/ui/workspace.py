@@ -28,6 +28,7 @@ from gui.ui.desks.parts import Parts
 from gui.ui.desks.pictures import PicturesDesk
 from gui.ui.desks.reports import ReportsDesk
 from gui.ui.desks.session import SessionKeeper
+from gui.ui.desks.tools import ToolsDesk
 from gui.ui.desks.updates import UpdatesDesk
 from gui.ui.desks.window import WindowDesk
 from gui.ui.menus import Actions
@@ -129,6 +130,7 @@ class Workspace(QWidget):
         self.bundle_desk = BundleDesk(parts)
         self.reports_desk = ReportsDesk(parts)
         self.control_room = ControlRoom(parts, self.middle.shown_picture)
+        self.tools_desk = ToolsDesk(parts)
         middle: list[QWidget] = [self.canvas, self.pictures_desk.enlarge_strip, self.filmstrip]
         width = self.main_window.width()
         self.columns = Columns(self.models_panel, middle, self.prompt_panel, width)
@@ -168,11 +170,17 @@ class Workspace(QWidget):
         self.opening.convert_wanted.connect(self.convert_desk.show)
         self.opening.address_wanted.connect(self.asking.open_address)
         self.asking.generate_wanted.connect(self.generate_desk.generate)
+        self.tools_desk.picture_wanted.connect(self.middle.open_picture)
+        self.generate_desk.ready = self.tools_desk.mask.when_kept
+        self.actions_.edit_mask.triggered.connect(
+            lambda: self.tools_desk.edit_with_mask(self.middle.shown_picture())
+        )
         self.editing.copy_wanted.connect(pictures.commands.copy)
 
     def close_down(self) -> None:
         """Save the state and end what runs in the background."""
         self.studio.jobs.cancel_edit()
+        self.tools_desk.close_down()
         self.session.save()
         self.middle.close_down()
         self.pictures_desk.imports.close_down()

@@ -98,11 +98,14 @@ app.sendEvent(app, QFileOpenEvent(sys.argv[1]))      # Finder may be quicker tha
 window = application.open_window(app, FakeQueue())
 def look():
     panel = window.workspace.prompt_panel
+    if not panel.start.path():  # the picture is still being read
+        QTimer.singleShot(50, look)
+        return
     print(panel.start.path())
     studio = window.workspace.studio
     studio.model_selected.connect(lambda entry: (print(entry.folder), window.close()))
     app.sendEvent(app, QFileOpenEvent(sys.argv[2]))
-window.furnished.connect(lambda: QTimer.singleShot(200, look))
+window.furnished.connect(lambda: QTimer.singleShot(50, look))
 sys.exit(app.exec())
 """
 

@@ -192,6 +192,12 @@ class Canvas(QFrame):
         self.show_picture(picture)
         self.browse(False)
 
+    def stay(self) -> None:
+        """Something is done on the picture on show: what is finished meanwhile does not take its
+        place."""
+        if self.picture is not None:
+            self._set_following(False)
+
     def _set_following(self, following: bool) -> None:
         if following != self._following:
             self._following = following

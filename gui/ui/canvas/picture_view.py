@@ -22,7 +22,7 @@ class PictureView(QScrollArea):
     """
 
     zoom_changed = Signal(bool)
-    """True: fitted to the window."""
+    """It has another scale now; true: fitted to the window."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -75,14 +75,13 @@ class PictureView(QScrollArea):
             at = QPointF(self.surface.mapFrom(self, QPoint(self.width() // 2, self.height() // 2)))
         kept = self.surface.place().to_picture(at)
         seen_at = QPointF(self.surface.mapTo(self.viewport(), QPoint(0, 0))) + at
-        before, self._scale = self._scale, scale
+        self._scale = scale
         self.refit()
         if scale is not None:
             moved = self.surface.place().to_surface(kept) - seen_at
             self.horizontalScrollBar().setValue(round(moved.x()))
             self.verticalScrollBar().setValue(round(moved.y()))
-        if (before is None) != fitted:
-            self.zoom_changed.emit(fitted)
+        self.zoom_changed.emit(fitted)
 
     def zoom_at(self, at: QPointF, factor: float) -> None:
         """Zoom by a factor so that what is at a point of the surface stays there."""

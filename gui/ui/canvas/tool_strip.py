@@ -59,6 +59,7 @@ class ToolStrip(QFrame):
         button.setIcon(icon(tool.symbol, tone="secondary", on_tone="accent"))
         button.setIconSize(QSize(20, 20))
         button.setCheckable(True)
+        button.setProperty("tool", True)
         button.setAccessibleName(tool.name)
         button.setToolTip(tool.name)
         button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -101,7 +102,7 @@ class OptionsBar(QFrame):
         self.reason = label("", "secondary", wrap=True)
         self.reason.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self._column = QVBoxLayout(self)
-        self._column.setContentsMargins(10, 6, 10, 6)
+        self._column.setContentsMargins(10, 5, 10, 5)
         self._column.addWidget(self.reason)
         self._shown: QWidget | None = None
         self.setMaximumWidth(BAR_WIDTH)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 class GenerateDesk(QObject):
     """Asks the studio for pictures, and shows each where it was waited for."""
 
+    ready: Callable[[Callable[[], object]], object] | None = None
+    """Calls back once what the draft names is on the disk."""
     asked = Signal()
     """A picture was asked for."""
 
@@ -56,7 +59,13 @@ class GenerateDesk(QObject):
             self._prompt.ask_for_prompt()
         elif self._studio.jobs.editing is not None:
             self._studio.jobs.save_edit()
-        elif self._studio.generate():
+        elif self.ready is None:
+            self._ask()
+        else:
+            self.ready(self._ask)
+
+    def _ask(self) -> None:
+        if self._studio.generate():
             self._canvas.follow()
             self.asked.emit()
 

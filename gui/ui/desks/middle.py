@@ -191,4 +191,5 @@ class MiddleDesk(QObject):
 
     def _on_zoom(self, fitted: bool) -> None:
         self._actions.fit.setChecked(fitted)
-        self._actions.true_size.setChecked(not fitted)
+        scale = 1.0 if self.comparison.on else self._canvas.view.scale
+        self._actions.true_size.setChecked(not fitted and scale == 1.0)

@@ -110,7 +110,8 @@ class PicturesDesk(QObject):
         menu = QMenu(self._parts.window)
         a = self._parts.actions
         out = (a.copy_picture, a.save_as, a.export, a.share, a.reveal, a.open_with)
-        for action in (*out, None, a.use_settings, a.use_as_start, a.use_as_control, a.vary):
+        again = (a.use_settings, a.use_as_start, a.use_as_control, a.edit_mask, a.vary)
+        for action in (*out, None, *again):
             if action is None:
                 menu.addSeparator()
             else:

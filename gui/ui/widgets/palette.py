@@ -37,6 +37,8 @@ class Palette(NamedTuple):
     """The chosen part of a segmented control."""
     overlay: str
     """Ground of things that float over the canvas."""
+    mask: str
+    """What is painted anew, over any picture."""
 
 
 LIGHT = Palette(
@@ -64,6 +66,7 @@ LIGHT = Palette(
     knob="#FFFFFF",
     raised="#FFFFFF",
     overlay="#FFFFFF",
+    mask="#E5386B",
 )
 
 DARK = Palette(
@@ -91,4 +94,5 @@ DARK = Palette(
     knob="#E9E9EC",
     raised="#56565F",
     overlay="#242428",
+    mask="#FF4F81",
 )

@@ -146,6 +146,7 @@ QListView#sheetList::item { padding: 5px 7px; border-radius: 5px; color: $text; 
 QListView#sheetList::item:selected { background: $accent_soft; color: $text; }
 QListView#sheetList:focus { border-color: $accent; }
 QScrollArea, QScrollArea > QWidget > QWidget#scrolled { background: transparent; border: none; }
+QAbstractScrollArea::corner { background: transparent; border: none; }
 QScrollBar { background: transparent; border: none; }
 QScrollBar:vertical { width: 10px; }
 QScrollBar:horizontal { height: 10px; }
@@ -176,8 +177,7 @@ QFrame#separator { background: $border; border: none; max-height: 1px; min-heigh
 QFrame#taskStrip { border-top: 1px solid $border; }
 QFrame#hud { background: $overlay; border: 1px solid $border; border-radius: 12px; }
 QFrame#toolStrip { background: $overlay; border: 1px solid $border; border-radius: 10px; }
-QFrame#toolStrip QToolButton:checked, QFrame#toolOptions QToolButton:checked {
-  background: $accent_soft; }
+QToolButton[tool="true"]:checked { background: $accent_soft; }
 QFrame#toolOptions { background: $overlay; border: 1px solid $border; border-radius: 10px; }
 QFrame#toast { background: $overlay; border: 1px solid $border; border-radius: 15px; }
 QFrame#notice { background: $overlay; border: 1px solid $border; border-radius: 10px; }

@@ -1,0 +1,1 @@
+"""What is painted on a picture, and where its frame is moved."""

@@ -1,0 +1,137 @@
+"""Small parts of the tools' options: numbers with a name, symbols, a pop-over."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import QPoint, QSize, Qt, Signal
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
+
+from gui.ui.widgets.controls import QuietSpinBox, icon_button, label
+from gui.ui.widgets.icons import icon
+
+POPOVER_WIDTH = 330
+LABELS_WIDTH = 104
+
+
+class NumberField(QWidget):
+    """A number with its name before it, as narrow as can be.
+
+    Args:
+        name: before it, and to VoiceOver.
+        low, high: what it may be.
+        decimals: digits after the point.
+        step: by which keys move it.
+        suffix: behind the number: `` px``.
+    """
+
+    edited = Signal(object)
+    """The value (an int where there are no decimals), changed by the person."""
+
+    def __init__(
+        self,
+        name: str,
+        low: float,
+        high: float,
+        *,
+        decimals: int = 0,
+        step: float = 1.0,
+        suffix: str = "",
+    ) -> None:
+        super().__init__()
+        self._whole = decimals == 0
+        self._setting = False
+        self.label = label(name, "small")
+        self.box = QuietSpinBox(decimals)
+        self.box.setRange(low, high)
+        self.box.setSingleStep(step)
+        self.box.setSuffix(suffix)
+        self.box.setAccessibleName(name)
+        self.box.setKeyboardTracking(False)
+        self.label.setBuddy(self.box)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(5)
+        row.addWidget(self.label)
+        row.addWidget(self.box)
+        self.box.valueChanged.connect(self._on_value)
+
+    def value(self) -> float:
+        return self.box.value()
+
+    def set_value(self, value: float) -> None:
+        """Show a value, without `edited`."""
+        self._setting = True
+        self.box.setValue(value)
+        self._setting = False
+
+    def set_tool_tip(self, text: str) -> None:
+        for widget in (self.label, self.box):
+            widget.setToolTip(text)
+
+    def _on_value(self, value: float) -> None:
+        if not self._setting:
+            self.edited.emit(round(value) if self._whole else value)
+
+
+def symbol_button(symbol: str, name: str, tip: str = "", *, checkable: bool = False) -> QToolButton:
+    """A flat button with a symbol alone; `tip` says more than its name, or its key."""
+    button = icon_button(symbol, name, checkable=checkable)
+    button.setIcon(icon(symbol, tone="secondary", on_tone="accent"))
+    button.setIconSize(QSize(18, 18))
+    button.setToolTip(tip or name)
+    button.setProperty("tool", True)
+    return button
+
+
+def group(*widgets: QWidget, spacing: int = 1) -> QWidget:
+    """Widgets that stay beside each other where the options are wrapped."""
+    made = QWidget()
+    row = QHBoxLayout(made)
+    row.setContentsMargins(0, 0, 0, 0)
+    row.setSpacing(spacing)
+    for widget in widgets:
+        row.addWidget(widget)
+    return made
+
+
+class Popover(QFrame):
+    """What of the options is rarer, below a button.
+
+    Args:
+        parent: what it belongs to.
+        name: to VoiceOver.
+        rows: what stands in it, one below the other.
+    """
+
+    def __init__(self, parent: QWidget, name: str, rows: Sequence[QWidget]) -> None:
+        super().__init__(parent, Qt.WindowType.Popup)
+        self.setObjectName("popover")
+        self.setAccessibleName(name)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(14, 12, 14, 12)
+        column.setSpacing(9)
+        for row in rows:
+            column.addWidget(row)
+            for words in row.findChildren(QLabel):
+                words.setFixedWidth(LABELS_WIDTH)
+        self.setFixedWidth(POPOVER_WIDTH)
+
+    def open_below(self, button: QWidget) -> None:
+        """Show it under a button, as far as the screen goes."""
+        self.adjustSize()
+        at = button.mapToGlobal(QPoint((button.width() - self.width()) // 2, button.height() + 4))
+        room = button.screen().availableGeometry()
+        x = max(room.left() + 8, min(at.x(), room.right() - self.width() - 8))
+        y = max(room.top(), min(at.y(), room.bottom() - self.height() - 8))
+        self.move(x, y)
+        self.show()
+        self.setFocus(Qt.FocusReason.PopupFocusReason)
+        self.focusNextChild()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() == Qt.Key.Key_Escape:
+            self.close()
+        else:
+            super().keyPressEvent(event)
