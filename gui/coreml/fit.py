@@ -17,6 +17,7 @@ from gui.coreml.model import (
     ComponentKind,
     Family,
     TensorSpec,
+    UNetKind,
 )
 from gui.coreml.operations import runs_core_ml
 from gui.coreml.sidecar import Sidecar
@@ -227,6 +228,7 @@ class Sizes:
     """What the networks' shapes say; 0 where they say nothing."""
 
     channels: int = 0
+    """Of the latents."""
     latent_height: int = 0
     latent_width: int = 0
     image_height: int = 0
@@ -257,12 +259,40 @@ def sizes(components: Components) -> Sizes:
         z = decoder.input("z")
         latent = z.shape[1:] if z is not None and len(z.shape) == 4 else ()
     channels, height, width = (d or 0 for d in latent) if len(latent) == 3 else (0, 0, 0)
+    channels = latent_channels(components) or channels
     image = decoder.outputs[0].shape if decoder is not None and decoder.outputs else ()
     if len(image) == 4 and image[2] and image[3]:
         image_height, image_width = image[2], image[3]
     else:
         image_height, image_width = 8 * height, 8 * width
     return Sizes(channels, height, width, image_height, image_width, batch, context)
+
+
+def latent_channels(components: Components) -> int:
+    """Channels of the latents: what the UNet gives, and the VAE takes; 0 where nothing says it."""
+    unet, decoder = denoiser(components), components.get(K.VAE_DECODER)
+    given = unet.outputs[0] if unet is not None and len(unet.outputs) == 1 else None
+    return (
+        _dim(given, 1)
+        or _dim(decoder.input("z") if decoder is not None else None, 1)
+        or _dim(unet.input("sample") if unet is not None else None, 1)
+    )
+
+
+def unet_kind(components: Components) -> UNetKind | None:
+    """What the UNet is shown beside the latents; None: something that is not known."""
+    unet, latents = components.get(K.UNET) or components.get(K.CONTROL_UNET), 0
+    more = 0
+    if unet is not None:
+        latents = latent_channels(components)
+        more = _dim(unet.input("sample"), 1) - latents
+    kinds = {
+        0: UNetKind.STANDARD,
+        1: UNetKind.DEPTH,
+        latents: UNetKind.INSTRUCT,
+        latents + 1: UNetKind.INPAINT,
+    }
+    return kinds.get(more) if more else UNetKind.STANDARD
 
 
 def family(components: Components, own: Sidecar | None) -> tuple[Family, list[str]]:
@@ -315,7 +345,7 @@ def problems(components: Components, kind: Family, own: Sidecar | None) -> list[
     found += filter(None, map(_beyond, needed))
     unet = components.get(K.UNET)
     if unet is not None:
-        found += _unet_problems(unet, kind, own)
+        found += _unet_problems(components, unet, kind, own)
         found += _text_problems(components, unet, kind)
         found += _vae_problems(components, unet)
     return found
@@ -330,14 +360,9 @@ def not_yet(components: Components, kind: Family) -> str:
         return ""
     if kind is Family.SDXL_REFINER:
         return "This is a refiner, which only works after another model and cannot be used yet."
-    channels = _dim(unet.input("sample"), 1)
-    # As many channels as the VAE's latents have leave no room for another picture beside them.
-    decoder = components.get(K.VAE_DECODER)
-    plain = decoder is not None and _dim(decoder.input("z"), 1) == channels
-    if channels == 9 and not plain:
-        return "This is an inpainting model, which cannot be used yet."
-    if channels == 8 and not plain:
-        return "This is an instruct-pix2pix model, which cannot be used yet."
+    if unet_kind(components) is None:
+        channels = _dim(unet.input("sample"), 1)
+        return f"The UNet takes {channels} channels; what they are to show it is not known."
     return ""
 
 
@@ -355,16 +380,19 @@ def missing_kinds(have: set[ComponentKind], kind: Family) -> list[ComponentKind]
     return [k for k in needed if k not in have]
 
 
-def _unet_problems(unet: ComponentInfo, kind: Family, own: Sidecar | None) -> list[str]:
-    found = []
+def _unet_problems(
+    components: Components, unet: ComponentInfo, kind: Family, own: Sidecar | None
+) -> list[str]:
+    found: list[str] = []
     batch = _dim(unet.input("sample"), 0)
-    if batch not in (1, 2):
+    three = unet_kind(components) is UNetKind.INSTRUCT  # with words, without, without a picture
+    if batch not in (1, 2) and not (three and batch == 3):
         found.append(f"The UNet works on {batch} pictures at once; only 1 and 2 can be used.")
     for name in ("timestep", "encoder_hidden_states", "text_embeds"):
         tensor = unet.input(name)
         if tensor is not None and _dim(tensor, 0) != batch:
             found.append(f"The UNet's inputs do not fit one another ({name}).")
-    if len(unet.outputs) != 1 or not _same(unet.outputs[0].shape, _shape(unet, "sample")):
+    if len(unet.outputs) != 1 or not _same(unet.outputs[0].shape, _latents(components, unet)):
         found.append("The UNet's output does not fit its latents.")
     if kind is Family.SDXL:
         for name in ("time_ids", "text_embeds"):
@@ -431,13 +459,13 @@ def _text_problems(components: Components, unet: ComponentInfo, kind: Family) ->
 def _vae_problems(components: Components, unet: ComponentInfo) -> list[str]:
     """Latents and pictures must have the same size everywhere."""
     found = []
-    latent = tuple(_shape(unet, "sample")[1:])
+    latent = tuple(_latents(components, unet)[1:])
     decoder = components.get(K.VAE_DECODER)
     if decoder is not None and tuple(_shape(decoder, "z")[1:]) != latent:
         found.append(
             f"The VAE decoder does not fit the UNet: it takes latents of "
             f"{_size_text(_shape(decoder, 'z'))}, and the UNet gives "
-            f"{_size_text(_shape(unet, 'sample'))}."
+            f"{_size_text(_latents(components, unet))}."
         )
     encoder = components.get(K.VAE_ENCODER)
     if encoder is not None and len(latent) == 3:
@@ -446,12 +474,21 @@ def _vae_problems(components: Components, unet: ComponentInfo) -> list[str]:
         if len(moments) == 4 and (moments[1], *moments[2:]) != (2 * (channels or 0), *size):
             found.append(
                 f"The VAE encoder does not fit the UNet: it gives latents of "
-                f"{_size_text(moments)}, and the UNet takes {_size_text(_shape(unet, 'sample'))}."
+                f"{_size_text(moments)}, and the UNet takes "
+                f"{_size_text(_latents(components, unet))}."
             )
         picture = _shape(encoder, "x")
         if decoder is not None and not _same(picture, decoder.outputs[0].shape):
             found.append("The VAE encoder and decoder are made for pictures of different sizes.")
     return found
+
+
+def _latents(components: Components, unet: ComponentInfo) -> tuple[int | None, ...]:
+    """Shape of the latents among what the UNet takes."""
+    sample = _shape(unet, "sample")
+    if len(sample) != 4:
+        return sample
+    return (sample[0], latent_channels(components), *sample[2:])
 
 
 def _shape(component: ComponentInfo, name: str) -> tuple[int | None, ...]:

@@ -24,6 +24,7 @@ from gui.coreml.model import (
     FileFormat,
     ModelInfo,
     TensorSpec,
+    UNetKind,
 )
 from gui.coreml.names import (
     EXTENSIONS,
@@ -360,6 +361,7 @@ def _model(folder: Path, found: _Findings, own: Sidecar | None) -> ModelInfo:
         size_bytes=sum(c.size_bytes for c in everything),
         problems=tuple(dict.fromkeys(map(fit.plain, found.problems))),
         notes=tuple(dict.fromkeys(map(fit.plain, found.notes))),
+        unet_kind=fit.unet_kind(components) or UNetKind.STANDARD,
     )
 
 

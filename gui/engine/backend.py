@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from gui.engine.variant import VariantPipeline, WatchedRuntime, fitted, variant_of
+from gui.engine.variant import VariantPipeline, WatchedRuntime, fitted, framed, variant_of
 from gui.errors import unusable
 from gui.files import expanded
 from gui.paths import starter_model
@@ -90,6 +90,7 @@ class ModelChoice:
 
     def __init__(self, backend: PipelineBackend, request: PictureRequest) -> None:
         from gui.coreml.inspect import inspect_model, load_sidecar, model_hash
+        from gui.pipeline.ground import finished_size
 
         folder = expanded(request.model) if request.model else starter_model()
         self._info = inspect_model(folder)
@@ -102,9 +103,12 @@ class ModelChoice:
         self.width = self._info.image_width
         self.height = self._info.image_height
         self._hash = model_hash(self._info)
+        request = framed(request, self._info)
         self._variant = variant_of(request, self._info, self.name, self._hash)
         if self._variant is not None and self._variant.size is not None:
             self.width, self.height = self._variant.size.width, self._variant.size.height
+        start = request.lineage()[0].start_image
+        self.width, self.height = finished_size(start, self.width, self.height)
         made = self._variant.folder if self._variant is not None else None
         self.key: object = (self._info.folder, self._hash, self._sidecar, self._compute_unit, made)
 

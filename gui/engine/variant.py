@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from gui import paths
 from gui.convert.types import ImageSize, Lora
-from gui.coreml.model import ComponentInfo, ModelInfo
+from gui.coreml.model import Attention, ComponentInfo, ModelInfo
 from gui.errors import ErrorKind, SfumatoError
 from gui.library import loras, variants
 from gui.request import ComputeUnit, PictureRequest
+from gui.start_image import InpaintArea
 from gui.versions import system
 
 if TYPE_CHECKING:
@@ -206,6 +207,23 @@ def variant_of(
     }
     folder = variants.place(info.folder, what)
     return Variant(info.folder, folder, chosen, None if size == native else size, name)
+
+
+def framed(request: PictureRequest, info: ModelInfo) -> PictureRequest:
+    """With the size that suits a frame which is moved outwards, where none is asked for; a model
+    that has one size alone keeps it.
+
+    Raises:
+        SfumatoError: BAD_IMAGE; BAD_REQUEST for a frame that is too large for its picture.
+    """
+    from gui.pipeline.ground import size_for_frame
+
+    start = request.lineage()[0].start_image
+    chosen = request.width or request.height or info.attention is Attention.SPLIT_EINSUM_V2
+    if start is None or not start.outpaint or chosen or start.inpaint_area is InpaintArea.MASKED:
+        return request
+    width, height = size_for_frame(start, info.image_width, info.image_height)
+    return request.with_all(width=width, height=height)
 
 
 def _stamp(path: str) -> tuple[str, int, int]:

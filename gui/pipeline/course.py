@@ -38,6 +38,8 @@ from gui.pipeline.schedulers import Scheduler, alphas_at, step_settings
 from gui.request import PictureRequest
 
 Predict = Callable[[Tensor, float], Tensor]
+Keep = Callable[[Tensor, Scheduler, Any], Tensor]
+"""From latents, the scheduler and the timestep of a call to the latents it begins with."""
 
 SAME_LEVEL = 1e-4
 """Two noise levels are one where their log σ differ by less."""
@@ -257,6 +259,7 @@ def walk(
     prediction_type: str,
     before_call: Callable[[Tensor], None],
     on_step: Callable[[int, Callable[[], Tensor]], None],
+    keep: Keep | None = None,
 ) -> Tensor:
     """Make a picture's latents.
 
@@ -267,6 +270,8 @@ def walk(
         before_call: told what the network is about to see.  May raise to stop.
         on_step: told after each step a person counts, exactly once: its number from 1, and a
             function that computes the picture predicted then.
+        keep: puts back what is not to change: asked before every call but the first, which begins
+            with it.
 
     Returns:
         The finished latents.
@@ -275,6 +280,7 @@ def walk(
         SfumatoError: UNSUPPORTED where the numbers overflow.
     """
     done = 0
+    begun = False
     seen: Callable[[], Tensor] = lambda: latents  # noqa: E731
 
     for leg in (leg for stage in stages for leg in stage.made()):
@@ -299,8 +305,20 @@ def walk(
             if after > before:
                 on_step(start + after, x0)
 
+        def kept(latents: Tensor, timestep: Any, leg: Leg = leg) -> Tensor:
+            nonlocal begun
+            first, begun = not begun, True
+            return latents if first or keep is None else keep(latents, leg.scheduler, timestep)
+
         latents = denoise(
-            latents, leg.timesteps, leg.scheduler, leg.settings, predict, prediction_type, report
+            latents,
+            leg.timesteps,
+            leg.scheduler,
+            leg.settings,
+            predict,
+            prediction_type,
+            report,
+            kept,
         )
         done += leg.steps
     return latents
@@ -410,7 +428,7 @@ class _Bridge:
         return (self._alpha_next**0.5 * x0 + (1 - self._alpha_next) ** 0.5 * noise,)
 
     def add_noise(self, original: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
-        raise NotImplementedError
+        return self._alpha**0.5 * original + (1 - self._alpha) ** 0.5 * noise
 
 
 def _beginnings(scheduler: Scheduler) -> tuple[list[int], Tensor]:

@@ -21,6 +21,7 @@ def denoise(
     predict: Callable[[Tensor, float], Tensor],
     prediction_type: str,
     on_call: Callable[[int, Callable[[], Tensor]], None],
+    before: Callable[[Tensor, Any], Tensor] = lambda latents, _timestep: latents,
 ) -> Tensor:
     """Turn noise into the latents of a picture.
 
@@ -33,6 +34,7 @@ def denoise(
         prediction_type: what the prediction is: ``epsilon``, ``v_prediction`` or ``sample``.
         on_call: told after each call, with its index and a function that computes the predicted
             picture's latents (x₀) from it.
+        before: the latents that a call begins with, given those there are and its timestep.
 
     Returns:
         Latents [1, channels, h, w] in the sampler's scale.
@@ -42,6 +44,7 @@ def denoise(
     """
     alphas = alphas_at(scheduler, timesteps)
     for index, (timestep, alpha) in enumerate(zip(timesteps, alphas, strict=True)):
+        latents = before(latents, timestep)
         sample = scheduler.scale_model_input(latents, timestep)
         prediction = predict(sample, float(timestep))
         latents = scheduler.step(prediction, timestep, latents, **step_settings)[0]

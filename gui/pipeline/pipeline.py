@@ -1,4 +1,4 @@
-"""Text-to-image and image-to-image for Stable Diffusion 1, 2 and XL.
+"""Pictures from words, and from pictures, with Stable Diffusion 1, 2 and XL.
 
 Nothing about a model is assumed: shapes come from its files, scale, prediction type and scheduler
 settings from its sidecar.
@@ -18,7 +18,7 @@ from torch import Tensor
 import gui
 from gui.coreml.control_fit import takes_controls
 from gui.coreml.defaults import fill_defaults
-from gui.coreml.model import ComponentKind, Family, ModelInfo, chunks_of_text
+from gui.coreml.model import ComponentKind, Family, ModelInfo, UNetKind, chunks_of_text
 from gui.coreml.picture_network import find_upscaler
 from gui.coreml.prediction import KnownBy, Prediction
 from gui.coreml.runtime import LoadedModel, Runtime
@@ -27,8 +27,11 @@ from gui.errors import Cancelled, ErrorKind, SfumatoError, unusable
 from gui.files import expanded
 from gui.library.latent_sketch import Sketcher
 from gui.pipeline import safety, vae
+from gui.pipeline.beginning import Start, begin, encoded, lay_ground
 from gui.pipeline.controls import ActiveControl, ControlShelf, FitControl, as_it_is
-from gui.pipeline.course import Stage, Turn, steps_of, varied, walk, way
+from gui.pipeline.course import Stage, Turn, steps_of, walk, way
+from gui.pipeline.demands import with_model, without_effect
+from gui.pipeline.depth import depth_latents
 from gui.pipeline.enlarge import Enlarger
 from gui.pipeline.placement import Placement
 from gui.pipeline.preview import Previewer, fit_preview, published_preview
@@ -36,7 +39,6 @@ from gui.pipeline.preview_store import keep_preview, kept_preview
 from gui.pipeline.prompts import PhasedUNet, PromptPhase, Prompts
 from gui.pipeline.provenance import provenance_of
 from gui.pipeline.schedulers import Scheduler, make_scheduler, set_steps
-from gui.pipeline.start_image import read_start_image
 from gui.pipeline.text import TextEncoders, make_tokenizers
 from gui.pipeline.unet import GuidedUNet, is_guidance_distilled
 from gui.request import ComputeUnit, PictureRecord, PictureRequest, Provenance
@@ -73,7 +75,6 @@ class _Job:
     scheduler: Scheduler
     """With its steps laid out; each picture runs on a copy."""
     predict: PhasedUNet
-    start: vae.EncodedImage | None
     previewer: Previewer | None
     notes: tuple[str, ...]
     provenance: Provenance
@@ -175,13 +176,7 @@ class Pipeline:
             Cancelled: when `hooks.cancelled` says so.
             SfumatoError: BAD_REQUEST, BAD_IMAGE, BAD_MODEL, UNSUPPORTED, MEMORY.
         """
-        request = fill_defaults(request, self.sidecar)
-        if request.start_image and ComponentKind.VAE_ENCODER not in self.model.components:
-            raise SfumatoError(
-                ErrorKind.UNSUPPORTED,
-                "This model has no VAE encoder, so it cannot start from a picture; remove the "
-                "picture, or choose another model.",
-            )
+        request = with_model(fill_defaults(request, self.sidecar), self.model)
         # made first: what cannot be done is refused before anything is loaded
         if request.upscaler:
             find_upscaler(request.upscaler)
@@ -189,14 +184,16 @@ class Pipeline:
         self._way([Turn(_not_yet, scheduler, each) for each, scheduler in line])
         for each, _ in line:
             self._controls.find(each.leading, self.model.components[self._unet_kind(each)])
+        ground = lay_ground(request, self.model)
         self.load(request=request)
         controls = self._take_controls([each for each, _ in line])
+        start = encoded(ground, self.model, lambda picture: self._encode(picture, hooks))
         jobs = [
             self._prepare(each, scheduler, led, hooks)
             for (each, scheduler), led in zip(line, controls, strict=True)
         ]
         for index in range(request.count):
-            yield self._picture(jobs, index, request.single(index), hooks)
+            yield self._picture(jobs, start, index, request.single(index), hooks)
 
     def close(self) -> None:
         """Free the networks."""
@@ -228,7 +225,8 @@ class Pipeline:
         kinds = [ComponentKind.TEXT_ENCODER, ComponentKind.TEXT_ENCODER_2]
         line = request.lineage() if request is not None else [None]
         kinds += dict.fromkeys(self._unet_kind(each) for each in line)
-        if any(each is None or each.start_image for each in line):
+        shown = self.model.unet_kind in (UNetKind.INPAINT, UNetKind.INSTRUCT)
+        if shown or any(each is None or each.start_image for each in line):
             kinds.append(ComponentKind.VAE_ENCODER)
         kinds.append(ComponentKind.VAE_DECODER)
         if request is None or request.safety_checker:
@@ -278,7 +276,6 @@ class Pipeline:
         hooks: Hooks,
     ) -> _Job:
         assert request.guidance_scale is not None
-        start = self._encode_start(request, hooks) if request.branch is None else None
         provenance = provenance_of(self.sidecar, self._runtime.name, scheduler, request)
         unet = self._loaded[self._unet_kind(request)]
         # a guidance-distilled network is told the scale, and needs no second row
@@ -287,34 +284,29 @@ class Pipeline:
         size = (self.model.image_height, self.model.image_width)
         scale, rescale = request.guidance_scale, request.guidance_rescale
         steps = scheduler.timesteps.tolist() if controls else ()
+        edits = self.model.unet_kind is UNetKind.INSTRUCT
+        of_image = request.image_guidance_scale if edits else None
+        led = (scale, size, rescale, controls, steps, of_image)
         unets = [
-            (
-                phase.until,
-                GuidedUNet(
-                    unet, phase.positive, phase.negative, scale, size, rescale, controls, steps
-                ),
-            )
+            (phase.until, GuidedUNet(unet, phase.positive, phase.negative, *led))
             for phase in phases
         ]
+        predict = PhasedUNet(unets)
+        if self.model.unet_kind is UNetKind.DEPTH:
+            predict.show(depth_latents(expanded(request.depth_map), *size, *self._latent_shape[2:]))
         return _Job(
             request=request,
             scheduler=scheduler,
-            predict=PhasedUNet(unets),
-            start=start,
+            predict=predict,
             previewer=self._previewer(hooks) if request.previews else None,
-            notes=notes,
+            notes=(*notes, *without_effect(request, self.model)),
             provenance=provenance,
         )
 
-    def _encode_start(self, request: PictureRequest, hooks: Hooks) -> vae.EncodedImage | None:
-        if request.start_image is None:
-            return None
-        encoder = self._loaded[ComponentKind.VAE_ENCODER]
-        shape = next(iter(encoder.inputs.values())).shape
-        height, width = shape[2] or self.model.image_height, shape[3] or self.model.image_width
-        image = read_start_image(expanded(request.start_image.path), width, height)
+    def _encode(self, picture: np.ndarray, hooks: Hooks) -> vae.EncodedImage:
         _check(hooks)
-        return vae.encode(encoder, image, self.sidecar, self._latent_shape)
+        encoder = self._loaded[ComponentKind.VAE_ENCODER]
+        return vae.encode(encoder, picture, self.sidecar, self._latent_shape)
 
     def _encode_prompts(
         self, request: PictureRequest, guided: bool, hooks: Hooks
@@ -357,12 +349,18 @@ class Pipeline:
     # One picture
 
     def _picture(
-        self, jobs: list[_Job], index: int, request: PictureRequest, hooks: Hooks
+        self,
+        jobs: list[_Job],
+        start: Start | None,
+        index: int,
+        request: PictureRequest,
+        hooks: Hooks,
     ) -> GeneratedPicture:
         """Make a picture.
 
         Args:
             jobs: what makes it, from its beginning over every branch to its own request.
+            start: the picture it begins with.
             index: which of the request's pictures it is.
             request: for it alone.
         """
@@ -371,7 +369,11 @@ class Pipeline:
         turns = [job.turn(hooks) for job in jobs]
         turns[-1] = replace(turns[-1], request=request)
         stages = self._way(turns)
-        latents = self._start(jobs[0], stages[0])
+        beginning = begin(stages[0], start, self._latent_shape, self.model.unet_kind)
+        kept = beginning.kept
+        if beginning.shown is not None:
+            for each in jobs:
+                each.predict.show(beginning.shown)
         legs = [leg for stage in stages for leg in stage.made()]
         steps = sum(leg.steps for leg in legs)
         placement = Placement.of(stages[0].turn.request)
@@ -380,17 +382,24 @@ class Pipeline:
         def on_step(done: int, x0: Callable[[], Tensor]) -> None:
             preview = None
             if job.previewer:
-                preview = job.previewer(placement.seen(x0()) if placement else x0())
+                latents = kept.finished(x0()) if kept else x0()
+                preview = job.previewer(placement.seen(latents) if placement else latents)
             hooks.on_step(index, done, steps, preview)
 
         kind = self.sidecar.prediction_type
-        latents = walk(stages, latents, kind, sketcher.before_call, on_step)
+        keep = kept.before if kept else None
+        latents = walk(stages, beginning.latents, kind, sketcher.before_call, on_step, keep)
+        if kept:
+            latents = kept.finished(latents)
         _check(hooks)
         if placement is None:
             pixels = vae.to_pixels(self._decode(latents))
         else:
             pixels = placement.turned(vae.to_pixels(self._decode(placement.placed(latents))))
+        if start is not None:
+            pixels = start.finished(pixels)
         pixels, verdict, notes = self._judged(pixels, job, hooks)
+        notes += start.notes if start is not None else ()
         pixels = self._enlarged(pixels, job.request, index, hooks)
         record = self._record(job, request, pixels, verdict, notes, time.perf_counter() - started)
         seen = replace(record.provenance, sketch=sketcher.text(latents))
@@ -398,23 +407,6 @@ class Pipeline:
 
     def _way(self, turns: list[Turn]) -> list[Stage]:
         return way(turns, self._latent_shape, self.sidecar.prediction_type)
-
-    def _start(self, job: _Job, stage: Stage) -> Tensor:
-        """What a picture begins with."""
-        noise, leg = stage.noise, stage.legs[0]
-        request, shape, start = stage.turn.request, self._latent_shape, job.start
-        if start is None:
-            return varied(request, noise.normal(shape)) * leg.scheduler.init_noise_sigma
-        if not leg.steps:  # the picture as the model's autoencoder sees it
-            return start.mean
-        if noise.encoder_sample_first:
-            sample = start.sample(noise)
-            # the other seed's noise is what it would begin with itself
-            drawn = varied(request, noise.normal(shape), start.sample)
-        else:
-            drawn = varied(request, noise.normal(shape))
-            sample = start.sample(noise)
-        return leg.scheduler.add_noise(sample, drawn, leg.timesteps[:1])
 
     def _decode(self, latents: Tensor) -> np.ndarray:
         with torch.no_grad():

@@ -108,6 +108,11 @@ class PhasedUNet:
         self._phases = tuple(phases)
         self._step = 1
 
+    def show(self, shown: Tensor | None) -> None:
+        """As `GuidedUNet.show`."""
+        for _, unet in self._phases:
+            unet.show(shown)
+
     def begin_step(self, step: int) -> None:
         """The next calls belong to this step, counted from 1."""
         self._step = step

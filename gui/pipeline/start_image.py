@@ -1,4 +1,4 @@
-"""Reading the picture to start from."""
+"""Pictures that go in, at the size that a model takes them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
+from PIL.Image import Image as PillowImage
 
 from gui.library.picture_reader import opaque, read_picture
 
@@ -20,7 +21,11 @@ def read_start_image(path: Path, width: int, height: int) -> np.ndarray:
     Raises:
         SfumatoError: BAD_IMAGE for a file that is missing, no picture, damaged or enormous.
     """
-    picture = opaque(read_picture(path))
-    if picture.size != (width, height):
-        picture = ImageOps.fit(picture, (width, height), Image.Resampling.LANCZOS)
-    return np.asarray(picture, np.float32) / 255
+    return np.asarray(fitted(opaque(read_picture(path)), width, height), np.float32) / 255
+
+
+def fitted(picture: PillowImage, width: int, height: int) -> PillowImage:
+    """Cut to the proportions around its centre, and resized."""
+    if picture.size == (width, height):
+        return picture
+    return ImageOps.fit(picture, (width, height), Image.Resampling.LANCZOS)

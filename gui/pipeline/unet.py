@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -18,7 +18,19 @@ from gui.pipeline.controls import ActiveControl, summed
 from gui.pipeline.tensors import output
 from gui.pipeline.text import Conditioning
 
-R = TypeVar("R")
+_THREE = 3
+"""Rows of a network that is guided by words and by a picture."""
+
+
+@dataclass(frozen=True)
+class _Call:
+    """One of the calls that a prediction takes."""
+
+    rows: list[int]
+    """What it answers."""
+    taken: list[int]
+    """The same, the last repeated until the network has as many as it takes."""
+    fixed: dict[str, np.ndarray]
 
 
 class GuidedUNet:
@@ -27,7 +39,8 @@ class GuidedUNet:
     With guidance, the network sees two rows, [negative, positive].  A network of batch 2 takes
     them in one call; one of batch 1 is called twice.  Without guidance (`negative` is None) there
     is one row and one call; a network fixed at batch 2 must then be given that row twice, and the
-    second answer is dropped.
+    second answer is dropped.  One that edits pictures as it is told is guided by the picture too,
+    and sees three rows: [negative without picture, negative, positive].
 
     Args:
         unet: the loaded network.
@@ -38,6 +51,8 @@ class GuidedUNet:
         image_size: height and width in pixels (SDXL's size conditioning).
         controls: networks that lead it by pictures.
         steps: the timesteps of which `controls` count parts.
+        image_scale: of a network that edits pictures, w₁ in ε = ε₋₋ + w₁·(ε₋ − ε₋₋) + w·(ε₊ − ε₋)
+            (Brooks et al., "InstructPix2Pix", eq. 3); None: it does not.
         rescale: φ, how far the guided prediction is brought back to the spread of ε₊, from 0 (not)
             to 1 (Lin et al., "Common diffusion noise schedules and sample steps are flawed", 3.4).
 
@@ -55,30 +70,46 @@ class GuidedUNet:
         rescale: float = 0.0,
         controls: Sequence[ActiveControl] = (),
         steps: Sequence[float] = (),
+        image_scale: float | None = None,
     ) -> None:
         self._unet = unet
         self._rescale = rescale
         self._scale = guidance_scale
+        self._image_scale = image_scale
         rows = [positive] if negative is None else [negative, positive]
+        if negative is not None and image_scale is not None:
+            rows = [negative, *rows]
         self._rows = len(rows)
         self._batch = unet.inputs["sample"].shape[0] or len(rows)
-        fixed = [
-            _fixed_inputs(unet.inputs, group, guidance_scale, image_size)
-            for group in _groups(rows, self._batch)
-        ]
-        self._calls = fixed
-        self._rows_of_calls = _groups(range(len(rows)), self._batch)
+
+        def calls(inputs: Mapping[str, TensorSpec], batch: int) -> list[_Call]:
+            made: list[_Call] = []
+            for group in _groups(range(len(rows)), batch):
+                taken = [*group, *[group[-1]] * (batch - len(group))]
+                of_rows = [rows[row] for row in taken]
+                fixed = _fixed_inputs(inputs, of_rows, guidance_scale, image_size)
+                made.append(_Call(group, taken, fixed))
+            return made
+
+        self._calls = calls(unet.inputs, self._batch)
         self._steps = list(steps)
         self._controls = [
             (
                 control,
-                [
-                    _fixed_inputs(control.network.inputs, group, guidance_scale, image_size)
-                    for group in (_groups(rows, control.batch) if control.runs_each_step else ())
-                ],
+                calls(control.network.inputs, control.batch) if control.runs_each_step else [],
             )
             for control in controls
         ]
+        self._shown: np.ndarray | None = None
+
+    def show(self, shown: Tensor | None) -> None:
+        """Show the network something beside the latents from now on, [1, channels, h, w]."""
+        self._shown = None
+        if shown is not None:
+            rows = shown.expand(self._rows, -1, -1, -1).clone()
+            if self._rows == _THREE:
+                rows[0] = 0
+            self._shown = rows.numpy()
 
     def __call__(
         self, sample: Tensor, timestep: float, check: Callable[[], None] = lambda: None
@@ -95,17 +126,22 @@ class GuidedUNet:
         time = np.full(shape, timestep, np.float32)
         answers: list[np.ndarray] = []
         led = self._led(sample, timestep, check)
-        for number, fixed in enumerate(self._calls):
+        for call in self._calls:
             check()
-            rows = [*self._rows_of_calls[number]]
-            extra = {name: array[rows] for name, array in led.items()}
-            outputs = self._unet({"sample": batch, "timestep": time, **fixed, **extra})
-            answers.append(output(outputs, "noise_pred"))
+            extra = {name: array[call.taken] for name, array in led.items()}
+            seen = batch
+            if self._shown is not None:
+                seen = np.concatenate([batch, self._shown[call.taken]], 1)
+            outputs = self._unet({"sample": seen, "timestep": time, **call.fixed, **extra})
+            answers.append(output(outputs, "noise_pred")[: len(call.rows)])
         prediction = torch.from_numpy(np.concatenate(answers))
         if self._rows == 1:
             return prediction[:1]
-        negative, positive = prediction[:1], prediction[1:2]
+        *bare, negative, positive = prediction.split(1)
         guided = negative + self._scale * (positive - negative)
+        if bare and self._image_scale is not None:
+            by_picture = bare[0] + self._image_scale * (negative - bare[0])
+            guided = by_picture + self._scale * (positive - negative)
         if self._rescale:
             guided = guided * (1 + self._rescale * (positive.std() / guided.std() - 1))
         return guided
@@ -128,16 +164,17 @@ class GuidedUNet:
             shape = _concrete(control.network.inputs["timestep"].shape, control.batch)
             inputs = {"sample": batch, "timestep": np.full(shape, timestep, np.float32)}
             answers: list[dict[str, np.ndarray]] = []
-            for number, fixed in enumerate(calls):
+            for call in calls:
                 check()
-                mine = range(self._rows) if len(calls) == 1 else (number,)
-                answers.append(control.answers({**inputs, **fixed}, self._negatives(mine)))
+                answers.append(
+                    control.answers({**inputs, **call.fixed}, self._negatives(call.rows))
+                )
             said.append({n: np.concatenate([a[n] for a in answers]) for n in answers[0]})
         return summed(said)
 
     def _negatives(self, rows: Sequence[int]) -> list[bool]:
-        """Which of these rows are the negative prompt's: the first, where there is one."""
-        return [self._rows > 1 and row == 0 for row in rows]
+        """Which of these rows are the negative prompt's: all but the last."""
+        return [row < self._rows - 1 for row in rows]
 
 
 def is_guidance_distilled(unet: LoadedModel) -> bool:
@@ -145,11 +182,9 @@ def is_guidance_distilled(unet: LoadedModel) -> bool:
     return "timestep_cond" in unet.inputs
 
 
-def _groups(rows: Sequence[R], batch: int) -> list[list[R]]:
-    """Rows per call: all of them padded to the batch, or as many calls as it takes."""
-    if batch >= len(rows):
-        return [[*rows, *[rows[-1]] * (batch - len(rows))]]
-    return [[row] for row in rows]
+def _groups(rows: range, batch: int) -> list[list[int]]:
+    """Rows per call: as many as the network takes at once."""
+    return [[*rows[at : at + batch]] for at in range(0, len(rows), batch)]
 
 
 def _fixed_inputs(

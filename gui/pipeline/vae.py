@@ -70,6 +70,11 @@ class EncodedImage:
         """The most likely latents, in the sampler's scale."""
         return (self._mean - self._shift) * self._scale
 
+    @property
+    def unscaled_mean(self) -> Tensor:
+        """The most likely latents as the encoder gives them."""
+        return self._mean
+
     def sample(self, noise: NoiseSource) -> Tensor:
         """Latents drawn from the distribution, in the sampler's scale."""
         if self._deviation is None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gui.coreml.inspect import inspect_component, inspect_model
-from gui.coreml.model import ComponentKind, ModelInfo
+from gui.coreml.model import ComponentKind, ModelInfo, UNetKind
 from gui.errors import ErrorKind, SfumatoError
 from tests.coreml.editing import (
     copy_of,
@@ -387,11 +387,23 @@ def test_a_broken_sidecar(sd1: Path, content: bytes, says: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("channels", "name"), [(9, "an inpainting model"), (8, "an instruct-pix2pix model")]
+    ("channels", "kind"),
+    [(4, UNetKind.STANDARD), (9, UNetKind.INPAINT), (8, UNetKind.INSTRUCT), (5, UNetKind.DEPTH)],
 )
-def test_other_tasks_are_named(sd1: Path, channels: int, name: str) -> None:
+def test_what_a_unet_is_shown_is_told_by_its_channels(
+    sd1: Path, channels: int, kind: UNetKind
+) -> None:
     set_shapes(package(sd1, "unet"), sample=(2, channels, 8, 8))
-    assert problem(sd1) == f"This is {name}, which cannot be used yet."
+    info = inspect_model(sd1)
+    assert (info.problems, info.unet_kind, info.latent_channels) == ((), kind, 4)
+
+
+@pytest.mark.parametrize("channels", [3, 6, 7, 10])
+def test_a_unet_that_is_shown_what_nobody_knows(sd1: Path, channels: int) -> None:
+    set_shapes(package(sd1, "unet"), sample=(2, channels, 8, 8))
+    assert problem(sd1) == (
+        f"The UNet takes {channels} channels; what they are to show it is not known."
+    )
 
 
 def test_a_refiner_is_named(sdxl: Path) -> None:

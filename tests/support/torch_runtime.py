@@ -21,12 +21,16 @@ from gui.coreml.model import (
     FileFormat,
     ModelInfo,
     TensorSpec,
+    UNetKind,
 )
 from gui.pipeline.pipeline import Pipeline
 from gui.request import ComputeUnit
 from tests.support.tiny_models import residual_shapes, tiny_sidecar
 from tests.support.tiny_networks import POOLED_WIDTH, RESIDUALS, SHAPES, TOKENS
 
+_KINDS = {
+    4: UNetKind.STANDARD, 5: UNetKind.DEPTH, 8: UNetKind.INSTRUCT, 9: UNetKind.INPAINT
+}  # fmt: skip
 Network = Callable[[dict[str, Tensor]], dict[str, Tensor]]
 
 
@@ -145,6 +149,7 @@ def torch_pipeline(
         context_channels=SHAPES[kind].context,
         minimum_macos="13",
         size_bytes=0,
+        unet_kind=_KINDS[pipe.unet.config.in_channels],
     )
     runtime = TorchRuntime(networks)
     described = dataclasses.replace(tiny_sidecar(kind), **sidecar)
@@ -212,7 +217,7 @@ def _add_unet(
         return {"noise_pred": prediction[0]}
 
     inputs: dict[str, tuple[int, ...]] = {
-        "sample": (batch, 4, *latent),
+        "sample": (batch, pipe.unet.config.in_channels, *latent),
         "timestep": (batch,),
         "encoder_hidden_states": (batch, SHAPES[kind].context, 1, TOKENS),
     }
@@ -246,6 +251,7 @@ def _control(
         return {f"additional_residual_{n}": t for n, t in enumerate((*down, middle))}
 
     own = [t for t in unet.inputs if not t.name.startswith("additional_residual_")]
+    assert own[0].name == "sample"
     height, width = (8 * (n or 0) for n in own[0].shape[2:])
     inputs = [TensorSpec(t.name, t.dtype, (batch, *t.shape[1:])) for t in own]
     inputs.append(TensorSpec("controlnet_cond", "fp32", (batch, 3, height, width)))
