@@ -273,8 +273,8 @@ def _coverage(start: StartImage, source: PillowImage, notes: list[str]) -> Pillo
         if not _clear(source):
             raise SfumatoError(
                 ErrorKind.BAD_REQUEST,
-                f"“{Path(start.path).name}” has no transparent part to be painted anew; erase one, "
-                "or give a mask.",
+                f"“{Path(start.path).name}” has no transparent part to be painted anew; "
+                "give a mask instead, or erase a part of it.",
             )
         grey = ImageOps.invert(source.getchannel("A"))
     else:
@@ -298,14 +298,14 @@ def _check_mask(masked: np.ndarray) -> None:
     if not masked.any():
         raise SfumatoError(
             ErrorKind.BAD_REQUEST,
-            "The mask covers nothing of the picture, so nothing would be painted; mask what is to "
-            "be made anew, or remove the mask.",
+            "The mask covers nothing of the picture, so nothing would be painted; remove the mask, "
+            "or mask what is to be made anew.",
         )
     if masked.all():
         raise SfumatoError(
             ErrorKind.BAD_REQUEST,
-            "The mask covers the whole picture, so nothing of it would stay; leave a part free, or "
-            "remove the mask.",
+            "The mask covers the whole picture, so nothing of it would stay; remove the mask, or "
+            "leave a part free.",
         )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from gui.convert.patch.variant import make_variant
 from gui.convert.types import ImageSize, Lora
@@ -20,6 +21,7 @@ from gui.library.models.removal import delete_model
 from gui.library.picture_texts import parameters_text
 from gui.pipeline.pipeline import Hooks
 from gui.request import Control, LoraUse, PictureRequest
+from gui.start_image import Outpaint, StartImage
 from tests.support import patched
 
 LORA = patched.lora_file("sd1-safety")
@@ -288,3 +290,18 @@ def test_two_processes_that_make_the_same_variant(
     (kept,) = (home / "home" / "cache" / "Variants").glob("*/*/model")
     assert kept.stat().st_ino == made[0]
     assert [p.name for p in kept.parent.iterdir()] == ["model"]
+
+
+def test_a_frame_that_moves_outwards_is_made_at_its_own_size(
+    backend: PipelineBackend, home: Path
+) -> None:
+    model = patched.model("sd1").folder
+    y, x = np.mgrid[0:64, 0:64]
+    Image.fromarray(np.stack([x * 3, y * 3, x + y], -1).astype(np.uint8)).save(home / "p.png")
+    start = StartImage(str(home / "p.png"), mask_feather=0, outpaint=Outpaint(left=60, top=4))
+    made = picture(backend, request(model, start_image=start))
+    assert made.pixels.shape == (128, 128, 3)
+    assert (made.pixels[64:, 64:] == np.asarray(Image.open(home / "p.png"))).all()
+    # a size that is asked for holds, and all of the frame is in it
+    made = picture(backend, request(model, start_image=start, width=64, height=64))
+    assert made.pixels.shape == (64, 64, 3)
