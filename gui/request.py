@@ -585,6 +585,20 @@ class PictureRequest(Record):
         ),
     ] = PromptSyntax.PLAIN
     """Requests of earlier versions, which lack it, knew no marks; see `new_request`."""
+    clip_skip: Annotated[
+        int,
+        Range(1, 12),
+        Parameter(
+            "Clip skip",
+            "The clip skip",
+            "Which layer of the text encoder is read, from its end: 1 is the last, 2 suits many "
+            "anime models.",
+            ("--clip-skip",),
+            key="Clip skip",
+            useful=(1, 4),
+        ),
+    ] = 1
+    """As web UIs count it, one more than diffusers."""
 
     @property
     def leading(self) -> tuple[Control, ...]:

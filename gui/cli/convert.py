@@ -21,6 +21,7 @@ from gui import words
 from gui.cli.finding import lora_of
 from gui.convert.types import (
     REPORT,
+    TEXT_TOKENS,
     Compression,
     ConvertRequest,
     Ended,
@@ -127,6 +128,12 @@ def add_parser(commands: Any) -> None:
         parts.add_argument(f"--convert-{name.replace('_', '-')}", dest=name, action="store_true")
     add("--prediction-type", choices=("epsilon", "v_prediction", "sample"), default="",
         help="what the UNet predicts; default: as the source's files say")  # fmt: skip
+    add("--text-tokens", type=int, choices=TEXT_TOKENS, default=TEXT_TOKENS[0],
+        help="tokens of text that the UNet reads: 154 for prompts of 150 tokens, 231 for 225; "
+        "default: 77, which is 75 of a prompt")  # fmt: skip
+    add("--clip-skip", type=int, default=1, metavar="N",
+        help="layers from the end that the text encoders shall offer for “clip skip”, for example "
+        "2; default: the last one alone")  # fmt: skip
     add("--lora", action="append", default=[], metavar="FILE[:SCALE]", help="fuse a LoRA in first")
     add("--min-deployment-target", type=str.lower, choices=_TARGETS, default="macos13",
         metavar="MACOS", help="oldest macOS that shall run it: macOS13 (default), macOS14, "
@@ -241,6 +248,8 @@ def _request(options: argparse.Namespace) -> ConvertRequest:
         prediction_type=options.prediction_type,
         compiled=options.compiled,
         check=not options.no_check,
+        text_tokens=options.text_tokens,
+        clip_skip=options.clip_skip,
     )
 
 

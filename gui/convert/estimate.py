@@ -25,8 +25,15 @@ from gui.convert.checkpoint.source import PART_OF, Source
 from gui.convert.client import MODEL, PARTIAL_SUFFIX, is_work_folder, partial_folder
 from gui.convert.package.compress import compression_of
 from gui.convert.tasks import Task
-from gui.convert.types import Compression, ConvertRequest, Estimate, ImageSize, SourceInfo
-from gui.coreml.model import Attention, ComponentKind, Family
+from gui.convert.types import (
+    TEXT_TOKENS,
+    Compression,
+    ConvertRequest,
+    Estimate,
+    ImageSize,
+    SourceInfo,
+)
+from gui.coreml.model import MAX_CLIP_SKIP, Attention, ComponentKind, Family
 from gui.errors import ErrorKind, SfumatoError
 from gui.files import free_bytes
 
@@ -194,6 +201,15 @@ def _check_options(request: ConvertRequest) -> None:
         raise _bad(
             f"The UNet takes 1 or 2 pictures per call, not {request.unet_batch}; choose one of "
             "these."
+        )
+    if request.text_tokens not in TEXT_TOKENS:
+        raise _bad(
+            f"A UNet reads 77, 154 or 231 tokens of text, not {request.text_tokens}; choose one of "
+            "these."
+        )
+    if not 1 <= request.clip_skip <= MAX_CLIP_SKIP:
+        raise _bad(
+            f"The clip skip goes from 1 to {MAX_CLIP_SKIP}; choose 2 for the layer before the last."
         )
     if request.attention is Attention.UNKNOWN:
         raise _bad("Choose how attention is written: original, split_einsum or split_einsum_v2.")

@@ -298,6 +298,7 @@ class _Job:
                 task.latent,
                 request.unet_batch,
                 tasks.plain_name(task.controlnet),
+                request.text_tokens,
             )
         if kind is K.REFINER and request.refiner:
             with open_source(request.refiner) as refiner:
@@ -305,7 +306,8 @@ class _Job:
         else:
             network = self._source.component(K.UNET if kind is K.CONTROL_UNET else kind)
         if kind in (K.TEXT_ENCODER, K.TEXT_ENCODER_2):
-            return contract_text_encoder(kind, network, info.family, self._pad(kind))
+            pad, skip = self._pad(kind), request.clip_skip
+            return contract_text_encoder(kind, network, info.family, pad, skip)
         if kind in tasks.DENOISERS:
             return contract_unet(
                 kind,
@@ -314,6 +316,7 @@ class _Job:
                 task.latent,
                 request.unet_batch,
                 residuals=kind is K.CONTROL_UNET,
+                text_tokens=request.text_tokens,
             )
         if kind is K.SAFETY_CHECKER:
             return contract_safety_checker(network, (task.size.height, task.size.width))

@@ -9,10 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from gui.coreml.model import Attention, ComponentKind, Family
+from gui.coreml.model import CLIP_PLACES, Attention, ComponentKind, Family
 from gui.errors import SfumatoError
 from gui.process.messages import Event
 from gui.records import Record
+
+TEXT_TOKENS = tuple(chunks * CLIP_PLACES for chunks in (1, 2, 3))
+"""Lengths of text that a UNet can be made for."""
 
 REPORT = "conversion.json"
 """File in a finished model's folder: a `ConvertReport`."""
@@ -110,6 +113,12 @@ class ConvertRequest(Record):
     source_repo: str = ""
     """Where the source came from, for the sidecar."""
     source_revision: str = ""
+    text_tokens: int = CLIP_PLACES
+    """Tokens of text that the UNet and its ControlNets read: 77, 154 or 231, which is 75, 150 or
+    225 of a prompt."""
+    clip_skip: int = 1
+    """The largest clip skip that the text encoders shall offer, as web UIs count it: 1 is the last
+    layer alone, 2 also the one before."""
 
 
 @dataclass(frozen=True)

@@ -88,6 +88,15 @@ CLIP_PLACES = 77
 """Tokens that CLIP reads at once, start and end among them: a chunk of text."""
 
 
+MAX_CLIP_SKIP = 12
+"""CLIP's layers, at most as many as are left out."""
+
+
+def clip_skip_output(layers: int) -> str:
+    """A text encoder's output for a clip skip, as web UIs count it, of 2 or more."""
+    return f"clip_skip_{layers}"
+
+
 def chunks_of_text(context: TensorSpec | None, places: int = CLIP_PLACES) -> int | None:
     """How many chunks of text a UNet reads; None: any number.
 
@@ -178,6 +187,18 @@ class ModelInfo(Record):
         kinds = (ComponentKind.UNET, ComponentKind.CONTROL_UNET)
         unet = next((self.components[kind] for kind in kinds if kind in self.components), None)
         return chunks_of_text(unet.input("encoder_hidden_states") if unet else None)
+
+    @property
+    def clip_skip(self) -> int:
+        """The largest clip skip that the text encoders offer; 1: none."""
+        kinds = (ComponentKind.TEXT_ENCODER, ComponentKind.TEXT_ENCODER_2)
+        encoders = [self.components[kind] for kind in kinds if kind in self.components]
+
+        def offered(layers: int) -> bool:
+            return all(encoder.output(clip_skip_output(layers)) for encoder in encoders)
+
+        found = range(2, MAX_CLIP_SKIP + 1) if encoders else ()
+        return max((layers for layers in found if offered(layers)), default=1)
 
     @property
     def has_image_to_image(self) -> bool:

@@ -39,6 +39,7 @@ class Prompts:
         self, text: TextEncoders, request: PictureRequest, steps: int, most: int | None
     ) -> None:
         self._text = text
+        self._skipped = text.skip(request.clip_skip)
         self._request = request
         self._most = most
         syntax, steps = request.prompt_syntax, max(1, steps)
@@ -87,6 +88,11 @@ class Prompts:
         if guided:
             sides.append(("negative prompt", request.negative_prompt, self._negative))
         found: list[str] = []
+        if not self._skipped:
+            found.append(
+                f"Clip skip {request.clip_skip} had no effect: the model’s text encoder gives "
+                "another layer alone."
+            )
         for what, prompt, phases in sides:
             found.append(self._text.note_of_cut(prompt, syntax, what, self._most))
             found.append(note_of_weights([phase.reading for phase in phases], what))

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from gui import words
-from gui.coreml.model import Family
+from gui.coreml.model import Family, clip_skip_output
 from gui.coreml.runtime import LoadedModel
 from gui.coreml.sidecar import Sidecar
 from gui.errors import ErrorKind, SfumatoError
@@ -55,6 +55,17 @@ class TextEncoders:
             for encoder, tokenizer in zip(encoders, tokenizers, strict=True)
         ]
 
+    def skip(self, layers: int) -> bool:
+        """From now on read the layer that a clip skip names, as web UIs count it.
+
+        Returns:
+            Whether every encoder has it; else all of them go on with the one they were made for.
+        """
+        has = all(encoder.offers(layers) for encoder in self._encoders)
+        for encoder in self._encoders:
+            encoder.layers = layers if has else 1
+        return has
+
     @property
     def length(self) -> int:
         """Places of a chunk, start and end among them."""
@@ -98,7 +109,9 @@ class _Encoder:
     def __init__(self, network: LoadedModel, tokenizer: ClipTokenizer) -> None:
         self._network = network
         self.tokenizer = tokenizer
-        self._empty: tuple[np.ndarray, np.ndarray | None] | None = None
+        self.layers = 1
+        """Clip skip, as web UIs count it."""
+        self._empty: dict[int, tuple[np.ndarray, np.ndarray | None]] = {}
         spec = next(iter(network.inputs.values()))
         self.length = spec.shape[-1] or TOKEN_LIMIT + 2
 
@@ -181,9 +194,14 @@ class _Encoder:
 
     def _of_nothing(self) -> tuple[np.ndarray, np.ndarray | None]:
         """The encoding of an empty prompt."""
-        if self._empty is None:
-            self._empty = self._run([])
-        return self._empty
+        if self.layers not in self._empty:
+            self._empty[self.layers] = self._run([])
+        return self._empty[self.layers]
+
+    def offers(self, layers: int) -> bool:
+        """Whether it has a clip skip's layer; XL's own is that of 2."""
+        own = 2 if "hidden_embeds" in self._network.outputs else 1
+        return layers <= own or clip_skip_output(layers) in self._network.outputs
 
     def _run(self, content: Sequence[int]) -> tuple[np.ndarray, np.ndarray | None]:
         network = self._network
@@ -192,6 +210,7 @@ class _Encoder:
         outputs = network({name: ids})
         # SDXL's encoders give the state before the last layer under a name of its own
         hidden = outputs.get("hidden_embeds", outputs.get("last_hidden_state"))
+        hidden = outputs.get(clip_skip_output(self.layers), hidden)
         if hidden is None:
             hidden = next((a for a in outputs.values() if a.ndim == 3), None)
         pooled = outputs.get("pooled_outputs")

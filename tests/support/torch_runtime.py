@@ -47,7 +47,10 @@ class TorchModel:
     def __call__(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         assert set(arrays) == set(self.inputs)
         for name, array in arrays.items():
-            assert array.shape == self.inputs[name].shape, (name, array.shape)
+            wanted = self.inputs[name].shape
+            assert len(array.shape) == len(wanted), (name, array.shape)
+            for has, wants in zip(array.shape, wanted, strict=True):
+                assert wants in (None, has), (name, array.shape)
         self.calls += 1
         self.last = {name: np.array(array) for name, array in arrays.items()}
         tensors = {name: torch.from_numpy(np.array(a, np.float32)) for name, a in arrays.items()}
@@ -88,6 +91,8 @@ def torch_pipeline(
     safety: bool = False,
     flat_time_ids: bool = False,
     controls: Mapping[str, Any] | None = None,
+    chunks: int | None = 1,
+    clip_skip: int = 1,
     **sidecar: Any,
 ) -> tuple[Pipeline, TorchRuntime]:
     """Our pipeline over the networks of the diffusers pipeline `pipe`.
@@ -97,6 +102,8 @@ def torch_pipeline(
         unet_batch: 2 or 1.
         encoder, safety: whether the model has these components.
         controls: diffusers' ControlNets by their names; the model has a UNet ready for them too.
+        chunks: of text that the UNet reads; None: any number.
+        clip_skip: up to which layer from the end the text encoders give out.
         flat_time_ids: SDXL's `time_ids` as one row of 12, as older conversions have it.
         sidecar: fields of the sidecar to change.
     """
@@ -109,7 +116,7 @@ def torch_pipeline(
     def add(
         kind: ComponentKind,
         network: Network,
-        inputs: dict[str, tuple[int, ...]],
+        inputs: dict[str, tuple[int | None, ...]],
         outputs: tuple[str, ...],
     ) -> None:
         networks[kind] = network
@@ -121,8 +128,8 @@ def torch_pipeline(
             outputs=tuple(TensorSpec(name, "fp32", ()) for name in outputs),
         )
 
-    _add_text(add, kind, pipe)
-    _add_unet(add, kind, pipe, unet_batch, (height, width), flat_time_ids)
+    _add_text(add, kind, pipe, clip_skip)
+    _add_unet(add, kind, pipe, unet_batch, (height, width), flat_time_ids, chunks=chunks)
     _add_vae(add, pipe, (height, width), encoder)
     control_infos: list[ComponentInfo] = []
     if controls:
@@ -161,13 +168,19 @@ def pipe_latent_size(kind: str) -> tuple[int, int]:
     return SHAPES[kind].latent
 
 
-def _add_text(add: Callable[..., None], kind: str, pipe: Any) -> None:
+def _add_text(add: Callable[..., None], kind: str, pipe: Any, clip_skip: int) -> None:
+    skips = [f"clip_skip_{layers}" for layers in range(2, clip_skip + 1)]
+
+    def earlier(out: Any, norm: Any) -> dict[str, Tensor]:
+        return {name: norm(out.hidden_states[-2 - n]) for n, name in enumerate(skips)}
+
     def plain(encoder: Any) -> Network:
         def run(x: dict[str, Tensor]) -> dict[str, Tensor]:
-            out = encoder(x["input_ids"].long())
+            out = encoder(x["input_ids"].long(), output_hidden_states=True)
             return {
                 "last_hidden_state": out.last_hidden_state,
                 "pooled_outputs": out.pooler_output,
+                **earlier(out, encoder.final_layer_norm),
             }
 
         return run
@@ -176,17 +189,18 @@ def _add_text(add: Callable[..., None], kind: str, pipe: Any) -> None:
         def run(x: dict[str, Tensor]) -> dict[str, Tensor]:
             out = encoder(x["input_ids"].long(), output_hidden_states=True)
             pooled = out.text_embeds if hasattr(out, "text_embeds") else out.pooler_output
-            return {"hidden_embeds": out.hidden_states[-2], "pooled_outputs": pooled}
+            told = {"hidden_embeds": out.hidden_states[-2], "pooled_outputs": pooled}
+            return {**told, **earlier(out, lambda hidden: hidden)}
 
         return run
 
     ids = {"input_ids": (1, TOKENS)}
     if kind == "sdxl":
-        outputs = ("hidden_embeds", "pooled_outputs")
+        outputs = ("hidden_embeds", "pooled_outputs", *skips)
         add(ComponentKind.TEXT_ENCODER, xl(pipe.text_encoder), ids, outputs)
         add(ComponentKind.TEXT_ENCODER_2, xl(pipe.text_encoder_2), ids, outputs)
     else:
-        outputs = ("last_hidden_state", "pooled_outputs")
+        outputs = ("last_hidden_state", "pooled_outputs", *skips)
         add(ComponentKind.TEXT_ENCODER, plain(pipe.text_encoder), ids, outputs)
 
 
@@ -198,6 +212,7 @@ def _add_unet(
     latent: tuple[int, int],
     flat_time_ids: bool,
     residuals: bool = False,
+    chunks: int | None = 1,
 ) -> None:
     def run(x: dict[str, Tensor]) -> dict[str, Tensor]:
         context = x["encoder_hidden_states"].squeeze(2).transpose(1, 2)
@@ -216,10 +231,11 @@ def _add_unet(
         )
         return {"noise_pred": prediction[0]}
 
-    inputs: dict[str, tuple[int, ...]] = {
+    tokens = None if chunks is None else chunks * TOKENS
+    inputs: dict[str, tuple[int | None, ...]] = {
         "sample": (batch, pipe.unet.config.in_channels, *latent),
         "timestep": (batch,),
-        "encoder_hidden_states": (batch, SHAPES[kind].context, 1, TOKENS),
+        "encoder_hidden_states": (batch, SHAPES[kind].context, 1, tokens),
     }
     if kind == "sdxl":
         inputs["time_ids"] = (6 * batch,) if flat_time_ids else (batch, 6)

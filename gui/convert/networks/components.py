@@ -24,11 +24,11 @@ from torch import Tensor, nn
 
 from gui import words
 from gui.convert.networks.layout import use_core_ml_layout
-from gui.coreml.model import Attention, ComponentKind, Family
+from gui.coreml.model import CLIP_PLACES, Attention, ComponentKind, Family, clip_skip_output
 
 K = ComponentKind
 
-TOKENS = 77
+TOKENS = CLIP_PLACES
 """Length of CLIP's text."""
 
 LATENT_SCALE = 8
@@ -112,6 +112,8 @@ def _released(*_: Any) -> Any:
 
 
 def _residual_text(name: str) -> str:
+    if name.startswith("clip_skip_"):
+        return f"The state of every token {name.rpartition('_')[2]} layers from the end"
     return f"A ControlNet's residual {name.rpartition('_')[2]}, added on the way"
 
 
@@ -148,28 +150,39 @@ def _tensors(arrays: Arrays) -> list[Tensor]:
 
 
 def contract_text_encoder(
-    kind: ComponentKind, network: Any, family: Family, pad_token_id: int
+    kind: ComponentKind, network: Any, family: Family, pad_token_id: int, clip_skip: int = 1
 ) -> Contract:
     """A CLIP text encoder.
 
     Stable Diffusion 1 and 2 read the states after the last layer, XL those before it.
     Token ids are float32, as in Apple's packages: float16 holds whole numbers only up to 2048.
+
+    Args:
+        clip_skip: up to which layer from the end the states are outputs too, as diffusers'
+            `clip_skip` gives them: of SD 1 and 2 through the last normalisation, of XL as they are.
     """
     xl = family in (Family.SDXL, Family.SDXL_REFINER)
     states = "hidden_embeds" if xl else "last_hidden_state"
+    # XL's own states are those of clip skip 2
+    skips = range(2, min(clip_skip, network.config.num_hidden_layers) + 1)
+    names = (states, "pooled_outputs", *map(clip_skip_output, skips))
 
-    def outputs(ids: Tensor) -> tuple[Tensor, Tensor]:
+    def outputs(ids: Tensor) -> tuple[Tensor, ...]:
         out = network(input_ids=ids.long(), output_hidden_states=True, return_dict=True)
         pooled = getattr(out, "text_embeds", None)
         if pooled is None:
             pooled = out.pooler_output
-        return (out.hidden_states[-2] if xl else out.last_hidden_state), pooled
+        earlier = (out.hidden_states[-layers] for layers in skips)
+        if not xl:
+            norm = getattr(network, "text_model", network).final_layer_norm
+            earlier = (norm(hidden) for hidden in earlier)
+        return (out.hidden_states[-2] if xl else out.last_hidden_state), pooled, *earlier
 
     ids = _token_rows(network, pad_token_id)
 
     def reference(arrays: Arrays) -> Arrays:
         values = outputs(torch.from_numpy(arrays["input_ids"]))
-        return {n: v.numpy() for n, v in zip((states, "pooled_outputs"), values, strict=True)}
+        return {n: v.numpy() for n, v in zip(names, values, strict=True)}
 
     return Contract(
         kind=kind,
@@ -178,7 +191,7 @@ def contract_text_encoder(
         source=network,
         wrap=lambda: PlainCall(network, lambda _network, ids: outputs(ids)),
         example={"input_ids": ids[:1]},
-        outputs=(states, "pooled_outputs"),
+        outputs=names,
         checks=tuple({"input_ids": row[None].numpy()} for row in ids),
         reference=reference,
         compared="the tokens of a prompt of ten words and of an empty one",
@@ -208,6 +221,7 @@ def contract_unet(
     batch: int,
     *,
     residuals: bool = False,
+    text_tokens: int = CLIP_PLACES,
 ) -> Contract:
     """A UNet, plain or (`residuals`) one that adds a ControlNet's residuals; or XL's refiner.
 
@@ -217,6 +231,7 @@ def contract_unet(
         attention: form of attention to write.
         latent: height and width of the latents.
         batch: pictures per call; 2 for guidance in one call.
+        text_tokens: of the text that it reads.
     """
     config = network.config
     extras = _conditions(config)
@@ -226,7 +241,7 @@ def contract_unet(
     def inputs(seed: int, timestep: float) -> dict[str, Tensor]:
         generator = seeded(seed)
         refiner = kind is K.REFINER
-        tensors = _denoiser_inputs(config, latent, batch, timestep, generator, refiner)
+        tensors = _denoiser_inputs(config, latent, batch, timestep, generator, text_tokens, refiner)
         for name, shape in zip(names, shapes, strict=True):
             tensors[name] = 0.3 * torch.randn(batch, *shape, generator=generator)
         return tensors
@@ -287,6 +302,7 @@ def _denoiser_inputs(
     batch: int,
     timestep: float,
     generator: torch.Generator,
+    text_tokens: int,
     refiner: bool = False,
 ) -> dict[str, Tensor]:
     """Plausible inputs of a UNet or ControlNet, by Apple's names."""
@@ -299,7 +315,7 @@ def _denoiser_inputs(
     tensors = {
         "sample": normal(batch, config.in_channels, *latent),
         "timestep": torch.full((batch,), timestep),
-        "encoder_hidden_states": normal(batch, context, 1, TOKENS),
+        "encoder_hidden_states": normal(batch, context, 1, text_tokens),
     }
     extras = _conditions(config)
     if "timestep_cond" in extras:
@@ -362,9 +378,15 @@ def residual_shapes(config: Any, latent: tuple[int, int]) -> list[tuple[int, int
 
 
 def contract_controlnet(
-    network: Any, attention: Attention, latent: tuple[int, int], batch: int, name: str
+    network: Any,
+    attention: Attention,
+    latent: tuple[int, int],
+    batch: int,
+    name: str,
+    text_tokens: int = CLIP_PLACES,
 ) -> Contract:
-    """A ControlNet (diffusers' ControlNetModel), rewritten in place by `wrap`."""
+    """A ControlNet (diffusers' ControlNetModel), rewritten in place by `wrap`; arguments as in
+    `contract_unet`."""
     config = network.config
     extras = _conditions(config)
     shapes = residual_shapes(config, latent)
@@ -373,7 +395,7 @@ def contract_controlnet(
 
     def inputs(seed: int, timestep: float) -> dict[str, Tensor]:
         generator = seeded(seed)
-        tensors = _denoiser_inputs(config, latent, batch, timestep, generator)
+        tensors = _denoiser_inputs(config, latent, batch, timestep, generator, text_tokens)
         channels = getattr(config, "conditioning_channels", 3)
         tensors["controlnet_cond"] = torch.rand(batch, channels, *size, generator=generator)
         return tensors

@@ -245,5 +245,7 @@ def _options(request: ConvertRequest) -> dict[str, Any]:
         "loras": [{"name": Path(x.path).stem, "scale": x.scale} for x in request.loras],
         "controlnets": [tasks.plain_name(c) for c in request.controlnets],
         "control_ready": request.control_ready or bool(request.controlnets),
+        "text_tokens": request.text_tokens,
+        "clip_skip": request.clip_skip,
         "versions": versions(*_LIBRARIES),
     }

@@ -46,7 +46,8 @@ def _invoke_3(data: dict[str, Any]) -> Imported:
     take_sampler(found, as_text(data.get("scheduler")), "")
     found.strength = share(data.get("strength"))
     found.start_picture = as_text(data.get("init_image"))
-    found.clip_skip = as_int(data.get("clip_skip"))
+    skipped = as_int(data.get("clip_skip"))  # layers left out: one less than web UIs count
+    found.clip_skip = None if skipped is None else skipped + 1
     if data.get("rand_device") == "cpu":
         found.random_source = RandomSource.TORCH
     elif data.get("rand_device"):

@@ -66,6 +66,7 @@ def _draw_things(data: dict[str, Any], text: str, tool: str) -> Imported:
     take_sampler(found, as_text(data.get("sampler")), "")
     strength = share(data.get("strength"))
     found.strength = strength if strength is not None and strength < 1 else None
+    found.clip_skip = as_int(data.get("clip_skip"))
     mode = as_text(data.get("seed_mode"))
     modes = {"NVIDIA GPU Compatible": RandomSource.NVIDIA,
              "Torch CPU Compatible": RandomSource.TORCH}  # fmt: skip
@@ -79,7 +80,7 @@ def _draw_things(data: dict[str, Any], text: str, tool: str) -> Imported:
     for control in dicts(data.get("control")):
         found.leave("control", control.get("file"), why_not("control"))
     quiet = {"c", "uc", "steps", "scale", "seed", "model", "size", "sampler", "strength",
-             "seed_mode", "lora", "control", "v2", "profile"}  # fmt: skip
+             "seed_mode", "lora", "control", "v2", "profile", "clip_skip"}  # fmt: skip
     leave_rest(found, data, quiet)
     return found
 

@@ -6,7 +6,6 @@ import re
 
 NOT_HERE = "Sfumato has no such setting."
 NO_LORA = "It is not among your LoRAs; add its file to use it."
-NO_CLIP_SKIP = "Sfumato always takes the text encoder’s output that the model was trained with."
 NO_WEIGHTS = "Its way to weigh words is not known here; the brackets are read as they stand."
 OWN_WEIGHTS = "Its program weighs words by a rule of its own; here it is the web UIs’."
 NO_LORA_TAGS = "The names of LoRAs were taken out of it."
@@ -23,7 +22,6 @@ _REASONS: tuple[tuple[str, str], ...] = (
     (r"lora|lyco|hypernet|add.?net",
      "LoRAs are chosen below the prompt, or named in it."),
     (r"embedding|^ti\b|textual.?inversion", "Sfumato knows no textual inversions."),
-    (r"clip.?skip", NO_CLIP_SKIP),
     (r"tiling|seamless|tiled", "Sfumato makes no pictures that tile."),
     (r"upscal|postprocess|esrgan", "What was done to the picture afterwards is not repeated."),
     (r"mask|inpaint", "The mask is not in the file."),

@@ -28,7 +28,7 @@ _SILENT = {
 }  # fmt: skip
 _MAPPED = {
     "steps", "guidance_scale", "seed", "scheduler", "start_image.strength", "prompt",
-    "negative_prompt", "random_source",
+    "negative_prompt", "random_source", "clip_skip",
 }  # fmt: skip
 """Fields of the request that have a place of their own in `Imported`."""
 

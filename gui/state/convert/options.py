@@ -18,6 +18,13 @@ from gui.hub.types import DownloadState, DownloadStatus, Machine
 from gui.names import first_free, folder_name
 from gui.state import describe
 
+TEXTS = (
+    (77, "75 tokens of a prompt, as usual"),
+    (154, "150 tokens"),
+    (231, "225 tokens"),
+)
+"""How much of a prompt the UNet shall read."""
+
 ATTENTIONS = (
     (
         Attention.SPLIT_EINSUM,

@@ -58,10 +58,21 @@ def import_rows(origin: Origin, match: ModelMatch, in_use: ModelEntry) -> list[I
             continue
         stated = setting.stated or setting.text
         here = setting.text if setting.stated else AS_IT_IS
-        rows.append(ImportRow(setting.name, setting.label, stated, here, setting.remark))
+        remark = setting.remark
+        if setting.name == "clip_skip" and not _skips(in_use, setting.value):
+            remark = (
+                f"“{in_use.name}” gives its own layer alone, so it makes no difference there; "
+                "conversion can add others."
+            )
+        rows.append(ImportRow(setting.name, setting.label, stated, here, remark))
     if all(origin.size):
         rows.append(_size_row(origin, in_use))
     return rows
+
+
+def _skips(entry: ModelEntry, layers: int) -> bool:
+    """Whether a model's text encoder offers a clip skip."""
+    return entry.info is None or entry.info.clip_skip >= layers
 
 
 def _model_row(origin: Origin, match: ModelMatch, in_use: ModelEntry) -> ImportRow:

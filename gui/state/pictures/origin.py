@@ -12,7 +12,7 @@ from gui import words
 from gui.errors import SfumatoError
 from gui.library import loras
 from gui.library.metadata.imported import Imported
-from gui.library.metadata.reasons import NO_CLIP_SKIP, NO_LORA
+from gui.library.metadata.reasons import NO_LORA
 from gui.library.metadata.values import as_float, as_int
 from gui.library.picture_origin import PictureOrigin, read_origin
 from gui.library.picture_record import with_pictures_here
@@ -285,8 +285,6 @@ def _of_imported(found: Imported, known_loras: Iterable[str]) -> Origin:
         left.append(("Starting picture", found.start_picture, NO_START_PICTURE))
     if found.strength is not None:
         remarks["start_image.strength"] = NO_START_PICTURE
-    if found.clip_skip is not None and found.clip_skip > 1:
-        left.append(("Clip skip", str(found.clip_skip), NO_CLIP_SKIP))
     uses = _loras_here(found, known_loras)
     for lora, weight in found.loras:
         if lora not in uses:
@@ -331,6 +329,7 @@ def _values_of(found: Imported) -> dict[str, Any]:
         "start_image.strength": found.strength,
         "width": found.width,
         "height": found.height,
+        "clip_skip": found.clip_skip if found.clip_skip and found.clip_skip > 1 else None,
     }
 
 

@@ -137,6 +137,14 @@ class ConvertOptions(QWidget):
         for value, text in choices.PREDICTIONS:
             self.prediction.addItem(text, value)
         self.prediction.setToolTip("Change it only if pictures come out as noise or washed out.")
+        self.text = Choice("How much of a prompt it reads")
+        for value, text in choices.TEXTS:
+            self.text.addItem(text, value)
+        self.text.setToolTip("Longer prompts make each step take a little longer, short ones too.")
+        self.clip_skip = Switch("Offer clip skip 2")
+        self.clip_skip.setToolTip(
+            "Many anime models were trained with the text encoder’s layer before the last."
+        )
         self.chunked = Switch("Split the UNet into two files")
         self.chunked.setToolTip("For devices with little memory, such as iPhones and iPads.")
         self.batch_one = Switch("Less memory: guidance in two calls per step")
@@ -167,9 +175,13 @@ class ConvertOptions(QWidget):
         inner.setContentsMargins(0, 4, 0, 0)
         inner.addRow(_caption("Runs on:"), self.target)
         inner.addRow(_caption("Predicts:"), self.prediction)
+        inner.addRow(_caption("Reads:"), self.text)
         inner.addRow(_caption("LoRAs:"), self.loras)
         inner.addRow(_caption("ControlNets:"), self.controlnets)
-        for switch in (self.control_ready, self.batch_one, self.chunked, self.compiled, self.check):
+        for switch in (
+            self.clip_skip, self.control_ready, self.batch_one, self.chunked, self.compiled,
+            self.check,
+        ):  # fmt: skip
             if not switch.isHidden() or switch is not self.compiled:
                 inner.addRow("", switch)
         more.setLayout(inner)
@@ -183,9 +195,12 @@ class ConvertOptions(QWidget):
 
     def _connect(self) -> None:
         self.name.textChanged.connect(lambda _: self._on_change())
-        for choice in (self.attention, self.compression, self.target, self.prediction):
+        for choice in (
+            self.attention, self.compression, self.target, self.prediction, self.text
+        ):  # fmt: skip
             choice.currentIndexChanged.connect(lambda _: self._on_change())
         for switch in (
+            self.clip_skip,
             self.chunked,
             self.batch_one,
             self.control_ready,
@@ -303,6 +318,8 @@ class ConvertOptions(QWidget):
             prediction_type=str(self.prediction.currentData()),
             compiled=self.compiled.isChecked(),
             check=self.check.isChecked(),
+            text_tokens=int(self.text.currentData()),
+            clip_skip=2 if self.clip_skip.isChecked() else 1,
         )
 
 

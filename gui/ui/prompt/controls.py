@@ -284,6 +284,7 @@ ROWS = (
     Row("width", RowPlace.ADVANCED, side),
     Row("height", RowPlace.ADVANCED, side),
     Row("prompt_syntax", RowPlace.ADVANCED),
+    Row("clip_skip", RowPlace.ADVANCED),
     Row("guidance_rescale", RowPlace.ADVANCED),
     Row("upscaler", RowPlace.ADVANCED, upscaler),
     Row("composition", RowPlace.ADVANCED),

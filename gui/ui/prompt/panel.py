@@ -263,7 +263,7 @@ class PromptPanel(QFrame):
             self.size_outlook.set_model(self._entry, draft.request.compute_unit)
         elif name == "scheduler":
             self._show_defaults()
-        elif name == "prompt_syntax":
+        elif name in ("prompt_syntax", "clip_skip"):
             self._show_reading()
 
     def use_example(self, text: str) -> None:
@@ -428,6 +428,9 @@ class PromptPanel(QFrame):
         chunks = info.text_chunks if info is not None else 1
         for field in (self.prompt, self.negative):
             field.set_reading(syntax, chunks)
+        offered = info is not None and info.clip_skip > 1
+        asked = self._state.draft.request.clip_skip > 1
+        self.controls["clip_skip"].row.setVisible(offered or asked)
         self.known_words.set_syntax(syntax)
 
     def _show_start(self) -> None:
