@@ -7,7 +7,6 @@ only.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import re
@@ -19,20 +18,6 @@ from typing import Any
 
 from gui import names, paths, records
 from gui.errors import ErrorKind, SfumatoError
-
-# -- files of ours ------------------------------------------------------------------------------
-
-
-def keep_private(path: Path) -> None:
-    """Let nobody else read a file of ours that holds prompts or what was looked for: made empty
-    where it is missing.  SQLite gives its companions the mode of their database; older ones get it
-    here.  Never raises."""
-    with contextlib.suppress(OSError):
-        path.touch(mode=0o600)
-    for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
-        with contextlib.suppress(OSError):
-            path.with_name(name).chmod(0o600)
-
 
 # -- paths that were typed, dropped or restored ------------------------------------------------
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gui.errors import ErrorKind, SfumatoError
-from gui.files import keep_private
+from gui.private_files import keep_private
 
 MEMORY = ":memory:"
 

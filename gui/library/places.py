@@ -14,7 +14,7 @@ import os
 from pathlib import Path
 
 from gui import paths
-from gui.files import keep_private
+from gui.private_files import keep_private
 from gui.request import PictureRecord
 
 FILE_NAME = "picture-places.jsonl"

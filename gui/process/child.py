@@ -21,7 +21,7 @@ from typing import IO
 
 from gui import paths
 from gui.errors import ErrorKind, SfumatoError
-from gui.files import keep_private
+from gui.private_files import keep_private
 from gui.process import crashes
 from gui.process.messages import MAX_FRAME
 

@@ -20,8 +20,8 @@ from typing import Any
 
 from PySide6.QtCore import QByteArray, QObject, QSettings, Signal
 
-from gui import paths, records
-from gui.files import keep_private
+from gui import paths
+from gui.private_files import keep_private
 
 log = logging.getLogger(__name__)
 
@@ -45,8 +45,11 @@ class StoredSetting:
     def __set__(self, owner: Settings, value: Any) -> None:
         if self.__get__(owner) == value:
             return
-        plain = records.dumps(value) if isinstance(self.default, (list, dict)) else value
-        owner.store.setValue(self.key, plain)
+        if isinstance(self.default, (list, dict)):
+            from gui import records  # the first paint needs none
+
+            value = records.dumps(value)
+        owner.store.setValue(self.key, value)
         owner.changed.emit(self.key)
 
     def _read(self, raw: Any) -> Any:
@@ -55,6 +58,8 @@ class StoredSetting:
         if isinstance(self.default, bool):  # an ini file gives text back
             return raw if isinstance(raw, bool) else str(raw).lower() == "true"
         if isinstance(self.default, (list, dict)):
+            from gui import records
+
             try:
                 value = records.parse(str(raw))
             except ValueError:

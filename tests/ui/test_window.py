@@ -87,6 +87,30 @@ def test_the_window_process_loads_nothing_heavy_and_starts_the_engine_after_the_
     assert (report["started_at_first"], report["started"]) == (0, 1)
 
 
+_FIRST_PAINT = """
+import os, sys
+from gui import app as application
+app = application.make_application()
+window = application.open_window(app)
+def first():
+    print(*sorted(name for name in sys.modules if name.split(".")[0] == "gui"), flush=True)
+    os._exit(0)
+window.first_painted.connect(first)
+app.exec()
+"""
+
+
+def test_the_first_paint_waits_for_nothing_but_the_empty_window(tmp_path):
+    """Each module more is time more before anything is seen; `python -m tests.bench window`."""
+    done = start_in_own_process(tmp_path, _FIRST_PAINT)
+    needed = {
+        "gui", "gui.app", "gui.locks", "gui.paths", "gui.private_files", "gui.process",
+        "gui.process.crashes", "gui.state", "gui.state.settings", "gui.ui", "gui.ui.main_window",
+        "gui.ui.widgets", "gui.ui.widgets.measures", "gui.ui.widgets.palette",
+    }  # fmt: skip
+    assert set(done.stdout.split()) == needed, done.stderr
+
+
 _OPEN_FILE = """
 import sys
 from gui import app as application

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from gui import records
-from gui.files import keep_private
 from gui.hub.types import ModelSummary
+from gui.private_files import keep_private
 from gui.records import Record
 
 R = TypeVar("R", bound=Record)
