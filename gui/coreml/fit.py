@@ -341,6 +341,8 @@ def problems(components: Components, kind: Family, own: Sidecar | None) -> list[
     if unusable:
         return [unusable]
     found = _missing(components, kind)
+    if unet_kind(components) in (UNetKind.INPAINT, UNetKind.INSTRUCT):
+        found += [] if K.VAE_ENCODER in components else ["The VAE encoder is missing."]
     needed = [c for k, c in components.items() if k not in _SPARED]
     found += filter(None, map(_beyond, needed))
     unet = components.get(K.UNET)

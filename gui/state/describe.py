@@ -27,9 +27,17 @@ LONGEST_DESCRIPTION = 160
 FROM_WORDS = "Pictures from words"
 
 
-def good_for(*, starting_picture: bool, controlnets: int = 0) -> str:
+_KIND_USES = {
+    "inpaint": "Painting parts of pictures anew, and beyond their edges",
+    "instruct": "Editing a picture as it is told, like “make it winter”",
+    "depth": "Pictures from words and a depth map",
+}
+
+
+def good_for(*, starting_picture: bool, controlnets: int = 0, unet_kind: str = "") -> str:
     """What a model that makes pictures from words can be used for."""
     text = f"{FROM_WORDS}, or from a starting picture" if starting_picture else FROM_WORDS
+    text = _KIND_USES.get(unet_kind, text)
     return f"{text}; guided by {words.plural(controlnets, 'ControlNet')}" if controlnets else text
 
 
@@ -43,7 +51,9 @@ def model_rows(
         home: where it is from, if not from the Hub.
     """
     encoder, width, height = info.has_image_to_image, info.image_width, info.image_height
-    what = good_for(starting_picture=encoder, controlnets=len(info.controlnets))
+    what = good_for(
+        starting_picture=encoder, controlnets=len(info.controlnets), unet_kind=info.unet_kind
+    )
     card = sidecar.card if sidecar is not None else None
     if card is not None and card.description:
         what = f"{what}. {words.shortened(words.plain(card.description), LONGEST_DESCRIPTION)}"

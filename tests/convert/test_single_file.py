@@ -240,7 +240,7 @@ def test_other_families_are_named(names: list[str], family: str, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("channels", "name"), [(9, "inpainting"), (8, "InstructPix2Pix"), (7, "upscaler")]
+    ("channels", "name"), [(7, "upscaler"), (6, "6 input channels"), (3, "3 input channels")]
 )
 def test_networks_with_more_inputs_are_named(channels: int, name: str, tmp_path: Path) -> None:
     edit = add("model.diffusion_model.input_blocks.0.0.weight", torch.zeros(32, channels, 3, 3))

@@ -36,6 +36,18 @@ FAMILIES = {
     "sdxl-refiner": Family.SDXL_REFINER,
 }
 SD = (K.TEXT_ENCODER, K.UNET, K.VAE_DECODER, K.VAE_ENCODER)
+FAMILIES |= {
+    "sd1-inpaint": Family.SD1,
+    "sd1-instruct": Family.SD1,
+    "sd2-depth": Family.SD2,
+    "sdxl-inpaint": Family.SDXL,
+    "sdxl-instruct": Family.SDXL,
+}
+TASKS = {
+    "inpaint": "It paints parts of pictures anew.",
+    "instruct": "It edits pictures as it is told.",
+    "depth": "It is led by a depth map.",
+}
 COMPONENTS = {
     "sd1": SD,
     "sd1-safety": (*SD, K.SAFETY_CHECKER),
@@ -43,6 +55,9 @@ COMPONENTS = {
     "sd2-v": SD,
     "sdxl": (K.TEXT_ENCODER, K.TEXT_ENCODER_2, K.UNET, K.VAE_DECODER, K.VAE_ENCODER),
     "sdxl-refiner": (K.TEXT_ENCODER_2, K.REFINER, K.VAE_DECODER, K.VAE_ENCODER),
+}
+COMPONENTS |= {
+    f"{kind}-{task}": COMPONENTS[kind] for kind in ("sd1", "sd2", "sdxl") for task in TASKS
 }
 
 
@@ -76,6 +91,10 @@ def test_look_names_family_parts_and_size(kind: str, path: Path) -> None:
     info = look(path)
     pipe = pipeline(kind)
     assert info.family is FAMILIES[kind]
+    first = info.notes[0] if info.notes else ""
+    assert [task for task, told in TASKS.items() if told == first] == [
+        task for task in TASKS if kind.endswith(f"-{task}")
+    ]
     expected = COMPONENTS[kind]
     if info.single_file:  # the original layout has no place for a safety checker
         expected = tuple(k for k in expected if k is not K.SAFETY_CHECKER)
@@ -137,7 +156,9 @@ def outputs(network: Any, component: ComponentKind) -> tuple[torch.Tensor, ...]:
         pooled = width - ids * config.addition_time_embed_dim
         added = {"time_ids": 100 * normal(1, ids), "text_embeds": normal(1, pooled)}
     text = normal(1, 77, config.cross_attention_dim)
-    return (network(normal(1, 4, 8, 8), 500, text, added_cond_kwargs=added).sample,)
+    return (
+        network(normal(1, config.in_channels, 8, 8), 500, text, added_cond_kwargs=added).sample,
+    )
 
 
 def test_settings_are_those_of_the_pipeline(kind: str, tiny_folder: Make) -> None:
@@ -166,7 +187,9 @@ def test_settings_of_single_files_are_the_familys(kind: str, tiny_single: Make) 
     assert source.scaling_factor == pipe.vae.config.scaling_factor
     tokenizers = (getattr(pipe, "tokenizer", None), getattr(pipe, "tokenizer_2", None))
     assert source.pad_token_ids == tuple(t.pad_token_id for t in tokenizers if t)
-    assert source.force_zeros_for_empty_prompt == (kind == "sdxl")
+    assert source.force_zeros_for_empty_prompt == (
+        kind.startswith("sdxl") and kind != "sdxl-refiner"
+    )
 
 
 def test_the_tokenizers_files_are_clips(tiny_single: Make) -> None:

@@ -43,9 +43,7 @@ def refused(path: Path) -> SfumatoError:
         ("AuraFlowPipeline", "AuraFlow"),
         ("LTXPipeline", "LTX"),
         ("KolorsPipeline", "Kolors"),
-        ("StableDiffusionInpaintPipeline", "inpainting"),
         ("StableDiffusionUpscalePipeline", "upscaler"),
-        ("StableDiffusionInstructPix2PixPipeline", "InstructPix2Pix"),
         ("StableUnCLIPPipeline", "Stable unCLIP"),
     ],
 )
@@ -64,7 +62,7 @@ def test_a_transformer_of_an_unknown_pipeline_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("channels", "name"), [(9, "inpainting"), (8, "InstructPix2Pix"), (7, "upscaler")]
+    ("channels", "name"), [(7, "upscaler"), (6, "6 input channels"), (3, "3 input channels")]
 )
 def test_networks_with_more_inputs_are_named(
     copied: Callable[[str], Path], channels: int, name: str

@@ -63,6 +63,8 @@ class Tiny:
     """Numbers of added conditioning: 6 for XL, 5 for its refiner."""
     safety: bool = False
     latent: int = 8
+    in_channels: int = 4
+    """More than the latents' where the UNet is shown something beside them."""
     pooled: int = 48
     """Width of the projected text embedding, XL."""
     scheduler: dict[str, Any] = field(default_factory=dict)
@@ -92,23 +94,28 @@ _SD2 = {
     "scaling_factor": 0.18215,
     "pad_token_ids": (0,),
 }
+_XL = {
+    "text_widths": (64, 128),
+    "channels": (64, 128),
+    "blocks": (_PLAIN, _CROSS),
+    "depths": (1, 2),
+    "heads": (1, 2),
+    "linear": True,
+    "scaling_factor": 0.13025,
+    "pad_token_ids": (49407, 0),
+    "time_ids": 6,
+}
 TINY: dict[str, Tiny] = {
     "sd1": Tiny(**_SD1, seed=11),
     "sd1-safety": Tiny(**_SD1, seed=12, safety=True),
     "sd2": Tiny(**_SD2, seed=21),
     "sd2-v": Tiny(**_SD2, seed=22, prediction_type="v_prediction", latent=12),
-    "sdxl": Tiny(
-        text_widths=(64, 128),
-        channels=(64, 128),
-        blocks=(_PLAIN, _CROSS),
-        depths=(1, 2),
-        heads=(1, 2),
-        linear=True,
-        scaling_factor=0.13025,
-        pad_token_ids=(49407, 0),
-        seed=31,
-        time_ids=6,
-    ),
+    "sdxl": Tiny(**_XL, seed=31),
+    "sdxl-inpaint": Tiny(**_XL, seed=33, in_channels=9),
+    "sdxl-instruct": Tiny(**_XL, seed=34, in_channels=8),
+    "sd1-inpaint": Tiny(**_SD1, seed=13, in_channels=9),
+    "sd1-instruct": Tiny(**_SD1, seed=14, in_channels=8),
+    "sd2-depth": Tiny(**_SD2, seed=23, in_channels=5),
     "sdxl-refiner": Tiny(
         text_widths=(128,),
         channels=(64, 64, 128),
@@ -123,6 +130,19 @@ TINY: dict[str, Tiny] = {
     ),
 }
 """Kinds of tiny checkpoints."""
+
+_CLASSES = {
+    4: "StableDiffusionPipeline",
+    5: "StableDiffusionDepth2ImgPipeline",
+    8: "StableDiffusionInstructPix2PixPipeline",
+    9: "StableDiffusionInpaintPipeline",
+}
+_XL_CLASSES = {
+    4: "StableDiffusionXLPipeline",
+    8: "StableDiffusionXLInstructPix2PixPipeline",
+    9: "StableDiffusionXLInpaintPipeline",
+}
+"""diffusers' pipelines by the input channels of their UNets."""
 
 TIME_WIDTH = 32
 """Sinusoidal width of one number of added conditioning (256 in the published networks)."""
@@ -148,11 +168,8 @@ def pipeline(kind: str) -> Any:
         parts["scheduler"] = diffusers.EulerDiscreteScheduler(
             **_BETAS, timestep_spacing="leading", prediction_type=shape.prediction_type
         )
-        pipe = (
-            diffusers.StableDiffusionXLImg2ImgPipeline
-            if refiner
-            else diffusers.StableDiffusionXLPipeline
-        )(
+        named = "StableDiffusionXLImg2ImgPipeline" if refiner else _XL_CLASSES[shape.in_channels]
+        pipe = getattr(diffusers, named)(
             **parts,
             text_encoder=None if refiner else texts[0],
             text_encoder_2=texts[-1],
@@ -173,13 +190,15 @@ def pipeline(kind: str) -> Any:
             if kind == "sd2-v"
             else diffusers.PNDMScheduler(**_BETAS, skip_prk_steps=True, set_alpha_to_one=False)
         )
-        pipe = diffusers.StableDiffusionPipeline(
-            **parts,
-            text_encoder=texts[0],
-            tokenizer=tokenizers[0],
-            safety_checker=checker,
-            feature_extractor=tiny_networks._feature_extractor() if checker else None,
-            requires_safety_checker=shape.safety,
+        unchecked: dict[str, Any] = {"depth_estimator": None, "feature_extractor": None}
+        if shape.in_channels != 5:
+            unchecked = {
+                "safety_checker": checker,
+                "feature_extractor": tiny_networks._feature_extractor() if checker else None,
+                "requires_safety_checker": shape.safety,
+            }
+        pipe = getattr(diffusers, _CLASSES[shape.in_channels])(
+            **parts, text_encoder=texts[0], tokenizer=tokenizers[0], **unchecked
         )
     pipe.set_progress_bar_config(disable=True)
     return pipe
@@ -195,6 +214,7 @@ def _unet(shape: Tiny) -> Any:
         }
     unet = tiny_networks._library("diffusers").UNet2DConditionModel(
         sample_size=shape.latent,
+        in_channels=shape.in_channels,
         block_out_channels=shape.channels,
         layers_per_block=1,
         down_block_types=tuple(down for down, _ in shape.blocks),
@@ -232,7 +252,8 @@ def _text_encoder(kind: str, index: int) -> Any:
     shape = TINY[kind]
     transformers = tiny_networks._library("transformers")
     projected = kind == "sdxl-refiner" or index == 1
-    openai = kind.startswith("sd1") or (kind == "sdxl" and index == 0)
+    two = kind.startswith("sdxl") and kind != "sdxl-refiner"
+    openai = kind.startswith("sd1") or (two and index == 0)
     width = shape.text_widths[index]
     config = transformers.CLIPTextConfig(
         vocab_size=49408,

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gui import words
+from gui.convert.checkpoint.unsupported import LATENTS, SHOWN
 from gui.convert.checkpoint.weights import Part
 from gui.convert.types import ImageSize, SourceInfo
 from gui.coreml.model import CONTEXT_FAMILIES, ComponentKind, Family
@@ -174,6 +175,7 @@ def make_info(
     notes: list[str],
 ) -> SourceInfo:
     """The description of a source; sizes and counts are summed from the parts."""
+    what = SHOWN.get(parts["unet"].config.get("in_channels", LATENTS), "")
     files = {place.file for part in parts.values() for place in part.tensors.values()}
     return SourceInfo(
         path=str(path),
@@ -186,5 +188,5 @@ def make_info(
         parameters=sum(part.parameters for part in parts.values()),
         unet_parameters=parts["unet"].parameters,
         bytes=sum(file.stat().st_size for file in files),
-        notes=tuple(notes),
+        notes=(what, *notes) if what else tuple(notes),
     )

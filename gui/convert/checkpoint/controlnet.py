@@ -202,7 +202,7 @@ def _diffusers_file(tensors: Mapping[str, Stored], path: Path) -> Part:
 
 
 def _config(tensors: Mapping[str, Stored], shape: original.UNetShape, path: Path) -> dict[str, Any]:
-    unsupported.refuse_channels(shape.in_channels, str(path))
+    unsupported.refuse_channels(shape.in_channels, str(path), shown=False)
     xl = bool(shape.added)
     family = base.family_of_unet(shape.context, added=xl, linear=shape.linear, two_encoders=xl)
     sd1 = family is Family.SD1

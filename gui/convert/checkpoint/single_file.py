@@ -249,7 +249,8 @@ def _clip_config(
 
 def _checkpoint(header: Header, parts: dict[str, Part], family: Family) -> Checkpoint:
     notes: list[str] = []
-    prediction = _prediction_type(header, family, notes)
+    shown = parts["unet"].config["in_channels"] != unsupported.LATENTS
+    prediction = _prediction_type(header, family, shown, notes)
     scheduler = base.default_scheduler(family, prediction)
     if "ztsnr" in header.tensors:  # trained with a last step of pure noise
         scheduler |= {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
@@ -272,8 +273,13 @@ def _checkpoint(header: Header, parts: dict[str, Part], family: Family) -> Check
     )
 
 
-def _prediction_type(header: Header, family: Family, notes: list[str]) -> str:
-    """As the file states, or by the family's rule; a guess is noted."""
+def _prediction_type(header: Header, family: Family, shown: bool, notes: list[str]) -> str:
+    """As the file states, or by the family's rule; a guess is noted.
+
+    Args:
+        shown: whether the UNet is shown a picture, a mask or a depth map; Stability AI trained
+            those of Stable Diffusion 2 to predict noise.
+    """
     if "v_pred" in header.tensors:
         return predictions.VELOCITY
     if kind := predictions.stated(header.metadata) or predictions.spelled(
@@ -284,7 +290,7 @@ def _prediction_type(header: Header, family: Family, notes: list[str]) -> str:
         if kind := predictions.by_name(name, family):  # merging drops the tensor that says so
             notes.append(predictions.assumed(kind, "by its name"))
             return kind
-    if family is not Family.SD2 or header.scalar("global_step") == SD2_BASE_STEP:
+    if shown or family is not Family.SD2 or header.scalar("global_step") == SD2_BASE_STEP:
         return predictions.EPSILON
     if kind := predictions.by_weights(header.numbers(SD2_VELOCITY_SIGN)):
         notes.append(predictions.assumed(kind, "by its weights"))

@@ -52,22 +52,18 @@ _CLASSES: tuple[tuple[str, str], ...] = (
     ("LDMTextToImage", "Latent Diffusion"),
     ("StableDiffusionUpscale", "a Stable Diffusion upscaler"),
     ("StableDiffusionLatentUpscale", "a Stable Diffusion upscaler"),
-    ("StableDiffusionDepth2Img", "a depth-to-image model"),
-    ("StableDiffusionInstructPix2Pix", "an InstructPix2Pix model"),
-    ("StableDiffusionInpaint", "an inpainting model"),
-    ("StableDiffusionXLInpaint", "an inpainting model"),
-    ("StableDiffusionXLInstructPix2Pix", "an InstructPix2Pix model"),
     ("StableDiffusionGLIGEN", "GLIGEN"),
 )
 """Beginning of a pipeline's or network's class name in diffusers, and the family."""
 
-_CHANNELS = {
-    5: "a depth-to-image model",
-    7: "a Stable Diffusion upscaler",
-    8: "an InstructPix2Pix model",
-    9: "an inpainting model",
+LATENTS = 4
+SHOWN = {
+    5: "It is led by a depth map.",
+    8: "It edits pictures as it is told.",
+    9: "It paints parts of pictures anew.",
 }
-"""Input channels of a UNet that also takes a picture, a mask or a depth map."""
+"""Input channels of a UNet that is shown more than latents, and what a model with it does."""
+_OTHERS = {7: "a Stable Diffusion upscaler"}
 
 
 def family_of_class(class_name: str) -> str:
@@ -75,11 +71,16 @@ def family_of_class(class_name: str) -> str:
     return next((family for start, family in _CLASSES if class_name.startswith(start)), "")
 
 
-def refuse_channels(channels: int, path: str) -> None:
-    """Raise unless a UNet takes four latent channels and nothing else."""
-    if channels == 4:
+def refuse_channels(channels: int, path: str, *, shown: bool = True) -> None:
+    """Raise unless a network takes four latent channels and nothing else, or also a picture, a mask
+    or a depth map.
+
+    Args:
+        shown: whether it may be shown any of these.
+    """
+    if channels == LATENTS or (shown and channels in SHOWN):
         return
-    what = _CHANNELS.get(channels, f"a network with {channels} input channels")
+    what = _OTHERS.get(channels, f"a network with {channels} input channels")
     raise unsupported(what, path)
 
 
