@@ -22,6 +22,7 @@ from gui import records
 from gui.errors import ErrorKind, SfumatoError
 from gui.grid import Grid, GridCell
 from gui.parameters import Option, Parameter
+from gui.provenance import Provenance
 from gui.records import Range, Record, RecordError
 from gui.start_image import StartImage
 from gui.styles import PromptStyle
@@ -740,39 +741,6 @@ def with_value(request: PictureRequest, name: str, value: object) -> PictureRequ
 
 
 @dataclass(frozen=True)
-class Provenance(Record):
-    """What decided a picture's numbers beside its request.  Empty: not known, as of pictures that
-    an earlier version made."""
-
-    source_repo: str = ""
-    source_revision: str = ""
-    """Of the model, where its sidecar names them."""
-    runtime: str = ""
-    """``native`` (Core ML) or ``portable``."""
-    system: str = ""
-    """Operating system and processor."""
-    versions: dict[str, str] = field(default_factory=dict[str, str])
-    """Of the libraries that decide numbers, by name."""
-    scheduler: dict[str, Any] = field(default_factory=dict[str, Any])
-    """diffusers' class (``_class_name``) and its configuration as it was used."""
-    scaling_factor: float = 0.0
-    shift_factor: float = 0.0
-    """Of the latents."""
-    start_fingerprint: str = ""
-    """Of the starting picture's file, by which it is known wherever it lies."""
-    start_by_model: bool = False
-    """Whether the starting picture itself says that a model made it."""
-    control_fingerprints: tuple[str, ...] = ()
-    """Of the pictures that led by ControlNets, in their order."""
-    sketch: str = ""
-    """Latents after each step in a few bytes (`gui.library.latent_sketch`)."""
-    mask_fingerprint: str = ""
-    """Of the mask's file."""
-    depth_fingerprint: str = ""
-    """Of the depth map's file."""
-
-
-@dataclass(frozen=True)
 class PictureRecord(Record):
     """What a finished picture says of itself: stored in its PNG and sent with the `image` event."""
 
@@ -793,7 +761,7 @@ class PictureRecord(Record):
     """ISO 8601 local time with offset."""
     job: str = ""
     """Id of the job it was made for, by which one that was interrupted knows its pictures."""
-    provenance: Provenance = Provenance()
+    provenance: Provenance = field(default_factory=Provenance)
     grid: Grid | None = None
     """Of a contact sheet: the grid it shows; `request` is what its cells have in common."""
 

@@ -41,7 +41,8 @@ from gui.pipeline.provenance import provenance_of
 from gui.pipeline.schedulers import Scheduler, make_scheduler, set_steps
 from gui.pipeline.text import TextEncoders, make_tokenizers
 from gui.pipeline.unet import GuidedUNet, is_guidance_distilled
-from gui.request import ComputeUnit, PictureRecord, PictureRequest, Provenance
+from gui.provenance import Provenance
+from gui.request import ComputeUnit, PictureRecord, PictureRequest
 
 _UNETS = (ComponentKind.UNET, ComponentKind.CONTROL_UNET)
 SUPPORTED_FAMILIES = {Family.SD1, Family.SD2, Family.SDXL, Family.UNKNOWN}

@@ -15,7 +15,8 @@ from gui.library.fingerprint import FINGERPRINT_BYTES, fingerprint
 from gui.library.metadata.containers import read_fields
 from gui.library.metadata.writing import MADE_BY_MODEL, XMP_SOURCE_TYPE
 from gui.pipeline.schedulers import Scheduler
-from gui.request import PictureRequest, Provenance
+from gui.provenance import Provenance
+from gui.request import PictureRequest
 from gui.start_image import MASK_ALPHA
 from gui.versions import system, versions
 
