@@ -43,6 +43,7 @@ _NO_AXIS = (
     "start_image.mask",
     "start_image.outpaint",
     "depth_map",
+    "refiner",
 )
 _NUMBER = r"\d+(?:\.\d+)?"
 _RANGE = re.compile(

@@ -156,6 +156,9 @@ class Control(Record):
     """Of `Preprocessor.NETWORK`: its name in the library, or the path of its file."""
 
 
+OWN_REFINER = "own"
+"""Stands for the refiner that lies in the model's own folder."""
+
 MAX_LORA_WEIGHT = 10.0
 MIN_SIDE, MAX_SIDE = 64, 2048
 """Pixels; sides are multiples of 64."""
@@ -600,6 +603,34 @@ class PictureRequest(Record):
         ),
     ] = 1
     """As web UIs count it, one more than diffusers."""
+    refiner: Annotated[
+        str,
+        Parameter(
+            "Refiner",
+            "The refiner",
+            "A Stable Diffusion XL refiner that makes the last steps.",
+            ("--refiner",),
+            "A Stable Diffusion XL refiner that makes the last steps: a model, or “own” for the "
+            "one that lies beside the model",
+            metavar="MODEL",
+            key="Refiner",
+        ),
+    ] = ""
+    """Folder of its model, or `OWN_REFINER`; empty: none."""
+    refiner_switch_at: Annotated[
+        float,
+        Range(0.0, 1.0),
+        Parameter(
+            "Switch at",
+            "The point where the refiner takes over",
+            "After which share of the steps the refiner takes over.",
+            ("--switch-at",),
+            metavar="X",
+            key="Refiner switch at",
+            decimals=2,
+            step=0.05,
+        ),
+    ] = 0.8
 
     @property
     def leading(self) -> tuple[Control, ...]:

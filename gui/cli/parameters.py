@@ -11,12 +11,14 @@ from typing import Any
 
 from gui import records
 from gui.alternatives import literal
+from gui.cli.finding import model_folder
 from gui.errors import ErrorKind, SfumatoError
 from gui.files import checked
 from gui.parameters import Option
 from gui.records import RecordError
 from gui.request import (
     MAX_SEED,
+    OWN_REFINER,
     Described,
     PictureRequest,
     described_fields,
@@ -134,6 +136,7 @@ _MEANINGS: dict[str, Callable[[Any], Any]] = {
     "start_image.path": lambda text: str(checked(text)),
     "start_image.mask": lambda text: text if text == MASK_ALPHA else str(checked(text)),
     "depth_map": lambda text: str(checked(text)),
+    "refiner": lambda text: text if text == OWN_REFINER else str(model_folder(text, "")),
 }
 """Of parameters whose text on the command line is not yet their value."""
 

@@ -328,7 +328,7 @@ def notes(components: Components, own: Sidecar | None) -> list[str]:
     if K.VAE_ENCODER not in components:
         found.append("Pictures cannot be the starting point: the model has no VAE encoder.")
     if K.REFINER in components and K.UNET in components:
-        found.append("The refiner is not used.")
+        found.append("Its refiner can make the last steps (Refiner, among the settings).")
     checker = components.get(K.SAFETY_CHECKER)
     if checker is not None and (beyond := _beyond(checker)):
         found.append(beyond)
@@ -361,7 +361,7 @@ def not_yet(components: Components, kind: Family) -> str:
     if unet is None:
         return ""
     if kind is Family.SDXL_REFINER:
-        return "This is a refiner, which only works after another model and cannot be used yet."
+        return "This is a refiner: choose it as Refiner of a Stable Diffusion XL model."
     if unet_kind(components) is None:
         channels = _dim(unet.input("sample"), 1)
         return f"The UNet takes {channels} channels; what they are to show it is not known."

@@ -17,7 +17,7 @@ from gui.library.metadata.containers import Fields, read_fields
 from gui.library.metadata.writing import XMP_RECORD
 from gui.library.picture_adding import mark_of
 from gui.records import Record, RecordError
-from gui.request import PictureRecord, PictureRequest
+from gui.request import OWN_REFINER, PictureRecord, PictureRequest
 from gui.start_image import MASK_ALPHA
 
 RECORD_KEY = "sfumato"
@@ -51,6 +51,7 @@ def _without_folders(request: PictureRequest) -> PictureRequest:
         start_image=start,
         controls=controls,
         depth_map=_last(request.depth_map),
+        refiner=_last(request.refiner),
         output_dir="",
         output_file="",
     )
@@ -114,7 +115,11 @@ def _with_places(record: PictureRecord) -> PictureRecord:
             for control in each.controls
         )
         depth_map = depth if each.depth_map == request.depth_map else each.depth_map
-        return replace(each, model=model, start_image=start, controls=controls, depth_map=depth_map)
+        refiner = each.refiner
+        if refiner not in ("", OWN_REFINER):
+            refiner = _placed(refiner, places.network_key(refiner))
+        changes = {"controls": controls, "depth_map": depth_map, "refiner": refiner}
+        return replace(each, model=model, start_image=start, **changes)
 
     return replace(record, request=request.mapped(placed))
 

@@ -134,6 +134,8 @@ def _described(request: PictureRequest) -> list[tuple[str, str]]:
         # readers of this text take the marks as the web UI's
         off = off or value is PromptSyntax.WEB_UI
         off = off or (name == "clip_skip" and value == 1)
+        off = off or (name.startswith("refiner") and not request.refiner)
+        value = Path(value).name if name == "refiner" else value
         off = off or (value is PromptSyntax.PLAIN and not any(map(has_marks, prompts)))
         if field.parameter.key and value is not None and not off:
             found[field.parameter.key] = f"{value:g}" if isinstance(value, float) else str(value)

@@ -73,7 +73,7 @@ def picture_key(fingerprint: str) -> str:
 
 
 def network_key(network: str) -> str:
-    """A ControlNet has no hash; its name alone is known."""
+    """A ControlNet or a refiner has no hash; its name alone is known."""
     return f"network {Path(network).name}" if network else ""
 
 
@@ -95,6 +95,7 @@ def remember(record: PictureRecord) -> None:
     for control, fingerprint in zip(request.controls, known, strict=False):
         wanted[picture_key(fingerprint)] = control.picture
         wanted[network_key(control.network)] = control.network
+    wanted[network_key(request.refiner)] = request.refiner
     places = _journal.places()
     lines = [
         json.dumps({"what": key, "path": path})

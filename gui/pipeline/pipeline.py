@@ -18,7 +18,14 @@ from torch import Tensor
 import gui
 from gui.coreml.control_fit import takes_controls
 from gui.coreml.defaults import fill_defaults
-from gui.coreml.model import ComponentKind, Family, ModelInfo, UNetKind, chunks_of_text
+from gui.coreml.model import (
+    ComponentInfo,
+    ComponentKind,
+    Family,
+    ModelInfo,
+    UNetKind,
+    chunks_of_text,
+)
 from gui.coreml.picture_network import find_upscaler
 from gui.coreml.prediction import KnownBy, Prediction
 from gui.coreml.runtime import LoadedModel, Runtime
@@ -38,6 +45,13 @@ from gui.pipeline.preview import Previewer, fit_preview, published_preview
 from gui.pipeline.preview_store import keep_preview, kept_preview
 from gui.pipeline.prompts import PhasedUNet, PromptPhase, Prompts
 from gui.pipeline.provenance import provenance_of
+from gui.pipeline.refiner import (
+    RefinedUNet,
+    Refiner,
+    Resting,
+    find_refiner,
+    is_short_of_memory,
+)
 from gui.pipeline.schedulers import Scheduler, make_scheduler, set_steps
 from gui.pipeline.text import TextEncoders, make_tokenizers
 from gui.pipeline.unet import GuidedUNet, is_guidance_distilled
@@ -129,6 +143,7 @@ class Pipeline:
         self._hash = model_hash
         self._on_loading: Callable[[str, int, int], None] | None = None
         self._enlarger: Enlarger | None = None
+        self._refiner: Refiner | None = None
         self._controls = ControlShelf(runtime, compute_unit, model.controlnets, fit_control)
 
     def load(
@@ -181,12 +196,14 @@ class Pipeline:
         # made first: what cannot be done is refused before anything is loaded
         if request.upscaler:
             find_upscaler(request.upscaler)
+        self._find_refiner(request)
         line = [(each, self._scheduler(each)) for each in request.lineage()]
         self._way([Turn(_not_yet, scheduler, each) for each, scheduler in line])
         for each, _ in line:
             self._controls.find(each.leading, self.model.components[self._unet_kind(each)])
         ground = lay_ground(request, self.model)
         self.load(request=request)
+        self._make_room(request)
         controls = self._take_controls([each for each, _ in line])
         start = encoded(ground, self.model, lambda picture: self._encode(picture, hooks))
         jobs = [
@@ -202,6 +219,7 @@ class Pipeline:
             loaded.close()
         self._loaded.clear()
         self._controls.close()
+        self._drop_refiner()
         self._text = None
         if self._enlarger is not None:
             self._enlarger.close()
@@ -292,7 +310,7 @@ class Pipeline:
             (phase.until, GuidedUNet(unet, phase.positive, phase.negative, *led))
             for phase in phases
         ]
-        predict = PhasedUNet(unets)
+        predict = self._refined(PhasedUNet(unets), request, scheduler, guided, hooks)
         if self.model.unet_kind is UNetKind.DEPTH:
             predict.show(depth_latents(expanded(request.depth_map), *size, *self._latent_shape[2:]))
         return _Job(
@@ -303,6 +321,63 @@ class Pipeline:
             notes=(*notes, *without_effect(request, self.model)),
             provenance=provenance,
         )
+
+    def _find_refiner(self, request: PictureRequest) -> None:
+        """Have the refiner that is asked for at hand, not loaded yet, and no other."""
+        names = {each.refiner for each in request.lineage()} - {""}
+        if len(names) > 1:
+            raise SfumatoError(
+                ErrorKind.BAD_REQUEST,
+                "Two refiners cannot make one picture; choose that of the picture it goes on from.",
+            )
+        for name in names:
+            model, sidecar = find_refiner(name, self.model)
+            if self._refiner is None or self._refiner.model != model:
+                self._drop_refiner()
+                self._refiner = Refiner(model, sidecar, self._load_late)
+        if not names:
+            self._drop_refiner()
+
+    def _drop_refiner(self) -> None:
+        if self._refiner is not None:
+            self._refiner.close()
+            self._refiner = None
+
+    def _refined(
+        self,
+        base: PhasedUNet,
+        request: PictureRequest,
+        scheduler: Scheduler,
+        guided: bool,
+        hooks: Hooks,
+    ) -> PhasedUNet:
+        """The UNet, with the refiner for the last steps where one is asked for."""
+        if not request.refiner or self._refiner is None:
+            return base
+        size = (self.model.image_height, self.model.image_width)
+        check = lambda: _check(hooks)  # noqa: E731
+        refiner = self._refiner.phases(request, steps_of(request), guided, size, check)
+        train_steps = int(scheduler.config.num_train_timesteps)
+        return RefinedUNet(base, refiner, request.refiner_switch_at, train_steps)
+
+    def _make_room(self, request: PictureRequest) -> None:
+        """Where memory is short, the UNet and the refiner are let go of for one another."""
+        kind = self._unet_kind(request)
+        component, refiner, base = self.model.components[kind], self._refiner, self._loaded[kind]
+        if refiner is None or isinstance(base, Resting):
+            return
+        if is_short_of_memory((component.size_bytes, refiner.size_bytes)):
+            resting = Resting(component, lambda: self._load_late(component), base)
+            resting.makes_room, refiner.unet.makes_room = refiner.unet, resting
+            self._loaded[kind] = resting
+        else:
+            refiner.unet.load()
+
+    def _load_late(self, component: ComponentInfo) -> LoadedModel:
+        """Load a network that a request needs beside those of `load`."""
+        if self._on_loading:
+            self._on_loading(component.kind.value, 0, 1)
+        return self._runtime.load(component, self.compute_unit)
 
     def _encode(self, picture: np.ndarray, hooks: Hooks) -> vae.EncodedImage:
         _check(hooks)

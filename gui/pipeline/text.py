@@ -32,6 +32,8 @@ class Conditioning:
     """Token states, float32 [1, tokens, channels]; SDXL: both encoders side by side."""
     pooled: np.ndarray | None
     """The whole prompt in one vector, float32 [1, width], of the last encoder (SDXL)."""
+    score: float | None = None
+    """How beautiful the picture shall be, for a refiner."""
 
     def zeroed(self) -> Conditioning:
         """The same shapes, all zero: how SDXL was trained to read an empty prompt."""

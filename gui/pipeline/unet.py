@@ -204,9 +204,8 @@ def _fixed_inputs(
         elif name == "text_embeds":
             fixed[name] = _pooled(rows, shape)
         elif name == "time_ids":
-            # original height and width, crop top and left, target height and width
-            ids = np.array([*image_size, 0, 0, *image_size], np.float32)
-            fixed[name] = _fitted(np.tile(ids, (len(rows), 1)), shape, name)
+            ids = [_time_ids(row, image_size) for row in rows]
+            fixed[name] = _fitted(np.array(ids, np.float32), shape, name)
         elif name == "timestep_cond":
             fixed[name] = np.tile(_guidance_embedding(guidance_scale, shape[-1]), (len(rows), 1))
         elif is_residual(name):  # another network's place, left empty
@@ -219,6 +218,13 @@ def _fixed_inputs(
                 f"{name} {spec.shape}",
             )
     return fixed
+
+
+def _time_ids(row: Conditioning, image_size: tuple[int, int]) -> list[float]:
+    """Original height and width, crop top and left, then target height and width, or in a
+    refiner's place of them the aesthetic score."""
+    last = image_size if row.score is None else (row.score,)
+    return [*image_size, 0, 0, *last]
 
 
 def _context(rows: list[Conditioning], shape: tuple[int, ...]) -> np.ndarray:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from gui import words
 from gui.coreml.client import ModelReader
 from gui.coreml.defaults import shown_defaults
+from gui.coreml.model import ComponentKind, Family
 from gui.hub.machine import this_machine
 from gui.hub.types import Machine
 from gui.hub.variants.verdict import memory_of
@@ -112,6 +113,16 @@ class ModelEntry:
     @property
     def has_encoder(self) -> bool:
         return self.info is not None and self.info.has_image_to_image
+
+    @property
+    def holds_refiner(self) -> bool:
+        """Whether a refiner lies in its folder."""
+        return self.info is not None and ComponentKind.REFINER in self.info.components
+
+    @property
+    def takes_refiner(self) -> bool:
+        """Whether a refiner can make its last steps."""
+        return self.info is not None and self.info.family is Family.SDXL
 
     @property
     def fixed_size(self) -> str:

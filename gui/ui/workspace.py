@@ -226,6 +226,7 @@ class Workspace(QWidget):
         """Of the model in use, as far as they have been read."""
         self.models_panel.details.set_entry(entry)
         self.prompt_panel.set_model(entry)
+        self.prompt_panel.set_refiners(self.studio.models.entries())
         self.canvas.set_model(entry)
         self.tool_bar.model_title.set_text(entry.name)
 

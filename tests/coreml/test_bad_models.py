@@ -409,7 +409,7 @@ def test_a_unet_that_is_shown_what_nobody_knows(sd1: Path, channels: int) -> Non
 def test_a_refiner_is_named(sdxl: Path) -> None:
     set_shapes(package(sdxl, "unet"), time_ids=(2, 5))
     assert problem(sdxl) == (
-        "This is a refiner, which only works after another model and cannot be used yet."
+        "This is a refiner: choose it as Refiner of a Stable Diffusion XL model."
     )
 
 

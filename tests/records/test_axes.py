@@ -83,7 +83,7 @@ def test_what_is_wrong_is_said_in_a_sentence(field: str, text: str, sentence: st
 
 def test_every_parameter_may_be_a_side_and_has_a_name() -> None:
     kinds = axis_kinds()
-    left_out = {"count", "styles", "upscaler", "depth_map"}
+    left_out = {"count", "styles", "upscaler", "refiner", "depth_map"}
     left_out |= {"start_image.path", "start_image.mask", "start_image.outpaint"}
     for name, field in described_fields().items():
         if name in kinds:

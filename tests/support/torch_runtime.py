@@ -93,6 +93,7 @@ def torch_pipeline(
     controls: Mapping[str, Any] | None = None,
     chunks: int | None = 1,
     clip_skip: int = 1,
+    refiner: Any = None,
     **sidecar: Any,
 ) -> tuple[Pipeline, TorchRuntime]:
     """Our pipeline over the networks of the diffusers pipeline `pipe`.
@@ -104,6 +105,7 @@ def torch_pipeline(
         controls: diffusers' ControlNets by their names; the model has a UNet ready for them too.
         chunks: of text that the UNet reads; None: any number.
         clip_skip: up to which layer from the end the text encoders give out.
+        refiner: diffusers' UNet of a refiner that lies beside the model.
         flat_time_ids: SDXL's `time_ids` as one row of 12, as older conversions have it.
         sidecar: fields of the sidecar to change.
     """
@@ -137,6 +139,8 @@ def torch_pipeline(
     for name, control in (controls or {}).items():
         networks[name], info = _control(components[ComponentKind.CONTROL_UNET], name, control, kind)
         control_infos.append(info)
+    if refiner is not None:
+        _add_refiner(add, refiner, unet_batch, (height, width))
     if safety:
         _add_safety(add, pipe, (8 * height, 8 * width))
     model = ModelInfo(
@@ -245,6 +249,28 @@ def _add_unet(
             inputs[f"additional_residual_{number}"] = shape
     sort = ComponentKind.CONTROL_UNET if residuals else ComponentKind.UNET
     add(sort, run, inputs, ("noise_pred",))
+
+
+def _add_refiner(
+    add: Callable[..., None], refiner: Any, batch: int, latent: tuple[int, int]
+) -> None:
+    def run(x: dict[str, Tensor]) -> dict[str, Tensor]:
+        added = {"time_ids": x["time_ids"], "text_embeds": x["text_embeds"]}
+        context = x["encoder_hidden_states"].squeeze(2).transpose(1, 2)
+        prediction = refiner(
+            x["sample"], x["timestep"], encoder_hidden_states=context, added_cond_kwargs=added,
+            return_dict=False,
+        )  # fmt: skip
+        return {"noise_pred": prediction[0]}
+
+    inputs = {
+        "sample": (batch, 4, *latent),
+        "timestep": (batch,),
+        "encoder_hidden_states": (batch, refiner.config.cross_attention_dim, 1, TOKENS),
+        "time_ids": (batch, 5),
+        "text_embeds": (batch, POOLED_WIDTH),
+    }
+    add(ComponentKind.REFINER, run, inputs, ("noise_pred",))
 
 
 def _control(

@@ -23,6 +23,7 @@ from gui.state.pictures.enlarging import SHIPPED
 from gui.ui.prompt.drop_zone import DropZone
 from gui.ui.prompt.fields import OtherSeed, SchedulerChoice, SeedRow, TextField
 from gui.ui.prompt.loras import LoraList
+from gui.ui.prompt.refiner_choice import RefinerChoice
 from gui.ui.prompt.size import SideRow
 from gui.ui.prompt.styles import StyleChips
 from gui.ui.widgets.choice import Choice
@@ -235,6 +236,11 @@ class UpscalerChoice(Choice):
         super().set_value(value)
 
 
+def refiner(field: Described) -> FieldControl:
+    made = RefinerChoice(field.parameter.label)
+    return FieldControl(made, beside(field.parameter.label, made))
+
+
 def upscaler(field: Described) -> FieldControl:
     made = UpscalerChoice(field.parameter.label)
     return FieldControl(made, below(field.parameter.label, made))
@@ -285,6 +291,8 @@ ROWS = (
     Row("height", RowPlace.ADVANCED, side),
     Row("prompt_syntax", RowPlace.ADVANCED),
     Row("clip_skip", RowPlace.ADVANCED),
+    Row("refiner", RowPlace.ADVANCED, refiner),
+    Row("refiner_switch_at", RowPlace.ADVANCED),
     Row("guidance_rescale", RowPlace.ADVANCED),
     Row("upscaler", RowPlace.ADVANCED, upscaler),
     Row("composition", RowPlace.ADVANCED),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, cast
 
 from PySide6.QtCore import Qt, QTimer, Signal
@@ -71,6 +72,7 @@ class PromptPanel(QFrame):
         self._prompts = prompts
         self._entry: ModelEntry | None = None
         self._no_start = ""
+        self._refiners: list[ModelEntry] = []
         self._defaults = default_values(None, state.draft.request.scheduler)
         self.controls = controls.make_controls()
         # Those of which more is known here than that they show a value.
@@ -238,6 +240,7 @@ class PromptPanel(QFrame):
             control.input.set_value(self._shown(name))
         self._show_styles()
         self._show_reading()
+        self._show_refiners()
         self._on_changed("seed")
         self._show_variation()
         self._on_changed(BRANCH)
@@ -263,6 +266,8 @@ class PromptPanel(QFrame):
             self.size_outlook.set_model(self._entry, draft.request.compute_unit)
         elif name == "scheduler":
             self._show_defaults()
+        elif name == "refiner":
+            self._show_refiners()
         elif name in ("prompt_syntax", "clip_skip"):
             self._show_reading()
 
@@ -356,6 +361,7 @@ class PromptPanel(QFrame):
         if sidecar is not None:
             self._entry = entry
             self._show_reading()
+            self._show_refiners()
             self.scheduler.set_default(sidecar.default_scheduler)
         self._show_defaults()
         self.size_outlook.set_model(entry, self._state.draft.request.compute_unit)
@@ -432,6 +438,24 @@ class PromptPanel(QFrame):
         asked = self._state.draft.request.clip_skip > 1
         self.controls["clip_skip"].row.setVisible(offered or asked)
         self.known_words.set_syntax(syntax)
+
+    def set_refiners(self, entries: Iterable[ModelEntry]) -> None:
+        """Offer the refiners among these models."""
+        refiners = [entry for entry in entries if entry.holds_refiner]
+        if refiners != self._refiners:
+            self._refiners = refiners
+            self._show_refiners()
+
+    def _show_refiners(self) -> None:
+        entry, request = self._entry, self._state.draft.request
+        own = entry is not None and entry.holds_refiner
+        mine = entry.folder if entry is not None else None
+        others = [(e.name, str(e.folder)) for e in self._refiners if e.folder != mine]
+        choice = self.controls["refiner"]
+        choice.input.offer(own=own, others=others)
+        takes = entry is not None and entry.takes_refiner and bool(own or others)
+        choice.row.setVisible(takes or bool(request.refiner))
+        self.controls["refiner_switch_at"].row.setVisible(bool(request.refiner))
 
     def _show_start(self) -> None:
         """Whether a starting picture can be used."""
