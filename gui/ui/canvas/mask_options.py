@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QKeySequence
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
-from gui.request import described_fields
 from gui.state.draft import DraftState
 from gui.state.pictures.images import PICTURES_FILTER, is_picture_name
 from gui.ui.canvas.mask_tool import LEAST, MOST, MaskTool, Mode
-from gui.ui.canvas.option_widgets import NumberField, Popover, group, symbol_button
-from gui.ui.prompt.controls import bind
+from gui.ui.canvas.option_widgets import NumberField, Popover, bound_field, group, symbol_button
 from gui.ui.widgets.controls import SliderRow, label
 from gui.ui.widgets.dropped import local_files
 from gui.ui.widgets.flow_layout import FlowLayout
@@ -51,8 +48,8 @@ class MaskOptions(QWidget):
         self.brush_size = NumberField("Size", LEAST, MOST, suffix=" px")
         self.brush_size.box.setFixedWidth(74)
         self.brush_size.set_tool_tip(f"The brush’s diameter ([ and ], or {alt} and the wheel)")
-        self.feather = _bound(draft, "start_image.mask_feather", " px")
-        self.strength = _bound(draft, "start_image.strength")
+        self.feather = bound_field(draft, "start_image.mask_feather", " px")
+        self.strength = bound_field(draft, "start_image.strength")
         self.invert = symbol_button("invert", "Invert Mask")
         self.clear = symbol_button("clear-mask", "Clear Mask")
         self.eye = symbol_button("eye", "Show Mask", checkable=True)
@@ -165,18 +162,3 @@ class MaskOptions(QWidget):
     def dropEvent(self, event: QDropEvent) -> None:
         event.accept()
         self._tool.mask.take_file(local_files(event.mimeData())[0])
-
-
-def _bound(draft: DraftState, name: str, suffix: str = "") -> NumberField:
-    """A field of the draft as a number with its name."""
-    field = described_fields()[name]
-    told, bounds = field.parameter, field.range
-    assert bounds is not None
-    made = NumberField(
-        told.label, bounds.low, bounds.high, decimals=told.decimals, step=told.step, suffix=suffix
-    )
-    made.set_tool_tip(told.help)
-    bound: Any = made
-    bind(draft, name, bound, draft.value)
-    made.set_value(draft.value(name))
-    return made

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from PySide6.QtCore import QPoint, QSize, Qt, Signal
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
 
+from gui.request import described_fields
+from gui.state.draft import DraftState
+from gui.ui.prompt.controls import bind
 from gui.ui.widgets.controls import QuietSpinBox, icon_button, label
 from gui.ui.widgets.icons import icon
 
@@ -135,3 +139,18 @@ class Popover(QFrame):
             self.close()
         else:
             super().keyPressEvent(event)
+
+
+def bound_field(draft: DraftState, name: str, suffix: str = "") -> NumberField:
+    """A field of the draft as a number with its name."""
+    field = described_fields()[name]
+    told, bounds = field.parameter, field.range
+    assert bounds is not None
+    made = NumberField(
+        told.label, bounds.low, bounds.high, decimals=told.decimals, step=told.step, suffix=suffix
+    )
+    made.set_tool_tip(told.help)
+    bound: Any = made
+    bind(draft, name, bound, draft.value)
+    made.set_value(draft.value(name))
+    return made

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, QSize, Signal
 from PySide6.QtGui import QImage
 
+from gui.state.canvas.frame import FrameState
 from gui.state.canvas.mask import MaskState
+from gui.ui.canvas.frame_options import FrameOptions
+from gui.ui.canvas.frame_tool import FrameTool
 from gui.ui.canvas.mask_options import MaskOptions
 from gui.ui.canvas.mask_tool import MaskTool
 from gui.ui.desks.parts import Parts, connect_commands
@@ -38,9 +41,16 @@ class ToolsDesk(QObject):
         rows = [parts.prompt.controls[name].row for name in _MORE_OF_MASKS]
         self.mask_options = MaskOptions(self.mask_tool, studio.draft, rows)
         self.mask_tool.set_options(self.mask_options)
-        canvas.tools.add(self.mask_tool)
+        self.frame = FrameState(studio.draft, studio.undo, self)
+        self.frame_tool = FrameTool(self.frame)
+        sides = parts.prompt.controls["start_image.outpaint"].row
+        self.frame_options = FrameOptions(self.frame_tool, studio.draft, sides)
+        self.frame_tool.set_options(self.frame_options)
+        for tool in (self.mask_tool, self.frame_tool):
+            canvas.tools.add(tool)
+            tool.began.connect(canvas.stay)
+        self.frame_tool.said.connect(canvas.announce)
         self.mask.failed.connect(studio.error_raised)
-        self.mask_tool.began.connect(canvas.stay)
         self.mask_options.go_on_wanted.connect(self._go_on)
         canvas.pixels_shown.connect(self._on_pixels)
         canvas.picture_shown.connect(self._on_shown)
@@ -61,11 +71,13 @@ class ToolsDesk(QObject):
     # -- what is on show ------------------------------------------------------------------------
 
     def _on_pixels(self, path: str, image: QImage) -> None:
-        self.mask_tool.look(path, image.size())
+        for tool in (self.mask_tool, self.frame_tool):
+            tool.look(path, image.size())
 
     def _on_shown(self, path: str) -> None:
         if path != self._canvas.view.path():
-            self.mask_tool.look("", QSize())
+            for tool in (self.mask_tool, self.frame_tool):
+                tool.look("", QSize())
         self._show_commands()
 
     def _show_commands(self) -> None:
@@ -76,7 +88,8 @@ class ToolsDesk(QObject):
 
     def _on_model(self, entry: ModelEntry) -> None:
         cannot = entry.info is not None and not entry.has_encoder
-        self.mask_tool.set_reason(NO_ENCODER.format(deed="paint a mask") if cannot else "")
+        for tool, deed in ((self.mask_tool, "paint a mask"), (self.frame_tool, "widen the frame")):
+            tool.set_reason(NO_ENCODER.format(deed=deed) if cannot else "")
         self._show_commands()
 
     # -- commands -------------------------------------------------------------------------------

@@ -1,0 +1,161 @@
+"""The frame of the picture on the canvas: how far each side is moved, and to what sizes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, QSize, Signal
+
+from gui.start_image import MAX_OUTPAINT, Outpaint
+
+if TYPE_CHECKING:
+    from gui.state.draft import DraftState
+    from gui.state.undo import UndoStack
+
+STEP = 64
+"""Sides of pictures are multiples of this, in pixels."""
+MOST_FRAMES = 4
+"""How many times as wide and high as its picture a frame may be."""
+START, FRAME, MASK = "start_image.path", "start_image.outpaint", "start_image.mask"
+SIDES = ("left", "top", "right", "bottom")
+_OPPOSITE = {"left": "right", "right": "left", "top": "bottom", "bottom": "top"}
+RATIOS = ((1, 1), (5, 4), (4, 3), (3, 2), (16, 9), (2, 1), (4, 5), (3, 4), (2, 3), (9, 16), (1, 2))
+"""Of width to height, that a frame can be made to have."""
+
+
+def length(size: QSize, side: str) -> int:
+    """Of the picture along which a side is moved."""
+    return size.width() if side in ("left", "right") else size.height()
+
+
+def framed(size: QSize, frame: Outpaint) -> QSize:
+    """Of the whole, in pixels of the picture."""
+    return QSize(size.width() + frame.left + frame.right, size.height() + frame.top + frame.bottom)
+
+
+def most(size: QSize, frame: Outpaint, side: str) -> int:
+    """How far a side can be moved, the opposite one being where it is."""
+    other = getattr(frame, _OPPOSITE[side])
+    return max(0, min(MAX_OUTPAINT, (MOST_FRAMES - 1) * length(size, side) - other))
+
+
+def moved(
+    size: QSize, frame: Outpaint, side: str, by: float, *, snap: bool = True, both: bool = False
+) -> Outpaint:
+    """A frame with one side at another place.
+
+    Args:
+        size: of the picture.
+        side: ``left``, ``top``, ``right`` or ``bottom``.
+        by: how far it is out, in pixels of the picture.
+        snap: whether the whole is to be a multiple of 64 long.
+        both: whether the opposite side goes as far.
+    """
+    whole, other = length(size, side), _OPPOSITE[side]
+    kept = 0 if both else getattr(frame, other)
+    times = 2 if both else 1
+    by = max(0.0, by)
+    if snap:
+        wanted = round((whole + kept + times * by) / STEP) * STEP
+        near = (wanted - whole - kept) / times
+        by = near if near > 0 else 0
+    # of both, neither may go so far that there is no room for the other
+    limit = min(MAX_OUTPAINT, (MOST_FRAMES - 1) * whole // 2) if both else most(size, frame, side)
+    far = int(min(limit, max(0, round(by))))
+    return replace(frame, **{side: far, **({other: far} if both else {})})
+
+
+def stepped(size: QSize, frame: Outpaint, side: str, steps: int) -> Outpaint:
+    """A frame with one side so many steps of 64 further out, or in."""
+    return moved(size, frame, side, getattr(frame, side) + steps * STEP)
+
+
+def shifted(frame: Outpaint, x: float, y: float) -> Outpaint:
+    """A frame of the same size that lies so many pixels further right and down."""
+    wide, high = frame.left + frame.right, frame.top + frame.bottom
+    left = min(wide, max(0, round(frame.left - x)))
+    top = min(high, max(0, round(frame.top - y)))
+    return Outpaint(left=left, right=wide - left, top=top, bottom=high - top)
+
+
+def with_length(size: QSize, frame: Outpaint, across: bool, wanted: int) -> Outpaint:
+    """A frame so many pixels wide, or high, the new ground parted as it was; evenly at first."""
+    first, last = ("left", "right") if across else ("top", "bottom")
+    whole = length(size, first)
+    room = int(min(max(0, wanted - whole), (MOST_FRAMES - 1) * whole, 2 * MAX_OUTPAINT))
+    before = getattr(frame, first) + getattr(frame, last)
+    share = getattr(frame, first) / before if before else 0.5
+    near = min(MAX_OUTPAINT, max(room - MAX_OUTPAINT, round(room * share)))
+    return replace(frame, **{first: near, last: room - near})
+
+
+def with_ratio(size: QSize, width: int, height: int) -> Outpaint:
+    """The smallest frame around a picture that is so wide in proportion to its height, the picture
+    in its middle."""
+    wide = max(size.width(), math.ceil(size.height() * width / height))
+    high = max(size.height(), math.ceil(size.width() * height / width))
+    return with_length(size, with_length(size, Outpaint(), True, wide), False, high)
+
+
+class FrameState(QObject):
+    """The frame of the picture on show, kept in the draft.
+
+    Args:
+        draft: gets picture and frame.
+        undo: knows whether something is being undone.
+    """
+
+    changed = Signal()
+    """The picture on show has another frame, or another picture is on show."""
+
+    def __init__(self, draft: DraftState, undo: UndoStack, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._draft = draft
+        self._undo = undo
+        self._start = str(draft.value(START) or "")
+        self.path = ""
+        """Of the picture on show."""
+        self.size = QSize()
+        draft.changed.connect(self._on_draft)
+
+    def look(self, path: str, size: QSize) -> None:
+        """This finished picture is on show; an empty path: none is."""
+        self.path, self.size = path, QSize(size)
+        self.changed.emit()
+
+    @property
+    def frame(self) -> Outpaint:
+        """Of the picture on show."""
+        mine = self.path and self._draft.value(START) == self.path
+        return self._draft.value(FRAME) if mine else Outpaint()
+
+    def set(self, frame: Outpaint, what: str = "Move Frame") -> None:
+        """Give the picture on show another frame, which makes it the starting picture.
+
+        Args:
+            what: after “Undo” in the menu.
+        """
+        if not self.path or frame == self.frame:
+            return
+        draft = self._draft.draft
+        if draft.value(START) != self.path:
+            draft = draft.with_value(START, self.path).with_value(MASK, "")
+        self._start = self.path
+        self._draft.replace(draft.with_value(FRAME, frame), what)
+
+    def _on_draft(self, name: str) -> None:
+        if name == FRAME:
+            self.changed.emit()
+        elif name == START:
+            before, self._start = self._start, str(self._draft.value(START) or "")
+            # set for another picture, it would move that one's frame
+            if before != self._start and before and not self._undo.stepping:
+                self._drop()
+            self.changed.emit()
+
+    def _drop(self) -> None:
+        if self._draft.value(FRAME):
+            draft = self._draft.draft.with_value(FRAME, Outpaint())
+            self._draft.replace(draft, "Change Starting Picture")
