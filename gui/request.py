@@ -798,6 +798,9 @@ class PictureRecord(Record):
 
     @property
     def drawn_size(self) -> tuple[int, int]:
-        """Width and height that the model drew, before the picture was enlarged."""
-        factor = self.request.enlargement.factor if self.request.enlargement else 1
+        """Width and height that the model drew, before the picture was enlarged; of a part that was
+        put back into a picture, that one's."""
+        start, enlargement = self.request.lineage()[0].start_image, self.request.enlargement
+        put_back = start is not None and start.keeps_size
+        factor = enlargement.factor if enlargement and not put_back else 1
         return self.width // factor, self.height // factor

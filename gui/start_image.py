@@ -170,3 +170,9 @@ class StartImage(Record):
     def paints_in(self) -> bool:
         """Whether a part of it stays as it is."""
         return bool(self.mask or self.outpaint)
+
+    @property
+    def keeps_size(self) -> bool:
+        """Whether what is drawn is put back into it, so that the finished picture is as large as it
+        is, or as its frame."""
+        return self.paints_in and self.inpaint_area is InpaintArea.MASKED

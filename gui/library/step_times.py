@@ -58,6 +58,9 @@ def note(record: PictureRecord, seconds_per_step: float) -> None:
     request = record.request
     if not record.model_hash or not math.isfinite(seconds_per_step) or seconds_per_step <= 0:
         return
+    start = request.lineage()[0].start_image
+    if start is not None and start.keeps_size:
+        return  # how large the part was that was drawn is not told
     width, height = record.drawn_size
     call = seconds_per_step / _calls(request.scheduler or "")
     factor = request.enlargement.factor if request.enlargement else 1

@@ -472,11 +472,16 @@ class Pipeline:
             pixels = vae.to_pixels(self._decode(latents))
         else:
             pixels = placement.turned(vae.to_pixels(self._decode(placement.placed(latents))))
+        began = jobs[0].request.start_image
+        put_back = began is not None and began.keeps_size
+        if put_back:  # what was drawn is enlarged, and not the picture that it is put into
+            pixels = self._enlarged(pixels, job.request, index, hooks)
         if start is not None:
             pixels = start.finished(pixels)
         pixels, verdict, notes = self._judged(pixels, job, hooks)
         notes += start.notes if start is not None else ()
-        pixels = self._enlarged(pixels, job.request, index, hooks)
+        if not put_back:
+            pixels = self._enlarged(pixels, job.request, index, hooks)
         record = self._record(job, request, pixels, verdict, notes, time.perf_counter() - started)
         seen = replace(record.provenance, sketch=sketcher.text(latents))
         return GeneratedPicture(pixels, replace(record, provenance=seen))

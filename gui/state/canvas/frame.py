@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QSize, Signal
 
-from gui.start_image import MAX_OUTPAINT, Outpaint
+from gui.start_image import MAX_OUTPAINT, InpaintArea, Outpaint
 
 if TYPE_CHECKING:
     from gui.state.draft import DraftState
@@ -19,6 +20,7 @@ STEP = 64
 MOST_FRAMES = 4
 """How many times as wide and high as its picture a frame may be."""
 START, FRAME, MASK = "start_image.path", "start_image.outpaint", "start_image.mask"
+AREA = "start_image.inpaint_area"
 SIDES = ("left", "top", "right", "bottom")
 _OPPOSITE = {"left": "right", "right": "left", "top": "bottom", "bottom": "top"}
 RATIOS = ((1, 1), (5, 4), (4, 3), (3, 2), (16, 9), (2, 1), (4, 5), (3, 4), (2, 3), (9, 16), (1, 2))
@@ -112,6 +114,8 @@ class FrameState(QObject):
 
     def __init__(self, draft: DraftState, undo: UndoStack, parent: QObject | None = None) -> None:
         super().__init__(parent)
+        self.area_for: Callable[[QSize], InpaintArea | None] = lambda _size: None
+        """What of a picture of this size is best drawn; None: as it was before."""
         self._draft = draft
         self._undo = undo
         self._start = str(draft.value(START) or "")
@@ -142,6 +146,8 @@ class FrameState(QObject):
         draft = self._draft.draft
         if draft.value(START) != self.path:
             draft = draft.with_value(START, self.path).with_value(MASK, "")
+        if not self.frame and (area := self.area_for(self.size)) is not None:
+            draft = draft.with_value(AREA, area)
         self._start = self.path
         self._draft.replace(draft.with_value(FRAME, frame), what)
 

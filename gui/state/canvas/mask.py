@@ -14,7 +14,7 @@ from PySide6.QtCore import QObject, QRect, QSize, QTimer, Signal
 from PySide6.QtGui import QImage
 
 from gui.errors import SfumatoError
-from gui.start_image import MASK_ALPHA
+from gui.start_image import MASK_ALPHA, InpaintArea
 from gui.state.background import Background
 from gui.state.canvas import mask_files
 from gui.state.canvas.mask_image import MaskImage
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 PAUSE_MS = 300
 """After the last change, before the mask is written."""
 START, FILE, INVERTED = "start_image.path", "start_image.mask", "start_image.mask_inverted"
+AREA = "start_image.inpaint_area"
 _FIELDS = (START, FILE, INVERTED)
 
 
@@ -69,6 +70,8 @@ class MaskState(QObject):
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
+        self.area_for: Callable[[QSize], InpaintArea | None] = lambda _size: None
+        """What of a picture of this size is best drawn; None: as it was before."""
         self._draft = draft
         self._undo = undo
         self._origin_of = origin_of
@@ -179,6 +182,8 @@ class MaskState(QObject):
             mask.changed = True
             self._use(mask)
 
+        if before is not mask and (area := self.area_for(mask.image.size)) is not None:
+            self._draft.set(AREA, area)
         self._use(mask)
         self._undo.did(what, undo, redo)
 

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from gui.start_image import Outpaint
 from gui.state.canvas.frame import RATIOS, STEP, with_length, with_ratio
 from gui.state.draft import DraftState
 from gui.ui.canvas.frame_tool import FrameTool
-from gui.ui.canvas.option_widgets import NumberField, Popover, bound_field, group, symbol_button
+from gui.ui.canvas.option_widgets import (
+    NumberField,
+    Popover,
+    bound_field,
+    group,
+    hint_row,
+    modifier,
+    symbol_button,
+)
 from gui.ui.widgets.choice import Choice
-from gui.ui.widgets.controls import label
+from gui.ui.widgets.controls import ElidedLabel
 from gui.ui.widgets.flow_layout import FlowLayout
 
 HINT = "Drag an edge outwards, or press an arrow key; what is new is painted."
+SHORT_HINT = "Drag an edge outwards, or press an arrow key."
+SHORT_MORE = "With {alt} both sides move; from inside, the frame."
+MORE = "With {alt} both sides move, with {command} without steps; from inside, the frame is moved."
 
 
 class FrameOptions(QWidget):
@@ -38,7 +49,7 @@ class FrameOptions(QWidget):
         self.reset = symbol_button("reset", "Back to the Picture’s Own Frame")
         self.more = symbol_button("sliders", "Each Side")
         self.popover = Popover(self, "Each Side", [sides])
-        self.hint = label(HINT, "small")
+        self.hint = ElidedLabel(HINT, "small")
         self._lay_out()
         self.width_field.edited.connect(lambda wanted: self._set_length(True, wanted))
         self.height_field.edited.connect(lambda wanted: self._set_length(False, wanted))
@@ -58,15 +69,11 @@ class FrameOptions(QWidget):
             group(self.reset, self.more),
         ):
             flow.addWidget(one)
-        foot = QHBoxLayout()
-        foot.addStretch(1)
-        foot.addWidget(self.hint)
-        foot.addStretch(1)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(2)
         column.addLayout(flow)
-        column.addLayout(foot)
+        column.addWidget(hint_row(self.hint))
 
     def _set_length(self, across: bool, wanted: int) -> None:
         state = self._tool.state
@@ -85,4 +92,8 @@ class FrameOptions(QWidget):
         self.width_field.set_value(tool.size.width())
         self.height_field.set_value(tool.size.height())
         self.reset.setEnabled(bool(tool.frame))
-        self.hint.setVisible(not tool.frame)
+        if tool.frame:
+            alt, command = modifier("Alt"), modifier("Ctrl")
+            self.hint.set_text(MORE.format(alt=alt, command=command), SHORT_MORE.format(alt=alt))
+        else:
+            self.hint.set_text(HINT, SHORT_HINT)

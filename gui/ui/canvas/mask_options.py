@@ -5,19 +5,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QDragEnterEvent, QDropEvent, QKeySequence
-from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtGui import QDragEnterEvent, QDropEvent
+from PySide6.QtWidgets import QFileDialog, QPushButton, QVBoxLayout, QWidget
 
 from gui.state.draft import DraftState
 from gui.state.pictures.images import PICTURES_FILTER, is_picture_name
 from gui.ui.canvas.mask_tool import LEAST, MOST, MaskTool, Mode
-from gui.ui.canvas.option_widgets import NumberField, Popover, bound_field, group, symbol_button
-from gui.ui.widgets.controls import SliderRow, label
+from gui.ui.canvas.option_widgets import (
+    HINT_HEIGHT,
+    NumberField,
+    Popover,
+    bound_field,
+    group,
+    hint_row,
+    modifier,
+    symbol_button,
+)
+from gui.ui.widgets.controls import ElidedLabel, SliderRow
 from gui.ui.widgets.dropped import local_files
 from gui.ui.widgets.flow_layout import FlowLayout
 from gui.ui.widgets.icons import icon
 
 PAINT = "Paint over what should be made anew."
+KEYS = "[ and ] change the size, X takes the eraser, a drag with the space bar moves the picture."
+SHORT_KEYS = "[ ] size, X eraser, space bar moves the picture"
+SHORT_ANOTHER = "Another try begins with the picture before."
 ANOTHER = "Made from the picture before; another try begins there again."
 _MODES = (
     (Mode.BRUSH, "brush", "Brush", "Brush: mask what you paint over (X changes to the eraser)"),
@@ -39,8 +51,7 @@ class MaskOptions(QWidget):
     def __init__(self, tool: MaskTool, draft: DraftState, rows: Sequence[QWidget]) -> None:
         super().__init__()
         self._tool = tool
-        alt = QKeySequence("Alt+A").toString(QKeySequence.SequenceFormat.NativeText)[:-1]
-        alt = alt.rstrip("+")
+        alt = modifier("Alt")
         self.modes = {
             mode: symbol_button(symbol, name, tip.format(alt=alt), checkable=True)
             for mode, symbol, name, tip in _MODES
@@ -58,7 +69,7 @@ class MaskOptions(QWidget):
             "before-after", "Picture Before", "The picture before (hold \\)", checkable=True
         )
         self.more = symbol_button("sliders", "More of the Mask")
-        self.hint = label("", "small")
+        self.hint = ElidedLabel("", "small")
         self.go_on = QPushButton("Go On from This One")
         self.go_on.setObjectName("link")
         self.popover = Popover(self, "More of the Mask", self._rare(rows))
@@ -91,17 +102,12 @@ class MaskOptions(QWidget):
             group(self.invert, self.clear, self.eye, self.before, self.more),
         ):
             flow.addWidget(one)
-        foot = QHBoxLayout()
-        foot.setSpacing(8)
-        foot.addStretch(1)
-        foot.addWidget(self.hint)
-        foot.addWidget(self.go_on)
-        foot.addStretch(1)
+        self.go_on.setFixedHeight(HINT_HEIGHT)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(2)
         column.addLayout(flow)
-        column.addLayout(foot)
+        column.addWidget(hint_row(self.hint, self.go_on))
 
     def _connect(self) -> None:
         tool = self._tool
@@ -148,8 +154,12 @@ class MaskOptions(QWidget):
         self.clear.setEnabled(image is not None)
         self.before.setVisible(another)
         self.go_on.setVisible(another)
-        self.hint.setText(ANOTHER if another else PAINT)
-        self.hint.setVisible(another or image is None)
+        if another:
+            self.hint.set_text(ANOTHER, SHORT_ANOTHER)
+        elif image is None:
+            self.hint.set_text(PAINT)
+        else:
+            self.hint.set_text(KEYS, SHORT_KEYS)
 
     # -- a mask that is dropped -----------------------------------------------------------------
 

@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from PySide6.QtCore import QPoint, QSize, Qt, Signal
-from PySide6.QtGui import QKeyEvent
+from PySide6.QtGui import QKeyEvent, QKeySequence
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
 
 from gui.request import described_fields
 from gui.state.draft import DraftState
 from gui.ui.prompt.controls import bind
-from gui.ui.widgets.controls import QuietSpinBox, icon_button, label
+from gui.ui.widgets.controls import ElidedLabel, QuietSpinBox, icon_button, label
 from gui.ui.widgets.icons import icon
 
+HINT_HEIGHT = 20
 POPOVER_WIDTH = 330
 LABELS_WIDTH = 104
 
@@ -98,6 +99,27 @@ def group(*widgets: QWidget, spacing: int = 1) -> QWidget:
     for widget in widgets:
         row.addWidget(widget)
     return made
+
+
+def hint_row(hint: ElidedLabel, *beside: QWidget) -> QWidget:
+    """A line below the options.  It is there always and of one height: were it to come and go, the
+    picture would move under the pointer."""
+    made = QWidget()
+    made.setFixedHeight(HINT_HEIGHT)
+    hint.setAlignment(Qt.AlignmentFlag.AlignCenter)
+    row = QHBoxLayout(made)
+    row.setContentsMargins(0, 0, 0, 0)
+    row.setSpacing(8)
+    row.addWidget(hint, 1)
+    for widget in beside:
+        row.addWidget(widget)
+    return made
+
+
+def modifier(name: str) -> str:
+    """A key that is held, as this system writes it: ``Alt`` or ⌥."""
+    keys = QKeySequence(f"{name}+A").toString(QKeySequence.SequenceFormat.NativeText)
+    return keys[:-1].rstrip("+")
 
 
 class Popover(QFrame):

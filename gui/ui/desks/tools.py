@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, QSize, Signal
 from PySide6.QtGui import QImage
 
+from gui.start_image import InpaintArea
 from gui.state.canvas.frame import FrameState
 from gui.state.canvas.mask import MaskState
 from gui.ui.canvas.frame_options import FrameOptions
@@ -38,10 +39,12 @@ class ToolsDesk(QObject):
         self._canvas = canvas = parts.canvas
         self.mask = MaskState(studio.draft, studio.undo, studio.library.with_origin, self)
         self.mask_tool = MaskTool(self.mask)
+        self.mask.area_for = self._area_for
         rows = [parts.prompt.controls[name].row for name in _MORE_OF_MASKS]
         self.mask_options = MaskOptions(self.mask_tool, studio.draft, rows)
         self.mask_tool.set_options(self.mask_options)
         self.frame = FrameState(studio.draft, studio.undo, self)
+        self.frame.area_for = self._area_for
         self.frame_tool = FrameTool(self.frame)
         sides = parts.prompt.controls["start_image.outpaint"].row
         self.frame_options = FrameOptions(self.frame_tool, studio.draft, sides)
@@ -91,6 +94,15 @@ class ToolsDesk(QObject):
         for tool, deed in ((self.mask_tool, "paint a mask"), (self.frame_tool, "widen the frame")):
             tool.set_reason(NO_ENCODER.format(deed=deed) if cannot else "")
         self._show_commands()
+
+    def _area_for(self, size: QSize) -> InpaintArea | None:
+        """A picture that the model does not draw in this size is kept in it: only the part that is
+        painted anew is drawn, and put back."""
+        info, request = self._studio.model.info, self._studio.draft.draft.request
+        if info is None:
+            return None
+        drawn = QSize(request.width or info.image_width, request.height or info.image_height)
+        return None if drawn == size else InpaintArea.MASKED
 
     # -- commands -------------------------------------------------------------------------------
 
