@@ -27,7 +27,7 @@ sys.path.pop()
 # Kept whole and as files: they carry data, read their own source, load libraries from beside
 # themselves, or import by name at run time, none of which survives py2app's zip.
 PACKAGES = [
-    "AppKit", "CoreFoundation", "CoreML", "Foundation", "Quartz", "Vision", "objc", "PyObjCTools",
+    "AppKit", "CoreFoundation", "CoreML", "Foundation", "Quartz", "Vision", "objc",
     "PIL", "PySide6", "shiboken6",
     "pillow_heif", "watchfiles",
     "accelerate", "attrs", "attr", "cattr", "cattrs", "c2pa", "certifi", "charset_normalizer",
@@ -37,10 +37,11 @@ PACKAGES = [
     "safetensors", "scipy", "sympy", "tokenizers", "torch", "torchgen", "transformers", "yaml",
 ]  # fmt: skip
 
-# `google` and `jaraco` are namespaces without an __init__, which py2app cannot take as packages.
+# `google`, `jaraco` and `PyObjCTools` are namespaces without an __init__, which are no packages to
+# py2app.
 INCLUDES = [
     "encodings.idna", "google.protobuf.*", "google.protobuf.internal.*",
-    "jaraco.classes.*", "jaraco.context", "jaraco.functools",
+    "jaraco.classes.*", "jaraco.context", "jaraco.functools", "PyObjCTools.KeyValueCoding",
 ]  # fmt: skip
 
 EXCLUDES = [
@@ -94,7 +95,23 @@ class AppDistribution(setuptools.Distribution):
         del args, kwargs
 
 
+UNWANTED_RECIPES = ("PIL", "multiprocessing", "sslmod")
+"""What py2app would have every process do first, before a window is painted: import each of
+Pillow's plugins (PIL is kept whole, and finds them); import `multiprocessing.spawn` (our children
+are started otherwise); and replace the person's ``SSL_CERT_FILE`` by the certificates that the
+building machine happens to have (we bring certifi)."""
+
+
+def without_recipes() -> None:
+    """Have py2app pass over `UNWANTED_RECIPES`."""
+    from py2app import recipes
+
+    for name in UNWANTED_RECIPES:
+        getattr(recipes, name).check = lambda command, graph: None
+
+
 if __name__ == "__main__":
+    without_recipes()
     # modulegraph walks syntax trees recursively; torch's and sympy's are deep.
     sys.setrecursionlimit(10_000)
     setuptools.setup(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import linecache
 import os
 import sys
 from collections.abc import MutableMapping
@@ -12,9 +13,9 @@ from typing import NoReturn
 def prepare_environment(environment: MutableMapping[str, str] | None = None) -> None:
     """Make the environment fit for a bundle; changes `os.environ` unless given another mapping.
 
-    - ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` that point nowhere go: py2app sets them to where the
-      building machine kept its certificates, and every HTTPS client then fails.
+    - ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` that point nowhere go, or every HTTPS client fails.
     - Nothing may be written inside the bundle, or its signature breaks.
+    - Tracebacks get their lines of source back, which py2app takes away: reports need them.
     """
     env = os.environ if environment is None else environment
     for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
@@ -22,6 +23,7 @@ def prepare_environment(environment: MutableMapping[str, str] | None = None) -> 
             del env[name]
     sys.dont_write_bytecode = True
     env["PYTHONDONTWRITEBYTECODE"] = "1"
+    linecache.getline = getattr(linecache, "orig_getline", linecache.getline)
     env.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     env.setdefault("TOKENIZERS_PARALLELISM", "false")
 

@@ -12,6 +12,7 @@ The packages are those for this interpreter's version; the release is built with
 from __future__ import annotations
 
 import argparse
+import email
 import shutil
 import subprocess
 import sys
@@ -21,11 +22,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from macos import doctor, image, postbuild, seal
+import apple_platform
+from macos import build, doctor, image, postbuild, seal
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCK = ROOT / "packaging/locks/bundle.txt"
-TOOLS = ("apple-platform-py==0.1.0", "ziglang==0.17.1", "ds_store==1.3.3", "mac_alias==2.2.3")
+COMPILER = "ziglang==0.17.1"
 PLATFORMS = ("macosx_14_0_arm64", "macosx_14_0_universal2")
 BUILD_ONLY = (
     "py2app", "setuptools", "pkg_resources", "_distutils_hack", "PyObjCTest", "dmgbuild",
@@ -51,21 +55,48 @@ def download(wheels: Path, python: str) -> None:
     )  # fmt: skip
 
 
-def requirements(python: str) -> list[str]:
-    """The lock's lines for a version of Python on a Mac: pip would take this machine's markers."""
-    from packaging.requirements import Requirement
-
-    environment = {
-        "python_version": python, "sys_platform": "darwin", "platform_system": "Darwin",
-        "platform_machine": "arm64", "os_name": "posix",
+def mac_environment(python: str) -> dict[str, str]:
+    """What markers are judged by on a Mac: pip would take this machine's answers."""
+    return {
+        "python_version": python, "python_full_version": f"{python}.0", "sys_platform": "darwin",
+        "platform_system": "Darwin", "platform_machine": "arm64", "os_name": "posix",
+        "implementation_name": "cpython", "platform_python_implementation": "CPython", "extra": "",
     }  # fmt: skip
-    lines = LOCK.read_text().splitlines()
-    found = [Requirement(line) for line in lines if line and not line.startswith("#")]
+
+
+def requirements(python: str) -> list[str]:
+    """The lock's lines for a version of Python on a Mac."""
+    lines = [line for line in LOCK.read_text().splitlines() if line and not line.startswith("#")]
+    environment = mac_environment(python)
     return [
         f"{one.name}{one.specifier}"
-        for one in found
-        if one.marker is None or one.marker.evaluate(environment)  # type: ignore[arg-type]
+        for one in map(Requirement, lines)
+        if one.marker is None or one.marker.evaluate(environment)
     ]
+
+
+def unmet(wheels: Path, python: str) -> list[str]:
+    """What the wheels of a folder need on a Mac and the lock does not give them."""
+    environment = mac_environment(python)
+    locked = {
+        canonicalize_name(one.name): next(iter(one.specifier)).version
+        for one in map(Requirement, requirements(python))
+    }
+    problems: list[str] = []
+    for wheel in sorted(wheels.glob("*.whl")):
+        with zipfile.ZipFile(wheel) as archive:
+            name = next(n for n in archive.namelist() if n.endswith(".dist-info/METADATA"))
+            metadata = email.message_from_bytes(archive.read(name))
+        for line in metadata.get_all("Requires-Dist") or ():
+            need = Requirement(line)
+            if need.marker is not None and not need.marker.evaluate(environment):
+                continue
+            version = locked.get(canonicalize_name(need.name))
+            if version is None:
+                problems.append(f"{wheel.name} needs {need.name}, which is not locked.")
+            elif not need.specifier.contains(version, prereleases=True):
+                problems.append(f"{wheel.name} needs {need}, and {version} is locked.")
+    return problems
 
 
 def unpack(wheels: Path, site: Path) -> None:
@@ -93,8 +124,8 @@ def assemble(work: Path) -> Path:
     download(work / "wheels", python)
     unpack(work / "wheels", work / "site")
     here = Path(__file__).parent
-    tools = tool_python(work)
-    subprocess.run([tools, str(here / "framework.py"), str(work)], check=True)
+    python_with_zig = compiler_python(work)
+    subprocess.run([python_with_zig, str(here / "framework.py"), str(work)], check=True)
     framework = work / "Python.framework/Versions" / python
     subprocess.run(
         [sys.executable, str(here / "harness.py"), "mac", str(work / "dist"), "--work",
@@ -104,20 +135,18 @@ def assemble(work: Path) -> Path:
     return work / "dist/Sfumato.app"
 
 
-def tool_python(work: Path) -> str:
-    """An interpreter that has the tools of this build, which nothing else needs."""
-    folder = work / "tools"
+def compiler_python(work: Path) -> str:
+    """An interpreter that has a compiler for macOS, which nothing else needs."""
+    folder = work / "compiler"
     python = folder / "bin/python"
     if not python.exists():
         venv.create(folder, with_pip=True)
-    subprocess.run([str(python), "-m", "pip", "install", "--quiet", *TOOLS], check=True)
+    subprocess.run([str(python), "-m", "pip", "install", "--quiet", COMPILER], check=True)
     return str(python)
 
 
 def finish(app: Path, work: Path) -> list[str]:
     """Prune, examine, sign, verify, pack; returns problems.  Runs where `TOOLS` are installed."""
-    import apple_platform  # type: ignore[import-not-found]
-    from macos import build
 
     identity = work / "throw-away.pem"
     apple_platform.certificates.generate_self_signed(
@@ -158,17 +187,11 @@ def notices_changes(app: Path) -> list[str]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--work", type=Path, default=ROOT / "build/app-linux")
-    parser.add_argument("--finish", type=Path, metavar="APP", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    work = options.work.resolve()
-    if options.finish:
-        problems = finish(options.finish, work)
-        print(*problems, sep="\n")
-        return 1 if problems else 0
+    work = parser.parse_args().work.resolve()
     work.mkdir(parents=True, exist_ok=True)
-    app = assemble(work)
-    command = [tool_python(work), __file__, "--work", str(work), "--finish", str(app)]
-    return subprocess.run(command).returncode
+    problems = finish(assemble(work), work)
+    print(*problems, sep="\n")
+    return 1 if problems else 0
 
 
 if __name__ == "__main__":

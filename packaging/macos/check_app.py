@@ -120,27 +120,10 @@ NOT_SHIPPED = (
 
 
 def wheels() -> list[str]:
-    """Have pip resolve the lock for the release's Python on a Mac."""
-    report = WORK / "wheels.json"
-    done = subprocess.run(
-        [sys.executable, "-m", "pip", "install", "--dry-run", "--quiet", "--ignore-installed",
-         "--only-binary=:all:", *(f"--platform={name}" for name in app_linux.PLATFORMS),
-         "--implementation=cp", "--abi=cp312", "--abi=abi3", "--abi=none", "--python-version=3.12",
-         "--target", str(WORK / "nowhere"), "--report", str(report),
-         *app_linux.requirements("3.12")],
-    )  # fmt: skip
-    if done.returncode:
-        return ["The locked packages do not resolve for macOS and Python 3.12."]
-    locked = {
-        line.split("==")[0].lower().replace("_", "-") for line in app_linux.requirements("3.12")
-    }
-    needed = {
-        item["metadata"]["name"].lower().replace("_", "-")
-        for item in json.loads(report.read_text())["install"]
-    }
-    # pip judges markers by this machine, where keyring keeps its secrets elsewhere.
-    linux = {"secretstorage", "jeepney"}
-    return [f"{name} is needed, and not locked." for name in sorted(needed - locked - linux)]
+    """Fetch the lock's wheels for the release's Python on a Mac, and read what they need."""
+    folder = WORK / "wheels-3.12"
+    app_linux.download(folder, "3.12")
+    return app_linux.unmet(folder, "3.12")
 
 
 def mac() -> list[str]:

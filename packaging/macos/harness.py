@@ -59,7 +59,8 @@ def build(dist: Path, work: Path) -> None:
     recipes.tkinter.check = lambda command, graph: None  # it opens a Tk window; we exclude it
     os.chdir(ROOT)
     # Ours are imported by now; `setup_app.py` puts on the path what py2app may see.
-    sys.path.remove(str(ROOT / "packaging"))
+    packaging = str(ROOT / "packaging")
+    sys.path[:] = [place for place in sys.path if place not in (packaging, str(ROOT))]
     arguments = ["py2app", "--dist-dir", str(dist), "--bdist-base", str(work)]
     sys.argv = ["setup_app.py", *arguments]
     runpy.run_path("setup_app.py", run_name="__main__")
@@ -130,12 +131,27 @@ def build_for_mac(dist: Path, work: Path, site: Path, framework: Path) -> Path:
         return own(name, path) if name.startswith("py2app") else own(name, path or places)
 
     builder.imp_find_module = find_module
+    _refuse_namespaces(site)
     metadata = builder.scan_for_metadata
     builder.scan_for_metadata = lambda _path: metadata([str(site)])
     # py2app copies the file of zlib that this process runs with.
     _zlib(library, endings[0])
     build(dist, work)
     return dist / "Sfumato.app"
+
+
+def _refuse_namespaces(site: Path) -> None:
+    """Say at once what py2app says after minutes: it takes no package that has no `__init__`."""
+    sys.path.append(str(ROOT))
+    import setup_app
+
+    wrong = [
+        name
+        for name in setup_app.PACKAGES
+        if name != "gui" and not (site / name / "__init__.py").is_file()
+    ]
+    if wrong:
+        raise SystemExit(f"py2app cannot take as packages: {', '.join(wrong)}")
 
 
 def _be_a_framework_build(builder: Any, framework: Path) -> None:

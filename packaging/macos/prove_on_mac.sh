@@ -34,6 +34,7 @@ trap clean EXIT
 mounted() {
     [ -n "$volume" ] && return
     volume=$work/volume
+    mkdir -p "$volume"
     hdiutil attach -quiet -nobrowse -readonly -mountpoint "$volume" "$image" || {
         volume=
         return 1
@@ -79,8 +80,8 @@ quarantined() {
         return
     fi
     # Started by Launch Services it gets neither our environment nor our terminal; -W waits for it.
-    open -n -W "$copy" --stdout "$out/quarantined.log" --stderr "$out/quarantined.log" \
-        --env "SFUMATO_HOME=$work/home-quarantined" \
+    open -n -W --stdout "$out/quarantined.log" --stderr "$out/quarantined.log" \
+        --env "SFUMATO_HOME=$work/home-quarantined" "$copy" \
         --args --self-test --report "$out/quarantined.json" || return 1
     grep -q "^self-test passed" "$out/quarantined.log" && grep -q AppTranslocation "$out/quarantined.log"
 }

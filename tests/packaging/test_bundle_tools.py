@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from macos import doctor, macho, postbuild, sign
+from macos import app_linux, doctor, macho, postbuild, sign
 
 sys.path.insert(0, str(Path(__file__).parent))
 import macho_maker as maker
@@ -202,3 +202,38 @@ def test_entitlements_go_to_programs_only(finished: Path) -> None:
 )
 def test_entitlements_are_the_fewest(name: str, rights: dict[str, bool]) -> None:
     assert plistlib.loads((sign.ENTITLEMENTS / name).read_bytes()) == rights
+
+
+def wheel(folder: Path, name: str, *needs: str) -> None:
+    text = "Metadata-Version: 2.1\nName: x\nVersion: 1\n" + "".join(
+        f"Requires-Dist: {need}\n" for need in needs
+    )
+    with zipfile.ZipFile(folder / f"{name}-1-py3-none-any.whl", "w") as archive:
+        archive.writestr(f"{name}-1.dist-info/METADATA", text)
+
+
+def test_what_a_wheel_needs_must_be_locked_as_a_mac_judges_it(tmp_path: Path) -> None:
+    wheel(tmp_path, "good", "numpy>=2", "nonesuch; sys_platform == 'linux'", "odd; extra == 'x'")
+    assert app_linux.unmet(tmp_path, "3.12") == []
+    wheel(tmp_path, "bad", "nonesuch; sys_platform == 'darwin'", "numpy>=99")
+    told = "\n".join(app_linux.unmet(tmp_path, "3.12"))
+    assert "needs nonesuch, which is not locked" in told and "needs numpy>=99, and" in told
+
+
+def test_the_lock_is_read_for_the_release_and_for_this_machine() -> None:
+    """networkx has no one version for all of them."""
+    release, here = (app_linux.requirements(python) for python in ("3.12", "3.11"))
+    assert "networkx==3.7" in release and "networkx==3.7" not in here
+    assert any(line.startswith("pyobjc-core==") for line in release)
+
+
+def test_wheels_are_unpacked_without_what_builds_the_app(tmp_path: Path) -> None:
+    wheels, site = tmp_path / "wheels", tmp_path / "site"
+    wheels.mkdir()
+    for name, member in (("py2app", "py2app/x.py"), ("torch", "torch-1.data/purelib/torch/y.py")):
+        with zipfile.ZipFile(wheels / f"{name}-1-py3-none-any.whl", "w") as archive:
+            archive.writestr(member, "x = 1")
+            archive.writestr(f"{name}-1.dist-info/METADATA", "Name: x\n")
+    app_linux.unpack(wheels, site)
+    assert (site / "torch/y.py").is_file() and not list(site.glob("*.data"))
+    assert not list(site.glob("py2app*"))

@@ -63,11 +63,35 @@ def test_py2app_takes_the_plist_as_it_is(parsed: dict) -> None:
 
 def test_every_package_exists() -> None:
     only_on_a_mac = {
-        "AppKit", "CoreFoundation", "CoreML", "Foundation", "PyObjCTools", "Quartz", "Vision",
+        "AppKit", "CoreFoundation", "CoreML", "Foundation", "Quartz", "Vision",
         "objc",
     }  # fmt: skip
     wanted = set(setup_app.PACKAGES) - only_on_a_mac
     assert [name for name in sorted(wanted) if importlib.util.find_spec(name) is None] == []
+
+
+def test_no_package_is_a_namespace() -> None:
+    """py2app takes such a one for a module that is not there, or for any folder of that name."""
+    specs = {name: importlib.util.find_spec(name) for name in setup_app.PACKAGES}
+    assert [name for name, spec in specs.items() if spec is not None and spec.origin is None] == []
+
+
+def test_the_checkout_hides_no_package_from_py2app() -> None:
+    """Its folder `packaging` must not be found before the package of that name."""
+    code = "import setup_app, sys; print(sys.path.index(str(setup_app.ROOT)), len(sys.path))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    place, count = done.stdout.split()
+    assert int(place) == int(count) - 1
+
+
+def test_recipes_that_delay_every_start_are_passed_over() -> None:
+    """In a process of its own, for py2app's modules are changed."""
+    code = (
+        "import setup_app; from py2app import recipes; setup_app.without_recipes();"
+        "print([getattr(recipes, n).check(None, None) for n in setup_app.UNWANTED_RECIPES])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.strip() == "[None, None, None]", done.stderr
 
 
 def test_nothing_is_both_wanted_and_excluded() -> None:
