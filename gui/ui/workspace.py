@@ -23,6 +23,7 @@ from gui.ui.desks.convert import ConvertDesk
 from gui.ui.desks.editing import EditingDesk
 from gui.ui.desks.generate import GenerateDesk
 from gui.ui.desks.middle import MiddleDesk
+from gui.ui.desks.networks import NetworksDesk
 from gui.ui.desks.opening import OpeningDesk
 from gui.ui.desks.parts import Parts
 from gui.ui.desks.pictures import PicturesDesk
@@ -129,6 +130,7 @@ class Workspace(QWidget):
         self.updates_desk = UpdatesDesk(parts)
         self.bundle_desk = BundleDesk(parts)
         self.reports_desk = ReportsDesk(parts)
+        self.networks_desk = NetworksDesk(parts)
         self.control_room = ControlRoom(parts, self.middle.shown_picture)
         self.tools_desk = ToolsDesk(parts)
         middle: list[QWidget] = [self.canvas, self.pictures_desk.enlarge_strip, self.filmstrip]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from PIL import Image
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 
+from gui import paths
 from gui.library.metadata.containers import read_fields
+from gui.ui.widgets.choice import HELP_ROLE
 from tests.library.test_picture_scan import save
 
 
@@ -51,3 +54,22 @@ def test_what_cannot_be_enlarged_is_told_once_and_the_rest_goes_on(
     assert made == [str(good.with_name(f"{good.stem}-2x.png"))]
     assert len(errors) == 1 and "broken.png" in errors[0].message
     assert sorted(p.name for p in tmp_path.iterdir() if p.suffix == ".png") == ["broken.png"]
+
+
+def test_own_upscalers_are_offered_and_what_is_none_says_why(workspace, home, qtbot) -> None:
+    folder = paths.upscalers_dir()
+    shipped = paths.resource("upscalers") / "Drawings x4.mlpackage"
+    shutil.copytree(shipped, folder / "Mine & more.mlpackage")
+    (folder / "Broken.mlpackage").mkdir()
+    panel = workspace.prompt_panel
+    choice = panel.controls["upscaler"].input
+    shown = choice.currentText()
+    panel.advanced_section.set_open(True)
+    qtbot.waitUntil(lambda: choice.findText("Broken") >= 0)
+    assert choice.currentText() == shown
+    broken = choice.findText("Broken")
+    assert not choice.model().item(broken).isEnabled()
+    assert "Broken.mlpackage" in choice.itemData(broken, HELP_ROLE)
+    choice.select_data("Mine & more")
+    assert workspace.studio.draft.value("upscaler") == "Mine & more"
+    assert choice.itemData(choice.currentIndex(), HELP_ROLE).startswith("Enlarges drawings")

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
-from pathlib import Path
 from typing import Any, Protocol
 
 from PySide6.QtCore import QSignalBlocker, Signal, SignalInstance
@@ -19,13 +18,13 @@ from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
 from gui.request import Described, described_fields
 from gui.start_image import MAX_OUTPAINT, Outpaint
 from gui.state.draft import DraftState
-from gui.state.pictures.enlarging import SHIPPED
 from gui.ui.prompt.drop_zone import DropZone
 from gui.ui.prompt.fields import OtherSeed, SchedulerChoice, SeedRow, TextField
 from gui.ui.prompt.loras import LoraList
 from gui.ui.prompt.refiner_choice import RefinerChoice
 from gui.ui.prompt.size import SideRow
 from gui.ui.prompt.styles import StyleChips
+from gui.ui.prompt.upscaler import UpscalerChoice
 from gui.ui.widgets.choice import Choice
 from gui.ui.widgets.controls import LABEL_WIDTH, QuietSpinBox, SliderRow, Switch, label
 
@@ -220,20 +219,6 @@ def frame(field: Described) -> FieldControl:
     made = FrameSides(field.parameter.label)
     made.setToolTip(field.parameter.help)
     return FieldControl(made, below(field.parameter.label, made))
-
-
-class UpscalerChoice(Choice):
-    """The upscalers that ship, and one of the person's own where a picture's settings name it."""
-
-    def __init__(self, title: str) -> None:
-        super().__init__(title)
-        for name, told in SHIPPED.items():
-            self.add(name, name, told)
-
-    def set_value(self, value: Any) -> None:
-        if value and self.findData(value) < 0:
-            self.add(Path(str(value)).stem, value, "An upscaler of your own")
-        super().set_value(value)
 
 
 def refiner(field: Described) -> FieldControl:

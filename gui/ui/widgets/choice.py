@@ -93,16 +93,18 @@ class _Row(QStyledItemDelegate):
             painter.drawText(room, flags, text)
             painter.restore()
             return
-        lit = bool(state & (QStyle.StateFlag.State_Selected | QStyle.StateFlag.State_MouseOver))
+        free = bool(index.flags() & Qt.ItemFlag.ItemIsEnabled)
+        over = QStyle.StateFlag.State_Selected | QStyle.StateFlag.State_MouseOver
+        lit = free and bool(state & over)
         if lit:
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(QColor(palette.accent))
             painter.drawRoundedRect(rect.adjusted(1, 1, -1, -1), 5, 5)
-        ink = palette.on_accent if lit else palette.text
+        ink = palette.on_accent if lit else palette.text if free else palette.secondary
         if index.row() == self._choice.currentIndex():
             tick = QRect(rect.left() + 8, rect.center().y() - _TICK // 2 + 1, _TICK, _TICK)
             paint_icon(painter, "check", QStyle.visualRect(direction, rect, tick), ink)
-        self._write(painter, rect, direction, text, str(index.data(HELP_ROLE) or ""), lit)
+        self._write(painter, rect, direction, text, str(index.data(HELP_ROLE) or ""), ink)
         painter.restore()
 
     def _write(
@@ -112,18 +114,19 @@ class _Row(QStyledItemDelegate):
         direction: Qt.LayoutDirection,
         text: str,
         below: str,
-        lit: bool,
+        ink: str,
     ) -> None:
         palette = current_palette()
         room = QStyle.visualRect(direction, rect, rect.adjusted(_LEFT, 0, -_RIGHT, 0))
         flags = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft
-        lines = [(text, 13, palette.text)] + ([(below, 12, palette.secondary)] if below else [])
+        lit = ink == palette.on_accent
+        lines = [(text, 13, ink)] + ([(below, 12, palette.secondary)] if below else [])
         height = 18
         top = room.center().y() - height * len(lines) // 2 + 1
-        for number, (line, size, ink) in enumerate(lines):
+        for number, (line, size, tone) in enumerate(lines):
             font = sized_font(size)
             painter.setFont(font)
-            painter.setPen(QColor(palette.on_accent if lit else ink))
+            painter.setPen(QColor(palette.on_accent if lit else tone))
             place = QRect(room.left(), top + number * height, room.width(), height)
             shown = QFontMetrics(font).elidedText(line, Qt.TextElideMode.ElideRight, place.width())
             painter.drawText(place, flags, shown)
@@ -181,6 +184,13 @@ class Choice(QComboBox):
         model = self.model()
         assert isinstance(model, QStandardItemModel)
         model.item(index).setFlags(Qt.ItemFlag.NoItemFlags)
+
+    def add_unavailable(self, text: str, why: str) -> None:
+        """Add what cannot be chosen, with the reason below it."""
+        self.add(text, None, why)
+        model = self.model()
+        assert isinstance(model, QStandardItemModel)
+        model.item(self.count() - 1).setFlags(Qt.ItemFlag.NoItemFlags)
 
     def select_data(self, data: object) -> None:
         """Choose the item that carries `data`, as a person would; nothing happens when there is
