@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +21,7 @@ from tests.coreml.editing import copy_of
 from tests.pipeline.reference import diffusers_scheduler
 from tests.pipeline.test_image_to_image import image_to_image
 from tests.pipeline.test_parity import NEGATIVE, PROMPT, SEED, settings_of, theirs
-from tests.support.guernika import chunk, guernika_model, guernika_resources
+from tests.support.guernika import chunk, guernika_resources, kept_guernika_model
 from tests.support.tiny_networks import SHAPES
 
 Pipes = Callable[[str], Any]
@@ -30,15 +29,9 @@ K = ComponentKind
 
 
 @pytest.fixture(scope="module")
-def packages(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+def packages() -> Callable[[str], Path]:
     """The packages of a kind, made once; only to be read."""
-    root = tmp_path_factory.mktemp("guernika")
-
-    @functools.cache
-    def made(kind: str) -> Path:
-        return guernika_model(kind, root / kind)
-
-    return made
+    return kept_guernika_model
 
 
 class Recording(PortableRuntime):

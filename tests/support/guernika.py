@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from gui.coreml import proto
+from tests.support.built import built
 from tests.support.compiled_writer import compile_package
 from tests.support.tiny_models import (
     _in_layout,
-    _unet_call,
     _Writer,
     chunk_unet,
     residual_shapes,
@@ -70,6 +70,25 @@ def guernika_model(kind: str, folder: Path) -> Path:
     return folder
 
 
+def kept_guernika_model(kind: str) -> Path:
+    """`guernika_model`, converted once and kept; only to be read."""
+    return built(f"guernika-{kind}", lambda place: guernika_model(kind, place), __file__)
+
+
+def kept_controlnet(kind: str, network: Any, number: int) -> Path:
+    """`guernika_controlnet`, converted once and kept.
+
+    Args:
+        network: always the same for a number.
+    """
+
+    def build(place: Path) -> None:
+        place.mkdir()
+        guernika_controlnet(kind, network, place / "ControlNet.mlpackage")
+
+    return built(f"guernika-net-{kind}-{number}", build, __file__) / "ControlNet.mlpackage"
+
+
 def chunk(folder: Path) -> None:
     """Cut the UNet in two: the residuals stay optional, and the halves state nothing."""
     (whole,) = folder.glob("*_unet.mlpackage")
@@ -97,16 +116,42 @@ def _text_encoders(write: _GuernikaWriter, kind: str, pipe: Any) -> None:
         _describe(write.package(name), hidden_size=str(encoder.config.hidden_size))
 
 
+def _added(given: list[Tensor]) -> dict[str, Any]:
+    """XL's added conditioning, as diffusers takes it."""
+    if not given:
+        return {}
+    time_ids, text_embeds = given
+    return {"added_cond_kwargs": {"time_ids": time_ids, "text_embeds": text_embeds}}
+
+
+def adapter_shapes(latent: tuple[int, int], batch: int) -> list[tuple[int, ...]]:
+    """Of what a T2I-Adapter hands to the tiny UNet: one picture per level."""
+    h, w = latent
+    return [(batch, 32, h, w), (batch, 64, h // 2, w // 2)]
+
+
 def _unet(write: _GuernikaWriter, kind: str, pipe: Any, latent: tuple[int, int]) -> None:
-    plain = _unet_call(kind, "original")
     examples = unet_examples(kind, latent, 2)
+    plain = len(examples)
     shapes = residual_shapes(latent, 2)
     examples |= {n: torch.randn(s) for n, s in zip(RESIDUALS, shapes, strict=True)}
-    examples |= {n: torch.randn(2, 32, *latent) for n in ADAPTERS}
+    examples |= {
+        n: torch.randn(s) for n, s in zip(ADAPTERS, adapter_shapes(latent, 2), strict=True)
+    }
 
-    def call(unet: Any, sample: Tensor, *arrays: Tensor) -> Tensor:
-        *given, one, other = arrays  # what an adapter gives must change something
-        return plain(unet, sample + 0.001 * (one + other).mean(dim=1, keepdim=True), *given)
+    def call(unet: Any, *arrays: Tensor) -> Tensor:
+        (sample, timestep, context, *added), more = arrays[:plain], arrays[plain:]
+        residuals, adapted = more[: len(RESIDUALS)], more[len(RESIDUALS) :]
+        return unet(
+            sample,
+            timestep,
+            encoder_hidden_states=context,
+            down_block_additional_residuals=residuals[:-1],
+            mid_block_additional_residual=residuals[-1],
+            down_intrablock_additional_residuals=list(adapted),
+            return_dict=False,
+            **_added(added),
+        )[0]
 
     path = write.package("unet")
     write(path, _in_layout(pipe.unet, "original"), call, examples, ("noise_pred",))
@@ -116,6 +161,54 @@ def _unet(write: _GuernikaWriter, kind: str, pipe: Any, latent: tuple[int, int])
         hidden_size=str(SHAPES[kind].context),
     )
     _make_optional(path)
+
+
+def guernika_controlnet(kind: str, network: Any, path: Path) -> Path:
+    """Write a diffusers ControlNet under their names; XL's takes the added conditioning too."""
+    latent = SHAPES[kind].latent
+    examples = unet_examples(kind, latent, 2)
+    h, w = latent
+
+    def call(net: Any, sample: Tensor, timestep: Tensor, context: Tensor, *rest: Tensor) -> Any:
+        *added, condition = rest
+        down, middle = net(
+            sample,
+            timestep,
+            encoder_hidden_states=context,
+            controlnet_cond=condition,
+            return_dict=False,
+            **_added(added),
+        )
+        return (*down, middle)
+
+    write = _GuernikaWriter(path.parent, IDENTIFIER, "fp32", "macOS13")
+    examples["controlnet_cond"] = torch.rand(2, 3, 8 * h, 8 * w)
+    write(path, _in_layout(network, "original"), call, examples, RESIDUALS)
+    _describe(path, method="canny")
+    return path
+
+
+def guernika_adapter(kind: str, adapter: Any, path: Path) -> Path:
+    """Write a diffusers T2I-Adapter under their names."""
+    h, w = SHAPES[kind].latent
+    channels = adapter.config.in_channels
+    write = _GuernikaWriter(path.parent, IDENTIFIER, "fp32", "macOS13")
+    write(path, copy.deepcopy(adapter), lambda net, picture: tuple(net(picture)),
+          {"input": torch.rand(1, channels, 8 * h, 8 * w)}, ADAPTERS)  # fmt: skip
+    _describe(path, method="sketch", adapter_type="full_adapter")
+    return path
+
+
+def tiny_adapter(seed: int, channels: int = 3) -> Any:
+    """A seeded diffusers T2I-Adapter that suits the tiny UNets."""
+    from diffusers import T2IAdapter
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        made = T2IAdapter(
+            in_channels=channels, channels=[32, 64], num_res_blocks=1, downscale_factor=8
+        )
+    return made.eval()
 
 
 def _describe(package: Path, **facts: str) -> None:

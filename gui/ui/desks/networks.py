@@ -1,4 +1,4 @@
-"""The networks beside the models, where they are offered: they are read when they are looked for."""
+"""The networks beside the models, where they are offered: read when they are looked for."""
 
 from __future__ import annotations
 
