@@ -50,3 +50,34 @@ class _Renamed:
 
     def close(self) -> None:
         self._model.close()
+
+
+BGR = "image-bgr"
+
+
+def with_pictures(component: ComponentInfo, model: Any) -> LoadedModel:
+    """A loaded program that takes and gives pictures in RGB, whatever order it has them in.
+
+    Core ML turns them itself; a runtime that has the program alone does not.
+    """
+    turned = [t.name for t in (*component.inputs, *component.outputs) if t.dtype == BGR]
+    return _Turned(model, frozenset(turned)) if turned else model
+
+
+class _Turned:
+    """A loaded program some of whose pictures are BGR."""
+
+    def __init__(self, model: Any, turned: frozenset[str]) -> None:
+        self._model = model
+        self._turned = turned
+        self.inputs: Mapping[str, TensorSpec] = model.inputs
+        self.outputs: Mapping[str, TensorSpec] = model.outputs
+
+    def __call__(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return self._each(self._model(self._each(arrays)))
+
+    def _each(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return {n: a[:, ::-1].copy() if n in self._turned else a for n, a in arrays.items()}
+
+    def close(self) -> None:
+        self._model.close()

@@ -96,13 +96,17 @@ def _describe(
         outputs = {t.name: t for t in stage_outputs}
         spec_version = max(spec_version, _SPEC_VERSIONS.get(opset.lower(), 0))
     optional = _optional_inputs(metadata)
+    pictures = _pictures(metadata)
     return Description(
         path=path,
         format=FileFormat.COMPILED,
         inputs=tuple(
-            TensorSpec(t.name, t.dtype, t.shape, t.name in optional) for t in inputs.values()
+            TensorSpec(t.name, pictures.get(t.name, t.dtype), t.shape, t.name in optional)
+            for t in inputs.values()
         ),
-        outputs=tuple(outputs.values()),
+        outputs=tuple(
+            TensorSpec(t.name, pictures.get(t.name, t.dtype), t.shape) for t in outputs.values()
+        ),
         survey=survey,
         spec_version=_spec_version(metadata) or spec_version,
         function=functions[0] if len(functions) > 1 else "",
@@ -301,6 +305,18 @@ def _optional_inputs(metadata: dict[str, Any]) -> set[str]:
         for entry in (entries if isinstance(entries, list) else [])
         if isinstance(entry, dict) and str(entry.get("isOptional", "0")) == "1"
     }
+
+
+def _pictures(metadata: dict[str, Any]) -> dict[str, str]:
+    """Inputs and outputs that Core ML takes and gives as pictures, as `TensorSpec.dtype` has it."""
+    found: dict[str, str] = {}
+    for schema in ("inputSchema", "outputSchema"):
+        entries = metadata.get(schema)
+        for entry in entries if isinstance(entries, list) else []:
+            if isinstance(entry, dict) and entry.get("type") == "Image":
+                is_bgr = str(entry.get("colorspace", "")).upper() == "BGR"
+                found[str(entry.get("name"))] = "image-bgr" if is_bgr else "image"
+    return found
 
 
 def _spec_version(metadata: dict[str, Any]) -> int:

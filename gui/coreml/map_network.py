@@ -65,7 +65,7 @@ def inspect_map_network(path: Path) -> MapNetworkInfo:
     height, width = component.inputs[0].shape[2:]
     stated = component.metadata
     image = component.inputs[0].dtype
-    order = "BGR" if image.endswith("bgr") else "RGB" if image.startswith(IMAGES) else ""
+    order = "RGB" if image.startswith(IMAGES) else ""  # runtimes turn what is stated
     given = stated.get(ORDER_KEY, "").upper()
     return MapNetworkInfo(
         path.stem,

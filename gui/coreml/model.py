@@ -76,7 +76,8 @@ class FileFormat(StrEnum):
 @dataclass(frozen=True)
 class TensorSpec(Record):
     """One input or output.  `shape` holds None where the size is flexible; `dtype` is a MIL name
-    such as ``fp16``, ``fp32``, ``int32``."""
+    such as ``fp16``, ``fp32``, ``int32``; or ``image``, ``image-bgr`` where Core ML itself wants a
+    picture: runtimes take and give [1, channels, height, width] of 0…255 in RGB for it."""
 
     name: str
     dtype: str

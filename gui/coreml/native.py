@@ -282,10 +282,12 @@ class _Part:
         self._buffers: dict[str, np.ndarray] = {}
 
     def run(self, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        given: dict[str, np.ndarray] = {}
+        given: dict[str, Any] = {}
         for spec in self._inputs:
             if spec.name in values:
-                given[spec.name] = self._filled(spec, np.asarray(values[spec.name]))
+                array = np.asarray(values[spec.name])
+                picture = spec.dtype.startswith("image")
+                given[spec.name] = _as_picture(array) if picture else self._filled(spec, array)
         results = _guard(lambda: self._model.predict(given), self._title, "predict")
         # Copies: what Core ML returned may share its memory.
         return {t.name: _owned(results, t, self._title) for t in self._outputs}
@@ -319,7 +321,19 @@ def _owned(results: Mapping[str, Any], spec: TensorSpec, title: str) -> np.ndarr
             f"{spec.name!r} is not among {sorted(results)}",
         )
     dtype = np.int32 if spec.dtype.startswith("int") else np.float32
-    return np.array(results[spec.name], dtype=dtype)
+    found = np.array(results[spec.name], dtype=dtype)
+    if spec.dtype.startswith("image"):  # Pillow's [height, width] or [height, width, channels]
+        found = np.atleast_3d(found)[..., :3].transpose(2, 0, 1)[None].copy()
+    return found
+
+
+def _as_picture(array: np.ndarray) -> Any:
+    """[1, 3 or 1, height, width] of 0…255 as Pillow's picture, which Core ML takes in RGB whatever
+    order the model has."""
+    from PIL import Image
+
+    pixels = np.rint(array[0]).clip(0, 255).astype(np.uint8)
+    return Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
 
 
 # Input buffers outlive everything: Core ML may drop its reference to an input on a queue of its own

@@ -19,6 +19,9 @@ _DEVIATION = np.array([0.229, 0.224, 0.225], np.float32)[:, None, None]
 _SPREAD = "spread"
 _BETTER = 0.02
 """By how much a less usual way of giving the picture must do better to be taken."""
+_ENOUGH = 0.1
+"""Spread of a map, as part of its values, from which it is no longer all but flat: a network that
+is given what it was not made for mostly saturates."""
 _SEES = 0.2
 """Correlation from which a map has to do with what is in the picture."""
 _REACHES = 0.5
@@ -107,7 +110,8 @@ class MapNetwork:
             except SfumatoError:
                 self.range, self.swapped = before
                 continue
-            found = max(_alike(answer.mean(0), truth) for truth in truths)
+            flat = answer.mean(0)
+            found = _contrast(flat) * max(_alike(flat, truth) for truth in truths)
             if found > best + _BETTER:
                 best, seen = found, answer
             else:
@@ -123,6 +127,12 @@ class MapNetwork:
             self.gives = (0.0, 255.0)
         else:
             self.gives = next((r for r in _RANGES if _spans(seen, r)), None)
+
+
+def _contrast(values: np.ndarray) -> float:
+    """0 for a map that is all but flat, 1 from `_ENOUGH` on."""
+    spread = float(values.std())
+    return min(1.0, spread / (_ENOUGH * (spread + abs(float(values.mean())))) if spread else 0.0)
 
 
 def _spans(values: np.ndarray, stated: tuple[float, float]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,10 +15,12 @@ import pytest
 import torch
 from PIL import Image
 
+from gui.coreml.inspect import describe_file
 from gui.coreml.model import ComponentKind
 from gui.errors import ErrorKind, SfumatoError
 from gui.pipeline.pipeline import Hooks
 from gui.request import Control, ControlBalance, PictureRequest
+from tests.coreml.editing import copy_of
 from tests.pipeline.reference import diffusers_scheduler
 from tests.pipeline.test_parity import (
     PROMPT,
@@ -29,6 +32,7 @@ from tests.pipeline.test_parity import (
     settings_of,
     theirs,
 )
+from tests.support.tiny_models import chunk_unet
 from tests.support.tiny_networks import SHAPES, tiny_controlnet
 from tests.support.torch_runtime import torch_pipeline
 
@@ -244,3 +248,59 @@ def test_a_branch_is_led_from_there_on_as_it_says(
         other, others, made = make(replace(first.branched(3), controls=controls))
         assert others[:3] == seen[:3] and (other != pixels).any()
         assert made.controls == controls and made.lineage()[0].controls == led
+
+
+@pytest.mark.parametrize("led", [True, False])
+def test_one_control_ready_unet_in_two_chunks_is_enough(
+    led: bool,
+    tiny_models: Callable[..., Any],
+    drawing: Callable[..., Path],
+    tmp_path: Path,
+) -> None:
+    """As Apple's converter cuts it: the residuals are wanted by either half, and required.  Where
+    nothing leads they take zeros, so no other UNet need be on the disk."""
+    from gui.coreml.inspect import inspect_model, load_sidecar
+    from gui.coreml.portable import PortableRuntime
+    from gui.pipeline.pipeline import Pipeline
+    from gui.request import ComputeUnit
+
+    model = tiny_models("sd1_controlnet", "sd1", controlnet=True, precision="fp32")
+    folder = copy_of(model.folder, tmp_path / "model")
+    (ready,) = folder.glob("*_control-unet.mlpackage")
+    (plain,) = folder.glob("*_unet.mlpackage")
+    shutil.rmtree(plain)
+    chunk_unet(ready)
+    info = inspect_model(folder)
+    assert info.problems == () and ComponentKind.UNET not in info.components
+    halves = [describe_file(file) for file in info.components[ComponentKind.CONTROL_UNET].files]
+    wanted = [
+        {t.name for t in half.inputs if t.name.startswith("additional_residual_")}
+        for half in halves
+    ]
+    assert all(wanted) and len(set.union(*wanted)) == 5
+    path = drawing("sd1")
+    asked = request(
+        scheduler="DDIM", steps=2, controls=(Control("tiny_edges", str(path)),) if led else ()
+    )
+    pipeline = Pipeline(info, load_sidecar(info), PortableRuntime(), ComputeUnit.CPU_ONLY)
+    (made,) = pipeline.generate(replace(asked, seed=SEED), Hooks())
+    pipe = controlled(model.pipe, "sd1", [model.controlnet]) if led else model.pipe
+    more = {"image": Image.open(path)} if led else {}
+    expected, _ = theirs(
+        "sd1", pipe, diffusers_scheduler("DDIM", **settings_of("sd1")), SEED,
+        **call(asked), **more,
+    )  # fmt: skip
+    assert np.abs(made.pixels.astype(int) - expected).max() <= 1
+
+
+def test_one_that_is_off_has_no_part_in_it(
+    diffusers_pipe: Pipes, drawing: Callable[..., Path]
+) -> None:
+    pipe, path = diffusers_pipe("sd1"), drawing("sd1")
+    (net,) = networks("sd1", pipe, 1)
+    off = Control("of no name that is here", str(path), on=False)
+    asked = request(scheduler="DDIM", controls=(off,))
+    _, latents, runtime = ours("sd1", pipe, asked, controls={"edges": net})
+    _, plain, _ = ours("sd1", pipe, replace(asked, controls=()))
+    assert ComponentKind.CONTROLNET not in runtime.loaded
+    np.testing.assert_array_equal(latents, plain)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from gui.coreml.adapted import adapted
+from gui.coreml.adapted import adapted, with_pictures
 from gui.coreml.loaded import LoadedModel
 from gui.coreml.model import ComponentInfo
 from gui.coreml.portable.lower import Compute
@@ -42,7 +42,7 @@ class PortableRuntime:
         Raises:
             SfumatoError: BAD_MODEL, UNSUPPORTED or MEMORY.
         """
-        return adapted(component, self._load)
+        return adapted(component, lambda own: with_pictures(own, self._load(own)))
 
     def _load(self, component: ComponentInfo) -> PortableModel:
         stages = [
