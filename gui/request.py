@@ -19,6 +19,7 @@ from types import MappingProxyType
 from typing import Annotated, Any, Self
 
 from gui import records
+from gui.control_use import Control
 from gui.errors import ErrorKind, SfumatoError
 from gui.grid import Grid, GridCell
 from gui.parameters import Option, Parameter
@@ -81,84 +82,8 @@ class Enlargement(StrEnum):
         return int(self.value)
 
 
-class ControlBalance(StrEnum):
-    """What is to win where prompt and control picture disagree."""
-
-    BALANCED = "balanced"
-    PROMPT = "prompt"
-    CONTROL = "control"
-
-
-class Preprocessor(StrEnum):
-    """What makes a control picture of an ordinary one."""
-
-    NONE = "none"
-    CANNY = "canny"
-    SCRIBBLE = "scribble"
-    INVERT = "invert"
-    BLUR = "blur"
-    TILE = "tile"
-    GREY = "grey"
-    DEPTH = "depth"
-    """From a picture that is a depth map already, of whatever range and depth of bits."""
-    INPAINT = "inpaint"
-    """What is clear in the picture is to be filled."""
-    POSE = "pose"
-    """People's joints, found by macOS."""
-    SUBJECT = "subject"
-    """White where the subject is, found by macOS."""
-    NETWORK = "network"
-    """A depth or line network of the person's (`Control.preprocessor_network`)."""
-
-
-_P, _B = Preprocessor, ControlBalance
-PREPROCESSORS = (
-    Option(_P.NONE, "As it is", "The picture is a control picture already"),
-    Option(_P.CANNY, "Edges", "White outlines, by Canny’s method"),
-    Option(_P.SCRIBBLE, "Scribble", "White strokes from a drawing"),
-    Option(_P.DEPTH, "Depth map", "From a depth map, stretched to the whole range"),
-    Option(_P.TILE, "Tile", "Coarse, for details to be found anew"),
-    Option(_P.BLUR, "Blur", "Soft colours and shapes"),
-    Option(_P.GREY, "Grey", "Without colours, to be coloured"),
-    Option(_P.INVERT, "Invert", "Black becomes white: for dark lines on paper"),
-    Option(_P.INPAINT, "Fill clear parts", "What is transparent is to be painted"),
-    Option(_P.POSE, "Pose", "People’s joints, found by macOS"),
-    Option(_P.SUBJECT, "Subject", "White where the subject is, found by macOS"),
-    Option(_P.NETWORK, "A network", "A depth or line network of your own"),
-)
-"""What each preprocessor is called, in the order they are offered."""
-BALANCES = (
-    Option(_B.BALANCED, "Balanced", "Both count alike"),
-    Option(_B.PROMPT, "The prompt matters more", "The control gives way where they differ"),
-    Option(_B.CONTROL, "The control matters more", "It leads the prompt alone, and closely"),
-)
-
-MAX_CONTROLS = 8
-
-
-@dataclass(frozen=True)
-class Control(Record):
-    """A ControlNet with the picture that it leads by."""
-
-    network: str
-    """Its name among those of the model or in the library, or the path of its file."""
-    picture: str
-    """Path."""
-    preprocessor: Preprocessor = Preprocessor.NONE
-    weight: Annotated[float, Range(0.0, 2.0)] = 1.0
-    start: Annotated[float, Range(0.0, 1.0)] = 0.0
-    end: Annotated[float, Range(0.0, 1.0)] = 1.0
-    """The part of the steps in which it leads."""
-    balance: ControlBalance = ControlBalance.BALANCED
-    on: bool = True
-    """Off: kept in the list, without effect."""
-    preprocessor_network: str = ""
-    """Of `Preprocessor.NETWORK`: its name in the library, or the path of its file."""
-
-
 OWN_REFINER = "own"
 """Stands for the refiner that lies in the model's own folder."""
-
 MAX_LORA_WEIGHT = 10.0
 MIN_SIDE, MAX_SIDE = 64, 2048
 """Pixels; sides are multiples of 64."""

@@ -7,8 +7,8 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
+from gui.control_use import MAX_CONTROLS, Control, ControlBalance, Preprocessor
 from gui.files import checked
-from gui.request import MAX_CONTROLS, Control, ControlBalance, Preprocessor
 
 
 def add_control_options(parser: argparse.ArgumentParser) -> None:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from gui.control_use import Preprocessor
 from gui.process.messages import Event, Interface, Question
 from gui.records import Record
-from gui.request import ComputeUnit, Preprocessor
+from gui.request import ComputeUnit
 
 
 @dataclass(frozen=True)

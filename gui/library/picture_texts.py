@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gui import __version__
+from gui.control_use import Control, ControlBalance
 from gui.library.loras import tags_of
 from gui.library.metadata.writing import XMP_KEYWORD, xmp_of
 from gui.library.picture_record import RECORD_KEY, record_text
 from gui.request import (
-    Control,
-    ControlBalance,
     Enlargement,
     PictureRecord,
     PictureRequest,

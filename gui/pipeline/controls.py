@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gui.control_use import Control, ControlBalance
 from gui.coreml.control_fit import check_fit
 from gui.coreml.control_networks import find_control_network
 from gui.coreml.dialect import ADAPTER, RESIDUAL, is_adapter
@@ -21,7 +22,7 @@ from gui.coreml.loaded import LoadedModel, Runtime
 from gui.coreml.model import ComponentInfo
 from gui.files import expanded
 from gui.pipeline.preprocess import Preprocessing, condition
-from gui.request import ComputeUnit, Control, ControlBalance
+from gui.request import ComputeUnit
 
 SOFTENING = 0.825
 """By which each answer further from the middle is weakened where the prompt or the control is to

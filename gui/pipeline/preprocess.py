@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageFilter, ImageOps
 from PIL.Image import Image as PillowImage
 
+from gui.control_use import Preprocessor
 from gui.coreml.loaded import Runtime
 from gui.coreml.map_network import MapNetworkInfo, find_map_network
 from gui.errors import ErrorKind, SfumatoError
@@ -17,7 +18,7 @@ from gui.library.picture_reader import opaque, read_picture
 from gui.mac import Vision, mac_vision
 from gui.pipeline.map_network import MapNetwork
 from gui.pipeline.pose import drawn_pose
-from gui.request import ComputeUnit, Preprocessor
+from gui.request import ComputeUnit
 
 CANNY_LOW, CANNY_HIGH = 100, 200
 """Thresholds of diffusers' and web UIs' examples, for gradients of 0…255 values."""

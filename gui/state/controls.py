@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 
+from gui.control_use import MAX_CONTROLS, Control, Preprocessor
 from gui.coreml.control_fit import led_unet, misfit, remark, takes_controls
 from gui.coreml.dialect import is_adapter
-from gui.request import MAX_CONTROLS, MAX_SIDE, Control, Preprocessor
+from gui.request import MAX_SIDE
 from gui.state.control_previews import ControlPreview, ControlPreviews, PrepareControl
 from gui.state.draft import CONTROLS, DraftState
 from gui.state.networks import NetworkLibrary, Networks

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gui.control_use import Control
 from gui.convert.patch.variant import make_variant
 from gui.convert.types import ImageSize, Lora
 from gui.engine.backend import PipelineBackend
@@ -20,7 +21,7 @@ from gui.library import loras, variants
 from gui.library.models.removal import delete_model
 from gui.library.picture_texts import parameters_text
 from gui.pipeline.pipeline import Hooks
-from gui.request import Control, LoraUse, PictureRequest
+from gui.request import LoraUse, PictureRequest
 from gui.start_image import Outpaint, StartImage
 from tests.support import patched
 

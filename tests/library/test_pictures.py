@@ -23,10 +23,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gui.control_use import Control
 from gui.errors import ErrorKind, SfumatoError
 from gui.library import picture_record, pictures, places, temporaries
 from gui.request import (
-    Control,
     Enlargement,
     PictureRecord,
     PictureRequest,

@@ -15,11 +15,12 @@ import pytest
 import torch
 from PIL import Image
 
+from gui.control_use import Control, ControlBalance
 from gui.coreml.inspect import describe_file
 from gui.coreml.model import ComponentKind
 from gui.errors import ErrorKind, SfumatoError
 from gui.pipeline.pipeline import Hooks
-from gui.request import Control, ControlBalance, PictureRequest
+from gui.request import PictureRequest
 from tests.coreml.editing import copy_of
 from tests.pipeline.reference import diffusers_scheduler
 from tests.pipeline.test_parity import (

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gui.control_use import Control
 from gui.coreml.control_networks import inspect_control_network
 from gui.coreml.inspect import inspect_model
 from gui.coreml.model import ComponentKind
 from gui.errors import SfumatoError
-from gui.request import Control
 from tests.coreml.editing import copy_of
 from tests.pipeline.reference import diffusers_scheduler
 from tests.pipeline.test_controlnet import controlled, networks

@@ -15,12 +15,13 @@ from PIL import Image
 from torch import Tensor, nn
 
 from gui import paths
+from gui.control_use import Preprocessor
 from gui.coreml.map_network import inspect_map_network
 from gui.coreml.portable import PortableRuntime
 from gui.errors import ErrorKind, SfumatoError
 from gui.pipeline.map_network import MapNetwork
 from gui.pipeline.preprocess import Preprocessing
-from gui.request import ComputeUnit, Preprocessor
+from gui.request import ComputeUnit
 
 SIDE = 64
 

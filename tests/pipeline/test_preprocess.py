@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from gui.control_use import Preprocessor
 from gui.coreml.portable import PortableRuntime
 from gui.pipeline.preprocess import Preprocessing, canny, condition, prepared, scribble
-from gui.request import ComputeUnit, Preprocessor
+from gui.request import ComputeUnit
 
 FILES = Path(__file__).parent / "files"
 

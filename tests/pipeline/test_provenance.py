@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gui.control_use import Control
 from gui.library.latent_sketch import (
     MAX_KEPT,
     Sketch,
@@ -24,7 +25,7 @@ from gui.library.pictures import png_bytes
 from gui.pipeline.pipeline import Hooks, Pipeline
 from gui.pipeline.provenance import provenance_of
 from gui.pipeline.schedulers import make_scheduler
-from gui.request import Control, PictureRecord, PictureRequest, StartImage
+from gui.request import PictureRecord, PictureRequest, StartImage
 from tests.support.torch_runtime import torch_pipeline
 
 Pipes = Callable[[str], Any]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gui.control_use import Control
 from gui.coreml.model import Attention, Family
 from gui.coreml.sidecar import Sidecar
 from gui.library import places
@@ -17,14 +18,7 @@ from gui.library.metadata.imported import Imported
 from gui.library.picture_adding import mark_of
 from gui.library.picture_origin import PictureOrigin
 from gui.library.pictures import save_picture
-from gui.request import (
-    Control,
-    LoraUse,
-    PictureRecord,
-    PictureRequest,
-    Provenance,
-    RandomSource,
-)
+from gui.request import LoraUse, PictureRecord, PictureRequest, Provenance, RandomSource
 from gui.state.draft import Draft
 from gui.state.model_entry import ModelEntry
 from gui.state.pictures.imported import AS_IT_IS, MODEL, import_rows

@@ -14,8 +14,8 @@ from PySide6.QtGui import QDropEvent, QImage
 from PySide6.QtTest import QTest
 
 from gui import paths
+from gui.control_use import Control, ControlBalance, Preprocessor
 from gui.coreml.inspect import inspect_model, load_sidecar
-from gui.request import Control, ControlBalance, Preprocessor
 from gui.state import models
 from gui.state.control_previews import PrepareControl
 from tests.library.test_picture_scan import save

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, cast
 
 from gui import words
+from gui.control_use import Control
 from gui.errors import SfumatoError
 from gui.library import loras
 from gui.library.metadata.imported import Imported
@@ -19,7 +20,6 @@ from gui.library.picture_record import with_pictures_here
 from gui.request import (
     MAX_LORA_WEIGHT,
     MAX_SEED,
-    Control,
     LoraUse,
     PictureRecord,
     PictureRequest,

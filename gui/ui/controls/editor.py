@@ -10,8 +10,8 @@ from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QVBoxLayout, QWidget
 
 from gui import words
+from gui.control_use import BALANCES, PREPROCESSORS, Control, ControlBalance, Preprocessor
 from gui.errors import SfumatoError
-from gui.request import BALANCES, PREPROCESSORS, Control, ControlBalance, Preprocessor
 from gui.state.controls import ControlPreview, PrepareControl, name_of
 from gui.ui.controls.well import ControlWell
 from gui.ui.widgets.choice import Choice
