@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, cast
 
 from gui import records
 from gui.coreml.model import Family
@@ -83,6 +83,11 @@ class Sidecar(Record):
     """Varied: it draws every subject in the middle, at one size and from one side."""
     extra: dict[str, Any] = field(default_factory=dict)
     """Further settings a tool wants to keep (conversion options …)."""
+
+    def noted(self, key: str) -> dict[str, Any]:
+        """The table that a tool keeps under a key of `extra`; empty where there is none."""
+        table = self.extra.get(key)
+        return cast("dict[str, Any]", table) if isinstance(table, dict) else {}
 
     def to_json(self) -> dict[str, Any]:
         told = {"format": FORMAT, **super().to_json()}

@@ -115,8 +115,7 @@ def _from_hub(folder: Path) -> Sidecar | None:
         sidecar = sidecars.read(folder)
     except SfumatoError:
         return None
-    known = sidecar is not None and isinstance(sidecar.extra.get("hub"), dict)
-    return sidecar if known else None
+    return sidecar if sidecar is not None and sidecar.noted("hub") else None
 
 
 def _base(header: Mapping[str, Any], notes: Mapping[str, str]) -> str:

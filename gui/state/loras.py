@@ -60,7 +60,7 @@ class LoraLibrary(QObject):
 
 def _copied(files: Sequence[str]) -> tuple[str, ...]:
     folder = paths.loras_dir()
-    names = []
+    names: list[str] = []
     for text in files:
         source = Path(text)
         if folder in source.parents:

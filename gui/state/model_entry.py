@@ -72,8 +72,7 @@ class ModelEntry:
     @property
     def _hub(self) -> dict[str, Any]:
         """What the download noted in the sidecar."""
-        noted = self.sidecar.extra.get("hub") if self.sidecar is not None else None
-        return noted if isinstance(noted, dict) else {}
+        return self.sidecar.noted("hub") if self.sidecar is not None else {}
 
     @property
     def bytes(self) -> int:
@@ -214,7 +213,7 @@ def marks_of(entries: list[ModelEntry]) -> list[str]:
         if len(group) < 2:
             continue
         told = [k for k in group if not entries[k].starter]
-        for tell in (_own_words, lambda e: e.folder.name, _place):
+        for tell in (_own_words, _folder_name, _place):
             found = [tell(entries[k]) for k in told]
             if all(found) and len(set(found)) == len(found):
                 for k, text in zip(told, found, strict=True):
@@ -227,6 +226,10 @@ def _own_words(entry: ModelEntry) -> str:
     said = entry.facts().lower()
     parts = [part for part in entry.variant_title.split(" · ") if part.lower() not in said]
     return " · ".join(parts)
+
+
+def _folder_name(entry: ModelEntry) -> str:
+    return entry.folder.name
 
 
 def _place(entry: ModelEntry) -> str:

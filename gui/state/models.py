@@ -71,9 +71,12 @@ class _Worker(QObject):
 
     listed = Signal(object)
     looked = Signal(object)
-    read = Signal(object)
-    moved = Signal(object, object)
-    marked = Signal(object, object)
+    """A list of folders, or a `SfumatoError`."""
+    read = Signal(ModelEntry)
+    moved = Signal(ModelEntry, object)
+    """And why its files stay, or None."""
+    marked = Signal(object, bool)
+    """`list` would be copied, and its tuples made lists."""
 
 
 class ModelLibrary(QAbstractListModel):

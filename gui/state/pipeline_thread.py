@@ -10,7 +10,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from PySide6.QtCore import QObject, QThread, Signal
 from PySide6.QtGui import QImage
@@ -80,7 +80,7 @@ class PipelineThread(QThread):
     ) -> None:
         super().__init__(parent)
         self.setObjectName("pipeline")
-        self._make_runner = make_runner or (lambda on_state: EngineRunner(on_state=on_state))
+        self._make_runner = make_runner or _runner
         self._lock = threading.Lock()
         self._work: deque[Work] = deque()
         self._early_stops: list[str] = []
@@ -203,7 +203,7 @@ class PipelineThread(QThread):
                 same = self._step.picture_index == update.picture_index
                 if same and self._step.job_id == update.job_id:
                     # Keep the picture that was not shown yet with the newer numbers.
-                    update = StepUpdate(**{**vars(update), "preview": self._step.preview})
+                    update = replace(update, preview=self._step.preview)
             self._step = update
         if not announced:
             self.step_waiting.emit()
@@ -219,3 +219,7 @@ def _image(preview: messages.Preview | None) -> QImage | None:
 
 
 __all__ = ["PipelineThread", "StepUpdate", "Work"]
+
+
+def _runner(on_state: Callable[[str], None]) -> EngineRunner:
+    return EngineRunner(on_state=on_state)

@@ -35,6 +35,7 @@ class StoredSetting:
     def __init__(self, key: str, default: Any, choices: tuple[str, ...] = ()) -> None:
         self.key = key
         self.default = default
+        self._is_tree = isinstance(default, (list, dict))
         self.choices = choices
 
     def __get__(self, owner: Settings | None, _type: type | None = None) -> Any:
@@ -45,7 +46,7 @@ class StoredSetting:
     def __set__(self, owner: Settings, value: Any) -> None:
         if self.__get__(owner) == value:
             return
-        if isinstance(self.default, (list, dict)):
+        if self._is_tree:
             from gui import records  # the first paint needs none
 
             value = records.dumps(value)
@@ -57,7 +58,7 @@ class StoredSetting:
             return self.default
         if isinstance(self.default, bool):  # an ini file gives text back
             return raw if isinstance(raw, bool) else str(raw).lower() == "true"
-        if isinstance(self.default, (list, dict)):
+        if self._is_tree:
             from gui import records
 
             try:

@@ -25,7 +25,7 @@ from gui.state.background import Background
 from gui.state.bundle import Bundle
 from gui.state.caches import Caches
 from gui.state.controls import ControlDesk
-from gui.state.convert.state import ConvertState
+from gui.state.convert.state import ConvertReport, ConvertState
 from gui.state.crash_reports import CrashReports
 from gui.state.draft import DraftState, random_seed
 from gui.state.hub.state import HubState
@@ -173,9 +173,9 @@ class Studio(QObject):
         self._failed = ""
         self.controls = ControlDesk(self.draft, self.networks, lambda: self.model, self)
         for signal in (self.model_selected, self.model_read):
-            signal.connect(lambda _entry: self.controls.look_again())
+            signal.connect(self.controls.look_again)
         self.models.add_failed.connect(self.error_raised)
-        self.models.trash_failed.connect(lambda _entry, error: self.error_raised.emit(error))
+        self.models.trash_failed.connect(self._on_trash_failed)
         self.watch = ActivityWatch(queue, self)
         self.watch.changed.connect(self.activity_changed)
         self.watch.engine_state_changed.connect(self.engine_state_changed)
@@ -196,7 +196,13 @@ class Studio(QObject):
         self.addons.failed.connect(self.error_raised)
         self.addons.done.connect(self.undoable)
         self.convert.sources.use(hub.downloads)
-        self.convert.finished.connect(lambda report: self.using.greet(report.folders[0], use=False))
+        self.convert.finished.connect(self._on_converted)
+
+    def _on_converted(self, report: ConvertReport) -> None:
+        self.using.greet(report.folders[0], use=False)
+
+    def _on_trash_failed(self, _entry: ModelEntry, error: SfumatoError) -> None:
+        self.error_raised.emit(error)
 
     def _on_addon(self, folder: str) -> None:
         self.addons.refresh()

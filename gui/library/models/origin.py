@@ -60,8 +60,8 @@ def origin_of(folder: Path) -> ModelOrigin | None:
 
 
 def _origin(sidecar: Sidecar) -> ModelOrigin | None:
-    hub = sidecar.extra.get("hub")
-    if not isinstance(hub, dict) or not sidecar.source_repo:
+    hub = sidecar.noted("hub")
+    if not hub or not sidecar.source_repo:
         return None
     try:
         return ModelOrigin(

@@ -67,8 +67,7 @@ def _expected(folder: Path) -> tuple[dict[str, str], dict[str, int]]:
             "download them; get the model from the Hub to have it checked.",
             str(folder),
         )
-    hub = sidecar.extra.get("hub")
-    sizes = hub.get("sizes") if isinstance(hub, dict) else None
+    sizes = sidecar.noted("hub").get("sizes")
     sound: dict[str, str] = {}
     for path, digest in sidecar.hashes.items():
         with contextlib.suppress(SfumatoError):

@@ -127,7 +127,7 @@ def parse_sizes(text: str) -> tuple[ImageSize, ...]:
     Raises:
         ValueError: with a sentence, where something is no size or no multiple of 64.
     """
-    sizes = []
+    sizes: list[ImageSize] = []
     for part in re.split(r"[,;]", text):
         match = re.fullmatch(r"\s*(\d{1,5})\s*[x×X*]\s*(\d{1,5})\s*", part)
         if match is None:

@@ -23,7 +23,7 @@ class _Batch:
 
     line: list[str]
     """Files still to be copied."""
-    added: list[str] = field(default_factory=list)
+    added: list[str] = field(default_factory=list[str])
     """Their copies."""
     here: int = 0
     """How many are in the library already."""

@@ -76,12 +76,10 @@ def plain_hash(text: str) -> str:
 
 def _has_hash(entry: ModelEntry, stated: str) -> bool:
     """Of its own files, or of the checkpoint that it was converted from."""
-    sidecar = entry.sidecar
-    conversion = sidecar.extra.get("conversion") if sidecar is not None else None
-    source = conversion.get(CHECKPOINT_SHA256, "") if isinstance(conversion, dict) else ""
-    patch = sidecar.extra.get(PATCH) if sidecar is not None else None
-    if isinstance(patch, dict) and patch.get("loras"):
-        source = ""  # it is another model since
+    source = ""
+    if entry.sidecar is not None and not entry.sidecar.noted(PATCH).get("loras"):
+        # With LoRAs it is another model since.
+        source = entry.sidecar.noted("conversion").get(CHECKPOINT_SHA256, "")
     known = (entry.identity, source if isinstance(source, str) else "")
     return any(each and (each.startswith(stated) or stated.startswith(each)) for each in known)
 
@@ -90,8 +88,7 @@ def _names(entry: ModelEntry) -> list[str]:
     """Everything that a model is called."""
     found = [entry.name, entry.folder.name]
     if entry.sidecar is not None:
-        hub = entry.sidecar.extra.get("hub")
-        base = hub.get("base_model", "") if isinstance(hub, dict) else ""
+        base = entry.sidecar.noted("hub").get("base_model", "")
         found += [entry.sidecar.source_repo, base if isinstance(base, str) else ""]
     return [name for name in found if name]
 

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 class _Answers(QObject):
-    arrived = Signal(object, QImage)
+    arrived = Signal(PictureFacts, QImage)
 
 
 def _read_or_make(facts: PictureFacts) -> QImage:

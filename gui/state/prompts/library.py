@@ -52,18 +52,16 @@ class PromptLibrary(QObject):
         self._store = open_store()
         self._background = Background(self)
         self._said: set[str] = set()
-        self.history = self._shelf(ShelfName.HISTORY, PromptText, undo)
+        kept = (self._store, self._background, undo, self._on_failed, self)
+        self.history = Shelf(ShelfName.HISTORY, PromptText, *kept)
         """Every prompt that was asked for, under its key."""
-        self.saved = self._shelf(ShelfName.SAVED, PromptText, undo)
+        self.saved = Shelf(ShelfName.SAVED, PromptText, *kept)
         """Prompts that were saved, under their names."""
         self.styles = StyleLibrary(
-            self._shelf(ShelfName.STYLES, PromptStyle, undo), draft, self._background, self
+            Shelf(ShelfName.STYLES, PromptStyle, *kept), draft, self._background, self
         )
-        self.presets = PresetLibrary(self._shelf(ShelfName.PRESETS, Preset, undo), draft, self)
+        self.presets = PresetLibrary(Shelf(ShelfName.PRESETS, Preset, *kept), draft, self)
         self.walk = HistoryWalk(draft, self.history)
-
-    def _shelf(self, name: ShelfName, kind: type, undo: UndoStack) -> Shelf:
-        return Shelf(name, kind, self._store, self._background, undo, self._on_failed, self)
 
     def start(self) -> None:
         """Read what is kept; returns at once."""

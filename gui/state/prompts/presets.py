@@ -84,7 +84,10 @@ class PresetLibrary(QObject):
         self.model = ""
         """Folder of the model in use."""
         shelf.changed.connect(self.changed)
-        draft.changed.connect(lambda _: self.changed.emit())
+        draft.changed.connect(self._on_draft)
+
+    def _on_draft(self, _name: str) -> None:
+        self.changed.emit()
 
     def of_model(self) -> list[Preset]:
         """Those for the model in use alone, by name."""
@@ -186,7 +189,9 @@ class PresetLibrary(QObject):
 
     def set_default(self, preset: Preset, on: bool) -> None:
         """Use it whenever the model in use is chosen, in place of another one; or no longer."""
-        models = set(preset.default_for) - {self.model} | ({self.model} if on else set())
+        models = set(preset.default_for) - {self.model}
+        if on:
+            models.add(self.model)
         changed = replace(preset, default_for=tuple(sorted(models)))
         others = self._without_default(preset.key) if on else {}
         self.shelf.change({**others, changed.key: changed}, (), "Change Default Preset")

@@ -36,9 +36,8 @@ class ContactSheets(QObject):
         self._later.setSingleShot(True)
         self._later.timeout.connect(self.look)
         queue.job_changed.connect(self._on_job)
-        queue.job_removed.connect(lambda _id: self._later.start(0))
-        for signal in (queue.jobs_reset, queue.waits_changed):
-            signal.connect(lambda: self._later.start(0))
+        for signal in (queue.job_removed, queue.jobs_reset, queue.waits_changed):
+            signal.connect(self._look_later)
 
     @property
     def busy(self) -> bool:
@@ -53,6 +52,9 @@ class ContactSheets(QObject):
     def _on_job(self, job: Any) -> None:
         if str(job.status) in ENDED and job.request.grid is not None:
             self._later.start(0)
+
+    def _look_later(self) -> None:
+        self._later.start(0)
 
     def look(self) -> None:
         """Make the sheets that can be made."""
