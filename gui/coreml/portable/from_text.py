@@ -278,15 +278,19 @@ class _Parser:
         if self._kinds[self._at] == _WORD:
             self._word()
         inputs = self._parameters() if self._accept("(") else []
-        self._attributes()
-        self._expect("{")
-        ops = []
-        while not self._accept("}"):
-            ops.append(self._op())
-        outputs = self._results()
+        ops, outputs = self._body()
         self._accept(",")
         self._depth -= 1
         return Block(inputs, ops, outputs)
+
+    def _body(self) -> tuple[list[Op], list[str]]:
+        """Ops in braces and the names of what they give; attributes before them are passed over."""
+        self._attributes()
+        self._expect("{")
+        ops: list[Op] = []
+        while not self._accept("}"):
+            ops.append(self._op())
+        return ops, self._results()
 
     def _parameters(self) -> list[tuple[str, TensorType]]:
         """Typed names up to the closing bracket."""
@@ -312,12 +316,7 @@ class _Parser:
         opset = self._word()
         self._expect(">", "(")
         inputs = self._parameters()
-        self._attributes()
-        self._expect("{")
-        ops = []
-        while not self._accept("}"):
-            ops.append(self._op())
-        outputs = self._results()
+        ops, outputs = self._body()
         self._expect(";")
         return Function(name, opset, inputs, outputs, ops)
 

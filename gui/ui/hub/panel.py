@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QModelIndex, QRect, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QColor, QKeyEvent, QPainter, QPaintEvent, QShowEvent
 from PySide6.QtWidgets import (
-    QAbstractItemView,
     QFrame,
     QHBoxLayout,
     QLabel,
@@ -25,7 +24,7 @@ from gui.state.hub.types import SearchQuery, Sort
 from gui.ui.hub.card import ROW_HEIGHT, TILE, CardPictures, HubCardDelegate
 from gui.ui.hub.filters import FilterPopover, active_filters, without_filters
 from gui.ui.widgets.appearance import current_palette
-from gui.ui.widgets.cards import GAP, PADDING
+from gui.ui.widgets.cards import GAP, PADDING, lay_as_cards
 from gui.ui.widgets.choice import Choice
 from gui.ui.widgets.controls import (
     ElidedLabel,
@@ -118,14 +117,9 @@ class ResultList(QListView):
         super().__init__()
         self.setAccessibleName("Models on the Hub")
         self.setUniformItemSizes(True)
-        self.setMouseTracking(True)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        lay_as_cards(self)
         # Always there: the width of a card does not change when the first results arrive.
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
-        self.setResizeMode(QListView.ResizeMode.Adjust)
         self.verticalScrollBar().setSingleStep(ROW_HEIGHT // 3)
         self.verticalScrollBar().valueChanged.connect(lambda _: self.moved.emit())
         self.verticalScrollBar().rangeChanged.connect(lambda *_: self.moved.emit())

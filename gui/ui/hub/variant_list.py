@@ -18,7 +18,6 @@ from PySide6.QtCore import (
 )
 from PySide6.QtGui import QPainter
 from PySide6.QtWidgets import (
-    QAbstractItemView,
     QFrame,
     QListView,
     QScrollArea,
@@ -33,7 +32,7 @@ from gui.state import describe
 from gui.state.hub.types import Level, Variant
 from gui.ui.hub.card import LEVEL_MARKS, draw_line, text_width
 from gui.ui.widgets.appearance import current_palette
-from gui.ui.widgets.cards import paint_ground, placing
+from gui.ui.widgets.cards import lay_as_cards, paint_ground, placing
 from gui.ui.widgets.facts import TechnicalDetails, facts_html, facts_label
 from gui.ui.widgets.icons import icon_pixmap
 from gui.ui.widgets.palette import Palette
@@ -158,12 +157,7 @@ class VariantList(QListView):
         self.setItemDelegate(VariantDelegate(self))
         self.setAccessibleName("Variants")
         self.setUniformItemSizes(True)
-        self.setMouseTracking(True)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setResizeMode(QListView.ResizeMode.Adjust)
+        lay_as_cards(self)
 
     def chosen(self) -> Variant | None:
         variant = self.currentIndex().data(Qt.ItemDataRole.UserRole)

@@ -18,7 +18,6 @@ from PySide6.QtGui import (
     QResizeEvent,
 )
 from PySide6.QtWidgets import (
-    QAbstractItemView,
     QFrame,
     QHBoxLayout,
     QListView,
@@ -40,6 +39,7 @@ from gui.state.pictures.images import PICTURE_SUFFIXES
 from gui.ui.hub.downloads_strip import DownloadsStrip
 from gui.ui.models.card import ModelCardDelegate
 from gui.ui.widgets.appearance import current_palette
+from gui.ui.widgets.cards import lay_as_cards
 from gui.ui.widgets.controls import ElidedLabel, Section, Segments, icon_button
 from gui.ui.widgets.drop_glow import DropGlow
 from gui.ui.widgets.dropped import local_files
@@ -211,11 +211,7 @@ class ModelsPanel(QFrame):
         self.list.setModel(models)
         self.list.setItemDelegate(ModelCardDelegate(self.list))
         self.list.setAccessibleName("Installed models")
-        self.list.setMouseTracking(True)
-        self.list.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.list.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.list.setResizeMode(QListView.ResizeMode.Adjust)
+        lay_as_cards(self.list)
         self.list.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.segments = Segments("Models", ("Installed", "Hub"))
         self.segments.buttons[HUB].setToolTip("Find models on the Hugging Face Hub")

@@ -33,6 +33,7 @@ from gui.state.queue.rows import JOBS_FORMAT, QueueRow
 from gui.state.studio import Studio
 from gui.ui.canvas.hud import waits_text
 from gui.ui.queue.row import QueueDelegate
+from gui.ui.widgets.cards import lay_as_cards
 from gui.ui.widgets.controls import icon_button, label
 from gui.ui.widgets.icons import icon
 from gui.ui.widgets.message import Message
@@ -63,11 +64,8 @@ class QueueView(QListView):
     def __init__(self) -> None:
         super().__init__()
         self.setAccessibleName("Queue")
-        self.setMouseTracking(True)
+        lay_as_cards(self)
         self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
-        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setResizeMode(QListView.ResizeMode.Adjust)
         self.setLayoutMode(QListView.LayoutMode.Batched)  # there may be thousands
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.setDragDropMode(QAbstractItemView.DragDropMode.DragDrop)

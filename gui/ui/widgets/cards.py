@@ -8,7 +8,13 @@ from zlib import crc32
 
 from PySide6.QtCore import QPointF, QRect, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPainterPath, QPen, QRadialGradient
-from PySide6.QtWidgets import QApplication, QStyle, QStyleOptionViewItem
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QApplication,
+    QListView,
+    QStyle,
+    QStyleOptionViewItem,
+)
 
 from gui.ui.widgets.focus import shows_ring
 from gui.ui.widgets.palette import Palette
@@ -25,6 +31,17 @@ def tile_hues(name: str) -> tuple[int, int, int]:
     digest = crc32(name.encode()).to_bytes(4, "big")
     base = digest[0] * 360 // 256
     return base, (base + 30 + digest[1] % 50) % 360, (base + 320 - digest[2] % 40) % 360
+
+
+def lay_as_cards(view: QListView) -> None:
+    """How lists of cards and rows behave: one is chosen, the mouse is followed, nothing is edited
+    in place or scrolled sideways, and they follow the list's width."""
+    view.setMouseTracking(True)
+    view.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+    view.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+    view.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+    view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    view.setResizeMode(QListView.ResizeMode.Adjust)
 
 
 def placing(painter: QPainter, option: QStyleOptionViewItem) -> Callable[[QRect], QRect]:
