@@ -39,7 +39,7 @@ def load_token() -> tuple[str | None, str]:
     """
     problem = None
     try:
-        if token := _clean(_keychain().get_password(SERVICE, USER)):
+        if token := _clean(keychain().get_password(SERVICE, USER)):
             return token, KEYCHAIN
     except SfumatoError as error:
         problem = error
@@ -69,9 +69,9 @@ def save_token(token: str) -> None:
             ErrorKind.BAD_REQUEST,
             f"This is not an access token; copy one from {token_page()} (it begins with hf_).",
         )
-    keychain = _keychain()
+    ring = keychain()
     try:
-        keychain.set_password(SERVICE, USER, clean)
+        ring.set_password(SERVICE, USER, clean)
     except Exception as error:
         raise _locked(error) from None
 
@@ -83,9 +83,9 @@ def forget_token() -> None:
         SfumatoError: ACCESS, UNSUPPORTED where the keychain is locked or missing.
     """
     try:
-        keychain = _keychain()
-        if keychain.get_password(SERVICE, USER) is not None:
-            keychain.delete_password(SERVICE, USER)
+        ring = keychain()
+        if ring.get_password(SERVICE, USER) is not None:
+            ring.delete_password(SERVICE, USER)
     except SfumatoError as error:
         if error.kind is not ErrorKind.UNSUPPORTED:  # without a keychain there is nothing in it
             raise
@@ -93,7 +93,7 @@ def forget_token() -> None:
         raise _locked(error) from None
 
 
-def _keychain() -> Any:
+def keychain() -> Any:
     """The keyring module, once it has a usable backend.
 
     Raises:

@@ -35,20 +35,22 @@ def test_self_test_makes_a_picture_and_leaves_nothing_behind(tmp_path: Path) -> 
     assert lines[-1] == "self-test passed"
     checks = [line.split()[1:] for line in lines[:-1]]
     assert all(line.startswith("ok ") for line in lines[:-1])
-    assert [words[0] for words in checks[-4:]] == ["models:", "hub:", "conversion:", "picture:"]
-    assert float(checks[-2][1]) > 35, "decibels"
+    names = ["models:", "hub:", "conversion:", "picture:", "enlarging:"]
+    assert [words[0] for words in checks[-5:]] == names
+    assert float(checks[-3][1]) > 35, "decibels"
+    assert "128 × 64" in lines[-4]
     assert list(temporary.rglob("*.png")) == []
     told = json.loads(report.read_text())
-    assert told["passed"] and [one["name"] + ":" for one in told["checks"]][-4:] == [
-        words[0] for words in checks[-4:]
+    assert told["passed"] and [one["name"] for one in told["checks"]][-5:] == [
+        name.rstrip(":") for name in names
     ]
 
 
 def test_a_failed_check_is_reported_and_the_others_still_run(tmp_path: Path) -> None:
     code = (
-        "import sys; from gui import self_test;"
-        "self_test.RESOURCES = ('LICENSES.md', 'no-such-file');"
-        "self_test.ENGINE_MODULES = ('json', 'no_such_module');"
+        "import sys; import gui.self_test as self_test;"
+        "self_test.checks.RESOURCES = ('LICENSES.md', 'no-such-file');"
+        "self_test.checks.ENGINE_MODULES = ('json', 'no_such_module');"
         "sys.exit(self_test.main(['--no-picture', '--report', sys.argv[1]]))"
     )
     done = start("-c", code, str(tmp_path / "report.json"), home=tmp_path)
@@ -60,14 +62,14 @@ def test_a_failed_check_is_reported_and_the_others_still_run(tmp_path: Path) -> 
     assert "resources" in failed[0] and "no-such-file" in failed[0]
     assert "engine modules" in failed[1] and "no_such_module" in failed[1]
     assert "ok     certificates" in done.stdout
-    assert done.stdout.splitlines()[-1] == "self-test FAILED: 2 of 7"
+    assert done.stdout.splitlines()[-1] == "self-test FAILED: 2 of 9"
 
 
 def test_a_module_that_quits_does_not_take_the_self_test_along(tmp_path: Path) -> None:
     (tmp_path / "quitter.py").write_text("raise SystemExit(0)\n")
     code = (
-        "import sys; from gui import self_test;"
-        "self_test.WINDOW_MODULES = ('quitter',); self_test.ENGINE_MODULES = ();"
+        "import sys; import gui.self_test as self_test;"
+        "self_test.checks.WINDOW_MODULES = ('quitter',); self_test.checks.ENGINE_MODULES = ();"
         "sys.exit(self_test.main(['--no-picture']))"
     )
     done = start("-c", code, home=tmp_path, PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}")
