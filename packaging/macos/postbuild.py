@@ -14,9 +14,11 @@ import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path[:0] = [str(Path(__file__).resolve().parents[n]) for n in (1, 2)]
 
 from macos import macho
+
+from gui.self_test.checks import write_manifest
 
 QT_MODULES = ("QtCore", "QtGui", "QtWidgets", "QtSvg", "QtNetwork", "QtDBus", "QtPrintSupport")
 QT_PLUGINS = (
@@ -49,6 +51,7 @@ def finish(app: Path, report: Callable[[str], None] = print) -> None:
         ("thinned to arm64", thin),
         ("binaries out of the zip", strip_zip),
         ("qt.conf and Info.plist", lambda path: (write_qt_conf(path), clean_plist(path))),
+        ("resources written down", write_down),
     ]
     for name, step in steps:
         step(app)
@@ -70,6 +73,13 @@ def library(app: Path) -> Path:
         if path.is_dir():
             return path
     raise FileNotFoundError(f"{app} has no Contents/Resources/lib/python3.x")
+
+
+def write_down(app: Path) -> None:
+    """The hash of every resource, which the self-test looks at."""
+    resources = app / "Contents" / "Resources" / "resources"
+    if resources.is_dir():
+        write_manifest(resources)
 
 
 def prune_qt(app: Path) -> None:
