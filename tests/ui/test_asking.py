@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from PySide6.QtCore import QUrl
@@ -91,10 +92,11 @@ def test_the_system_hands_over_an_address(qapp) -> None:
         def open_path(self, path: str) -> None:
             taken.append(path)
 
-    handed = SimpleNamespace(_window=None, _early=[])  # there is one QApplication already
+    handed: Any = SimpleNamespace(_window=None, _early=[])  # there is one QApplication already
+    window: Any = Window()
     handed.hand_over = lambda path: composition.Application.hand_over(handed, path)
     for event in (QFileOpenEvent(QUrl(LINK)), QFileOpenEvent("/tmp/a picture.png")):
         assert composition.Application.event(handed, event)
     assert not taken
-    composition.Application.set_window(handed, Window())
+    composition.Application.set_window(handed, window)
     assert taken == [QUrl(LINK).toString(), "/tmp/a picture.png"]

@@ -50,6 +50,7 @@ def test_the_command_is_installed_and_removed(workspace, app, tmp_path, qtbot) -
     dialog = SettingsDialog(workspace.studio.settings, workspace, bundle=bundle)
     dialog.show()
     section = dialog.command
+    assert section is not None
     qtbot.waitUntil(section.button.isEnabled)
     assert "not known" in section.state.toolTip() + section.state.accessibleName()
     section.button.click()
