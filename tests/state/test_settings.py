@@ -14,6 +14,7 @@ from gui.request import ComputeUnit, PictureRequest, RandomSource, StartImage
 from gui.state.draft import Draft, DraftState, random_seed
 from gui.state.settings import Settings
 from gui.state.undo import UndoStack
+from gui.syntax.types import PromptSyntax
 
 
 @pytest.fixture
@@ -73,12 +74,11 @@ def test_a_draft_comes_back_from_json():
 
 
 def test_a_draft_of_an_earlier_version_is_read():
-    """It was one flat object, as in this file of version 0.9."""
+    """It was one flat object, as in this file of version 0.9; its words are weighed as new ones."""
     file = Path(__file__).parents[1] / "records" / "written_before" / "draft.json"
     draft = Draft.from_json(json.loads(file.read_text()))
-    assert draft == replace(
-        DRAFT, request=replace(DRAFT.request, prompt="a fox", negative_prompt="blurry")
-    )
+    request = replace(DRAFT.request, prompt="a fox", negative_prompt="blurry")
+    assert draft == replace(DRAFT, request=replace(request, prompt_syntax=PromptSyntax.WEB_UI))
 
 
 @pytest.mark.parametrize(

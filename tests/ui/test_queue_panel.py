@@ -105,20 +105,25 @@ def test_an_empty_queue_says_what_it_is_for(workspace, panel):
 
 def test_the_picture_gives_way_where_there_is_room(workspace, queue, panel, qtbot):
     canvas, window = workspace.canvas, workspace.main_window
+
+    def room() -> int:
+        """What the tools leave of the canvas's width."""
+        return canvas.width() - canvas.stack.x()
+
     window.resize(1500, 800)
-    qtbot.waitUntil(lambda: canvas.stack.width() == canvas.width() - panel.width())
+    qtbot.waitUntil(lambda: canvas.stack.width() == room() - panel.width())
     window.resize(900, 700)
-    qtbot.waitUntil(lambda: canvas.stack.width() == canvas.width() >= panel.width())
+    qtbot.waitUntil(lambda: canvas.stack.width() == room() >= panel.width())
     # Stop stays in sight.
     ask(workspace, "x")
     queue.run()
     strip = canvas.strip
     qtbot.waitUntil(lambda: panel.geometry().bottom() < strip.y() < canvas.height())
     window.resize(1500, 800)
-    qtbot.waitUntil(lambda: canvas.stack.width() < canvas.width())
+    qtbot.waitUntil(lambda: canvas.stack.width() < room())
     assert panel.height() == canvas.height()
     workspace.actions_.queue.trigger()
-    qtbot.waitUntil(lambda: canvas.stack.width() == canvas.width())
+    qtbot.waitUntil(lambda: canvas.stack.width() == room())
 
 
 def test_keys_move_remove_and_duplicate_and_undo_takes_it_back(full, queue, workspace):
