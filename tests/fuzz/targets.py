@@ -250,7 +250,7 @@ def _vocabulary(data: bytes, folder: Path) -> None:
     place = folder / "tokenizer"
     _put(place / "merges.txt", _tokenizer("merges.txt"))
     _put(place / "vocab.json", data)
-    ClipTokenizer(place).count("a fox in the fog")
+    ClipTokenizer(place).ids("a fox in the fog")
 
 
 def _merges(data: bytes, folder: Path) -> None:
@@ -259,7 +259,7 @@ def _merges(data: bytes, folder: Path) -> None:
     place = folder / "tokenizer"
     _put(place / "vocab.json", _tokenizer("vocab.json"))
     _put(place / "merges.txt", data)
-    ClipTokenizer(place).count("a fox in the fog")
+    ClipTokenizer(place).ids("a fox in the fog")
 
 
 # -- pictures ------------------------------------------------------------------------------------
