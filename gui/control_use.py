@@ -34,7 +34,8 @@ class Preprocessor(StrEnum):
     DEPTH = "depth"
     """From a picture that is a depth map already, of whatever range and depth of bits."""
     INPAINT = "inpaint"
-    """What is clear in the picture is to be filled."""
+    """What is clear in the picture is to be filled; where the starting picture has a mask, that
+    picture and its mask take its place."""
     POSE = "pose"
     """People's joints, found by macOS."""
     SUBJECT = "subject"
@@ -53,7 +54,7 @@ PREPROCESSORS = (
     Option(_P.BLUR, "Blur", "Soft colours and shapes"),
     Option(_P.GREY, "Grey", "Without colours, to be coloured"),
     Option(_P.INVERT, "Invert", "Black becomes white: for dark lines on paper"),
-    Option(_P.INPAINT, "Fill clear parts", "What is transparent is to be painted"),
+    Option(_P.INPAINT, "Fill clear parts", "What is transparent or masked is to be painted"),
     Option(_P.POSE, "Pose", "People’s joints, found by macOS"),
     Option(_P.SUBJECT, "Subject", "White where the subject is, found by macOS"),
     Option(_P.NETWORK, "A network", "A depth or line network of your own"),

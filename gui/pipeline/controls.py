@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from PIL.Image import Image as PillowImage
 
-from gui.control_use import Control, ControlBalance
+from gui.control_use import Control, ControlBalance, Preprocessor
 from gui.coreml.control_fit import check_fit
 from gui.coreml.control_networks import find_control_network
 from gui.coreml.dialect import ADAPTER, RESIDUAL, is_adapter
@@ -154,9 +155,18 @@ class ControlShelf:
         return found
 
     def take(
-        self, controls: Sequence[Control], unet: ComponentInfo, width: int, height: int
+        self,
+        controls: Sequence[Control],
+        unet: ComponentInfo,
+        width: int,
+        height: int,
+        cleared: PillowImage | None = None,
     ) -> list[ActiveControl]:
         """Load what is not loaded yet, and prepare the pictures.
+
+        Args:
+            cleared: the starting picture where a part of it is masked, RGBA, transparent there;
+                what fills clear parts is shown it in place of its own picture.
 
         Raises:
             SfumatoError: as `find`, `Runtime.load` and `Preprocessing.picture`.
@@ -167,12 +177,16 @@ class ControlShelf:
         if not any(control.preprocessor_network for control in controls):
             self._let_preprocessing_go()
         return [
-            self._active(control, network, (width, height))
+            self._active(control, network, (width, height), cleared)
             for control, network in zip(controls, networks, strict=True)
         ]
 
     def _active(
-        self, control: Control, network: ComponentInfo, size: tuple[int, int]
+        self,
+        control: Control,
+        network: ComponentInfo,
+        size: tuple[int, int],
+        cleared: PillowImage | None,
     ) -> ActiveControl:
         loaded = self._loaded.get(network.files)
         if loaded is None:
@@ -183,7 +197,9 @@ class ControlShelf:
         adapter = is_adapter(network)
         name = next(iter(loaded.inputs)) if adapter else "controlnet_cond"
         _, channels, height, width = loaded.inputs[name].shape
-        picture = self._preprocessing.picture(
+        fills = control.preprocessor is Preprocessor.INPAINT
+        picture = cleared if fills else None
+        picture = picture or self._preprocessing.picture(
             expanded(control.picture),
             width or size[0],
             height or size[1],

@@ -56,6 +56,14 @@ class Ground:
     """Where in `kept` the model's picture lies: left, top, right, bottom; may reach beyond it."""
     notes: tuple[str, ...] = ()
 
+    def cleared(self) -> PillowImage | None:
+        """The model's picture, RGBA, transparent where it is painted anew; None: all of it is."""
+        if self.repaint is None:
+            return None
+        image = Image.fromarray((self.picture * 255).round().astype(np.uint8))
+        image.putalpha(Image.fromarray(np.where(self.repaint, 0, 255).astype(np.uint8)))
+        return image
+
     def finished(self, pixels: np.ndarray) -> np.ndarray:
         """The model's picture in the old one.
 

@@ -40,6 +40,7 @@ from gui.pipeline.course import Stage, Turn, steps_of, walk, way
 from gui.pipeline.demands import with_model, without_effect
 from gui.pipeline.depth import depth_latents
 from gui.pipeline.enlarge import Enlarger
+from gui.pipeline.ground import Ground
 from gui.pipeline.placement import Placement
 from gui.pipeline.preview import Previewer, fit_preview, published_preview
 from gui.pipeline.preview_store import keep_preview, kept_preview
@@ -204,7 +205,7 @@ class Pipeline:
         ground = lay_ground(request, self.model)
         self.load(request=request)
         self._make_room(request)
-        controls = self._take_controls([each for each, _ in line])
+        controls = self._take_controls([each for each, _ in line], ground)
         start = encoded(ground, self.model, lambda picture: self._encode(picture, hooks))
         jobs = [
             self._prepare(each, scheduler, led, hooks)
@@ -274,7 +275,9 @@ class Pipeline:
         set_steps(scheduler, request.scheduler, request.steps)
         return scheduler
 
-    def _take_controls(self, line: Sequence[PictureRequest]) -> list[list[ActiveControl]]:
+    def _take_controls(
+        self, line: Sequence[PictureRequest], ground: Ground | None
+    ) -> list[list[ActiveControl]]:
         """What leads each request of a lineage; together, since what none needs is let go of."""
         leading = max(line, key=lambda each: len(each.leading))
         active = iter(
@@ -283,6 +286,7 @@ class Pipeline:
                 self.model.components[self._unet_kind(leading)],
                 self.model.image_width,
                 self.model.image_height,
+                ground.cleared() if ground is not None else None,
             )
         )
         return [[next(active) for _ in each.leading] for each in line]

@@ -16,9 +16,10 @@ from PIL import Image
 from gui.coreml.model import ComponentKind
 from gui.errors import ErrorKind, SfumatoError
 from gui.pipeline.pipeline import GeneratedPicture, Hooks
-from gui.request import RandomSource
+from gui.request import Control, Preprocessor, RandomSource
 from gui.start_image import InpaintArea, MaskedContent, Outpaint, StartImage
 from tests.pipeline.reference import diffusers_scheduler, extra_step_arguments, seeded
+from tests.pipeline.test_controlnet import networks
 from tests.pipeline.test_parity import LATENT_TOLERANCE, SEED, call, ours, request, settings_of
 from tests.support.tiny_networks import SHAPES, _randomise_norms
 from tests.support.torch_runtime import torch_pipeline
@@ -350,3 +351,25 @@ def test_only_the_masked_area_at_the_pictures_own_size(
     changed = np.argwhere((picture.pixels != old).any(2))
     assert changed.min(0).tolist() >= [76, 96] and changed.max(0).tolist() <= [113, 143]
     assert len(changed) > 0.9 * 40 * 30
+
+
+@pytest.mark.parametrize(("name", "strength"), [("DDIM", 1.0), ("Euler a", 0.7)])
+def test_an_inpaint_controlnet(
+    diffusers_pipe: Pipes, photo: Any, mask: Any, name: str, strength: float
+) -> None:
+    """It is shown the starting picture with what is masked marked by −1."""
+    path, area = photo("sd1"), mask(size_of("sd1"), BOX)
+    pipe = diffusers_pipe("sd1")
+    (net,) = networks("sd1", pipe, 1)
+    start = StartImage(str(path), strength, str(area), mask_feather=0)
+    control = Control("inpaint", str(path), Preprocessor.INPAINT)
+    asked = request(scheduler=name, steps=5, start_image=start, controls=(control,))
+    _, latents, _ = ours("sd1", pipe, asked, controls={"inpaint": net})
+    shown = np.asarray(Image.open(path), np.float32).transpose(2, 0, 1)[None] / 255
+    shown[:, :, BOX[1] : BOX[3], BOX[0] : BOX[2]] = -1
+    reference = pipeline_of(pipe, "StableDiffusionControlNetInpaintPipeline", controlnet=net)
+    arguments = {k: v for k, v in call(asked).items() if k != "guidance_rescale"}
+    arguments |= {"image": Image.open(path), "mask_image": Image.open(area), "strength": strength}
+    arguments |= {"control_image": torch.from_numpy(shown), "controlnet_conditioning_scale": 1.0}
+    expected = their_latents(reference, diffusers_scheduler(name), **arguments)
+    assert_same_latents(latents, expected)
