@@ -27,7 +27,7 @@ from gui.state.caches import Caches
 from gui.state.controls import ControlDesk
 from gui.state.convert.state import ConvertReport, ConvertState
 from gui.state.crash_reports import CrashReports
-from gui.state.draft import DraftState, random_seed
+from gui.state.draft import Draft, DraftState, random_seed
 from gui.state.hub.state import HubState
 from gui.state.model_entry import ModelEntry
 from gui.state.model_in_use import ModelInUse
@@ -57,6 +57,19 @@ if TYPE_CHECKING:
     from gui.state.settings import Settings
 
 _PASSING = (ErrorKind.ENGINE, ErrorKind.MEMORY, ErrorKind.STORAGE, ErrorKind.INTERNAL)
+
+
+_OF_KINDS = {"image_guidance_scale": ("instruct", None), "depth_map": ("depth", "")}
+"""Fields with the kind of UNet that has a use for them, and what they are where there is none."""
+
+
+def _suited(draft: Draft, entry: ModelEntry) -> Draft:
+    """The draft without what the panel does not show for this model."""
+    kind = entry.info.unet_kind if entry.info is not None else ""
+    for name, (needed, nothing) in _OF_KINDS.items():
+        if kind != needed:
+            draft = draft.with_value(name, nothing)
+    return draft if entry.has_encoder else draft.with_value("start_image.path", "")
 
 
 class Studio(QObject):
@@ -314,7 +327,7 @@ class Studio(QObject):
                 )
             if not draft.seed_locked:
                 draft = replace(draft, request=replace(draft.request, seed=random_seed()))
-            sent = draft if entry.has_encoder else draft.with_value("start_image.path", "")
+            sent = _suited(draft, entry)
             requests = sent.requests_for(entry.request_folder, **self._how())
         except SfumatoError as error:
             self.error_raised.emit(error)
@@ -345,9 +358,7 @@ class Studio(QObject):
         draft = self.draft.draft
         if not draft.seed_locked:
             draft = replace(draft, request=replace(draft.request, seed=random_seed()))
-        if not self.model.has_encoder:
-            draft = draft.with_value("start_image.path", "")
-        draft = draft.with_variation_seed()
+        draft = _suited(draft, self.model).with_variation_seed()
         if not self.has_prompt and "prompt" not in (columns.field, rows.field):
             raise SfumatoError(ErrorKind.BAD_REQUEST, "Type a prompt first: what should be seen?")
         model = self.model.request_folder

@@ -104,6 +104,50 @@ class TestGenerate:
         assert request["safety_checker"] is False
         assert Path(request["model"]).resolve() == cli.home / "m"
 
+    def test_masks_and_frames(self, cli: Cli) -> None:
+        for name in ("start.png", "mask.png", "depth.png"):
+            Image.new("RGB", (8, 8)).save(cli.folder / name)
+        base = ("generate", "--prompt", "p", "--json", "--quiet", "--image", "start.png")
+
+        def start(*options: str) -> dict[str, Any]:
+            done = cli(*base, *options)
+            assert done.returncode == 0, done.stderr
+            found: dict[str, Any] = json.loads(done.stdout)["record"]["request"]
+            return {**found["start_image"], "depth_map": found["depth_map"]}
+
+        said = start(
+            "--mask", "mask.png", "--mask-feather", "4", "--mask-inverted", "--masked-content",
+            "fill", "--inpaint-area", "masked", "--depth-map", "depth.png",
+        )  # fmt: skip
+        assert said["mask"] == str(cli.folder / "mask.png")
+        assert said["depth_map"] == str(cli.folder / "depth.png")
+        assert (said["mask_feather"], said["mask_inverted"]) == (4, True)
+        assert (said["masked_content"], said["inpaint_area"]) == ("filled", "masked")
+        assert start("--mask", "alpha")["mask"] == "alpha"
+        sides = ("left", "top", "right", "bottom")
+        for text, wanted in (
+            ("left=128,right=64", (128, 0, 64, 0)), ("top=8, bottom=16", (0, 8, 0, 16)),
+            ("96", (96, 96, 96, 96)),
+        ):  # fmt: skip
+            assert start("--outpaint", text)["outpaint"] == dict(zip(sides, wanted, strict=True))
+
+    @pytest.mark.parametrize(
+        ("options", "says"),
+        [
+            (("--mask", "m.png"), "--mask needs --image"),
+            (("--outpaint", "64"), "--outpaint needs --image"),
+            (("--image", "s.png", "--outpaint", "left=128;right=3"), "must be like left=128"),
+            (("--image", "s.png", "--outpaint", "lift=128"), "must be like left=128"),
+            (("--image", "s.png", "--outpaint", "left=99999"), "must be a whole number from 0"),
+            (("--image", "s.png", "--mask-feather", "999"), "must be a whole number from 0 to 256"),
+            (("--image", "s.png", "--masked-content", "blue"), "must be one of original, filled"),
+        ],
+    )
+    def test_masks_that_make_no_sense(self, cli: Cli, options: tuple[str, ...], says: str) -> None:
+        done = cli("generate", "--prompt", "p", *options)
+        assert done.returncode == 2 and says in done.stderr
+        assert one_sentence(done.stderr)
+
     def test_every_parameter_that_is_a_number_has_an_option(self, cli: Cli) -> None:
         fields = [(f, f.range) for f in described_fields().values() if f.range is not None]
         values = {f.name: f.kind(r.low + (r.high - r.low) / 4) for f, r in fields}

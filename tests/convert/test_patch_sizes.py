@@ -188,6 +188,13 @@ def test_lora_and_size_together(tmp_path: Path) -> None:
         assert weights(tmp_path / "both" / name) == weights(tmp_path / "lora" / name)
 
 
+def test_channels_that_were_groups_are_cut_into_heads() -> None:
+    """16 groups of 12 channels, and then 6 heads of 32: they are 192 channels in between."""
+    groups = (((2, 2),), ((16, 16),), ((12, 12),), ((8, 8),), ((8, 12),))
+    whole = regroup(groups, (2, 192, 8, 8), "x")
+    assert regroup(whole, (2, 6, 32, 64), "x")[1:3] == (((6, 6),), ((32, 32),))
+
+
 def test_axes_are_followed_through_reshapes() -> None:
     height, width = (64, 96), (64, 80)
     channels = (320, 320)

@@ -73,6 +73,38 @@ def test_the_picture_shows_what_the_prompt_names(
     assert share_in_the_middle(pixels, *subject) > 0.15
 
 
+def test_half_of_a_picture_anew_and_a_wider_frame(real_home: Path) -> None:
+    """By the command line: what is not masked is the picture's very bytes."""
+
+    def generate(name: str, *options: str) -> np.ndarray:
+        done = subprocess.run(
+            [sys.executable, "-m", "gui.cli.main", "generate", "--upscale", "off", "--quiet",
+             "--seed", "3", "-o", str(real_home / f"{name}.png"), *options],
+            capture_output=True, text=True, cwd=ROOT, timeout=200,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        with Image.open(real_home / f"{name}.png") as image:
+            return np.asarray(image.convert("RGB"))
+
+    first = generate("first", "a red apple on a blue background")
+    height, width = first.shape[:2]
+    mask = Image.new("L", (width, height))
+    mask.paste(255, (0, 0, width // 2, height))
+    mask.save(real_home / "mask.png")
+    start = ("--image", str(real_home / "first.png"), "--mask-feather", "8")
+    masked = ("--mask", str(real_home / "mask.png"), "--strength", "1")
+    half = generate("half", "a banana on a blue background", *start, *masked)
+    seam = width // 2 + 8
+    assert (half[:, seam:] == first[:, seam:]).all()
+    assert (half[:, : width // 2] != first[:, : width // 2]).any(2).mean() > 0.9
+    # it stays on its ground
+    assert 190 <= border_hue(half[:, : width // 2].astype(float) / 255) <= 255
+    wide = generate("wide", "a red apple on a blue background", *start, "--outpaint", "right=64")
+    assert wide.shape == (height, width + 64, 3)
+    assert (wide[:, : width - 8] == first[:, : width - 8]).all()
+    assert 190 <= border_hue(wide[:, width:].astype(float) / 255) <= 255
+
+
 def test_the_command_line_uses_it_by_default(real_home: Path) -> None:
     target = real_home / "apple.png"
     done = subprocess.run(

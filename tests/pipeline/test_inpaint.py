@@ -13,10 +13,11 @@ import pytest
 import torch
 from PIL import Image
 
+from gui.control_use import Control, Preprocessor
 from gui.coreml.model import ComponentKind
 from gui.errors import ErrorKind, SfumatoError
 from gui.pipeline.pipeline import GeneratedPicture, Hooks
-from gui.request import Control, Preprocessor, RandomSource
+from gui.request import RandomSource
 from gui.start_image import InpaintArea, MaskedContent, Outpaint, StartImage
 from tests.pipeline.reference import diffusers_scheduler, extra_step_arguments, seeded
 from tests.pipeline.test_controlnet import networks

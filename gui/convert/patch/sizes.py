@@ -234,6 +234,17 @@ class _Resizing:
         return tuple(found)
 
 
+def _merged(factors: Sequence[Factor]) -> Dim:
+    """Factors that stay as they are, side by side, as one: channels that were taken as groups may
+    be cut into heads next."""
+    found: list[Factor] = []
+    for old, new in factors:
+        if found and old == new and found[-1][0] == found[-1][1]:
+            old, new = old * found[-1][0], new * found.pop()[1]
+        found.append((old, new))
+    return tuple(found)
+
+
 def _new(dim: Dim) -> int:
     return _sizes(dim)[1]
 
@@ -294,7 +305,7 @@ def regroup(dims: Dims, wanted: Shape, place: str) -> Dims:
                 raise NotResizable(f"is made for one size alone (at {place})")
         if have != size:
             raise NotResizable(f"is made for one size alone (at {place})")
-        found.append(tuple(taken) or ((1, 1),))
+        found.append(_merged(taken) or ((1, 1),))
     if left:
         raise NotResizable(f"is made for one size alone (at {place})")
     return tuple(found)
