@@ -130,6 +130,11 @@ def compression(form: str) -> str:
     return capital(form) or "Uncompressed"
 
 
+UNKNOWN_SOURCE = (
+    "It is not known which checkpoint this model was made from, so a LoRA may suit it badly."
+)
+
+
 def licence(tag: str) -> str:
     """A licence's name; a tag that is not known stands for itself."""
     return LICENCES.get(tag, "Other licence" if tag in ("other", "unknown") else tag)

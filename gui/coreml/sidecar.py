@@ -89,6 +89,13 @@ class Sidecar(Record):
         table = self.extra.get(key)
         return cast("dict[str, Any]", table) if isinstance(table, dict) else {}
 
+    @property
+    def tells_source(self) -> bool:
+        """Whether it says what the model was made from: a repository on the Hub, a checkpoint that
+        was converted here, or what its makers say of it."""
+        noted = self.noted("conversion") or self.noted("hub")
+        return bool(self.source_repo or self.card.description or noted)
+
     def to_json(self) -> dict[str, Any]:
         told = {"format": FORMAT, **super().to_json()}
         for name in ("default_enlargement", "default_upscaler", "default_composition"):

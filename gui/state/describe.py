@@ -66,8 +66,9 @@ def model_rows(
         rows.append(("Memory", f"about {words.memory(memory)} while it works"))
     rows.append(("On disk", words.size(info.size_bytes)))
     source = sidecar.source_repo if sidecar is not None else ""
-    if source or home:
-        rows.append(("From", source or home))
+    known = sidecar is not None and sidecar.tells_source
+    if text := source or ". ".join(filter(None, (home, "" if known else words.UNKNOWN_SOURCE))):
+        rows.append(("From", text))
     if card is not None and card.licence:
         rows.append(("Licence", words.licence(card.licence)))
     if not encoder:

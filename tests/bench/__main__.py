@@ -18,7 +18,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 COLUMNS = ("what", "value", "budget", "", "note")
 
-SLOW = frozenset({"convert"})
+SLOW = frozenset({"convert", "sizes"})
 """Benches of many minutes: they run only when named."""
 
 # Runs in the child.  The rows come back in a file, so that a bench may print what it likes.

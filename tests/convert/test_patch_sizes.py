@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from gui.convert.patch.resizing import resized_files
 from gui.convert.patch.sizes import NotResizable, regroup
 from gui.convert.patch.variant import make_variant
 from gui.convert.types import ImageSize, Lora
-from gui.coreml import proto
 from gui.coreml.inspect import inspect_model
 from gui.coreml.model import ComponentKind as K
 from gui.coreml.portable import PortableRuntime
@@ -23,19 +23,12 @@ from tests.convert.conftest import refusal
 from tests.support import patched
 from tests.support.cached_models import cached_tiny_model
 from tests.support.compiled_writer import compile_folder, compile_package
+from tests.support.resized import SIZES as SIZES_OF_ALL
+from tests.support.resized import inputs_of, outputs, program, resized, weights
+from tests.support.tiny_checkpoints import pipeline
+from tests.support.tiny_models import TinyModel
 
 SIZES = {"sd1": (192, 128), "xl": (64, 128)}
-
-
-def program(package: Path) -> bytes:
-    """A package's specification without its description of where it came from."""
-    spec = proto.read_spec(proto.package_model_file(package))
-    spec.description.metadata.Clear()
-    return spec.SerializeToString(deterministic=True)
-
-
-def weights(package: Path) -> bytes:
-    return (package / "Data/com.apple.CoreML/weights/weight.bin").read_bytes()
 
 
 @pytest.fixture(scope="module", params=SIZES)
@@ -121,6 +114,28 @@ def test_chunks(tmp_path: Path) -> None:
     np.testing.assert_allclose(got["noise_pred"], want["noise_pred"], atol=1e-3)
 
 
+@pytest.mark.parametrize("size", SIZES_OF_ALL[::5], ids=str)
+@pytest.mark.parametrize("name", ["sd1", "xl"])
+def test_outputs_are_diffusers_at_that_size(name: str, size: ImageSize, tmp_path: Path) -> None:
+    """Of the same checkpoint, which knows nothing of Core ML.  At twenty sizes, and against
+    conversions to the byte: ``make bench ONLY=sizes``."""
+    model = patched.model(name).folder
+    (package,) = model.glob("*_unet.mlpackage")
+    made = resized(package, tmp_path, ImageSize(64, 64), size)
+    arrays = inputs_of(made)
+    arrays["timestep"][:] = 481.0
+    given = {key: torch.from_numpy(value) for key, value in arrays.items()}
+    added = {key: given[key] for key in ("text_embeds", "time_ids") if key in given}
+    context = given["encoder_hidden_states"].squeeze(2).transpose(1, 2)
+    with torch.no_grad():
+        wanted = pipeline(patched.MODELS[name]["kind"]).unet(
+            given["sample"], given["timestep"], context, added_cond_kwargs=added
+        ).sample.numpy()  # fmt: skip
+    got = outputs(made, arrays)["noise_pred"]
+    assert got.shape == wanted.shape == (2, 4, size.height // 8, size.width // 8)
+    assert np.abs(got - wanted).max() < 0.02 * np.abs(wanted).max()
+
+
 @pytest.mark.parametrize("kind", [K.UNET, K.VAE_DECODER])
 def test_there_and_back(kind: K, tmp_path: Path) -> None:
     """Through sizes of every proportion, and back to the first: the same program to the byte."""
@@ -129,7 +144,8 @@ def test_there_and_back(kind: K, tmp_path: Path) -> None:
     info = inspect_model(source)
     for width, height in ((128, 192), (256, 64), (64, 64)):
         component = info.components[kind]
-        (file, data), *more = resized_files(component, info, ImageSize(width, height)).items()
+        old = ImageSize(info.image_width, info.image_height)
+        (file, data), *more = resized_files(component, old, ImageSize(width, height)).items()
         assert not more
         folder = tmp_path / f"{width}x{height}"
         (folder / package.name).mkdir(parents=True)
@@ -151,12 +167,12 @@ def test_there_and_back(kind: K, tmp_path: Path) -> None:
     assert program(tmp_path / "64x64" / package.name) == program(package)
 
 
-def test_in_apples_layout() -> None:
+def test_in_apples_layout(tiny_sd1: TinyModel, tiny_sd1_fp16: TinyModel) -> None:
     """Of every form of attention, but for slices of a fixed width."""
-    for attention in ("original", "split_einsum"):
-        model = cached_tiny_model(f"sd1-{attention}", "sd1", attention=attention)
+    for model in (tiny_sd1, tiny_sd1_fp16):
         info = inspect_model(model.folder)
-        files = resized_files(info.components[K.UNET], info, ImageSize(192, 64))
+        old = ImageSize(info.image_width, info.image_height)
+        files = resized_files(info.components[K.UNET], old, ImageSize(192, 64))
         assert len(files) == 1
 
 

@@ -220,16 +220,6 @@ def test_a_checkpoint_that_it_was_not_made_from(tmp_path: Path) -> None:
     assert "not made from this checkpoint" in error.message
 
 
-def test_a_model_whose_constants_were_renamed(tmp_path: Path) -> None:
-    source = compile_folder(patched.model("sd1").folder, tmp_path / "compiled")
-    for mil in source.glob("*Unet.mlmodelc/model.mil"):
-        text = mil.read_text().replace("attn1_to_q_weight", "x1").replace("attn2_to_q_weight", "x2")
-        mil.write_text(text)
-    error = refused(source, tmp_path, Lora(LORA))
-    assert error.kind is ErrorKind.UNSUPPORTED
-    assert "lost their names" in error.message
-
-
 def test_few_bits(tmp_path: Path) -> None:
     from gui.convert.types import Compression
     from gui.coreml.model import ComponentKind as K

@@ -13,7 +13,9 @@ import hashlib
 import importlib.metadata
 import os
 import shutil
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -44,7 +46,7 @@ def built(name: str, build: Callable[[Path], object], code: str) -> Path:
     if place.exists():
         return place
     scratch = place.with_name(f".{name}.scratch")
-    with FileLock(place.with_name(f".{name}.lock")):
+    with _untimed(), FileLock(place.with_name(f".{name}.lock")):
         if not place.exists():
             shutil.rmtree(scratch, ignore_errors=True)  # of one that was killed
             scratch.mkdir()
@@ -52,6 +54,21 @@ def built(name: str, build: Callable[[Path], object], code: str) -> Path:
             (scratch / name).rename(place)
             scratch.rmdir()
     return place
+
+
+@contextlib.contextmanager
+def _untimed() -> Iterator[None]:
+    """Building, and waiting for who builds, is no part of a test's time (pytest-timeout's alarm):
+    on a busy machine with nothing kept yet it takes longer than any test may."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    left, interval = signal.setitimer(signal.ITIMER_REAL, 0)
+    try:
+        yield
+    finally:
+        if left:
+            signal.setitimer(signal.ITIMER_REAL, left, interval)
 
 
 @cache

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from gui import words
+from gui.coreml.sidecar import ModelCard
 from gui.hub.machine import this_machine
 from gui.hub.variants.verdict import memory_of
 from gui.library import step_times
-from gui.request import Enlargement, PictureRecord, PictureRequest
+from gui.request import Enlargement, LoraUse, PictureRecord, PictureRequest
+from gui.state import describe
 from gui.ui.widgets.choice import HELP_ROLE
 
 
@@ -57,3 +59,19 @@ def test_what_comes_out_of_enlarging_is_said(workspace: Any, panel: Any) -> None
     assert panel.enlarged_size.text.text() == f"Enlarged to 768 × {4 * info.image_height}"
     draft.set("enlargement", Enlargement.OFF)
     assert not panel.enlarged_size.isVisible()
+
+
+def test_a_lora_on_a_model_of_unknown_source_is_remarked_on(workspace: Any, panel: Any) -> None:
+    """Once, where it is chosen; not where the model says what it was made from."""
+    entry = workspace.studio.model
+    assert entry.sidecar is not None
+    unknown = replace(entry.sidecar, source_repo="", extra={}, card=ModelCard())
+    panel.set_model(replace(entry, sidecar=unknown))
+    assert not panel.lora_note.isVisible()
+    workspace.studio.draft.set("loras", (LoraUse("Ink"),))
+    assert panel.lora_note.isVisible()
+    assert panel.lora_note.text() == words.UNKNOWN_SOURCE
+    panel.set_model(replace(entry, sidecar=replace(unknown, source_repo="acme/tiny")))
+    assert not panel.lora_note.isVisible()
+    rows = dict(describe.model_rows(entry.info, unknown, home="A folder that you added"))
+    assert rows["From"] == f"A folder that you added. {words.UNKNOWN_SOURCE}"

@@ -68,19 +68,22 @@ class Weight:
         return self.op.type != "const"
 
 
-def weights_of(model: Path, functions: Sequence[Function]) -> Iterator[Weight]:
+def weights_of(
+    model: Path, functions: Sequence[Function], named: Mapping[str, str] | None = None
+) -> Iterator[Weight]:
     """Every parameter that a file's programs hold.
 
     Args:
         model: the file, for `Weight.model`.
         functions: of its programs.
+        named: parameters of constants whose names do not tell them.
     """
     for function in functions:
-        yield from _weights(model, function)
+        yield from _weights(model, function, named or {})
 
 
-def _weights(model: Path, function: Function) -> Iterator[Weight]:
-    uses = _Uses(function)
+def _weights(model: Path, function: Function, named: Mapping[str, str]) -> Iterator[Weight]:
+    uses = _Uses(function, named)
     for op in function.ops:
         is_constant = op.type == "const" or op.type.startswith("constexpr_")
         if not is_constant or not op.outputs or not op.outputs[-1][1].is_static:
@@ -89,7 +92,7 @@ def _weights(model: Path, function: Function) -> Iterator[Weight]:
         found = uses.of(name)
         users = [u for u, operand in found if operand in _CONSUMERS.get(u.type, ())]
         norms = [(u, operand) for u, operand in found if u.type in _NORMS]
-        parameter = parameter_of(name)
+        parameter = uses.parameter(name)
         if norms and not parameter:
             parameter = _norm_parameter(*norms[0], uses)
             users += [norm for norm, _ in norms]
@@ -115,7 +118,7 @@ def _norm_parameter(norm: Op, operand: str, uses: _Uses) -> str:
     weight = reader and reader[0].inputs.get("weight")
     if leaf is None or not isinstance(weight, Ref):
         return ""
-    layer = parameter_of(weight.name).rpartition(".")[0]
+    layer = uses.parameter(weight.name).rpartition(".")[0]
     for ending, name in _BEFORE.items():
         if layer == ending or layer.endswith(f".{ending}"):
             stem = layer.removesuffix(ending)
@@ -126,7 +129,8 @@ def _norm_parameter(norm: Op, operand: str, uses: _Uses) -> str:
 class _Uses:
     """Which operations read a value, and the shapes of all values."""
 
-    def __init__(self, function: Function) -> None:
+    def __init__(self, function: Function, named: Mapping[str, str]) -> None:
+        self._named = named
         self.types = function.types()
         self.constants = {op.name: op for op in function.ops if op.type == "const"}
         self._readers: dict[str, list[tuple[Op, str]]] = {}
@@ -135,6 +139,10 @@ class _Uses:
                 for item in value if isinstance(value, list) else (value,):
                     if isinstance(item, Ref):
                         self._readers.setdefault(item.name, []).append((op, operand))
+
+    def parameter(self, constant: str) -> str:
+        """The parameter that a constant is; empty: none."""
+        return self._named.get(constant) or parameter_of(constant)
 
     def of(self, name: str) -> list[tuple[Op, str]]:
         return self._readers.get(name, [])

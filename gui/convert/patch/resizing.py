@@ -96,7 +96,7 @@ def _resized(
     if resized is None:
         return {}
     rewrite_spec(spec, resized)
-    return {proto.package_model_file(path): spec.SerializeToString()}
+    return {proto.package_model_file(path): spec.SerializeToString(deterministic=True)}
 
 
 def _compiled(

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gui import __version__
+from gui import __version__, words
 from gui.convert.checkpoint.lora import check_scale, few_steps_of
 from gui.convert.patch.cloning import clone_file, link_or_clone, sync_tree
 from gui.convert.patch.resizing import check_size, resized_files
@@ -108,7 +108,7 @@ def make_variant(
             f"“{output.name}” is there already; choose another name, or move it.",
             str(output),
         )
-    plan = _planned(info, loras, size)
+    plan = _planned(info, loras, size, base is not None)
     tick(0.05)
     try:
         with work_folder(output.parent) as work:
@@ -142,13 +142,27 @@ class _Plan:
     notes: tuple[str, ...]
 
 
-def _planned(info: ModelInfo, loras: Sequence[Lora], size: ImageSize | None) -> _Plan:
+def _planned(
+    info: ModelInfo, loras: Sequence[Lora], size: ImageSize | None, checked: bool
+) -> _Plan:
+    """What is to be done.
+
+    Args:
+        checked: the weights are held against those of the checkpoint.
+    """
     notes: list[str] = []
     networks, added = None, ()
     if loras:
         networks = read_networks(info)
         added = additions(loras, networks.target)
         notes += [note for addition in added for note in addition.found.notes()]
+        if not checked and not load_sidecar(info).tells_source:
+            notes.append(words.UNKNOWN_SOURCE)
+        if networks.by_order:
+            notes.append(
+                "Some of the model’s layers have lost their names and were told by their order and "
+                "shapes."
+            )
         notes += [
             f"With “{Path(lora.path).name}”: {few.note}"
             for lora in loras

@@ -18,11 +18,13 @@ from gui.convert.checkpoint.lora.deltas import Adder
 from gui.convert.checkpoint.lora.layers import Layers, Target, make_layers
 from gui.convert.checkpoint.lora.matching import Matched, match
 from gui.convert.patch.constants import Weight, by_parameter, shapes_of, weights_of
-from gui.convert.patch.names import unet_shape_of
+from gui.convert.patch.names import parameter_of, unet_shape_of
+from gui.convert.patch.order import names_by_order
 from gui.convert.patch.packing import NotPackable, repacked, unpacked
 from gui.convert.types import Lora
 from gui.coreml.model import ComponentInfo, ComponentKind, ModelInfo
 from gui.coreml.portable import read_stages
+from gui.coreml.portable.ir import Function, Ref
 from gui.errors import ErrorKind, SfumatoError
 from gui.library.lora_files.kinds import Change, read_lora
 
@@ -48,6 +50,9 @@ class Networks:
     """By part and parameter."""
     target: Target
 
+    by_order: bool = False
+    """Whether names had to be told by the order of the layers."""
+
     def of(self, part: str, parameter: str) -> list[Weight]:
         return self.weights[part].get(parameter, [])
 
@@ -60,9 +65,12 @@ def read_networks(info: ModelInfo) -> Networks:
             lost their names.
     """
     found: dict[str, dict[str, list[Weight]]] = {}
+    by_order = False
     for kind, part in PART_OF.items():
         if component := info.components.get(kind):
-            for name, places in by_parameter(_weights(component)).items():
+            weights, ordered = _weights(component, part)
+            by_order |= ordered
+            for name, places in by_parameter(iter(weights)).items():
                 found.setdefault(part, {}).setdefault(name, []).extend(places)
     layers: dict[str, Layers] = {}
     for part, weights in found.items():
@@ -76,13 +84,35 @@ def read_networks(info: ModelInfo) -> Networks:
             "convert the model anew from its checkpoint, with the LoRA.",
             f"{info.folder}: {list(found.get('unet', ()))[:5]}",
         )
-    return Networks(found, Target(info.family, layers))
+    return Networks(found, Target(info.family, layers), by_order)
 
 
-def _weights(component: ComponentInfo) -> Iterator[Weight]:
-    for path in component.files:
-        functions = [stage.function for stage in read_stages(path, component.function)]
-        yield from weights_of(path, functions)
+def _weights(component: ComponentInfo, part: str) -> tuple[list[Weight], bool]:
+    """A network's weights, and whether some of their names had to be told by their order."""
+    files = [
+        [stage.function for stage in read_stages(path, component.function)]
+        for path in component.files
+    ]
+    by_order = None
+    if not all(parameter_of(name) for name in _layer_constants(files)):
+        by_order = names_by_order(part, files)
+    named = by_order or [{} for _ in files]
+    found = [
+        weight
+        for path, functions, names in zip(component.files, files, named, strict=True)
+        for weight in weights_of(path, functions, names)
+    ]
+    return found, by_order is not None
+
+
+def _layer_constants(files: Sequence[Sequence[Function]]) -> Iterator[str]:
+    """The names of the constants that convolutions and linear layers read as their weights."""
+    for functions in files:
+        for function in functions:
+            for op in function.ops:
+                weight = op.inputs.get("weight")
+                if op.type in ("conv", "linear") and isinstance(weight, Ref):
+                    yield weight.name
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from gui import words
 from gui.errors import SfumatoError
 from gui.request import Composition
 from gui.state.draft import BRANCH, Draft, DraftState
@@ -112,6 +113,8 @@ class PromptPanel(QFrame):
         self.presets = PresetsButton(self._prompts.presets)
         self._popover: PromptsPopover | None = None
         self._styles_popover: StylesPopover | None = None
+        self.lora_note = label(words.UNKNOWN_SOURCE, "small", wrap=True)
+        self.lora_note.hide()
         self.size_choice = SizeChoice()
         self.size_outlook = SizeOutlook(self)
         self.size_choice.set_tell(self._told_of_size)
@@ -138,6 +141,8 @@ class PromptPanel(QFrame):
             column.addWidget(row)
             if row is self.prompt:
                 column.addWidget(self.known_words)
+            elif row is self.loras:
+                column.addWidget(self.lora_note)
         settings = QHBoxLayout()
         settings.addWidget(label("Settings", "heading"))
         settings.addStretch(1)
@@ -251,6 +256,8 @@ class PromptPanel(QFrame):
         self.presets.set_at_recommendation(draft == draft.without_choices())
         if name == "styles":
             self._show_styles()
+        elif name == "loras":
+            self._show_lora_note()
         elif name == "seed":
             self.seed.set_last(self._state.draft.request.seed or None)
         elif name == "variation_strength":
@@ -364,6 +371,7 @@ class PromptPanel(QFrame):
             self._show_refiners()
             self.scheduler.set_default(sidecar.default_scheduler)
         self._show_defaults()
+        self._show_lora_note()
         self.size_outlook.set_model(entry, self._state.draft.request.compute_unit)
         native = (info.image_width, info.image_height) if info is not None else (0, 0)
         self.size_choice.set_model(native, entry.fixed_size)
@@ -415,6 +423,13 @@ class PromptPanel(QFrame):
         prompt = self._state.draft.request.prompt
         if text.casefold() not in prompt.casefold():
             self._state.set("prompt", f"{prompt.rstrip(' ,')}, {text}" if prompt.strip() else text)
+
+    def _show_lora_note(self) -> None:
+        """Where a LoRA is used, and nobody knows what the model was made from."""
+        sidecar = self._entry.sidecar if self._entry is not None else None
+        unknown = sidecar is not None and not sidecar.tells_source
+        used = any(use.on for use in self._state.draft.request.loras)
+        self.lora_note.setVisible(unknown and used)
 
     def _show_variation(self) -> None:
         """What has an effect is seen."""
