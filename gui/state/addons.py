@@ -68,6 +68,14 @@ class AddonLibrary(QObject):
     def entry(self, folder: str) -> InstalledModel | None:
         return next((one for one in self.entries if one.folder == folder), None)
 
+    def holding(self, path: str) -> InstalledModel | None:
+        """What a folder or file belongs to."""
+        place = Path(path)
+        for one in self.entries:
+            if Path(one.folder) in (place, *place.parents):
+                return one
+        return None
+
     def reveal(self, entry: InstalledModel) -> None:
         """Show it in the file manager."""
         self._background.run(lambda: desktop.reveal(entry.folder), lambda _: None, self.failed.emit)

@@ -5,6 +5,7 @@ Pure functions, no Qt; how figures and terms are written is in `gui.words`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from gui import words
@@ -22,6 +23,11 @@ KINDS = {
     ModelKind.LORA: "LoRA",
 }
 
+
+USES = {
+    ModelKind.CONTROLNET: "Guides pictures by another one: its edges, depth, a pose",
+    ModelKind.UPSCALER: "Enlarges pictures",
+}
 
 LONGEST_DESCRIPTION = 160
 FROM_WORDS = "Pictures from words"
@@ -103,9 +109,11 @@ def technical_rows(info: ModelInfo, sidecar: Sidecar | None) -> list[tuple[str, 
 
 def variant_rows(variant: Variant) -> list[tuple[str, str]]:
     """Label and value of what a person wants to know of a variant on the Hub."""
+    if variant.kind is ModelKind.LORA:
+        return _lora_rows(variant)
     makes = variant.kind is ModelKind.TEXT_TO_IMAGE
     what = good_for(starting_picture=variant.has_encoder, controlnets=len(variant.controlnets))
-    rows = [("Good for", what if makes else KINDS.get(variant.kind, "Other things"))]
+    rows = [("Good for", what if makes else USES.get(variant.kind, "Other things"))]
     if variant.image_width:
         size = words.pixels(variant.image_width, variant.image_height)
         rows.append(("Pictures", f"{size} pixels"))
@@ -124,8 +132,52 @@ def variant_rows(variant: Variant) -> list[tuple[str, str]]:
     return rows
 
 
+def _lora_rows(variant: Variant) -> list[tuple[str, str]]:
+    known = variant.family.value != "unknown"
+    rows = [("Good for", "Changes what a model makes: a style, a subject or fewer steps")]
+    if known or not variant.problems:
+        rows.append(("Models", words.family(variant.family) if known else "Not stated"))
+    rows.append(("Made of", variant.made_of or "Not known before the download"))
+    return [*rows, ("Download", words.size(variant.download_bytes))]
+
+
+def fitting(variant: Variant, models: Iterable[tuple[str, ModelInfo]]) -> str:
+    """Which of the installed models a ControlNet or LoRA is for, in words; empty for others.
+
+    Args:
+        models: name and facts of each that can be used.
+    """
+    if variant.kind not in (ModelKind.CONTROLNET, ModelKind.LORA) or variant.problems:
+        return ""
+    if variant.family.value == "unknown":
+        return "Not known before it is tried"
+    kin = [(name, info) for name, info in models if info.family is variant.family]
+    if not kin:
+        return f"None of your models: it needs one of {words.family(variant.family)}"
+    if variant.kind is ModelKind.CONTROLNET:
+        ready = [(name, info) for name, info in kin if takes_controls(info)]
+        if not ready:
+            return "None of your models: it needs one that is ControlNet-ready"
+        kin = ready
+    names = [name for name, _ in kin]
+    more = [words.plural(len(names) - MOST_FITTING, "other")] if len(names) > MOST_FITTING else []
+    return words.plain(words.listed([*names[:MOST_FITTING], *more]))
+
+
+MOST_FITTING = 3
+"""Models that are named."""
+
+
+def takes_controls(info: ModelInfo) -> bool:
+    """Whether a model's UNet has places for what a ControlNet says, in either dialect."""
+    inputs = [t.name for c in info.components.values() for t in c.inputs]
+    return any(name.startswith(("additional_residual_", "down_block_res_")) for name in inputs)
+
+
 def variant_technical_rows(variant: Variant) -> list[tuple[str, str]]:
     """Label and value of what experts want to know of a variant besides."""
+    if variant.kind is ModelKind.LORA:
+        return []
     kind = "Compiled" if variant.format is FileFormat.COMPILED else "Packages"
     rows = [
         *([("Made for", steps)] if (steps := variant_steps(variant)) else []),
@@ -145,6 +197,8 @@ def variant_technical_rows(variant: Variant) -> list[tuple[str, str]]:
 
 def repository_kind(summary: ModelSummary) -> str:
     """Family, or what else the repository is for; empty when neither is known."""
+    if summary.kind is ModelKind.LORA and summary.family.value != "unknown":
+        return f"{words.short_family(summary.family)} LoRA"
     if summary.kind in KINDS:
         return KINDS[summary.kind]
     return "" if summary.family.value == "unknown" else words.short_family(summary.family)

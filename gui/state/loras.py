@@ -15,6 +15,7 @@ from gui.library.loras import LoraDetails
 from gui.library.temporaries import sweep, temporary_file
 from gui.mac import mac_services
 from gui.names import first_free
+from gui.state import desktop
 from gui.state.background import Background
 
 __all__ = ["LoraDetails", "LoraLibrary", "is_lora_name"]
@@ -35,6 +36,8 @@ class LoraLibrary(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.entries: tuple[LoraDetails, ...] = ()
+        self.known = False
+        """Whether the folder has been read."""
         self._background = Background(self)
 
     def refresh(self) -> None:
@@ -55,7 +58,19 @@ class LoraLibrary(QObject):
 
     def _on_read(self, entries: tuple[LoraDetails, ...]) -> None:
         self.entries = entries
+        self.known = True
         self.changed.emit()
+
+    def find(self, name: str) -> LoraDetails | None:
+        """The entry that a request's name, or path, means; None: it is not known here."""
+        for entry in self.entries:
+            if name == entry.path or name.casefold() == entry.name.casefold():
+                return entry
+        return None
+
+    def reveal(self, path: str) -> None:
+        """Show a file in the system's file manager."""
+        self._background.run(lambda: desktop.reveal(path), lambda _: None, self.failed.emit)
 
 
 def _copied(files: Sequence[str]) -> tuple[str, ...]:

@@ -160,7 +160,11 @@ class Workspace(QWidget):
         models.failed.connect(studio.error_raised)
         models.notice.connect(studio.notice)
         models.convert_wanted.connect(self.convert_desk.show)
-        models.lora_wanted.connect(self.prompt_panel.loras.use_folder)
+        loras = self.prompt_panel.loras
+        models.lora_wanted.connect(loras.use_folder)
+        loras.hub_wanted.connect(models.show_loras)
+        loras.trash_wanted.connect(models.trash_lora)
+        studio.addons.changed.connect(loras.library_changed)
         self.models_panel.reveal_requested.connect(pictures.commands.reveal_path)
         self.prompt_panel.known_words.hub_requested.connect(models.show_real_models)
         self.middle.search_wanted.connect(models.show_hub)

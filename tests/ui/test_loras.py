@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication
 
-from gui import paths
+from gui import paths, words
 from gui.request import LoraUse, described_fields
 from gui.ui.prompt.loras import LoraList
 from gui.ui.prompt.size import SizeChoice, of_shape, snapped, usual_sizes
 from gui.ui.widgets.choice import HELP_ROLE
+from tests.support import hub_loras, hub_shelf
 
 
 def until(done: Callable[[], Any]) -> None:
@@ -65,19 +66,90 @@ def test_weight_on_and_off_and_away(panel: LoraList) -> None:
     assert seen[-1] == (LoraUse("b", 0.8),)
 
 
-def test_the_menu_lists_the_library(panel: LoraList) -> None:
-    folder = paths.loras_dir()
-    folder.mkdir(parents=True)
-    shutil.copyfile(__file__, folder / "Oil.safetensors")
-    panel.set_value((LoraUse("Oil"),))
-    panel.library.refresh()
-    until(lambda: panel.library.entries)
-    first = panel.make_menu().actions()[0]
-    assert first.text().startswith("Oil\t")
-    assert not first.isEnabled()  # it is in use
-    panel.set_value(())
-    panel.make_menu().actions()[0].trigger()
-    assert panel.rows[0].name.whole_text() == "Oil"
+def _with_notes(folder: Path, name: str, notes: dict[str, str], picture: bool = False) -> Path:
+    """A LoRA's file for SD 1, with what it says of itself."""
+    stem = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k"
+    head = hub_loras.header({f"{stem}.lora_down.weight": ("F16", [4, 768])}, notes)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.safetensors"
+    path.write_bytes(head + bytes(4 * 768 * 2))
+    if picture:
+        path.with_name(f"{name}.preview.png").write_bytes(hub_shelf.picture(60, 40))
+    return path
+
+
+def test_the_library_is_searched_and_chosen_from(panel: LoraList) -> None:
+    _with_notes(paths.loras_dir(), "Oil", {"modelspec.trigger_phrase": "in oil"})
+    _with_notes(paths.loras_dir(), "Ink", {})
+    panel.set_value((LoraUse("Ink"),))
+    panel.add.click()
+    until(lambda: panel.popover is not None and panel.popover.isVisible())
+    popover = panel.popover
+    assert popover is not None
+    names = [popover.rows.index(k).data() for k in range(popover.rows.rowCount())]
+    assert names == ["Ink", "Oil"]
+    ink, _ = (popover.rows.index(k) for k in range(2))
+    assert ink.data(Qt.ItemDataRole.AccessibleTextRole).startswith("Ink. SD 1 · ")
+    popover.take(ink)  # it is in use
+    assert len(panel.rows) == 1
+    wanted: list[str] = []
+    panel.words_wanted.connect(wanted.append)
+    popover.search.setText("in OIL")
+    assert [popover.rows.index(k).data() for k in range(popover.rows.rowCount())] == ["Oil"]
+    popover.take(popover.rows.index(0))
+    assert [row.name.whole_text() for row in panel.rows] == ["Ink", "Oil"]
+    assert wanted == ["in oil"] and not popover.isVisible()
+    popover.search.setText("nothing such")
+    assert popover.empty.text() == "No LoRA has these words."
+
+
+def test_a_row_shows_cover_family_size_and_words(panel: LoraList) -> None:
+    notes = {"modelspec.trigger_phrase": "<b>in oil</b> & on canvas"}
+    _with_notes(paths.loras_dir(), "Oil", notes, picture=True)
+    panel.set_value((LoraUse("Oil"), LoraUse("Gone")))
+    oil, gone = panel.rows
+    until(lambda: oil.entry is not None and oil.cover.pixmap is not None)
+    assert gone.cover.pixmap is None
+    assert oil.facts.whole_text() == f"SD 1 · {words.size(oil.entry.bytes)}"  # type: ignore[union-attr]
+    assert gone.facts.whole_text() == "Not in the library" and not gone.taught.isVisible()
+    wanted: list[str] = []
+    panel.words_wanted.connect(wanted.append)
+    (chip,) = oil.chips()
+    assert "&lt;b&gt;" in chip.toolTip()  # plain, whatever it says
+    chip.click()
+    assert wanted == ["<b>in oil</b> & on canvas"]
+
+
+def test_the_text_encoder_may_have_a_weight_of_its_own(panel: LoraList) -> None:
+    panel.set_value((LoraUse("a", 0.7),))
+    (row,) = panel.rows
+    assert row.text_weight.isHidden()
+    own = row.menu().actions()[0]
+    assert own.text() == "Own Weight for the Text Encoder" and not own.isChecked()
+    own.trigger()
+    assert row.use == LoraUse("a", 0.7, 0.7) and not row.text_weight.isHidden()
+    row.text_weight.setValue(0.2)
+    row.weight.setValue(0.9)
+    assert row.use == LoraUse("a", 0.9, 0.2)
+    # Off and on again, both are as they were.
+    row.on.click()
+    assert row.use == LoraUse("a", 0.9, 0.2, on=False) and not row.text_weight.isEnabled()
+    row.on.click()
+    assert row.use == LoraUse("a", 0.9, 0.2)
+    row.menu().actions()[0].trigger()
+    assert row.use == LoraUse("a", 0.9) and row.text_weight.isHidden()
+
+
+def test_one_that_came_from_the_hub_is_used_by_its_folder(panel: LoraList) -> None:
+    folder = paths.loras_dir() / "papercut"
+    _with_notes(folder, "pytorch_lora_weights", {})
+    panel.use_folder(str(folder))
+    until(lambda: panel.rows)
+    assert panel.rows[0].use == LoraUse("papercut")
+    until(lambda: panel.rows[0].entry is not None)
+    assert [a.text() for a in panel.rows[0].menu().actions() if a.text()] == [
+        "Own Weight for the Text Encoder", "Show in Folder", "Move to Trash",
+    ]  # fmt: skip
 
 
 def test_usual_sizes_have_the_models_pixels() -> None:

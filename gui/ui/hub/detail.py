@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QModelIndex, QSize, Qt, Signal
 from PySide6.QtWidgets import (
@@ -17,8 +18,8 @@ from PySide6.QtWidgets import (
 )
 
 from gui.errors import ErrorKind, SfumatoError
-from gui.state import desktop
-from gui.state.hub.types import DownloadState
+from gui.state import describe, desktop
+from gui.state.hub.types import DownloadState, ModelKind
 from gui.ui.hub.get_bar import GetBar
 from gui.ui.hub.header import HubHeader
 from gui.ui.hub.variant_list import VariantFacts, VariantList
@@ -59,6 +60,8 @@ class HubDetail(QDialog):
     def __init__(self, hub: HubState, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._hub = hub
+        self.models: Callable[[], Iterable[tuple[str, Any]]] = tuple
+        """Name and facts of the installed models, of which some may fit what is shown."""
         self.repo = ""
         self._details: RepoDetails | None = None
         self._picture = ""
@@ -230,7 +233,8 @@ class HubDetail(QDialog):
             text = "Reading the list of files…"
         self.message_text.setText(text)
         self.retry.setVisible(self._error is not None)
-        self.convert.setVisible(details is not None and self._error is None)
+        convertible = details is not None and details.summary.kind is not ModelKind.LORA
+        self.convert.setVisible(convertible and self._error is None)
         self.stack.setCurrentWidget(self.message)
 
     def _fill(self, details: RepoDetails) -> None:
@@ -276,7 +280,9 @@ class HubDetail(QDialog):
     def _on_chosen(self, _index: QModelIndex) -> None:
         if not self._filling and self.chosen is not None:
             self._chosen_by_hand = True
-        self.facts.set_variant(self.chosen)
+        chosen = self.chosen
+        fits = describe.fitting(chosen, self.models()) if chosen is not None else ""
+        self.facts.set_variant(chosen, fits)
         self._refresh_bar()
 
     def _refresh_bar(self, *_: object) -> None:

@@ -19,6 +19,7 @@ FAMILIES = tuple(
 KINDS = (
     (ModelKind.TEXT_TO_IMAGE, "Pictures from words"),
     (ModelKind.CONTROLNET, "ControlNet"),
+    (ModelKind.LORA, "LoRA"),
     (ModelKind.UPSCALER, "Upscaler"),
 )
 ATTENTIONS = tuple(
@@ -97,9 +98,10 @@ class FilterPopover(Popover):
             "attentions": "Attention (split einsum: Neural Engine)",
             "compressions": "Compression",
         }
+        self.titles = {name: label(text, "small") for name, text in titles.items()}
         for name, group in self.groups.items():
             column.addSpacing(4)
-            column.addWidget(label(titles[name], "small"))
+            column.addWidget(self.titles[name])
             column.addWidget(group)
         column.addSpacing(4)
         column.addWidget(label("Download and licence", "small"))
@@ -133,6 +135,10 @@ class FilterPopover(Popover):
         self.size_choice.select_data(query.max_bytes)
         self.licence.select_data(query.licence)
         self.clear.setEnabled(bool(active_filters(query)))
+        for name in ("attentions", "compressions"):  # LoRAs have neither
+            shown = query.kinds != (ModelKind.LORA,)
+            self.groups[name].setVisible(shown)
+            self.titles[name].setVisible(shown)
 
     def open_below(self, button: QWidget) -> None:
         super().open_below(button)

@@ -11,8 +11,10 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVB
 from gui import words
 from gui.errors import SfumatoError
 from gui.state import describe
+from gui.state.hub.types import ModelKind
 from gui.state.pictures.images import read_image
-from gui.ui.hub.card import shade_of, square_pixmap
+from gui.ui.hub.card import shade_of
+from gui.ui.widgets.card_pictures import square_pixmap
 from gui.ui.widgets.cards import paint_tile
 from gui.ui.widgets.controls import ElidedLabel, label
 from gui.ui.widgets.icons import icon
@@ -121,8 +123,11 @@ class HubHeader(QWidget):
         parts = []
         if details.description:
             parts.append(details.description)
+        if details.triggers:
+            parts.append(f"Words it was taught: {', '.join(details.triggers)}.")
         if details.base_model:
-            parts.append(f"Converted from {details.base_model}.")
+            lora = details.summary.kind is ModelKind.LORA
+            parts.append(f"{'Made for' if lora else 'Converted from'} {details.base_model}.")
         self._show_description(" ".join(parts) or "The model’s page says nothing about it.")
 
     def _show_description(self, text: str) -> None:

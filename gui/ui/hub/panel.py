@@ -20,10 +20,11 @@ from PySide6.QtWidgets import (
 )
 
 from gui.errors import ErrorKind
-from gui.state.hub.types import SearchQuery, Sort
-from gui.ui.hub.card import ROW_HEIGHT, TILE, CardPictures, HubCardDelegate
+from gui.state.hub.types import ModelKind, SearchQuery, Sort
+from gui.ui.hub.card import ROW_HEIGHT, TILE, HubCardDelegate
 from gui.ui.hub.filters import FilterPopover, active_filters, without_filters
 from gui.ui.widgets.appearance import current_palette
+from gui.ui.widgets.card_pictures import CardPictures
 from gui.ui.widgets.cards import GAP, PADDING, lay_as_cards
 from gui.ui.widgets.choice import Choice
 from gui.ui.widgets.controls import (
@@ -48,6 +49,13 @@ SORTS = (
     (Sort.TRENDING, "Trending"),
     (Sort.RECENT, "Recently updated"),
 )
+KINDS = (
+    (None, "Models"),
+    (ModelKind.CONTROLNET, "ControlNets"),
+    (ModelKind.LORA, "LoRAs"),
+    (ModelKind.UPSCALER, "Upscalers"),
+)
+"""What is looked for; models are whatever makes pictures."""
 AUTHORS = (("", "Anyone"), ("apple", "Apple"), ("coreml-community", "Community"))
 AHEAD_ROWS = 12
 """The next page is asked for when this few rows are left below what is seen."""
@@ -168,13 +176,16 @@ class HubPanel(QWidget):
         self.sort = Choice("Sort by")
         for value, text in SORTS:
             self.sort.addItem(text, value)
+        self.kind = Choice("Look for")
+        for value, text in KINDS:
+            self.kind.addItem(text, value)
         self.author = Choice("Made by")
         for name, text in AUTHORS:
             self.author.addItem(text, name)
         self.filters = FilterButton(FilterPopover, active_filters)
         self.chips = FilterChips(active_filters, without_filters)
         self.list = ResultList()
-        self.pictures = CardPictures(self.list)
+        self.pictures = CardPictures(self.list, TILE)
         self.list.setItemDelegate(HubCardDelegate(self.list, self.pictures))
         self.list.setModel(catalogue)
         self.message = HubMessage()
@@ -214,7 +225,7 @@ class HubPanel(QWidget):
         self.offline.hide()
 
     def _lay_out(self) -> None:
-        for choice in (self.sort, self.author):
+        for choice in (self.kind, self.sort, self.author):
             choice.setObjectName("compact")
             choice.setMinimumContentsLength(4)
             choice.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
@@ -224,13 +235,14 @@ class HubPanel(QWidget):
         first.addWidget(self.filters)
         second = QHBoxLayout()
         second.setSpacing(6)
+        second.addWidget(self.kind, 11)
         second.addWidget(self.sort, 13)
-        second.addWidget(self.author, 10)
         head = QVBoxLayout()
         head.setContentsMargins(12, 4, 12, 8)
         head.setSpacing(7)
         head.addLayout(first)
         head.addLayout(second)
+        head.addWidget(self.author)
         head.addWidget(self.chips)
         head.addWidget(self.offline)
         self.stack = QStackedWidget()
@@ -249,6 +261,7 @@ class HubPanel(QWidget):
     def _connect(self) -> None:
         self.search.textEdited.connect(self._on_text)
         self.search.returnPressed.connect(self._on_return)
+        self.kind.activated.connect(lambda _: self._look_for(self.kind.currentData()))
         self.sort.activated.connect(lambda _: self._change(sort=self.sort.currentData()))
         self.author.activated.connect(lambda _: self._change(author=self.author.currentData()))
         self.filters.changed.connect(self._on_filters)
@@ -310,7 +323,14 @@ class HubPanel(QWidget):
 
     def tab_order(self) -> list[QWidget]:
         """What Tab goes through, in the order in which it is read."""
-        head = [self.search, self.filters.button, self.sort, self.author, *self.chips.chips()]
+        head = [
+            self.search,
+            self.filters.button,
+            self.kind,
+            self.sort,
+            self.author,
+            *self.chips.chips(),
+        ]
         message = [self.message.retry, self.message.clear, self.message.convert]
         return [*head, self.offline_retry, self.list, *message, self.further]
 
@@ -329,10 +349,17 @@ class HubPanel(QWidget):
 
     # -- the query ----------------------------------------------------------------------------
 
+    def _look_for(self, kind: ModelKind | None) -> None:
+        """Another kind of thing, for which the filters of the one before mean nothing."""
+        kinds = (kind,) if kind is not None else ()
+        query = self.catalogue.query
+        self._set_query(replace(without_filters(query), kinds=kinds, families=query.families))
+
     def _change(self, **fields: object) -> None:
         self._set_query(replace(self.catalogue.query, **fields))  # type: ignore[arg-type]
 
     def _set_query(self, query: SearchQuery) -> None:
+        self._show_kind(query)
         self.filters.set_query(query)
         self.chips.set_query(query)
         self.tabs_changed.emit()
@@ -372,8 +399,16 @@ class HubPanel(QWidget):
         self.search.setText(query.text)
         self.sort.select_data(query.sort)
         self.author.select_data(query.author)
+        self._show_kind(query)
         self.filters.set_query(query)
         self.chips.set_query(query)
+
+    def _show_kind(self, query: SearchQuery) -> None:
+        kind = query.kinds[0] if len(query.kinds) == 1 else None
+        shown = kind if kind in dict(KINDS) else None
+        self.kind.select_data(shown)
+        # Those who make models for Macs are few, and known; others are anyone.
+        self.author.setVisible(shown is None or bool(query.author))
 
     # -- the results --------------------------------------------------------------------------
 

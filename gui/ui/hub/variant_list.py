@@ -170,6 +170,7 @@ class VariantFacts(QScrollArea):
     def __init__(self) -> None:
         super().__init__()
         self._variant: Variant | None = None
+        self._fits = ""
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -186,24 +187,29 @@ class VariantFacts(QScrollArea):
         column.addStretch(1)
         self.setWidget(inner)
 
-    def set_variant(self, variant: Variant | None) -> None:
-        """Show a variant, or nothing."""
-        self._variant = variant
+    def set_variant(self, variant: Variant | None, fits: str = "") -> None:
+        """Show a variant, or nothing.
+
+        Args:
+            fits: which of the installed models it is for, where that makes sense.
+        """
+        self._variant, self._fits = variant, fits
         text = ""
         if variant is not None:
-            facts = facts_html(describe.variant_rows(variant))
+            rows = describe.variant_rows(variant)
+            facts = facts_html([*rows[:2], ("Fits", fits), *rows[2:]] if fits else rows)
             # Qt leaves no room between a paragraph and a table.
             text = f"{verdict_html(variant, current_palette())}<p style='font-size:3px'></p>{facts}"
         self.text.setText(text)
-        self.technical.show_facts(
-            describe.variant_technical_rows(variant) if variant is not None else []
-        )
+        technical = describe.variant_technical_rows(variant) if variant is not None else []
+        self.technical.show_facts(technical)
+        self.technical.setVisible(bool(technical))
         self.verticalScrollBar().setValue(0)
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
         if event.type() == QEvent.Type.PaletteChange and self._variant is not None:
-            self.set_variant(self._variant)
+            self.set_variant(self._variant, self._fits)
 
 
 def verdict_html(variant: Variant, palette: Palette) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtWidgets import QFileDialog, QWidget
 
 from gui.errors import SfumatoError
-from gui.state.hub.types import ModelKind, SearchQuery, Sort
+from gui.state.hub.types import Family, ModelKind, SearchQuery, Sort
 from gui.ui.hub.leftovers import LeftoversDialog, leftovers_text
 from gui.ui.models.actions import LibraryActions
 
@@ -135,14 +135,33 @@ class ModelsDesk(QObject):
 
             self.sheet = HubDetail(self._hub, self._window)
             self.sheet.use_requested.connect(self._use)
+            self.sheet.models = self._usable_models
             self.sheet.trash_requested.connect(self._trash_addon)
             self.sheet.convert_requested.connect(self._convert)
             self.sheet.failed.connect(self.failed)
         self.sheet.show_repo(repo)
 
+    def _usable_models(self) -> list[tuple[str, Any]]:
+        entries = self._studio.models.entries()
+        return [(e.name, e.info) for e in entries if e.usable and e.info is not None]
+
     def _trash_addon(self, folder: str) -> None:
-        if (addon := self._studio.addons.entry(folder)) is not None:
+        """Move a ControlNet, LoRA or upscaler to the Trash, by its folder or its file."""
+        if (addon := self._studio.addons.holding(folder)) is not None:
             self._studio.addons.trash(addon)
+
+    def trash_lora(self, path: str) -> None:
+        """Move a LoRA to the Trash, with the folder that it came in."""
+        self._trash_addon(path)
+
+    def show_loras(self) -> None:
+        """Turn to the Hub's LoRAs for models such as the one in use."""
+        self._shown.setChecked(True)
+        info = self._studio.model.info
+        family = info.family if info is not None else Family.UNKNOWN
+        families = (family,) if family is not Family.UNKNOWN else ()
+        query = SearchQuery(sort=Sort.DOWNLOADS, kinds=(ModelKind.LORA,), families=families)
+        self._panel.show_hub().search_for(query)
 
     def _use(self, folder: str) -> None:
         if (addon := self._studio.addons.entry(folder)) is not None:

@@ -1,37 +1,22 @@
-"""The LoRAs that a picture is made with: each on or off, with its weight."""
+"""The LoRAs that a picture is made with, and the way to more of them."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtGui import QDragEnterEvent, QDropEvent
-from PySide6.QtWidgets import (
-    QCheckBox,
-    QFileDialog,
-    QHBoxLayout,
-    QMenu,
-    QPushButton,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtGui import QDragEnterEvent, QDropEvent, QPixmap
+from PySide6.QtWidgets import QFileDialog, QPushButton, QVBoxLayout, QWidget
 
 from gui import words
 from gui.errors import SfumatoError
 from gui.parameters import Parameter
-from gui.request import MAX_LORA_WEIGHT, LoraUse
+from gui.request import LoraUse
 from gui.state.loras import LoraDetails, LoraLibrary, is_lora_name
-from gui.ui.widgets.controls import ElidedLabel, QuietSpinBox, icon_button, without_shortcut
+from gui.ui.prompt.lora_popover import LoraPopover
+from gui.ui.prompt.lora_row import COVER, LoraRow
+from gui.ui.widgets.card_pictures import CardPictures
 from gui.ui.widgets.icons import icon
-
-_LONGEST = 60
-
-
-def told(entry: LoraDetails) -> str:
-    """What is known of a LoRA's file, for its entry in the menu."""
-    parts = [entry.base, words.size(entry.bytes)]
-    return "  ·  ".join(part for part in parts if part)
 
 
 class LoraList(QWidget):
@@ -42,6 +27,10 @@ class LoraList(QWidget):
     failed = Signal(SfumatoError)
     words_wanted = Signal(str)
     """Trigger words to put into the prompt."""
+    hub_wanted = Signal()
+    """The person looks for more on the Hub."""
+    trash_wanted = Signal(str)
+    """Path of a file that is to go to the Trash."""
 
     def __init__(self, field: Parameter) -> None:
         super().__init__()
@@ -63,7 +52,9 @@ class LoraList(QWidget):
         self._column.setSpacing(4)
         self._column.addWidget(self.add, 0, Qt.AlignmentFlag.AlignLeft)
         self.rows: list[LoraRow] = []
-        self.menu: QMenu | None = None
+        self.popover: LoraPopover | None = None
+        self.pictures = CardPictures(self, COVER)
+        self.pictures.changed.connect(self._show_covers)
         self.setAcceptDrops(True)
 
     def set_value(self, uses: tuple[LoraUse, ...]) -> None:
@@ -81,15 +72,22 @@ class LoraList(QWidget):
         self.rows = [self._row(use) for use in uses]
         for place, row in enumerate(self.rows):
             self._column.insertWidget(place, row)
+        self._show_entries()
+        if uses and not self.library.known:
+            self.library.refresh()
         self.updateGeometry()
 
     def close_down(self) -> None:
         """Wait for what reads and copies files."""
+        self.pictures.close()
         self.library.close()
 
     def _row(self, use: LoraUse) -> LoraRow:
         row = LoraRow(use)
         row.edited.connect(lambda new: self._replace(row, new))
+        row.words_wanted.connect(self.words_wanted)
+        row.reveal_wanted.connect(self.library.reveal)
+        row.trash_wanted.connect(self.trash_wanted)
         # queued: the click is over before the row it came from goes away
         row.removed.connect(lambda: self._replace(row, None), Qt.ConnectionType.QueuedConnection)
         return row
@@ -103,6 +101,11 @@ class LoraList(QWidget):
         """Use the LoRA of the library that lies in this folder."""
         self._wanted_folder = folder
         self.library.refresh()
+
+    def library_changed(self) -> None:
+        """Files have come or gone."""
+        if self.library.known:
+            self.library.refresh()
 
     # -- adding -------------------------------------------------------------------------------
 
@@ -120,27 +123,39 @@ class LoraList(QWidget):
                     break
         if self._add_when_listed:
             self._add_when_listed = False
-            self.menu = self.make_menu()
-            self.menu.popup(self.add.mapToGlobal(self.add.rect().bottomLeft()))
+            self.make_popover().open_below(self.add)
+        self._show_entries()
 
-    def make_menu(self) -> QMenu:
-        """What can be added: every LoRA of the library, and files from elsewhere."""
-        menu = QMenu(self)
-        menu.setToolTipsVisible(True)
-        present = {use.name for use in self._uses}
-        for entry in self.library.entries:
-            name = without_shortcut(words.shortened(entry.name, _LONGEST))
-            action = menu.addAction(f"{name}\t{without_shortcut(told(entry))}")
-            action.setEnabled(entry.name not in present)
-            if entry.triggers:
-                action.setToolTip(words.plain_tip(f"Trigger words: {', '.join(entry.triggers)}"))
-            action.triggered.connect(lambda _=False, entry=entry: self._use(entry))
-        if not self.library.entries:
-            menu.addAction("No LoRAs yet").setEnabled(False)
-        menu.addSeparator()
-        menu.addAction("Add File…").triggered.connect(lambda *_: self._choose_file())
-        menu.addAction("Show LoRAs Folder").triggered.connect(lambda *_: self.library.show_folder())
-        return menu
+    def _show_entries(self) -> None:
+        """What is known of each file, in the rows and in the pop-over."""
+        for row in self.rows:
+            entry = self.library.find(row.use.name)
+            if entry is None and self.library.known:
+                row.show_missing()
+            else:
+                row.show_entry(entry)
+        self._show_covers()
+        if self.popover is not None:
+            used = frozenset(use.name for use in self._uses)
+            self.popover.show_entries(self.library.entries, used)
+
+    def _show_covers(self) -> None:
+        for row in self.rows:
+            row.cover.show_picture(self._cover_of(row.entry) if row.entry is not None else None)
+
+    def make_popover(self) -> LoraPopover:
+        """The library, to choose from."""
+        if self.popover is None:
+            made = self.popover = LoraPopover(self, self._cover_of)
+            made.chosen.connect(self._use)
+            made.file_wanted.connect(self._choose_file)
+            made.hub_wanted.connect(self.hub_wanted)
+            made.folder_wanted.connect(self.library.show_folder)
+            self.pictures.changed.connect(made.list.viewport().update)
+        return self.popover
+
+    def _cover_of(self, entry: LoraDetails) -> QPixmap | None:
+        return self.pictures.get(entry.cover) if entry.cover else None
 
     def _use(self, entry: LoraDetails) -> None:
         self.edited.emit((*self._uses, LoraUse(entry.name)))
@@ -161,6 +176,7 @@ class LoraList(QWidget):
         new = tuple(LoraUse(name) for name in names if name not in present)
         if new:
             self.edited.emit((*self._uses, *new))
+            self.library.refresh()
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         if self._dropped(event):
@@ -174,50 +190,3 @@ class LoraList(QWidget):
     def _dropped(self, event: QDropEvent) -> list[str]:
         paths = [url.toLocalFile() for url in event.mimeData().urls()]
         return [path for path in paths if is_lora_name(path)]
-
-
-class LoraRow(QWidget):
-    """One LoRA: on or off, its name, its weight, and a way off the list."""
-
-    edited = Signal(object)
-    removed = Signal()
-
-    def __init__(self, use: LoraUse) -> None:
-        super().__init__()
-        self._use = use
-        name = Path(use.name).name.removesuffix(".safetensors")
-        self.on = QCheckBox()
-        self.on.setAccessibleName(f"Use {name}")
-        self.name = ElidedLabel(name)
-        self.name.setToolTip(words.plain_tip(use.name))
-        self.weight = QuietSpinBox(2)
-        self.weight.setRange(-MAX_LORA_WEIGHT, MAX_LORA_WEIGHT)
-        self.weight.setSingleStep(0.05)
-        self.weight.setKeyboardTracking(False)
-        self.weight.setAccessibleName(f"Weight of {name}")
-        self.remove = icon_button("close", f"Take {name} off the list")
-        self.remove.setIconSize(QSize(14, 14))
-        line = QHBoxLayout(self)
-        line.setContentsMargins(0, 0, 0, 0)
-        line.setSpacing(6)
-        for widget, share in ((self.on, 0), (self.name, 1), (self.weight, 0), (self.remove, 0)):
-            line.addWidget(widget, share)
-        self.show_use(use)
-        self.on.toggled.connect(lambda on: self._change(on=on))
-        self.weight.valueChanged.connect(lambda value: self._change(weight=round(value, 2)))
-        self.remove.clicked.connect(self.removed)
-
-    def show_use(self, use: LoraUse) -> None:
-        """Show a value without an `edited` signal."""
-        self._use = use
-        for widget in (self.on, self.weight):
-            widget.blockSignals(True)
-        self.on.setChecked(use.on)
-        self.weight.setValue(use.weight)
-        for widget in (self.on, self.weight):
-            widget.blockSignals(False)
-        self.name.setEnabled(use.on)
-        self.weight.setEnabled(use.on)
-
-    def _change(self, **values: object) -> None:
-        self.edited.emit(replace(self._use, **values))  # type: ignore[arg-type]

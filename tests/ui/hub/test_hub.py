@@ -394,14 +394,32 @@ def test_tab_goes_down_the_column(workspace, panel, hub, qtbot):
     [row] = workspace.models_panel.downloads.rows()
     qtbot.waitUntil(panel.list.isVisible)
     wanted = [
-        workspace.models_panel.add_button, panel.search, panel.filters.button, panel.sort,
-        panel.author, *panel.chips.chips(), panel.list, row.pause, row.cancel,
+        workspace.models_panel.add_button, panel.search, panel.filters.button, panel.kind,
+        panel.sort, panel.author, *panel.chips.chips(), panel.list, row.pause, row.cancel,
         workspace.prompt_panel.prompt.edit,
     ]  # fmt: skip
     wanted[0].setFocus()
     for one, following in itertools.pairwise(wanted):
         QTest.keyClick(one, Qt.Key.Key_Tab)
         assert following.hasFocus(), f"{following} should follow {one}"
+
+
+def test_another_kind_is_looked_for(panel, qtbot):
+    """LoRAs have no attention and no compression: those filters go, the family stays."""
+    panel._on_filters(
+        replace(panel.catalogue.query, families=(Family.SD1,), attentions=(Attention.ORIGINAL,))
+    )
+    panel.kind.setCurrentIndex(panel.kind.findData(ModelKind.LORA))
+    panel.kind.activated.emit(panel.kind.currentIndex())
+    query = panel.catalogue.query
+    assert (query.kinds, query.families, query.attentions) == (
+        (ModelKind.LORA,), (Family.SD1,), (),
+    )  # fmt: skip
+    assert panel.author.isHidden()
+    popover = panel.filters.popover
+    assert popover.groups["attentions"].isHidden() and not popover.groups["families"].isHidden()
+    panel._on_filters(replace(query, kinds=()))
+    assert panel.kind.currentText() == "Models" and not panel.author.isHidden()
 
 
 def test_cards_are_read_as_sentences(panel, hub, qtbot):
