@@ -443,7 +443,7 @@ class PictureRequest(Record):
         float | None,
         Range(0.0, MAX_GUIDANCE),
         Parameter(
-            "Image guidance",
+            "Image CFG",
             "The image guidance scale",
             "How closely an instruct-pix2pix model keeps to the starting picture.",
             ("--image-guidance", "--image-guidance-scale"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,11 @@ from PySide6.QtGui import QGuiApplication, QImage
 from PySide6.QtTest import QTest
 
 from gui.coreml.defaults import fill_defaults
-from gui.coreml.model import Family
+from gui.coreml.model import Family, UNetKind
 from gui.coreml.sidecar import Sidecar
 from gui.errors import ErrorKind, SfumatoError
 from gui.request import PictureRequest, described_fields, value_of
+from gui.start_image import Outpaint
 from gui.state.draft import SEED
 from gui.state.model_entry import ModelEntry
 from tests.support.pictures import picture
@@ -523,3 +525,51 @@ def test_previews_can_be_turned_off(workspace, queue):
     type_prompt(workspace)
     press_generate(workspace)
     assert queue.last.request.previews is False
+
+
+@pytest.mark.parametrize(
+    ("kind", "shown"),
+    [
+        (UNetKind.STANDARD, set()),
+        (UNetKind.INPAINT, set()),
+        (UNetKind.INSTRUCT, {"image_guidance_scale"}),
+        (UNetKind.DEPTH, {"depth_map"}),
+    ],
+)
+def test_controls_of_models_that_are_shown_more(workspace, kind, shown):
+    panel = workspace.prompt_panel
+    info = replace(make_info(Path("/m")), unet_kind=kind)
+    panel.set_model(ModelEntry(Path("/m"), info=info, sidecar=Sidecar(Family.SD1)))
+    rows = {name: panel.controls[name].row for name in ("image_guidance_scale", "depth_map")}
+    assert {name for name, row in rows.items() if row.isVisibleTo(panel)} == shown
+    panel.start.set_value("/start.png")
+    panel.set_model(ModelEntry(Path("/m"), info=info, sidecar=Sidecar(Family.SD1)))
+    assert panel.strength.isVisibleTo(panel) == (kind is not UNetKind.INSTRUCT)
+
+
+def test_what_the_panel_does_not_show_is_not_sent(workspace, queue, tmp_path):
+    """Chosen for another model, and kept for it."""
+    picture().save(str(tmp_path / "depth.png"))
+    draft = workspace.studio.draft
+    draft.set("depth_map", str(tmp_path / "depth.png"))
+    draft.set("image_guidance_scale", 2.0)
+    type_prompt(workspace)
+    press_generate(workspace)
+    assert (queue.last.request.depth_map, queue.last.request.image_guidance_scale) == ("", None)
+    assert draft.value("depth_map") == str(tmp_path / "depth.png")
+
+
+def test_a_mask_and_a_frame_are_sent_with_their_picture_alone(workspace, queue, tmp_path):
+    for name in ("start.png", "mask.png"):
+        picture().save(str(tmp_path / name))
+    draft, frame = workspace.studio.draft, workspace.prompt_panel.controls["start_image.outpaint"]
+    type_prompt(workspace)
+    draft.set("start_image.mask", str(tmp_path / "mask.png"))
+    frame.input.sides["left"].setValue(128)
+    press_generate(workspace)
+    assert queue.last.request.start_image is None
+    workspace.prompt_panel.start.set_path(str(tmp_path / "start.png"))
+    press_generate(workspace)
+    sent = queue.last.request.start_image
+    assert (sent.mask, sent.outpaint) == (str(tmp_path / "mask.png"), Outpaint(left=128))
+    assert workspace.prompt_panel.controls["start_image.mask"].input.path() == sent.mask

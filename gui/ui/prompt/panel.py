@@ -480,7 +480,10 @@ class PromptPanel(QFrame):
         self._update_strength()
 
     def _update_strength(self) -> None:
-        self.strength.setVisible(self.start.available and bool(self.start.path()))
+        info = self._entry.info if self._entry is not None else None
+        edits = info is not None and info.unet_kind == "instruct"  # which begins with noise
+        shown = self.start.available and bool(self.start.path()) and not edits
+        self.strength.setVisible(shown)
 
     def _on_advanced(self, is_open: bool) -> None:
         if is_open:  # once it has its place
