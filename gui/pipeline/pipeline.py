@@ -33,12 +33,14 @@ from gui.coreml.sidecar import Preview, Sidecar
 from gui.errors import Cancelled, ErrorKind, SfumatoError, unusable
 from gui.files import expanded
 from gui.library.latent_sketch import Sketcher
+from gui.library.picture_reader import opaque, read_picture
 from gui.pipeline import safety, vae
 from gui.pipeline.beginning import Start, begin, encoded, lay_ground
 from gui.pipeline.controls import ActiveControl, ControlShelf, FitControl, as_it_is
 from gui.pipeline.course import Stage, Turn, steps_of, walk, way
 from gui.pipeline.demands import with_model, without_effect
 from gui.pipeline.depth import depth_latents
+from gui.pipeline.detail import painted
 from gui.pipeline.enlarge import Enlarger
 from gui.pipeline.ground import Ground
 from gui.pipeline.placement import Placement
@@ -57,7 +59,8 @@ from gui.pipeline.schedulers import Scheduler, make_scheduler, set_steps
 from gui.pipeline.text import TextEncoders, make_tokenizers
 from gui.pipeline.unet import GuidedUNet, is_guidance_distilled
 from gui.provenance import Provenance
-from gui.request import ComputeUnit, PictureRecord, PictureRequest
+from gui.request import MAX_SEED, Composition, ComputeUnit, PictureRecord, PictureRequest
+from gui.start_image import StartImage
 
 _UNETS = (ComponentKind.UNET, ComponentKind.CONTROL_UNET)
 SUPPORTED_FAMILIES = {Family.SD1, Family.SD2, Family.SDXL, Family.UNKNOWN}
@@ -202,6 +205,7 @@ class Pipeline:
         self._way([Turn(_not_yet, scheduler, each) for each, scheduler in line])
         for each, _ in line:
             self._controls.find(each.leading, self.model.components[self._unet_kind(each)])
+        self._check_detail(request)
         ground = lay_ground(request, self.model)
         self.load(request=request)
         self._make_room(request)
@@ -246,7 +250,8 @@ class Pipeline:
         line = request.lineage() if request is not None else [None]
         kinds += dict.fromkeys(self._unet_kind(each) for each in line)
         shown = self.model.unet_kind in (UNetKind.INPAINT, UNetKind.INSTRUCT)
-        if shown or any(each is None or each.start_image for each in line):
+        detailed = request is not None and request.detail_strength > 0
+        if shown or detailed or any(each is None or each.start_image for each in line):
             kinds.append(ComponentKind.VAE_ENCODER)
         kinds.append(ComponentKind.VAE_DECODER)
         if request is None or request.safety_checker:
@@ -485,7 +490,12 @@ class Pipeline:
         pixels, verdict, notes = self._judged(pixels, job, hooks)
         notes += start.notes if start is not None else ()
         if not put_back:
+            if _only_detailed(request):
+                assert began is not None
+                pixels = np.asarray(opaque(read_picture(expanded(began.path))))
             pixels = self._enlarged(pixels, job.request, index, hooks)
+        if request.detail_strength:
+            pixels = self._detailed(pixels, turns[-1], index, hooks)
         record = self._record(job, request, pixels, verdict, notes, time.perf_counter() - started)
         seen = replace(record.provenance, sketch=sketcher.text(latents))
         return GeneratedPicture(pixels, replace(record, provenance=seen))
@@ -528,6 +538,60 @@ class Pipeline:
 
         return self._enlarger.enlarge(pixels, factor, on_piece, hooks.cancelled)
 
+    def _check_detail(self, request: PictureRequest) -> None:
+        """
+        Raises:
+            SfumatoError: UNSUPPORTED where this model cannot paint detail, BAD_REQUEST where a
+                ControlNet leads, which knows the whole picture only.
+        """
+        if not request.detail_strength:
+            return
+        plain = self.model.unet_kind is UNetKind.STANDARD
+        if not plain or ComponentKind.VAE_ENCODER not in self.model.components:
+            raise SfumatoError(
+                ErrorKind.UNSUPPORTED,
+                "This model cannot paint detail into pictures that are there; set Detail to 0, or "
+                "choose another model.",
+            )
+        if self.sidecar.default_composition is Composition.VARIED:
+            raise SfumatoError(
+                ErrorKind.UNSUPPORTED,
+                "This model draws its subject into every picture, and would into every piece of "
+                "one; set Detail to 0, or choose another model.",
+            )
+        if request.leading:
+            raise SfumatoError(
+                ErrorKind.BAD_REQUEST,
+                "Detail is painted piece by piece, where no ControlNet can lead; set Detail to 0, "
+                "or turn the ControlNet off.",
+            )
+
+    def _detailed(self, pixels: np.ndarray, turn: Turn, index: int, hooks: Hooks) -> np.ndarray:
+        """The picture with finer detail, painted in pieces of the model's size."""
+        request, kind = turn.request, self.sidecar.prediction_type
+        plain = replace(
+            request,
+            start_image=StartImage("", request.detail_strength),
+            branch=None,
+            composition=Composition.MODEL,
+            variation_strength=0.0,
+        )
+
+        def paint(piece: np.ndarray, number: int) -> np.ndarray:
+            seed = (request.seed + number) % (MAX_SEED + 1)
+            image = self._encode(piece.astype(np.float32) / 255, hooks)
+            (stage,) = self._way([replace(turn, request=replace(plain, seed=seed))])
+            start = Start(Ground(piece.astype(np.float32) / 255), image)
+            begun = begin(stage, start, self._latent_shape, self.model.unet_kind)
+            latents = walk([stage], begun.latents, kind, lambda _: None, lambda *_: None, None)
+            return vae.to_pixels(self._decode(latents))
+
+        def on_piece(done: int, total: int) -> None:
+            hooks.on_enlarging(index, done, total)
+
+        side = (self.model.image_height, self.model.image_width)
+        return painted(pixels, side, paint, on_piece, hooks.cancelled)
+
     def _record(
         self,
         job: _Job,
@@ -550,6 +614,13 @@ class Pipeline:
             created=datetime.now().astimezone().isoformat(timespec="seconds"),
             provenance=job.provenance,
         )
+
+
+def _only_detailed(request: PictureRequest) -> bool:
+    """Whether a starting picture stays as it is, but for finer detail."""
+    start = request.start_image
+    whole = start is not None and not start.strength and not start.paints_in
+    return whole and request.detail_strength > 0 and request.branch is None
 
 
 def _not_yet(_sample: Tensor, _timestep: float) -> Tensor:

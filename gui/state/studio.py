@@ -42,7 +42,7 @@ from gui.state.pictures.library import PictureLibrary
 from gui.state.pictures.marks import PictureMarks
 from gui.state.pictures.thumbnails import Thumbnails
 from gui.state.pictures.trash import PictureTrash
-from gui.state.pictures.variations import variations_of
+from gui.state.pictures.variations import refined_draft, variations_of
 from gui.state.prompts.library import MOST, PromptLibrary
 from gui.state.queue.desk import QueueDesk
 from gui.state.queue.grids import GridPlan, Side, plan_grid
@@ -375,11 +375,30 @@ class Studio(QObject):
         """Put variations of a picture in line, each towards another seed."""
         self.library.with_origin(path, self._vary)
 
+    def refine(self, path: str) -> None:
+        """Put in line what enlarges a picture and paints finer detail into it."""
+        self.library.with_origin(path, lambda origin: self._refine(origin, path))
+
+    def _refine(self, origin: Origin, path: str) -> None:
+        draft = refined_draft(origin, path)
+        if draft is None:
+            self.notice.emit(
+                "This picture does not say its prompt, so nothing tells what to paint."
+            )
+            return
+        told = "The picture is in line to be enlarged and refined."
+        self._make_again(origin, [draft], "Refine", told)
+
     def _vary(self, origin: Origin) -> None:
         drafts = variations_of(origin)
         if not drafts:
             self.notice.emit("This picture does not say its seed, so there is nothing to vary.")
             return
+        told = f"{len(drafts)} variations of this picture are in line."
+        self._make_again(origin, drafts, "Make Variations", told)
+
+    def _make_again(self, origin: Origin, drafts: list[Draft], what: str, told: str) -> None:
+        """Put drafts in line that come from a picture, with its model where it is here."""
         match = self.imports.match(origin)
         entry = match.entry if match.entry is not None and match.sure else self.model
         try:
@@ -388,10 +407,9 @@ class Studio(QObject):
         except SfumatoError as error:
             self.error_raised.emit(error)
             return
-        told = f"{len(requests)} variations of this picture are in line."
         if not match.sure and origin.model:
-            told = f"{told} Its model “{origin.model}” is not here, so “{entry.name}” makes them."
-        if self.jobs.submit(requests, "Make Variations"):
+            told = f"{told} Its model “{origin.model}” is not here, so “{entry.name}” draws."
+        if self.jobs.submit(requests, what):
             self.undoable.emit(told)
 
     def stop(self) -> None:

@@ -72,6 +72,7 @@ class Actions:
         self.use_as_control = make("Use as Control Picture")
         self.enlarge_2 = make("Enlarge 2 ×")
         self.enlarge_4 = make("Enlarge 4 ×", "Ctrl+Shift+E")
+        self.refine = make("Refine 2 ×", "Ctrl+Alt+E")
         self.vary = make("Variations of This Picture", "Ctrl+Alt+V")
         self.focus_prompt = make("Edit Prompt", "Ctrl+L")
         self.earlier_prompts = make("Earlier and Saved Prompts…", "Ctrl+Shift+H")
@@ -154,6 +155,7 @@ class Actions:
             self.use_as_start,
             self.use_as_control,
             self.edit_mask,
+            self.refine,
             self.vary,
             self.enlarge_2,
             self.enlarge_4,
@@ -192,7 +194,7 @@ class Actions:
         _fill(generate, self.new_seed, None, self.use_settings, self.use_as_start)
         _fill(generate, self.use_as_control, self.vary)
         _fill(generate, self.show_model)
-        _fill(generate, None, self.enlarge_2, self.enlarge_4)
+        _fill(generate, None, self.enlarge_2, self.enlarge_4, self.refine)
         _fill(window, self.minimise)
         _fill(help_, self.shortcuts, self.reports, None, self.updates, self.about)
 

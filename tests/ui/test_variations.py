@@ -15,9 +15,9 @@ from gui.library.metadata.containers import read_fields_of
 from gui.library.metadata.web_ui import read_a1111, read_parameters
 from gui.library.picture_origin import PictureOrigin
 from gui.library.pictures import png_bytes
-from gui.request import PictureRecord, PictureRequest
+from gui.request import Enlargement, PictureRecord, PictureRequest
 from gui.state.pictures.origin import origin_of
-from gui.state.pictures.variations import NUMBER, STRENGTH
+from gui.state.pictures.variations import DETAIL, NUMBER, STRENGTH
 
 LEFT = Qt.MouseButton.LeftButton
 
@@ -180,3 +180,15 @@ def test_alternatives_of_a_prompt_go_towards_one_seed(workspace, queue):
     requests = [job.request for job in queue.jobs()]
     assert [request.prompt for request in requests] == ["a red fox", "a blue fox"]
     assert requests[0].variation_seed == requests[1].variation_seed
+
+
+def test_a_picture_is_refined(workspace, queue, qtbot):
+    path = made_picture(workspace, queue, seed=77, steps=9)
+    qtbot.waitUntil(lambda: workspace.canvas.picture is not None)
+    before = len(queue.jobs())
+    workspace.actions_.refine.trigger()
+    qtbot.waitUntil(lambda: len(queue.jobs()) == before + 1)
+    request = queue.last.request
+    assert (request.prompt, request.seed, request.steps) == ("a fox", 77, 9)
+    assert request.start_image.path == str(path) and request.start_image.strength == 0
+    assert request.enlargement is Enlargement.X2 and request.detail_strength == DETAIL

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from gui.request import Enlargement
 from gui.state.draft import Draft, random_seed
 from gui.state.pictures.origin import Origin
 
@@ -20,3 +23,25 @@ def variations_of(origin: Origin, number: int = NUMBER) -> list[Draft]:
     strength = draft.value("variation_strength") or STRENGTH
     draft = draft.with_value("variation_strength", strength)
     return [draft.with_value("variation_seed", random_seed()) for _ in range(number)]
+
+
+DETAIL = 0.3
+"""How strongly detail is painted into a picture that is there: it keeps what it shows."""
+
+
+def refined_draft(origin: Origin, path: str) -> Draft | None:
+    """A draft that enlarges a picture and paints finer detail into it, with its own prompt and
+    settings; None where it does not say its prompt."""
+    if all(setting.name != "prompt" for setting in origin.settings):
+        return None
+    draft = origin.put_into(Draft()).with_value("count", 1)
+    for name, value in (
+        ("start_image.path", path),
+        ("start_image.strength", 0.0),
+        ("enlargement", Enlargement.X2),
+        ("detail_strength", DETAIL),
+        ("composition", None),
+        ("variation_strength", 0.0),
+    ):
+        draft = draft.with_value(name, value)
+    return replace(draft, request=replace(draft.request, branch=None, controls=()))

@@ -79,6 +79,7 @@ class PicturesDesk(QObject):
             (a.use_as_start, commands.use_as_start),
             (a.show_model, self.imports.show_model),
             (a.vary, commands.vary),
+            (a.refine, commands.refine),
             (a.favourite, commands.toggle_favourite),
             (a.tags, commands.edit_tags),
             (a.info, self.show_info),
@@ -110,7 +111,7 @@ class PicturesDesk(QObject):
         menu = QMenu(self._parts.window)
         a = self._parts.actions
         out = (a.copy_picture, a.save_as, a.export, a.share, a.reveal, a.open_with)
-        again = (a.use_settings, a.use_as_start, a.use_as_control, a.edit_mask, a.vary)
+        again = (a.use_settings, a.use_as_start, a.use_as_control, a.edit_mask, a.vary, a.refine)
         for action in (*out, None, *again):
             if action is None:
                 menu.addSeparator()

@@ -143,6 +143,12 @@ class PictureCommands(QObject):
         if picture is not None:
             self._studio.vary(picture.path)
 
+    def refine(self) -> None:
+        """The picture on show, enlarged and with finer detail, put in line."""
+        picture = self._shown()
+        if picture is not None:
+            self._studio.refine(picture.path)
+
     # -- away ---------------------------------------------------------------------------------
 
     def trash(self) -> None:

@@ -280,6 +280,7 @@ ROWS = (
     Row("refiner_switch_at", RowPlace.ADVANCED),
     Row("guidance_rescale", RowPlace.ADVANCED),
     Row("upscaler", RowPlace.ADVANCED, upscaler),
+    Row("detail_strength", RowPlace.ADVANCED),
     Row("composition", RowPlace.ADVANCED),
     Row("compute_unit", RowPlace.ADVANCED),
     Row("random_source", RowPlace.ADVANCED),

@@ -397,6 +397,7 @@ class PromptPanel(QFrame):
         varied = self._shown("composition") == Composition.VARIED
         by_model = self._defaults.get("composition") == Composition.VARIED
         self.controls["composition"].row.setVisible(varied or by_model)
+        self.controls["detail_strength"].row.setVisible(not by_model)
 
     def _set_size(self, width: int, height: int) -> None:
         """Both sides at once; the model's own are left to it."""
