@@ -157,7 +157,7 @@ def test_a_download(tmp_path: Path) -> None:
         Variant("split/packages", "Split", (RemoteFile("a/b.bin", 5, "ab", "cd"),),
                 family=Family.SD1, kind=ModelKind.TEXT_TO_IMAGE,
                 verdict=Verdict(Level.GOOD, ("Runs.",))),
-        "o--n/model", About("mit", "What.", "", ("a cat",), True),
+        "o--n/model", About("mit", "What.", "", ("a cat",), known=True),
     )  # fmt: skip
     (work.path / "plan.json").write_text("[" * 100_000)
     (work.path / "state.json").write_text("[" * 100_000)
