@@ -21,9 +21,10 @@ def add_control_options(parser: argparse.ArgumentParser) -> None:
         help="how strongly the last --control leads, 0 to 2; default: 1")  # fmt: skip
     add("--control-range", action=_Part, dest="range", type=_range, metavar="FROM-TO",
         help="the part of the steps in which it leads, as 0-0.5; default: 0-1")  # fmt: skip
-    add("--control-preprocessor", action=_Part, dest="preprocessor", type=Preprocessor,
-        choices=[*Preprocessor], metavar="KIND",
-        help="what makes its control picture: " + ", ".join(Preprocessor))  # fmt: skip
+    kinds = ", ".join(kind for kind in Preprocessor if kind is not Preprocessor.NETWORK)
+    add("--control-preprocessor", action=_Part, dest="preprocessor", metavar="KIND",
+        help=f"what makes its control picture: {kinds}, or a depth or line network by its name or "
+             "file")  # fmt: skip
     add("--control-balance", action=_Part, dest="balance", type=ControlBalance,
         choices=[*ControlBalance], metavar="KIND",
         help="what is to win: balanced, prompt or control; default: balanced")  # fmt: skip
@@ -39,18 +40,29 @@ def controls_of(options: argparse.Namespace) -> tuple[Control, ...]:
     for given in options.controls:
         name, _, file = given["control"].partition("=")
         start, end = given.get("range", (0.0, 1.0))
+        kind, network = kind_or_network(given.get("preprocessor", Preprocessor.NONE))
         found.append(
             Control(
                 name,
                 str(checked(file)),
-                given.get("preprocessor", Preprocessor.NONE),
+                kind,
                 given.get("weight", 1.0),
                 start,
                 end,
                 given.get("balance", ControlBalance.BALANCED),
+                preprocessor_network=network,
             )
         )
     return tuple(found)
+
+
+def kind_or_network(text: str) -> tuple[Preprocessor, str]:
+    """A preprocessor by its name; any other text names a network."""
+    try:
+        kind = Preprocessor(text.lower())
+    except ValueError:
+        return Preprocessor.NETWORK, text
+    return (Preprocessor.NETWORK, text) if kind is Preprocessor.NETWORK else (kind, "")
 
 
 class _Begin(argparse.Action):

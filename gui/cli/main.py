@@ -26,6 +26,7 @@ from gui.cli import history as cli_history
 from gui.cli import metadata as cli_metadata
 from gui.cli import models as cli_models
 from gui.cli import patch as cli_patch
+from gui.cli import preprocess as cli_preprocess
 from gui.cli import queue as cli_queue
 from gui.cli import upscale as cli_upscale
 from gui.cli import verify as cli_verify
@@ -137,6 +138,7 @@ def _parser() -> argparse.ArgumentParser:
     cli_metadata.add_parser(commands)
     cli_verify.add_parser(commands)
     cli_upscale.add_parser(commands)
+    cli_preprocess.add_parser(commands)
     cli_queue.add_parser(commands)
     inspect = commands.add_parser(
         "inspect", help="say what a model folder holds, and whether it can be used"

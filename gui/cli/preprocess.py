@@ -1,0 +1,112 @@
+"""`sfumato preprocess`: what a ControlNet would be shown of a picture."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from gui.cli.controls import kind_or_network
+from gui.control_use import PREPROCESSORS, Preprocessor
+from gui.errors import SfumatoError
+from gui.files import checked
+from gui.request import MAX_SIDE, MIN_SIDE, ComputeUnit
+
+
+def add_parser(commands: Any) -> None:
+    parser = commands.add_parser(
+        "preprocess",
+        help="make control pictures of ordinary ones",
+        description="Make of pictures what a ControlNet would be shown: edges, a scribble, a depth "
+        "map.  Each is saved as a new PNG beside the original; the paths of the new files are "
+        "printed.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("files", metavar="FILE", nargs="*", help="pictures of any usual format")
+    add("--with", dest="kind", default=Preprocessor.CANNY, metavar="KIND",
+        help="a kind of --list, or a depth or line network: its name in the folder Preprocessors, "
+             "or its file; default: canny")  # fmt: skip
+    add("--size", type=_size, default=(512, 512), metavar="WxH",
+        help="of the picture that is to be led; default: 512x512")  # fmt: skip
+    add("-o", "--output", default="", metavar="DIR", help="folder for the new files")
+    add(
+        "--compute-unit",
+        type=ComputeUnit,
+        choices=[*ComputeUnit],
+        default=ComputeUnit.ALL,
+        metavar="UNIT",
+        help="processors that Core ML may use: " + ", ".join(ComputeUnit),
+    )
+    add("--list", action="store_true", help="say which kinds and networks there are")
+    add("--verbose", action="store_true", help="technical details of an error")
+    parser.set_defaults(run=_run, parser=parser)
+
+
+def _size(text: str) -> tuple[int, int]:
+    sides = text.lower().split("x")
+    if len(sides) != 2 or not all(s.isdecimal() and MIN_SIDE <= int(s) <= MAX_SIDE for s in sides):
+        raise argparse.ArgumentTypeError(
+            f"must be like 512x768, each side {MIN_SIDE} to {MAX_SIDE}, not {text!r}"
+        )
+    return int(sides[0]), int(sides[1])
+
+
+def _run(options: argparse.Namespace) -> int:
+    if options.list:
+        return _list()
+    if not options.files:
+        options.parser.error("give the pictures to prepare")
+    from gui.control.client import ControlClient
+    from gui.control.messages import PrepareControl
+
+    kind, network = kind_or_network(options.kind)
+    client, failed = ControlClient(), 0
+    try:
+        for given in options.files:
+            try:
+                file = checked(given)
+                wish = PrepareControl(str(file), *options.size, kind, network, options.compute_unit)
+                made, _told = client.prepare(wish)
+                folder = checked(options.output) if options.output else file.parent
+                name = f"{file.stem}-{Path(network).stem or kind.value}.png"
+                print(_saved(folder, name, made.width, made.height, made.rgba), flush=True)
+            except SfumatoError as error:
+                print(error.message, file=sys.stderr)
+                if options.verbose and error.detail:
+                    print(error.detail, file=sys.stderr)
+                failed += 1
+    finally:
+        client.close()
+    return 1 if failed else 0
+
+
+def _saved(folder: Path, name: str, width: int, height: int, rgba: bytes) -> Path:
+    from PIL import Image
+
+    from gui.library.picture_texts import png_of
+    from gui.library.pictures import save_new
+
+    picture = Image.frombytes("RGBA", (width, height), rgba)
+    if picture.getextrema()[3] == (255, 255):
+        picture = picture.convert("RGB")
+    return save_new(folder, name, png_of(picture, {}))
+
+
+def _list() -> int:
+    from gui.coreml.client import ModelReader
+    from gui.coreml.messages import ListNetworks
+
+    reader = ModelReader()
+    try:
+        found = reader.ask(ListNetworks())
+    finally:
+        reader.close()
+    for option in PREPROCESSORS:
+        mac = option.value in (Preprocessor.POSE, Preprocessor.SUBJECT)
+        if option.value is not Preprocessor.NETWORK and (found.vision or not mac):
+            print(f"{option.value:<20} {option.help}")
+    for network in found.maps:
+        print(f"{network.name:<20} {network.problem or network.summary or 'a network of your own'}")
+    return 0
