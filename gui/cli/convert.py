@@ -119,7 +119,7 @@ def add_parser(commands: Any) -> None:
     add("--unet-batch-one", action="store_true", help="guidance in two calls: less memory")
     add("--unet-support-controlnet", action="store_true", help="also a UNet for ControlNets")
     add("--convert-controlnet", nargs="+", action="extend", default=[], metavar="PATH",
-        help="ControlNets to convert along")  # fmt: skip
+        help="ControlNets and T2I-Adapters to convert along")  # fmt: skip
     parts = parser.add_argument_group(
         "parts",
         "By default all that the source has is converted; name parts, and only these are.",

@@ -28,6 +28,7 @@ from gui.convert.journal import ConversionJournal, Done, locked, reading
 from gui.convert.memory import ran_out
 from gui.convert.networks.components import (
     Contract,
+    contract_adapter,
     contract_controlnet,
     contract_text_encoder,
     contract_unet,
@@ -292,8 +293,11 @@ class _Job:
         if kind is K.CONTROLNET:
             from gui.convert.checkpoint.controlnet import open_controlnet
 
+            control = open_controlnet(Path(task.controlnet))
+            if task.adapter:
+                return contract_adapter(control, task.latent, tasks.plain_name(task.controlnet))
             return contract_controlnet(
-                open_controlnet(Path(task.controlnet)),
+                control,
                 request.attention,
                 task.latent,
                 request.unet_batch,
@@ -316,12 +320,21 @@ class _Job:
                 task.latent,
                 request.unet_batch,
                 residuals=kind is K.CONTROL_UNET,
+                adapter_features=self._adapter_features() if kind is K.CONTROL_UNET else 0,
                 text_tokens=request.text_tokens,
             )
         if kind is K.SAFETY_CHECKER:
             return contract_safety_checker(network, (task.size.height, task.size.width))
         make_vae = contract_vae_decoder if kind is K.VAE_DECODER else contract_vae_encoder
         return make_vae(network, task.latent, needs_float32(network, info.family))
+
+    def _adapter_features(self) -> int:
+        """How many the T2I-Adapters give that are converted along."""
+        from gui.convert.checkpoint.controlnet import look_controlnet
+
+        adapters = [path for path in self._request.controlnets if tasks.is_adapter(path)]
+        found = (look_controlnet(path).part.config["channels"] for path in adapters)
+        return max(map(len, found), default=0)
 
     def _pad(self, kind: ComponentKind) -> int:
         pads = self._source.pad_token_ids

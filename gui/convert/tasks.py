@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gui import words
+from gui.convert.checkpoint.controlnet import ADAPTER
 from gui.convert.types import ConvertRequest, ImageSize, SourceInfo
 from gui.coreml.model import ComponentKind
+from gui.files import UnreadableFile, read_json_object
 
 K = ComponentKind
 
@@ -42,6 +44,8 @@ class Task:
     """Does not depend on the size: made once and linked into the other sizes' folders."""
     controlnet: str = ""
     """Path of the ControlNet's source."""
+    adapter: bool = False
+    """Whether that is a T2I-Adapter."""
 
     @property
     def key(self) -> str:
@@ -78,7 +82,8 @@ class Task:
             version: of the model, see `plain_name`.
         """
         if self.controlnet:
-            return f"ControlNet_{plain_name(self.controlnet)}.mlpackage"
+            kind = "T2IAdapter" if self.adapter else "ControlNet"
+            return f"{kind}_{plain_name(self.controlnet)}.mlpackage"
         return f"Stable_Diffusion_version_{version}_{self.kind.value}.mlpackage"
 
 
@@ -104,7 +109,9 @@ def plan(request: ConvertRequest, info: SourceInfo) -> list[Task]:
         folder = folder_of(size, sizes)
         for kind in _denoisers(request, wanted):
             tasks.append(Task(kind, size, folder))
-        tasks += [Task(K.CONTROLNET, size, folder, controlnet=c) for c in request.controlnets]
+        for path in request.controlnets:
+            adapter = is_adapter(path)
+            tasks.append(Task(K.CONTROLNET, size, folder, controlnet=path, adapter=adapter))
         for kind in (K.VAE_DECODER, K.VAE_ENCODER, K.SAFETY_CHECKER):
             if kind in wanted:
                 tasks.append(Task(kind, size, folder))
@@ -121,6 +128,15 @@ def _denoisers(
     if request.refiner and K.UNET in kinds and K.REFINER not in kinds:
         kinds.append(K.REFINER)
     return tuple(kinds)
+
+
+def is_adapter(path: str) -> bool:
+    """Whether a ControlNet's source is a T2I-Adapter: diffusers' folder says so."""
+    try:
+        stated = read_json_object(Path(path) / "config.json")
+    except (OSError, UnreadableFile):
+        return False
+    return stated.get("_class_name") == ADAPTER
 
 
 def is_chunked(task: Task, request: ConvertRequest) -> bool:

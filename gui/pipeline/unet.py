@@ -128,7 +128,7 @@ class GuidedUNet:
         led = self._led(sample, timestep, check)
         for call in self._calls:
             check()
-            extra = {name: array[call.taken] for name, array in led.items()}
+            extra = {n: a[call.taken] for n, a in led.items() if n in self._unet.inputs}
             seen = batch
             if self._shown is not None:
                 seen = np.concatenate([batch, self._shown[call.taken]], 1)

@@ -1,4 +1,5 @@
-"""ControlNets to convert along with a model: look at one, see that it fits, take its network out.
+"""ControlNets and T2I-Adapters to convert along with a model: look at one, see that it fits, take
+its network out.
 
 A diffusers folder, or a single `.safetensors` file in diffusers' or the original layout.
 `look_controlnet` and `check_controlnet` need no torch.
@@ -30,6 +31,12 @@ if TYPE_CHECKING:
 _TIME_WIDTH = 256
 """Sinusoidal width of each of XL's six numbers of added conditioning."""
 
+ADAPTER = "T2IAdapter"
+"""diffusers' class of T2I-Adapters."""
+_XL_ADAPTER = "full_adapter_xl"
+_ADAPTER_CHANNELS = (320, 640, 1280, 1280)
+"""What diffusers takes one to have that does not say."""
+
 _UNION = ("task_embedding", "control_type_embedding", "control_add_embedding.")
 """Beginnings of names that only ControlNets for several kinds of pictures have."""
 
@@ -47,6 +54,7 @@ class ControlNetSource:
     name: str
     """For files and for people: the folder's or file's name."""
     family: Family
+    """Of a T2I-Adapter, which reads no text, UNKNOWN unless it is XL's."""
     part: Part
 
     @property
@@ -54,7 +62,7 @@ class ControlNetSource:
         return self.part.parameters
 
     def network(self) -> nn.Module:
-        """diffusers' ControlNetModel, float32, evaluation mode.
+        """diffusers' ControlNetModel or T2IAdapter, float32, evaluation mode.
 
         Raises:
             SfumatoError: BAD_MODEL, UNSUPPORTED or MEMORY.
@@ -82,13 +90,16 @@ def look_controlnet(path: Path | str) -> ControlNetSource:
 def _looked_at(path: Path) -> ControlNetSource:
     part = _from_folder(path) if path.is_dir() else _from_file(path)
     config = part.config
+    name = path.stem if path.is_file() else path.name
+    if part.network == ADAPTER:
+        xl = config.get("adapter_type") == _XL_ADAPTER
+        return ControlNetSource(name, Family.SDXL if xl else Family.UNKNOWN, part)
     family = base.family_of_unet(
         int(config.get("cross_attention_dim", 1280)),
         added=config.get("addition_embed_type") == "text_time",
         linear=bool(config.get("use_linear_projection", False)),
         two_encoders=True,
     )
-    name = path.stem if path.is_file() else path.name
     return ControlNetSource(name, family, part)
 
 
@@ -113,6 +124,8 @@ def check_controlnet(path: Path | str, info: SourceInfo) -> ControlNetSource:
 def check_fit(path: Path | str, info: SourceInfo, unet: Mapping[str, Any]) -> ControlNetSource:
     """`check_controlnet`, for a source whose UNet's configuration is at hand."""
     found = look_controlnet(path)
+    if found.part.network == ADAPTER:
+        return _fitting_adapter(found, info, unet)
     if found.family is not info.family:
         ours, theirs = base.family_name(info.family), base.family_name(found.family)
         raise SfumatoError(
@@ -136,6 +149,23 @@ def check_fit(path: Path | str, info: SourceInfo, unet: Mapping[str, Any]) -> Co
     return found
 
 
+def _fitting_adapter(
+    found: ControlNetSource, info: SourceInfo, unet: Mapping[str, Any]
+) -> ControlNetSource:
+    """A T2I-Adapter has the UNet's widths; its features are added where they are."""
+    widths = list(unet.get("block_out_channels") or ())
+    xl = info.family is Family.SDXL
+    own = list(found.part.config.get("channels") or ())
+    if (found.family is Family.SDXL) != xl or own[: len(widths)] != widths:
+        raise SfumatoError(
+            ErrorKind.BAD_MODEL,
+            f"The T2I-Adapter “{found.name}” is built for another UNet; choose one made for "
+            f"{base.family_name(info.family)}.",
+            f"channels {own}, the UNet has {widths}; {found.part.config.get('adapter_type')}",
+        )
+    return found
+
+
 # --- reading --------------------------------------------------------------------------------------
 
 
@@ -147,6 +177,9 @@ def _from_folder(folder: Path) -> Part:
             str(folder),
         )
     class_name = str(read_json(folder / "config.json").get("_class_name", ""))
+    if class_name == ADAPTER:
+        part = read_part("controlnet", class_name, folder)
+        return replace(part, config={"channels": list(_ADAPTER_CHANNELS), **part.config})
     if class_name != "ControlNetModel":
         raise SfumatoError(
             ErrorKind.UNSUPPORTED,

@@ -30,6 +30,7 @@ _NETWORKS = {
     "UNet2DConditionModel": "diffusers",
     "AutoencoderKL": "diffusers",
     "ControlNetModel": "diffusers",
+    "T2IAdapter": "diffusers",
     "CLIPTextModel": "transformers",
     "CLIPTextModelWithProjection": "transformers",
     "StableDiffusionSafetyChecker": "diffusers.pipelines.stable_diffusion.safety_checker",

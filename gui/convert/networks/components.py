@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from gui import words
 from gui.convert.networks.layout import use_core_ml_layout
+from gui.coreml.dialect import ADAPTER
 from gui.coreml.model import CLIP_PLACES, Attention, ComponentKind, Family, clip_skip_output
 
 K = ComponentKind
@@ -221,6 +222,7 @@ def contract_unet(
     batch: int,
     *,
     residuals: bool = False,
+    adapter_features: int = 0,
     text_tokens: int = CLIP_PLACES,
 ) -> Contract:
     """A UNet, plain or (`residuals`) one that adds a ControlNet's residuals; or XL's refiner.
@@ -231,12 +233,16 @@ def contract_unet(
         attention: form of attention to write.
         latent: height and width of the latents.
         batch: pictures per call; 2 for guidance in one call.
+        adapter_features: how many a T2I-Adapter gives that it is to add; 0: it takes none.
         text_tokens: of the text that it reads.
     """
     config = network.config
     extras = _conditions(config)
     shapes = residual_shapes(config, latent) if residuals else []
     names = [f"additional_residual_{n}" for n in range(len(shapes))]
+    adapted = adapter_shapes(config, latent, adapter_features)
+    names += [f"{ADAPTER}{n:02}" for n in range(len(adapted))]
+    shapes += adapted
 
     def inputs(seed: int, timestep: float) -> dict[str, Tensor]:
         generator = seeded(seed)
@@ -341,8 +347,11 @@ def _call_unet(
     if "time_ids" in extras:
         added = {name: given[name] for name in ("time_ids", "text_embeds")}
         arguments["added_cond_kwargs"] = added
-    if residuals:
-        *down, middle = (given[name] for name in residuals)
+    features = [given[name] for name in residuals if name.startswith(ADAPTER)]
+    if features:
+        arguments["down_intrablock_additional_residuals"] = features
+    if len(residuals) > len(features):
+        *down, middle = (given[name] for name in residuals if not name.startswith(ADAPTER))
         arguments["down_block_additional_residuals"] = tuple(down)
         arguments["mid_block_additional_residual"] = middle
     states = given["encoder_hidden_states"]
@@ -372,6 +381,58 @@ def residual_shapes(config: Any, latent: tuple[int, int]) -> list[tuple[int, int
             shapes.append((depth, height, width))
     shapes.append((channels[-1], height, width))
     return shapes
+
+
+def adapter_shapes(
+    config: Any, latent: tuple[int, int], features: int
+) -> list[tuple[int, int, int]]:
+    """[channels, height, width] of what a T2I-Adapter hands to a UNet, where it gives `features`.
+
+    One at the end of each block on the way down, before the downsampler where the block attends to
+    the text and after it where it does not; one more, of XL's adapters, from the middle.
+    """
+    height, width = latent
+    shapes: list[tuple[int, int, int]] = []
+    last = len(config.block_out_channels) - 1
+    blocks = zip(config.block_out_channels, config.down_block_types, strict=True)
+    for level, (depth, kind) in enumerate(blocks):
+        attends = "Attn" in kind
+        halved = (height + 1) // 2, (width + 1) // 2
+        if level < last and not attends:
+            height, width = halved
+        shapes.append((depth, height, width))
+        if level < last and attends:
+            height, width = halved
+    shapes.append((config.block_out_channels[-1], height, width))
+    return shapes[:features]
+
+
+def contract_adapter(network: Any, latent: tuple[int, int], name: str) -> Contract:
+    """A T2I-Adapter (diffusers' T2IAdapter): it sees a picture alone, and is run once for it."""
+    size = tuple(LATENT_SCALE * s for s in latent)
+    channels = network.config.in_channels
+    example = {"input": torch.rand(1, channels, *size, generator=seeded(0))}
+    with torch.no_grad():
+        count = len(network(example["input"]))
+    outputs = tuple(f"{ADAPTER}{n:02}" for n in range(count))
+
+    def reference(arrays: Arrays) -> Arrays:
+        given = network(torch.from_numpy(arrays["input"]))
+        return {n: v.numpy() for n, v in zip(outputs, given, strict=True)}
+
+    picture = torch.rand(1, channels, *size, generator=seeded(1))
+    return Contract(
+        kind=K.CONTROLNET,
+        title=f"T2I-Adapter {name}",
+        description="A T2I-Adapter: makes the UNet follow a picture",
+        source=network,
+        wrap=lambda: PlainCall(network, lambda net, picture: tuple(net(picture))),
+        example=example,
+        outputs=outputs,
+        checks=(as_given({"input": picture}, True),),
+        reference=reference,
+        compared="a picture of noise",
+    )
 
 
 # ControlNets
