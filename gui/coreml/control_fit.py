@@ -41,7 +41,7 @@ def misfit(network: ComponentInfo, components: Mapping[ComponentKind, ComponentI
     try:
         if unet is None:
             raise no_places(network)
-        check_fit(network, unet)
+        check_fit(network, unet, size=False)
     except SfumatoError as error:
         return error.message
     return ""
@@ -71,8 +71,12 @@ def no_places(network: ComponentInfo) -> SfumatoError:
     )
 
 
-def check_fit(network: ComponentInfo, unet: ComponentInfo) -> None:
+def check_fit(network: ComponentInfo, unet: ComponentInfo, *, size: bool = True) -> None:
     """Make sure that a ControlNet or T2I-Adapter belongs to a UNet.
+
+    Args:
+        size: whether it must be for pictures of the UNet's size already; else one that can be
+            resized belongs to it as well (`gui.engine.variant.fitted`).
 
     Raises:
         SfumatoError: UNSUPPORTED, saying what differs.
@@ -90,8 +94,9 @@ def check_fit(network: ComponentInfo, unet: ComponentInfo) -> None:
         raise _misfit(network, "it was made for another family of models")
     latent = unet.input("sample")
     if (shape := picture_shape(network)) and latent:
-        size = tuple(8 * n if n else None for n in latent.shape[2:])
-        if _differ(shape[2:], size):
+        wanted = tuple(8 * n if n else None for n in latent.shape[2:])
+        is_fixed = size or network.attention is Attention.SPLIT_EINSUM_V2
+        if is_fixed and _differ(shape[2:], wanted):
             told = " × ".join(str(n) for n in reversed(shape[2:]) if n)
             raise _misfit(network, f"it was made for pictures of {told} pixels")
     # XL's adapters have one for the middle, which not every UNet takes

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from gui import paths
 from gui.convert.types import ImageSize, Lora
+from gui.coreml.control_fit import picture_shape
 from gui.coreml.model import Attention, ComponentInfo, ModelInfo
 from gui.errors import ErrorKind, SfumatoError
 from gui.library import loras, variants
@@ -111,12 +112,10 @@ def fitted(network: ComponentInfo, unet: ComponentInfo) -> ComponentInfo:
 
 def network_size(network: ComponentInfo) -> ImageSize | None:
     """The size of the pictures that a network works on; None where it takes several."""
-    for name, scale in (("sample", 8), ("controlnet_cond", 1), ("input", 1)):
-        found = network.input(name)
-        if found is not None and len(found.shape) == 4:
-            height, width = found.shape[2:]
-            return ImageSize(scale * width, scale * height) if height and width else None
-    return None
+    sample = network.input("sample")
+    shape, scale = (sample.shape, 8) if sample is not None else (picture_shape(network), 1)
+    height, width = shape[2:] if len(shape) == 4 else (None, None)
+    return ImageSize(scale * width, scale * height) if height and width else None
 
 
 def _refused_network(name: str, size: ImageSize | None, why: str) -> SfumatoError:
