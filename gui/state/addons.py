@@ -117,6 +117,10 @@ class AddonLibrary(QObject):
 
         take(tell)
 
+    def undo(self) -> None:
+        """Take back what was done last."""
+        self._undo.undo()
+
     def _on_read(self, entries: tuple[InstalledModel, ...]) -> None:
         self.entries = entries
         self.known = True

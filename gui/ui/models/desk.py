@@ -51,6 +51,7 @@ class ModelsDesk(QObject):
         self._asked_for_leftovers = False
         self.sheet: HubDetail | None = None
         self.leftovers: LeftoversDialog | None = None
+        self.addons_sheet: QWidget | None = None
         self.library = LibraryActions(studio, window)
         self.library.failed.connect(self.failed)
         panel.actions_of = self.library.of
@@ -62,6 +63,7 @@ class ModelsDesk(QObject):
         panel.repo_opened.connect(self.show_repo)
         panel.updates_requested.connect(self._check_for_updates)
         panel.leftovers_requested.connect(self.show_leftovers)
+        panel.addons_requested.connect(self.show_addons)
         panel.hub_made.connect(self._on_hub_made)
         self._hub.orphans_found.connect(self._on_orphans)
         self._hub.orphan_removed.connect(lambda _: self._hub.want_orphans())
@@ -140,6 +142,16 @@ class ModelsDesk(QObject):
             self.sheet.convert_requested.connect(self._convert)
             self.sheet.failed.connect(self.failed)
         self.sheet.show_repo(repo)
+
+    def show_addons(self) -> None:
+        """List the ControlNets, LoRAs and upscalers that are installed."""
+        from gui.ui.models.addons_sheet import AddonsSheet
+
+        sheet = AddonsSheet(self._studio.addons, self._hub, self._window)
+        sheet.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        sheet.hub_wanted.connect(self.show_control_networks)
+        self.addons_sheet = sheet
+        sheet.open()
 
     def _usable_models(self) -> list[tuple[str, Any]]:
         entries = self._studio.models.entries()

@@ -187,6 +187,7 @@ class ModelsPanel(QFrame):
     convert_requested = Signal()
     updates_requested = Signal()
     leftovers_requested = Signal()
+    addons_requested = Signal()
     hub_made = Signal()
     unreachable_said = Signal()
     """The Hub's side says, in sight, that the Hub cannot be reached."""
@@ -446,6 +447,7 @@ class ModelsPanel(QFrame):
             menu.addSeparator()
         menu.addAction("Add Model Folder…", self.add_requested.emit)
         if entry is None:
+            menu.addAction("ControlNets, LoRAs and Upscalers…", self.addons_requested.emit)
             menu.addAction("Check for Updates", self.updates_requested.emit)
             menu.addAction("Look for Leftovers…", self.leftovers_requested.emit)
         menu.addAction("Convert a Model…", self.convert_requested.emit)
