@@ -70,6 +70,15 @@ class Composition(StrEnum):
     """The seed: place, size and direction (`gui.pipeline.placement`)."""
 
 
+class Tiling(StrEnum):
+    """Where a picture goes on at its opposite edge."""
+
+    OFF = "off"
+    BOTH = "both"
+    X = "x"
+    Y = "y"
+
+
 class Enlargement(StrEnum):
     """By how much a finished picture is enlarged; the values are the factors."""
 
@@ -556,6 +565,23 @@ class PictureRequest(Record):
             step=0.05,
         ),
     ] = 0.8
+    tiling: Annotated[
+        Tiling,
+        Parameter(
+            "Tiling",
+            "The tiling",
+            "Make a picture whose edges go on at the opposite ones, for patterns.",
+            ("--tiling",),
+            metavar="WHICH",
+            key="Tiling",
+            options=(
+                Option(Tiling.OFF, "Off", "The picture ends at its edges."),
+                Option(Tiling.BOTH, "Both ways", "It can be laid beside and below itself."),
+                Option(Tiling.X, "Side by side", "Left and right edge fit."),
+                Option(Tiling.Y, "Above each other", "Upper and lower edge fit."),
+            ),
+        ),
+    ] = Tiling.OFF
 
     @property
     def leading(self) -> tuple[Control, ...]:

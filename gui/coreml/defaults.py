@@ -6,6 +6,7 @@ Standard library only: the window loads nothing heavy for it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from gui import words
@@ -68,14 +69,33 @@ def default_upscaler(sidecar: Sidecar) -> str:
     return sidecar.default_upscaler or FALLBACK_UPSCALER
 
 
-def shown_defaults(sidecar: Sidecar | None, scheduler: str | None) -> dict[str, int | float | str]:
+def with_loras(sidecar: Sidecar, names: Sequence[str]) -> Sidecar:
+    """What a model recommends with LoRAs of these names: one that distils it to a few steps says
+    how it is used then, as it does in a model that it is fused into."""
+    few = few_steps.of_loras(names)
+    if few is None:
+        return sidecar
+    config = {k: v for k, v in sidecar.scheduler_config.items() if k != "use_karras_sigmas"}
+    return replace(
+        sidecar,
+        scheduler_config={**config, **few.scheduler},
+        default_scheduler="",
+        default_steps=few.steps,
+        default_guidance_scale=few.guidance_scale,
+    )
+
+
+def shown_defaults(
+    sidecar: Sidecar | None, scheduler: str | None, loras: Sequence[str] = ()
+) -> dict[str, int | float | str]:
     """What a field that the model decides will be where nothing is chosen, by the field's name.
 
     Args:
         sidecar: None: the model is not known yet.
         scheduler: what is chosen; None or a name that does not exist: the model's own.
+        loras: names of those that are on.
     """
-    side = sidecar if sidecar is not None else Sidecar(Family.UNKNOWN)
+    side = with_loras(sidecar if sidecar is not None else Sidecar(Family.UNKNOWN), loras)
     try:
         name = scheduler_name(scheduler or default_scheduler(side)).name
     except SfumatoError:

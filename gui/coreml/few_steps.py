@@ -104,6 +104,12 @@ _BEFORE_VERSION = re.compile(r"(?<=[A-Za-z])(?=[vV]\d)")
 _RUN_TOGETHER = re.compile(rf"(sdxl|sd|xl)({'|'.join(_METHODS)})")
 
 
+def of_loras(names: Sequence[str]) -> FewSteps | None:
+    """How any model is used with LoRAs of these names, where one of them distils it."""
+    found = (by_name(name) for name in names)
+    return next((few for few in found if few is not None and few.method), None)
+
+
 def words(name: str) -> list[str]:
     """The words of a name, lower case: cut at case changes, digits and whatever is no letter.
 

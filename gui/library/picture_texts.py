@@ -21,6 +21,7 @@ from gui.request import (
     PictureRecord,
     PictureRequest,
     RandomSource,
+    Tiling,
     described_fields,
     value_of,
 )
@@ -132,7 +133,8 @@ def _described(request: PictureRequest) -> list[tuple[str, str]]:
         )
         # readers of this text take the marks as the web UI's
         off = off or value is PromptSyntax.WEB_UI
-        off = off or (name == "clip_skip" and value == 1)
+        off = off or (name == "clip_skip" and value == 1) or value is Tiling.OFF
+        value = "True" if value is Tiling.BOTH else value  # as web UIs write it
         off = off or (name.startswith("refiner") and not request.refiner)
         value = Path(value).name if name == "refiner" else value
         off = off or (value is PromptSyntax.PLAIN and not any(map(has_marks, prompts)))

@@ -34,7 +34,7 @@ from gui.errors import Cancelled, ErrorKind, SfumatoError, unusable
 from gui.files import expanded
 from gui.library.latent_sketch import Sketcher
 from gui.library.picture_reader import opaque, read_picture
-from gui.pipeline import safety, vae
+from gui.pipeline import safety, tiling, vae
 from gui.pipeline.beginning import Start, begin, encoded, lay_ground
 from gui.pipeline.controls import ActiveControl, ControlShelf, FitControl, as_it_is
 from gui.pipeline.course import Stage, Turn, steps_of, walk, way
@@ -200,6 +200,7 @@ class Pipeline:
         # made first: what cannot be done is refused before anything is loaded
         if request.upscaler:
             find_upscaler(request.upscaler)
+        tiling.check(request, self.model.unet_kind)
         self._find_refiner(request)
         line = [(each, self._scheduler(each)) for each in request.lineage()]
         self._way([Turn(_not_yet, scheduler, each) for each, scheduler in line])
@@ -320,6 +321,8 @@ class Pipeline:
             for phase in phases
         ]
         predict = self._refined(PhasedUNet(unets), request, scheduler, guided, hooks)
+        if wrapped := tiling.axes(request.tiling):
+            predict = tiling.TiledUNet(predict, wrapped)
         if self.model.unet_kind is UNetKind.DEPTH:
             predict.show(depth_latents(expanded(request.depth_map), *size, *self._latent_shape[2:]))
         return _Job(
@@ -477,7 +480,9 @@ class Pipeline:
         if kept:
             latents = kept.finished(latents)
         _check(hooks)
-        if placement is None:
+        if wrapped := tiling.axes(job.request.tiling):
+            pixels = vae.to_pixels(tiling.decoded(latents, wrapped, self._decode))
+        elif placement is None:
             pixels = vae.to_pixels(self._decode(latents))
         else:
             pixels = placement.turned(vae.to_pixels(self._decode(placement.placed(latents))))
@@ -536,7 +541,12 @@ class Pipeline:
         def on_piece(done: int, total: int) -> None:
             hooks.on_enlarging(index, done, total)
 
-        return self._enlarger.enlarge(pixels, factor, on_piece, hooks.cancelled)
+        enlarger = self._enlarger
+
+        def enlarge(part: np.ndarray) -> np.ndarray:
+            return enlarger.enlarge(part, factor, on_piece, hooks.cancelled)
+
+        return tiling.wrapped(pixels, request.tiling, enlarge, factor)
 
     def _check_detail(self, request: PictureRequest) -> None:
         """

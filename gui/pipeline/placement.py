@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from gui.request import Composition, PictureRequest
+from gui.request import Composition, PictureRequest, Tiling
 
 SIZES = (0.5, 1.2)
 """What the early picture is resized by; the network takes about half of it back."""
@@ -52,6 +52,7 @@ class Placement:
         """For a request of one picture; None where it stays as the model draws it: a picture
         that something else places."""
         led = request.start_image is not None or request.controls
+        led = led or request.tiling is not Tiling.OFF
         if request.composition is not Composition.VARIED or led:
             return None
         size, across, down = ((request.seed * _SPREAD**-k) % 1.0 for k in (1, 2, 3))

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gui import words
+from gui.coreml import few_steps
 from gui.coreml.client import ModelReader
-from gui.coreml.defaults import shown_defaults
+from gui.coreml.defaults import default_scheduler, shown_defaults, with_loras
 from gui.coreml.model import ComponentKind, Family
 from gui.hub.machine import this_machine
 from gui.hub.types import Machine
 from gui.hub.variants.verdict import memory_of
+from gui.request import LoraUse
 
 if TYPE_CHECKING:
     from gui.coreml.model import ModelInfo
@@ -165,14 +168,33 @@ class ModelEntry:
         return " · ".join([*parts, words.compression(self.info.compression)])
 
 
-def default_values(entry: ModelEntry | None, scheduler: str | None) -> dict[str, int | float | str]:
+def scheduler_with(entry: ModelEntry | None, loras: Sequence[LoraUse]) -> str:
+    """The scheduler that is used where none is chosen; empty: it is not known yet."""
+    if entry is None or entry.sidecar is None:
+        return ""
+    few = few_steps.of_loras(_names_on(loras))
+    stated = entry.sidecar.default_scheduler
+    return default_scheduler(with_loras(entry.sidecar, _names_on(loras))) if few else stated
+
+
+def _names_on(loras: Sequence[LoraUse]) -> list[str]:
+    on = (use.name for use in loras if use.on and use.weight > 0)
+    return [Path(name).name.removesuffix(".safetensors") for name in on]
+
+
+def default_values(
+    entry: ModelEntry | None, scheduler: str | None, loras: Sequence[LoraUse] = ()
+) -> dict[str, int | float | str]:
     """What will be used where nothing is chosen, by the names of the request's fields.
 
     Args:
         entry: the model; None: it is not known yet.
         scheduler: what is chosen; None: the model's own.
+        loras: what the picture is made with; one that distils the model to a few steps says how
+            many, and how much guidance.
     """
-    found = shown_defaults(entry.sidecar if entry is not None else None, scheduler)
+    sidecar = entry.sidecar if entry is not None else None
+    found = shown_defaults(sidecar, scheduler, _names_on(loras))
     info = entry.info if entry is not None else None
     if info is not None and info.image_width > 0:
         found |= {"width": info.image_width, "height": info.image_height}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import diffusers
+import diffusers as _diffusers
 import numpy as np
 import pytest
 import torch
@@ -20,6 +20,7 @@ from tests.pipeline.test_parity import ours
 from tests.support.tiny_networks import POOLED_WIDTH, _randomise_norms
 from tests.support.torch_runtime import torch_pipeline
 
+diffusers: Any = _diffusers  # whose annotations are narrower than what it takes
 K = ComponentKind
 Pipes = Callable[[str], Any]
 PROMPT, NEGATIVE = "a red (apple:1.0) on a table", "blurry"
@@ -30,7 +31,7 @@ def refiner() -> Any:
     """A refiner's UNet: it reads the second text encoder alone, and takes five time ids."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(404)
-        unet = diffusers.UNet2DConditionModel(  # type: ignore[attr-defined]
+        unet = diffusers.UNet2DConditionModel(
             sample_size=16, block_out_channels=(32, 64), layers_per_block=1,
             down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
             up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"), attention_head_dim=(2, 4),
@@ -61,7 +62,7 @@ def theirs(pipe: Any, unet: Any, name: str, switch_at: float, negative: str) -> 
     half = pipe(
         generator=seeded(77), denoising_end=switch_at, height=128, width=128, **arguments
     ).images
-    second = diffusers.StableDiffusionXLImg2ImgPipeline(  # type: ignore[attr-defined]
+    second = diffusers.StableDiffusionXLImg2ImgPipeline(
         vae=pipe.vae, text_encoder=None, text_encoder_2=pipe.text_encoder_2, tokenizer=None,
         tokenizer_2=pipe.tokenizer_2, unet=unet, scheduler=diffusers_scheduler(name),
         requires_aesthetics_score=True, force_zeros_for_empty_prompt=False, add_watermarker=False,

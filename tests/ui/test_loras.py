@@ -206,3 +206,22 @@ def test_the_starting_pictures_shape(qtbot: Any) -> None:
     assert "picture" not in " ".join(
         str(choice.itemData(row, HELP_ROLE)) for row in range(choice.count())
     )
+
+
+def test_a_lora_of_few_steps_proposes_them(workspace: Any) -> None:
+    """What was chosen stays; what was left to the model follows the LoRA, and comes back."""
+    panel, state = workspace.prompt_panel, workspace.studio.draft
+    steps, guidance = (panel.controls[name].input for name in ("steps", "guidance_scale"))
+    before = steps.value(), guidance.value(), panel.scheduler.itemText(1)
+    state.set("loras", (LoraUse("lcm-lora-sdv1-5"),))
+    assert (steps.value(), guidance.value()) == (4, 1.0)
+    assert panel.scheduler.itemText(1) == "LCM – default"
+    state.set("loras", (LoraUse("Hyper-SD15-8steps-lora", 0.8),))
+    assert (steps.value(), guidance.value()) == (8, 1.0)
+    assert panel.scheduler.itemText(1) == "DDIM – default"
+    state.set("steps", 6)
+    state.set("loras", (LoraUse("sdxl_lightning_4step_lora"),))
+    assert (steps.value(), panel.scheduler.itemText(1)) == (6, "Euler – default")
+    state.set("steps", None)
+    state.set("loras", (LoraUse("lcm-lora-sdv1-5", on=False), LoraUse("lightning storm")))
+    assert (steps.value(), guidance.value(), panel.scheduler.itemText(1)) == before

@@ -30,6 +30,7 @@ def test_refiners_are_offered_where_they_can_be_used(workspace: Any) -> None:
     choice.input.select_data(str(refiner.folder))
     assert panel.draft().request.refiner == str(refiner.folder)
     assert not switch.isHidden()
+    assert base.info is not None and refiner.info is not None
     panel.set_model(replace(base, info=replace(base.info, components=refiner.info.components)))
     assert choice.input.findData(OWN_REFINER) == 1
     assert panel.draft().request.refiner == str(refiner.folder)

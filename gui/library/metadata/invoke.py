@@ -52,6 +52,9 @@ def _invoke_3(data: dict[str, Any]) -> Imported:
         found.random_source = RandomSource.TORCH
     elif data.get("rand_device"):
         found.remarks["seed"] = OWN_NUMBERS
+    ways = "".join(way for way in "xy" if data.get(f"seamless_{way}") is True)
+    if ways:
+        found.more["tiling"] = "both" if ways == "xy" else ways
     if rescale := as_text(data.get("cfg_rescale_multiplier")):
         found.more["guidance_rescale"] = rescale
     for lora in dicts(data.get("loras")):
@@ -60,7 +63,8 @@ def _invoke_3(data: dict[str, Any]) -> Imported:
         found.add_lora(as_text(inner.get("name") or inner.get("model_name")), lora.get("weight"))
     quiet = {"positive_prompt", "negative_prompt", "steps", "cfg_scale", "seed", "width", "height",
              "model", "scheduler", "strength", "init_image", "clip_skip", "rand_device", "loras",
-             "app_version", "generation_mode", "cfg_rescale_multiplier"}  # fmt: skip
+             "app_version", "generation_mode", "cfg_rescale_multiplier", "seamless_x",
+             "seamless_y"}  # fmt: skip
     leave_rest(found, data, quiet)
     return found
 

@@ -22,7 +22,7 @@ _REASONS: tuple[tuple[str, str], ...] = (
     (r"lora|lyco|hypernet|add.?net",
      "LoRAs are chosen below the prompt, or named in it."),
     (r"embedding|^ti\b|textual.?inversion", "Sfumato knows no textual inversions."),
-    (r"tiling|seamless|tiled", "Sfumato makes no pictures that tile."),
+    (r"tiling|seamless|tiled", "Its way of tiling is not read; set Tiling among the settings."),
     (r"upscal|postprocess|esrgan", "What was done to the picture afterwards is not repeated."),
     (r"mask|inpaint", "The mask is not in the file."),
     (r"variation|subseed|eta noise|ensd|perlin|threshold|noise.?offset",

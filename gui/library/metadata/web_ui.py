@@ -77,7 +77,8 @@ def read_parameters(text: str) -> Imported | None:
     for key, value in pairs:
         name, plain = key.strip(), _unquoted(value)
         if name.casefold() in ours:
-            found.more[ours[name.casefold()]] = plain
+            field = ours[name.casefold()]
+            found.more[field] = "both" if field == "tiling" and plain == "True" else plain
         elif name.casefold() not in _SILENT and not found.full:
             found.leave(name, plain, why_not(name))
     return found

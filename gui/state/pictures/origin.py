@@ -24,6 +24,7 @@ from gui.request import (
     PictureRecord,
     PictureRequest,
     RandomSource,
+    Tiling,
     described_fields,
 )
 from gui.start_image import MASK_ALPHA, Outpaint
@@ -342,8 +343,9 @@ def _read(name: str, text: str) -> Any:
         return as_int(text)
     if kind is float:
         return as_float(text)
-    if kind is PromptSyntax:
-        return next((each for each in PromptSyntax if each.value == text.strip().casefold()), None)
+    if kind in (PromptSyntax, Tiling):
+        values: Iterable[PromptSyntax | Tiling] = kind
+        return next((each for each in values if each.value == text.strip().casefold()), None)
     return text if kind is str else None
 
 

@@ -278,6 +278,7 @@ ROWS = (
     Row("clip_skip", RowPlace.ADVANCED),
     Row("refiner", RowPlace.ADVANCED, refiner),
     Row("refiner_switch_at", RowPlace.ADVANCED),
+    Row("tiling", RowPlace.ADVANCED, side_list),
     Row("guidance_rescale", RowPlace.ADVANCED),
     Row("upscaler", RowPlace.ADVANCED, upscaler),
     Row("detail_strength", RowPlace.ADVANCED),

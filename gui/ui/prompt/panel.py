@@ -21,7 +21,7 @@ from gui import words
 from gui.errors import SfumatoError
 from gui.request import Composition
 from gui.state.draft import BRANCH, Draft, DraftState
-from gui.state.model_entry import default_values
+from gui.state.model_entry import default_values, scheduler_with
 from gui.state.prompts.library import PromptLibrary
 from gui.state.prompts.types import around
 from gui.state.size_outlook import SizeOutlook
@@ -258,6 +258,7 @@ class PromptPanel(QFrame):
             self._show_styles()
         elif name == "loras":
             self._show_lora_note()
+            self._show_defaults()
         elif name == "seed":
             self.seed.set_last(self._state.draft.request.seed or None)
         elif name == "variation_strength":
@@ -369,7 +370,6 @@ class PromptPanel(QFrame):
             self._entry = entry
             self._show_reading()
             self._show_refiners()
-            self.scheduler.set_default(sidecar.default_scheduler)
         self._show_defaults()
         self._show_lora_note()
         self.size_outlook.set_model(entry, self._state.draft.request.compute_unit)
@@ -391,7 +391,9 @@ class PromptPanel(QFrame):
 
     def _show_defaults(self) -> None:
         """Untouched values are what the model will use, which its scheduler has a part in."""
-        self._defaults = default_values(self._entry, self._state.draft.request.scheduler)
+        request = self._state.draft.request
+        self.scheduler.set_default(scheduler_with(self._entry, request.loras))
+        self._defaults = default_values(self._entry, request.scheduler, request.loras)
         for name in self._defaults:
             self.controls[name].input.set_value(self._shown(name))
         varied = self._shown("composition") == Composition.VARIED

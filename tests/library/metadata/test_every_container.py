@@ -182,7 +182,7 @@ CASES = {
         {"prompt": "a fox", "negative_prompt": "blurry", "steps": 30, "guidance_scale": 7.5,
          "seed": 3, "scheduler": "DPM++ 2M Karras", "width": 512, "height": 640, "model": "dream",
          "model_hash": "blake3:ab", "clip_skip": 2, "random_source": TORCH,
-         "loras": [("fog", 0.75)], "more": {"guidance_rescale": "0"}}),
+         "loras": [("fog", 0.75)], "more": {"guidance_rescale": "0", "tiling": "x"}}),
     "InvokeAI 2": Case(
         lambda: png(**{"sd-metadata": json.dumps(INVOKE_2)}),
         "InvokeAI 2",

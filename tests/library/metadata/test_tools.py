@@ -271,7 +271,7 @@ def test_what_cannot_be_used_is_named_with_its_reason() -> None:
     assert "Draw Things’ own" in draw.remarks["seed"] and draw.random_source is None
     fooocus = settings_of(CASES["fooocus"][0])
     assert "performance" in unmapped(fooocus)
-    assert unmapped(settings_of(CASES["invoke"][0]))["seamless_x"] == "true"
+    assert settings_of(CASES["invoke"][0]).more["tiling"] == "x"
     assert settings_of(CASES["mochi"][0]).prompt == "a fox; with a tail"
 
 
