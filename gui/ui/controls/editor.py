@@ -23,6 +23,7 @@ from gui.ui.widgets.controls import (
     label,
 )
 from gui.ui.widgets.flow_layout import FlowLayout
+from gui.ui.widgets.icons import icon
 
 if TYPE_CHECKING:
     from gui.state.controls import ControlDesk
@@ -81,6 +82,7 @@ class ControlEditor(QWidget):
         for option in BALANCES:
             self.balance.add(option.label, option.value.value, option.help)
         self.eye = icon_button("eye", "Show it over the picture", checkable=True)
+        self.eye.setIcon(icon("eye", tone="secondary", on_tone="accent"))
         self.eye.setChecked(True)
         self.remove = icon_button("trash", "Remove this ControlNet")
         for button in (self.eye, self.remove):
