@@ -118,7 +118,7 @@ class FrameState(QObject):
         """What of a picture of this size is best drawn; None: as it was before."""
         self._draft = draft
         self._undo = undo
-        self._start = str(draft.value(START) or "")
+        self._last = self._values()
         self.path = ""
         """Of the picture on show."""
         self.size = QSize()
@@ -148,20 +148,21 @@ class FrameState(QObject):
             draft = draft.with_value(START, self.path).with_value(MASK, "")
         if not self.frame and (area := self.area_for(self.size)) is not None:
             draft = draft.with_value(AREA, area)
-        self._start = self.path
+        self._last = (self.path, frame)
         self._draft.replace(draft.with_value(FRAME, frame), what)
 
-    def _on_draft(self, name: str) -> None:
-        if name == FRAME:
-            self.changed.emit()
-        elif name == START:
-            before, self._start = self._start, str(self._draft.value(START) or "")
-            # set for another picture, it would move that one's frame
-            if before != self._start and before and not self._undo.stepping:
-                self._drop()
-            self.changed.emit()
+    def _values(self) -> tuple[str, Outpaint]:
+        return str(self._draft.value(START) or ""), self._draft.value(FRAME) or Outpaint()
 
-    def _drop(self) -> None:
-        if self._draft.value(FRAME):
+    def _on_draft(self, name: str) -> None:
+        if name not in (START, FRAME):
+            return
+        before, now = self._last, self._values()
+        self._last = now
+        # what was moved around one picture is not meant for another; settings that are used bring
+        # a frame of their own
+        other = bool(before[0]) and before[0] != now[0] and before[1] == now[1]
+        if other and now[1] and not self._undo.stepping:
             draft = self._draft.draft.with_value(FRAME, Outpaint())
             self._draft.replace(draft, "Change Starting Picture")
+        self.changed.emit()

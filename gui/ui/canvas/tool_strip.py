@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QSize, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QKeySequence
-from PySide6.QtWidgets import QFrame, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QToolButton, QVBoxLayout, QWidget
 
 from gui.ui.canvas.tools import BAR_WIDTH, TOOLS, Tool
 from gui.ui.widgets.controls import label
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from gui.ui.canvas.picture_view import PictureView
 
 _ORDER = [key for key, _text, _letter in TOOLS]
-NO_PICTURE = "There is no picture yet; make one, or drop one on the window."
+SPACE = 10
+REASON_WIDTH = 360
+"""Device-independent pixels that a reason takes at least, where it is that long."""
+NO_PICTURE = "There is no picture yet; make one, or drop one here."
 
 
 def _place(tool: Tool) -> int:
@@ -125,6 +128,9 @@ class OptionsBar(QFrame):
             self._shown = wanted
         self.setAccessibleName(f"{tool.name} options")
         self.reason.setText(reason)
+        # one line where there is room: a wrapped text alone would ask for a narrow column
+        needed = self.reason.fontMetrics().horizontalAdvance(reason) + 4
+        self.reason.setMinimumWidth(min(needed, REASON_WIDTH))
         self.reason.setVisible(bool(reason))
         self.setVisible(bool(reason) or wanted is not None)
 
@@ -146,6 +152,13 @@ class CanvasTools(QObject):
         self._shown = True
         self._actions: Mapping[str, QAction] = {}
         self.strip = ToolStrip()
+        self.side = QWidget()
+        """The strip with room before it, where lines begin."""
+        beside = QHBoxLayout(self.side)
+        beside.setContentsMargins(0, 0, 0, 0)
+        beside.setSpacing(0)
+        beside.addSpacing(SPACE)
+        beside.addWidget(self.strip, 0, Qt.AlignmentFlag.AlignVCenter)
         self.bar = OptionsBar()
         self.strip.chosen.connect(self.take)
         self.look = Tool("look", "Look", "tool-look")
@@ -213,7 +226,7 @@ class CanvasTools(QObject):
         present = [tool for tool in self.tools.values() if tool.present]
         reasons = {tool: self.reason(tool) for tool in self.tools.values()}
         self.strip.show_state(self.in_hand, reasons)
-        self.strip.setVisible(self._shown and len(present) > 1)
+        self.side.setVisible(self._shown and len(present) > 1)
         self.bar.show_tool(self.in_hand, reasons[self.in_hand])
         if not self._shown:
             self.bar.hide()

@@ -57,15 +57,15 @@ class GenerateDesk(QObject):
             return
         if not self._studio.has_prompt:
             self._prompt.ask_for_prompt()
-        elif self._studio.jobs.editing is not None:
-            self._studio.jobs.save_edit()
         elif self.ready is None:
             self._ask()
         else:
             self.ready(self._ask)
 
     def _ask(self) -> None:
-        if self._studio.generate():
+        if self._studio.jobs.editing is not None:
+            self._studio.jobs.save_edit()
+        elif self._studio.generate():
             self._canvas.follow()
             self.asked.emit()
 

@@ -10,6 +10,7 @@ from PySide6.QtGui import QImage
 from gui.start_image import InpaintArea
 from gui.state.canvas.frame import FrameState
 from gui.state.canvas.mask import MaskState
+from gui.state.draft import BRANCH
 from gui.ui.canvas.frame_options import FrameOptions
 from gui.ui.canvas.frame_tool import FrameTool
 from gui.ui.canvas.mask_options import MaskOptions
@@ -24,6 +25,7 @@ NO_ENCODER = (
     "This model draws from words alone, since it has no VAE encoder; choose another model to "
     "{deed}."
 )
+BRANCHES = "A branch begins as its picture did; remove the branch to {deed}."
 _MORE_OF_MASKS = ("start_image.masked_content", "start_image.inpaint_area")
 
 
@@ -59,6 +61,7 @@ class ToolsDesk(QObject):
         canvas.picture_shown.connect(self._on_shown)
         studio.model_selected.connect(self._on_model)
         studio.model_read.connect(self._on_model)
+        studio.draft.changed.connect(self._on_draft)
         a = parts.actions
         connect_commands(
             (a.invert_mask, self.mask_tool.invert),
@@ -91,9 +94,15 @@ class ToolsDesk(QObject):
 
     def _on_model(self, entry: ModelEntry) -> None:
         cannot = entry.info is not None and not entry.has_encoder
+        branches = self._studio.draft.draft.request.branch is not None
         for tool, deed in ((self.mask_tool, "paint a mask"), (self.frame_tool, "widen the frame")):
-            tool.set_reason(NO_ENCODER.format(deed=deed) if cannot else "")
+            told = NO_ENCODER if cannot else BRANCHES if branches else ""
+            tool.set_reason(told.format(deed=deed))
         self._show_commands()
+
+    def _on_draft(self, name: str) -> None:
+        if name == BRANCH:
+            self._on_model(self._studio.model)
 
     def _area_for(self, size: QSize) -> InpaintArea | None:
         """A picture that the model does not draw in this size is kept in it: only the part that is

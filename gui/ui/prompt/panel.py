@@ -37,6 +37,7 @@ from gui.ui.prompt.loras import LoraList
 from gui.ui.prompt.presets import PresetsButton
 from gui.ui.prompt.prompts_popover import PromptsPopover
 from gui.ui.prompt.size import EnlargedSize, Size, SizeChoice
+from gui.ui.prompt.start_edits import StartEdits
 from gui.ui.prompt.styles import StyleChips, StylesPopover
 from gui.ui.widgets.controls import Section, Switch, icon_button, label
 from gui.ui.widgets.icons import icon
@@ -110,6 +111,7 @@ class PromptPanel(QFrame):
         self.prompt.add_to_heading(self.history)
         self.variation = self._variation()
         self.branch = BranchBar()
+        self.start_edits = StartEdits(self._state)
         self.presets = PresetsButton(self._prompts.presets)
         self._popover: PromptsPopover | None = None
         self._styles_popover: StylesPopover | None = None
@@ -152,7 +154,11 @@ class PromptPanel(QFrame):
             column.addWidget(row)
             if row is self.seed:
                 column.addWidget(self.variation)
-        for row in (*self._rows_at(RowPlace.START), *self._rows_at(RowPlace.EDITING)):
+        for row in self._rows_at(RowPlace.START):
+            column.addWidget(row)
+            if row is self.controls["start_image.path"].row:
+                column.addWidget(self.start_edits)
+        for row in self._rows_at(RowPlace.EDITING):
             column.addWidget(row)
         column.addWidget(controls.beside("Size", self.size_choice))
         column.addWidget(self.enlarged_size)

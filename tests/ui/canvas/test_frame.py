@@ -156,6 +156,17 @@ def test_another_starting_picture_loses_the_frame_and_undo_brings_it_back(
     assert frame() == Outpaint(right=128)
 
 
+def test_settings_that_are_used_bring_their_frame(workspace, tool, view, frame, files) -> None:
+    drag(view, [(SIDE, MIDDLE), (SIDE + 128, MIDDLE)])
+    draft = workspace.studio.draft
+    other = draft.draft.with_value("start_image.path", str(files[1]))
+    draft.replace(other.with_value("start_image.outpaint", Outpaint(top=64)), "Use Settings")
+    assert frame() == Outpaint(top=64)
+    view.setFocus()
+    workspace.actions_.undo.trigger()
+    assert frame() == Outpaint(right=128)
+
+
 def test_the_request_says_the_frame(workspace, queue, tool, view, files, qtbot) -> None:
     workspace.prompt_panel.prompt.edit.setPlainText("a field")
     drag(view, [(0, MIDDLE), (-64, MIDDLE)])

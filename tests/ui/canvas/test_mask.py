@@ -520,6 +520,40 @@ def test_a_model_without_an_encoder_says_so(workspace, tool, view, qtbot) -> Non
     qtbot.waitUntil(workspace.tools_desk.mask_options.isVisible)
 
 
+def test_the_panel_says_that_there_is_a_mask_and_takes_it_off(workspace, tool, view, kept) -> None:
+    edits = workspace.prompt_panel.start_edits
+    assert edits.isHidden()
+    tool.set_mode(Mode.LASSO)
+    drag(view, SQUARE)
+    kept()
+    assert edits.masked.isVisibleTo(edits) and not edits.widened.isVisibleTo(edits)
+    edits.remove_mask.click()
+    assert edits.isHidden() and tool.mask.image is None
+    assert workspace.studio.draft.value("start_image.path"), "the picture stays"
+
+
+def test_a_mask_that_was_taken_off_comes_back(workspace, tool, view, kept, qtbot) -> None:
+    tool.set_mode(Mode.LASSO)
+    drag(view, SQUARE)
+    kept()
+    workspace.prompt_panel.start_edits.remove_mask.click()
+    undo(workspace)
+    qtbot.waitUntil(lambda: tool.mask.image is not None)
+    assert (masked(tool) == WANTED).all()
+
+
+def test_where_the_next_picture_branches_it_is_said(workspace, tool, view) -> None:
+    studio = workspace.studio
+    request = replace(studio.draft.draft.request, prompt="a hat").branched(1)
+    studio.draft.put(replace(studio.draft.draft, request=request))
+    bar = workspace.canvas.tools.bar
+    assert "remove the branch to paint a mask" in bar.reason.text()
+    drag(view, SQUARE)
+    assert tool.mask.image is None
+    workspace.prompt_panel.branch.remove.click()
+    assert not bar.reason.isVisible() and workspace.tools_desk.mask_options.isVisible()
+
+
 def test_every_control_has_a_name_and_the_first_stroke_moves_nothing(workspace, tool, view) -> None:
     options = workspace.tools_desk.mask_options
     for kind in (QAbstractButton, QAbstractSpinBox):

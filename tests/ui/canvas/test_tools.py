@@ -123,6 +123,7 @@ def test_the_gallery_and_a_comparison_have_no_tools(workspace, tools, probe) -> 
 def test_without_a_picture_it_is_said(workspace, tools, probe) -> None:
     workspace.canvas.show_picture(None)
     assert tools.bar.isVisible() and tools.bar.reason.text() == NO_PICTURE
+    assert tools.bar.reason.height() < 3 * tools.bar.reason.fontMetrics().height()
 
 
 POINTS = [(10.0, 20.0), (100.5, 40.25), (200.0, 255.0)]
