@@ -63,7 +63,7 @@ _OF_KINDS = {"image_guidance_scale": ("instruct", None), "depth_map": ("depth", 
 """Fields with the kind of UNet that has a use for them, and what they are where there is none."""
 
 
-def _suited(draft: Draft, entry: ModelEntry) -> Draft:
+def suited(draft: Draft, entry: ModelEntry) -> Draft:
     """The draft without what the panel does not show for this model."""
     kind = entry.info.unet_kind if entry.info is not None else ""
     for name, (needed, nothing) in _OF_KINDS.items():
@@ -327,7 +327,7 @@ class Studio(QObject):
                 )
             if not draft.seed_locked:
                 draft = replace(draft, request=replace(draft.request, seed=random_seed()))
-            sent = _suited(draft, entry)
+            sent = suited(draft, entry)
             requests = sent.requests_for(entry.request_folder, **self._how())
         except SfumatoError as error:
             self.error_raised.emit(error)
@@ -358,7 +358,7 @@ class Studio(QObject):
         draft = self.draft.draft
         if not draft.seed_locked:
             draft = replace(draft, request=replace(draft.request, seed=random_seed()))
-        draft = _suited(draft, self.model).with_variation_seed()
+        draft = suited(draft, self.model).with_variation_seed()
         if not self.has_prompt and "prompt" not in (columns.field, rows.field):
             raise SfumatoError(ErrorKind.BAD_REQUEST, "Type a prompt first: what should be seen?")
         model = self.model.request_folder

@@ -16,13 +16,16 @@ from gui.coreml.sidecar import Sidecar
 from gui.errors import ErrorKind, SfumatoError
 from gui.request import PictureRequest, described_fields, value_of
 from gui.start_image import Outpaint
-from gui.state.draft import SEED
+from gui.state.draft import SEED, Draft
 from gui.state.model_entry import ModelEntry
+from gui.state.studio import suited
 from tests.support.pictures import picture
 from tests.ui.conftest import make_info
 
 LEFT = Qt.MouseButton.LeftButton
 SEEDS = (SEED, "variation_seed")
+OF_SOME = ("image_guidance_scale",)
+"""Shown for models of one kind alone."""
 """Fields with a row of their own."""
 
 
@@ -54,7 +57,7 @@ def test_generate_sends_what_the_panel_says(workspace, queue):
 
 @pytest.mark.parametrize(
     "name",
-    [f.name for f in described_fields().values() if f.range is not None and f.name not in SEEDS],
+    [f.name for f in described_fields().values() if f.range and f.name not in (*SEEDS, *OF_SOME)],
 )
 def test_every_number_in_the_panel_is_sent(workspace, queue, tmp_path, name):
     picture().save(str(tmp_path / "start.png"))
@@ -545,6 +548,16 @@ def test_controls_of_models_that_are_shown_more(workspace, kind, shown):
     panel.start.set_value("/start.png")
     panel.set_model(ModelEntry(Path("/m"), info=info, sidecar=Sidecar(Family.SD1)))
     assert panel.strength.isVisibleTo(panel) == (kind is not UNetKind.INSTRUCT)
+
+
+@pytest.mark.parametrize("kind", list(UNetKind))
+def test_what_is_shown_for_a_model_is_what_it_is_sent(kind):
+    info = replace(make_info(Path("/m")), unet_kind=kind)
+    draft = Draft().with_value("image_guidance_scale", 2.0).with_value("depth_map", "/d.png")
+    sent = suited(draft, ModelEntry(Path("/m"), info=info))
+    instructs, depth = kind is UNetKind.INSTRUCT, kind is UNetKind.DEPTH
+    assert sent.value("image_guidance_scale") == (2.0 if instructs else None)
+    assert sent.value("depth_map") == ("/d.png" if depth else "")
 
 
 def test_what_the_panel_does_not_show_is_not_sent(workspace, queue, tmp_path):
