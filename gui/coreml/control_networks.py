@@ -18,7 +18,7 @@ from gui.coreml.names import EXTENSIONS, LEADING, FileRole
 from gui.errors import ErrorKind, SfumatoError
 from gui.files import children, expanded, is_folder
 
-_GENERIC = ("controlnet", "t2iadapter")
+GENERIC = ("controlnet", "t2iadapter")
 """File names that say nothing; the folder's does."""
 
 
@@ -92,7 +92,7 @@ def _found(left_out: list[tuple[Path, SfumatoError]]) -> Iterator[ComponentInfo]
 
 def _name(path: Path) -> str:
     stem = path.stem
-    if stem.lower() in _GENERIC:
+    if stem.lower() in GENERIC:
         return path.parent.name
     lower = stem.lower()
     prefix = next((p for p in LEADING if lower.startswith(p)), "")

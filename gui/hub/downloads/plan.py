@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from gui import files, locks, names, paths, records
+from gui.coreml.control_networks import GENERIC
 from gui.errors import ErrorKind, SfumatoError
 from gui.hub.downloads.journal import file_key
 from gui.hub.downloads.spans import Layout
@@ -163,7 +164,7 @@ def addon_name(repo: str, variant: Variant) -> str:
     path = variant.id.rpartition("#")[2] or variant.id
     stem = nets[0] if len(nets) == 1 else path.rstrip("/").rpartition("/")[2]
     stem = _ENDINGS.sub("", stem).removesuffix(loras.ENDING)
-    if stem.lower() in ("", ".", "controlnet", "model", *loras.GENERIC):
+    if stem.lower() in ("", ".", "model", *GENERIC, *loras.GENERIC):
         stem = repo.rpartition("/")[2]
     return names.file_name(_ENDINGS.sub("", stem))
 

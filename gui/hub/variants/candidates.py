@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from gui import words
+from gui.coreml.control_networks import GENERIC
 from gui.coreml.model import ComponentKind, FileFormat
 from gui.coreml.names import CONTROLNET_FOLDER, FileRole
 from gui.coreml.sidecar import FILE_NAME as SIDECAR
@@ -152,7 +153,7 @@ def _folder_candidates(
 def _net_name(bundle: Bundle, role: FileRole) -> str:
     """What a ControlNet is called: by its folder where its file is called just that."""
     name = role.prefix or bundle.name.rpartition(".")[0]
-    return bundle.parent.rpartition("/")[2] or name if name.lower() == "controlnet" else name
+    return bundle.parent.rpartition("/")[2] or name if name.lower() in GENERIC else name
 
 
 def _controlnet_candidate(part: Part) -> Candidate:

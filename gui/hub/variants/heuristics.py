@@ -109,7 +109,7 @@ def kind(name: str) -> ModelKind | None:
     text = _words(name)
     if re.search(r"upscal|esrgan|super ?res|swin ?ir|waifu2x|\bx[248]\b", text):
         return ModelKind.UPSCALER
-    return ModelKind.CONTROLNET if re.search(r"control ?net", text) else None
+    return ModelKind.CONTROLNET if re.search(r"control ?net|t2i ?adapter", text) else None
 
 
 def controlnet_ready(name: str) -> bool:

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import PurePosixPath
 
 from gui.coreml import fit
+from gui.coreml.control_networks import GENERIC
 from gui.coreml.inspect import role_by_inputs
 from gui.coreml.model import ComponentKind, FileFormat
 from gui.coreml.names import FileRole
@@ -267,9 +268,14 @@ def _archive_candidates(
 
 def _named_by(archive: RemoteFile, part: Part) -> Part:
     """A ControlNet whose file is called just that has the archive's name."""
-    if part.kind is not K.CONTROLNET or part.name.lower() not in ("", "controlnet"):
+    if part.kind is not K.CONTROLNET or part.name.lower() not in ("", *GENERIC):
         return part
-    stem = re.sub(r"^controlnet[-_ ]+", "", PurePosixPath(archive.path).stem, flags=re.IGNORECASE)
+    stem = re.sub(
+        r"^(?:controlnet|t2iadapter)[-_ ]+",
+        "",
+        PurePosixPath(archive.path).stem,
+        flags=re.IGNORECASE,
+    )
     return dataclasses.replace(part, name=stem)
 
 
