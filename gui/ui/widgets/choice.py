@@ -22,7 +22,6 @@ from PySide6.QtGui import (
     QHelpEvent,
     QPainter,
     QPaintEvent,
-    QStandardItemModel,
     QWheelEvent,
 )
 from PySide6.QtWidgets import (
@@ -42,6 +41,9 @@ from gui.ui.widgets.icons import paint_icon
 
 HELP_ROLE = Qt.ItemDataRole.UserRole + 1
 HEADING_ROLE = Qt.ItemDataRole.UserRole + 2
+_FLAGS = Qt.ItemDataRole.UserRole - 1
+"""Where Qt's items keep their flags.  An item asked for through Python would be remembered beyond
+its end, and what comes to lie at its place taken for it."""
 
 TEXT_MARGINS = 40
 """Pixels beside the closed list's text: its padding and the chevron."""
@@ -181,16 +183,12 @@ class Choice(QComboBox):
         self.addItem(text)
         index = self.count() - 1
         self.setItemData(index, True, HEADING_ROLE)
-        model = self.model()
-        assert isinstance(model, QStandardItemModel)
-        model.item(index).setFlags(Qt.ItemFlag.NoItemFlags)
+        self.setItemData(index, 0, _FLAGS)
 
     def add_unavailable(self, text: str, why: str) -> None:
         """Add what cannot be chosen, with the reason below it."""
         self.add(text, None, why)
-        model = self.model()
-        assert isinstance(model, QStandardItemModel)
-        model.item(self.count() - 1).setFlags(Qt.ItemFlag.NoItemFlags)
+        self.setItemData(self.count() - 1, 0, _FLAGS)
 
     def select_data(self, data: object) -> None:
         """Choose the item that carries `data`, as a person would; nothing happens when there is
