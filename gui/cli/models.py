@@ -37,13 +37,23 @@ def add_parser(commands: Any) -> None:
     show.add_argument("repo", metavar="REPO", help="owner/name, or its address on the Hub")
     show.add_argument("--revision", default="", metavar="REV", help="default: the newest")
     show.add_argument("--quick", action="store_true", help="judge by names and sizes alone")
-    get = _add(inner, "get", _get, "download a model, or go on with an interrupted download")
+    get = _add(
+        inner,
+        "get",
+        _get,
+        "download a model, ControlNet or LoRA, or go on with an interrupted download",
+    )
     get.add_argument("repo", metavar="REPO", help="owner/name, or its address on the Hub")
     get.add_argument("--variant", default="", metavar="ID",
                      help="as `show` lists them; default: the recommended one")  # fmt: skip
     get.add_argument("--revision", default="", metavar="REV", help="default: the newest")
     get.add_argument("--quiet", action="store_true", help="no progress")
-    listing = _add(inner, "list", _list, "list models, what is unfinished, and kept checkpoints")
+    listing = _add(
+        inner,
+        "list",
+        _list,
+        "list models, ControlNets, LoRAs, what is unfinished, and kept checkpoints",
+    )
     listing.add_argument("--updates", action="store_true", help="ask the Hub for newer ones")
     verify = _add(inner, "verify", _verify, "compare a model's files with what the Hub has")
     _model_arguments(verify, several=True)
