@@ -115,7 +115,10 @@ def open_window(app: Application, queue: object | None = None) -> MainWindow:
 
     def build() -> None:
         if window.isVisible():
+            from gui.state.garbage import GarbageCollector
+
             studio, appearance = _behind_the_window(app, window, queue, None)
+            window.furnished.connect(GarbageCollector.of(app).settle)
             # The zero timer lets the finished window reach the screen before anything else is
             # loaded.
             window.furnished.connect(lambda: QTimer.singleShot(0, studio.start))
@@ -206,9 +209,11 @@ def _behind_the_window(
     _give_memory_back()
     from gui.state.desktop import services
     from gui.state.desktop_status import Presence
+    from gui.state.garbage import GarbageCollector
     from gui.state.studio import Studio
     from gui.ui.widgets.appearance import Appearance
 
+    GarbageCollector.of(app)
     if queue is None:
         from gui.state.job_queue import JobQueue
 
