@@ -130,6 +130,11 @@ def build_for_mac(dist: Path, work: Path, site: Path, framework: Path) -> Path:
     def find_module(name: str, path: Any = None) -> Any:
         return own(name, path) if name.startswith("py2app") else own(name, path or places)
 
+    def import_nothing(name: str, *_: Any, **__: Any) -> Any:
+        raise ImportError(name)
+
+    # For its warnings py2app imports what it lacks: that would be this machine's packages.
+    builder.__import__ = import_nothing  # type: ignore[attr-defined]
     builder.imp_find_module = find_module
     _refuse_namespaces(site)
     metadata = builder.scan_for_metadata
