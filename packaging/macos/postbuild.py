@@ -152,14 +152,15 @@ def repair_frameworks(app: Path) -> None:
 
 
 def prune_packages(app: Path) -> None:
-    """Drop headers, build tools, stubs, tests and stale byte code."""
+    """Drop headers, build tools, stubs, tests, debuggers' symbols and stale byte code."""
     root = library(app)
     for name in PACKAGE_EXTRAS:
         _remove(root / name)
     for path in sorted(root.rglob("*"), reverse=True):
         inside = path.relative_to(root).parts
         tests = path.name in TEST_FOLDERS and inside[0] not in TESTS_NEEDED_BY
-        if path.is_dir() and not path.is_symlink() and (path.name == "__pycache__" or tests):
+        dropped = tests or path.name == "__pycache__" or path.suffix == ".dSYM"
+        if path.is_dir() and not path.is_symlink() and dropped:
             shutil.rmtree(path)
         elif path.is_file() and any(fnmatch.fnmatch(path.name, p) for p in DEVELOPER_FILES):
             path.unlink()

@@ -86,6 +86,7 @@ def app(tmp_path: Path) -> Path:
     write(lib / "torch/include/torch/all.h", "// header")
     write(lib / "torch/testing/tests/needed.py", "x = 1")
     write(lib / "sympy/core/tests/test_x.py", "x = 1")
+    write(lib / "objc/_objc.so.dSYM/Contents/Resources/DWARF/_objc.so", macho())
     write(lib / "packaging/version.py", "x = 1")
     write(lib / "gui/bundle_main.py", "x = 1")
     write(lib / "sympy/core/__pycache__/x.pyc", b"")

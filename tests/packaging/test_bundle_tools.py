@@ -62,6 +62,7 @@ def test_finishing_twice_changes_nothing_more(finished: Path) -> None:
 def test_tests_go_but_not_where_code_needs_them(finished: Path) -> None:
     assert not (lib(finished) / "sympy/core/tests").exists()
     assert not (lib(finished) / "torch/include").exists()
+    assert not list(finished.rglob("*.dSYM")), "what debuggers read can be neither signed nor used"
     assert (lib(finished) / "torch/testing/tests/needed.py").exists()
 
 
