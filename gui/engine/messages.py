@@ -23,6 +23,8 @@ class Generate(Question[None]):
     first: int = 0
     resumed: bool = False
     """Whether the job was begun before, so that pictures of it may exist from `first` on."""
+    live: bool = False
+    """Show one picture with a `Frame`, and keep nothing of it."""
 
 
 @dataclass(frozen=True)
@@ -110,8 +112,32 @@ class Image(Event):
     record: PictureRecord
 
 
-JobEvent = Loading | Prepared | Step | Enlarging | Image
+@dataclass(frozen=True)
+class Frame(Event):
+    """The finished picture of a live job, which is kept nowhere.  `rgb` is row by row, 3 bytes per
+    pixel."""
+
+    width: int
+    height: int
+    rgb: bytes = b""
+
+    def to_json(self) -> dict[str, Any]:
+        return {"width": self.width, "height": self.height}
+
+    def block(self) -> bytes:
+        return self.rgb
+
+    def with_block(self, block: bytes) -> Frame:
+        if self.width < 1 or self.height < 1 or len(block) != 3 * self.width * self.height:
+            raise ValueError(f"a frame of {self.width} × {self.height} with {len(block)} bytes")
+        return replace(self, rgb=block)
+
+
+JobEvent = Loading | Prepared | Step | Enlarging | Image | Frame
 
 ENGINE = Interface(
-    "engine", "The engine", (Generate,), (Ready, Loading, Prepared, Step, Enlarging, Image)
+    "engine",
+    "The engine",
+    (Generate,),
+    (Ready, Loading, Prepared, Step, Enlarging, Image, Frame),
 )

@@ -207,16 +207,18 @@ class EngineRunner:
         first: int = 0,
         on_event: Callable[[JobEvent], None] = lambda _event: None,
         resumed: bool = False,
+        live: bool = False,
     ) -> Outcome:
         """Do one job from picture `first` on, waiting for it.  Starts the engine if need be.
 
         `on_event` sees every event of the job on this thread.  A job that is `resumed` takes
-        pictures for its own that it has made already.
+        pictures for its own that it has made already; one that is `live` keeps nothing.
         """
         try:
             if not self._until_ready(job):
                 return Outcome(OutcomeStatus.CANCELLED)
-            return self._run_on_ready_engine(Generate(job, request, first, resumed), on_event)
+            question = Generate(job, request, first, resumed, live)
+            return self._run_on_ready_engine(question, on_event)
         except _NotStarted as problem:
             return Outcome(OutcomeStatus.NOT_STARTED, problem)
         except ChildLost as lost:

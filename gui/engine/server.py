@@ -113,7 +113,10 @@ class Engine:
             Cancelled: it was stopped.
         """
         try:
-            self._generate(question, call)
+            if question.live:
+                self._show(with_tags(question.request), call)
+            else:
+                self._generate(question, call)
         except (SfumatoError, Cancelled):
             raise
         except Exception:
@@ -131,9 +134,7 @@ class Engine:
                 first += 1
             if first >= request.count:
                 return
-        choice = self._backend.find(request)
-        pipeline = self._load(request, choice, call)
-        call.tell(messages.Prepared(choice.name, choice.width, choice.height))
+        pipeline = self._prepared(request, call)
         # Picture k depends on nothing but its seeds, so a job that was interrupted goes on as a
         # shorter one that starts later.
         rest = replace(request.single(first), count=request.count - first)
@@ -148,6 +149,20 @@ class Engine:
             if recorder is not None and (series := recorder.take(index - first)) is not None:
                 self._kept.write(path, series)
             call.tell(messages.Image(index, str(path), record))
+
+    def _show(self, request: PictureRequest, call: Call) -> None:
+        """Make a picture to be looked at, and keep nothing of it."""
+        pipeline = self._prepared(request, call)
+        for picture in pipeline.generate(request, _Hooks(call, 0, None)):
+            height, width = picture.pixels.shape[:2]
+            call.tell(messages.Frame(width, height, picture.pixels.tobytes()))
+
+    def _prepared(self, request: PictureRequest, call: Call) -> LoadablePipeline:
+        """The pipeline for a request, ready to be used; its model's name and size are told."""
+        choice = self._backend.find(request)
+        pipeline = self._load(request, choice, call)
+        call.tell(messages.Prepared(choice.name, choice.width, choice.height))
+        return pipeline
 
     def _load(self, request: PictureRequest, choice: OpenPipeline, call: Call) -> LoadablePipeline:
         """The pipeline for a request, with every network it needs: the one still there, or a new

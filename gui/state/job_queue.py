@@ -27,6 +27,7 @@ from gui.request import PictureRecord, PictureRequest
 from gui.state.job_list import JobList, settle
 from gui.state.pipeline_thread import PipelineThread, StepUpdate, Work
 from gui.state.power import Power
+from gui.state.queue.live_line import LiveLine
 
 log = logging.getLogger(__name__)
 
@@ -123,6 +124,7 @@ class JobQueue(QObject):
         self._closed = False
         self._thread = thread or PipelineThread()
         self._thread.setParent(self)
+        self.live = LiveLine(self._thread, self)
         self._power = power or Power(self)
         self._power.changed.connect(self._on_waits)
         self._look = QTimer(self)
@@ -337,6 +339,13 @@ class JobQueue(QObject):
         self._next()
 
     @property
+    def is_free(self) -> bool:
+        """Whether there is an engine, and nothing in line that it is to be used for."""
+        idle = self._running is None and (self.waits or self._held or not self.next_waiting())
+        there = self._thread.isRunning() and self.waits is not Waits.ELSEWHERE
+        return there and not self._closed and bool(idle)
+
+    @property
     def current(self) -> Job | None:
         """The job being worked on."""
         return self._list.get(self._running)
@@ -402,6 +411,8 @@ class JobQueue(QObject):
         update = self._thread.take_step()
         if update is not None and update.job_id == self._running:
             self.step_changed.emit(update)
+        elif update is not None:
+            self.live.step.emit(update.job_id, update)
 
     @Slot(str, messages.Image)
     def _on_picture(self, job_id: str, event: messages.Image) -> None:

@@ -50,6 +50,8 @@ class Work:
     first: int = 0
     resumed: bool = False
     """Whether it was begun before, so that pictures from `first` on may exist already."""
+    live: bool = False
+    """Whether it is for a look only: nothing is kept, and any other work goes first."""
 
 
 class PipelineThread(QThread):
@@ -69,6 +71,8 @@ class PipelineThread(QThread):
     step_waiting = Signal()
     """A newer step can be fetched with `take_step`; not repeated until it has been."""
     picture_saved = Signal(str, messages.Image)
+    frame_made = Signal(str, QImage)
+    """The finished picture of live work."""
     job_ended = Signal(str, Outcome)
     engine_failed = Signal(SfumatoError)
     """The engine ended while idle, or never started."""
@@ -87,7 +91,10 @@ class PipelineThread(QThread):
         self._step: StepUpdate | None = None
         self._runner: EngineRunner | None = None
         self._closing = False
-        self._current: Work | None = None
+        self._live: Work | None = None  # what waits
+        self._live_running: Work | None = None  # that was not told to stop
+        self._live_loads = False  # its model, still
+        self._stop_loaded = False
 
     # From the window's thread.
 
@@ -96,8 +103,36 @@ class PipelineThread(QThread):
         with self._lock:
             self._work.append(work)
             runner = self._runner
+        self.drop_live(work)
         if runner is not None:
             runner.wake()
+
+    def submit_live(self, work: Work) -> None:
+        """Run live work when there is nothing else, in place of any other live work."""
+        self.drop_live(work)
+        with self._lock:
+            self._live = work
+            runner = self._runner
+        if runner is not None:
+            runner.wake()
+
+    def drop_live(self, follower: Work | None = None) -> None:
+        """Forget live work that waits; what runs is stopped at its next step.
+
+        It is stopped once only, as the second time would end the engine and its loaded model.  For
+        the model's sake it may load it to the end, too, unless its follower needs another one: an
+        engine that does not heed a stop for a minute is ended.
+        """
+        with self._lock:
+            self._live = None
+            running, runner = self._live_running, self._runner
+            if running is None or runner is None:
+                return
+            if self._live_loads and (follower is None or _same_model(follower, running)):
+                self._stop_loaded = True
+                return
+            self._live_running = None
+        runner.stop(running.job_id)
 
     def stop_job(self, job_id: str) -> None:
         """First call: stop at the next step.  Second: end the engine under the job."""
@@ -145,7 +180,7 @@ class PipelineThread(QThread):
             with self._lock:
                 if self._closing:
                     return
-                work = self._work.popleft() if self._work else None
+                work = self._take()
             if work is not None:
                 outcome = self._do(runner, work)
                 start_early = outcome.status is not OutcomeStatus.NOT_STARTED
@@ -160,26 +195,51 @@ class PipelineThread(QThread):
                 start_early = runner.was_ready and not runner.keeps_dying
                 self.engine_failed.emit(lost)
 
+    def _take(self) -> Work | None:
+        """The work to be done next; to be called under the lock."""
+        if self._work:
+            return self._work.popleft()
+        work, self._live = self._live, None
+        self._live_running, self._live_loads, self._stop_loaded = work, work is not None, False
+        return work
+
+    def _on_prepared(self, runner: EngineRunner) -> None:
+        """Live work that nobody waits for any more has loaded its model."""
+        with self._lock:
+            self._live_loads = False
+            running = self._live_running if self._stop_loaded else None
+            if running is None:
+                return
+            self._live_running = None
+        runner.stop(running.job_id)
+
     def _do(self, runner: EngineRunner, work: Work) -> Outcome:
         def on_event(event: messages.JobEvent) -> None:
             if isinstance(event, messages.Loading):
                 self.loading.emit(work.job_id, event)
             elif isinstance(event, messages.Prepared):
+                self._on_prepared(runner)
                 self.prepared.emit(work.job_id, event)
             elif isinstance(event, messages.Step):
                 self._keep(work, event)
             elif isinstance(event, messages.Enlarging):
                 self.enlarging.emit(work.job_id, event)
+            elif isinstance(event, messages.Frame):
+                self.frame_made.emit(work.job_id, _image(event))
             else:
                 self.picture_saved.emit(work.job_id, event)
 
         try:
-            outcome = runner.run(work.job_id, work.request, work.first, on_event, work.resumed)
+            outcome = runner.run(
+                work.job_id, work.request, work.first, on_event, work.resumed, work.live
+            )
         except Exception as error:
             # A defect of ours must not leave the window with a job that never ends.
             log.exception("the pipeline thread failed")
             outcome = Outcome(OutcomeStatus.FAILED, as_sfumato_error(error))
             runner.reset()
+        with self._lock:
+            self._live_running = None
         self.job_ended.emit(work.job_id, outcome)
         return outcome
 
@@ -209,7 +269,13 @@ class PipelineThread(QThread):
             self.step_waiting.emit()
 
 
-def _image(preview: messages.Preview | None) -> QImage | None:
+def _same_model(one: Work, other: Work) -> bool:
+    """Whether the engine keeps the model from one to the other."""
+    a, b = one.request, other.request
+    return (a.model, a.compute_unit) == (b.model, b.compute_unit)
+
+
+def _image(preview: messages.Preview | messages.Frame | None) -> QImage | None:
     if preview is None:
         return None
     view = QImage(

@@ -17,7 +17,7 @@ from gui import paths
 from gui.errors import ErrorKind, SfumatoError, unusable
 from gui.library.picture_facts import IndexedPicture
 from gui.library.picture_record import read_record
-from gui.request import PictureRecord
+from gui.request import PictureRecord, PictureRequest
 from gui.state import desktop
 from gui.state.activity import Activity, ActivityWatch
 from gui.state.addons import AddonLibrary
@@ -29,6 +29,7 @@ from gui.state.convert.state import ConvertReport, ConvertState
 from gui.state.crash_reports import CrashReports
 from gui.state.draft import Draft, DraftState, random_seed
 from gui.state.hub.state import HubState
+from gui.state.live import LivePictures
 from gui.state.model_entry import ModelEntry
 from gui.state.model_in_use import ModelInUse
 from gui.state.models import ModelLibrary
@@ -141,6 +142,13 @@ class Studio(QObject):
         )
         self.jobs.undoable.connect(self.undoable)
         self.jobs.failed.connect(self.error_raised)
+        self.live = LivePictures(
+            self.draft, queue, lambda: self.has_prompt, self._requests_for, self
+        )
+        for signal in (self.model_selected, self.model_read):
+            signal.connect(self.live.look)
+        self.live.failed.connect(self.error_raised)
+        self.live.notice.connect(self.notice)
         self.sheets = ContactSheets(queue, self)
         self.sheets.made.connect(self._on_sheet)
         self.sheets.failed.connect(self.error_raised)
@@ -263,6 +271,7 @@ class Studio(QObject):
         self.convert.find_unfinished()
 
     def close(self) -> None:
+        self.live.close()
         self.convert.close()
         self.hub.close()
         self.addons.close()
@@ -311,24 +320,17 @@ class Studio(QObject):
         return bool(request.prompt.strip() or (start is not None and start.path))
 
     def generate(self) -> bool:
-        """Put the draft in line, with a seed drawn for it where none is kept.
+        """Put the draft in line, with a seed drawn for it where none is kept; while Live is on, the
+        picture that is live.
 
         Returns:
             Whether it is in line; what hinders it has been raised as a signal.
         """
-        entry = self.model
         draft = self.draft.draft
+        if not draft.seed_locked and not self.live.on:
+            draft = replace(draft, request=replace(draft.request, seed=random_seed()))
         try:
-            if entry.problem:
-                raise unusable(entry.problem, str(entry.folder))
-            if not self.has_prompt:
-                raise SfumatoError(
-                    ErrorKind.BAD_REQUEST, "Type a prompt first: what should be seen?"
-                )
-            if not draft.seed_locked:
-                draft = replace(draft, request=replace(draft.request, seed=random_seed()))
-            sent = suited(draft, entry)
-            requests = sent.requests_for(entry.request_folder, **self._how())
+            requests = [self.live.kept()] if self.live.on else self._requests_for(draft)
         except SfumatoError as error:
             self.error_raised.emit(error)
             return False
@@ -339,6 +341,19 @@ class Studio(QObject):
         self.draft.put(draft)
         self.prompts.asked_for()
         return True
+
+    def _requests_for(self, draft: Draft) -> list[PictureRequest]:
+        """What a draft asks for with the model in use.
+
+        Raises:
+            SfumatoError: it cannot be asked for.
+        """
+        entry = self.model
+        if entry.problem:
+            raise unusable(entry.problem, str(entry.folder))
+        if not self.has_prompt:
+            raise SfumatoError(ErrorKind.BAD_REQUEST, "Type a prompt first: what should be seen?")
+        return suited(draft, entry).requests_for(entry.request_folder, **self._how())
 
     def _how(self) -> dict[str, Any]:
         """How pictures are made by the person's settings, beside what the draft says."""

@@ -57,6 +57,7 @@ class Actions:
         self.copy_picture = make("Copy Picture", "Ctrl+Shift+C", "copy")
         self.settings = make("Settings…", "Ctrl+,", role=Role.PreferencesRole)
         self.generate = make("Generate", "Ctrl+Return", "sparkle")
+        self.live = toggle("Live", "Ctrl+Alt+L", checked=False)
         self.stop = make("Stop", "Ctrl+.", "stop")
         self.make_grid = make("Make a Grid…", "Ctrl+Shift+G")
         self.queue = toggle("Queue", "Ctrl+Alt+4", "queue", checked=False)
@@ -186,9 +187,8 @@ class Actions:
         _fill(view, self.fit, self.true_size, None, self.full_screen)
         _fill(tools, *self.tools.values(), None, self.edit_mask)
         _fill(tools, self.invert_mask, self.clear_mask, self.show_mask)
-        _fill(
-            generate, self.generate, self.make_grid, self.stop, None, self.queue, self.pause_queue
-        )
+        _fill(generate, self.generate, self.live, self.make_grid, self.stop, None)
+        _fill(generate, self.queue, self.pause_queue)
         _fill(generate, self.plugged_in_only, self.clear_queue, None, self.focus_prompt)
         _fill(generate, self.earlier_prompts, self.styles, self.save_preset)
         _fill(generate, self.new_seed, None, self.use_settings, self.use_as_start)

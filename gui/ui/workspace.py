@@ -22,6 +22,7 @@ from gui.ui.desks.bundle import BundleDesk
 from gui.ui.desks.convert import ConvertDesk
 from gui.ui.desks.editing import EditingDesk
 from gui.ui.desks.generate import GenerateDesk
+from gui.ui.desks.live import LiveDesk
 from gui.ui.desks.middle import MiddleDesk
 from gui.ui.desks.networks import NetworksDesk
 from gui.ui.desks.opening import OpeningDesk
@@ -133,6 +134,7 @@ class Workspace(QWidget):
         self.networks_desk = NetworksDesk(parts)
         self.control_room = ControlRoom(parts, self.middle.shown_picture)
         self.tools_desk = ToolsDesk(parts)
+        self.live_desk = LiveDesk(parts)
         middle: list[QWidget] = [self.canvas, self.pictures_desk.enlarge_strip, self.filmstrip]
         width = self.main_window.width()
         self.columns = Columns(self.models_panel, middle, self.prompt_panel, width)
@@ -176,6 +178,7 @@ class Workspace(QWidget):
         self.opening.convert_wanted.connect(self.convert_desk.show)
         self.opening.address_wanted.connect(self.asking.open_address)
         self.asking.generate_wanted.connect(self.generate_desk.generate)
+        self.live_desk.keep_wanted.connect(self.generate_desk.generate)
         self.tools_desk.picture_wanted.connect(self.middle.open_picture)
         self.generate_desk.ready = self.tools_desk.mask.when_kept
         self.actions_.edit_mask.triggered.connect(
@@ -185,6 +188,7 @@ class Workspace(QWidget):
 
     def close_down(self) -> None:
         """Save the state and end what runs in the background."""
+        self.studio.live.switch(False)
         self.studio.jobs.cancel_edit()
         self.tools_desk.close_down()
         self.session.save()

@@ -31,6 +31,27 @@ class FakeJob:
     ended: float = 0.0
 
 
+class FakeLiveLine(QObject):
+    """Stands where the queue's `LiveLine` stands; what was asked for is kept, and nothing is drawn
+    until the test does it."""
+
+    loading = Signal(str, object)
+    step = Signal(str, object)
+    frame = Signal(str, QImage)
+    ended = Signal(str, object)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[tuple[str, PictureRequest]] = []
+        self.stops = 0
+
+    def show(self, live_id: str, request: PictureRequest) -> None:
+        self.asked.append((live_id, request))
+
+    def stop(self) -> None:
+        self.stops += 1
+
+
 class FakeQueue(QObject):
     """Stands where `gui.state.job_queue.JobQueue` stands."""
 
@@ -56,6 +77,7 @@ class FakeQueue(QObject):
         self.stops = 0
         self.is_shut_down = False
         self.is_held = False
+        self.live = FakeLiveLine()
         self.waits = Waits.NO
         self.paused = False
         self.plugged_in_only = False
@@ -140,6 +162,11 @@ class FakeQueue(QObject):
     def next_waiting(self) -> FakeJob | None:
         waiting = (job for job in self._jobs if job.status == "queued")
         return next((job for job in waiting if job.id not in self.kept_back), None)
+
+    @property
+    def is_free(self) -> bool:
+        running = any(job.status == "running" for job in self._jobs)
+        return not running and (bool(self.waits) or self.next_waiting() is None)
 
     def pause(self, on: bool) -> None:
         self.paused = on

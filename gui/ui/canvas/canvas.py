@@ -67,6 +67,7 @@ class Canvas(QFrame):
         self._browsing = False
         self._cover: QWidget | None = None
         self._activity = Activity()
+        self._frame: tuple[QImage, QSize] | None = None
         self._size = (512, 512)
         self._loader = ImageLoader(parent=self)
         self._pixels = ("", QImage())  # of the picture on show, once they have come
@@ -133,13 +134,24 @@ class Canvas(QFrame):
         return self._picture if not self._live else None
 
     @property
+    def shows_frame(self) -> bool:
+        """Whether what `set_frame` was given is on show."""
+        return self._frame is not None and self._live and not self._activity.busy
+
+    @property
+    def underlying(self) -> IndexedPicture | None:
+        """The finished picture that is on show when nothing is being made."""
+        return self._picture
+
+    @property
     def following(self) -> bool:
         return self._following
 
     @property
     def _live(self) -> bool:
         """Whether what is being made is on show."""
-        return self._activity.busy and (self._following or self._picture is None)
+        making = self._activity.busy or self._frame is not None
+        return making and (self._following or self._picture is None)
 
     @property
     def browsing(self) -> bool:
@@ -179,7 +191,7 @@ class Canvas(QFrame):
         """Show what is being made, now or next."""
         self.browse(False)
         self._set_following(True)
-        if self._activity.busy:
+        if self._live:
             self._show_live()
         self._update()
 
@@ -234,8 +246,28 @@ class Canvas(QFrame):
             self._loader.load(self._picture.path)
         self._update()
 
+    def set_frame(self, image: QImage | None, size: QSize | None = None) -> None:
+        """Show a picture that follows the draft and is kept nowhere; None: no longer.
+
+        Args:
+            size: as `PictureView.show_image`.
+        """
+        before = self._frame
+        self._frame = (image, size or image.size()) if image is not None else None
+        if self._activity.busy or (before is None and self._frame is None):
+            return
+        if self._live:
+            self._show_live()
+        if before is None or self._frame is None:
+            if self._frame is None and self._picture is not None:
+                self._loader.load(self._picture.path)
+            self._update()
+
     def _show_live(self) -> None:
-        if self._activity.preview is not None:
+        if self._frame is not None and not self._activity.busy:
+            image, size = self._frame
+            self.view.show_image(image, size=size)
+        elif self._activity.preview is not None:
             self.view.show_image(self._activity.preview, size=QSize(*self._size))
         else:
             self.view.show_fog(*self._size)

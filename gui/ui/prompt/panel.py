@@ -130,6 +130,9 @@ class PromptPanel(QFrame):
         self.generate.setAccessibleName("Generate")
         keys = QKeySequence("Ctrl+Return").toString(QKeySequence.SequenceFormat.NativeText)
         self.generate.setToolTip(f"Make the picture ({keys})")
+        self.live = Switch("Live")
+        keys = QKeySequence("Ctrl+Alt+L").toString(QKeySequence.SequenceFormat.NativeText)
+        self.live.setToolTip(f"The picture follows what is set here ({keys})")
 
     def _rows_at(self, place: RowPlace) -> list[QWidget]:
         return [self.controls[row.field].row for row in controls.ROWS if row.place is place]
@@ -181,9 +184,11 @@ class PromptPanel(QFrame):
         self.scroller.setWidget(scrolled)
         separator = QFrame()
         separator.setObjectName("separator")
-        foot = QVBoxLayout()
+        foot = QHBoxLayout()
         foot.setContentsMargins(16, 12, 16, 14)
-        foot.addWidget(self.generate)
+        foot.setSpacing(14)
+        foot.addWidget(self.generate, 1)
+        foot.addWidget(self.live)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.setSpacing(0)
@@ -357,10 +362,11 @@ class PromptPanel(QFrame):
         self.prompt.remark("Type what should be seen")
         self.scroller.ensureWidgetVisible(self.prompt)
 
-    def set_busy(self, busy: bool, editing: bool = False) -> None:
+    def set_busy(self, busy: bool, editing: bool = False, live: bool = False) -> None:
         """While a job runs, the button puts the next one in line; while a waiting one is edited,
-        it saves that."""
-        text = "Save Request" if editing else "Add to Queue" if busy else "Generate"
+        it saves that; while Live is on, it keeps what is shown."""
+        plain = "Keep" if live else "Generate"
+        text = "Save Request" if editing else "Add to Queue" if busy else plain
         if sys.platform == "darwin":
             text += "   ⌘↩"
         self.generate.setText(text)

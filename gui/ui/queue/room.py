@@ -70,6 +70,7 @@ class QueueRoom(QObject):
         queue.waits_changed.connect(self._on_waits)
         studio.jobs.editing_changed.connect(self._on_editing)
         studio.activity_changed.connect(self._on_activity)
+        studio.live.switched.connect(lambda _on: self._name_generate())
 
     def show_grid_sheet(self) -> None:
         """Make a Grid of what the panel says."""
@@ -90,8 +91,10 @@ class QueueRoom(QObject):
         """What Generate does now: with nothing else going on, while there is, and to an edit."""
         lines_up = self._studio.activity.busy or self._studio.activity.halted
         editing = self._studio.jobs.editing is not None
-        self._prompt.set_busy(lines_up, editing)
-        text = "Save Request" if editing else "Add to Queue" if lines_up else "Generate"
+        live = self._studio.live.on
+        self._prompt.set_busy(lines_up, editing, live)
+        plain = "Keep" if live else "Generate"
+        text = "Save Request" if editing else "Add to Queue" if lines_up else plain
         self._actions.generate.setText(text)
 
     def _on_waits(self) -> None:
