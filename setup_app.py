@@ -13,8 +13,7 @@ from typing import Any
 import setuptools
 
 ROOT = Path(__file__).resolve().parent
-# Last, and not first as Python puts it: py2app takes any folder for a package of its name, and
-# would ship our `packaging` in place of the one that transformers imports.
+# Last, and not first as Python puts it, so that our `packaging` hides no package of that name.
 sys.path[:] = [place for place in sys.path if Path(place).resolve() != ROOT] + [str(ROOT)]
 sys.path.append(str(ROOT / "packaging"))
 
@@ -33,15 +32,16 @@ PACKAGES = [
     "accelerate", "attrs", "attr", "cattr", "cattrs", "c2pa", "certifi", "charset_normalizer",
     "coremltools", "cryptography", "diffusers", "functorch", "gui", "huggingface_hub",
     "httpcore2", "httpx2", "keyring",
-    "mpmath", "numpy", "packaging", "psutil", "regex",
+    "mpmath", "numpy", "psutil", "regex",
     "safetensors", "scipy", "sympy", "tokenizers", "torch", "torchgen", "transformers", "yaml",
 ]  # fmt: skip
 
 # `google`, `jaraco` and `PyObjCTools` are namespaces without an __init__, which are no packages to
-# py2app.
+# py2app; and a name that is a path here, as `packaging` is, it takes for that path.
 INCLUDES = [
     "encodings.idna", "google.protobuf.*", "google.protobuf.internal.*",
     "jaraco.classes.*", "jaraco.context", "jaraco.functools", "PyObjCTools.KeyValueCoding",
+    "packaging.*",
 ]  # fmt: skip
 
 EXCLUDES = [

@@ -25,6 +25,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 from macos import app_linux, contents, trace
 
@@ -83,6 +84,10 @@ def modules() -> list[str]:
     os.environ.update(SFUMATO_HOME=str(home), QT_QPA_PLATFORM="offscreen")
     sfumato = [sys.executable, "-m", "gui"]
     picture = str(home / "apple.png")
+    import setup_app
+
+    # Whole packages: a part of one, such as coremltools.test, is none of this.
+    without = {name for name in setup_app.EXCLUDES if "." not in name} - {"setuptools"}
     imported = trace.trace(
         [
             [*sfumato, "--self-test"],
@@ -97,7 +102,8 @@ def modules() -> list[str]:
             ),
             [*sfumato, "history", "export", picture, "-o", str(home), "--content-credentials"],
             [*sfumato, "doctor"],
-        ]
+        ],
+        without,
     )
     (WORK / "imported.json").write_text(json.dumps(sorted(imported)))
     absent = [
@@ -111,12 +117,12 @@ def modules() -> list[str]:
 
 NOT_SHIPPED = (
     "__editable__",
-    "_distutils_hack",
-    "_virtualenv",
-    "distutils-precedence",
-    "usercustomize",
+    "_frozen_importlib",
+    "gui.coreml._specification.",  # coremltools' own files, under a name of ours
+    "scipy.optimize._highspy._core.",
+    "torch._C.",
 )
-"""How a development environment finds its packages."""
+"""How a development environment finds its packages, and modules that are parts of other files."""
 
 
 def wheels() -> list[str]:

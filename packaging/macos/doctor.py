@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from macos import info_plist, macho, postbuild
+from macos import contents, info_plist, macho, postbuild
 
 SYSTEM = ("/usr/lib/", "/System/Library/")
 INSTALLED, PACKED = 700e6, 190e6
@@ -81,11 +81,13 @@ def _plist_problems(app: Path, plist: dict) -> Iterator[str]:
 
 
 def _package_problems(app: Path) -> Iterator[str]:
-    """Ours in place of somebody else's of the same name: py2app takes any folder for a package."""
-    library = postbuild.library(app)
-    for name, file in (("packaging", "version.py"), ("gui", "bundle_main.py")):
-        if not (library / name / file).is_file():
-            yield f"The package {name} is missing, or is another one of that name."
+    """Ours in place of somebody else's of the same name: py2app takes a path for a package."""
+    modules = contents.Modules(app)
+    for name in ("packaging.version", "gui.bundle_main"):
+        if not modules.has(name):
+            yield f"The module {name} is missing."
+    if (postbuild.library(app) / "packaging/macos").exists():
+        yield "The folder packaging of the checkout is in the bundle."
 
 
 def _zip_problems(app: Path) -> Iterator[str]:

@@ -12,17 +12,31 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 HOOK = """
 import atexit, json, os, sys, threading
 
+class Blind:
+    def __init__(self, finder):
+        self._finder = finder
+
+    def find_spec(self, name, *rest):
+        absent = name.partition(".")[0] in {without!r}
+        return None if absent else self._finder.find_spec(name, *rest)
+
+    def __getattr__(self, name):
+        return getattr(self._finder, name)
+
+sys.meta_path[:] = [Blind(finder) for finder in sys.meta_path]
+
 def note():
     names = sorted(
         name for name, module in sys.modules.copy().items()
         # Others are built in, or made by code that is imported.
-        if getattr(module, "__file__", None) and getattr(module.__spec__, "name", name) == name
+        if os.path.isfile(getattr(module, "__file__", None) or "")
+        and getattr(module.__spec__, "name", name) == name
     )
     place = os.path.join({folder!r}, str(os.getpid()))
     with open(place + ".new", "w") as file:
@@ -40,8 +54,11 @@ watch()
 """
 
 
-def trace(commands: Sequence[Sequence[str]]) -> set[str]:
+def trace(commands: Sequence[Sequence[str]], without: Collection[str] = ()) -> set[str]:
     """Names of all modules that the commands import.
+
+    Args:
+        without: packages that are not there for them, as they are not in the bundle.
 
     Raises:
         subprocess.CalledProcessError: a command did not end well.
@@ -49,7 +66,9 @@ def trace(commands: Sequence[Sequence[str]]) -> set[str]:
     with tempfile.TemporaryDirectory() as folder:
         notes = Path(folder) / "notes"
         notes.mkdir()
-        (Path(folder) / "sitecustomize.py").write_text(HOOK.format(folder=str(notes)))
+        (Path(folder) / "sitecustomize.py").write_text(
+            HOOK.format(folder=str(notes), without={*without, ""})
+        )
         path = os.pathsep.join(filter(None, [folder, os.environ.get("PYTHONPATH")]))
         for command in commands:
             subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": path})

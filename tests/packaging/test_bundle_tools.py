@@ -115,10 +115,15 @@ def test_the_doctor_finds_a_library_outside_of_the_bundle(finished: Path, tmp_pa
     assert "outside of the bundle" in problem
 
 
-def test_the_doctor_finds_our_packaging_in_place_of_pypis(finished: Path) -> None:
-    (lib(finished) / "packaging/version.py").rename(lib(finished) / "packaging/icon.py")
+def test_the_doctor_misses_modules_that_everything_needs(finished: Path) -> None:
+    (lib(finished) / "packaging/version.py").unlink()
+    assert doctor.examine(finished) == ["The module packaging.version is missing."]
+
+
+def test_the_doctor_finds_the_checkouts_own_folder(finished: Path) -> None:
+    (lib(finished) / "packaging/macos").mkdir()
     (problem,) = doctor.examine(finished)
-    assert "packaging" in problem and "another one of that name" in problem
+    assert "of the checkout" in problem
 
 
 def change_plist(app: Path, **entries: object) -> None:

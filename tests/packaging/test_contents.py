@@ -73,6 +73,12 @@ def test_a_trace_hears_of_every_process(tmp_path: Path) -> None:
     assert {"wave", "colorsys", "chunk"} <= imported
 
 
+def test_what_is_not_shipped_is_not_there_for_a_trace() -> None:
+    code = "try:\n import chunk\nexcept ImportError:\n import wave"
+    imported = trace.trace([[sys.executable, "-c", code]], without={"chunk"})
+    assert "wave" in imported and "chunk" not in imported
+
+
 def test_a_command_that_fails_is_no_trace() -> None:
     with pytest.raises(subprocess.CalledProcessError):
         trace.trace([[sys.executable, "-c", "raise SystemExit(3)"]])
