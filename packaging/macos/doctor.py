@@ -119,7 +119,7 @@ def _file_problems(app: Path, path: Path, slices: list[macho.Slice], plist: dict
     for dylib in part.dylibs:
         if dylib.startswith(SYSTEM) or dylib in part.weak:
             continue
-        found = [place for place in _candidates(app, path, part, dylib) if place.exists()]
+        found = [place for place in postbuild.candidates(app, path, part, dylib) if place.exists()]
         if not found:
             yield f"needs {dylib}, which is not in the bundle."
         elif not any(app.resolve() in place.resolve().parents for place in found):
@@ -128,18 +128,6 @@ def _file_problems(app: Path, path: Path, slices: list[macho.Slice], plist: dict
 
 def _floor(plist: dict) -> tuple[int, ...]:
     return tuple(int(number) for number in plist.get("LSMinimumSystemVersion", "0.0").split("."))
-
-
-def _candidates(app: Path, path: Path, part: macho.Slice, dylib: str) -> list[Path]:
-    """Where the loader would look, by the file's own rpaths only (its loader's may be absent)."""
-
-    def expand(text: str) -> Path:
-        text = text.replace("@loader_path", str(path.parent), 1)
-        return Path(text.replace("@executable_path", str(app / "Contents/MacOS"), 1))
-
-    if dylib.startswith("@rpath/"):
-        return [expand(rpath) / dylib.removeprefix("@rpath/") for rpath in part.rpaths]
-    return [expand(dylib)]
 
 
 def main() -> int:

@@ -44,11 +44,13 @@ DEVELOPER_FILES = (
 
 def finish(app: Path, report: Callable[[str], None] = print) -> None:
     """Every step in order; `report` gets a line with the bundle's size after each."""
+    app = app.resolve()
     steps: list[tuple[str, Callable[[Path], object]]] = [
         ("as built", lambda _: None),
         ("Qt pruned", prune_qt),
         ("Qt frameworks repaired", repair_frameworks),
         ("packages pruned", prune_packages),
+        ("copies dropped", drop_copies),
         ("thinned to arm64", thin),
         ("binaries out of the zip", strip_zip),
         ("qt.conf and Info.plist", lambda path: (write_qt_conf(path), clean_plist(path))),
@@ -164,6 +166,41 @@ def prune_packages(app: Path) -> None:
             shutil.rmtree(path)
         elif path.is_file() and any(fnmatch.fnmatch(path.name, p) for p in DEVELOPER_FILES):
             path.unlink()
+
+
+def drop_copies(app: Path) -> list[Path]:
+    """Drop libraries that wheels keep in a folder `.dylibs` and nothing loads from there; returns
+    them.  They are the originals of what py2app has copied to Frameworks, where an extension
+    module lay outside of its package."""
+    files = macho.find(app)
+    todo = [path for path in files if path.parent.name != ".dylibs"]
+    reached = set(todo)
+    while todo:
+        path = todo.pop()
+        for part in files[path]:
+            for dylib in part.dylibs:
+                for place in candidates(app, path, part, dylib):
+                    found = place.resolve()
+                    if found in files and found not in reached:
+                        reached.add(found)
+                        todo.append(found)
+    dropped = sorted(files.keys() - reached)
+    for path in dropped:
+        path.unlink()
+    return dropped
+
+
+def candidates(app: Path, path: Path, part: macho.Slice, dylib: str) -> list[Path]:
+    """Where the loader would look for a library that a file names, by the file's own rpaths only
+    (its loader's may be absent)."""
+
+    def expand(text: str) -> Path:
+        text = text.replace("@loader_path", str(path.parent), 1)
+        return Path(text.replace("@executable_path", str(app / "Contents/MacOS"), 1))
+
+    if dylib.startswith("@rpath/"):
+        return [expand(rpath) / dylib.removeprefix("@rpath/") for rpath in part.rpaths]
+    return [expand(dylib)]
 
 
 def thin(app: Path) -> int:

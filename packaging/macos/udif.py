@@ -1,4 +1,4 @@
-"""Disk images in Apple's form (UDIF, zlib-compressed as `hdiutil`'s UDZO) without a Mac.
+"""Disk images in Apple's form (UDIF, compressed by LZMA as `hdiutil`'s ULMO) without a Mac.
 
 Layout: a data fork of compressed runs of 512-byte sectors, a property list with their table
 (``blkx``/``mish``), and a trailer of 512 bytes (``koly``).
@@ -6,6 +6,7 @@ Layout: a data fork of compressed runs of 512-byte sectors, a property list with
 
 from __future__ import annotations
 
+import lzma
 import plistlib
 import struct
 import uuid
@@ -14,9 +15,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 SECTOR = 512
-RUN = 512 * SECTOR
+RUN = 2048 * SECTOR
 """Bytes that are compressed together."""
-_ZLIB, _ZEROS, _END = 0x80000005, 2, 0xFFFFFFFF
+_LZMA, _ZEROS, _END = 0x80000008, 2, 0xFFFFFFFF
 _CRC32 = 2
 
 
@@ -34,8 +35,8 @@ def pack(raw: Path, image: Path) -> None:
             whole = zlib.crc32(run, whole)
             count = len(run) // SECTOR
             if run.strip(b"\0"):
-                data = zlib.compress(run, 9)
-                table.append((_ZLIB, sector, count, offset, len(data)))
+                data = lzma.compress(run, preset=6)
+                table.append((_LZMA, sector, count, offset, len(data)))
                 out.write(data)
                 packed = zlib.crc32(data, packed)
                 offset += len(data)

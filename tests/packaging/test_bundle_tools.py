@@ -115,6 +115,29 @@ def test_the_doctor_finds_a_library_outside_of_the_bundle(finished: Path, tmp_pa
     assert "outside of the bundle" in problem
 
 
+def test_originals_of_what_lies_in_frameworks_are_dropped(finished: Path) -> None:
+    """And those that are loaded, also by one another, stay."""
+    package = lib(finished) / "heif/.dylibs"
+    package.mkdir(parents=True)
+    frameworks = finished / "Contents/Frameworks"
+    frameworks.mkdir(exist_ok=True)
+    second = maker.macho(dylibs=("@loader_path/lib2.dylib",))
+    for folder, name, data in (
+        (package, "lib1.dylib", second), (package, "lib2.dylib", maker.macho()),
+        (frameworks, "lib1.dylib", second), (frameworks, "lib2.dylib", maker.macho()),
+    ):  # fmt: skip
+        (folder / name).write_bytes(data)
+    module = lib(finished) / "heif.so"
+    module.write_bytes(maker.macho(dylibs=("@loader_path/heif/.dylibs/lib1.dylib",)))
+    assert postbuild.drop_copies(finished) == []
+    program = "@executable_path/../Frameworks/lib1.dylib"
+    module.write_bytes(maker.macho(dylibs=(program,)))
+    dropped = postbuild.drop_copies(finished)
+    assert [path.name for path in dropped] == ["lib1.dylib", "lib2.dylib"]
+    assert all(path.parent.name == ".dylibs" for path in dropped)
+    assert doctor.examine(finished) == []
+
+
 def test_the_doctor_misses_modules_that_everything_needs(finished: Path) -> None:
     (lib(finished) / "packaging/version.py").unlink()
     assert doctor.examine(finished) == ["The module packaging.version is missing."]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import struct
 import sys
 import zlib
@@ -98,8 +99,8 @@ def unpack(data: bytes) -> bytes:
             ">IIQQQQ", blocks, 204 + 40 * number
         )
         assert start * 512 == len(whole)
-        if kind == 0x80000005:
-            run = zlib.decompress(data[offset : offset + size])
+        if kind == 0x80000008:
+            run = lzma.decompress(data[offset : offset + size])
             assert len(run) == sectors * 512
             whole += run
         elif kind == 2:
