@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 from collections.abc import Iterator
 
 import pytest
 
+from tests.support import garbage
 from tests.support.patience import PatientBot
 
 if sys.platform.startswith("linux"):
@@ -24,7 +24,6 @@ def qtbot(qapp, request) -> PatientBot:  # type: ignore[no-untyped-def]
 @pytest.fixture(autouse=True)
 def garbage_on_this_thread(qapp) -> Iterator[None]:  # type: ignore[no-untyped-def]
     """As in the app: what of Qt nobody holds any more is not destroyed on a worker's thread."""
-    gc.disable()
+    garbage.before_a_test()
     yield
-    gc.collect(1)
-    gc.enable()
+    garbage.after_a_test()

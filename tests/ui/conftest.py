@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import gc
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -22,6 +21,7 @@ from gui.coreml.model import (
 )
 from gui.coreml.sidecar import ModelCard, Sidecar
 from gui.state.model_entry import ModelEntry
+from tests.support import garbage
 from tests.support.patience import PatientBot
 
 if sys.platform.startswith("linux"):
@@ -183,7 +183,6 @@ def queue(desk):  # type: ignore[no-untyped-def]
 @pytest.fixture(autouse=True)
 def garbage_on_this_thread(qapp) -> Iterator[None]:  # type: ignore[no-untyped-def]
     """As in the app: what of Qt nobody holds any more is not destroyed on a worker's thread."""
-    gc.disable()
+    garbage.before_a_test()
     yield
-    gc.collect(1)
-    gc.enable()
+    garbage.after_a_test()
