@@ -170,6 +170,9 @@ class CanvasTools(QObject):
         """Give a tool its button, below those that are there."""
         self.tools[tool.key] = tool
         tool.setParent(self)
+        if tool.options is not None:
+            tool.options.setParent(self.bar)  # goes with the window, shown or not
+            tool.options.hide()
         self.strip.add(tool)
         tool.changed.connect(self._on_changed)
         self._tie(tool)

@@ -92,6 +92,10 @@ class PromptPanel(QFrame):
         self.field_undo = FieldUndo(undo, (self.prompt, self.negative))
         self._make_others()
         self._lay_out()
+        for control in self.controls.values():
+            if control.row.parent() is None:  # shown elsewhere, as by a tool; it goes with this
+                control.row.setParent(self)
+                control.row.hide()
         self._connect()
         self._show_all()
         for name in _FOR_KINDS:
