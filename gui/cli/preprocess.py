@@ -67,7 +67,8 @@ def _run(options: argparse.Namespace) -> int:
         for given in options.files:
             try:
                 file = checked(given)
-                wish = PrepareControl(str(file), *options.size, kind, network, options.compute_unit)
+                width, height = options.size
+                wish = PrepareControl(str(file), width, height, kind, network, options.compute_unit)
                 made, _told = client.prepare(wish)
                 folder = checked(options.output) if options.output else file.parent
                 name = f"{file.stem}-{Path(network).stem or kind.value}.png"
@@ -89,7 +90,7 @@ def _saved(folder: Path, name: str, width: int, height: int, rgba: bytes) -> Pat
     from gui.library.pictures import save_new
 
     picture = Image.frombytes("RGBA", (width, height), rgba)
-    if picture.getextrema()[3] == (255, 255):
+    if picture.getchannel("A").getextrema() == (255, 255):
         picture = picture.convert("RGB")
     return save_new(folder, name, png_of(picture, {}))
 

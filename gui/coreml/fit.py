@@ -438,9 +438,9 @@ def _text_problems(components: Components, unet: ComponentInfo, kind: Family) ->
                 return [f"The {name} belongs to {theirs} and does not fit the UNet."]
             return [f"The {name} was converted for another program: it gives no {wanted!r}."]
         states = encoder.output(wanted)
-        read = _dim(states, 1)
-        if read and context[3] % read:  # a UNet may read several texts side by side
-            return [f"The {name} reads {_dim(states, 1)} tokens, but the UNet takes {context[3]}."]
+        read, taken = _dim(states, 1), context[3]
+        if read and taken and taken % read:  # a UNet may read several texts side by side
+            return [f"The {name} reads {read} tokens, but the UNet takes {taken}."]
         widths.append(_dim(states, -1))
     complete = kind is not Family.SDXL or len(encoders) == 2
     if complete and all(widths) and sum(widths) != context[1]:

@@ -136,7 +136,7 @@ def _described(request: PictureRequest) -> list[tuple[str, str]]:
         off = off or (name == "clip_skip" and value == 1) or value is Tiling.OFF
         value = "True" if value is Tiling.BOTH else value  # as web UIs write it
         off = off or (name.startswith("refiner") and not request.refiner)
-        value = Path(value).name if name == "refiner" else value
+        value = Path(str(value)).name if name == "refiner" else value
         off = off or (value is PromptSyntax.PLAIN and not any(map(has_marks, prompts)))
         if field.parameter.key and value is not None and not off:
             found[field.parameter.key] = f"{value:g}" if isinstance(value, float) else str(value)

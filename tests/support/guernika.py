@@ -201,7 +201,7 @@ def guernika_adapter(kind: str, adapter: Any, path: Path) -> Path:
 
 def tiny_adapter(seed: int, channels: int = 3) -> Any:
     """A seeded diffusers T2I-Adapter that suits the tiny UNets."""
-    from diffusers import T2IAdapter
+    from diffusers import T2IAdapter  # type: ignore[attr-defined]
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

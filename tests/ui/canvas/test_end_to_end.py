@@ -35,7 +35,9 @@ def window(qapp, qtbot, home, monkeypatch):  # type: ignore[no-untyped-def]
     pictures = workspace.studio.pictures
     qtbot.waitUntil(lambda: workspace.studio.model.info is not None)
     qtbot.waitUntil(lambda: pictures.rowCount() == 1 and pictures.picture(0) is not None)
-    workspace.canvas.look_at(pictures.find(str(picture)))
+    found = pictures.find(str(picture))
+    assert found is not None
+    workspace.canvas.look_at(found)
     qtbot.waitUntil(lambda: workspace.canvas.view.path() == str(picture))
     draft = workspace.studio.draft
     draft.set("steps", 3)

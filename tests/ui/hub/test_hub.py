@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
@@ -402,7 +403,7 @@ def test_tab_goes_down_the_column(workspace, panel, hub, qtbot):
         QTest.keyClick(one, Qt.Key.Key_Tab)
         assert following.hasFocus(), f"{following} should follow {one}"
     # Between the columns there are the canvas' tools.
-    focus = wanted[-1]
+    focus: Any = wanted[-1]
     for _ in range(10):
         QTest.keyClick(focus, Qt.Key.Key_Tab)
         focus = QGuiApplication.focusObject()
