@@ -117,6 +117,7 @@ def modules() -> list[str]:
 
 NOT_SHIPPED = (
     "__editable__",
+    "_distutils_hack",
     "_frozen_importlib",
     "gui.coreml._specification.",  # coremltools' own files, under a name of ours
     "scipy.optimize._highspy._core.",

@@ -89,6 +89,10 @@ def build_for_linux(dist: Path, work: Path) -> Path:
     # What macholib would have brought along: libraries beside the packages, and libpython.
     for folder in Path(sysconfig.get_path("platlib")).glob("*.libs"):
         shutil.copytree(folder, packages / folder.name, dirs_exist_ok=True)
+        # Extension modules outside of a package look for theirs beside themselves.
+        beside = packages / "lib-dynload" / folder.name
+        if not beside.is_symlink():
+            beside.symlink_to(Path("..") / folder.name)
     (app / "Contents/Frameworks").mkdir(exist_ok=True)
     library = Path(sysconfig.get_config_var("LIBDIR")) / sysconfig.get_config_var("INSTSONAME")
     if library.suffix != ".a" and library.is_file():
