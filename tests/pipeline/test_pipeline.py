@@ -16,7 +16,14 @@ import torch
 from gui.coreml.model import ComponentKind, Family, ModelInfo, TensorSpec
 from gui.errors import Cancelled, ErrorKind, SfumatoError
 from gui.pipeline.pipeline import Hooks, Pipeline
-from gui.request import ComputeUnit, Enlargement, PictureRecord, PictureRequest, RandomSource
+from gui.request import (
+    Composition,
+    ComputeUnit,
+    Enlargement,
+    PictureRecord,
+    PictureRequest,
+    RandomSource,
+)
 from gui.scheduler_names import SCHEDULER_NAMES
 from tests.support.torch_runtime import TorchRuntime, torch_pipeline
 
@@ -165,6 +172,7 @@ def test_the_record_says_everything(diffusers_pipe: Pipes) -> None:
         guidance_scale=5.0,
         compute_unit=ComputeUnit.CPU_ONLY,
         enlargement=Enlargement.OFF,
+        composition=Composition.MODEL,
     )
     assert (record.width, record.height) == (96, 64)
     assert second.pixels.shape == (64, 96, 3)
