@@ -1,13 +1,60 @@
-"""What a model needs of a request beside words, and what it has no use for."""
+"""Whether a model can be used, what it needs of a request beside words, and what has no effect."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from gui.coreml.defaults import FALLBACK_IMAGE_GUIDANCE
-from gui.coreml.model import ComponentKind, ModelInfo, UNetKind
-from gui.errors import ErrorKind, SfumatoError
-from gui.request import PictureRequest
+from gui.coreml.model import ComponentKind, Family, ModelInfo, UNetKind
+from gui.coreml.sidecar import Sidecar
+from gui.errors import ErrorKind, SfumatoError, unusable
+from gui.request import Composition, PictureRequest
+
+SUPPORTED_FAMILIES = {Family.SD1, Family.SD2, Family.SDXL, Family.UNKNOWN}
+
+
+def check_usable(model: ModelInfo, sidecar: Sidecar) -> None:
+    """
+    Raises:
+        SfumatoError: BAD_MODEL or UNSUPPORTED where no picture can be made with a model.
+    """
+    if model.problems:
+        raise unusable(model.problems[0], "\n".join(model.problems))
+    have = model.components
+    if (
+        not {model.family, sidecar.family} <= SUPPORTED_FAMILIES
+        or ComponentKind.MMDIT in have
+        or sidecar.prediction_type == "flow_prediction"
+    ):
+        raise SfumatoError(
+            ErrorKind.UNSUPPORTED,
+            "This kind of model cannot be run yet; choose one of Stable Diffusion 1, 2 or XL.",
+            f"families {model.family}, {sidecar.family}; predicts {sidecar.prediction_type}",
+        )
+    if not have.keys() & {ComponentKind.TEXT_ENCODER, ComponentKind.TEXT_ENCODER_2}:
+        raise SfumatoError(
+            ErrorKind.BAD_MODEL,
+            "The model has no text encoder; choose another, or get this one again.",
+        )
+    if not have.keys() & {ComponentKind.UNET, ComponentKind.CONTROL_UNET}:
+        raise SfumatoError(
+            ErrorKind.BAD_MODEL, "The model has no UNet; choose another, or get this one again."
+        )
+    decoder = have.get(ComponentKind.VAE_DECODER)
+    if decoder is None:
+        raise SfumatoError(
+            ErrorKind.BAD_MODEL,
+            "The model has no VAE decoder; choose another, or get this one again.",
+        )
+    latent = (1, model.latent_channels, model.latent_height, model.latent_width)
+    z = decoder.inputs[0].shape if decoder.inputs else ()
+    if any(has not in (None, needs) for has, needs in zip(z, latent, strict=False)):
+        raise SfumatoError(
+            ErrorKind.BAD_MODEL,
+            "The model's UNet and VAE decoder do not belong together: their sizes differ; "
+            "choose another model.",
+            f"decoder {z}, UNet {latent}",
+        )
 
 
 def with_model(request: PictureRequest, model: ModelInfo) -> PictureRequest:
@@ -63,3 +110,32 @@ def without_effect(request: PictureRequest, model: ModelInfo) -> list[str]:
     if request.image_guidance_scale is not None and model.unet_kind is not UNetKind.INSTRUCT:
         found.append("The image guidance had no effect: this model does not edit pictures.")
     return found
+
+
+def check_detail(request: PictureRequest, model: ModelInfo, sidecar: Sidecar) -> None:
+    """
+    Raises:
+        SfumatoError: UNSUPPORTED where this model cannot paint detail, BAD_REQUEST where a
+            ControlNet leads, which knows the whole picture only.
+    """
+    if not request.detail_strength:
+        return
+    plain = model.unet_kind is UNetKind.STANDARD
+    if not plain or ComponentKind.VAE_ENCODER not in model.components:
+        raise SfumatoError(
+            ErrorKind.UNSUPPORTED,
+            "This model cannot paint detail into pictures that are there; set Detail to 0, or "
+            "choose another model.",
+        )
+    if sidecar.default_composition is Composition.VARIED:
+        raise SfumatoError(
+            ErrorKind.UNSUPPORTED,
+            "This model draws its subject into every picture, and would into every piece of one; "
+            "set Detail to 0, or choose another model.",
+        )
+    if request.leading:
+        raise SfumatoError(
+            ErrorKind.BAD_REQUEST,
+            "Detail is painted piece by piece, where no ControlNet can lead; set Detail to 0, or "
+            "turn the ControlNet off.",
+        )

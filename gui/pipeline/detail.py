@@ -13,12 +13,20 @@ from collections.abc import Callable
 import numpy as np
 
 from gui.errors import Cancelled
+from gui.request import PictureRequest
 
 OVERLAP = 0.25
 """Share of a piece's side that it has in common with the next one, at least."""
 
 Paint = Callable[[np.ndarray, int], np.ndarray]
 """Paints a piece, uint8 [height, width, 3] of the model's size; told its number from 0."""
+
+
+def only_detailed(request: PictureRequest) -> bool:
+    """Whether a starting picture stays as it is, but for finer detail."""
+    start = request.start_image
+    whole = start is not None and not start.strength and not start.paints_in
+    return whole and request.detail_strength > 0 and request.branch is None
 
 
 def places(length: int, side: int) -> list[int]:

@@ -21,7 +21,6 @@ from gui.coreml.defaults import fill_defaults
 from gui.coreml.model import (
     ComponentInfo,
     ComponentKind,
-    Family,
     ModelInfo,
     UNetKind,
     chunks_of_text,
@@ -30,7 +29,7 @@ from gui.coreml.picture_network import find_upscaler
 from gui.coreml.prediction import KnownBy, Prediction
 from gui.coreml.runtime import LoadedModel, Runtime
 from gui.coreml.sidecar import Preview, Sidecar
-from gui.errors import Cancelled, ErrorKind, SfumatoError, unusable
+from gui.errors import Cancelled, ErrorKind, SfumatoError
 from gui.files import expanded
 from gui.library.latent_sketch import Sketcher
 from gui.library.picture_reader import opaque, read_picture
@@ -38,9 +37,9 @@ from gui.pipeline import safety, tiling, vae
 from gui.pipeline.beginning import Start, begin, encoded, lay_ground
 from gui.pipeline.controls import ActiveControl, ControlShelf, FitControl, as_it_is
 from gui.pipeline.course import Stage, Turn, steps_of, walk, way
-from gui.pipeline.demands import with_model, without_effect
+from gui.pipeline.demands import check_detail, check_usable, with_model, without_effect
 from gui.pipeline.depth import depth_latents
-from gui.pipeline.detail import painted
+from gui.pipeline.detail import only_detailed, painted
 from gui.pipeline.enlarge import Enlarger
 from gui.pipeline.ground import Ground
 from gui.pipeline.placement import Placement
@@ -63,7 +62,6 @@ from gui.request import MAX_SEED, Composition, ComputeUnit, PictureRecord, Pictu
 from gui.start_image import StartImage
 
 _UNETS = (ComponentKind.UNET, ComponentKind.CONTROL_UNET)
-SUPPORTED_FAMILIES = {Family.SD1, Family.SD2, Family.SDXL, Family.UNKNOWN}
 
 
 @dataclass
@@ -131,7 +129,7 @@ class Pipeline:
         model_hash: str | None = None,
         fit_control: FitControl = as_it_is,
     ) -> None:
-        _check_usable(model, sidecar)
+        check_usable(model, sidecar)
         self.model = model
         self.sidecar = sidecar
         self.compute_unit = compute_unit
@@ -206,7 +204,7 @@ class Pipeline:
         self._way([Turn(_not_yet, scheduler, each) for each, scheduler in line])
         for each, _ in line:
             self._controls.find(each.leading, self.model.components[self._unet_kind(each)])
-        self._check_detail(request)
+        check_detail(request, self.model, self.sidecar)
         ground = lay_ground(request, self.model)
         self.load(request=request)
         self._make_room(request)
@@ -495,7 +493,7 @@ class Pipeline:
         pixels, verdict, notes = self._judged(pixels, job, hooks)
         notes += start.notes if start is not None else ()
         if not put_back:
-            if _only_detailed(request):
+            if only_detailed(request):
                 assert began is not None
                 pixels = np.asarray(opaque(read_picture(expanded(began.path))))
             pixels = self._enlarged(pixels, job.request, index, hooks)
@@ -548,34 +546,6 @@ class Pipeline:
 
         return tiling.wrapped(pixels, request.tiling, enlarge, factor)
 
-    def _check_detail(self, request: PictureRequest) -> None:
-        """
-        Raises:
-            SfumatoError: UNSUPPORTED where this model cannot paint detail, BAD_REQUEST where a
-                ControlNet leads, which knows the whole picture only.
-        """
-        if not request.detail_strength:
-            return
-        plain = self.model.unet_kind is UNetKind.STANDARD
-        if not plain or ComponentKind.VAE_ENCODER not in self.model.components:
-            raise SfumatoError(
-                ErrorKind.UNSUPPORTED,
-                "This model cannot paint detail into pictures that are there; set Detail to 0, or "
-                "choose another model.",
-            )
-        if self.sidecar.default_composition is Composition.VARIED:
-            raise SfumatoError(
-                ErrorKind.UNSUPPORTED,
-                "This model draws its subject into every picture, and would into every piece of "
-                "one; set Detail to 0, or choose another model.",
-            )
-        if request.leading:
-            raise SfumatoError(
-                ErrorKind.BAD_REQUEST,
-                "Detail is painted piece by piece, where no ControlNet can lead; set Detail to 0, "
-                "or turn the ControlNet off.",
-            )
-
     def _detailed(self, pixels: np.ndarray, turn: Turn, index: int, hooks: Hooks) -> np.ndarray:
         """The picture with finer detail, painted in pieces of the model's size."""
         request, kind = turn.request, self.sidecar.prediction_type
@@ -626,13 +596,6 @@ class Pipeline:
         )
 
 
-def _only_detailed(request: PictureRequest) -> bool:
-    """Whether a starting picture stays as it is, but for finer detail."""
-    start = request.start_image
-    whole = start is not None and not start.strength and not start.paints_in
-    return whole and request.detail_strength > 0 and request.branch is None
-
-
 def _not_yet(_sample: Tensor, _timestep: float) -> Tensor:
     """Stands for a network while it is only asked whether a way can be walked."""
     raise AssertionError("nothing is loaded yet")
@@ -641,43 +604,3 @@ def _not_yet(_sample: Tensor, _timestep: float) -> Tensor:
 def _check(hooks: Hooks) -> None:
     if hooks.cancelled():
         raise Cancelled
-
-
-def _check_usable(model: ModelInfo, sidecar: Sidecar) -> None:
-    if model.problems:
-        raise unusable(model.problems[0], "\n".join(model.problems))
-    have = model.components
-    if (
-        not {model.family, sidecar.family} <= SUPPORTED_FAMILIES
-        or ComponentKind.MMDIT in have
-        or sidecar.prediction_type == "flow_prediction"
-    ):
-        raise SfumatoError(
-            ErrorKind.UNSUPPORTED,
-            "This kind of model cannot be run yet; choose one of Stable Diffusion 1, 2 or XL.",
-            f"families {model.family}, {sidecar.family}; predicts {sidecar.prediction_type}",
-        )
-    if not have.keys() & {ComponentKind.TEXT_ENCODER, ComponentKind.TEXT_ENCODER_2}:
-        raise SfumatoError(
-            ErrorKind.BAD_MODEL,
-            "The model has no text encoder; choose another, or get this one again.",
-        )
-    if not have.keys() & {ComponentKind.UNET, ComponentKind.CONTROL_UNET}:
-        raise SfumatoError(
-            ErrorKind.BAD_MODEL, "The model has no UNet; choose another, or get this one again."
-        )
-    decoder = have.get(ComponentKind.VAE_DECODER)
-    if decoder is None:
-        raise SfumatoError(
-            ErrorKind.BAD_MODEL,
-            "The model has no VAE decoder; choose another, or get this one again.",
-        )
-    latent = (1, model.latent_channels, model.latent_height, model.latent_width)
-    z = decoder.inputs[0].shape if decoder.inputs else ()
-    if any(has not in (None, needs) for has, needs in zip(z, latent, strict=False)):
-        raise SfumatoError(
-            ErrorKind.BAD_MODEL,
-            "The model's UNet and VAE decoder do not belong together: their sizes differ; "
-            "choose another model.",
-            f"decoder {z}, UNet {latent}",
-        )

@@ -179,11 +179,18 @@ class Background(QObject):
 
         self._workers.start(task)
 
-    def close(self) -> None:
+    def close(self, *, wait: bool = True) -> None:
         """Finish what was asked for, unless a disk does not answer; what it yields is not told any
-        more."""
+        more.
+
+        Args:
+            wait: False where nothing is lost by what is given up.
+        """
         self._closed = True
-        self._workers.finish(SAVING_SECONDS)
+        if wait:
+            self._workers.finish(SAVING_SECONDS)
+        else:
+            self._workers.close(0.0)
 
     def _on_arrived(self, call: Callable[[Any], object], value: Any) -> None:
         if not self._closed:

@@ -12,16 +12,14 @@ import platform
 import ssl
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
 import gui
 from gui import paths
 from gui.errors import ErrorKind, SfumatoError
-from gui.state.background import TaskThreads
+from gui.state.background import Background
 from gui.state.settings import Settings
 from gui.updates import MOST_BYTES, Feed, Release, Source, newest, read_feed, read_source
 
@@ -83,8 +81,7 @@ class UpdateCheck(QObject):
         self._settings = settings
         self._source = source
         self._fetch = fetch
-        self._threads = TaskThreads("updates")
-        self._told: _Told = _Told(self)
+        self._background = Background(self)
         self._timer = QTimer(self)
         self._timer.timeout.connect(self._look)
         settings.changed.connect(self._on_setting)
@@ -119,7 +116,7 @@ class UpdateCheck(QObject):
 
     def close(self) -> None:
         self._timer.stop()
-        self._threads.close(0.0)
+        self._background.close(wait=False)
 
     def _on_setting(self, key: str) -> None:
         if key == Settings.updates.key:
@@ -132,21 +129,21 @@ class UpdateCheck(QObject):
             self._ask(asked=False)
 
     def _ask(self, *, asked: bool) -> None:
-        source, serial, told = self.source, int(_number(self._settings.updates_serial)), self._told
+        source, serial = self.source, int(_number(self._settings.updates_serial))
         get = self._fetch
 
-        def work() -> None:
+        def work() -> Feed:
             try:
-                feed = read_feed(get(source.address), source.keys, serial)
-            except SfumatoError as error:
-                told.arrived.emit(partial(self._on_failed, error, asked))
+                data = get(source.address)
             except Exception as error:  # a stranger's answer: whatever it is, it is said in words
-                log.info("no list of releases: %r", error)
-                told.arrived.emit(partial(self._on_failed, _no_answer(error), asked))
-            else:
-                told.arrived.emit(partial(self._on_feed, feed, asked))
+                raise _no_answer(error) from error
+            return read_feed(data, source.keys, serial)
 
-        self._threads.start(work)
+        self._background.run(
+            work,
+            lambda feed: self._on_feed(feed, asked),
+            lambda error: self._on_failed(error, asked),
+        )
 
     def _on_failed(self, error: SfumatoError, asked: bool) -> None:
         if asked:
@@ -163,19 +160,6 @@ class UpdateCheck(QObject):
             self.found.emit(release)
         elif asked:
             self.up_to_date.emit()
-
-
-class _Told(QObject):
-    """Carries answers to the window's thread."""
-
-    arrived = Signal(object)
-
-    def __init__(self, parent: QObject) -> None:
-        super().__init__(parent)
-        self.arrived.connect(self._on_arrived)
-
-    def _on_arrived(self, call: Callable[[], Any]) -> None:
-        call()
 
 
 def by_homebrew(places: tuple[Path, ...] = HOMEBREW) -> bool:

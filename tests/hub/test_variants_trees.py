@@ -185,7 +185,7 @@ def test_controlnets_belong_to_the_model_beside_them() -> None:
 def test_a_refiner_nobody_uses_is_left_out() -> None:
     variant = _one(_compiled("", {**XL, "UnetRefiner": 4_600_000_000}))
     assert variant.download_bytes < 7_200_000_000
-    assert variant.notes == ("The refiner is not used, so it is left out.",)
+    assert variant.notes == ("The refiner is left out: it would nearly double the download.",)
 
 
 def test_families_that_cannot_be_used_say_so() -> None:

@@ -16,6 +16,7 @@ from gui.coreml.inspect import inspect_model, load_sidecar
 from gui.coreml.runtime import default_runtime
 from gui.errors import Cancelled, ErrorKind, SfumatoError
 from gui.paths import starter_model
+from gui.pipeline.demands import check_detail
 from gui.pipeline.detail import OVERLAP, painted, places
 from gui.pipeline.pipeline import Hooks, Pipeline
 from gui.request import ComputeUnit, Enlargement, PictureRequest
@@ -134,9 +135,7 @@ def test_what_cannot_be_is_refused() -> None:
 
 def test_a_control_that_leads_is_refused(tiny_sd1: TinyModel) -> None:
     info = inspect_model(tiny_sd1.folder)
-    pipeline = Pipeline(info, load_sidecar(info), default_runtime(), ComputeUnit.ALL)
     asked = PictureRequest("a cat", "", detail_strength=0.3, controls=(Control("edges", "x.png"),))
     with pytest.raises(SfumatoError) as raised:
-        pipeline._check_detail(asked)
+        check_detail(asked, info, load_sidecar(info))
     assert raised.value.kind is ErrorKind.BAD_REQUEST
-    pipeline.close()

@@ -6,23 +6,17 @@ from __future__ import annotations
 from PySide6.QtCore import QPoint, QRect, QRectF, Qt, Signal
 from PySide6.QtGui import (
     QColor,
-    QDragEnterEvent,
-    QDragLeaveEvent,
-    QDropEvent,
     QImage,
-    QKeyEvent,
-    QMouseEvent,
     QPainter,
     QPainterPath,
     QPaintEvent,
     QPen,
 )
-from PySide6.QtWidgets import QWidget
 
 from gui.ui.widgets.appearance import current_palette, sized_font
-from gui.ui.widgets.dropped import brings_picture, picture_from_drop
 from gui.ui.widgets.focus import shows_ring
 from gui.ui.widgets.icons import paint_icon
+from gui.ui.widgets.picture_target import PictureTarget
 
 SIDE = 104
 _RADIUS = 8
@@ -31,7 +25,7 @@ _SQUARE = 8
 """Of the pattern that shows through what is clear."""
 
 
-class ControlWell(QWidget):
+class ControlWell(PictureTarget):
     """A widget of buttons' manners: Tab reaches it, Space and Return open its menu, Delete takes
     the picture away."""
 
@@ -46,10 +40,6 @@ class ControlWell(QWidget):
         self._image = QImage()
         self._has_picture = False
         self._text = ""
-        self._hovering = False
-        self.setAcceptDrops(True)
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.setFixedSize(SIDE, SIDE)
         self.setAccessibleName("Control picture")
         self.set_empty()
@@ -136,42 +126,18 @@ class ControlWell(QWidget):
 
     # -- being used ---------------------------------------------------------------------------
 
-    def _ask(self) -> None:
+    def ask(self) -> None:
         self.menu_wanted.emit(self.mapToGlobal(QPoint(0, self.height())))
 
-    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
-        inside = self.rect().contains(event.position().toPoint())
-        if event.button() == Qt.MouseButton.LeftButton and inside:
-            self._ask()
+    def holds_picture(self) -> bool:
+        return self._has_picture
 
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        held = event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier
-        if held == Qt.KeyboardModifier.NoModifier:
-            if event.key() in (Qt.Key.Key_Space, Qt.Key.Key_Return, Qt.Key.Key_Enter):
-                self._ask()
-                return
-            if event.key() in (Qt.Key.Key_Delete, Qt.Key.Key_Backspace) and self._has_picture:
-                self.removed.emit()
-                return
-        super().keyPressEvent(event)
+    def take_away(self) -> None:
+        self.removed.emit()
 
-    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        if brings_picture(event.mimeData()):
-            event.setDropAction(Qt.DropAction.CopyAction)
-            event.accept()
-            self._hovering = True
-            self.update()
-
-    def dragLeaveEvent(self, _event: QDragLeaveEvent) -> None:
-        self._hovering = False
-        self.update()
-
-    def dropEvent(self, event: QDropEvent) -> None:
-        self._hovering = False
-        self.update()
-        event.setDropAction(Qt.DropAction.CopyAction)
-        event.accept()
-        self.dropped.emit(picture_from_drop(event.mimeData()))
+    def take_dropped(self, found: str | QImage) -> bool:
+        self.dropped.emit(found)
+        return True
 
 
 def paint_clear(painter: QPainter, rect: QRectF) -> None:

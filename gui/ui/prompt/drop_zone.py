@@ -5,18 +5,13 @@ from __future__ import annotations
 from PySide6.QtCore import QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
     QColor,
-    QDragEnterEvent,
-    QDragLeaveEvent,
-    QDropEvent,
     QImage,
-    QKeyEvent,
-    QMouseEvent,
     QPainter,
     QPainterPath,
     QPaintEvent,
     QPen,
 )
-from PySide6.QtWidgets import QFileDialog, QSizePolicy, QToolButton, QWidget
+from PySide6.QtWidgets import QFileDialog, QSizePolicy, QToolButton
 
 from gui import words
 from gui.errors import ErrorKind, SfumatoError
@@ -30,9 +25,9 @@ from gui.state.pictures.images import (
 )
 from gui.ui.widgets.appearance import current_palette, sized_font
 from gui.ui.widgets.controls import icon_button
-from gui.ui.widgets.dropped import brings_picture, picture_from_drop
 from gui.ui.widgets.focus import shows_ring
 from gui.ui.widgets.icons import paint_icon
+from gui.ui.widgets.picture_target import PictureTarget
 
 HEIGHT = 76
 """With a picture."""
@@ -40,7 +35,7 @@ EMPTY_HEIGHT = 44
 _THUMBNAIL = QSize(4 * HEIGHT, 4 * HEIGHT)
 
 
-class DropZone(QWidget):
+class DropZone(PictureTarget):
     """Holds the path of a picture and shows it small.
 
     A widget of buttons' manners: Tab reaches it, Space and Return open the file dialog, Delete
@@ -63,14 +58,10 @@ class DropZone(QWidget):
         self._thumbnail = QImage()
         self._size_text = ""
         self._reason = ""
-        self._hovering = False
         self._loader = ImageLoader(_THUMBNAIL, self)
         self._background = Background(self)
         self._loader.loaded.connect(self._on_loaded)
         self._loader.failed.connect(self._on_failed)
-        self.setAcceptDrops(True)
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.setFixedHeight(EMPTY_HEIGHT)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.remove_button: QToolButton = icon_button("close", f"Remove the {kind}")
@@ -238,46 +229,22 @@ class DropZone(QWidget):
 
     # -- being used ---------------------------------------------------------------------------
 
-    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
-        inside = self.rect().contains(event.position().toPoint())
-        if event.button() == Qt.MouseButton.LeftButton and inside:
-            self.choose()
+    def ask(self) -> None:
+        self.choose()
 
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        if event.modifiers() in (
-            Qt.KeyboardModifier.NoModifier,
-            Qt.KeyboardModifier.KeypadModifier,
-        ):
-            if event.key() in (Qt.Key.Key_Space, Qt.Key.Key_Return, Qt.Key.Key_Enter):
-                self.choose()
-                return
-            if event.key() in (Qt.Key.Key_Delete, Qt.Key.Key_Backspace) and self._path:
-                self.set_path("")
-                return
-        super().keyPressEvent(event)
+    def holds_picture(self) -> bool:
+        return bool(self._path)
 
-    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        if brings_picture(event.mimeData()):
-            event.setDropAction(Qt.DropAction.CopyAction)
-            event.accept()
-            self._hovering = True
-            self.update()
+    def take_away(self) -> None:
+        self.set_path("")
 
-    def dragLeaveEvent(self, _event: QDragLeaveEvent) -> None:
-        self._hovering = False
-        self.update()
-
-    def dropEvent(self, event: QDropEvent) -> None:
-        self._hovering = False
-        self.update()
-        found = picture_from_drop(event.mimeData())
-        if isinstance(found, str) and not found:
-            message = "What was dropped is no picture on this computer."
-            self.failed.emit(SfumatoError(ErrorKind.BAD_IMAGE, message))
-            return
-        event.setDropAction(Qt.DropAction.CopyAction)
-        event.accept()
+    def take_dropped(self, found: str | QImage) -> bool:
         if isinstance(found, QImage):  # pixels without a file are kept as one
             self._background.run(lambda: keep_dropped_image(found), self.set_path, self.failed.emit)
-        else:
+        elif found:
             self.set_path(found)
+        else:
+            message = "What was dropped is no picture on this computer."
+            self.failed.emit(SfumatoError(ErrorKind.BAD_IMAGE, message))
+            return False
+        return True
