@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gui import records
+from gui.control_use import Control
 from gui.errors import ErrorKind, SfumatoError
 from gui.library import places
 from gui.library.metadata.containers import Fields, read_fields
@@ -103,14 +104,20 @@ def _with_places(record: PictureRecord) -> PictureRecord:
     depth = request.depth_map
     if depth:
         depth = _placed(depth, places.picture_key(record.provenance.depth_fingerprint))
-    prints = dict(zip(request.controls, record.provenance.control_fingerprints, strict=False))
+    prints: dict[Control, list[str]] = {}  # two may say the same, with pictures of one name
+    pairs = zip(request.controls, record.provenance.control_fingerprints, strict=False)
+    for control, known in pairs:
+        prints.setdefault(control, []).append(known)
 
     def placed(each: PictureRequest) -> PictureRequest:
+        left = {control: iter(known) for control, known in prints.items()}
         controls = tuple(
             replace(
                 control,
                 network=_placed(control.network, places.network_key(control.network)),
-                picture=_placed(control.picture, places.picture_key(prints.get(control, ""))),
+                picture=_placed(
+                    control.picture, places.picture_key(next(left.get(control, iter(())), ""))
+                ),
             )
             for control in each.controls
         )

@@ -407,3 +407,17 @@ def test_leftovers_are_swept_from_every_folder_of_pictures(tmp_path: Path) -> No
     os.utime(kept[0])
     temporaries.sweep_pictures([tmp_path / "Pictures", left, tmp_path / "is not there"])
     assert [file.exists() for file in (*stale, *kept)] == [False] * 3 + [True] * 4
+
+
+def test_two_control_pictures_of_one_name_are_told_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In two folders, with the same settings: each comes back from where it was."""
+    monkeypatch.setenv("SFUMATO_HOME", str(tmp_path / "home"))
+    controls = tuple(Control("edges", str(tmp_path / folder / "pose.png")) for folder in "ab")
+    request = PictureRequest("a fox", "", controls=controls)
+    record = PictureRecord(request, 8, 8, "Tiny")
+    record = replace(record, provenance=Provenance(control_fingerprints=("11", "22")))
+    places.remember(record)
+    read = picture_record.record_of(picture_record.record_text(record))
+    assert [control.picture for control in read.request.controls] == [c.picture for c in controls]
