@@ -93,10 +93,16 @@ def drag(
     hand("mouseup", 1)
 
 
-def wait_for_window_manager(run: Callable) -> None:
-    deadline = time.monotonic() + PATIENCE
+def start_window_manager(run: Callable, tmp_path: Path) -> None:
+    """Wait until it is there; one that has ended, or hangs at its start, is started again."""
+    manager, deadline = run("openbox"), time.monotonic() + PATIENCE
+    patience = time.monotonic() + PATIENCE / 4
     while run("xdotool", "get_num_desktops").wait(timeout=PATIENCE) != 0:
-        assert time.monotonic() < deadline, "there is no window manager"
+        logs = "\n".join(log.read_text() for log in sorted(tmp_path.glob("*.log")))
+        assert time.monotonic() < deadline, f"there is no window manager\n{logs}"
+        if manager.poll() is not None or time.monotonic() > patience:
+            manager.kill()
+            manager, patience = run("openbox"), time.monotonic() + PATIENCE / 4
         time.sleep(0.05)
 
 
@@ -104,8 +110,7 @@ def carried(run: Callable, tmp_path: Path, start: str, number: int) -> tuple[dic
     """Drag from a place in the window to the target; what the window and the target said."""
     made = tmp_path / "made"
     made.mkdir()
-    run("openbox")
-    wait_for_window_manager(run)
+    start_window_manager(run, tmp_path)
     target = run(sys.executable, "-m", "tests.support.drop_target", str(tmp_path))
     source = ("tests.support.drag_source", str(made), str(number), start)
     window = run(sys.executable, "-m", *source)
