@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from gui import words
 from gui.cli.finding import lora_of
+from gui.cli.options import add_verbose
 from gui.convert.types import (
     REPORT,
     TEXT_TOKENS,
@@ -149,7 +150,7 @@ def add_parser(commands: Any) -> None:
     add("--dry-run", action="store_true", help="say what the source is and what it would take")
     add("--json", action="store_true", help="print the report (or the estimate) as JSON")
     add("--quiet", action="store_true", help="no progress")
-    add("--verbose", action="store_true", help="technical details of an error")
+    add_verbose(parser)
     _apples_other_flags(add)
     parser.set_defaults(run=_convert, parser=parser)
 

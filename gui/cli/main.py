@@ -30,6 +30,7 @@ from gui.cli import preprocess as cli_preprocess
 from gui.cli import queue as cli_queue
 from gui.cli import upscale as cli_upscale
 from gui.cli import verify as cli_verify
+from gui.cli.options import add_verbose
 from gui.errors import ErrorKind, SfumatoError
 from gui.files import checked, path_error
 from gui.request import PictureRequest
@@ -170,7 +171,7 @@ def _generate_parser(commands: Any) -> None:
         add(flag, help=argparse.SUPPRESS, **how)
     add("--json", action="store_true", help="print one line of JSON per picture")
     add("--quiet", action="store_true", help="no progress")
-    add("--verbose", action="store_true", help="technical details of an error")
+    add_verbose(parser)
     parser.set_defaults(run=_generate, parser=parser)
 
 

@@ -11,6 +11,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from gui import words
+from gui.cli.options import add_verbose
 from gui.cli.progress import say
 from gui.coreml.model import Attention, Family
 from gui.errors import ErrorKind, SfumatoError
@@ -77,7 +78,7 @@ def _add(commands: Any, name: str, run: Any, text: str) -> argparse.ArgumentPars
         name, help=text, description=text[0].upper() + text[1:] + ".", allow_abbrev=False
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--verbose", action="store_true", help="technical details of an error")
+    add_verbose(parser)
     parser.set_defaults(run=run, parser=parser)
     return parser
 

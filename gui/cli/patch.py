@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from gui import paths, words
 from gui.cli.finding import lora_of, model_folder
+from gui.cli.options import add_verbose
 from gui.convert.types import ImageSize
 from gui.errors import ErrorKind, SfumatoError
 from gui.files import checked, exists
@@ -46,7 +47,7 @@ def add_parser(commands: Any) -> None:
         "conversion's to the last bit")  # fmt: skip
     add("--json", action="store_true", help="print a report as JSON")
     add("--quiet", action="store_true", help="no progress")
-    add("--verbose", action="store_true", help="technical details of an error")
+    add_verbose(parser)
     parser.set_defaults(run=_patch, parser=parser)
 
 

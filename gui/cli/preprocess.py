@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from gui.cli.controls import kind_or_network
+from gui.cli.options import add_pictures, add_verbose
 from gui.control_use import PREPROCESSORS, Preprocessor
 from gui.errors import SfumatoError
 from gui.files import checked
-from gui.request import MAX_SIDE, MIN_SIDE, ComputeUnit
+from gui.request import MAX_SIDE, MIN_SIDE
 
 
 def add_parser(commands: Any) -> None:
@@ -23,24 +24,14 @@ def add_parser(commands: Any) -> None:
         "printed.",
         allow_abbrev=False,
     )
+    add_pictures(parser)
     add = parser.add_argument
-    add("files", metavar="FILE", nargs="*", help="pictures of any usual format")
     add("--with", dest="kind", default=Preprocessor.CANNY, metavar="KIND",
         help="a kind of --list, or a depth or line network: its name in the folder Preprocessors, "
              "or its file; default: canny")  # fmt: skip
     add("--size", type=_size, default=(512, 512), metavar="WxH",
         help="of the picture that is to be led; default: 512x512")  # fmt: skip
-    add("-o", "--output", default="", metavar="DIR", help="folder for the new files")
-    add(
-        "--compute-unit",
-        type=ComputeUnit,
-        choices=[*ComputeUnit],
-        default=ComputeUnit.ALL,
-        metavar="UNIT",
-        help="processors that Core ML may use: " + ", ".join(ComputeUnit),
-    )
-    add("--list", action="store_true", help="say which kinds and networks there are")
-    add("--verbose", action="store_true", help="technical details of an error")
+    add_verbose(parser)
     parser.set_defaults(run=_run, parser=parser)
 
 

@@ -9,10 +9,10 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from gui import words
+from gui.cli.options import add_pictures, add_verbose
 from gui.cli.progress import ProgressLine
 from gui.errors import Cancelled, SfumatoError
 from gui.files import checked
-from gui.request import ComputeUnit
 
 if TYPE_CHECKING:
     from gui.enlarge.client import EnlargeClient
@@ -29,24 +29,14 @@ def add_parser(commands: Any) -> None:
         "beside the original; the paths of the new files are printed.",
         allow_abbrev=False,
     )
+    add_pictures(parser)
     add = parser.add_argument
-    add("files", metavar="FILE", nargs="*", help="pictures of any usual format")
     add("--factor", type=int, default=4, choices=(2, 4), help="how many times; default: 4")
     add("--upscaler", default="", metavar="NAME",
         help="a network of --list, or the path of a Core ML file; default: the first")  # fmt: skip
-    add("-o", "--output", default="", metavar="DIR", help="folder for the new files")
-    add(
-        "--compute-unit",
-        type=ComputeUnit,
-        choices=[*ComputeUnit],
-        default=ComputeUnit.ALL,
-        metavar="UNIT",
-        help="processors that Core ML may use: " + ", ".join(ComputeUnit),
-    )
-    add("--list", action="store_true", help="say which networks there are")
     add("--json", action="store_true", help="print one line of JSON per picture")
     add("--quiet", action="store_true", help="no progress")
-    add("--verbose", action="store_true", help="technical details of an error")
+    add_verbose(parser)
     parser.set_defaults(run=_run, parser=parser)
 
 

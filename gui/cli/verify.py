@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gui import paths, words
+from gui.cli.options import add_verbose
 from gui.cli.progress import ProgressLine, say
 from gui.errors import ErrorKind, SfumatoError
 from gui.files import checked, exists, is_file, is_folder
@@ -82,7 +83,7 @@ def add_parser(commands: Any) -> None:
     add("--keep", default="", metavar="FILE", help="keep the picture that is drawn; ends in .png")
     add("--json", action="store_true", help="print JSON")
     add("--quiet", action="store_true", help="no progress, no notes")
-    add("--verbose", action="store_true", help="technical details of an error")
+    add_verbose(parser)
     parser.set_defaults(run=_run, parser=parser)
 
 

@@ -14,9 +14,10 @@ from gui.coreml import fit
 from gui.coreml.dialect import is_adapter
 from gui.coreml.inspect import component_of, describe_file
 from gui.coreml.model import ComponentInfo, ComponentKind
+from gui.coreml.named import find_named
 from gui.coreml.names import EXTENSIONS, LEADING, FileRole
 from gui.errors import ErrorKind, SfumatoError
-from gui.files import children, expanded, is_folder
+from gui.files import children, is_folder
 
 GENERIC = ("controlnet", "t2iadapter")
 """File names that say nothing; the folder's does."""
@@ -32,18 +33,12 @@ def find_control_network(name: str, own: tuple[ComponentInfo, ...]) -> Component
         SfumatoError: BAD_REQUEST where there is none of that name; BAD_MODEL or UNSUPPORTED where
             its file is damaged or something else.
     """
-    if Path(name).suffix.lower() in EXTENSIONS:
-        return inspect_control_network(expanded(name))
-    found = [*own, *control_networks()]
-    for network in found:
-        if network.name.casefold() == name.casefold():
-            return network
-    known = ", ".join(f"“{network.name}”" for network in found)
-    raise SfumatoError(
-        ErrorKind.BAD_REQUEST,
-        f"There is no ControlNet called “{name}”; choose one of these: {known}."
-        if known
-        else "There is no ControlNet yet; put one into the ControlNets folder, or give its file.",
+    return find_named(
+        name,
+        inspect_control_network,
+        lambda: [*own, *control_networks()],
+        what="ControlNet",
+        folder="ControlNets",
     )
 
 

@@ -13,10 +13,11 @@ from pathlib import Path
 from gui import paths
 from gui.coreml.inspect import PICTURE_CHANNELS, component_of, describe_file
 from gui.coreml.model import ComponentInfo, ComponentKind, TensorSpec
+from gui.coreml.named import find_named
 from gui.coreml.names import EXTENSIONS, FileRole
 from gui.coreml.picture_network import RANGE_KEY, stated_range
 from gui.errors import ErrorKind, SfumatoError
-from gui.files import children, expanded, is_folder
+from gui.files import children, is_folder
 
 ORDER_KEY = "channels"
 """User-defined metadata: the order of its colours, ``RGB`` or ``BGR``."""
@@ -91,19 +92,12 @@ def find_map_network(name: str) -> MapNetworkInfo:
     Raises:
         SfumatoError: BAD_REQUEST where there is none of that name; as `inspect_map_network`.
     """
-    if Path(name).suffix.lower() in EXTENSIONS:
-        return inspect_map_network(expanded(name))
-    found = map_networks()
-    for network in found:
-        if network.name.casefold() == name.casefold():
-            return network
-    known = ", ".join(f"“{network.name}”" for network in found)
-    raise SfumatoError(
-        ErrorKind.BAD_REQUEST,
-        f"There is no depth or line network called “{name}”; choose one of these: {known}."
-        if known
-        else "There is no depth or line network yet; put one into the Preprocessors folder, or "
-        "give its file.",
+    return find_named(
+        name,
+        inspect_map_network,
+        map_networks,
+        what="depth or line network",
+        folder="Preprocessors",
     )
 
 

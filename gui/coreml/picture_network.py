@@ -12,6 +12,7 @@ from pathlib import Path
 from gui import paths
 from gui.coreml.inspect import PICTURE_CHANNELS, component_of, describe_file
 from gui.coreml.model import ComponentInfo, ComponentKind, TensorSpec
+from gui.coreml.named import find_named
 from gui.coreml.names import EXTENSIONS, FileRole
 from gui.errors import ErrorKind, SfumatoError
 from gui.files import children, is_folder
@@ -93,16 +94,14 @@ def find_upscaler(name: str = "") -> PictureNetwork:
     Raises:
         SfumatoError: BAD_REQUEST where there is none of that name; as `inspect_picture_network`.
     """
-    if Path(name).suffix.lower() in EXTENSIONS:
-        return inspect_picture_network(Path(name).expanduser())
-    found = upscalers()
-    for network in found:
-        if name.casefold() in ("", network.name.casefold()):
-            return network
-    known = ", ".join(f"“{network.name}”" for network in found) or "none"
-    raise SfumatoError(
-        ErrorKind.BAD_REQUEST,
-        f"There is no upscaler called “{name}”; choose one of these: {known}.",
+    if not name and (first := next(_upscalers([]), None)):
+        return first
+    return find_named(
+        name,
+        inspect_picture_network,
+        upscalers,
+        what="upscaler",
+        folder="Upscalers",
     )
 
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 import bisect
 import errno
 import io
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
+from gui.hub.seeking import SoughtFile
 from gui.library.models.records import Span
 
 
@@ -61,7 +61,7 @@ class Layout:
         return self.spans[n] if n >= 0 and position < self.spans[n].end else None
 
 
-class SpanFile(io.RawIOBase):
+class SpanFile(SoughtFile):
     """A file of which only parts are there, to be read and sought like the whole of it.
 
     Args:
@@ -70,33 +70,16 @@ class SpanFile(io.RawIOBase):
     """
 
     def __init__(self, file: IO[bytes], layout: Layout) -> None:
-        super().__init__()
+        super().__init__(layout.size)
         self._file = file
         self._layout = layout
-        self._at = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        origin = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._layout.size}[whence]
-        if origin + offset < 0:
-            raise OSError(errno.EINVAL, f"cannot seek to {origin + offset}")
-        self._at = origin + offset
-        return self._at
 
     def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
         """
         Raises:
             OSError: EINVAL for bytes that are not there.
         """
-        if self._at >= self._layout.size or not len(buffer):
+        if self._at >= self._size or not len(buffer):
             return 0
         span = self._layout.span_at(self._at)
         if span is None:

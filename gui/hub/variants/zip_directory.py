@@ -8,14 +8,13 @@ directory says is judged by `gui.hub.zip_rules` before anything else is read.
 from __future__ import annotations
 
 import contextlib
-import io
-import os
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from gui.errors import ErrorKind, SfumatoError
 from gui.hub import zip_rules
+from gui.hub.seeking import SoughtFile
 from gui.hub.types import RemoteFile, Span
 from gui.hub.variants.probe import MAX_READ, Probe
 from gui.hub.zip_rules import END, END_64, LOCATOR, MAX_DIRECTORY, MAX_ENTRIES, ZIP_ERRORS
@@ -43,7 +42,7 @@ class _Stretch:
         return self.start + len(self.data)
 
 
-class RangeFile(io.RawIOBase):
+class RangeFile(SoughtFile):
     """A remote file, to be read and sought like one on disk.
 
     Only what is not at hand is asked for.  Several threads may have stretches of their own at hand
@@ -57,17 +56,15 @@ class RangeFile(io.RawIOBase):
     """
 
     def __init__(self, probe: Probe, file: RemoteFile, start: int, tail: bytes) -> None:
-        super().__init__()
+        super().__init__(start + len(tail))
         self.probe = probe
         self.file = file
         self._stretches = [_Stretch(start, tail)]
-        self._end = start + len(tail)
-        self._at = 0
 
     @contextlib.contextmanager
     def at_hand(self, start: int, length: int) -> Iterator[None]:
         """Have these bytes, asked for at one stroke, as long as the context lasts."""
-        end = min(start + length, self._end)
+        end = min(start + length, self._size)
         if any(s.start <= start and end <= s.end for s in self._stretches):
             yield
             return
@@ -78,24 +75,8 @@ class RangeFile(io.RawIOBase):
         finally:
             self._stretches.remove(stretch)
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        origin = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._end}[whence]
-        if origin + offset < 0:
-            raise OSError(f"cannot seek to {origin + offset}")  # as a file on disk does
-        self._at = origin + offset
-        return self._at
-
     def read(self, size: int = -1, /) -> bytes:
-        left = max(0, self._end - self._at)
+        left = max(0, self._size - self._at)
         size = left if size < 0 else min(size, left)
         found = bytearray()
         while len(found) < size:
@@ -115,14 +96,14 @@ class RangeFile(io.RawIOBase):
         if before is None:
             return self._fetch(at, size)
         # It goes on beyond what was thought enough: once more as much, rather than in small pieces.
-        more = self._fetch(at, min(max(size, len(before.data)), MAX_READ, self._end - at))
+        more = self._fetch(at, min(max(size, len(before.data)), MAX_READ, self._size - at))
         before.data += more
         return more[:size]
 
     def _fetch(self, start: int, length: int) -> bytes:
         data = self.probe.read(self.file, start, length)
         if not data:
-            raise EOFError(f"{self.file.path} ends at {start}, not at {self._end}")
+            raise EOFError(f"{self.file.path} ends at {start}, not at {self._size}")
         return data
 
 

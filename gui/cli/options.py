@@ -1,0 +1,23 @@
+"""Options that several commands share, in one wording."""
+
+from __future__ import annotations
+
+import argparse
+
+from gui.request import ComputeUnit
+
+
+def add_verbose(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--verbose", action="store_true", help="technical details of an error")
+
+
+def add_pictures(parser: argparse.ArgumentParser) -> None:
+    """What every command has that makes new pictures of ``files``: the pictures, ``output``,
+    ``compute_unit`` and ``list``."""
+    add = parser.add_argument
+    add("files", metavar="FILE", nargs="*", help="pictures of any usual format")
+    add("-o", "--output", default="", metavar="DIR", help="folder for the new files")
+    add("--compute-unit", type=ComputeUnit, choices=[*ComputeUnit], default=ComputeUnit.ALL,
+        metavar="UNIT",
+        help="processors that Core ML may use: " + ", ".join(ComputeUnit))  # fmt: skip
+    add("--list", action="store_true", help="say what there is to choose from")
