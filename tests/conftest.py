@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.cached_models import cached_tiny_model
+from tests.support.databases import closed_at_the_end
 
 if TYPE_CHECKING:
     from tests.support.tiny_models import TinyModel
@@ -25,6 +26,12 @@ def pytest_collection_finish() -> None:
     which takes it a third of a second each time."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(autouse=True)
+def _databases_closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with closed_at_the_end(monkeypatch):
+        yield
 
 
 @pytest.fixture(scope="session")
