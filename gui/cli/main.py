@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from gui import __version__, words
 from gui.cli import asking
 from gui.cli import convert as cli_convert
+from gui.cli import farm as cli_farm
 from gui.cli import history as cli_history
 from gui.cli import metadata as cli_metadata
 from gui.cli import models as cli_models
@@ -141,6 +142,7 @@ def _parser() -> argparse.ArgumentParser:
     cli_upscale.add_parser(commands)
     cli_preprocess.add_parser(commands)
     cli_queue.add_parser(commands)
+    cli_farm.add_parser(commands)
     inspect = commands.add_parser(
         "inspect", help="say what a model folder holds, and whether it can be used"
     )

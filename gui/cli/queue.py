@@ -124,11 +124,14 @@ def _append(options: argparse.Namespace) -> int:
     with _opened() as store:
         jobs = store.add_all(requests, grid, request if grid is not None else None)
         paused, elsewhere = store.option(PAUSED), store.is_run_elsewhere()
+        farmed = store.is_farmed()
     for job in jobs:
         print(job.id[:SHORT])
     it, is_ = ("it", "is") if len(jobs) == 1 else ("they", "are")
     if paused:
         say("the queue is paused; `sfumato queue resume` goes on.")
+    elif farmed:
+        say(f"{it} {is_} made by the Macs of the farm.")
     elif elsewhere:
         say(f"Sfumato is open; {it} {is_} made there.")
     else:
@@ -211,8 +214,14 @@ def _resume(_options: argparse.Namespace) -> int:
 def _run(options: argparse.Namespace) -> int:
     store = JobStore.default()
     if not store.is_owner or store.notice or store.option(PAUSED):
-        owner, notice = store.is_owner, store.notice
+        owner, notice, farmed = store.is_owner, store.notice, store.is_farmed()
         store.close()
+        if farmed:
+            raise SfumatoError(
+                ErrorKind.STORAGE,
+                "The Macs of the farm make what is in line; see how far they are with `sfumato "
+                "farm status`, or stop the farm on this Mac first.",
+            )
         if not owner:
             raise SfumatoError(
                 ErrorKind.STORAGE,

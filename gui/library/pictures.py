@@ -66,6 +66,24 @@ def save_picture(pixels: np.ndarray, record: PictureRecord, request: PictureRequ
         raise disk_error(error, f"Pictures cannot be saved in {folder}") from error
 
 
+def save_made(data: bytes, record: PictureRecord, request: PictureRequest) -> Path:
+    """Write a finished picture that another Mac has made, as it is, where `save_picture` would.
+
+    Args:
+        data: the PNG.
+        record: what it says of itself.
+
+    Raises:
+        SfumatoError: STORAGE; nothing is left behind then.
+    """
+    folder, name = _destination(record, request)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return write_whole(folder, name, data, overwrite=bool(request.output_file))
+    except OSError as error:
+        raise disk_error(error, f"Pictures cannot be saved in {folder}") from error
+
+
 def save_new(folder: Path, name: str, data: bytes) -> Path:
     """Write a file's bytes under that name, or the first free numbered one.
 

@@ -37,16 +37,17 @@ class JobStore(QueueFile):
     Args:
         path: the database; None keeps everything in memory.
         own: whether to own the running of it, if nobody else does.
+        farm: whether this process is the farm's, which alone may own a queue that is farmed.
     """
 
-    def __init__(self, path: Path | None, *, own: bool = True) -> None:
-        super().__init__(path, own=own)
+    def __init__(self, path: Path | None, *, own: bool = True, farm: bool = False) -> None:
+        super().__init__(path, own=own, farm=farm)
         self._read: dict[str, tuple[str, PictureRequest]] = {}
 
     @classmethod
-    def default(cls, *, own: bool = True) -> JobStore:
+    def default(cls, *, own: bool = True, farm: bool = False) -> JobStore:
         """The user's queue."""
-        return cls(paths.data_dir() / FILE_NAME, own=own)
+        return cls(paths.data_dir() / FILE_NAME, own=own, farm=farm)
 
     def recover(self) -> list[Job]:
         """To be called once by the owner, at start: what the last session left.

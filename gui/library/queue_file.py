@@ -19,6 +19,8 @@ from gui.library import database, queue_grids
 from gui.library.database import MEMORY
 
 SCHEMA = 4
+FARM_MARK = "Farm/on"
+"""While this file stands beside the queue, a farm of several Macs runs it, and nobody else."""
 
 log = logging.getLogger(__name__)
 
@@ -33,14 +35,16 @@ class QueueFile:
     Args:
         path: the database; None keeps everything in memory.
         own: whether to own the running of it, if nobody else does.
+        farm: whether this process is the farm's.
 
     Attributes:
         notice: a sentence for the person when the queue could not be opened as it should, or "".
         connection: to read from; what is written goes by `transaction`.
     """
 
-    def __init__(self, path: Path | None, *, own: bool = True) -> None:
+    def __init__(self, path: Path | None, *, own: bool = True, farm: bool = False) -> None:
         self.notice = ""
+        self._farm = farm
         self._lock: IO[str] | None = None
         self._owned = False
         self._path = path
@@ -63,7 +67,7 @@ class QueueFile:
         Returns:
             Whether it is owned.
         """
-        if not self._owned and self._path is not None:
+        if not self._owned and self._path is not None and (self._farm or not self.is_farmed()):
             try:
                 self._lock = self._lock or self._path.with_suffix(".lock").open("a")
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -72,10 +76,16 @@ class QueueFile:
                 return False
         return self._owned
 
+    def is_farmed(self) -> bool:
+        """Whether a farm of several Macs is to run the queue, and no window or command."""
+        return self._path is not None and (self._path.parent / FARM_MARK).exists()
+
     def is_run_elsewhere(self) -> bool:
         """Whether another process owns the running of the queue now."""
         if self._owned or self._path is None:
             return False
+        if self.is_farmed():
+            return True
         with self._path.with_suffix(".lock").open("a") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -91,7 +101,7 @@ class QueueFile:
             self._lock = path.with_suffix(".lock").open("a")
         except OSError as error:
             return self._fallback(path, error)
-        if own and not self.take():
+        if own and not self.take() and not self.is_farmed():
             self.notice = (
                 "Sfumato is open in another window, which makes what is asked for here, too."
             )

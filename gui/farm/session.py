@@ -1,0 +1,269 @@
+"""A farm from a terminal: each function is one command's work."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+from gui.errors import ErrorKind, SfumatoError
+from gui.farm import agent, wire
+from gui.farm import config as farm_config
+from gui.farm.agent import Agent, AgentLock
+from gui.farm.comm import refuse_pickles
+from gui.farm.config import Config
+from gui.farm.member import unreachable
+from gui.files import UnreadableFile, path_error, read_text
+from gui.library.temporaries import write_whole
+from gui.process.messages import Event
+
+STOPPED = 130
+_ANSWER_SECONDS = 10.0
+
+T = TypeVar("T")
+
+
+def present() -> Config:
+    """This Mac's part in its farm.
+
+    Raises:
+        SfumatoError: NOT_FOUND where it has none.
+    """
+    config = farm_config.load()
+    if config is None:
+        raise SfumatoError(
+            ErrorKind.NOT_FOUND,
+            "This Mac is in no farm; start one with `sfumato farm start`, or join one with "
+            "`sfumato farm join`.",
+        )
+    return config
+
+
+def started(name: str, **values: Any) -> Config:
+    """As `agent.start_farm`."""
+    return agent.start_farm(name, **values)
+
+
+def joined(code: str, name: str, **values: Any) -> Config:
+    """As `agent.join_farm`."""
+    return asyncio.run(agent.join_farm(code, name, **values))
+
+
+def read_code(file: Path) -> str:
+    """Raises SfumatoError, STORAGE or BAD_REQUEST."""
+    try:
+        return read_text(file, 100_000)
+    except (OSError, UnreadableFile) as error:
+        problem = error if isinstance(error, OSError) else OSError(str(error))
+        raise path_error(file, problem) from error
+
+
+def write_code(config: Config, file: Path) -> None:
+    """Write a new join code into a file that nobody else may read.
+
+    Raises:
+        SfumatoError: STORAGE.
+    """
+    from gui.errors import disk_error
+
+    try:
+        file = file.absolute()
+        written = write_whole(file.parent, file.name, new_code(config).encode(), overwrite=True)
+        written.chmod(0o600)
+    except OSError as error:
+        raise disk_error(error, f"The join code cannot be saved as {file}") from error
+
+
+def new_code(config: Config) -> str:
+    """A join code for one more Mac.
+
+    Raises:
+        SfumatoError: NETWORK where the farm cannot be reached.
+    """
+    if config.starts and not agent.is_run_elsewhere():
+        from gui.farm.authority import Authority
+        from gui.farm.scheduler import Scheduler
+
+        return asyncio.run(_of_new_scheduler(Scheduler, config, Authority()))
+    answer = _ask(config, wire.Invite(), wire.Invitation)
+    return answer.code
+
+
+async def _of_new_scheduler(make: Any, config: Config, authority: Any) -> str:
+    return make(config, authority).invite()
+
+
+def state_of(config: Config) -> wire.State:
+    """Who is here and does what.
+
+    Raises:
+        SfumatoError: NETWORK where the farm cannot be reached.
+    """
+    return _ask(config, None, wire.State)
+
+
+def allow(config: Config, model: str, mac: str, how: str) -> wire.Offer:
+    """Say yes to an offer.
+
+    Raises:
+        SfumatoError: NOT_FOUND where there is none; NETWORK.
+    """
+    state = state_of(config)
+    for offer in state.offers:
+        named = model.casefold() in (offer.model_name.casefold(), offer.model)
+        if named and mac.casefold() == offer.member_name.casefold():
+            _ask(config, wire.Allow(offer.member, offer.model, how), wire.State)
+            return offer
+    raise SfumatoError(
+        ErrorKind.NOT_FOUND,
+        f"No Mac called “{mac}” lacks a model called “{model}” that is wanted; see which with "
+        "`sfumato farm status`.",
+    )
+
+
+def leave(config: Config) -> str:
+    """Leave for good.  Returns the farm's name.
+
+    Raises:
+        SfumatoError: BAD_REQUEST where some process is the farm here.
+    """
+    lock = AgentLock()
+    if not lock.take():
+        raise SfumatoError(
+            ErrorKind.BAD_REQUEST,
+            "The farm runs on this Mac at present, in the window or in another terminal; leave it "
+            "in the window’s settings, or press Ctrl-C there first.",
+        )
+    try:
+        if not config.starts:
+            try:
+                asyncio.run(_say_goodbye(config))
+            except SfumatoError as error:  # it goes all the same
+                logging.getLogger(__name__).info("%s", error.message)
+        farm_config.forget()
+    finally:
+        lock.free()
+    return config.farm_name
+
+
+async def _say_goodbye(config: Config) -> None:
+    async with _onlooker(config, lambda _event: None) as watching:
+        await watching.leave()
+
+
+def be(config: Config, say: Callable[[str], None]) -> int:
+    """Be the farm on this Mac until Ctrl-C; what is under way here goes back in line then.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        SfumatoError: BAD_REQUEST where another process is it; NETWORK, ACCESS, UNSUPPORTED.
+    """
+    lock = AgentLock()
+    if not lock.take():
+        raise SfumatoError(
+            ErrorKind.BAD_REQUEST,
+            "The farm runs on this Mac already, in the window or in another terminal; see how it "
+            "does with `sfumato farm status`.",
+        )
+    refuse_pickles()
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
+    farm_config.turn_on()
+    try:
+        return asyncio.run(_be(config, say))
+    finally:
+        farm_config.turn_off()
+        lock.free()
+
+
+async def _be(config: Config, say: Callable[[str], None]) -> int:
+    loop = asyncio.get_running_loop()
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopped.set)
+    told: list[object] = []
+
+    def on_link(there: bool, why: SfumatoError | None) -> None:
+        said = there or (why.message if why else "")
+        if told[-1:] != [said]:
+            told.append(said)
+            say("connected." if there else str(said))
+
+    running = asyncio.create_task(Agent(config, on_link=on_link).run())
+    waiting = asyncio.create_task(stopped.wait())
+    await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    if running.done():
+        waiting.cancel()
+        running.result()
+        return 0
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    say("stopped; what is left stays in this Mac’s queue.")
+    return STOPPED
+
+
+class _onlooker:  # noqa: N801 - used as a function
+    """A connection that asks and draws nothing."""
+
+    def __init__(self, config: Config, on_told: Callable[[Event], None]) -> None:
+        self._linked = asyncio.Event()
+        self._problem: SfumatoError | None = None
+        self._config = config
+
+        def on_link(there: bool, why: SfumatoError | None) -> None:
+            self._problem = why
+            self._linked.set()
+
+        self._agent = Agent(config, asks=False, on_told=on_told, on_link=on_link)
+
+    async def __aenter__(self) -> Any:
+        self._task = asyncio.create_task(self._agent.run())
+        linked = asyncio.create_task(self._linked.wait())
+        await asyncio.wait(
+            {self._task, linked}, timeout=_ANSWER_SECONDS, return_when=asyncio.FIRST_COMPLETED
+        )
+        linked.cancel()
+        if self._task.done():
+            self._task.result()
+        if self._problem is not None or not self._linked.is_set():
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            raise self._problem or unreachable(self._config)
+        return self._agent.member
+
+    async def __aexit__(self, *_: object) -> None:
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+
+def _ask(config: Config, question: Event | None, kind: type[T]) -> T:
+    """Ask the scheduler something.
+
+    Raises:
+        SfumatoError: NETWORK where it cannot be reached; what it refuses with.
+    """
+
+    async def ask() -> T:
+        answered: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+
+        def on_told(event: Event) -> None:
+            if answered.done():
+                return
+            if isinstance(event, kind):
+                answered.set_result(event)
+
+        async with _onlooker(config, on_told) as member:
+            if question is not None:
+                member.send(question)
+            try:
+                return await asyncio.wait_for(answered, _ANSWER_SECONDS)
+            except TimeoutError as error:
+                raise unreachable(config, "no answer") from error
+
+    work: Coroutine[Any, Any, T] = ask()
+    return asyncio.run(work)
