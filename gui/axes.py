@@ -14,10 +14,11 @@ from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from functools import cache
+from itertools import product
 from typing import Any
 
 from gui import words
-from gui.alternatives import first_group, plain, with_first
+from gui.alternatives import alternatives, first_group, plain, with_first
 from gui.errors import ErrorKind, SfumatoError
 from gui.grid import Grid, GridAxis, GridCell
 from gui.request import (
@@ -266,6 +267,19 @@ def _texts(text: str, prompt: str, group: int) -> list[str]:
         prompt = with_first(prompt, "") if first_group(prompt) is not None else ""
     found = first_group(prompt)
     return found[2] if found is not None else []
+
+
+def each_alternative(request: PictureRequest) -> list[PictureRequest]:
+    """One request for each combination of the alternatives in its prompts, ``{red|blue}``.
+
+    Raises:
+        SfumatoError: BAD_REQUEST where there are too many, or braces do not fit.
+    """
+    texts = product(alternatives(request.prompt), alternatives(request.negative_prompt))
+    return [
+        replace(request, prompt=plain(prompt), negative_prompt=plain(negative))
+        for prompt, negative in texts
+    ]
 
 
 def read_value(field: Described, text: str) -> Any:

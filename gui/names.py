@@ -344,3 +344,10 @@ def first_free(name: str, taken: Callable[[str], bool], joint: str = " ") -> str
         number += 1
         tried = f"{name}{joint}{number}"
     return tried
+
+
+# -- LoRAs -------------------------------------------------------------------------------------
+
+LORA_TAG = re.compile(r"<lora:([^:<>]+)((?::[^:<>]*)*)>")
+"""In a prompt: ``<lora:name:weight>`` or ``<lora:name:unet weight:text weight>``, also with ``te=``
+and ``unet=`` before the numbers."""

@@ -7,12 +7,10 @@ import argparse
 import dataclasses
 import os
 from collections.abc import Iterable
-from itertools import product
 from pathlib import Path
 from typing import Any
 
-from gui.alternatives import alternatives, plain
-from gui.axes import Axis, axis_named, make_grid, parse_axis
+from gui.axes import Axis, axis_named, each_alternative, make_grid, parse_axis
 from gui.cli.controls import add_control_options, controls_of
 from gui.cli.finding import lora_use_of, model_folder
 from gui.cli.parameters import add_parameters, branch_of, request_of
@@ -128,11 +126,7 @@ def expanded(
     if axes:
         grid, requests = make_grid(request, *axes)
     else:
-        texts = product(alternatives(request.prompt), alternatives(request.negative_prompt))
-        requests = [
-            dataclasses.replace(request, prompt=plain(prompt), negative_prompt=plain(negative))
-            for prompt, negative in texts
-        ]
+        requests = each_alternative(request)
     if len(requests) > 1 and request.output_file:
         raise SfumatoError(
             ErrorKind.BAD_REQUEST,

@@ -12,7 +12,8 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from gui import paths, words
+from gui import words
+from gui.cli import alfred, json_lines
 from gui.cli.metadata import told
 from gui.cli.progress import ProgressLine, say
 from gui.errors import ErrorKind, SfumatoError
@@ -29,15 +30,14 @@ from gui.library.export.forms import (
 )
 from gui.library.export.naming import FIELDS, check_template
 from gui.library.picture_index import (
-    FILE_NAME,
     IndexedPicture,
     PictureFilter,
     PictureIndex,
     PictureKind,
 )
 from gui.library.picture_origin import read_origin
-from gui.library.picture_scan import scan
 from gui.scheduler_names import scheduler_name
+from gui.state.pictures import at_once
 
 _LIMIT = 50
 
@@ -62,6 +62,7 @@ def add_parser(commands: Any) -> None:
         help=f"at most so many; 0: all; default: {_LIMIT}",
     )
     search.add_argument("--paths", action="store_true", help="print paths alone")
+    alfred.add_option(search)
     show = _add(inner, "show", _show, "say what made a picture")
     _add_pictures(show, "+")
     export = _add(inner, "export", _export, "write pictures in another form, size and name")
@@ -176,32 +177,20 @@ def _day(text: str) -> date:
 # -- the index -------------------------------------------------------------------------------
 
 
-def picture_folders() -> list[Path]:
-    """Where the window keeps its pictures."""
-    from gui.state.settings import Settings
-
-    chosen = Settings().pictures_folder
-    return [Path(chosen) if chosen else paths.pictures_dir()]
-
-
 @contextlib.contextmanager
 def opened_index() -> Iterator[PictureIndex]:
-    """The index, in line with the folders."""
-    index = PictureIndex(paths.data_dir() / FILE_NAME)
-    try:
+    """`at_once.opened_index`, told on the terminal."""
+    progress = ProgressLine(sys.stderr, 1)
+
+    def tell(read: int) -> None:
+        if read:
+            progress.text(f"reading pictures: {words.count(read)}")
+
+    with at_once.opened_index(tell) as index:
+        progress.clear()
         if index.notice:
             say(index.notice)
-        progress = ProgressLine(sys.stderr, 1)
-
-        def tell(read: int) -> None:
-            if read:
-                progress.text(f"reading pictures: {words.count(read)}")
-
-        scan(index, picture_folders(), on_progress=tell)
-        progress.clear()
         yield index
-    finally:
-        index.close()
 
 
 def _wanted(options: argparse.Namespace) -> PictureFilter:
@@ -240,27 +229,6 @@ def _indexed(index: PictureIndex, text: str) -> IndexedPicture | None:
     return index.by_path(str(path)) or index.by_path(os.path.realpath(path))
 
 
-def _as_json(picture: IndexedPicture) -> dict[str, Any]:
-    facts = picture.facts
-    return {
-        "number": picture.id,
-        "path": facts.path,
-        "created": datetime.fromtimestamp(facts.created).astimezone().isoformat(timespec="seconds"),
-        "width": facts.width,
-        "height": facts.height,
-        "prompt": facts.prompt,
-        "negative_prompt": facts.negative_prompt,
-        "model": facts.model,
-        "scheduler": facts.scheduler,
-        "seed": facts.seed,
-        "steps": facts.steps,
-        "guidance_scale": facts.guidance_scale,
-        "kind": facts.kind.value,
-        "favourite": picture.favourite,
-        "tags": list(picture.tags),
-    }
-
-
 # -- the commands ----------------------------------------------------------------------------
 
 
@@ -268,15 +236,20 @@ def _search(options: argparse.Namespace) -> int:
     with opened_index() as index:
         ids = index.find(_wanted(options)).ids
         shown = ids[: options.limit] if options.limit > 0 else ids
+        items: list[alfred.Item] = []
         for start in range(0, len(shown), 500):
             for picture in index.rows(shown[start : start + 500]):
-                if options.json:
-                    print(json.dumps(_as_json(picture)))
+                if options.alfred:
+                    items.append(alfred.picture(picture))
+                elif options.json:
+                    print(json.dumps(at_once.as_json(picture)))
                 elif options.paths:
                     print(picture.path)
                 else:
                     print(_line(picture))
-    if len(shown) < len(ids):
+    if options.alfred:
+        alfred.tell(items or [alfred.nothing("No picture fits.")])
+    elif len(shown) < len(ids):
         say(f"{words.count(len(ids) - len(shown))} more; --limit 0 shows all.")
     elif not ids:
         say("No picture fits.")
@@ -300,7 +273,7 @@ def _show(options: argparse.Namespace) -> int:
             path = Path(picture.path) if picture is not None else checked(text)
             origin = read_origin(path)
             if options.json:
-                known = _as_json(picture) if picture is not None else {"path": str(path)}
+                known = at_once.as_json(picture) if picture is not None else {"path": str(path)}
                 record = origin.record.to_json() if origin.record is not None else None
                 print(json.dumps({**known, "record": record}))
                 continue
@@ -329,7 +302,7 @@ def _favourite(options: argparse.Namespace) -> int:
         ids = [picture.id for _, picture in found if picture is not None]
         index.marks.set_favourite(ids, not options.off)
         for picture in index.rows(ids):
-            print(json.dumps(_as_json(picture)) if options.json else picture.path)
+            print(json.dumps(at_once.as_json(picture)) if options.json else picture.path)
     return 0
 
 
@@ -371,6 +344,8 @@ def _export(options: argparse.Namespace) -> int:
         except SfumatoError as error:
             progress.clear()
             say(error.message)
+            if options.json:
+                json_lines.tell_error(error, source=str(source))
             code = 1
             continue
         progress.clear()

@@ -3,7 +3,7 @@
 Nothing heavy is imported before it is needed, so that ``--help`` answers at once.
 
 Exit codes: 0 done, 1 an error (one sentence on stderr), 2 the command line makes no sense,
-130 stopped with Ctrl-C.
+130 stopped with Ctrl-C.  With ``--json`` an error is a line on stdout as well (`json_lines`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from gui import __version__, words
-from gui.cli import asking
+from gui.cli import alfred, asking, json_lines
 from gui.cli import convert as cli_convert
 from gui.cli import farm as cli_farm
 from gui.cli import history as cli_history
@@ -63,6 +63,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not given:
         # By name, since window and command line are neighbours that do not know each other.
         return int(importlib.import_module("gui.app").main() or 0)
+    as_json = json_lines.asked_for(given)
+    try:
+        return _run_command(given, as_json)
+    except _WrongUse as wrong:
+        if as_json:
+            json_lines.tell_error(SfumatoError(ErrorKind.BAD_REQUEST, wrong.message))
+        raise
+
+
+def _run_command(given: list[str], as_json: bool) -> int:
     options = _parser().parse_args(given)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal may not have every character
@@ -70,22 +80,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return options.run(options)
     except SfumatoError as error:
-        _report(error, getattr(options, "verbose", False))
-        return 1
+        return _report(error, options, as_json)
     except KeyboardInterrupt:
+        if as_json:
+            json_lines.tell("stopped")
         return _STOPPED
     except BrokenPipeError:  # `sfumato … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:  # of a file that nobody looked at before it was used
-        _report(path_error(error.filename or "?", error), getattr(options, "verbose", False))
-        return 1
+        return _report(path_error(error.filename or "?", error), options, as_json)
 
 
-def _report(error: SfumatoError, verbose: bool) -> None:
+def _report(error: SfumatoError, options: argparse.Namespace, as_json: bool) -> int:
     print(f"sfumato: {error.message}", file=sys.stderr)
-    if verbose and error.detail:
+    if getattr(options, "verbose", False) and error.detail:
         print(error.detail, file=sys.stderr)
+    if as_json:
+        json_lines.tell_error(error)
+    if getattr(options, "alfred", False):
+        alfred.tell([alfred.nothing(error.message)])
+        return 0  # or it would not be shown
+    return 1
+
+
+class _WrongUse(SystemExit):
+    """The command line makes no sense."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(2)
+        self.message = message
 
 
 class _Parser(argparse.ArgumentParser):
@@ -120,7 +144,9 @@ class _Parser(argparse.ArgumentParser):
         return result
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+        print(f"{self.prog}: {message} (see {self.prog} --help)", file=sys.stderr)
+        # As our own sentences are: with an end, and with what to do next.
+        raise _WrongUse(f"{words.capital(message.rstrip('.'))}; see {self.prog} --help.")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -171,8 +197,7 @@ def _generate_parser(commands: Any) -> None:
     for flag, (takes_value, _) in _NOT_NEEDED.items():
         how: dict[str, Any] = {} if takes_value else {"action": "store_true"}
         add(flag, help=argparse.SUPPRESS, **how)
-    add("--json", action="store_true", help="print one line of JSON per picture")
-    add("--quiet", action="store_true", help="no progress")
+    json_lines.add_options(parser, "picture")
     add_verbose(parser)
     parser.set_defaults(run=_generate, parser=parser)
 
@@ -201,16 +226,16 @@ def _generate(options: argparse.Namespace) -> int:
             print(f"sfumato: {flag} is not needed: {why}.", file=sys.stderr)
     request = asking.with_model(request, options)
     grid, requests = asking.expanded(request, options)
-    from gui.cli.progress import ProgressLine
+    from gui.cli.progress import progress_of
 
-    progress = ProgressLine(sys.stderr, request.count, quiet=options.quiet)
+    progress = progress_of(options, request.count)
     if options.seed is None and not options.branch_from and not options.quiet:
         progress.line(f"The seed is {request.seed}.")
     if grid is None and len(requests) == 1:
         return _run(requests[0], progress, options)
     from gui.cli.queue_run import run_apart
 
-    return run_apart(requests, grid, request, progress, json_lines=options.json)
+    return run_apart(requests, grid, request, progress, as_json=json_lines.wanted(options))
 
 
 def _run(request: PictureRequest, progress: Any, options: argparse.Namespace) -> int:
@@ -219,6 +244,7 @@ def _run(request: PictureRequest, progress: Any, options: argparse.Namespace) ->
     from gui.engine.runner import OutcomeStatus
 
     previews: dict[int, messages.Preview] = {}
+    as_json = json_lines.wanted(options)
 
     def on_event(event: messages.JobEvent) -> None:
         if isinstance(event, messages.Step):
@@ -229,13 +255,19 @@ def _run(request: PictureRequest, progress: Any, options: argparse.Namespace) ->
         elif isinstance(event, messages.Image):
             _save_previews(Path(event.path), previews)
             progress.clear()
-            data = {"path": event.path, "record": event.record.to_json()}
-            print(json.dumps(data) if options.json else event.path, flush=True)
+            if as_json:
+                json_lines.tell_picture(event.path, event.record)
+            else:
+                print(event.path, flush=True)
             for note in event.record.notes:
                 progress.line(note)
 
     outcome = draw(request, progress, on_event)
-    return STOPPED if outcome.status is OutcomeStatus.CANCELLED else 0
+    if outcome.status is not OutcomeStatus.CANCELLED:
+        return 0
+    if as_json:
+        json_lines.tell("stopped")
+    return STOPPED
 
 
 def _save_previews(picture: Path, previews: dict[int, messages.Preview]) -> None:

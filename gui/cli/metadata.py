@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gui import records, words
+from gui.cli import json_lines
 from gui.cli.progress import say
 from gui.errors import SfumatoError
 from gui.files import checked
@@ -43,6 +44,8 @@ def _run(options: argparse.Namespace) -> int:
             fields, origin = read_fields(path), read_origin(path)
         except SfumatoError as error:
             say(error.message)
+            if options.json:
+                json_lines.tell_error(error, source=name)
             code = 1
             continue
         if origin.note:

@@ -11,6 +11,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from gui import words
+from gui.cli import alfred
 from gui.cli.options import add_verbose
 from gui.cli.progress import say
 from gui.coreml.model import Attention, Family
@@ -21,6 +22,7 @@ from gui.names import token_page
 if TYPE_CHECKING:
     from gui.hub.catalog.catalog import Catalog
 
+_NONE = "No model is installed yet; find one with `sfumato models search`."
 _UNITS = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
 
 
@@ -56,6 +58,7 @@ def add_parser(commands: Any) -> None:
         "list models, ControlNets, LoRAs, what is unfinished, and kept checkpoints",
     )
     listing.add_argument("--updates", action="store_true", help="ask the Hub for newer ones")
+    alfred.add_option(listing)
     verify = _add(inner, "verify", _verify, "compare a model's files with what the Hub has")
     _model_arguments(verify, several=True)
     verify.add_argument("--repair", action="store_true", help="fetch bad files again")
@@ -258,7 +261,10 @@ def _list(options: argparse.Namespace) -> int:
     begun = [(each, disk_bytes(each.folder)) for each in conversions()]
     kept = [source for source in kept_sources() if source.checkpoint]
     asked = updates(_catalog(), models) if options.updates else UpdateReport()
-    if options.json:
+    if options.alfred:
+        items = [alfred.model(model) for model in models]
+        alfred.tell(items or [alfred.nothing(_NONE)])
+    elif options.json:
         rows = [{**m.to_json(),
                  **({"update": asked.newer[m.folder]} if m.folder in asked.newer else {}),
                  **({"update_problem": asked.closed[m.folder].message}
@@ -283,7 +289,7 @@ def _list(options: argparse.Namespace) -> int:
         for source in kept:
             print(models_text.checkpoint_line(source))
         if not models and not downloads and not begun:
-            say("No model is installed yet; find one with `sfumato models search`.")
+            say(_NONE)
     if asked.offline is not None:
         raise asked.offline  # after the list, which does not need the Hub
     return 0

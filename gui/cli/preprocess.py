@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 from typing import Any
 
+from gui.cli import json_lines
 from gui.cli.controls import kind_or_network
 from gui.cli.options import add_pictures, add_verbose
 from gui.control_use import PREPROCESSORS, Preprocessor
@@ -31,6 +33,7 @@ def add_parser(commands: Any) -> None:
              "or its file; default: canny")  # fmt: skip
     add("--size", type=_size, default=(512, 512), metavar="WxH",
         help="of the picture that is to be led; default: 512x512")  # fmt: skip
+    add("--json", action="store_true", help="print a line of JSON per picture")
     add_verbose(parser)
     parser.set_defaults(run=_run, parser=parser)
 
@@ -46,7 +49,7 @@ def _size(text: str) -> tuple[int, int]:
 
 def _run(options: argparse.Namespace) -> int:
     if options.list:
-        return _list()
+        return _list(options.json)
     if not options.files:
         options.parser.error("give the pictures to prepare")
     from gui.control.client import ControlClient
@@ -63,9 +66,15 @@ def _run(options: argparse.Namespace) -> int:
                 made, _told = client.prepare(wish)
                 folder = checked(options.output) if options.output else file.parent
                 name = f"{file.stem}-{Path(network).stem or kind.value}.png"
-                print(_saved(folder, name, made.width, made.height, made.rgba), flush=True)
+                path = _saved(folder, name, made.width, made.height, made.rgba)
+                if options.json:
+                    json_lines.tell("picture", source=given, path=str(path))
+                else:
+                    print(path, flush=True)
             except SfumatoError as error:
                 print(error.message, file=sys.stderr)
+                if options.json:
+                    json_lines.tell_error(error, source=given)
                 if options.verbose and error.detail:
                     print(error.detail, file=sys.stderr)
                 failed += 1
@@ -86,7 +95,7 @@ def _saved(folder: Path, name: str, width: int, height: int, rgba: bytes) -> Pat
     return save_new(folder, name, png_of(picture, {}))
 
 
-def _list() -> int:
+def _list(as_json: bool) -> int:
     from gui.coreml.client import ModelReader
     from gui.coreml.messages import ListNetworks
 
@@ -95,10 +104,17 @@ def _list() -> int:
         found = reader.ask(ListNetworks())
     finally:
         reader.close()
-    for option in PREPROCESSORS:
-        mac = option.value in (Preprocessor.POSE, Preprocessor.SUBJECT)
-        if option.value is not Preprocessor.NETWORK and (found.vision or not mac):
-            print(f"{option.value:<20} {option.help}")
-    for network in found.maps:
-        print(f"{network.name:<20} {network.problem or network.summary or 'a network of your own'}")
+    rows = [
+        (option.value.value, option.help)
+        for option in PREPROCESSORS
+        if option.value is not Preprocessor.NETWORK
+        and (found.vision or option.value not in (Preprocessor.POSE, Preprocessor.SUBJECT))
+    ]
+    rows += [
+        (network.name, network.problem or network.summary or "a network of your own")
+        for network in found.maps
+    ]
+    for name, summary in rows:
+        told = json.dumps({"name": name, "summary": summary})
+        print(told if as_json else f"{name:<20} {summary}")
     return 0

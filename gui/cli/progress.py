@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 import shutil
 import sys
 import time
 from typing import TextIO
 
 from gui import words
+from gui.cli import json_lines
+from gui.cli.json_lines import ProgressKind
 
 _BAR = 24
 _QUIET_SECONDS = 5.0
@@ -82,3 +85,32 @@ class ProgressLine:
         self.clear()
         self._stream.write(f"sfumato: {text}\n")
         self._stream.flush()
+
+
+class JsonProgress(ProgressLine):
+    """The same as lines of JSON on stdout."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(sys.stderr, count, quiet=True)
+
+    def loading(self, component: str, index: int, total: int) -> None:
+        json_lines.tell("loading", component=component, index=index, total=total)
+
+    def step(self, picture: int, step: int, steps: int, seconds_per_step: float) -> None:
+        json_lines.tell(
+            "step", picture=picture, step=step, steps=steps, seconds_per_step=seconds_per_step
+        )
+
+    def bar(self, fraction: float, text: str) -> None:
+        json_lines.tell("pieces", fraction=fraction, text=text)
+
+    def line(self, text: str) -> None:
+        json_lines.tell("note", text=text)
+
+
+def progress_of(options: argparse.Namespace, count: int) -> ProgressLine:
+    """What the options of `json_lines.add_options` mean."""
+    if options.progress is ProgressKind.JSON:
+        return JsonProgress(count)
+    quiet = options.quiet or options.progress is ProgressKind.NONE
+    return ProgressLine(sys.stderr, count, quiet=quiet)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,7 +11,9 @@ from typing import Any
 
 from gui import paths, words
 from gui.cli import asking
-from gui.cli.progress import ProgressLine, say
+from gui.cli.json_lines import add_options as add_json_options
+from gui.cli.json_lines import wanted
+from gui.cli.progress import progress_of, say
 from gui.errors import ErrorKind, SfumatoError
 from gui.library.job import FINISHED, Job, JobStatus
 from gui.library.queue import PAUSED, JobStore
@@ -34,7 +35,9 @@ def add_parser(commands: Any) -> None:
     )
     inner = queue.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add(inner, "list", _list, "say what is in line, what failed and what is done", json_lines=True)
-    add = _add(inner, "add", _append, "put a request in line; options as of `generate`")
+    add = _add(
+        inner, "add", _append, "put a request in line; options as of `generate`", json_lines=True
+    )
     asking.add_options(add)
     remove = _add(inner, "remove", _remove, "take requests off")
     remove.add_argument("ids", metavar="ID", nargs="*", help="as `queue list` tells them")
@@ -48,9 +51,16 @@ def add_parser(commands: Any) -> None:
     run = _add(
         inner, "run", _run,
         "make what is in line, without a window; Ctrl-C stops, and nothing is lost",
-        json_lines=True,
     )  # fmt: skip
-    run.add_argument("--quiet", action="store_true", help="no progress")
+    add_json_options(run, "picture")
+    run.add_argument(
+        "--linger",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="stay so long after the last one for what may come; a window that is opened "
+        "meanwhile takes over; default: 0",
+    )
 
 
 def _add(inner: Any, name: str, run: Any, text: str, *, json_lines: bool = False) -> Any:
@@ -58,8 +68,7 @@ def _add(inner: Any, name: str, run: Any, text: str, *, json_lines: bool = False
         name, help=text, description=f"{words.capital(text)}.", allow_abbrev=False
     )
     if json_lines:
-        what = "picture" if name == "run" else "request"
-        parser.add_argument("--json", action="store_true", help=f"print a line of JSON per {what}")
+        parser.add_argument("--json", action="store_true", help="print a line of JSON per request")
     parser.set_defaults(run=run, parser=parser)
     return parser
 
@@ -90,14 +99,7 @@ def _list(options: argparse.Namespace) -> int:
         jobs, paused = store.jobs(), store.option(PAUSED)
     if options.json:
         for job in jobs:
-            data = {
-                "id": job.id,
-                "status": _WORDS[job.status],
-                "request": job.request.to_json(),
-                "pictures": job.pictures,
-                "error": job.error.to_json() if job.error else None,
-            }
-            print(json.dumps(data))
+            print(json.dumps(_as_json(job)))
         return 0
     for job in jobs:
         count = job.request.count
@@ -114,6 +116,16 @@ def _list(options: argparse.Namespace) -> int:
     return 0
 
 
+def _as_json(job: Job) -> dict[str, Any]:
+    return {
+        "id": job.id,
+        "status": _WORDS[job.status],
+        "request": job.request.to_json(),
+        "pictures": job.pictures,
+        "error": job.error.to_json() if job.error else None,
+    }
+
+
 def _append(options: argparse.Namespace) -> int:
     try:
         request = asking.base_request(options)
@@ -126,7 +138,7 @@ def _append(options: argparse.Namespace) -> int:
         paused, elsewhere = store.option(PAUSED), store.is_run_elsewhere()
         farmed = store.is_farmed()
     for job in jobs:
-        print(job.id[:SHORT])
+        print(json.dumps(_as_json(job)) if options.json else job.id[:SHORT])
     it, is_ = ("it", "is") if len(jobs) == 1 else ("they", "are")
     if paused:
         say("the queue is paused; `sfumato queue resume` goes on.")
@@ -235,5 +247,5 @@ def _run(options: argparse.Namespace) -> int:
         )
     from gui.cli.queue_run import run_queue
 
-    progress = ProgressLine(sys.stderr, 1, quiet=options.quiet)
-    return run_queue(lambda: store, progress, json_lines=options.json)
+    progress = progress_of(options, 1)
+    return run_queue(lambda: store, progress, as_json=wanted(options), linger=options.linger)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
+import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from gui import words
+from gui.cli import json_lines
 from gui.cli.drawing import STOPPED
-from gui.cli.progress import ProgressLine
+from gui.cli.progress import JsonProgress, ProgressLine
 from gui.grid import Grid
 from gui.library.job import Job
 from gui.library.queue import JobStore
@@ -31,7 +32,7 @@ def run_apart(
     base: PictureRequest,
     progress: ProgressLine,
     *,
-    json_lines: bool,
+    as_json: bool,
 ) -> int:
     """Make the pictures of several requests, apart from the person's own queue.
 
@@ -40,18 +41,24 @@ def run_apart(
     """
     store = JobStore(None)
     store.add_all(requests, grid, base if grid is not None else None)
-    return run_queue(lambda: store, progress, json_lines=json_lines)
+    return run_queue(lambda: store, progress, as_json=as_json)
 
 
 def run_queue(
-    open_store: Callable[[], JobStore], progress: ProgressLine, *, json_lines: bool
+    open_store: Callable[[], JobStore],
+    progress: ProgressLine,
+    *,
+    as_json: bool,
+    linger: float = 0.0,
 ) -> int:
     """Run what waits until nothing does, or Ctrl-C: what is under way goes back in line then.
 
     Args:
         open_store: opens the queue, which is to be this process's to run.
         progress: shows where it stands.
-        json_lines: print JSON instead of paths.
+        as_json: print JSON instead of paths.
+        linger: seconds to stay, once nothing waits, for what may be put in line next; the model
+            stays loaded, and whoever else wants to run the queue may.
 
     Returns:
         0; 1 where something failed; 130 after Ctrl-C.
@@ -63,9 +70,9 @@ def run_queue(
     from gui.state.queue.sheets import ContactSheets
 
     app = QCoreApplication.instance() or QCoreApplication([])
-    queue = JobQueue(store=open_store)
+    queue = JobQueue(store=open_store, gives_way=linger > 0)
     sheets = ContactSheets(queue)
-    teller = _Teller(queue, progress, json_lines)
+    teller = _Teller(queue, progress, as_json)
     sheets.made.connect(teller.sheet)
     sheets.failed.connect(teller.error)
     stopped: list[int] = []
@@ -74,9 +81,19 @@ def run_queue(
         for number in (signal.SIGINT, signal.SIGTERM)
     }
 
+    idle_since = 0.0
+
     def look() -> None:
+        nonlocal idle_since
         teller.show_waiting()
-        done = queue.current is None and not queue.waiting() and not sheets.busy
+        idle = queue.current is None and not queue.waiting() and not sheets.busy
+        if not idle:
+            idle_since = 0.0
+        elif not idle_since:
+            idle_since = time.monotonic()
+        done = idle and (
+            (linger > 0 and queue.give_way()) or time.monotonic() - idle_since >= linger
+        )
         if stopped or done or queue.is_held:
             app.quit()
 
@@ -100,6 +117,8 @@ def run_queue(
             signal.signal(number, handler)
     if stopped:
         progress.line("Stopped.")
+        if as_json:
+            json_lines.tell("stopped")
         return STOPPED
     return 1 if teller.failed else 0
 
@@ -107,13 +126,13 @@ def run_queue(
 class _Teller:
     """Says on the terminal what the queue says."""
 
-    def __init__(self, queue: object, progress: ProgressLine, json_lines: bool) -> None:
+    def __init__(self, queue: object, progress: ProgressLine, as_json: bool) -> None:
         from gui.state.job_queue import JobQueue
 
         assert isinstance(queue, JobQueue)
         self._queue = queue
         self._progress = progress
-        self._json = json_lines
+        self._json = as_json
         self.failed = 0
         queue.loading_changed.connect(self._loading)
         queue.step_changed.connect(self._step)
@@ -138,6 +157,11 @@ class _Teller:
         self._progress.loading(update.component, update.index, update.total)
 
     def _step(self, update: StepUpdate) -> None:
+        if isinstance(self._progress, JsonProgress):
+            self._progress.step(
+                update.picture_index, update.step, update.steps, update.seconds_per_step
+            )
+            return
         which = f"picture {update.picture_index + 1} of {update.count}, " * (update.count > 1)
         speed = words.speed(update.seconds_per_step)
         told = f"step {update.step} of {update.steps}" + (f", {speed}" if speed else "")
@@ -149,19 +173,25 @@ class _Teller:
             self._progress.line(note)
 
     def sheet(self, path: str, record: PictureRecord) -> None:
-        self._print(path, record)
+        self._print(path, record, "sheet")
 
-    def _print(self, path: str, record: PictureRecord) -> None:
+    def _print(self, path: str, record: PictureRecord, event: str = "picture") -> None:
         self._progress.clear()
-        data = {"path": path, "record": record.to_json()}
-        print(json.dumps(data) if self._json else path, flush=True)
+        if self._json:
+            json_lines.tell_picture(path, record, event)
+        else:
+            print(path, flush=True)
 
     def _job_failed(self, job: Job, error: SfumatoError) -> None:
         prompt = words.quoted(job.request.prompt, 40)
         self.failed += 1
         self._progress.clear()
         print(f"sfumato: {prompt}: {error.message}", file=sys.stderr, flush=True)
+        if self._json:
+            json_lines.tell_error(error, job=job.id, prompt=job.request.prompt)
 
     def error(self, error: SfumatoError) -> None:
         self.failed += 1
+        if self._json:
+            json_lines.tell_error(error)
         self._progress.line(error.message)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import signal
-import sys
 from typing import TYPE_CHECKING, Any
 
 from gui import words
+from gui.cli import json_lines
 from gui.cli.options import add_pictures, add_verbose
-from gui.cli.progress import ProgressLine
+from gui.cli.progress import progress_of
 from gui.errors import Cancelled, SfumatoError
 from gui.files import checked
 
@@ -34,8 +34,7 @@ def add_parser(commands: Any) -> None:
     add("--factor", type=int, default=4, choices=(2, 4), help="how many times; default: 4")
     add("--upscaler", default="", metavar="NAME",
         help="a network of --list, or the path of a Core ML file; default: the first")  # fmt: skip
-    add("--json", action="store_true", help="print one line of JSON per picture")
-    add("--quiet", action="store_true", help="no progress")
+    json_lines.add_options(parser, "picture")
     add_verbose(parser)
     parser.set_defaults(run=_run, parser=parser)
 
@@ -56,7 +55,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def _list(client: EnlargeClient, options: argparse.Namespace) -> int:
     for upscaler in client.upscalers():
-        if options.json:
+        if json_lines.wanted(options):
             print(json.dumps(upscaler.to_json()))
         else:
             print(f"{upscaler.name:<20} {words.size(upscaler.size_bytes):>8}  {upscaler.summary}")
@@ -67,7 +66,8 @@ def _enlarge(client: EnlargeClient, options: argparse.Namespace) -> int:
     """Each picture on its own: what goes wrong with one is told, and the rest goes on."""
     from gui.enlarge.messages import EnlargePicture
 
-    progress = ProgressLine(sys.stderr, len(options.files), quiet=options.quiet)
+    progress = progress_of(options, len(options.files))
+    as_json = json_lines.wanted(options)
     stopped: list[int] = []
     before = signal.signal(signal.SIGINT, lambda *_: stopped.append(1))
     folder = str(checked(options.output)) if options.output else ""
@@ -95,13 +95,20 @@ def _enlarge(client: EnlargeClient, options: argparse.Namespace) -> int:
                 progress.line(error.message)
                 if options.verbose and error.detail:
                     progress.line(error.detail)
+                if as_json:
+                    json_lines.tell_error(error, source=given)
                 failed += 1
                 continue
             progress.clear()
-            print(json.dumps(done.to_json()) if options.json else done.path, flush=True)
+            if as_json:
+                json_lines.tell("picture", source=given, **done.to_json())
+            else:
+                print(done.path, flush=True)
     except Cancelled:
         progress.clear()
         progress.line("Stopped.")
+        if as_json:
+            json_lines.tell("stopped")
         return _STOPPED
     finally:
         signal.signal(signal.SIGINT, before)

@@ -29,6 +29,7 @@ from gui.files import (
     parse_json,
 )
 from gui.library.temporaries import temporary_file
+from gui.names import LORA_TAG
 from gui.records import Record
 from gui.request import MAX_LORA_WEIGHT, LoraUse, PictureRequest
 
@@ -39,11 +40,6 @@ _COVERS = (".png", ".jpg", ".jpeg", ".webp", ".preview.png", ".preview.jpg", ".p
 """What a cover's name ends with, beside the LoRA's own name, as web UIs keep them."""
 _DEPTH = 3
 _MOST = 10_000
-TAG = re.compile(r"<lora:([^:<>]+)((?::[^:<>]*)*)>")
-"""``<lora:name:weight>`` or ``<lora:name:unet weight:text weight>``, also with ``te=`` and
-``unet=`` before the numbers."""
-
-
 _MOST_HEADER = 16 << 20
 _MOST_WORDS = 6
 
@@ -255,7 +251,7 @@ def with_tags(request: PictureRequest) -> PictureRequest:
         uses.append(_use(match[1].strip(), match[2]))
         return ""
 
-    texts = [_tidy(TAG.sub(take, t)) if TAG.search(t) else t
+    texts = [_tidy(LORA_TAG.sub(take, t)) if LORA_TAG.search(t) else t
              for t in (request.prompt, request.negative_prompt)]  # fmt: skip
     if not uses:
         return request
@@ -266,7 +262,7 @@ def with_tags(request: PictureRequest) -> PictureRequest:
 
 def without_any(request: PictureRequest) -> PictureRequest:
     """The request with no LoRA, nor one named in its prompts."""
-    texts = [_tidy(TAG.sub("", t)) if TAG.search(t) else t
+    texts = [_tidy(LORA_TAG.sub("", t)) if LORA_TAG.search(t) else t
              for t in (request.prompt, request.negative_prompt)]  # fmt: skip
     return replace(request, prompt=texts[0], negative_prompt=texts[1], loras=())
 

@@ -82,16 +82,13 @@ class QueueFile:
 
     def is_run_elsewhere(self) -> bool:
         """Whether another process owns the running of the queue now."""
-        if self._owned or self._path is None:
-            return False
-        if self.is_farmed():
-            return True
-        with self._path.with_suffix(".lock").open("a") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                return True
-        return False
+        return not self._owned and self._path is not None and is_run(self._path)
+
+    def release(self) -> None:
+        """Let another process own the running of the queue, where one wants to."""
+        if self._owned and self._path is not None and self._lock is not None:
+            fcntl.flock(self._lock, fcntl.LOCK_UN)
+            self._owned = False
 
     def _open(self, path: Path | None, own: bool) -> sqlite3.Connection:
         if path is None:
@@ -173,6 +170,20 @@ class QueueFile:
         self.connection.close()
         if self._lock is not None:
             self._lock.close()
+
+
+def is_run(path: Path) -> bool:
+    """Whether any process, or a farm, owns the running of the queue in this file.  Never raises."""
+    if (path.parent / FARM_MARK).exists():
+        return True
+    try:
+        with path.with_suffix(".lock").open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
 
 
 def _sound(connection: sqlite3.Connection) -> sqlite3.Connection:

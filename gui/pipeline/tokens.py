@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from gui.errors import ErrorKind, SfumatoError
 from gui.files import read_json_object, read_text
-from gui.library.loras import TAG
+from gui.names import LORA_TAG
 from gui.paths import resource
 from gui.pipeline.chunks import lay_out, tokens_of
 from gui.syntax.reading import read_phases
@@ -141,7 +141,7 @@ def _without_tags(text: str) -> list[int]:
     """Places of the characters that are no ``<lora:…>``."""
     places: list[int] = []
     done = 0
-    for tag in TAG.finditer(text):
+    for tag in LORA_TAG.finditer(text):
         places += range(done, tag.start())
         done = tag.end()
     return [*places, *range(done, len(text))]

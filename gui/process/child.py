@@ -65,6 +65,13 @@ def worker_command(role: str) -> list[str]:
     return [sys.executable, "-P", "-m", f"gui.{role}"]
 
 
+def command_line(*arguments: str) -> list[str]:
+    """How to start a command of `sfumato`."""
+    if getattr(sys, "frozen", None):
+        return [str(Path(sys.executable).with_name("Sfumato")), *arguments]
+    return [sys.executable, "-P", "-m", "gui", *arguments]
+
+
 class ChildProcess:
     """One child, seen from its parent.  Not reusable: make a new one after `close`.
 

@@ -75,6 +75,7 @@ class JobQueue(QObject):
         store: opens the queue on disk; called by `start` (or the first `submit`).
         thread: the pipeline thread; tests give one with a stand-in engine.
         power: tells of the battery; tests give a stand-in.
+        gives_way: own the running of the queue only while something is in line; see `give_way`.
     """
 
     job_added = Signal(Job)
@@ -107,8 +108,10 @@ class JobQueue(QObject):
         store: Callable[[], JobStore] = JobStore.default,
         thread: PipelineThread | None = None,
         power: Power | None = None,
+        gives_way: bool = False,
     ) -> None:
         super().__init__(parent)
+        self._gives_way = gives_way
         self._list = JobList(store, self._tell_storage)
         self._running: str | None = None
         self._stopped: str | None = None
@@ -486,7 +489,10 @@ class JobQueue(QObject):
         store = self._list.store
         if self._closed or store is None:
             return
-        if not store.is_owner and store.take():
+        if self._gives_way and store.changed_elsewhere():
+            self._read_again(store)
+        wanted = not self._gives_way or bool(self.waiting())
+        if not store.is_owner and wanted and store.take():
             with self._list.storage():
                 store.recover()
             self._read_again(store)
@@ -495,6 +501,18 @@ class JobQueue(QObject):
         elif store.changed_elsewhere():
             self._read_again(store)
             self._on_waits()
+
+    def give_way(self) -> bool:
+        """Let another process own the running of the queue while nothing is in line here.
+
+        Returns:
+            Whether another one does.
+        """
+        store = self._list.store
+        if store is None or self._running is not None or self._closed:
+            return False
+        store.release()
+        return store.is_run_elsewhere()
 
     def _read_again(self, store: JobStore) -> None:
         self._read_switches(store)

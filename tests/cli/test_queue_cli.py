@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,8 @@ def test_from_adding_to_the_pictures(cli: Cli) -> None:
     ran = cli("queue", "run", "--json")
     assert ran.returncode == 1, "one of them failed"
     assert "“error=memory”: " in ran.stderr
-    told = [json.loads(line) for line in ran.stdout.splitlines()]
+    *told, error = [json.loads(line) for line in ran.stdout.splitlines()]
+    assert (error["event"], error["prompt"]) == ("error", "error=memory")
     assert [one["record"]["request"]["seed"] for one in told] == [7, 8]
     assert all(Path(one["path"]).is_file() for one in told)
     listing = cli("queue", "list", "--json").stdout.splitlines()
@@ -164,3 +166,22 @@ def test_a_damaged_queue_is_not_touched_by_who_does_not_run_it(cli: Cli) -> None
     refused = cli("queue", "add", "x", "-i", "m")
     assert refused.returncode == 1 and "cannot be used" in refused.stderr
     assert file.read_bytes() == b"no database " * 1000
+
+
+def test_a_run_that_lingers_makes_what_comes_and_gives_way(cli: Cli) -> None:
+    """Its model stays loaded, and whoever opens a window has the queue."""
+    store = store_of(cli, own=False)
+    store.add(PictureRequest("steps=1", "m", seed=1))
+    run = cli.start("queue", "run", "--quiet", "--linger", "600")
+    assert run.stdout is not None
+    assert Path(run.stdout.readline().strip()).is_file()
+    store.add(PictureRequest("steps=1", "m", seed=2))
+    assert Path(run.stdout.readline().strip()).is_file()
+    end = time.monotonic() + 60
+    while not store.take():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    run.communicate(timeout=60)
+    assert run.returncode == 0
+    assert [status for _, status in jobs_of(cli)] == ["done", "done"]
+    store.close()

@@ -6,7 +6,8 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
-from gui.addresses import LONGEST, asked_for, read_address
+from gui.addresses import read_address
+from gui.asked import LONGEST, asked_for
 from gui.errors import SfumatoError
 from gui.request import Composition, RandomSource
 

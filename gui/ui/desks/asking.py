@@ -8,7 +8,8 @@ from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QMessageBox
 
 from gui import words
-from gui.addresses import Asked, asked_for, read_address
+from gui.addresses import read_address
+from gui.asked import Asked, asked_for
 from gui.errors import SfumatoError
 from gui.request import described_fields
 from gui.state import desktop
