@@ -31,17 +31,24 @@ PACKAGES = [
     "pillow_heif", "watchfiles",
     "accelerate", "attrs", "attr", "cattr", "cattrs", "c2pa", "certifi", "charset_normalizer",
     "coremltools", "cryptography", "diffusers", "functorch", "gui", "huggingface_hub",
-    "httpcore2", "httpx2", "keyring",
-    "mpmath", "numpy", "psutil", "regex",
-    "safetensors", "scipy", "sympy", "tokenizers", "torch", "torchgen", "transformers", "yaml",
+    "fastapi", "httpcore2", "httpx2", "keyring",
+    "mpmath", "numpy", "psutil", "pydantic", "pydantic_core", "regex",
+    "safetensors", "scipy", "starlette", "sympy", "tokenizers", "torch", "torchgen", "transformers",
+    "uvicorn", "yaml",
 ]  # fmt: skip
 
-# `google`, `jaraco` and `PyObjCTools` are namespaces without an __init__, which are no packages to
-# py2app; and a name that is a path here, as `packaging` is, it takes for that path.
+# `google`, `jaraco`, `opentelemetry` and `PyObjCTools` are namespaces without an __init__, which
+# are no packages to py2app; and a name that is a path here, as `packaging` is, it takes for that
+# path.
 INCLUDES = [
     "encodings.idna", "google.protobuf.*", "google.protobuf.internal.*",
     "jaraco.classes.*", "jaraco.context", "jaraco.functools", "PyObjCTools.KeyValueCoding",
     "packaging.*",
+    # FastAPI's, which does nothing with it unless it is told to
+    "opentelemetry._logs.*", "opentelemetry.attributes", "opentelemetry.baggage.*",
+    "opentelemetry.context.*", "opentelemetry.environment_variables", "opentelemetry.metrics.*",
+    "opentelemetry.propagate", "opentelemetry.propagators.*", "opentelemetry.trace.*",
+    "opentelemetry.util.*",
 ]  # fmt: skip
 
 EXCLUDES = [
@@ -53,7 +60,7 @@ EXCLUDES = [
     "tensorflow", "triton", "PyQt5", "PyQt6", "PySide2",
     "coremltools.test", "torch.utils.tensorboard",
     # Used by our libraries for what Sfumato does not do: servers, commands, Xet's transport.
-    "hf_xet", "pydantic", "pydantic_core", "typer",
+    "hf_xet", "typer",
 ]  # fmt: skip
 
 PLIST: dict[str, Any] = info_plist.info_plist(VERSION)

@@ -52,6 +52,8 @@ def engine_main() -> NoReturn:
             from gui.enlarge.service import main as serve
         elif role == "control":
             from gui.control.service import main as serve
+        elif role == "serve":
+            from gui.serve.service import main as serve
         elif role == "coreml":
             from gui.coreml.service import main as serve
         else:

@@ -93,6 +93,16 @@ def masks_dir() -> Path:
     return data_dir() / "Masks"
 
 
+def uploads_dir() -> Path:
+    """Pictures that other programs sent, to start from or be led by."""
+    return data_dir() / "Uploads"
+
+
+def answers_dir() -> Path:
+    """Pictures that other programs want for themselves, until they have them."""
+    return cache_dir() / "Answers"
+
+
 def variants_dir() -> Path:
     """Installed models with LoRAs in them or of other sizes, made on demand."""
     return cache_dir() / "Variants"

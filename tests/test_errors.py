@@ -22,8 +22,8 @@ _VERBS = (
     "accept add allow ask branch cancel change check choose close connect convert copy cut delete "
     "download end enlarge enter export fetch finish follow free get give go install keep leave "
     "list log look make mend move name open paste pick press put quit remove rename report "
-    "restart resume run save say scale search see set sign start take tell try turn type unlock "
-    "unset update use wait write"
+    "restart resume run save say scale search see send set sign start take tell try turn type "
+    "unlock unset update use wait write"
 )
 WHAT_TO_DO = frozenset(_VERBS.split())
 """Imperatives, one of which begins what a person can do."""

@@ -29,6 +29,7 @@ from gui.cli import models as cli_models
 from gui.cli import patch as cli_patch
 from gui.cli import preprocess as cli_preprocess
 from gui.cli import queue as cli_queue
+from gui.cli import serve as cli_serve
 from gui.cli import upscale as cli_upscale
 from gui.cli import verify as cli_verify
 from gui.cli.options import add_verbose
@@ -169,6 +170,7 @@ def _parser() -> argparse.ArgumentParser:
     cli_preprocess.add_parser(commands)
     cli_queue.add_parser(commands)
     cli_farm.add_parser(commands)
+    cli_serve.add_parser(commands)
     inspect = commands.add_parser(
         "inspect", help="say what a model folder holds, and whether it can be used"
     )

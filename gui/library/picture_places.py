@@ -15,6 +15,11 @@ def now() -> str:
     return datetime.now().astimezone().isoformat(timespec="seconds")
 
 
+def is_given_away(path: str) -> bool:
+    """Whether a picture was made for another program alone, and stays nowhere."""
+    return Path(path).parent == paths.answers_dir()
+
+
 def picture_folder(request: PictureRequest, moment: datetime) -> Path:
     """Where a request's pictures go that are finished at a moment: its own folder, or the day's."""
     if request.output_dir:

@@ -25,6 +25,8 @@ MAX_CRASHES = 2
 """A job that took the engine down this often has failed."""
 PAUSED, PLUGGED_IN_ONLY = "paused", "plugged_in_only"
 """Names of the queue's switches."""
+_STOP = "stop:"
+"""Before a job's id: a switch by which another process asks the owner to stop it."""
 KEPT_FINISHED = 30
 """So many jobs that are done or were stopped stay listed, the newest."""
 
@@ -95,6 +97,28 @@ class JobStore(QueueFile):
         """
         with self.transaction() as db:
             db.execute("INSERT OR REPLACE INTO options VALUES (?, ?)", (name, int(on)))
+
+    def ask_to_stop(self, job_id: str) -> None:
+        """Ask whoever runs a job to stop it, from another process.
+
+        Raises:
+            SfumatoError: STORAGE where it cannot be written.
+        """
+        self.set_option(f"{_STOP}{job_id}", True)
+
+    def take_stops(self) -> list[str]:
+        """Jobs that other processes want stopped; each is told once, to the owner.
+
+        Raises:
+            SfumatoError: STORAGE where it cannot be written.
+        """
+        rows = self.connection.execute(
+            "SELECT name FROM options WHERE substr(name, 1, ?) = ?", (len(_STOP), _STOP)
+        ).fetchall()
+        if rows:
+            with self.transaction() as db:
+                db.executemany("DELETE FROM options WHERE name = ?", rows)
+        return [str(name).removeprefix(_STOP) for (name,) in rows]
 
     # -- the jobs -----------------------------------------------------------------------------
 

@@ -90,6 +90,7 @@ def all_checks(pictures: bool = True) -> list[Check]:
             ("conversion", checks.conversion),
             ("picture", checks.picture),
             ("enlarging", checks.enlarging),
+            ("service", checks.service),
         ]
     if sys.platform == "darwin":
         from gui.self_test import mac

@@ -32,7 +32,7 @@ ENGINE_MODULES = (
     "gui.coreml.service",
     "pillow_heif", "watchfiles", "gui.library.picture_reader",
     "c2pa", "cryptography.x509", "gui.library.export.writing", "gui.library.export.credentials",
-    "keyring", "gui.hub.service", "gui.convert.service",
+    "keyring", "gui.hub.service", "gui.convert.service", "gui.serve.server",
 )  # fmt: skip
 WINDOW_MODULES = (
     "PySide6.QtCore", "PySide6.QtGui", "PySide6.QtWidgets", "PySide6.QtSvg", "PySide6.QtNetwork",
@@ -390,6 +390,33 @@ def enlarging() -> str:
             except SfumatoError as error:
                 raise CheckError(f"{error.message} {error.detail}") from error
         return look_at(Path(made.path))
+
+
+def service() -> str:
+    """Start the real service for other programs, and ask it once over HTTP on loopback."""
+    import urllib.request
+
+    from gui.errors import SfumatoError
+    from gui.serve.client import ServeClient, kept_token
+    from gui.serve.messages import Listen, ServiceOptions
+
+    with tempfile.TemporaryDirectory(prefix="sfumato-self-test-") as folder, _home(folder):
+        client = ServeClient()
+        with limited(client.abandon, client.close):
+            try:
+                token = kept_token()
+                heard = client.ask(Listen(ServiceOptions(token, port=0)))
+            except SfumatoError as error:
+                raise CheckError(f"{error.message} {error.detail}") from error
+            asked = urllib.request.Request(
+                f"{heard.url}/sdapi/v1/samplers", headers={"Authorization": f"Bearer {token}"}
+            )
+            direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+            with direct.open(asked, timeout=60) as answer:
+                found = json.load(answer)
+    if not any(each["name"] == "Euler a" for each in found):
+        raise CheckError("it answers something else")
+    return f"{len(found)} samplers told over HTTP"
 
 
 def look_at(path: Path) -> str:

@@ -23,6 +23,7 @@ from gui.grid import Grid
 from gui.library.job import ENDED, Job, JobStatus
 from gui.library.queue import PAUSED, PLUGGED_IN_ONLY, JobStore
 from gui.library.queue_grids import FinishedGrid
+from gui.library.queue_live import LiveWriter
 from gui.request import PictureRecord, PictureRequest
 from gui.state.job_list import JobList, settle
 from gui.state.pipeline_thread import PipelineThread, StepUpdate, Work
@@ -144,6 +145,8 @@ class JobQueue(QObject):
             return
         self._started = True
         store = self._ensure_store()
+        if store.is_kept:
+            self._thread.publish = LiveWriter()
         if store.is_owner:
             self._thread.start()
         self._look.start()
@@ -501,6 +504,14 @@ class JobQueue(QObject):
         elif store.changed_elsewhere():
             self._read_again(store)
             self._on_waits()
+        if store.is_owner:
+            self._stop_for_others(store)
+
+    def _stop_for_others(self, store: JobStore) -> None:
+        """Stop the running job where another process wants it stopped."""
+        with self._list.storage():
+            if self._running in store.take_stops():
+                self.stop_current()
 
     def give_way(self) -> bool:
         """Let another process own the running of the queue while nothing is in line here.

@@ -18,6 +18,7 @@ from PySide6.QtGui import QImage
 from gui.engine import messages
 from gui.engine.runner import EngineRunner, Outcome, OutcomeStatus
 from gui.errors import SfumatoError, as_sfumato_error
+from gui.library.queue_live import LiveState, LiveWriter
 from gui.process.child import ChildLost
 from gui.request import PictureRequest
 
@@ -85,6 +86,8 @@ class PipelineThread(QThread):
         super().__init__(parent)
         self.setObjectName("pipeline")
         self._make_runner = make_runner or _runner
+        self.publish: LiveWriter | None = None
+        """Where other processes read how far a job is."""
         self._lock = threading.Lock()
         self._work: deque[Work] = deque()
         self._early_stops: list[str] = []
@@ -216,6 +219,8 @@ class PipelineThread(QThread):
     def _do(self, runner: EngineRunner, work: Work) -> Outcome:
         def on_event(event: messages.JobEvent) -> None:
             if isinstance(event, messages.Loading):
+                if self.publish is not None and not work.live:
+                    self.publish.tell(LiveState(work.job_id, loading=event.component))
                 self.loading.emit(work.job_id, event)
             elif isinstance(event, messages.Prepared):
                 self._on_prepared(runner)
@@ -246,6 +251,8 @@ class PipelineThread(QThread):
     def _keep(self, work: Work, event: messages.Step) -> None:
         """Make a step available to the window, replacing one it has not fetched yet."""
         count = work.request.count
+        if self.publish is not None and not work.live:
+            self._publish(work, event)
         left = event.steps - event.step + (count - 1 - event.picture_index) * event.steps
         update = StepUpdate(
             work.job_id,
@@ -267,6 +274,21 @@ class PipelineThread(QThread):
             self._step = update
         if not announced:
             self.step_waiting.emit()
+
+    def _publish(self, work: Work, event: messages.Step) -> None:
+        assert self.publish is not None
+        preview = event.preview or messages.Preview(0, 0)
+        state = LiveState(
+            work.job_id,
+            event.picture_index,
+            work.request.count,
+            event.step,
+            event.steps,
+            event.seconds_per_step,
+            preview.width,
+            preview.height,
+        )
+        self.publish.tell(state, preview.rgb)
 
 
 def _same_model(one: Work, other: Work) -> bool:

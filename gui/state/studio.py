@@ -16,6 +16,7 @@ from PySide6.QtCore import QObject, Signal
 from gui import paths
 from gui.errors import ErrorKind, SfumatoError, unusable
 from gui.library.picture_facts import IndexedPicture
+from gui.library.picture_places import is_given_away
 from gui.library.picture_record import read_record
 from gui.request import PictureRecord, PictureRequest
 from gui.state import desktop
@@ -440,12 +441,16 @@ class Studio(QObject):
     # -- what the queue says ------------------------------------------------------------------
 
     def _on_picture(self, picture: Any) -> None:
+        if is_given_away(picture.path):
+            return
         self.library.add(picture.path, picture.record)
         for note in picture.record.notes:
             self.notice.emit(note)
 
     def _on_made_elsewhere(self, path: str) -> None:
         """Another window has finished a picture of the queue."""
+        if is_given_away(path):
+            return
 
         def then(record: PictureRecord | None) -> None:
             if record is not None:

@@ -35,13 +35,13 @@ def test_self_test_makes_a_picture_and_leaves_nothing_behind(tmp_path: Path) -> 
     assert lines[-1] == "self-test passed"
     checks = [line.split()[1:] for line in lines[:-1]]
     assert all(line.startswith("ok ") for line in lines[:-1])
-    names = ["models:", "hub:", "conversion:", "picture:", "enlarging:"]
-    assert [words[0] for words in checks[-5:]] == names
-    assert float(checks[-3][1]) > 35, "decibels"
-    assert "128 × 64" in lines[-4]
+    names = ["models:", "hub:", "conversion:", "picture:", "enlarging:", "service:"]
+    assert [words[0] for words in checks[-6:]] == names
+    assert float(checks[-4][1]) > 35, "decibels"
+    assert "128 × 64" in lines[-5]
     assert list(temporary.rglob("*.png")) == []
     told = json.loads(report.read_text())
-    assert told["passed"] and [one["name"] for one in told["checks"]][-5:] == [
+    assert told["passed"] and [one["name"] for one in told["checks"]][-6:] == [
         name.rstrip(":") for name in names
     ]
 

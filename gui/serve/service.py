@@ -1,0 +1,23 @@
+"""Entry of the process of the service."""
+
+from __future__ import annotations
+
+import os
+from multiprocessing.connection import Connection
+from typing import NoReturn
+
+from gui.process.serve import run_child
+
+
+def _serve(connection: Connection) -> None:
+    # FastAPI can report every request to where these say; nothing here leaves the computer.
+    for name in [name for name in os.environ if name.startswith("OTEL_")]:
+        del os.environ[name]
+    from gui.serve.server import serve
+
+    serve(connection)
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Entry of the process."""
+    run_child("serve", _serve, arguments)
