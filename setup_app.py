@@ -29,12 +29,14 @@ PACKAGES = [
     "AppKit", "CoreFoundation", "CoreML", "Foundation", "Quartz", "Vision", "objc",
     "PIL", "PySide6", "shiboken6",
     "pillow_heif", "watchfiles",
-    "accelerate", "attrs", "attr", "cattr", "cattrs", "c2pa", "certifi", "charset_normalizer",
+    "accelerate", "anyio", "attrs", "attr", "cattr", "cattrs", "c2pa", "certifi",
+    "charset_normalizer",
     "coremltools", "cryptography", "diffusers", "functorch", "gui", "huggingface_hub",
-    "fastapi", "httpcore2", "httpx2", "keyring",
-    "mpmath", "numpy", "psutil", "pydantic", "pydantic_core", "regex",
-    "safetensors", "scipy", "starlette", "sympy", "tokenizers", "torch", "torchgen", "transformers",
-    "uvicorn", "yaml",
+    "fastapi", "httpcore2", "httpx2", "jsonschema", "jsonschema_specifications", "jwt", "keyring",
+    "mcp", "mcp_types", "mpmath", "numpy", "psutil", "pydantic", "pydantic_core",
+    "python_multipart", "referencing", "regex", "rpds",
+    "safetensors", "scipy", "sse_starlette", "starlette", "sympy", "tokenizers", "torch",
+    "torchgen", "transformers", "uvicorn", "yaml",
 ]  # fmt: skip
 
 # `google`, `jaraco`, `opentelemetry` and `PyObjCTools` are namespaces without an __init__, which

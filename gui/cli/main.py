@@ -24,6 +24,7 @@ from gui.cli import alfred, asking, json_lines
 from gui.cli import convert as cli_convert
 from gui.cli import farm as cli_farm
 from gui.cli import history as cli_history
+from gui.cli import mcp as cli_mcp
 from gui.cli import metadata as cli_metadata
 from gui.cli import models as cli_models
 from gui.cli import patch as cli_patch
@@ -169,6 +170,7 @@ def _parser() -> argparse.ArgumentParser:
     cli_upscale.add_parser(commands)
     cli_preprocess.add_parser(commands)
     cli_queue.add_parser(commands)
+    cli_mcp.add_parser(commands)
     cli_farm.add_parser(commands)
     cli_serve.add_parser(commands)
     inspect = commands.add_parser(

@@ -33,6 +33,7 @@ ENGINE_MODULES = (
     "pillow_heif", "watchfiles", "gui.library.picture_reader",
     "c2pa", "cryptography.x509", "gui.library.export.writing", "gui.library.export.credentials",
     "keyring", "gui.hub.service", "gui.convert.service", "gui.serve.server",
+    "gui.mcp_server.server", "anyio._backends._asyncio",
 )  # fmt: skip
 WINDOW_MODULES = (
     "PySide6.QtCore", "PySide6.QtGui", "PySide6.QtWidgets", "PySide6.QtSvg", "PySide6.QtNetwork",
