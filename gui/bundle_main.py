@@ -54,6 +54,8 @@ def engine_main() -> NoReturn:
             from gui.control.service import main as serve
         elif role == "serve":
             from gui.serve.service import main as serve
+        elif role == "measure":
+            from gui.measure.service import main as serve
         elif role == "coreml":
             from gui.coreml.service import main as serve
         else:

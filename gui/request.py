@@ -256,7 +256,7 @@ class PictureRequest(Record):
                 Option(
                     ComputeUnit.ALL,
                     "Automatic",
-                    "Core ML chooses among CPU, GPU and Neural Engine.",
+                    "The quickest, as measured here; until then Core ML chooses.",
                 ),
                 Option(
                     ComputeUnit.CPU_AND_GPU,

@@ -68,6 +68,16 @@ FORMATS = {"mlpackage": "packages", "mlmodelc": "compiled"}
 
 CONTROLNET_READY = "ControlNet-ready"
 
+UNITS = {
+    "ALL": "All processors",
+    "CPU_AND_GPU": "GPU",
+    "CPU_AND_NE": "Neural Engine",
+    "CPU_ONLY": "CPU",
+}
+"""Core ML's compute units by the processor that each is chosen for; the CPU helps all of them."""
+
+PROCESSORS = {"neural_engine": "Neural Engine", "gpu": "GPU", "cpu": "CPU"}
+
 LICENCES = {
     "creativeml-openrail-m": "CreativeML OpenRAIL-M",
     "openrail++": "OpenRAIL++-M",
@@ -256,6 +266,16 @@ def speed(seconds_per_step: float) -> str:
     if seconds_per_step >= 1:
         return f"{seconds_per_step:.1f} s/step"
     return f"{1 / seconds_per_step:.1f} steps/s"
+
+
+def iterations(seconds_per_step: float) -> str:
+    """The same as programs for Stable Diffusion publish it: ``2.1 it/s``, or ``3.4 s/it``."""
+    if seconds_per_step <= 0:
+        return ""
+    if seconds_per_step > 1:
+        return f"{seconds_per_step:.1f} s/it"
+    rate = 1 / seconds_per_step
+    return f"{rate:.0f} it/s" if rate >= 99.5 else f"{rate:.1f} it/s"
 
 
 def pace(steps: int, width: int = 0, height: int = 0) -> str:

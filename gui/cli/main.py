@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from gui import __version__, words
 from gui.cli import alfred, asking, json_lines
+from gui.cli import bench as cli_bench
 from gui.cli import convert as cli_convert
 from gui.cli import farm as cli_farm
 from gui.cli import history as cli_history
@@ -173,6 +174,7 @@ def _parser() -> argparse.ArgumentParser:
     cli_mcp.add_parser(commands)
     cli_farm.add_parser(commands)
     cli_serve.add_parser(commands)
+    cli_bench.add_parser(commands)
     inspect = commands.add_parser(
         "inspect", help="say what a model folder holds, and whether it can be used"
     )

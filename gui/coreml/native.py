@@ -23,6 +23,7 @@ import numpy as np
 
 from gui import paths
 from gui.coreml.adapted import adapted
+from gui.coreml.compute_plan import plan_shares
 from gui.coreml.dialect import own_names
 from gui.coreml.inspect import inspect_component
 from gui.coreml.loaded import LoadedModel
@@ -30,7 +31,7 @@ from gui.coreml.model import ComponentInfo, ComponentKind, FileFormat, TensorSpe
 from gui.coreml.native_errors import translate
 from gui.coreml.proto import package_model_file
 from gui.errors import ErrorKind, SfumatoError, disk_error
-from gui.files import check_links, copy_without_links, everything, has_links
+from gui.files import check_links, content_bytes, copy_without_links, everything, has_links
 from gui.request import ComputeUnit
 
 _T = TypeVar("_T")
@@ -97,6 +98,24 @@ class NativeRuntime:
                 raise
         shutil.rmtree(compiled, ignore_errors=True)  # a spoilt copy is made again, once
         return _load_compiled(self.compiled(file), file.name, component.function, unit, fast)
+
+    def shares(self, component: ComponentInfo, compute_unit: ComputeUnit) -> dict[str, float]:
+        """The share of a component's work on each processor, by Core ML's plan; empty where the
+        system does not tell.
+
+        Raises:
+            SfumatoError: as `load`.
+        """
+        found: dict[str, float] = {}
+        for file in component.files:
+            is_compiled = component.format is FileFormat.COMPILED
+            place = self._plain(file) if is_compiled else self.compiled(file)
+            part = plan_shares(place, component.function, compute_unit)
+            weight = content_bytes(file)  # of chunks; a plan's costs are shares of its own file
+            for device, share in part.items():
+                found[device] = found.get(device, 0.0) + weight * share
+        whole = sum(found.values())
+        return {device: share / whole for device, share in found.items()} if whole else {}
 
     def compiled(self, package: Path) -> Path:
         """The compiled form of a package, made if it is not in the cache.

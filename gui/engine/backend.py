@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from gui.engine.units import ByMeasurement, computer_with_units, measured_choice
 from gui.engine.variant import VariantPipeline, WatchedRuntime, fitted, framed, variant_of
 from gui.errors import unusable
 from gui.files import expanded
@@ -110,7 +111,15 @@ class ModelChoice:
         start = request.lineage()[0].start_image
         self.width, self.height = finished_size(start, self.width, self.height)
         made = self._variant.folder if self._variant is not None else None
-        self.key: object = (self._info.folder, self._hash, self._sidecar, self._compute_unit, made)
+        self._units = measured_choice(self._hash, self._compute_unit, backend.computer)
+        self.key: object = (
+            self._info.folder,
+            self._hash,
+            self._sidecar,
+            self._compute_unit,
+            made,
+            tuple(self._units.items()),
+        )
 
     def build(self) -> LoadablePipeline:
         if self._variant is not None:
@@ -126,7 +135,8 @@ class ModelChoice:
     def _pipeline(self, info: ModelInfo, sidecar: Sidecar) -> LoadablePipeline:
         from gui.pipeline.pipeline import Pipeline
 
-        runtime = WatchedRuntime(self._backend.machine_runtime, self._variant)
+        units = ByMeasurement(self._backend.machine_runtime, self._units)
+        runtime = WatchedRuntime(units, self._variant)
         return Pipeline(info, sidecar, runtime, self._compute_unit, self._hash, fitted)
 
 
@@ -139,6 +149,7 @@ class PipelineBackend:
         _import_the_rest()
         self.machine_runtime = default_runtime()
         self.runtime = self.machine_runtime.name
+        self.computer = computer_with_units(self.runtime)
 
     def versions(self) -> dict[str, str]:
         return versions(*_LIBRARIES)

@@ -7,11 +7,14 @@ import platform
 import re
 import subprocess
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from gui import paths
+from gui.coreml.operations import runs_core_ml
 from gui.files import free_bytes
 from gui.hub.types import Machine
+from gui.library.unit_times import Computer
 
 Ask = Callable[[str], str]
 """Answers a sysctl name (macOS) or a path under /proc (Linux); empty where there is no answer."""
@@ -58,6 +61,7 @@ def describe_machine(system: str, processor: str, macos: str, ask: Ask, free: in
             performance_cores=_number(ask("hw.perflevel0.logicalcpu")) if silicon else 0,
             memory_bytes=_number(ask("hw.memsize")),
             free_disk_bytes=free,
+            build=ask("kern.osversion"),
         )
     cpu = ask("/proc/cpuinfo")
     model = re.search(r"^(?:model name|Model|Hardware)\s*:\s*(.+)$", cpu, re.MULTILINE)
@@ -68,6 +72,29 @@ def describe_machine(system: str, processor: str, macos: str, ask: Ask, free: in
         cores=_cores(),
         memory_bytes=int(total.group(1)) * 1024 if total else 0,
         free_disk_bytes=free,
+        build=ask("/proc/sys/kernel/osrelease").strip(),
+    )
+
+
+@cache
+def this_computer() -> Computer:
+    """What measurements of speed hold for, as it was when it was first asked about.  Blocking."""
+    return computer_of(this_machine(), native=runs_core_ml())
+
+
+def computer_of(machine: Machine, *, native: bool) -> Computer:
+    """What measurements hold for on a machine.
+
+    Args:
+        native: whether Core ML itself runs the models.
+    """
+    return Computer(
+        machine.chip,
+        f"macOS {machine.macos}" if machine.macos else machine.system,
+        machine.build,
+        "native" if native else "portable",
+        machine.cores,
+        machine.memory_bytes,
     )
 
 

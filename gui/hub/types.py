@@ -257,6 +257,8 @@ class Machine(Record):
     memory_bytes: int = 0
     free_disk_bytes: int = 0
     """On the disk that holds the models."""
+    build: str = ""
+    """Of the system: ``24C101``; elsewhere its kernel's release."""
 
 
 # Downloads and installed models

@@ -56,6 +56,9 @@ class CocoaServices:
     def on_battery(self) -> bool:
         return self._fallback.on_battery()
 
+    def saves_energy(self) -> bool:
+        return bool(Foundation.NSProcessInfo.processInfo().isLowPowerModeEnabled())
+
     def reveal(self, path: Path, *more: Path) -> None:
         self._fallback.reveal(path, *more)
 

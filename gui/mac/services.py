@@ -78,6 +78,14 @@ class MacServices(Protocol):
         """
         ...
 
+    def saves_energy(self) -> bool:
+        """Whether the system is told to save energy (Low Power Mode); False where that cannot be
+        known.
+
+        May take a moment, on any thread.
+        """
+        ...
+
     def reveal(self, path: Path, *more: Path) -> None:
         """Show files in Finder, or open their folders in another desktop's file manager.
 
@@ -146,13 +154,18 @@ class FallbackServices:
     Args:
         platform: as `sys.platform`; tests choose it.
         supplies: where Linux tells of its power supplies.
+        profile: where it tells how much energy is spent.
     """
 
     def __init__(
-        self, platform: str = sys.platform, supplies: Path = Path("/sys/class/power_supply")
+        self,
+        platform: str = sys.platform,
+        supplies: Path = Path("/sys/class/power_supply"),
+        profile: Path = Path("/sys/firmware/acpi/platform_profile"),
     ) -> None:
         self._mac = platform == "darwin"
         self._supplies = supplies
+        self._profile = profile
         self._awake: subprocess.Popen[bytes] | None = None
 
     def set_progress(self, fraction: float | None) -> None:
@@ -175,6 +188,11 @@ class FallbackServices:
 
     def on_battery(self) -> bool:
         return _pmset_says_battery() if self._mac else _sys_says_battery(self._supplies)
+
+    def saves_energy(self) -> bool:
+        if self._mac:
+            return _pmset("-g").partition("lowpowermode")[2].split()[:1] == ["1"]
+        return _first_line(self._profile) == "low-power"
 
     def reveal(self, path: Path, *more: Path) -> None:
         there = [one for one in (path, *more) if one.exists()]
@@ -227,14 +245,19 @@ class FallbackServices:
 
 def _pmset_says_battery() -> bool:
     """By the first line of ``pmset -g batt``: ``Now drawing from 'Battery Power'``."""
+    return "'Battery Power'" in _pmset("-g", "batt").partition("\n")[0]
+
+
+def _pmset(*arguments: str) -> str:
+    """What macOS' power settings print; empty where they cannot be asked."""
     command = shutil.which("pmset")
     if command is None:
-        return False
+        return ""
     try:
-        told = subprocess.run([command, "-g", "batt"], capture_output=True, text=True, timeout=5)
+        told = subprocess.run([command, *arguments], capture_output=True, text=True, timeout=5)
     except (OSError, subprocess.SubprocessError):
-        return False
-    return "'Battery Power'" in told.stdout.partition("\n")[0]
+        return ""
+    return told.stdout
 
 
 def _sys_says_battery(supplies: Path) -> bool:

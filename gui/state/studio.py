@@ -31,6 +31,7 @@ from gui.state.crash_reports import CrashReports
 from gui.state.draft import Draft, DraftState, random_seed
 from gui.state.hub.state import HubState
 from gui.state.live import LivePictures
+from gui.state.measuring import ModelMeasuring
 from gui.state.model_entry import ModelEntry
 from gui.state.model_in_use import ModelInUse
 from gui.state.models import ModelLibrary
@@ -165,6 +166,15 @@ class Studio(QObject):
         self.updates = UpdateCheck(settings, self)
         self.reports = CrashReports(self.background, self)
         self.trash = PictureTrash(self.library, self.background, self.undo, self)
+        self.measuring = ModelMeasuring(
+            queue,
+            lambda: self.model,
+            lambda: self.draft.draft.request.compute_unit,
+            self.background,
+            self,
+        )
+        self.measuring.failed.connect(self.error_raised)
+        self.measuring.notice.connect(self.notice)
         self.enlarging = PictureEnlarging(self)
         self.enlarging.failed.connect(self.error_raised)
         self.adding = PictureAdding(
@@ -276,6 +286,7 @@ class Studio(QObject):
         self.convert.close()
         self.hub.close()
         self.addons.close()
+        self.measuring.close()
         self.enlarging.close()
         self.controls.close()
         self.networks.close()

@@ -38,6 +38,7 @@ class Actions:
         make, toggle = self._make, self._toggle
         self.add_model = make("Add Model Folder…", Key.Open, "folder-plus")
         self.convert = make("Convert a Model…", "Ctrl+Shift+O")
+        self.measure = make("Measure This Model…")
         self.import_settings = make("Import Settings…", "Ctrl+Shift+I")
         self.save_as = make("Save Picture As…", "Ctrl+S", "save")
         self.export = make("Export…", "Ctrl+E")
@@ -174,7 +175,7 @@ class Actions:
         names = ("&File", "&Edit", "&View", "&Tools", "&Generate", "&Window", "&Help")
         self.menus = [bar.addMenu(name) for name in names]
         file, edit, view, tools, generate, window, help_ = self.menus
-        _fill(file, self.add_model, self.convert, self.import_settings, None)
+        _fill(file, self.add_model, self.convert, self.measure, self.import_settings, None)
         _fill(file, self.save_as, self.export, self.share, self.reveal, self.open_with)
         _fill(file, self.wallpaper, None, self.print, None, self.trash)
         _fill(file, None, self.close, self.quit)

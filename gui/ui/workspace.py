@@ -23,6 +23,7 @@ from gui.ui.desks.convert import ConvertDesk
 from gui.ui.desks.editing import EditingDesk
 from gui.ui.desks.generate import GenerateDesk
 from gui.ui.desks.live import LiveDesk
+from gui.ui.desks.measuring import MeasuringDesk
 from gui.ui.desks.middle import MiddleDesk
 from gui.ui.desks.networks import NetworksDesk
 from gui.ui.desks.opening import OpeningDesk
@@ -132,6 +133,7 @@ class Workspace(QWidget):
         self.bundle_desk = BundleDesk(parts)
         self.reports_desk = ReportsDesk(parts)
         self.networks_desk = NetworksDesk(parts)
+        self.measuring_desk = MeasuringDesk(parts)
         self.control_room = ControlRoom(parts, self.middle.shown_picture)
         self.tools_desk = ToolsDesk(parts)
         self.live_desk = LiveDesk(parts)
@@ -162,6 +164,7 @@ class Workspace(QWidget):
         models.failed.connect(studio.error_raised)
         models.notice.connect(studio.notice)
         models.convert_wanted.connect(self.convert_desk.show)
+        models.library.measure_wanted.connect(self.measuring_desk.show)
         loras = self.prompt_panel.loras
         models.lora_wanted.connect(loras.use_folder)
         loras.hub_wanted.connect(models.show_loras)

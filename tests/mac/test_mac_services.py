@@ -150,9 +150,33 @@ def test_a_mac_tells_the_battery_from_the_line(commands: Path, told: str, batter
     assert not FallbackServices("darwin").on_battery()
 
 
+@pytest.mark.parametrize(
+    ("told", "saves"),
+    [
+        (" lowpowermode         1\n womp                 1", True),
+        (" lowpowermode         0\n womp                 1", False),
+        (" womp                 1", False),
+        ("", False),
+    ],
+)
+def test_a_mac_tells_its_low_power_mode(commands: Path, told: str, saves: bool) -> None:
+    (commands / "pmset").write_text(f"#!/bin/sh\n[ \"$*\" = '-g' ] && cat <<'END'\n{told}\nEND\n")
+    (commands / "pmset").chmod(0o755)
+    assert FallbackServices("darwin").saves_energy() is saves
+
+
+def test_linux_tells_that_it_saves_energy(tmp_path: Path) -> None:
+    profile = tmp_path / "platform_profile"
+    assert not FallbackServices("linux", profile=profile).saves_energy()
+    for name, saves in (("low-power", True), ("balanced", False)):
+        profile.write_text(f"{name}\n")
+        assert FallbackServices("linux", profile=profile).saves_energy() is saves
+
+
 def test_this_machine_gets_services() -> None:
     services = mac_services()
     assert services.on_battery() in (True, False)
+    assert services.saves_energy() in (True, False)
     assert isinstance(services, MacServices)
     services.set_progress(0.5)
     services.set_progress(None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest.mock import create_autospec
@@ -31,6 +32,8 @@ class CoreML:
         self.load_errors: list[Exception] = []
         self.predict_error: Exception | None = None
         self.results: list[dict[str, np.ndarray]] = []
+        self.on_predict: Callable[[str, dict[str, np.ndarray]], None] = lambda _unit, _found: None
+        """Gets the compute unit and the results, and may change them."""
 
     def compile(self, model: Any, destination_path: str | None = None) -> str:
         assert destination_path is not None
@@ -56,6 +59,7 @@ class CoreML:
             if self.predict_error:
                 raise self.predict_error
             self.results.append(dict(model(data)))
+            self.on_predict(options["compute_units"].name, self.results[-1])
             return self.results[-1]
 
         stand_in = create_autospec(self.model_class, instance=True)

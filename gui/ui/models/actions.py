@@ -168,6 +168,8 @@ class LibraryActions(QObject):
     """
 
     failed = Signal(SfumatoError)
+    measure_wanted = Signal(object)
+    """How fast this `ModelEntry` is on each compute unit is to be shown."""
 
     def __init__(self, studio: Studio, window: QWidget) -> None:
         super().__init__(window)
@@ -183,6 +185,8 @@ class LibraryActions(QObject):
             found.append(("Verify Files…", lambda: self.verify(entry)))
             found.append(("Repair…", lambda: self.repair(entry)))
             found.append(("Open on the Hub", lambda: self.open_page(entry)))
+        if entry.usable:
+            found.append(("Measure This Model…", lambda: self.measure_wanted.emit(entry)))
         if entry.removable and not entry.added:
             found.append(("Move to Trash…", lambda: self.trash(entry)))
         return found

@@ -1,0 +1,1 @@
+"""How fast each compute unit runs a model here: tried in a process of its own, which may crash."""

@@ -1,0 +1,68 @@
+"""Which compute unit the engine gives each network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from gui.coreml.native import NativeRuntime
+from gui.engine.backend import ModelChoice, PipelineBackend
+from gui.library import unit_times
+from gui.measure.client import read_subject
+from gui.request import ComputeUnit, PictureRequest
+from tests.measure.test_units import ALL, GPU, MAC, NE, measurement, times
+from tests.support.core_ml import put_in_place
+from tests.support.tiny_models import TinyModel
+
+Units = Callable[..., dict[str, str]]
+
+
+@pytest.fixture
+def units_of(tiny_sd1: TinyModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Units:
+    """The compute unit that each network of a model is loaded for, by its file."""
+    monkeypatch.setenv("SFUMATO_HOME", str(tmp_path))
+    core_ml = put_in_place(monkeypatch)
+    runtime = NativeRuntime(cache=tmp_path / "compiled")
+    asked: list[tuple[str, str]] = []
+    load = runtime.load
+
+    def watched(component: Any, unit: ComputeUnit) -> Any:
+        asked.append((component.kind.value, unit.value))
+        return load(component, unit)
+
+    monkeypatch.setattr(runtime, "load", watched)
+
+    def find(unit: ComputeUnit, **computer: str) -> dict[str, str]:
+        asked.clear()
+        core_ml.loads.clear()
+        backend = SimpleNamespace(machine_runtime=runtime, computer=replace(MAC, **computer))
+        request = PictureRequest("", str(tiny_sd1.folder), compute_unit=unit)
+        choice = ModelChoice(cast("PipelineBackend", backend), request)
+        choice.build().load(lambda *_: None, request)
+        assert [load["compute_units"].name for load in core_ml.loads] == [u for _, u in asked]
+        return dict(asked)
+
+    return find
+
+
+def test_each_network_gets_what_was_measured_to_be_quickest_unless_the_person_chose(
+    units_of: Units, tiny_sd1: TinyModel
+) -> None:
+    parts = ("text_encoder", "unet", "vae_decoder", "safety_checker")
+    here = [part for part in parts if part in units_of(ALL)]
+    assert set(units_of(ALL).values()) == {"ALL"}  # nothing was measured: Core ML chooses
+    identity = read_subject(tiny_sd1.folder).identity
+    kept = measurement(times(NE, 0.5, decoder=0.2), times(GPU, 0.3))
+    unit_times.keep(replace(kept, model_hash=identity))
+    expected = {
+        "text_encoder": "CPU_AND_GPU", "unet": "CPU_AND_GPU", "vae_decoder": "CPU_AND_NE",
+        "safety_checker": "ALL",
+    }  # fmt: skip
+    assert units_of(ALL) == {part: expected[part] for part in here}
+    assert set(units_of(NE).values()) == {"CPU_AND_NE"}
+    assert set(units_of(ALL, build="24D60").values()) == {"ALL"}
