@@ -38,6 +38,7 @@ from gui.ui.menus import Actions
 from gui.ui.models.desk import ModelsDesk
 from gui.ui.models.panel import ModelsPanel
 from gui.ui.pictures.filmstrip import Filmstrip
+from gui.ui.prompt.controls import make_controls
 from gui.ui.prompt.panel import PromptPanel
 from gui.ui.queue.room import QueueRoom
 from gui.ui.tool_bar import WindowToolBar
@@ -90,13 +91,15 @@ class Workspace(QWidget):
         studio = self.studio
         self.models_panel = ModelsPanel(studio.models, studio.hub)
         yield True
-        self.prompt_panel = PromptPanel(studio.draft, studio.undo, studio.prompts)
+        made = make_controls()
+        yield True
+        self.prompt_panel = PromptPanel(studio.draft, studio.undo, studio.prompts, made)
         yield True
         self.canvas = Canvas()
         self.filmstrip = Filmstrip(studio.pictures)
         yield True
         self.actions_ = Actions(self)
-        self._open_desks()
+        yield from self._open_desks()
         self._furnish()
         yield True
         self._connect_desks()
@@ -105,7 +108,7 @@ class Workspace(QWidget):
         self._on_model(studio.model)
         self.middle.show_all()
 
-    def _open_desks(self) -> None:
+    def _open_desks(self) -> Iterator[bool]:
         parts = self.parts = Parts(
             self.studio,
             self,
@@ -122,6 +125,7 @@ class Workspace(QWidget):
         self.queue_room = QueueRoom(
             self.studio, self.canvas, self.prompt_panel, self.actions_, self.main_window
         )
+        yield True
         self.generate_desk = GenerateDesk(parts)
         self.convert_desk = ConvertDesk(parts)
         self.opening = OpeningDesk(parts)
@@ -134,6 +138,7 @@ class Workspace(QWidget):
         self.reports_desk = ReportsDesk(parts)
         self.networks_desk = NetworksDesk(parts)
         self.measuring_desk = MeasuringDesk(parts)
+        yield True
         self.control_room = ControlRoom(parts, self.middle.shown_picture)
         self.tools_desk = ToolsDesk(parts)
         self.live_desk = LiveDesk(parts)

@@ -24,7 +24,7 @@ RESULTS = 10_000
 PAGE = 100
 SLOW_DISK = 0.2
 """Seconds that every look at a person's file takes, on the slow disk."""
-PATIENCE = 120.0
+PATIENCE = 60.0
 """Seconds after which something has gone wrong."""
 
 
@@ -64,9 +64,7 @@ class Session:
         from PySide6.QtCore import Qt, QTimer
 
         from gui import app as application
-        from gui.state import models
 
-        models.read_entry = _read_look_alike  # type: ignore[assignment]
         self._make_files()
         self.app = application.make_application()
         self.timer = QTimer()
@@ -77,6 +75,13 @@ class Session:
         painted: list[bool] = []
         self.window.first_painted.connect(lambda: painted.append(True))
         self._until(lambda: bool(painted))
+        self.lines()
+        self.window.close()
+        self.app.processEvents()
+        return self.rows
+
+    def lines(self) -> None:
+        """Measure one thing after the other."""
         self._line("start, from the first paint to a running engine", self._start)
         self._line("nothing goes on", lambda: self._rest(1.0))
         self._line(f"{MODELS:,} installed models that look alike", self._models)
@@ -92,9 +97,6 @@ class Session:
         self._line("the engine holds its lock, 10 previews of 1024²", self._engine)
         self._thin_out()
         self._line(f"a disk that takes {SLOW_DISK * 1000:.0f} ms a look", self._slow_disk)
-        self.window.close()
-        self.app.processEvents()
-        return self.rows
 
     # -- measuring ----------------------------------------------------------------------------
 
@@ -112,6 +114,7 @@ class Session:
         self._rest(0.3)
         self._tick()
         note = f"longest time between two ticks {self.beat.gap:.0f} ms"
+        print(f"{self.beat.own:6.1f} {name}: {note}", flush=True)
         self.rows.append(
             {
                 "name": f"window held up: {name}",
@@ -140,7 +143,9 @@ class Session:
         from PIL import Image
 
         from gui import paths
+        from gui.state import models
 
+        models.read_entry = _read_look_alike  # type: ignore[assignment]
         (self.folder / "own").mkdir()
         Image.MAX_IMAGE_PIXELS = None
         for side in (8_000, 12_000):
@@ -304,5 +309,4 @@ def _read_look_alike(entry: Any, _reader: object = None) -> Any:
 
 
 if __name__ == "__main__":
-    for figure in run():
-        print(figure["value"], figure["name"], figure["note"])
+    run()

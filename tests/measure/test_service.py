@@ -194,17 +194,28 @@ def plan_of(monkeypatch: pytest.MonkeyPatch, work: dict[str, tuple[str, float | 
     monkeypatch.setattr(compute_plan.MLComputePlan, "load_from_path", load)
 
 
-def test_shares_follow_the_estimated_cost_of_operations(
-    core_ml: CoreML, tiny_sd1: TinyModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("work", "shares"),
+    [
+        ({"a": ("GPU", 0.6), "b": ("CPU", 0.1), "c": ("GPU", 0.3)}, {"gpu": 0.9, "cpu": 0.1}),
+        (
+            {"a": ("GPU", None), "b": ("CPU", None), "c": ("NeuralEngine", None)},
+            {"gpu": 1 / 3, "cpu": 1 / 3, "neural_engine": 1 / 3},
+        ),
+    ],
+)
+def test_shares_follow_the_estimated_cost_of_operations_or_their_number(
+    work: dict[str, tuple[str, float | None]],
+    shares: dict[str, float],
+    core_ml: CoreML,
+    tiny_sd1: TinyModel,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     runtime = NativeRuntime(cache=tmp_path / "cache")
     decoder = inspect_component(package(tiny_sd1.folder, "vae_decoder"))
-    plan_of(monkeypatch, {"a": ("GPU", 0.6), "b": ("CPU", 0.1), "c": ("GPU", 0.3)})
-    assert runtime.shares(decoder, GPU) == pytest.approx({"gpu": 0.9, "cpu": 0.1})
-    plan_of(monkeypatch, {"a": ("GPU", None), "b": ("CPU", None), "c": ("NeuralEngine", None)})
-    assert runtime.shares(decoder, GPU) == pytest.approx(
-        {"gpu": 1 / 3, "cpu": 1 / 3, "neural_engine": 1 / 3}
-    )
+    plan_of(monkeypatch, work)
+    assert runtime.shares(decoder, GPU) == pytest.approx(shares)
 
 
 def test_a_system_that_tells_no_plan_costs_nothing(

@@ -35,7 +35,7 @@ def _report(workspace: Workspace, paths: list[str], gallery: bool) -> None:
         QTimer.singleShot(50, lambda: _report(workspace, paths, gallery))
         return
     if not gallery:
-        rect = strip.list.visualRect(pictures.index(0))
+        rect = strip.list.visualRect(strip.list.model().index(0, 0))
         places = {
             "canvas": _place(view, view.picture_rect().center().toPoint()),
             "thumbnail": _place(strip.list.viewport(), rect.center()),

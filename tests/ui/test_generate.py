@@ -351,7 +351,7 @@ def test_an_older_picture_can_be_looked_at_while_one_is_made(workspace, queue, q
     queue.step(3, 25, preview=picture(8, 8, "#00ff00"))
     strip, canvas = workspace.filmstrip, workspace.canvas
     assert strip.running.isVisible() and strip.running.isChecked()
-    at = strip.list.visualRect(workspace.studio.pictures.index(0)).center()
+    at = strip.list.visualRect(strip.list.model().index(0, 0)).center()
     QTest.mouseClick(strip.list.viewport(), LEFT, pos=at)
     qtbot.waitUntil(lambda: canvas.view.path() == old)
     assert workspace.actions_.save_as.isEnabled() and canvas.title.isVisible()

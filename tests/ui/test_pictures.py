@@ -59,14 +59,14 @@ def test_a_drag_from_the_strip_offers_the_pixels_of_the_picture_on_show(workspac
 def test_a_drag_of_several_offers_every_file(workspace, made):
     view = workspace.filmstrip.list
     view.selectAll()
-    data = workspace.studio.pictures.mimeData(view.selectedIndexes())
+    data = view.model().mimeData(view.selectedIndexes())
     assert {url.toLocalFile() for url in data.urls()} == set(made)
     assert view.dragEnabled()
 
 
 def test_choosing_in_the_filmstrip_shows_that_picture(workspace, made, qtbot):
     strip = workspace.filmstrip
-    index = workspace.studio.pictures.index(2)
+    index = strip.list.model().index(2, 0)
     at = strip.list.visualRect(index).center()
     QTest.mouseClick(strip.list.viewport(), Qt.MouseButton.LeftButton, pos=at)
     qtbot.waitUntil(lambda: workspace.canvas.view.path() == made[0])
@@ -146,7 +146,7 @@ def test_the_trash_keys_in_a_text_field_move_no_picture(workspace, made):
 def test_after_the_trash_the_neighbour_has_the_focus(workspace, made, tmp_path, monkeypatch, qtbot):
     use_own_trash(tmp_path, monkeypatch)
     strip, pictures = workspace.filmstrip, workspace.studio.pictures
-    strip.list.setCurrentIndex(pictures.index(2))
+    strip.list.setCurrentIndex(strip.list.model().index(2, 0))
     strip.list.setFocus(Qt.FocusReason.TabFocusReason)
     for left, neighbour in ((2, made[1]), (1, made[2])):
         with qtbot.waitSignal(pictures.refreshed):  # the index has been asked again
@@ -432,7 +432,8 @@ def test_a_window_that_is_opened_again_shows_yesterdays_pictures(
     pictures = again.studio.pictures
     qtbot.waitUntil(lambda: pictures.paths_of(range(3)) == made[::-1])
     qtbot.waitUntil(again.filmstrip.isVisible)
-    at = again.filmstrip.list.visualRect(pictures.index(1)).center()
+    shown = again.filmstrip.list
+    at = shown.visualRect(shown.model().index(1, 0)).center()
     QTest.mouseClick(again.filmstrip.list.viewport(), Qt.MouseButton.LeftButton, pos=at)
     qtbot.waitUntil(lambda: again.canvas.view.path() == made[1])
     assert again.canvas.title.whole_text() == "three flags"

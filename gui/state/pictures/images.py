@@ -51,12 +51,14 @@ def read_image(path: str, bound: QSize | None = None) -> QImage:
 
 
 def to_qimage(image: PillowImage) -> QImage:
-    """A copy of a picture of mode RGB or RGBA."""
+    """A copy of a picture of mode RGB or RGBA.  An opaque one has the form that is scaled and
+    painted as it is: converting a large picture holds the window up."""
     clear = image.mode == "RGBA"
-    form = QImage.Format.Format_RGBA8888 if clear else QImage.Format.Format_RGB888
+    form = QImage.Format.Format_RGBA8888 if clear else QImage.Format.Format_RGB32
+    # Pillow puts the bytes in order piece by piece, between which the window's thread has its turn.
+    data = image.tobytes() if clear else image.tobytes("raw", "BGRX")
     width, height = image.size
-    stride = width * (4 if clear else 3)
-    return QImage(image.tobytes(), width, height, stride, form).copy()
+    return QImage(data, width, height, 4 * width, form).copy()
 
 
 def picture_size(image: QImage) -> QSize:

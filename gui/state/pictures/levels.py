@@ -57,12 +57,9 @@ def read_levels(path: str) -> PictureLevels:
 
 def _drawable(picture: PillowImage) -> QImage:
     """In the form that is painted without being converted each time."""
-    if picture.mode != "RGB":
-        return to_qimage(picture).convertToFormat(QImage.Format.Format_ARGB32_Premultiplied)
-    # Pillow puts the bytes in order piece by piece, between which the window's thread has its turn.
-    data = picture.tobytes("raw", "BGRX")
-    width, height = picture.size
-    return QImage(data, width, height, 4 * width, QImage.Format.Format_RGB32).copy()
+    image = to_qimage(picture)
+    clear = image.hasAlphaChannel()
+    return image.convertToFormat(QImage.Format.Format_ARGB32_Premultiplied) if clear else image
 
 
 class LevelLoader(FileLoader):

@@ -11,7 +11,6 @@ from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
     QLabel,
-    QListView,
     QPushButton,
     QSizePolicy,
     QStackedWidget,
@@ -37,6 +36,7 @@ from gui.ui.widgets.controls import (
 from gui.ui.widgets.filtering import FilterButton, FilterChips
 from gui.ui.widgets.icons import icon
 from gui.ui.widgets.message import Message
+from gui.ui.widgets.steady_list import SteadyList
 
 if TYPE_CHECKING:
     from PySide6.QtCore import QEvent
@@ -112,7 +112,7 @@ class HubMessage(Message):
         self.convert.setVisible(convert)
 
 
-class ResultList(QListView):
+class ResultList(SteadyList):
     """The cards.  Return and a click open one; arrow keys only move."""
 
     opened = Signal(QModelIndex)
@@ -124,7 +124,6 @@ class ResultList(QListView):
     def __init__(self) -> None:
         super().__init__()
         self.setAccessibleName("Models on the Hub")
-        self.setUniformItemSizes(True)
         lay_as_cards(self)
         # Always there: the width of a card does not change when the first results arrive.
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)

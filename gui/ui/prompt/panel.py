@@ -60,6 +60,7 @@ class PromptPanel(QFrame):
         state: the draft, to whose fields the controls are bound.
         undo: what was done in the window.
         prompts: what is kept of prompts.
+        made: `controls.make_controls`; beforehand, as it takes as long as all the rest.
     """
 
     generate_requested = Signal()
@@ -67,7 +68,13 @@ class PromptPanel(QFrame):
     panel_wanted = Signal()
     """Something is to be shown at one of its controls, and it is hidden."""
 
-    def __init__(self, state: DraftState, undo: UndoStack, prompts: PromptLibrary) -> None:
+    def __init__(
+        self,
+        state: DraftState,
+        undo: UndoStack,
+        prompts: PromptLibrary,
+        made: dict[str, controls.FieldControl],
+    ) -> None:
         super().__init__()
         self.setObjectName("panel")
         self._state = state
@@ -76,7 +83,7 @@ class PromptPanel(QFrame):
         self._no_start = ""
         self._refiners: list[ModelEntry] = []
         self._defaults = default_values(None, state.draft.request.scheduler)
-        self.controls = controls.make_controls()
+        self.controls = made
         # Those of which more is known here than that they show a value.
         self.prompt = cast("TextField", self.controls["prompt"].input)
         self.negative = cast("TextField", self.controls["negative_prompt"].input)
