@@ -2,7 +2,7 @@
 #
 #   make run [PROMPT="a red apple"]   open the window; with no screen, run it offscreen
 #   make test [PYTEST_ARGS="-x"]      linters, types, import contracts, tests on up to four cores
-#   make bench [ONLY="window stall"]  measure against the performance budget
+#   make bench [ONLY="window stall"]  the performance budget, its peers, and what became worse here
 #   make fuzz [SECONDS=600]           odd files for everything that reads files
 #   make lint                         linters, types and import contracts only
 #   make format                       rewrite the code in the house's format

@@ -1,4 +1,8 @@
-"""Run the benches, each in a process of its own, print a table and write `bench.json`."""
+"""Run the benches, each in a process of its own: print the budget line by line with who is beside
+it, every figure, and what has become worse since the last runs on this machine.
+
+Without names all benches run but those of many minutes.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +18,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.bench import budget, history
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 COLUMNS = ("what", "value", "budget", "", "note")
+LINES = ("budget line", "worst figure", "budget", "", "beside it")
+LONG_SECONDS = 60
+"""A bench that takes longer is told of at the end."""
 
 SLOW = frozenset({"convert", "sizes"})
 """Benches of many minutes: they run only when named."""
@@ -81,12 +90,16 @@ def table(results: Sequence[Mapping[str, Any]]) -> str:
             lines.append((row["name"], f"{row['value']:.4g}{unit}", budget, verdict, row["note"]))
         if result["error"]:
             lines.append((result["bench"], "–", "–", "FAILED", "see below"))
-    widths = [max(len(line[column]) for line in lines) for column in range(len(COLUMNS))]
-    aligned = (
+    return aligned(lines)
+
+
+def aligned(lines: Sequence[Sequence[str]]) -> str:
+    """Cells in columns."""
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in lines
     )
-    return "\n".join(aligned)
 
 
 def machine() -> dict[str, Any]:
@@ -99,6 +112,23 @@ def machine() -> dict[str, Any]:
         "load_before": load,
         "python": platform.python_version(),
     }
+
+
+def _tell_of_history(
+    about: Mapping[str, Any], results: Sequence[Mapping[str, Any]], file: Path
+) -> None:
+    """Say what has become worse, and remember this run."""
+    earlier = history.read(file)
+    history.add(file, about, results, ROOT)
+    if history.is_busy(about):
+        print("\nThe machine does other things as well: figures by the clock say little.")
+    if len(earlier) < history.FEWEST:
+        print(f"\nRuns before this one on this machine: {len(earlier)}; too few to compare with.")
+        return
+    found = history.worse(results, earlier)
+    print("\nWorse than before:" if found else "\nNothing is worse than in the runs before.")
+    if found:
+        print(aligned([("  " + name, how) for name, how in found]))
 
 
 def _cpu_name() -> str:
@@ -116,6 +146,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(known)}")
     parser.add_argument("-o", "--output", type=Path, default=ROOT / "build" / "bench.json")
+    parser.add_argument(
+        "--history", type=Path, default=ROOT / ".bench", help="folder of earlier runs by machine"
+    )
     options = parser.parse_args(arguments)
     if unknown := set(options.names) - set(known):
         parser.error(f"no bench named {', '.join(sorted(unknown))}; there are {', '.join(known)}")
@@ -124,11 +157,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in options.names or [n for n in known if n not in SLOW]:
         print(f"measuring {name} …", file=sys.stderr, flush=True)
         results.append(measure(name))
+    print(aligned([LINES, *budget.summary(results)]))
+    print()
     print(table(results))
     options.output.parent.mkdir(parents=True, exist_ok=True)
     report = {"machine": about, "benches": results}
     options.output.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+    _tell_of_history(about, results, history.file_for(about, options.history))
     print(f"\nload before: {about['load_before']}; written to {options.output}")
+    long = [r for r in results if r["seconds"] > LONG_SECONDS]
+    if long:
+        print("took long: " + ", ".join(f"{r['bench']} {r['seconds']:.0f} s" for r in long))
     failed = [result for result in results if result["error"]]
     for result in failed:
         print(f"\n{result['bench']} FAILED: {result['error']}")

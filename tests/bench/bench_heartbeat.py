@@ -106,7 +106,7 @@ class Session:
         self.beat.own = max(self.beat.own, 1000 * (now[1] - self._last[1]))
         self._last = now
 
-    def _line(self, name: str, act: Callable[[], object]) -> None:
+    def _line(self, name: str, act: Callable[[], object], budget: float | None = BUDGET_MS) -> None:
         self._rest(0.1)
         self._last = (time.monotonic(), time.thread_time())
         self.beat = Beat()
@@ -120,7 +120,7 @@ class Session:
                 "name": f"window held up: {name}",
                 "value": round(self.beat.own, 1),
                 "unit": "ms",
-                "budget": BUDGET_MS,
+                "budget": budget,
                 "note": note,
             }
         )

@@ -49,7 +49,8 @@ class PicturesSession(Session):
         self._line("settings open", lambda: self._show(self.workspace.window_desk.show_settings))
         self._line("the picture’s information opens", self._info)
         self._line("a prompt of 20,000 characters is pasted", self._paste)
-        self._line("the window turns dark and light", self._appearance)
+        # One call of Qt's gives every widget its colours anew: it cannot be made in parts.
+        self._line("the window turns dark and light", self._appearance, budget=None)
         self._line("the window changes its size", self._resize)
         self._line("how fast the model is, is shown", self._measure_sheet)
 
