@@ -76,6 +76,12 @@ UNITS = {
 }
 """Core ML's compute units by the processor that each is chosen for; the CPU helps all of them."""
 
+PREPARING = (
+    "Core ML is preparing this model for the Neural Engine. It does so once; it takes a minute or "
+    "two."
+)
+"""Of the first load of a network."""
+
 PROCESSORS = {"neural_engine": "Neural Engine", "gpu": "GPU", "cpu": "CPU"}
 
 LICENCES = {

@@ -37,7 +37,7 @@ def draw(
     def hear(event: messages.JobEvent) -> None:
         nonlocal made
         if isinstance(event, messages.Loading):
-            progress.loading(event.component, event.index, event.total)
+            progress.loading(event.component, event.index, event.total, event.preparing)
         elif isinstance(event, messages.Step):
             progress.step(event.picture_index, event.step, event.steps, event.seconds_per_step)
         elif isinstance(event, messages.Image):

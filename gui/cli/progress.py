@@ -39,8 +39,10 @@ class ProgressLine:
         self._shown = 0  # characters of the line that is up
         self._last = 0.0
 
-    def loading(self, component: str, index: int, total: int) -> None:
-        self.text(f"loading {words.component(component)} ({index + 1} of {total})")
+    def loading(self, component: str, index: int, total: int, preparing: bool = False) -> None:
+        part = f"{words.component(component)} ({index + 1} of {total})"
+        why = ": Core ML prepares it for the Neural Engine, once, in a minute or two"
+        self.text(f"loading {part}{why if preparing else ''}")
 
     def step(self, picture: int, step: int, steps: int, seconds_per_step: float) -> None:
         left = (steps - step + (self._count - 1 - picture) * steps) * seconds_per_step

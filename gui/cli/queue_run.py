@@ -154,7 +154,7 @@ class _Teller:
         return f", {waiting} more wait" if waiting > 1 else ", 1 more waits" if waiting else ""
 
     def _loading(self, update: LoadingUpdate) -> None:
-        self._progress.loading(update.component, update.index, update.total)
+        self._progress.loading(update.component, update.index, update.total, update.preparing)
 
     def _step(self, update: StepUpdate) -> None:
         if isinstance(self._progress, JsonProgress):

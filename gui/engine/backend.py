@@ -13,12 +13,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from gui.coreml.model import Attention
 from gui.engine.units import ByMeasurement, computer_with_units, measured_choice
 from gui.engine.variant import VariantPipeline, WatchedRuntime, fitted, framed, variant_of
 from gui.errors import unusable
 from gui.files import expanded
 from gui.paths import starter_model
-from gui.request import PictureRecord, PictureRequest
+from gui.request import ComputeUnit, PictureRecord, PictureRequest
 from gui.versions import versions
 
 if TYPE_CHECKING:
@@ -73,6 +74,11 @@ class OpenPipeline(Protocol):
     def height(self) -> int: ...
 
     def build(self) -> LoadablePipeline: ...
+
+    def prepares(self, component: str) -> bool:
+        """Whether the load of this component is its first for the Neural Engine, for which Core ML
+        prepares it."""
+        ...
 
 
 class Backend(Protocol):
@@ -132,11 +138,20 @@ class ModelChoice:
         info = inspect_model(folder)
         return self._pipeline(info, load_sidecar(info))
 
+    def prepares(self, component: str) -> bool:
+        if self._info.attention is Attention.ORIGINAL and self._compute_unit is ComputeUnit.ALL:
+            return False  # it does not fit the Neural Engine, so Core ML leaves that alone
+        return self._by_measurement().prepares(component, self._compute_unit)
+
+    def _by_measurement(self) -> ByMeasurement:
+        backend, made = self._backend, self._variant
+        identity = f"{self._hash}/{made.folder.name}" if made is not None else self._hash
+        return ByMeasurement(backend.machine_runtime, self._units, identity, backend.computer)
+
     def _pipeline(self, info: ModelInfo, sidecar: Sidecar) -> LoadablePipeline:
         from gui.pipeline.pipeline import Pipeline
 
-        units = ByMeasurement(self._backend.machine_runtime, self._units)
-        runtime = WatchedRuntime(units, self._variant)
+        runtime = WatchedRuntime(self._by_measurement(), self._variant)
         return Pipeline(info, sidecar, runtime, self._compute_unit, self._hash, fitted)
 
 

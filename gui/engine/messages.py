@@ -54,6 +54,8 @@ class Loading(Event):
     index: int
     total: int
     elapsed: float
+    preparing: bool = False
+    """Core ML prepares it for the Neural Engine, which it does once and takes minutes for."""
 
 
 @dataclass(frozen=True)

@@ -176,7 +176,9 @@ class Engine:
         def on_loading(component: str, index: int, total: int) -> None:
             if call.cancelled():
                 raise Cancelled  # what is loaded by now stays for the next job
-            call.tell(messages.Loading(component, index, total, time.monotonic() - started))
+            elapsed = time.monotonic() - started
+            new = choice.prepares(component)
+            call.tell(messages.Loading(component, index, total, elapsed, new))
 
         try:
             pipeline.load(on_loading, request)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gui.coreml.model import ComponentInfo
 from gui.hub.machine import this_computer
-from gui.library import unit_times
+from gui.library import prepared, unit_times
 from gui.library.unit_times import Computer
 from gui.request import ComputeUnit
 
@@ -40,11 +40,21 @@ class ByMeasurement:
     Args:
         runtime: loads them.
         chosen: as `measured_choice` gives it.
+        model_hash: whose networks they are.
+        computer: as `computer_with_units` gives it.
     """
 
-    def __init__(self, runtime: Runtime, chosen: Mapping[str, ComputeUnit]) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        chosen: Mapping[str, ComputeUnit],
+        model_hash: str = "",
+        computer: Computer | None = None,
+    ) -> None:
         self._runtime = runtime
         self._chosen = chosen
+        self._hash = model_hash
+        self._computer = computer
 
     @property
     def name(self) -> str:
@@ -52,6 +62,22 @@ class ByMeasurement:
 
     def load(self, component: ComponentInfo, compute_unit: ComputeUnit) -> LoadedModel:
         """As `Runtime.load`."""
-        if self._chosen and compute_unit is ComputeUnit.ALL:
-            compute_unit = unit_times.unit_for(self._chosen, component.kind.value)
-        return self._runtime.load(component, compute_unit)
+        unit = self._unit(component.kind.value, compute_unit)
+        loaded = self._runtime.load(component, unit)
+        prepared.note(self._key(component.kind.value, unit))
+        return loaded
+
+    def prepares(self, component: str, asked: ComputeUnit) -> bool:
+        """Whether Core ML has yet to prepare a kind of component for the Neural Engine, which it
+        does at the first load."""
+        return prepared.is_new(self._key(component, self._unit(component, asked)))
+
+    def _unit(self, component: str, asked: ComputeUnit) -> ComputeUnit:
+        if self._chosen and asked is ComputeUnit.ALL:
+            return unit_times.unit_for(self._chosen, component)
+        return asked
+
+    def _key(self, component: str, unit: ComputeUnit) -> str:
+        if self._computer is None:
+            return ""
+        return prepared.key(self._hash, component, unit, self._computer)

@@ -53,6 +53,8 @@ class Activity:
     """Jobs in line behind this one."""
     waits: Waits = Waits.NO
     """Why none of them is begun, or will be once this one is finished."""
+    preparing: bool = False
+    """While loading: Core ML prepares it for the Neural Engine, once."""
 
     @property
     def busy(self) -> bool:
@@ -167,6 +169,7 @@ class ActivityWatch(QObject):
                 index=loading.index,
                 total=loading.total,
                 elapsed=self._loading_base,
+                preparing=loading.preparing,
             )
         )
 

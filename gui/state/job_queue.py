@@ -67,6 +67,8 @@ class LoadingUpdate:
     total: int
     elapsed: float
     """Seconds since loading began."""
+    preparing: bool = False
+    """Core ML prepares it for the Neural Engine, once."""
 
 
 class JobQueue(QObject):
@@ -399,7 +401,14 @@ class JobQueue(QObject):
     def _on_loading(self, job_id: str, event: messages.Loading) -> None:
         if job_id == self._running:
             self.loading_changed.emit(
-                LoadingUpdate(job_id, event.component, event.index, event.total, event.elapsed)
+                LoadingUpdate(
+                    job_id,
+                    event.component,
+                    event.index,
+                    event.total,
+                    event.elapsed,
+                    event.preparing,
+                )
             )
 
     @Slot(str, messages.Prepared)

@@ -33,10 +33,6 @@ IDLE_MS = 4000
 """So long nothing must have been asked of the engine before a model is measured unasked."""
 _SPARE = 0.75
 """The share of the memory that the engine's model and the one that is measured may take."""
-PREPARING = (
-    "Core ML is preparing this model for the Neural Engine. It does so once; it takes a minute or "
-    "two."
-)
 _NEURAL = (ComputeUnit.CPU_AND_NE, ComputeUnit.ALL)
 
 
@@ -250,7 +246,7 @@ class ModelMeasuring(QObject):
 
         def on_unit(unit: ComputeUnit, number: int, total: int) -> None:
             at.update(unit=telling.unit_name(unit, computer), number=number, total=total)
-            at["hint"] = PREPARING if unit in _NEURAL and computer.runtime == "native" else ""
+            at["hint"] = words.PREPARING if unit in _NEURAL and computer.runtime == "native" else ""
             self._told.emit({**at, "what": "starting"})
 
         def on_event(event: TryEvent) -> None:

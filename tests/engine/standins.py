@@ -115,6 +115,9 @@ class StandinChoice:
         self._load = float(wishes.get("load", 0))
         self._hold = float(wishes.get("hold", 0))
 
+    def prepares(self, component: str) -> bool:
+        return False
+
     def build(self) -> StandinPipeline:
         return StandinPipeline(self._load, self._hold)
 

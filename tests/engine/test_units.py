@@ -20,6 +20,8 @@ from tests.support.core_ml import put_in_place
 from tests.support.tiny_models import TinyModel
 
 Units = Callable[..., dict[str, str]]
+NEW: list[str] = []
+"""Components that the last choice was said to prepare, before they were loaded."""
 
 
 @pytest.fixture
@@ -43,6 +45,7 @@ def units_of(tiny_sd1: TinyModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         backend = SimpleNamespace(machine_runtime=runtime, computer=replace(MAC, **computer))
         request = PictureRequest("", str(tiny_sd1.folder), compute_unit=unit)
         choice = ModelChoice(cast("PipelineBackend", backend), request)
+        NEW[:] = [part for part in ("text_encoder", "unet") if choice.prepares(part)]
         choice.build().load(lambda *_: None, request)
         assert [load["compute_units"].name for load in core_ml.loads] == [u for _, u in asked]
         return dict(asked)
@@ -66,3 +69,20 @@ def test_each_network_gets_what_was_measured_to_be_quickest_unless_the_person_ch
     assert units_of(ALL) == {part: expected[part] for part in here}
     assert set(units_of(NE).values()) == {"CPU_AND_NE"}
     assert set(units_of(ALL, build="24D60").values()) == {"ALL"}
+
+
+def test_the_first_load_for_the_neural_engine_is_announced_once_for_each_system(
+    units_of: Units,
+) -> None:
+    units_of(NE)
+    assert NEW == ["text_encoder", "unet"]
+    units_of(NE)
+    assert NEW == []
+    units_of(GPU)
+    assert NEW == []  # nothing is prepared for it
+    units_of(ALL)
+    assert NEW == []  # original attention does not go to the Neural Engine by itself
+    units_of(NE, build="24D60")
+    assert NEW == ["text_encoder", "unet"]
+    units_of(NE, runtime="portable")
+    assert NEW == []

@@ -199,8 +199,10 @@ class FakeQueue(QObject):
         self._set(job, "running")
         return job
 
-    def load(self, component: str, index: int, total: int, elapsed: float = 0.0) -> None:
-        values = {"component": component, "index": index, "total": total}
+    def load(
+        self, component: str, index: int, total: int, elapsed: float = 0.0, preparing: bool = False
+    ) -> None:
+        values = {"component": component, "index": index, "total": total, "preparing": preparing}
         self.loading_changed.emit(SimpleNamespace(job="", elapsed=elapsed, **values))
 
     def step(

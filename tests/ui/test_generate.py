@@ -244,6 +244,21 @@ def test_progress_of_several_pictures_names_the_picture(workspace, queue):
     assert bar.value() / bar.maximum() == pytest.approx(0.5)
 
 
+def test_the_first_load_for_the_neural_engine_says_what_it_is(workspace, queue):
+    workspace.studio.draft.set("prompt", "fog")
+    workspace.generate()
+    queue.run()
+    strip = workspace.canvas.strip
+    queue.load("unet", 1, 3, preparing=True)
+    assert not strip.hint.isHidden()
+    assert strip.hint.text() == (
+        "Core ML is preparing this model for the Neural Engine. It does so once; it takes a minute "
+        "or two."
+    )
+    queue.load("vae_decoder", 2, 3)
+    assert strip.hint.isHidden()
+
+
 def test_loading_names_the_component_and_its_time_moves_on(workspace, queue, qtbot):
     type_prompt(workspace)
     press_generate(workspace)

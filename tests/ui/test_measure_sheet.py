@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from gui import words
 from gui.library import unit_times
 from gui.library.unit_times import PartTime
 from gui.state import measuring
@@ -58,12 +59,12 @@ def test_progress_and_stop(sheet: MeasureSheet, workspace: Any) -> None:
     made = workspace.studio.measuring
     folder = sheet._entry.request_folder
     made.status = MeasuringStatus(
-        folder, "Dreams", False, "Neural Engine", 1, 3, "loading UNet", measuring.PREPARING
+        folder, "Dreams", False, "Neural Engine", 1, 3, "loading UNet", words.PREPARING
     )
     made.changed.emit()
     assert sheet.what.accessibleName() == "Neural Engine · loading UNet"
     assert (sheet.bar.value(), sheet.bar.maximum()) == (1, 3)
-    assert sheet.hint.text() == measuring.PREPARING
+    assert sheet.hint.text() == words.PREPARING
     assert not sheet.measure.isVisible()
     sheet.stop.click()
     assert made.status.stopping

@@ -118,11 +118,11 @@ class ProgressStrip(QFrame):
         narrow = activity.waiting > 0 and self.width() < NARROW
         self.figures.setText(figures.rpartition(" · ")[2] if narrow else figures)
         self._show_progress(activity)
-        long_load = activity.phase is Phase.LOADING and activity.elapsed >= LONG_LOAD_SECONDS
+        loads = activity.phase is Phase.LOADING
+        long_load = loads and (activity.preparing or activity.elapsed >= LONG_LOAD_SECONDS)
         pauses = activity.busy and activity.waits in (Waits.PAUSED, Waits.BATTERY)
-        self.hint.setText(
-            waits_text(activity.waits, busy=True, waiting=0) if pauses else LONG_LOAD_HINT
-        )
+        hint = words.PREPARING if activity.preparing else LONG_LOAD_HINT
+        self.hint.setText(waits_text(activity.waits, busy=True, waiting=0) if pauses else hint)
         self.hint.setVisible(long_load or pauses)
         self.bar.setVisible(activity.busy and activity.waits is not Waits.ELSEWHERE)
         self.stop.setVisible(activity.busy and activity.waits is not Waits.ELSEWHERE)
