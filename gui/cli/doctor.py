@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
 import platform
 import sys
 import time
@@ -35,7 +34,7 @@ def examine() -> list[Finding]:
     """Look at everything; starts an engine to see that it comes up."""
     return [
         Finding("Sfumato", f"{__version__}, Python {platform.python_version()}"),
-        Finding("machine", _machine()),
+        *_machine(),
         _core_ml(),
         *_libraries(),
         *_folders(),
@@ -44,13 +43,17 @@ def examine() -> list[Finding]:
     ]
 
 
-def _machine() -> str:
-    system = platform.platform(terse=True)
-    if sys.platform == "darwin":
-        system = f"macOS {platform.mac_ver()[0]}"
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    cores = words.plural(os.cpu_count() or 1, "core")
-    return f"{system}, {platform.machine()}, {cores}, {words.memory(memory)} of memory"
+def _machine() -> list[Finding]:
+    from gui.hub.machine import this_machine
+    from gui.hub.shortcomings import shortcomings
+
+    machine = this_machine()
+    system = f"macOS {machine.macos}" if machine.macos else platform.platform(terse=True)
+    facts = [system, platform.machine(), machine.chip, words.plural(machine.cores, "core")]
+    if machine.memory_bytes:
+        facts.append(f"{words.memory(machine.memory_bytes)} of memory")
+    lacking = (Finding("machine", each.text, each.can_run) for each in shortcomings(machine))
+    return [Finding("machine", ", ".join(fact for fact in facts if fact)), *lacking]
 
 
 def _core_ml() -> Finding:

@@ -95,8 +95,9 @@ class JsonProgress(ProgressLine):
     def __init__(self, count: int) -> None:
         super().__init__(sys.stderr, count, quiet=True)
 
-    def loading(self, component: str, index: int, total: int) -> None:
-        json_lines.tell("loading", component=component, index=index, total=total)
+    def loading(self, component: str, index: int, total: int, preparing: bool = False) -> None:
+        more = {"preparing": True} if preparing else {}
+        json_lines.tell("loading", component=component, index=index, total=total, **more)
 
     def step(self, picture: int, step: int, steps: int, seconds_per_step: float) -> None:
         json_lines.tell(

@@ -16,8 +16,13 @@ from gui.files import free_bytes
 from gui.hub.types import Machine
 from gui.library.unit_times import Computer
 
+_MEMORY_LIMIT = "/sys/fs/cgroup/memory.max"
+"""Of a Linux container, in bytes; ``max``: none."""
+_INSTRUCTIONS = {"sse4_2": "SSE4.2", "avx2": "AVX2"}
+"""numpy's and torch's builds need the first, and are quick with the second."""
+
 Ask = Callable[[str], str]
-"""Answers a sysctl name (macOS) or a path under /proc (Linux); empty where there is no answer."""
+"""Answers a sysctl name (macOS) or a path under /proc or /sys (Linux); empty: no answer."""
 
 
 def this_machine(models: Path | None = None) -> Machine:
@@ -70,9 +75,10 @@ def describe_machine(system: str, processor: str, macos: str, ask: Ask, free: in
         system=system,
         chip=model.group(1).strip() if model else processor,
         cores=_cores(),
-        memory_bytes=int(total.group(1)) * 1024 if total else 0,
+        memory_bytes=_least(int(total.group(1)) * 1024 if total else 0, ask(_MEMORY_LIMIT)),
         free_disk_bytes=free,
         build=ask("/proc/sys/kernel/osrelease").strip(),
+        lacks=_lacking(cpu),
     )
 
 
@@ -131,5 +137,22 @@ def _number(text: str) -> int:
     return int(text) if text.isdecimal() else 0
 
 
+def _least(total: int, limit: str) -> int:
+    """What a container may use of the machine's memory."""
+    bound = _number(limit.strip())
+    return min(total, bound) if total and bound else total
+
+
+def _lacking(cpu: str) -> tuple[str, ...]:
+    flags = re.search(r"^flags\s*:\s*(.+)$", cpu, re.MULTILINE)  # of Intel's kind alone
+    if flags is None:
+        return ()
+    known = flags.group(1).split()
+    return tuple(name for flag, name in _INSTRUCTIONS.items() if flag not in known)
+
+
 def _cores() -> int:
+    """Those that this process may use: a container may have a few of many."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -259,6 +259,9 @@ class Machine(Record):
     """On the disk that holds the models."""
     build: str = ""
     """Of the system: ``24C101``; elsewhere its kernel's release."""
+    lacks: tuple[str, ...] = ()
+    """Instructions that models are computed with and that the processor has not, as far as its
+    system says: ``SSE4.2``, ``AVX2``."""
 
 
 # Downloads and installed models

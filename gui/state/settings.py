@@ -97,6 +97,8 @@ class Settings(QObject):
     export_options = StoredSetting("export/options", {})
     """How pictures were exported last, as `ExportOptions.to_json` writes it."""
     export_folder = StoredSetting("export/folder", "")
+    machine_told = StoredSetting("machine/told", "")
+    """What the machine lacks, as it was told."""
     updates = StoredSetting("updates/look", False)
     """Whether to look for a newer Sfumato once a day."""
     updates_looked = StoredSetting("updates/looked", "")

@@ -15,6 +15,7 @@ from PySide6.QtCore import QObject, Signal
 
 from gui import paths
 from gui.errors import ErrorKind, SfumatoError, unusable
+from gui.hub.shortcomings import Shortcoming, shortcomings
 from gui.library.picture_facts import IndexedPicture
 from gui.library.picture_places import is_given_away
 from gui.library.picture_record import read_record
@@ -32,7 +33,7 @@ from gui.state.draft import Draft, DraftState, random_seed
 from gui.state.hub.state import HubState
 from gui.state.live import LivePictures
 from gui.state.measuring import ModelMeasuring
-from gui.state.model_entry import ModelEntry
+from gui.state.model_entry import ModelEntry, machine
 from gui.state.model_in_use import ModelInUse
 from gui.state.models import ModelLibrary
 from gui.state.networks import NetworkLibrary
@@ -280,6 +281,22 @@ class Studio(QObject):
         self.reports.start()
         desktop.sweep_in_background(self._picture_folders())
         self.convert.find_unfinished()
+        self.look_at_machine()
+
+    def look_at_machine(self) -> None:
+        """Tell what this machine lacks to make pictures well, or at all."""
+        self.background.run(lambda: shortcomings(machine()), self._on_shortcomings, lambda _: None)
+
+    def _on_shortcomings(self, found: list[Shortcoming]) -> None:
+        """What hinders pictures is said at every start, what slows them once."""
+        hinders = [each.text for each in found if not each.can_run]
+        if hinders:
+            self.error_raised.emit(SfumatoError(ErrorKind.UNSUPPORTED, hinders[0]))
+        told = " ".join(each.text for each in found if each.can_run)
+        if told != self.settings.machine_told:
+            self.settings.machine_told = told
+            if told:
+                self.notice.emit(told)
 
     def close(self) -> None:
         self.live.close()
