@@ -16,7 +16,6 @@ from functools import cache
 from pathlib import Path
 
 from gui import __version__, words
-from gui.coreml.inspect import inspect_model, model_hash
 from gui.coreml.model import Attention, ModelInfo
 from gui.errors import Cancelled, unusable
 from gui.hub.machine import this_computer, this_machine
@@ -70,6 +69,8 @@ def read_subject(folder: Path) -> Subject:
     Raises:
         SfumatoError: BAD_MODEL where it cannot be used.
     """
+    from gui.coreml.inspect import inspect_model, model_hash  # the window does without it
+
     info = inspect_model(folder)
     if info.problems:
         raise unusable(info.problems[0], "\n".join(info.problems))

@@ -126,6 +126,7 @@ def test_every_line_of_the_budget_has_a_bench_and_somebody_beside_it() -> None:
     for line in budget.LINES:
         assert set(line.benches) <= known
         assert line.peer
+        assert bool(line.benches) is not bool(line.instead)
     lines = budget.summary(run_of(**{"window held up: a": 20, "window held up: b": 60}))
     told = {line[0]: line[1:] for line in lines}
     assert told["worst window stall"][:3] == ("60 ms", "50 ms", "1 of 2 OVER")
