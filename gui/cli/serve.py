@@ -113,7 +113,7 @@ def serve(options: ServiceOptions, *, new_token: bool = False) -> int:
 
     from gui.state.job_queue import JobQueue
     from gui.state.queue.sheets import ContactSheets
-    from gui.state.service import ServiceThread
+    from gui.state.service_thread import ServiceThread
 
     app = QCoreApplication.instance() or QCoreApplication([])
     service, queue = ServiceThread(), JobQueue()

@@ -52,15 +52,27 @@ def names_of(options: ServiceOptions) -> frozenset[str]:
     return frozenset(found)
 
 
+def reached_at(host: str) -> str:
+    """The address, or else the name, by which others reach this computer where it is heard at
+    `host`.  May ask the system."""
+    if host not in _ANY:
+        return f"[{host}]" if ":" in host else host
+    return _way_out() or socket.gethostname()
+
+
 def _own_addresses(name: str) -> set[str]:
-    found: set[str] = set()
+    found: set[str] = {_way_out()} - {""}
     with contextlib.suppress(OSError):
         found |= {str(info[4][0]).partition("%")[0] for info in socket.getaddrinfo(name, None)}
-    # The address that the way out has; nothing is sent.
+    return found
+
+
+def _way_out() -> str:
+    """The address that the way to the network has, nothing is sent; empty: there is none."""
     with (
         contextlib.suppress(OSError),
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as way_out,
     ):
         way_out.connect(("192.0.2.1", 9))
-        found.add(way_out.getsockname()[0])
-    return found
+        return str(way_out.getsockname()[0])
+    return ""

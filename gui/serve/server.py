@@ -19,7 +19,7 @@ from gui import paths
 from gui.errors import ErrorKind, SfumatoError, disk_error
 from gui.process.serve import Call, Server
 from gui.serve import limits, tls
-from gui.serve.addresses import is_loopback
+from gui.serve.addresses import is_loopback, reached_at
 from gui.serve.app import make_app
 from gui.serve.hall import Hall
 from gui.serve.messages import SERVE, Listen, Listening, ServiceOptions
@@ -87,10 +87,10 @@ class Heard:
         secured = None if is_loopback(options.host) else tls.certificate(options)
         self._socket = bound(options.host, options.port)
         port = self._socket.getsockname()[1]
-        host = f"[{options.host}]" if ":" in options.host else options.host
         scheme = "http" if secured is None else "https"
         self.listening = Listening(
-            f"{scheme}://{host}:{port}", secured.fingerprint if secured is not None else ""
+            f"{scheme}://{reached_at(options.host)}:{port}",
+            secured.fingerprint if secured is not None else "",
         )
         self._loop = asyncio.new_event_loop()
         self._server: uvicorn.Server | None = None

@@ -1,124 +1,188 @@
-"""The service for other programs, as the window and `sfumato serve` have it: its process started,
-watched, and ended with them."""
+"""The service for other programs, as the person has it in Settings: off until it is switched on.
+
+What it takes is imported then, and not before.
+"""
 
 from __future__ import annotations
 
-import logging
-import threading
-from dataclasses import replace
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QObject, QThread, Signal
+from PySide6.QtCore import QObject, Signal, Slot
 
-from gui.errors import SfumatoError, as_sfumato_error
-from gui.process.child import ChildLost
-from gui.process.messages import Answer
-from gui.serve.client import ServeClient, kept_token
-from gui.serve.messages import Asked, Listen, Listening, QueueTouched, ServiceOptions
+from gui.errors import ErrorKind, SfumatoError
 
-log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from gui.serve.messages import Listening
+    from gui.state.service_thread import ServiceThread
+    from gui.state.settings import Settings
+
+EVERYWHERE = "0.0.0.0"
+"""Every address of this computer."""
+DEFAULT_PORT = "7860"
 
 
-class ServiceThread(QThread):
-    """Keeps the service's process, from the first `listen` to `close`.
+@dataclass(frozen=True)
+class ServiceState:
+    """What there is to be seen of the service."""
 
-    Signals arrive on the receiver's thread.  Methods may be called from the window's thread.
+    on: bool = False
+    url: str = ""
+    """Where it is heard; empty: it is not, or not yet."""
+    fingerprint: str = ""
+    """Of the certificate, where other computers may ask too."""
+    problem: str = ""
+    """Why it is not heard, in a sentence."""
+    waiting: int = 0
+    """Requests of other programs that wait for their pictures."""
+    token: str = ""
+    """What programs show; empty until it is known."""
+
+
+class LocalService(QObject):
+    """The switch, and what belongs to it.
+
+    Args:
+        settings: where it is kept.
+        queue: the `JobQueue`.
+        model: tells the folder of the model in use.
     """
 
-    heard = Signal(Listening)
-    failed = Signal(SfumatoError)
-    """It is not to be heard with these options; it may be asked again."""
-    touched = Signal()
-    """Something was put in the queue, or taken off."""
-    asked = Signal(int)
-    """So many requests of other programs wait for their pictures."""
-    token_known = Signal(str)
+    changed = Signal(ServiceState)
 
-    def __init__(self, parent: QObject | None = None, *, client: ServeClient | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        queue: Any,
+        model: Callable[[], str],
+        parent: QObject | None = None,
+    ) -> None:
         super().__init__(parent)
-        self.setObjectName("service")
-        self._client = client or ServeClient()
-        self._lock = threading.Lock()
-        self._wanted: ServiceOptions | None = None
-        self._new_token = False
-        self._closing = False
+        self._settings = settings
+        self._queue = queue
+        self._model = model
+        self._thread: ServiceThread | None = None
+        self.state = ServiceState(on=settings.service)
 
-    def listen(self, options: ServiceOptions, *, new_token: bool = False) -> None:
-        """Be heard with these options from now on; an empty token stands for the one that is kept.
+    def start(self) -> None:
+        """Begin where it is switched on; called after the first paint."""
+        if self._settings.service:
+            self._listen()
 
-        Args:
-            new_token: make another one first.
+    def switch(self, on: bool) -> None:
+        """Switch it on or off; it stays so."""
+        self._settings.service = on
+        if on:
+            self._listen()
+        else:
+            self._end()
+            self._show(ServiceState())
+
+    def set_port(self, text: str) -> None:
+        """Be heard at another port.
+
+        Raises:
+            SfumatoError: BAD_REQUEST where it is none.
         """
-        with self._lock:
-            self._wanted = options
-            self._new_token |= new_token
-        self._client.wake()
-        if not self.isRunning():
-            self.start()
+        if not (text.isascii() and text.isdecimal()) or not 1024 <= int(text) <= 65535:
+            raise SfumatoError(
+                ErrorKind.BAD_REQUEST, "A port is a number from 1024 to 65535; enter another one."
+            )
+        self._settings.service_port = text
+        self._listen_again()
 
-    @property
-    def pid(self) -> int | None:
-        """Of the present process."""
-        return self._client.pid
+    def set_elsewhere(self, on: bool) -> None:
+        """Whether other computers may ask, too."""
+        self._settings.service_elsewhere = on
+        self._listen_again()
+
+    def set_origins(self, text: str) -> None:
+        """Which web pages may ask.
+
+        Raises:
+            SfumatoError: BAD_REQUEST where one is no page's origin.
+        """
+        from gui.serve.addresses import checked_origin
+
+        given = text.replace(",", " ").split()
+        self._settings.service_origins = list(dict.fromkeys(map(checked_origin, given)))
+        self._listen_again()
+
+    def new_token(self) -> None:
+        """Make another token; programs that know the old one are shut out."""
+        self._listen(new_token=True)
+
+    @Slot()
+    def look_again(self) -> None:
+        """Another model is in use, or another folder takes the pictures."""
+        self._listen_again()
 
     def close(self) -> None:
-        """End the process and the thread; waits for both."""
-        with self._lock:
-            self._closing = True
-        self._client.wake()
-        self.wait()
-        self._client.close()
+        self._end()
 
-    # -- on this thread -----------------------------------------------------------------------
+    # -- the process --------------------------------------------------------------------------
 
-    def run(self) -> None:
-        current: ServiceOptions | None = None
-        while True:
-            with self._lock:
-                if self._closing:
-                    return
-                wanted, self._wanted = self._wanted, None
-                fresh, self._new_token = self._new_token, False
-            if wanted is not None:
-                current = self._begin(wanted, fresh)
-            try:
-                if self._client.wait():
-                    self._hear()
-            except ChildLost as lost:
-                log.warning("the service ended: %s", lost.detail)
-                self.asked.emit(0)
-                if current is not None and not self._client.keeps_dying:
-                    current = self._begin(current, False)
-                else:
-                    current = None
-                    self.failed.emit(lost)
+    def _listen_again(self) -> None:
+        if self._settings.service:
+            self._listen()
 
-    def _begin(self, options: ServiceOptions, fresh: bool) -> ServiceOptions | None:
-        try:
-            if not options.token or fresh:
-                options = replace(options, token=kept_token(fresh=fresh))
-            self.token_known.emit(options.token)
-            self._client.start()
-            self._client.put(Listen(options))
-        except SfumatoError as error:
-            self.failed.emit(error)
-            return None
-        except Exception as error:  # a defect of ours must not end the thread
-            log.exception("the service cannot be started")
-            self.failed.emit(as_sfumato_error(error))
-            return None
-        return options
+    def _listen(self, *, new_token: bool = False) -> None:
+        from gui.request import ComputeUnit
+        from gui.serve.messages import LOOPBACK, ServiceOptions
+        from gui.state.service_thread import ServiceThread
 
-    def _hear(self) -> None:
-        message = self._client.receive()
-        if isinstance(message, Answer):
-            if message.error is not None:
-                self.failed.emit(message.error)
-            elif isinstance(message.value, Listening):
-                self.heard.emit(message.value)
-            return
-        event: Any = message.event if message is not None else None
-        if isinstance(event, QueueTouched):
-            self.touched.emit()
-        elif isinstance(event, Asked):
-            self.asked.emit(event.waiting)
+        if self._thread is None:
+            self._thread = ServiceThread(self)
+            self._thread.heard.connect(self._on_heard)
+            self._thread.failed.connect(self._on_failed)
+            self._thread.asked.connect(self._on_asked)
+            self._thread.token_known.connect(self._on_token)
+            self._thread.touched.connect(self._queue.look_elsewhere)
+        settings, model = self._settings, self._model()
+        self._show(replace(self.state, on=True, problem=""))
+        options = ServiceOptions(
+            "",
+            EVERYWHERE if settings.service_elsewhere else LOOPBACK,
+            int(settings.service_port) if settings.service_port.isdecimal() else int(DEFAULT_PORT),
+            tuple(str(origin) for origin in settings.service_origins),
+            (),
+            model,
+            (*map(str, settings.model_folders), *([model] if model else [])),
+            settings.pictures_folder,
+            settings.safety_checker,
+            ComputeUnit(settings.compute_unit),
+        )
+        self._thread.listen(options, new_token=new_token)
+
+    def _end(self) -> None:
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.close()
+            thread.deleteLater()
+
+    def _show(self, state: ServiceState) -> None:
+        if state != self.state:
+            self.state = state
+            self.changed.emit(state)
+
+    @Slot(object)
+    def _on_heard(self, listening: Listening) -> None:
+        if self._thread is not None:
+            where = {"url": listening.url, "fingerprint": listening.fingerprint}
+            self._show(replace(self.state, **where, problem=""))
+
+    @Slot(SfumatoError)
+    def _on_failed(self, error: SfumatoError) -> None:
+        if self._thread is not None:
+            self._show(replace(self.state, url="", fingerprint="", problem=error.message))
+
+    @Slot(int)
+    def _on_asked(self, waiting: int) -> None:
+        if self._thread is not None:
+            self._show(replace(self.state, waiting=waiting))
+
+    @Slot(str)
+    def _on_token(self, token: str) -> None:
+        if self._thread is not None:
+            self._show(replace(self.state, token=token))

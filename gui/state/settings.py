@@ -108,6 +108,14 @@ class Settings(QObject):
     update_skipped = StoredSetting("updates/skipped", "")
     """The version that the person does not want to hear of again."""
 
+    service = StoredSetting("service/on", False)
+    """Whether other programs may ask for pictures."""
+    service_port = StoredSetting("service/port", "7860")
+    service_elsewhere = StoredSetting("service/elsewhere", False)
+    """Whether other computers may, too."""
+    service_origins = StoredSetting("service/origins", [])
+    """Web pages that may."""
+
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.notice = ""

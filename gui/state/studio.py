@@ -52,6 +52,7 @@ from gui.state.queue.desk import QueueDesk
 from gui.state.queue.grids import GridPlan, Side, plan_grid
 from gui.state.queue.rows import QueueList
 from gui.state.queue.sheets import ContactSheets
+from gui.state.service import LocalService
 from gui.state.undo import UndoStack
 from gui.state.updates import UpdateCheck
 
@@ -164,6 +165,8 @@ class Studio(QObject):
         self.bundle.failed.connect(self.error_raised)
         self.caches = Caches(self)
         self.caches.failed.connect(self.error_raised)
+        self.service = LocalService(settings, queue, lambda: self.model.request_folder, self)
+        self.model_selected.connect(self.service.look_again)
         self.updates = UpdateCheck(settings, self)
         self.reports = CrashReports(self.background, self)
         self.trash = PictureTrash(self.library, self.background, self.undo, self)
@@ -257,6 +260,7 @@ class Studio(QObject):
     def _on_setting(self, key: str) -> None:
         if key == type(self.settings).pictures_folder.key:
             self.library.follow()
+            self.service.look_again()
 
     def _picture_folders(self) -> list[Path]:
         """Where finished pictures go, and so where they are looked for."""
@@ -277,6 +281,7 @@ class Studio(QObject):
         self.prompts.start()
         self.bundle.start()
         self.caches.start()
+        self.service.start()
         self.updates.start()
         self.reports.start()
         desktop.sweep_in_background(self._picture_folders())
@@ -299,6 +304,7 @@ class Studio(QObject):
                 self.notice.emit(told)
 
     def close(self) -> None:
+        self.service.close()
         self.live.close()
         self.convert.close()
         self.hub.close()

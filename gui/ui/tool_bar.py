@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QToolBar, QWidge
 
 from gui.ui.menus import Actions
 from gui.ui.widgets.controls import ElidedLabel
+from gui.words import plain_tip
 
 _ENGINE_WORDS = {
     "off": "",
@@ -39,12 +40,17 @@ class WindowToolBar(QToolBar):
         self.model_title = ElidedLabel("", "heading")
         self._engine = QLabel("")
         self._engine.setObjectName("small")
+        self.service = QLabel("")
+        self.service.setObjectName("small")
+        self.service.setTextFormat(Qt.TextFormat.PlainText)
+        self.service.hide()
         title = QWidget()
         title.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         row = QHBoxLayout(title)
         row.setContentsMargins(10, 0, 10, 0)
         row.setSpacing(10)
         row.addWidget(self.model_title, 1)
+        row.addWidget(self.service)
         row.addWidget(self._engine)
         self.addWidget(title)
         of_picture = (a.fit, a.true_size, None, a.save_as, a.copy_picture, a.reveal)
@@ -67,6 +73,12 @@ class WindowToolBar(QToolBar):
                 button.setAccessibleName(action.text())
                 keys = action.shortcut().toString(QKeySequence.SequenceFormat.NativeText)
                 button.setToolTip(f"{action.text()} ({keys})" if keys else action.text())
+
+    def show_service(self, text: str, tip: str) -> None:
+        """What other programs may do or wait for; empty: they may not ask."""
+        self.service.setText(text)
+        self.service.setToolTip(plain_tip(tip))
+        self.service.setVisible(bool(text))
 
     def show_engine(self, state: str) -> None:
         """What the engine does, by the name of its state."""

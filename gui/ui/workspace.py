@@ -30,6 +30,7 @@ from gui.ui.desks.opening import OpeningDesk
 from gui.ui.desks.parts import Parts
 from gui.ui.desks.pictures import PicturesDesk
 from gui.ui.desks.reports import ReportsDesk
+from gui.ui.desks.service import ServiceDesk
 from gui.ui.desks.session import SessionKeeper
 from gui.ui.desks.tools import ToolsDesk
 from gui.ui.desks.updates import UpdatesDesk
@@ -157,6 +158,7 @@ class Workspace(QWidget):
         left.addWidget(self.convert_desk.strip)
         self.tool_bar = WindowToolBar(self.actions_)
         self.main_window.addToolBar(self.tool_bar)
+        self.service_desk = ServiceDesk(self.parts, self.tool_bar)
         self.canvas.tools.offer(self.actions_.tools)
         self.actions_.fill_menu_bar(self.main_window.menuBar())
 

@@ -260,7 +260,7 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """Heard by other computers too, and by a page."""
     home = tmp_path_factory.mktemp("elsewhere")
     service = Served(home, STANDIN, "--host", "0.0.0.0", "--allow-origin", PAGE)
-    assert service.url.startswith("https://0.0.0.0:")
+    assert service.url.startswith("https://") and "0.0.0.0" not in service.url
     service.url = f"https://localhost:{service.port}"
     service.certificate = str(home / "data" / "Service" / "certificate.pem")
     yield service

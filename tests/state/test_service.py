@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +17,7 @@ import requests
 from gui.errors import SfumatoError
 from gui.serve.messages import Listening, ServiceOptions
 from gui.state.job_queue import JobQueue
-from gui.state.service import ServiceThread
+from gui.state.service_thread import ServiceThread
 from tests.support.patience import PatientBot
 
 TOKEN = "a-token-of-this-test-alone"
@@ -118,3 +120,13 @@ def test_what_hinders_it_is_said(service: ServiceThread, qtbot: PatientBot) -> N
     qtbot.waitUntil(lambda: bool(failed), timeout=30_000)
     assert "no address of this computer" in failed[0].message
     assert heard(service, qtbot).startswith("http://127.0.0.1:")
+
+
+def test_who_does_not_ask_for_it_loads_nothing_of_it() -> None:
+    code = (
+        "import gui.state.studio, gui.ui.settings.dialog, sys;"
+        "names = ('gui.serve', 'gui.state.service_thread', 'fastapi', 'starlette', 'uvicorn');"
+        "print([name for name in sys.modules if name.startswith(names)])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.stdout.strip(), done.returncode) == ("[]", 0), done.stderr

@@ -99,6 +99,9 @@ class FakeQueue(QObject):
         self.grids.append((grid, base)) if grid is not None else None
         return [self.submit(request) for request in requests]
 
+    def look_elsewhere(self) -> None:
+        """There is nobody else."""
+
     def finished_grids(self) -> list[Any]:
         return []
 

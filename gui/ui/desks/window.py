@@ -58,6 +58,7 @@ class WindowDesk(QObject):
                 studio.hub.account,
                 studio.caches,
                 studio.bundle,
+                studio.service,
             ),
         )
 

@@ -21,6 +21,7 @@ from gui.state.settings import Settings
 from gui.ui.prompt.controls import options
 from gui.ui.settings.account_section import AccountSection
 from gui.ui.settings.command_section import CommandSection
+from gui.ui.settings.service_section import ServiceSection
 from gui.ui.settings.storage_section import StorageSection
 from gui.ui.widgets.choice import Choice
 from gui.ui.widgets.controls import ElidedLabel, Switch, fit_height, label
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from gui.state.bundle import Bundle
     from gui.state.caches import Caches
     from gui.state.hub.account import HubAccount
+    from gui.state.service import LocalService
 
 APPEARANCES = (("system", "Same as system"), ("light", "Light"), ("dark", "Dark"))
 
@@ -45,6 +47,7 @@ class SettingsDialog(QDialog):
         account: HubAccount | None = None,
         caches: Caches | None = None,
         bundle: Bundle | None = None,
+        service: LocalService | None = None,
     ) -> None:
         super().__init__(parent)
         self._settings = settings
@@ -69,6 +72,7 @@ class SettingsDialog(QDialog):
         self.storage = StorageSection(caches) if caches is not None else None
         in_bundle = bundle is not None and bundle.app is not None
         self.command = CommandSection(bundle) if bundle is not None and in_bundle else None
+        self.service = ServiceSection(service, settings) if service is not None else None
         self._lay_out()
         self._load()
         self._connect()
@@ -95,6 +99,8 @@ class SettingsDialog(QDialog):
         if self.account is not None:
             heading = label("Hugging Face Hub:")
             form.addRow(heading, self.account)
+        if self.service is not None:
+            form.addRow("Other programs:", self.service)
         if self.command is not None:
             form.addRow("Command line:", self.command)
         if self.storage is not None:
@@ -143,6 +149,8 @@ class SettingsDialog(QDialog):
         self.reset_folder.clicked.connect(lambda: self.set_folder(""))
         if self.account is not None:
             self.account.grown.connect(lambda: fit_height(self))
+        if self.service is not None:
+            self.service.grown.connect(lambda: fit_height(self))
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
