@@ -56,6 +56,8 @@ def engine_main() -> NoReturn:
             from gui.serve.service import main as serve
         elif role == "measure":
             from gui.measure.service import main as serve
+        elif role == "farm":
+            from gui.farm.service import main as serve
         elif role == "coreml":
             from gui.coreml.service import main as serve
         else:

@@ -44,6 +44,11 @@ class AgentLock:
     def __init__(self) -> None:
         self._file: IO[str] | None = None
 
+    @property
+    def taken(self) -> bool:
+        """Whether this process is it."""
+        return self._file is not None
+
     def take(self) -> bool:
         """Whether it is now.
 
@@ -107,7 +112,7 @@ def start_farm(
         farm_name or (before.farm_name if before else f"{name}’s farm"),
         name,
         own_addresses(bind),
-        port or (before.port if before else farm_config.PORT),
+        port or (before.port if before else _free_port(bind)),
         draws,
         bind,
         found,
@@ -259,6 +264,16 @@ def own_addresses(bind: str = "") -> tuple[str, ...]:
     host = socket.gethostname()
     found.append(host if "." in host else f"{host}.local")
     return tuple(dict.fromkeys(found))
+
+
+def _free_port(bind: str) -> int:
+    """The usual port, or any other one where another program has it."""
+    for port in (farm_config.PORT, 0):
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((bind or "0.0.0.0", port))
+            return int(probe.getsockname()[1])
+    return farm_config.PORT
 
 
 def parse_address(text: str, port: int) -> tuple[str, int]:

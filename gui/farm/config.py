@@ -64,6 +64,11 @@ def load() -> Config | None:
         return None
 
 
+def exists() -> bool:
+    """Whether this Mac is in a farm."""
+    return (folder() / FILE_NAME).exists()
+
+
 def save(config: Config) -> None:
     """Raises SfumatoError, STORAGE."""
     write_private(FILE_NAME, records.dumps(config, indent=1))

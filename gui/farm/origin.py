@@ -138,6 +138,8 @@ class Origin:
         if store.changed_elsewhere() or self._stale:
             self._stale = False
             await self._read(store)
+            for job_id in store.take_stops():
+                self.stop(job_id)
         self._tell()
         await self._make_sheets(store)
 

@@ -53,8 +53,8 @@ def log_file(role: str) -> Path:
 
 
 def worker_command(role: str) -> list[str]:
-    """How to start a child: ``engine``, ``enlarge``, ``control``, ``measure``, ``hub``,
-    ``convert``, ``serve`` or ``coreml``.
+    """How to start a child: ``engine``, ``enlarge``, ``control``, ``farm``, ``measure``,
+    ``hub``, ``convert``, ``serve`` or ``coreml``.
 
     In a bundle all of them are the one second executable; elsewhere this Python.
     """

@@ -74,8 +74,8 @@ class Interface:
     """What one kind of child can be asked, and what it may tell."""
 
     role: str
-    """``engine``, ``enlarge``, ``control``, ``measure``, ``hub``, ``convert``, ``serve`` or
-    ``coreml``."""
+    """``engine``, ``enlarge``, ``control``, ``farm``, ``measure``, ``hub``, ``convert``,
+    ``serve`` or ``coreml``."""
     title: str
     """What a person calls it, e.g. ``The engine``; begins the sentence when it dies."""
     questions: tuple[type[Question[Any]], ...]

@@ -46,6 +46,13 @@ class Waits(StrEnum):
     """It runs while plugged in only, and the computer is not, or may not be."""
     ELSEWHERE = "elsewhere"
     """Another process owns the running of the queue."""
+    FARM = "farm"
+    """The Macs of a farm run it, this one among them."""
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether it is another process's affair."""
+        return self in (Waits.ELSEWHERE, Waits.FARM)
 
 
 @dataclass(frozen=True)
@@ -125,6 +132,7 @@ class JobQueue(QObject):
         self._plugged_in_only = False
         self._engine_state = "off"
         self._held = False
+        self._farmed = False
         self._storage_told = False
         self._started = False
         self._closed = False
@@ -304,6 +312,8 @@ class JobQueue(QObject):
     def waits(self) -> Waits:
         """Why nothing that waits is begun, where it is not the engine."""
         store = self._list.store
+        if store is not None and self._farmed:
+            return Waits.FARM
         if store is not None and not store.is_owner:
             return Waits.ELSEWHERE
         if self._paused:
@@ -350,7 +360,7 @@ class JobQueue(QObject):
     def is_free(self) -> bool:
         """Whether there is an engine, and nothing in line that it is to be used for."""
         idle = self._running is None and (self.waits or self._held or not self.next_waiting())
-        there = self._thread.isRunning() and self.waits is not Waits.ELSEWHERE
+        there = self._thread.isRunning() and not self.waits.elsewhere
         return there and not self._closed and bool(idle)
 
     @property
@@ -503,6 +513,7 @@ class JobQueue(QObject):
             return
         if self._gives_way and store.changed_elsewhere():
             self._read_again(store)
+        self._look_for_farm(store)
         wanted = not self._gives_way or bool(self.waiting())
         if not store.is_owner and wanted and store.take():
             with self._list.storage():
@@ -533,6 +544,17 @@ class JobQueue(QObject):
             return False
         store.release()
         return store.is_run_elsewhere()
+
+    def _look_for_farm(self, store: JobStore) -> None:
+        """Leave the queue to the farm that this Mac is in now: between two pictures, with its
+        engine's memory; or be told that it has left."""
+        farmed = store.is_farmed()
+        if farmed != self._farmed:
+            self._farmed = farmed
+            self._on_waits()
+        if farmed and store.is_owner and self._running is None:
+            store.release()
+            self._thread.rest()
 
     def _read_again(self, store: JobStore) -> None:
         self._read_switches(store)
@@ -571,6 +593,7 @@ class JobQueue(QObject):
         if self._list.store is not None:
             return self._list.store
         store = self._list.open()
+        self._farmed = store.is_farmed()
         self._read_switches(store)
         self.jobs_reset.emit()
         if store.notice:

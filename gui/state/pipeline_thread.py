@@ -94,6 +94,7 @@ class PipelineThread(QThread):
         self._step: StepUpdate | None = None
         self._runner: EngineRunner | None = None
         self._closing = False
+        self._resting = False
         self._live: Work | None = None  # what waits
         self._live_running: Work | None = None  # that was not told to stop
         self._live_loads = False  # its model, still
@@ -146,6 +147,14 @@ class PipelineThread(QThread):
         if runner is not None:
             runner.stop(job_id)
 
+    def rest(self) -> None:
+        """End the engine, which nobody needs for now; work starts another."""
+        with self._lock:
+            self._resting = True
+            runner = self._runner
+        if runner is not None:
+            runner.wake()
+
     def take_step(self) -> StepUpdate | None:
         """The newest step not fetched yet.  Older ones the window had no time for are gone."""
         with self._lock:
@@ -184,6 +193,10 @@ class PipelineThread(QThread):
                 if self._closing:
                     return
                 work = self._take()
+                resting, self._resting = self._resting, False
+            if resting and work is None:
+                runner.reset()
+                start_early = False
             if work is not None:
                 outcome = self._do(runner, work)
                 start_early = outcome.status is not OutcomeStatus.NOT_STARTED

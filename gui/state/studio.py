@@ -30,6 +30,7 @@ from gui.state.controls import ControlDesk
 from gui.state.convert.state import ConvertReport, ConvertState
 from gui.state.crash_reports import CrashReports
 from gui.state.draft import Draft, DraftState, random_seed
+from gui.state.farm import Farm
 from gui.state.hub.state import HubState
 from gui.state.live import LivePictures
 from gui.state.measuring import ModelMeasuring
@@ -167,6 +168,9 @@ class Studio(QObject):
         self.caches.failed.connect(self.error_raised)
         self.service = LocalService(settings, queue, lambda: self.model.request_folder, self)
         self.model_selected.connect(self.service.look_again)
+        self.farm = Farm(parent=self)
+        self.farm.failed.connect(self.error_raised)
+        self.farm.changed.connect(lambda: self.job_list.show_farm(self.farm))
         self.updates = UpdateCheck(settings, self)
         self.reports = CrashReports(self.background, self)
         self.trash = PictureTrash(self.library, self.background, self.undo, self)
@@ -273,6 +277,7 @@ class Studio(QObject):
         """Bring up the engine and read the models; called right after the first paint."""
         if self.settings.notice:
             self.notice.emit(self.settings.notice)
+        self.farm.start()
         self.queue.start()
         self.models.refresh()
         self.addons.refresh()
@@ -323,6 +328,7 @@ class Studio(QObject):
         self.bundle.close()
         self.caches.close()
         self.updates.close()
+        self.farm.close()
         self.queue.shutdown()
         self.settings.sync()
 
@@ -465,6 +471,13 @@ class Studio(QObject):
     def stop(self) -> None:
         """As `ActivityWatch.stop`."""
         self.watch.stop()
+
+    def stop_job(self, job_id: str) -> None:
+        """Stop this job, which runs here or on a Mac of the farm."""
+        if self.farm.within:
+            self.farm.stop_job(job_id)
+        else:
+            self.stop()
 
     def retry_failed(self) -> None:
         """Put the job that failed last in line again."""

@@ -101,6 +101,7 @@ class Actions:
         self.clear_mask = make("Clear Mask")
         self.show_mask = toggle("Show Mask", "")
         self.tools = {key: toggle(text, letter, checked=False) for key, text, letter in TOOLS}
+        self.farm = make("Other Macs…")
         self.shortcuts = make("Keyboard Shortcuts", "Ctrl+/", "help")
         self.about = make("About Sfumato", role=Role.AboutRole)
         self.reports = make("Crash Reports…")
@@ -196,7 +197,7 @@ class Actions:
         _fill(generate, self.use_as_control, self.vary)
         _fill(generate, self.show_model)
         _fill(generate, None, self.enlarge_2, self.enlarge_4, self.refine)
-        _fill(window, self.minimise)
+        _fill(window, self.minimise, None, self.farm)
         _fill(help_, self.shortcuts, self.reports, None, self.updates, self.about)
 
 

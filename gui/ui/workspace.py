@@ -21,6 +21,7 @@ from gui.ui.desks.banner import BannerDesk
 from gui.ui.desks.bundle import BundleDesk
 from gui.ui.desks.convert import ConvertDesk
 from gui.ui.desks.editing import EditingDesk
+from gui.ui.desks.farm import FarmDesk
 from gui.ui.desks.generate import GenerateDesk
 from gui.ui.desks.live import LiveDesk
 from gui.ui.desks.measuring import MeasuringDesk
@@ -134,6 +135,7 @@ class Workspace(QWidget):
         self.editing = EditingDesk(parts)
         self.window_desk = WindowDesk(parts, self.appearance)
         self.banner_desk = BannerDesk(parts)
+        self.farm_desk = FarmDesk(parts)
         self.updates_desk = UpdatesDesk(parts)
         self.bundle_desk = BundleDesk(parts)
         self.reports_desk = ReportsDesk(parts)

@@ -20,7 +20,7 @@ from PySide6.QtCore import QObject, QThread, QTimer, Signal
 from gui.errors import ErrorKind, SfumatoError, as_sfumato_error
 from gui.hub.messages import CLOSE_SECONDS, HUB, PATIENCE, REPEATABLE
 from gui.process.child import ChildLost
-from gui.process.messages import A, Answer, Event, Question, Told
+from gui.process.messages import A, Answer, Event, Interface, Question, Told
 from gui.process.supervisor import Supervisor
 
 log = logging.getLogger(__name__)
@@ -70,8 +70,9 @@ class HubThread(QThread):
     arrive too.
 
     Args:
-        command: of the Hub process; default: this program's own.
+        command: of the process; default: this program's own.
         close_seconds: how long it may take to end.
+        interface: what it can be asked; default: the Hub's.
     """
 
     event_received = Signal(Event)
@@ -87,10 +88,13 @@ class HubThread(QThread):
         command: list[str] | None = None,
         close_seconds: float = CLOSE_SECONDS,
         parent: QObject | None = None,
+        *,
+        interface: Interface = HUB,
     ) -> None:
         super().__init__(parent)
-        self.setObjectName("hub")
-        self._child = Supervisor(HUB, command)
+        self.setObjectName(interface.role)
+        self._title = interface.title
+        self._child = Supervisor(interface, command)
         self._close_seconds = close_seconds
         self._numbers = itertools.count(1)
         self._questions: dict[int, _Asked] = {}  # the window's thread only
@@ -182,7 +186,7 @@ class HubThread(QThread):
                 name = type(asked.question).__name__
                 log.warning("the question %s was not answered", name)
                 if asked.on_error is not None:
-                    message = "The Hub does not answer; try again."
+                    message = f"{self._title} does not answer; try again."
                     asked.on_error(SfumatoError(ErrorKind.NETWORK, message, name))
         if not self._questions:
             self._look.stop()
@@ -213,13 +217,20 @@ class HubThread(QThread):
                 often = self._child.keeps_dying
                 if often:
                     self._child.forgive()
-                self._arrived.emit(_Death(_worded(lost, often), often, self._unanswered()))
+                self._arrived.emit(_Death(self._worded(lost, often), often, self._unanswered()))
             except Exception as error:
                 # A defect of ours must not end the thread with questions open for ever.
                 log.exception("the hub thread failed")
                 self._child.kill()
                 self._arrived.emit(_Death(as_sfumato_error(error), True, self._unanswered()))
         self._child.stop(self._close_seconds)
+
+    def _worded(self, error: SfumatoError, often: bool) -> SfumatoError:
+        if not often:
+            return error
+        what = "The connection to the Hub" if self.objectName() == HUB.role else self._title
+        message = f"{what} keeps failing; start Sfumato again to use it."
+        return SfumatoError(error.kind, message, error.detail)
 
     def _unanswered(self) -> tuple[int, ...]:
         """Every question without an answer: those with the child and those on their way to it."""
@@ -247,10 +258,3 @@ class HubThread(QThread):
             arrived = child.receive()
             if arrived is not None:
                 self._arrived.emit(arrived)
-
-
-def _worded(error: SfumatoError, often: bool) -> SfumatoError:
-    if not often:
-        return error
-    message = "The connection to the Hub keeps failing; start Sfumato again to use it."
-    return SfumatoError(error.kind, message, error.detail)

@@ -23,6 +23,7 @@ from PySide6.QtGui import QImage
 
 from gui import words
 from gui.request import PictureRequest
+from gui.state.farm import Farm
 from gui.state.pictures.drag import drag_data
 from gui.state.pictures.library import PictureLibrary
 from gui.state.pictures.thumbnails import Thumbnails
@@ -138,6 +139,7 @@ class QueueList(QAbstractListModel):
         self._model_name = model_name
         self._rows: list[QueueRow] = []
         self._pictures: dict[str, IndexedPicture | None] = {}
+        self._drawn: dict[str, tuple[str, QImage | None]] = {}
         # Many jobs come at once, at the start above all.
         self._later = QTimer(self)
         self._later.setSingleShot(True)
@@ -156,7 +158,26 @@ class QueueList(QAbstractListModel):
 
     def detail(self, row: QueueRow) -> str:
         """The second line of a job."""
+        if row.status == "running" and row.job_id in self._drawn:
+            made = f"  ·  {row.pictures} of {row.request.count} made" if row.request else ""
+            return self._drawn[row.job_id][0] + made
         return detail_of(row, self._model_name(row.request.model)) if row.request else ""
+
+    def show_farm(self, farm: Farm) -> None:
+        """Tell of jobs that run who draws them, with a preview."""
+        drawn: dict[str, tuple[str, QImage | None]] = {}
+        for k, row in enumerate(self._rows):
+            if row.status == "running" and (seats := farm.drawing(row.job_id)):
+                first = seats[0]
+                who = words.listed(seat.name for seat in seats)
+                at = (
+                    f"step {first.step} of {first.steps}" if first.steps and len(seats) == 1 else ""
+                )
+                shown = next((p for s in seats if (p := farm.preview(s)) is not None), None)
+                drawn[row.job_id] = ("  ·  ".join(t for t in (f"Drawn by {who}", at) if t), shown)
+            if drawn.get(row.job_id) != self._drawn.get(row.job_id):
+                self.dataChanged.emit(self.index(k), self.index(k))
+        self._drawn = drawn
 
     def row_of(self, job_id: str) -> int:
         """Where a job stands; -1: nowhere."""
@@ -254,7 +275,8 @@ class QueueList(QAbstractListModel):
         if role == Qt.ItemDataRole.UserRole:
             return row
         if role == Qt.ItemDataRole.DecorationRole:
-            return self._thumbnail(row.picture)
+            drawn = self._drawn.get(row.job_id) if row.status == "running" else None
+            return drawn[1] if drawn and drawn[1] is not None else self._thumbnail(row.picture)
         if role == Qt.ItemDataRole.ToolTipRole and row.job_id:
             lines = (row.prompt, self.detail(row), row.problem)
             return words.plain_tip("\n".join(line for line in lines if line))

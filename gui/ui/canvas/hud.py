@@ -35,13 +35,15 @@ def waits_text(waits: Waits, *, busy: bool, waiting: int) -> str:
             return f"Waits until {words.COMPUTER} is plugged in.{held}"
         case Waits.ELSEWHERE:
             return "Another Sfumato that is open makes these."
+        case Waits.FARM:
+            return "The Macs of the farm make these."
         case _:
             return ""
 
 
 def activity_text(activity: Activity) -> tuple[str, str]:
     """What is going on, and the figures beside it."""
-    if activity.halted or activity.waits is Waits.ELSEWHERE:  # how many is said beside it
+    if activity.halted or activity.waits.elsewhere:  # how many is said beside it
         return waits_text(activity.waits, busy=False, waiting=0), ""
     if activity.phase is Phase.STARTING:
         return "Preparing…" if activity.engine_up else "Starting the engine…", ""
@@ -124,8 +126,8 @@ class ProgressStrip(QFrame):
         hint = words.PREPARING if activity.preparing else LONG_LOAD_HINT
         self.hint.setText(waits_text(activity.waits, busy=True, waiting=0) if pauses else hint)
         self.hint.setVisible(long_load or pauses)
-        self.bar.setVisible(activity.busy and activity.waits is not Waits.ELSEWHERE)
-        self.stop.setVisible(activity.busy and activity.waits is not Waits.ELSEWHERE)
+        self.bar.setVisible(activity.busy and not activity.waits.elsewhere)
+        self.stop.setVisible(activity.busy and not activity.waits.elsewhere)
         self.resume.setVisible(activity.waits is Waits.PAUSED)
         self.waiting.setVisible(activity.waiting > 0)
         self.waiting.setText(f"{activity.waiting} waiting")

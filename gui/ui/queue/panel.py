@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from PySide6.QtCore import (
     QEvent,
@@ -355,6 +356,11 @@ class QueuePanel(QFrame):
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         menu.popup(at)
 
+    def _stop(self, jobs: list[Any]) -> None:
+        for job in jobs:
+            if str(job.status) == "running":
+                self._studio.stop_job(job.id)
+
     def job_menu(self) -> QMenu:
         """What can be done with the chosen jobs."""
         menu, desk, chosen = QMenu(self), self._desk, self.chosen()
@@ -367,7 +373,7 @@ class QueuePanel(QFrame):
         if one is not None and one.status == "queued":
             menu.addAction("Edit Settings", partial(desk.edit, one.id))
         if "running" in statuses:
-            menu.addAction("Stop", self._studio.stop)
+            menu.addAction("Stop", partial(self._stop, jobs))
         grids = {job.request.grid.grid for job in jobs if job.request.grid is not None}
         if statuses & {"failed", "cancelled"}:
             menu.addAction("Retry", partial(desk.retry, chosen))

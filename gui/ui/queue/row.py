@@ -7,7 +7,6 @@ from PySide6.QtGui import QColor, QFont, QFontMetrics, QImage, QPainter, QPainte
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
 from gui.state.activity import Activity
-from gui.state.job_queue import Waits
 from gui.state.queue.rows import DETAIL_ROLE, QueueRow
 from gui.ui.canvas.hud import activity_text
 from gui.ui.widgets.appearance import current_palette, sized_font
@@ -130,7 +129,7 @@ class QueueDelegate(QStyledItemDelegate):
             paint_icon(painter, "more", place(more.adjusted(2, 2, -2, -2)), palette.secondary)
         _line(painter, place(first), row.prompt, sized_font(13), palette.text)
         line = line.translated(0, LINE + 1)
-        if row.status == "running" and self.activity.waits is not Waits.ELSEWHERE:
+        if row.status == "running" and not self.activity.waits.elsewhere:
             self._paint_progress(painter, place, line, palette)
             return
         if row.edited:

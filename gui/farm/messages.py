@@ -1,0 +1,110 @@
+"""What the window and the farm's process on this Mac say to each other.
+
+Standard library only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from gui.errors import SfumatoError
+from gui.farm.wire import Drawn, State
+from gui.process.messages import Event, Interface, Question
+
+CLOSE_SECONDS = 1.5
+"""For the process to hang up and let the queue go."""
+
+
+@dataclass(frozen=True)
+class Follow(Question[None]):
+    """Be the farm on this Mac, if it is in one, or look on where another process is it."""
+
+
+@dataclass(frozen=True)
+class StartFarm(Question[None]):
+    """Start one here."""
+
+    name: str = ""
+    """This Mac's; empty: what it calls itself."""
+    draws: bool = True
+
+
+@dataclass(frozen=True)
+class JoinFarm(Question[None]):
+    """Join one with a code."""
+
+    code: str
+    name: str = ""
+    draws: bool = True
+
+
+@dataclass(frozen=True)
+class LeaveFarm(Question[None]):
+    """Leave it for good; its queue is this Mac's alone again."""
+
+
+@dataclass(frozen=True)
+class InviteMac(Question[str]):
+    """A join code for one more Mac."""
+
+
+@dataclass(frozen=True)
+class StopJob(Question[None]):
+    """Stop a job of this Mac's that runs."""
+
+    job: str
+
+
+@dataclass(frozen=True)
+class AnswerOffer(Question[None]):
+    """What a person says to `wire.Offer`: ``copy``, ``fetch`` or ``no``."""
+
+    member: str
+    model: str
+    how: str
+
+
+@dataclass(frozen=True)
+class FarmTold(Event):
+    """How the farm is, as seen from here."""
+
+    within: bool
+    """Whether this Mac is in one."""
+    name: str = ""
+    """The farm's."""
+    member: str = ""
+    """This Mac's id in it."""
+    starts: bool = False
+    """Whether it was started here."""
+    address: str = ""
+    linked: bool = False
+    """Whether its scheduler is reached."""
+    problem: SfumatoError | None = None
+    state: State | None = None
+
+
+@dataclass(frozen=True)
+class FarmPreview(Event):
+    """What a member draws for this Mac."""
+
+    member: str
+    drawn: Drawn
+
+    def to_json(self) -> dict[str, Any]:
+        return {"member": self.member, "drawn": self.drawn.to_json()}
+
+    def block(self) -> bytes:
+        return self.drawn.rgb
+
+    def with_block(self, block: bytes) -> FarmPreview:
+        return replace(self, drawn=self.drawn.with_block(block))
+
+
+FARM = Interface(
+    "farm",
+    "The farm",
+    (Follow, StartFarm, JoinFarm, LeaveFarm, InviteMac, StopJob, AnswerOffer),
+    (FarmTold, FarmPreview),
+    answers_while_busy=True,
+)

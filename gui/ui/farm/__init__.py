@@ -1,0 +1,1 @@
+"""Several Macs, one queue: who is in the farm, and how one begins."""
