@@ -18,6 +18,7 @@ from gui.engine.units import ByMeasurement, computer_with_units, measured_choice
 from gui.engine.variant import VariantPipeline, WatchedRuntime, fitted, framed, variant_of
 from gui.errors import unusable
 from gui.files import expanded
+from gui.library.unit_times import UNET
 from gui.paths import starter_model
 from gui.request import ComputeUnit, PictureRecord, PictureRequest
 from gui.versions import versions
@@ -73,6 +74,12 @@ class OpenPipeline(Protocol):
     @property
     def height(self) -> int: ...
 
+    @property
+    def measured(self) -> tuple[str, ComputeUnit] | None:
+        """The model's hash and the unit of its steps, where that was measured to be the quickest;
+        None where the person or Core ML chose."""
+        ...
+
     def build(self) -> LoadablePipeline: ...
 
     def prepares(self, component: str) -> bool:
@@ -126,6 +133,11 @@ class ModelChoice:
             made,
             tuple(self._units.items()),
         )
+
+    @property
+    def measured(self) -> tuple[str, ComputeUnit] | None:
+        unit = self._units.get(UNET)
+        return (self._hash, unit) if unit is not None else None
 
     def build(self) -> LoadablePipeline:
         if self._variant is not None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from gui.process.messages import Event, Interface, Question
 from gui.records import Record
-from gui.request import PictureRecord, PictureRequest
+from gui.request import ComputeUnit, PictureRecord, PictureRequest
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,14 @@ class Ready(Event):
     runtime: str
     """``native`` or ``portable``."""
     versions: dict[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True)
+class UnitInUse(Event):
+    """A model is used with the compute unit that was measured to be the quickest for its steps."""
+
+    model_hash: str
+    unit: ComputeUnit
 
 
 @dataclass(frozen=True)
@@ -141,5 +149,5 @@ ENGINE = Interface(
     "engine",
     "The engine",
     (Generate,),
-    (Ready, Loading, Prepared, Step, Enlarging, Image, Frame),
+    (Ready, UnitInUse, Loading, Prepared, Step, Enlarging, Image, Frame),
 )

@@ -14,9 +14,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from gui import words
 from gui.engine import messages
 from gui.engine.messages import ENGINE, Generate, JobEvent, Ready
 from gui.errors import ErrorKind, SfumatoError
+from gui.hub.machine import this_computer
+from gui.library import unit_times
+from gui.process import crashes
 from gui.process.child import ChildLost
 from gui.process.messages import Answer
 from gui.process.supervisor import Supervisor
@@ -147,6 +151,7 @@ class EngineRunner:
         self._was_ready = False
         self._stops: dict[str, int] = {}  # how often each job was asked to stop
         self._abandoned = False
+        self._in_use: messages.UnitInUse | None = None
 
     @property
     def ready(self) -> Ready | None:
@@ -225,8 +230,10 @@ class EngineRunner:
             self._gone()
             if self._stopped(job):
                 return Outcome(OutcomeStatus.CANCELLED)
-            return Outcome(OutcomeStatus.LOST, lost, lost.status == -signal.SIGTERM)
+            told = self._blamed(lost)
+            return Outcome(OutcomeStatus.LOST, told, lost.status == -signal.SIGTERM)
         finally:
+            self._in_use = None
             self._stops.pop(job, None)
 
     def stop(self, job: str) -> None:
@@ -317,6 +324,8 @@ class EngineRunner:
                 self._on_state("ready")
                 return _outcome(message)
             event = message.event
+            if isinstance(event, messages.UnitInUse):
+                self._in_use = event
             if not isinstance(event, JobEvent):
                 continue
             watch.saw(event, time.monotonic())
@@ -328,6 +337,21 @@ class EngineRunner:
         detail = self._engine.log_tail()
         self._engine.drop()
         return ChildLost(ErrorKind.ENGINE, message, detail)
+
+    def _blamed(self, lost: ChildLost) -> ChildLost:
+        """Where the engine crashed over a unit that was chosen by measurement, that is noted, and
+        the next attempt chooses another one."""
+        used = self._in_use
+        if used is None or -(lost.status or 0) not in crashes.SIGNALS:
+            return lost
+        if not unit_times.note_crash(used.model_hash, this_computer(), used.unit):
+            return lost
+        name = words.UNITS[used.unit.value]
+        message = (
+            f"The engine stopped unexpectedly while it used “{name}”, which is not chosen for this "
+            "model any more; try again."
+        )
+        return ChildLost(lost.kind, message, lost.detail, lost.status)
 
     def _gone(self) -> None:
         self._was_ready = self._ready is not None

@@ -160,6 +160,8 @@ class Engine:
     def _prepared(self, request: PictureRequest, call: Call) -> LoadablePipeline:
         """The pipeline for a request, ready to be used; its model's name and size are told."""
         choice = self._backend.find(request)
+        if choice.measured is not None:
+            call.tell(messages.UnitInUse(*choice.measured))
         pipeline = self._load(request, choice, call)
         call.tell(messages.Prepared(choice.name, choice.width, choice.height))
         return pipeline

@@ -192,6 +192,22 @@ def keep(measurement: Measurement) -> None:
     _write([*others, measurement])
 
 
+def note_crash(model_hash: str, computer: Computer, unit: ComputeUnit) -> bool:
+    """What was measured ended the engine when it was used: it is chosen no more.  Never raises.
+    Blocking.
+
+    Returns:
+        Whether it had been measured at all.
+    """
+    known = find(model_hash, computer)
+    times = known.of(unit) if known is not None else None
+    if known is None or times is None:
+        return False
+    why = "It ended the engine while a picture was made."
+    keep(known.with_unit(replace(times, outcome=UnitOutcome.CRASHED, why=why)))
+    return True
+
+
 def forget(model_hash: str, computer: Computer) -> None:
     """As if it had not been measured.  Never raises.  Blocking."""
     _write([m for m in _read() if not _is(m, model_hash, computer)])

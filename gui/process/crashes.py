@@ -27,10 +27,11 @@ MOST = 20
 """Reports that are kept; the oldest go."""
 _RUNNING = "running-"
 _REPORT = "crash-"
-_CRASHES = {
+SIGNALS = {
     int(getattr(signal, name))
     for name in ("SIGSEGV", "SIGBUS", "SIGABRT", "SIGILL", "SIGFPE", "SIGTRAP", "SIGSYS")
 }
+"""Those that end a process which has crashed."""
 
 
 def folder() -> Path:
@@ -110,7 +111,7 @@ def keep(title: str, code: int | None, text: str) -> Path | None:
     Returns:
         The report; None where it was no crash, or cannot be written.
     """
-    if code is None or not (-code in _CRASHES or code == 1):
+    if code is None or not (-code in SIGNALS or code == 1):
         return None
     name = title.lower().removeprefix("the ").replace(" ", "-")
     with contextlib.suppress(OSError):

@@ -11,6 +11,7 @@ written in the prompt, so that one engine can be driven through several jobs:
     "error=storage"         fails with that kind of SfumatoError
     "raise=text"            an exception nobody foresaw
     "size=64" "load=0.2"    pixels per side; seconds per component while loading
+    "measured=HASH"         the Neural Engine was measured to be quickest for the model
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from gui.errors import Cancelled, ErrorKind, SfumatoError
-from gui.request import PictureRecord, PictureRequest
+from gui.request import ComputeUnit, PictureRecord, PictureRequest
 
 
 def hold_interpreter(seconds: float) -> None:
@@ -114,6 +115,10 @@ class StandinChoice:
         self.key = request.model, request.compute_unit
         self._load = float(wishes.get("load", 0))
         self._hold = float(wishes.get("hold", 0))
+        if "measured" in wishes:
+            self.measured = (wishes["measured"], ComputeUnit.CPU_AND_NE)
+
+    measured: tuple[str, ComputeUnit] | None = None
 
     def prepares(self, component: str) -> bool:
         return False

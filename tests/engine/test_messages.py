@@ -13,7 +13,7 @@ from gui.engine import messages
 from gui.errors import ErrorKind, SfumatoError
 from gui.process import messages as wire
 from gui.process.messages import Question
-from gui.request import PictureRecord, PictureRequest, StartImage
+from gui.request import ComputeUnit, PictureRecord, PictureRequest, StartImage
 
 REQUEST = PictureRequest(
     'a "b"\n漢字 \ud800', "/m", seed=2**32 - 1, start_image=StartImage("/a", 0.5), count=2
@@ -21,11 +21,12 @@ REQUEST = PictureRequest(
 MESSAGES = [
     messages.Generate("j", REQUEST, 1),
     messages.Ready(7, "portable", {"torch": "2"}),
-    messages.Loading("unet", 1, 3, 0.5),
+    messages.Loading("unet", 1, 3, 0.5, preparing=True),
     messages.Prepared("name", 512, 768),
     messages.Step(0, 1, 20, 0.25, messages.Preview(3, 2, bytes(range(18)))),
     messages.Step(0, 2, 20, 0.25, None),
     messages.Image(0, "/p.png", PictureRecord(REQUEST, 1, 1, "m", notes=("a", "b"))),
+    messages.UnitInUse("0123456789", ComputeUnit.CPU_AND_NE),
 ]
 PREVIEW = 4
 

@@ -12,6 +12,7 @@ import pytest
 
 from gui.coreml.native import NativeRuntime
 from gui.engine.backend import ModelChoice, PipelineBackend
+from gui.engine.runner import OutcomeStatus
 from gui.library import unit_times
 from gui.measure.client import read_subject
 from gui.request import ComputeUnit, PictureRequest
@@ -86,3 +87,24 @@ def test_the_first_load_for_the_neural_engine_is_announced_once_for_each_system(
     assert NEW == ["text_encoder", "unet"]
     units_of(NE, runtime="portable")
     assert NEW == []
+
+
+def test_a_unit_that_crashes_the_engine_over_a_picture_is_chosen_no_more(
+    engine: Callable[..., Any], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gui.engine.runner.this_computer", lambda: MAC)
+    unit_times.keep(measurement(times(NE, 0.3), times(GPU, 0.5)))
+    runner = engine().runner
+
+    def draw(prompt: str) -> Any:
+        return runner.run("job", PictureRequest(prompt, "m"))
+
+    known = unit_times.find("0123456789", MAC)
+    assert draw("steps=2 measured=0123456789").status is OutcomeStatus.FINISHED
+    plain = draw("steps=2 crash_at=1")
+    assert plain.error.message == "The engine stopped unexpectedly; try again."
+    assert unit_times.find("0123456789", MAC) == known  # another model's crash
+    lost = draw("steps=2 crash_at=1 measured=0123456789")
+    assert lost.status is OutcomeStatus.LOST
+    assert "“Neural Engine”, which is not chosen for this model any more" in lost.error.message
+    assert unit_times.choice(unit_times.find("0123456789", MAC))["unet"] is GPU
