@@ -402,7 +402,7 @@ class PictureRequest(Record):
             "Of the picture in pixels, a multiple of 64; far from the model’s own, things are "
             "drawn twice.",
             ("--width",),
-            "Of the picture in pixels, a multiple of 64",
+            "Of the picture in pixels: a multiple of 64, or one that the model draws as it is",
             model_decides=True,
             useful=(256, 1024),
             step=64,
@@ -417,7 +417,7 @@ class PictureRequest(Record):
             "Of the picture in pixels, a multiple of 64; far from the model’s own, things are "
             "drawn twice.",
             ("--height",),
-            "Of the picture in pixels, a multiple of 64",
+            "Of the picture in pixels: a multiple of 64, or one that the model draws as it is",
             model_decides=True,
             useful=(256, 1024),
             step=64,

@@ -1,4 +1,4 @@
-"""`sfumato patch`: a finished model with LoRAs in it, or of another picture size."""
+"""`sfumato patch`: a finished model with LoRAs in it, of another size or with a clip skip."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def add_parser(commands: Any) -> None:
     """Add the command to `sfumato`."""
     parser = commands.add_parser(
         "patch",
-        help="add LoRAs to a finished Core ML model, or change its picture size",
+        help="add LoRAs or a clip skip to a finished Core ML model, or change its picture size",
         description="Make a model folder from a finished Core ML model, without conversion: with "
-        "LoRAs added to its weights, for pictures of another size, or both.  The original is only "
-        "read.  The finished folder is printed.",
+        "LoRAs added to its weights, for pictures of another size, with a clip skip, or several of "
+        "them.  The original is only read.  The finished folder is printed.",
         allow_abbrev=False,
     )
     add = parser.add_argument
@@ -39,6 +39,9 @@ def add_parser(commands: Any) -> None:
         help="a LoRA to add, with its weight, and another one for the text encoders; may be given "
              "several times")  # fmt: skip
     add("--size", default="", metavar="WxH", help="of the pictures, multiples of 64")
+    add("--clip-skip", type=int, default=1, metavar="N",
+        help="layers from the end up to which the text encoders shall give their states, for "
+             "example 2; of “.mlpackage” files alone")  # fmt: skip
     add("-o", "--output", default="", metavar="DIR",
         help="model folder to make; below DIR where that exists; default: your models")  # fmt: skip
     add("--name", default="", help="name of the model; default: the old one, and what was done")
@@ -57,9 +60,11 @@ def _patch(options: argparse.Namespace) -> int:
     try:
         loras = [lora_of(text) for text in options.lora]
         size = _size(options.size)
-        if not loras and size is None:
+        skip = options.clip_skip
+        if not loras and size is None and skip == 1:
             raise SfumatoError(
-                ErrorKind.BAD_REQUEST, "There is nothing to do; give --lora, --size, or both."
+                ErrorKind.BAD_REQUEST,
+                "There is nothing to do; give --lora, --size or --clip-skip, or several of them.",
             )
     except SfumatoError as error:
         options.parser.error(error.message)
@@ -71,9 +76,10 @@ def _patch(options: argparse.Namespace) -> int:
     try:
         report = make_variant(
             source,
-            _output(options.output, source, _suffix(loras, size)),
+            _output(options.output, source, _suffix(loras, size, skip)),
             loras,
             size,
+            clip_skip=skip,
             name=options.name,
             base=base_of(checked(options.base)) if options.base else None,
             tick=lambda fraction: progress.bar(fraction, "patching"),
@@ -98,9 +104,10 @@ def _size(text: str) -> ImageSize | None:
     return ImageSize(int(match[1]), int(match[2]))
 
 
-def _suffix(loras: list[Any], size: ImageSize | None) -> str:
+def _suffix(loras: list[Any], size: ImageSize | None, clip_skip: int) -> str:
     parts = [f"{Path(lora.path).stem}-{lora.scale:g}" for lora in loras]
     parts += [f"{size.width}x{size.height}"] if size else []
+    parts += [f"clip-skip-{clip_skip}"] if clip_skip > 1 else []
     return "-".join(parts)
 
 

@@ -1,5 +1,6 @@
-"""Loaded networks called by Apple's names, whatever their files call inputs and outputs (see
-`gui.coreml.dialect`)."""
+"""Loaded networks as the pipeline knows them: called by Apple's names, whatever their files call
+inputs and outputs (see `gui.coreml.dialect`), with pictures in RGB, and with the shapes of one size
+where they take several (see `gui.coreml.flexible`)."""
 
 from __future__ import annotations
 
@@ -81,3 +82,32 @@ class _Turned:
 
     def close(self) -> None:
         self._model.close()
+
+
+class Settled:
+    """A loaded network that takes several shapes, described by those of one size."""
+
+    def __init__(self, model: LoadedModel, component: ComponentInfo) -> None:
+        self._model = model
+        self.settle(component)
+
+    def settle(self, component: ComponentInfo) -> None:
+        """Be described by other shapes from now on."""
+        self.inputs: Mapping[str, TensorSpec] = {t.name: t for t in component.inputs}
+        self.outputs: Mapping[str, TensorSpec] = {t.name: t for t in component.outputs}
+
+    def __call__(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return self._model(arrays)
+
+    def close(self) -> None:
+        self._model.close()
+
+
+def settled(model: LoadedModel, component: ComponentInfo) -> LoadedModel:
+    """A loaded network, described by a component's shapes if it takes several."""
+    if not component.is_flexible:
+        return model
+    if isinstance(model, Settled):
+        model.settle(component)
+        return model
+    return Settled(model, component)

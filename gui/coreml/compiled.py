@@ -8,12 +8,13 @@ what a program does not say; its shapes are often ``[]`` and are not needed.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from gui import files
-from gui.coreml.model import FileFormat, TensorSpec
+from gui.coreml.flexible import default_shape, of_lists
+from gui.coreml.model import FileFormat, Flexibility, TensorSpec
 from gui.coreml.survey import Description, Survey, check_count
 from gui.errors import ErrorKind, SfumatoError
 from gui.files import UnreadableFile, check_links, parse_json, read_bytes
@@ -27,6 +28,9 @@ _SPEC_VERSIONS = {"ios15": 6, "ios16": 7, "ios17": 8, "ios18": 9, "ios26": 10}
 Types = dict[str, str]
 """Names of values → their types as written."""
 
+Stated = dict[str, tuple[tuple[int, ...], Flexibility | None]]
+"""Names of inputs → their default shapes, and what others they take."""
+
 # Whatever text it is given, each of these takes time in proportion to its length: a part that
 # repeats starts where a word does and ends at the next bracket, so that no stretch of the text is
 # looked at again from every place in it.
@@ -37,6 +41,9 @@ _FUNCTION = re.compile(r"\bfunc\s+(\w+)\s*<\s*(\w+)\s*>\s*\(([^()]*)\)")
 _PARAMETER = re.compile(rf"({_TYPE})\s+([\w.\-@/]+)\s*(?:,|$)")
 _RESULTS = re.compile(r"\}\s*->\s*\(([^()]*)\)\s*;")
 _CALL = re.compile(r"\s*(\w+)\s*\(")
+_FLEXIBLE = re.compile(r"\s*\[\s*FlexibleShapeInformation\s*=[^;]{0,100000}?\]\s*\{")
+_PARTS = re.compile(r'"(DefaultShapes|RangeDims|EnumeratedShapes)"')
+_NAMED_LIST = re.compile(r'"([\w.\-@/]+)"\s*,\s*(\[[\[\]\d,\s\-]*\])')
 _BLOB = re.compile(
     rf"\b({_TENSOR_TYPE}|\w+)\s*\(\s*BLOBFILE\s*\(\s*path\s*=\s*"
     r'(?:tensor<\s*string\s*,\s*\[\]\s*>|string)\s*\(\s*"([^"]*)"\s*\)\s*,\s*offset\s*=\s*'
@@ -97,11 +104,22 @@ def _describe(
         spec_version = max(spec_version, _SPEC_VERSIONS.get(opset.lower(), 0))
     optional = _optional_inputs(metadata)
     pictures = _pictures(metadata)
+    stated: Stated = {}
+    if any(None in t.shape for t in inputs.values()):
+        stated = _shapes_in_programs(text for text, _ in programs)
+        told = _shapes_in(metadata)
+        stated |= {n: found for n, found in told.items() if found[1] or n not in stated}
     return Description(
         path=path,
         format=FileFormat.COMPILED,
         inputs=tuple(
-            TensorSpec(t.name, pictures.get(t.name, t.dtype), t.shape, t.name in optional)
+            TensorSpec(
+                t.name,
+                pictures.get(t.name, t.dtype),
+                _default(t, stated),
+                t.name in optional,
+                _flexibility(t, stated),
+            )
             for t in inputs.values()
         ),
         outputs=tuple(
@@ -274,6 +292,74 @@ def _tensor_type(text: str) -> tuple[str, tuple[int | None, ...]]:
         return text, ()
     dims = [d.strip() for d in match.group(2).split(",") if d.strip()]
     return match.group(1), tuple(int(d) if d.isdecimal() else None for d in dims)
+
+
+# Flexible shapes
+
+
+def _default(tensor: TensorSpec, stated: Stated) -> tuple[int | None, ...]:
+    """An input's shape, with what the program leaves open as it is by default."""
+    shape, _ = stated.get(tensor.name, ((), None))
+    if len(shape) != len(tensor.shape):
+        return tensor.shape
+    return tuple(size or own for own, size in zip(shape, tensor.shape, strict=True))
+
+
+def _flexibility(tensor: TensorSpec, stated: Stated) -> Flexibility | None:
+    return stated.get(tensor.name, ((), None))[1] if None in tensor.shape else None
+
+
+def _shapes_in(metadata: dict[str, Any]) -> Stated:
+    """What `metadata.json` states of flexible inputs."""
+    entries = metadata.get("inputSchema")
+    return {
+        str(entry.get("name")): found
+        for entry in (entries if isinstance(entries, list) else [])
+        if isinstance(entry, dict) and (found := shapes_of(entry))[0]
+    }
+
+
+def shapes_of(entry: dict[str, Any]) -> tuple[tuple[int, ...], Flexibility | None]:
+    """Default shape and flexibility that a schema's entry states, as lists within strings; an
+    empty shape where it states none."""
+    lists = {key: _list(entry.get(key)) for key in ("shape", "enumeratedShapes", "shapeRange")}
+    flexible = None
+    if str(entry.get("hasShapeFlexibility", "0")) == "1":
+        flexible = of_lists(lists["enumeratedShapes"], lists["shapeRange"])
+    shape = lists["shape"]
+    is_shape = all(type(n) is int and 0 < n < 2**31 for n in shape)
+    return (tuple(shape) if shape and is_shape else default_shape(flexible)), flexible
+
+
+def _list(text: Any) -> list[Any]:
+    try:
+        found = parse_json(text) if isinstance(text, str) else []
+    except UnreadableFile:
+        return []
+    return found if isinstance(found, list) else []
+
+
+def _shapes_in_programs(texts: Iterable[str]) -> Stated:
+    """What programs themselves state of flexible inputs, beside their functions' signatures: newer
+    compilers repeat it there."""
+    found: Stated = {}
+    for text in texts:
+        head = _FUNCTION.search(text)
+        attribute = _FLEXIBLE.match(text, head.end()) if head else None
+        parts = _PARTS.split(attribute[0]) if attribute else []
+        parts = parts[1:]  # before the first of them stand types
+        by_part: dict[str, dict[str, list[Any]]] = {}
+        for part, values in zip(parts[::2], parts[1::2], strict=True):
+            for name, written in _NAMED_LIST.findall(values):
+                by_part.setdefault(part, {}).setdefault(name, []).append(_list(written))
+        defaults = by_part.get("DefaultShapes", {})
+        for name in {name for part in by_part.values() for name in part}:
+            ranges = by_part.get("RangeDims", {}).get(name, [[]])[0]
+            flexible = of_lists(by_part.get("EnumeratedShapes", {}).get(name, []), ranges)
+            shape = defaults.get(name, [[]])[0]
+            is_shape = bool(shape) and all(type(n) is int and n > 0 for n in shape)
+            found[name] = (tuple(shape) if is_shape else default_shape(flexible)), flexible
+    return found
 
 
 # metadata.json

@@ -134,7 +134,7 @@ def check_contract(component: ComponentInfo) -> None:
         if None in tensor.shape:
             raise SfumatoError(
                 ErrorKind.UNSUPPORTED,
-                f"{what} leaves the size of {tensor.name!r} open, which cannot be used yet; "
+                f"{what} leaves the size of {tensor.name!r} open and does not say which it takes; "
                 "choose another model.",
                 str(tensor.shape),
             )
@@ -217,7 +217,9 @@ def _chunks_apart(first: Description, second: Description, at: TensorSpec | None
 
 
 def _same(a: Sequence[int | None], b: Sequence[int | None]) -> bool:
-    return not a or not b or tuple(a) == tuple(b)
+    """Whether two shapes are one, as far as they are known."""
+    alike = all(m is None or n is None or m == n for m, n in zip(a, b, strict=False))
+    return not a or not b or (len(a) == len(b) and alike)
 
 
 # The whole
@@ -474,7 +476,7 @@ def _vae_problems(components: Components, unet: ComponentInfo) -> list[str]:
     if encoder is not None and len(latent) == 3:
         moments = encoder.outputs[0].shape
         channels, *size = latent
-        if len(moments) == 4 and (moments[1], *moments[2:]) != (2 * (channels or 0), *size):
+        if len(moments) == 4 and not _same(moments[1:], (2 * (channels or 0), *size)):
             found.append(
                 f"The VAE encoder does not fit the UNet: it gives latents of "
                 f"{_size_text(moments)}, and the UNet takes "

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gui import words
-from gui.coreml import dialect, fit, sidecar
+from gui.coreml import dialect, fit, flexible, sidecar
 from gui.coreml.compiled import describe_compiled
 from gui.coreml.infer import complete, with_inferences
 from gui.coreml.model import (
@@ -168,6 +168,7 @@ def component_of(
         name=role.prefix if role.kind is ComponentKind.CONTROLNET else "",
         unknown_operations=unknown_to_portable(o for p in parts for o in p.survey.operations),
         metadata=first.metadata,
+        halvings=sum(p.survey.halvings for p in parts) if role.kind in _ATTENTIVE else 0,
     )
     return dialect.canonical(component)
 
@@ -333,7 +334,10 @@ def _one_of(kind: ComponentKind, files: list[Path], found: _Findings) -> list[Pa
 
 
 def _model(folder: Path, found: _Findings, own: Sidecar | None) -> ModelInfo:
-    components = found.components = dialect.with_text_states(found.components)
+    components = dialect.with_text_states(found.components)
+    components, sizes, contradiction = flexible.settled_on_own(components)
+    found.problems += [contradiction] if contradiction else []
+    found.components = components
     unet = fit.denoiser(components)
     family, family_notes = fit.family(components, own)
     size = fit.sizes(components)
@@ -362,6 +366,7 @@ def _model(folder: Path, found: _Findings, own: Sidecar | None) -> ModelInfo:
         problems=tuple(dict.fromkeys(map(fit.plain, found.problems))),
         notes=tuple(dict.fromkeys(map(fit.plain, found.notes))),
         unet_kind=fit.unet_kind(components) or UNetKind.STANDARD,
+        sizes=sizes,
     )
 
 

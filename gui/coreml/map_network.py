@@ -63,7 +63,10 @@ def inspect_map_network(path: Path) -> MapNetworkInfo:
             "one map; choose another.",
             f"takes {takes}; {component.inputs} {component.outputs}",
         )
-    height, width = component.inputs[0].shape[2:]
+    _, channels, height, width = component.inputs[0].shape
+    flexible = component.inputs[0].flexible
+    if flexible and flexible.allows((1, channels or PICTURE_CHANNELS, USUAL_SIDE, USUAL_SIDE)):
+        height = width = USUAL_SIDE
     stated = component.metadata
     image = component.inputs[0].dtype
     order = "RGB" if image.startswith(IMAGES) else ""  # runtimes turn what is stated

@@ -6,10 +6,12 @@ coremltools here.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from gui.picture_sizes import PictureSizes
 from gui.records import Record
 
 
@@ -74,15 +76,42 @@ class FileFormat(StrEnum):
 
 
 @dataclass(frozen=True)
+class Flexibility(Record):
+    """The shapes that an input may have: those of a list, or all within ranges."""
+
+    shapes: tuple[tuple[int, ...], ...] = ()
+    ranges: tuple[tuple[int, int | None], ...] = ()
+    """Least and most of each dimension; None: without end."""
+
+    def allows(self, shape: Sequence[int]) -> bool:
+        if self.shapes:
+            return tuple(shape) in self.shapes
+        return len(shape) == len(self.ranges) and all(
+            low <= size and (high is None or size <= high)
+            for size, (low, high) in zip(shape, self.ranges, strict=True)
+        )
+
+
+@dataclass(frozen=True)
 class TensorSpec(Record):
-    """One input or output.  `shape` holds None where the size is flexible; `dtype` is a MIL name
-    such as ``fp16``, ``fp32``, ``int32``; or ``image``, ``image-bgr`` where Core ML itself wants a
-    picture: runtimes take and give [1, channels, height, width] of 0…255 in RGB for it."""
+    """One input or output.  `shape` is the default one where several are allowed, and holds None
+    where nothing says what a size is; `dtype` is a MIL name such as ``fp16``, ``fp32``, ``int32``;
+    or ``image``, ``image-bgr`` where Core ML itself wants a picture: runtimes take and give
+    [1, channels, height, width] of 0…255 in RGB for it."""
 
     name: str
     dtype: str
     shape: tuple[int | None, ...]
     optional: bool = False
+    flexible: Flexibility | None = None
+    """Of an input: which other shapes it takes; None: no others."""
+
+    def accepts(self, shape: Sequence[int]) -> bool:
+        """Whether an array of this shape can be given for it."""
+        fits = len(shape) == len(self.shape) and all(
+            want is None or have == want for have, want in zip(shape, self.shape, strict=True)
+        )
+        return fits or (self.flexible is not None and self.flexible.allows(shape))
 
 
 CLIP_PLACES = 77
@@ -139,6 +168,13 @@ class ComponentInfo(Record):
     names: dict[str, str] = field(default_factory=dict)
     """What the files call those inputs and outputs that bear other names here (see
     `gui.coreml.dialect`)."""
+    halvings: int = 0
+    """How often a UNet halves what it works on, as far as its operations tell; 0: they do not."""
+
+    @property
+    def is_flexible(self) -> bool:
+        """Whether an input may have several shapes."""
+        return any(t.flexible for t in self.inputs)
 
     def input(self, name: str) -> TensorSpec | None:
         return next((t for t in self.inputs if t.name == name), None)
@@ -177,6 +213,8 @@ class ModelInfo(Record):
     notes: tuple[str, ...] = ()
     """Things worth knowing that do not stop use (no encoder: no image-to-image …)."""
     unet_kind: UNetKind = UNetKind.STANDARD
+    sizes: PictureSizes | None = None
+    """The sizes of pictures that its networks draw as they are; None: one alone."""
 
     @property
     def usable(self) -> bool:
@@ -200,6 +238,15 @@ class ModelInfo(Record):
 
         found = range(2, MAX_CLIP_SKIP + 1) if encoders else ()
         return max((layers for layers in found if offered(layers)), default=1)
+
+    @property
+    def may_skip_layers(self) -> bool:
+        """Whether a clip skip has an effect, or its text encoders may be given one: their files
+        are packages (`gui.convert.patch.clip_skip`)."""
+        kinds = (ComponentKind.TEXT_ENCODER, ComponentKind.TEXT_ENCODER_2)
+        encoders = [self.components[kind] for kind in kinds if kind in self.components]
+        are_packages = all(each.format is FileFormat.PACKAGE for each in encoders)
+        return self.clip_skip > 1 or (bool(encoders) and are_packages)
 
     @property
     def has_image_to_image(self) -> bool:

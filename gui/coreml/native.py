@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -87,17 +88,21 @@ class NativeRuntime:
                 str(file),
             )
         check_links(file)
+
+        def load(place: Path) -> Any:
+            hints = _Hints(fast, component.is_flexible)
+            return _load_compiled(place, file.name, component.function, unit, hints)
+
         if component.format is FileFormat.COMPILED:
-            place = self._plain(file)
-            return _load_compiled(place, file.name, component.function, unit, fast)
+            return load(self._plain(file))
         compiled = self.compiled(file)
         try:
-            return _load_compiled(compiled, file.name, component.function, unit, fast)
+            return load(compiled)
         except SfumatoError as error:
             if error.kind is not ErrorKind.BAD_MODEL:
                 raise
         shutil.rmtree(compiled, ignore_errors=True)  # a spoilt copy is made again, once
-        return _load_compiled(self.compiled(file), file.name, component.function, unit, fast)
+        return load(self.compiled(file))
 
     def shares(self, component: ComponentInfo, compute_unit: ComputeUnit) -> dict[str, float]:
         """The share of a component's work on each processor, by Core ML's plan; empty where the
@@ -268,10 +273,7 @@ class NativeModel:
                     f"{self._title} takes no input called {name!r}; choose another model.",
                 )
             shape = np.shape(array)
-            if len(shape) != len(spec.shape) or any(
-                want is not None and have != want
-                for have, want in zip(shape, spec.shape, strict=True)
-            ):
+            if not spec.accepts(shape):
                 raise SfumatoError(
                     ErrorKind.BAD_REQUEST,
                     f"{self._title} takes {name!r} as {list(spec.shape)}, not {list(shape)}; "
@@ -376,24 +378,46 @@ def _give_back(buffer: np.ndarray) -> None:
 # The boundary to coremltools
 
 
-def _load_compiled(path: Path, title: str, function: str, unit: ComputeUnit, fast: bool) -> Any:
+@dataclass(frozen=True)
+class _Hints:
+    """What Core ML is told of a network's use."""
+
+    fast: bool
+    """It is run so often that a longer load is repaid."""
+    flexible: bool
+    """It takes several shapes.  They change from picture to picture at most, never from step to
+    step, which is what lets Core ML make it ready for one shape, and run it on the Neural Engine at
+    others than its default (Apple's guide to coremltools, “Flexible Input Shapes”)."""
+
+    def options(self, ct: Any) -> dict[str, Any]:
+        """As coremltools takes them: those that system and library know."""
+        major, minor = _macos()
+        found: dict[str, Any] = {}
+        strategy = getattr(ct, "SpecializationStrategy", None)
+        if self.fast and strategy is not None and major >= 15:
+            found["specializationStrategy"] = strategy.FastPrediction
+        frequency = getattr(ct, "ReshapeFrequency", None)
+        if self.flexible and frequency is not None and (major, minor) >= (14, 4):
+            found["reshapeFrequency"] = frequency.Infrequent
+        return found
+
+
+def _macos() -> tuple[int, int]:
+    """The system's version; zeros where there is none."""
+    parts = [int(p) if p.isdecimal() else 0 for p in platform.mac_ver()[0].split(".")]
+    major, minor, *_ = [*parts, 0, 0]
+    return major, minor
+
+
+def _load_compiled(path: Path, title: str, function: str, unit: ComputeUnit, use: _Hints) -> Any:
     import coremltools as ct
 
     options: dict[str, Any] = {"compute_units": ct.ComputeUnit[unit.value]}
     if function:
         options["function_name"] = function
-    if hints := _hints(ct) if fast else {}:
+    if hints := use.options(ct):
         options["optimization_hints"] = hints
     return _guard(lambda: ct.models.CompiledMLModel(str(path), **options), title, "load")
-
-
-def _hints(ct: Any) -> dict[str, Any]:
-    """Prefer fast prediction over fast loading, where system (macOS 15) and library can."""
-    strategy = getattr(ct, "SpecializationStrategy", None)
-    major = platform.mac_ver()[0].split(".")[0]
-    if strategy is None or not major.isdecimal() or int(major) < 15:
-        return {}
-    return {"specializationStrategy": strategy.FastPrediction}
 
 
 def _compile(package: Path, destination: Path) -> None:

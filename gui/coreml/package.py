@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from gui.coreml import proto
-from gui.coreml.model import FileFormat, TensorSpec
+from gui.coreml.flexible import default_shape, several
+from gui.coreml.model import FileFormat, Flexibility, TensorSpec
 from gui.coreml.survey import Description, Survey, check_count
 from gui.errors import ErrorKind, SfumatoError
 
@@ -119,9 +120,14 @@ def _tensor(feature: Any, types: dict[str, tuple[int | None, ...]]) -> TensorSpe
     optional = bool(feature.type.isOptional)
     if kind == "multiArrayType":
         array = feature.type.multiArrayType
-        shape = _array_shape(array) or types.get(feature.name, ())
+        flexible = _flexibility(array)
+        shape = tuple(int(d) for d in array.shape) or default_shape(flexible)
         return TensorSpec(
-            feature.name, _ARRAY_TYPES.get(array.dataType, "unknown"), shape, optional
+            feature.name,
+            _ARRAY_TYPES.get(array.dataType, "unknown"),
+            shape or types.get(feature.name, ()),
+            optional,
+            flexible,
         )
     if kind == "imageType":
         image = feature.type.imageType
@@ -131,20 +137,18 @@ def _tensor(feature: Any, types: dict[str, tuple[int | None, ...]]) -> TensorSpe
     return TensorSpec(feature.name, str(kind or "unknown"), (), optional)
 
 
-def _array_shape(array: Any) -> tuple[int | None, ...]:
-    """Fixed sizes, with None where several are allowed."""
-    shape: list[int | None] = [int(d) for d in array.shape]
-    flexibility = array.WhichOneof("ShapeFlexibility")
-    if flexibility == "enumeratedShapes":
-        allowed = [list(s.shape) for s in array.enumeratedShapes.shapes]
-        for n in range(len(shape)):
-            if len({s[n] for s in allowed if n < len(s)}) > 1:
-                shape[n] = None
-    elif flexibility == "shapeRange":
-        for n, size in enumerate(array.shapeRange.sizeRanges):
-            if n < len(shape) and size.lowerBound != size.upperBound:
-                shape[n] = None
-    return tuple(shape)
+def _flexibility(array: Any) -> Flexibility | None:
+    """The shapes that an array may have; None where it has one."""
+    kind = array.WhichOneof("ShapeFlexibility")
+    if kind == "enumeratedShapes":
+        shapes = tuple(tuple(int(d) for d in s.shape) for s in array.enumeratedShapes.shapes)
+        return several(Flexibility(shapes=shapes))
+    if kind == "shapeRange":
+        ranges = ((r.lowerBound, r.upperBound) for r in array.shapeRange.sizeRanges)
+        return several(
+            Flexibility(ranges=tuple((low, None if high < 0 else high) for low, high in ranges))
+        )
+    return None
 
 
 @cache

@@ -140,8 +140,9 @@ def _is_picture(tensor: TensorSpec) -> bool:
 
 
 def _sides(component: ComponentInfo) -> tuple[int, ...]:
-    height, width = component.inputs[0].shape[2:]
-    if height is not None and width is not None:
+    tensor = component.inputs[0]
+    height, width = tensor.shape[2:]
+    if tensor.flexible is None and height is not None and width is not None:
         if height != width or not _FEWEST <= height <= _MOST:
             raise SfumatoError(
                 ErrorKind.UNSUPPORTED,
@@ -151,7 +152,14 @@ def _sides(component: ComponentInfo) -> tuple[int, ...]:
         return (height,)
     stated = component.metadata.get(SIDES_KEY, "").split()
     sides = tuple(int(s) for s in stated if s.isdecimal() and _FEWEST <= int(s) <= _MOST)
-    return sides or _USUAL_SIDES
+    sides = sides or _USUAL_SIDES
+    if tensor.flexible is None:
+        return sides
+    squares = {shape[2] for shape in tensor.flexible.shapes if shape[2:3] == shape[3:]}
+    listed = tuple(sorted(side for side in squares if _FEWEST <= side <= _MOST))
+    taken = (tensor.shape[0] or 1, tensor.shape[1] or PICTURE_CHANNELS)
+    fitting = tuple(s for s in sides if tensor.flexible.allows((*taken, s, s)))
+    return fitting or listed or sides
 
 
 def stated_range(text: str) -> tuple[float, float] | None:

@@ -27,7 +27,8 @@ MAX_RANK = 16
 """Most dimensions of a tensor; Core ML's have five."""
 
 MAX_TENSORS = 1000
-"""Most inputs or outputs of a network; a UNet for ControlNets has sixteen."""
+"""Most inputs or outputs of a network, or shapes of one: a UNet for ControlNets has sixteen inputs,
+and Core ML takes 128 shapes."""
 
 _BITS = {
     "fp16": 16, "bf16": 16, "fp32": 32, "fp64": 64, "bool": 8, "string": 8,
@@ -35,6 +36,9 @@ _BITS = {
     "int64": 64, "uint64": 64, "int4": 4, "uint4": 4, "uint6": 6, "uint3": 3, "uint2": 2,
     "uint1": 1, "fp8e4m3fn": 8, "fp8e5m2": 8,
 }  # fmt: skip
+
+_ENLARGING = ("upsample_", "resize")
+"""How the names of operations begin that enlarge a picture."""
 
 Shape = Sequence[int | None]
 
@@ -55,9 +59,9 @@ class Description:
 
 
 def check_count(tensors: int) -> None:
-    """Raises ValueError for more inputs or outputs than any network has."""
+    """Raises ValueError for more inputs, outputs or shapes of one than any network has."""
     if tensors > MAX_TENSORS:
-        raise ValueError(f"{tensors} inputs or outputs")
+        raise ValueError(f"{tensors} inputs, outputs or shapes")
 
 
 class Survey:
@@ -113,6 +117,11 @@ class Survey:
         if self.operations["softmax"] or self.operations["scaled_dot_product_attention"]:
             return Attention.ORIGINAL
         return Attention.UNKNOWN
+
+    @property
+    def halvings(self) -> int:
+        """How often a UNet halves what it works on: as often as it enlarges it again."""
+        return sum(n for kind, n in self.operations.items() if kind.startswith(_ENLARGING))
 
     @property
     def compression(self) -> str:

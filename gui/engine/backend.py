@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from gui.coreml.model import Attention
 from gui.engine.units import ByMeasurement, computer_with_units, measured_choice
-from gui.engine.variant import VariantPipeline, WatchedRuntime, fitted, framed, variant_of
+from gui.engine.variant import VariantPipeline, WatchedRuntime, fitted, variant_of
 from gui.errors import unusable
 from gui.files import expanded
 from gui.library.unit_times import UNET
@@ -104,7 +104,7 @@ class ModelChoice:
 
     def __init__(self, backend: PipelineBackend, request: PictureRequest) -> None:
         from gui.coreml.inspect import inspect_model, load_sidecar, model_hash
-        from gui.pipeline.ground import finished_size
+        from gui.pipeline.ground import asked_size, finished_size, framed
 
         folder = expanded(request.model) if request.model else starter_model()
         self._info = inspect_model(folder)
@@ -121,6 +121,8 @@ class ModelChoice:
         self._variant = variant_of(request, self._info, self.name, self._hash)
         if self._variant is not None and self._variant.size is not None:
             self.width, self.height = self._variant.size.width, self._variant.size.height
+        elif self._info.sizes is not None:
+            self.width, self.height = asked_size(request, self._info)
         start = request.lineage()[0].start_image
         self.width, self.height = finished_size(start, self.width, self.height)
         made = self._variant.folder if self._variant is not None else None

@@ -1,4 +1,5 @@
-"""The variant of a model that a request asks for: with its LoRAs, of its size; made on demand.
+"""The variant of a model that a request asks for: with its LoRAs, of its size, with the clip skip;
+made on demand.
 
 So are ControlNets of another size than the picture's.  A variant that Core ML refuses is noted, and
 not tried again on the same system.
@@ -14,11 +15,10 @@ from typing import TYPE_CHECKING, Any
 from gui import paths
 from gui.convert.types import ImageSize, Lora
 from gui.coreml.control_fit import picture_shape
-from gui.coreml.model import Attention, ComponentInfo, ModelInfo
+from gui.coreml.model import ComponentInfo, ComponentKind, Family, ModelInfo
 from gui.errors import ErrorKind, SfumatoError
 from gui.library import loras, variants
 from gui.request import ComputeUnit, PictureRequest
-from gui.start_image import InpaintArea
 from gui.versions import system
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ class Variant:
     """None: the model's own."""
     name: str
     """The model's."""
+    clip_skip: int = 1
+    """Up to which layer from the end its text encoders are to give their states; 1: as they do."""
 
     def ensure(self, tick: Callable[[], None]) -> Path:
         """Make it if it is not there.
@@ -58,6 +60,7 @@ class Variant:
                     self.folder,
                     self.loras,
                     self.size,
+                    clip_skip=self.clip_skip,
                     name=self.name,
                     linked=True,
                     tick=lambda _fraction: tick(),
@@ -72,6 +75,7 @@ class Variant:
         """What to tell a person where Core ML does not take it."""
         changes = ["with LoRAs in its weights"] if self.loras else []
         changes += [f"at {self.size.width} × {self.size.height} pixels"] if self.size else []
+        changes += [f"with a clip skip of {self.clip_skip}"] if self.clip_skip > 1 else []
         return SfumatoError(
             ErrorKind.CHANGED_MODEL,
             f"Core ML refuses “{self.name}” {' and '.join(changes)}; use the model as it is, or "
@@ -195,7 +199,11 @@ def variant_of(
     chosen = tuple(Lora(str(loras.find(u.name)), u.weight, u.text_encoder_weight) for u in used)
     native = ImageSize(info.image_width, info.image_height)
     size = ImageSize(request.width or native.width, request.height or native.height)
-    if not chosen and size == native:
+    if info.sizes is not None:  # its networks draw others as they are
+        info.sizes.check((size.width, size.height))
+        size = native
+    skip = _clip_skip_to_add(request.clip_skip, info)
+    if not chosen and size == native and skip == 1:
         return None
     if size != native:
         check_size(size)
@@ -204,25 +212,28 @@ def variant_of(
         "size": [size.width, size.height],
         "loras": [[*_stamp(lora.path), lora.scale, lora.text_scale] for lora in chosen],
     }
+    if skip > 1:
+        what["clip_skip"] = skip
     folder = variants.place(info.folder, what)
-    return Variant(info.folder, folder, chosen, None if size == native else size, name)
+    return Variant(info.folder, folder, chosen, None if size == native else size, name, skip)
 
 
-def framed(request: PictureRequest, info: ModelInfo) -> PictureRequest:
-    """With the size that suits a frame which is moved outwards, where none is asked for; a model
-    that has one size alone keeps it.
+def _clip_skip_to_add(layers: int, info: ModelInfo) -> int:
+    """The clip skip that a model's text encoders are to be given; 1: none, since they have it, or
+    cannot be given it, which the picture then says."""
+    from gui.convert.patch.clip_skip import with_clip_skip
 
-    Raises:
-        SfumatoError: BAD_IMAGE; BAD_REQUEST for a frame that is too large for its picture.
-    """
-    from gui.pipeline.ground import size_for_frame
-
-    start = request.lineage()[0].start_image
-    chosen = request.width or request.height or info.attention is Attention.SPLIT_EINSUM_V2
-    if start is None or not start.outpaint or chosen or start.inpaint_area is InpaintArea.MASKED:
-        return request
-    width, height = size_for_frame(start, info.image_width, info.image_height)
-    return request.with_all(width=width, height=height)
+    kinds = (ComponentKind.TEXT_ENCODER, ComponentKind.TEXT_ENCODER_2)
+    encoders = [info.components[kind] for kind in kinds if kind in info.components]
+    own = 2 if info.family is Family.SDXL else 1
+    if layers <= max(own, info.clip_skip):
+        return 1
+    try:
+        for encoder in encoders:
+            with_clip_skip(encoder, layers)
+    except SfumatoError:
+        return 1
+    return layers
 
 
 def _stamp(path: str) -> tuple[str, int, int]:

@@ -16,9 +16,11 @@ import numpy as np
 from PIL.Image import Image as PillowImage
 
 from gui.control_use import Control, ControlBalance, Preprocessor
+from gui.coreml.adapted import settled
 from gui.coreml.control_fit import check_fit
 from gui.coreml.control_networks import find_control_network
 from gui.coreml.dialect import ADAPTER, RESIDUAL, is_adapter
+from gui.coreml.flexible import matched
 from gui.coreml.loaded import LoadedModel, Runtime
 from gui.coreml.model import ComponentInfo
 from gui.files import expanded
@@ -147,7 +149,7 @@ class ControlShelf:
                 fit the UNet.
         """
         found = [
-            self._fit(find_control_network(control.network, self._own), unet)
+            self._fit(matched(find_control_network(control.network, self._own), unet), unet)
             for control in controls
         ]
         for network in found:
@@ -191,7 +193,7 @@ class ControlShelf:
         loaded = self._loaded.get(network.files)
         if loaded is None:
             loaded = self._runtime.load(network, self._compute_unit)
-            self._loaded[network.files] = loaded
+        self._loaded[network.files] = loaded = settled(loaded, network)
         if self._preprocessing is None:
             self._preprocessing = Preprocessing(lambda: self._runtime, self._compute_unit)
         adapter = is_adapter(network)

@@ -15,10 +15,12 @@ import numpy as np
 from PIL import Image, ImageOps
 from PIL.Image import Image as PillowImage
 
+from gui.coreml.model import Attention, ModelInfo
 from gui.errors import ErrorKind, SfumatoError
 from gui.files import expanded
 from gui.library.picture_reader import opaque, read_picture, size_of
 from gui.pipeline.start_image import fitted
+from gui.request import PictureRequest
 from gui.start_image import MASK_ALPHA, InpaintArea, MaskedContent, Outpaint, StartImage
 
 HALF = 128
@@ -185,6 +187,35 @@ def size_for_frame(start: StartImage, width: int, height: int) -> tuple[int, int
         _multiple(wide * scale, bool(moved.left or moved.right)),
         _multiple(high * scale, bool(moved.top or moved.bottom)),
     )
+
+
+def framed(request: PictureRequest, info: ModelInfo) -> PictureRequest:
+    """With the size that suits a frame which is moved outwards, where none is asked for; a model
+    that has one size alone keeps it.
+
+    Raises:
+        SfumatoError: BAD_IMAGE; BAD_REQUEST for a frame that is too large for its picture.
+    """
+    start = request.lineage()[0].start_image
+    fixed = info.attention is Attention.SPLIT_EINSUM_V2 and info.sizes is None
+    chosen = request.width or request.height or fixed
+    if start is None or not start.outpaint or chosen or start.inpaint_area is InpaintArea.MASKED:
+        return request
+    own = info.sizes.own if info.sizes is not None else (info.image_width, info.image_height)
+    size = size_for_frame(start, *own)
+    width, height = info.sizes.nearest(size) if info.sizes is not None else size
+    return request.with_all(width=width, height=height)
+
+
+def asked_size(request: PictureRequest, info: ModelInfo) -> tuple[int, int]:
+    """Width and height that are to be drawn by a model of several sizes.
+
+    Raises:
+        SfumatoError: as `framed`.
+    """
+    assert info.sizes is not None
+    request = framed(request, info)
+    return request.width or info.sizes.own[0], request.height or info.sizes.own[1]
 
 
 def _multiple(side: float, moved: bool) -> int:

@@ -16,8 +16,10 @@ import torch
 from torch import Tensor
 
 import gui
+from gui.coreml.adapted import Settled, settled
 from gui.coreml.control_fit import takes_controls
 from gui.coreml.defaults import fill_defaults
+from gui.coreml.flexible import model_at
 from gui.coreml.model import (
     ComponentInfo,
     ComponentKind,
@@ -41,7 +43,7 @@ from gui.pipeline.demands import check_detail, check_usable, with_model, without
 from gui.pipeline.depth import depth_latents
 from gui.pipeline.detail import only_detailed, painted
 from gui.pipeline.enlarge import Enlarger
-from gui.pipeline.ground import Ground
+from gui.pipeline.ground import Ground, asked_size
 from gui.pipeline.placement import Placement
 from gui.pipeline.preview import Previewer, fit_preview, published_preview
 from gui.pipeline.preview_store import keep_preview, kept_preview
@@ -163,6 +165,8 @@ class Pipeline:
             SfumatoError: as `Runtime.load`.
         """
         self._on_loading = on_loading or self._on_loading
+        if request is not None:
+            self._settle(request)
         kinds = self._wanted(request)
         for other in _UNETS:  # both would take the memory of two
             if request is not None and other in self._loaded and other not in kinds:
@@ -173,7 +177,8 @@ class Pipeline:
                 self._on_loading(kind.value, index, len(wanted))
             component = self.model.components[kind]
             try:
-                self._loaded[kind] = self._runtime.load(component, self.compute_unit)
+                loaded = self._runtime.load(component, self.compute_unit)
+                self._loaded[kind] = settled(loaded, component)
             except SfumatoError as error:
                 if kind is ComponentKind.SAFETY_CHECKER:
                     raise safety.with_advice(error) from error
@@ -194,6 +199,7 @@ class Pipeline:
             Cancelled: when `hooks.cancelled` says so.
             SfumatoError: BAD_REQUEST, BAD_IMAGE, BAD_MODEL, UNSUPPORTED, MEMORY.
         """
+        self._settle(request)
         request = with_model(fill_defaults(request, self.sidecar), self.model)
         # made first: what cannot be done is refused before anything is loaded
         if request.upscaler:
@@ -240,6 +246,23 @@ class Pipeline:
         """The map holds for one decoder under one scale and shift."""
         sidecar = self.sidecar
         return f"{self._identity()}-{sidecar.scaling_factor:g}-{sidecar.shift_factor:g}"
+
+    def _settle(self, request: PictureRequest) -> None:
+        """Have a model of several sizes be one of the size that is asked for.
+
+        Raises:
+            SfumatoError: BAD_REQUEST where it does not draw that size.
+        """
+        model = self.model
+        if model.sizes is None:
+            return
+        size = asked_size(request, model)
+        if size == (model.image_width, model.image_height):
+            return
+        self.model = model_at(model, size)
+        for kind, loaded in self._loaded.items():
+            if isinstance(loaded, (Settled, Resting)):
+                loaded.settle(self.model.components[kind])
 
     # What is loaded
 
@@ -387,7 +410,7 @@ class Pipeline:
         """Load a network that a request needs beside those of `load`."""
         if self._on_loading:
             self._on_loading(component.kind.value, 0, 1)
-        return self._runtime.load(component, self.compute_unit)
+        return settled(self._runtime.load(component, self.compute_unit), component)
 
     def _encode(self, picture: np.ndarray, hooks: Hooks) -> vae.EncodedImage:
         _check(hooks)

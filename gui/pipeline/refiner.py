@@ -15,6 +15,7 @@ import numpy as np
 from torch import Tensor
 
 from gui import words
+from gui.coreml.flexible import matched
 from gui.coreml.inspect import inspect_model, load_sidecar
 from gui.coreml.model import (
     ComponentInfo,
@@ -57,10 +58,14 @@ class Resting:
     ) -> None:
         self._load = load
         self._model = loaded
-        self.inputs: Mapping[str, TensorSpec] = {t.name: t for t in component.inputs}
-        self.outputs: Mapping[str, TensorSpec] = {t.name: t for t in component.outputs}
+        self.settle(component)
         self.makes_room: Resting | None = None
         """Who is let go of before this is loaded."""
+
+    def settle(self, component: ComponentInfo) -> None:
+        """Be described by other shapes from now on, where it takes several."""
+        self.inputs: Mapping[str, TensorSpec] = {t.name: t for t in component.inputs}
+        self.outputs: Mapping[str, TensorSpec] = {t.name: t for t in component.outputs}
 
     def load(self) -> LoadedModel:
         """Load it, if it is not loaded."""
@@ -198,6 +203,9 @@ def find_refiner(name: str, base: ModelInfo) -> tuple[ModelInfo, Sidecar]:
         else:
             what = f"“{model.name}” is no Stable Diffusion XL refiner; choose one, or turn it off."
         raise SfumatoError(ErrorKind.BAD_REQUEST, what, "\n".join(model.problems))
+    unet = base.components.get(K.UNET)
+    component = matched(component, unet) if unet is not None else component
+    model = replace(model, components={**model.components, K.REFINER: component})
     sample = component.input("sample")
     size = sample.shape[1:] if sample is not None else ()
     wanted = (base.latent_channels, base.latent_height, base.latent_width)

@@ -65,7 +65,8 @@ def model_rows(
         what = f"{what}. {words.shortened(words.plain(card.description), LONGEST_DESCRIPTION)}"
     rows = [("Good for", what)]
     if width:
-        rows.append(("Pictures", f"{words.pixels(width, height)} pixels"))
+        others = info.sizes.others() if info.sizes is not None else ""
+        rows.append(("Pictures", f"{words.pixels(width, height)} pixels{others and '; '}{others}"))
     steps = sidecar.default_steps if sidecar is not None else 0
     rows.append(("Speed", words.pace(steps, width, height)))
     if memory:

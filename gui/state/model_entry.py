@@ -16,6 +16,7 @@ from gui.coreml.model import ComponentKind, Family
 from gui.hub.machine import this_machine
 from gui.hub.types import Machine
 from gui.hub.variants.verdict import memory_of
+from gui.picture_sizes import PictureSizes
 from gui.request import LoraUse
 
 if TYPE_CHECKING:
@@ -129,9 +130,15 @@ class ModelEntry:
     @property
     def fixed_size(self) -> str:
         """Why its pictures have one size alone; empty: they may have others."""
-        if self.info is not None and self.info.attention.value == "split_einsum_v2":
+        is_sliced = self.info is not None and self.info.attention.value == "split_einsum_v2"
+        if is_sliced and self.sizes is None:
             return "Set by the model: SPLIT_EINSUM_V2 cuts pictures into slices of a fixed width."
         return ""
+
+    @property
+    def sizes(self) -> PictureSizes | None:
+        """The sizes that it draws as it is; None: one, and it is made anew for others."""
+        return self.info.sizes if self.info is not None else None
 
     @property
     def has_safety_checker(self) -> bool:
@@ -157,6 +164,8 @@ class ModelEntry:
         family = words.short_family(self.info.family)
         size = words.size(self.info.size_bytes)
         pixels = words.pixels(self.info.image_width, self.info.image_height)
+        if self.info.sizes is not None:
+            pixels = self.info.sizes.span()
         return f"{family} · {pixels} px · {size}"
 
     def facts(self) -> str:

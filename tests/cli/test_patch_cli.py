@@ -46,6 +46,7 @@ def test_lora_and_size(tmp_path: Path) -> None:
 def test_wrong_command_lines(tmp_path: Path) -> None:
     source = str(patched.model("sd1").folder)
     assert "nothing to do" in run(source, home=tmp_path).stderr
+    assert "choose 2 to 12" in run(source, "--clip-skip", "40", home=tmp_path).stderr
     assert "no size" in run(source, "--size", "big", home=tmp_path).stderr
     done = run(source, "--lora", "no-such.safetensors", home=tmp_path)
     assert done.returncode == 1

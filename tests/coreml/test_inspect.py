@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from gui.coreml.inspect import inspect_component, inspect_model, model_hash
-from gui.coreml.model import Attention, ComponentKind, Family, FileFormat
+from gui.coreml.model import Attention, ComponentKind, Family, FileFormat, Flexibility
 from gui.errors import SfumatoError
 from tests.coreml.editing import (
     copy_of,
@@ -457,7 +457,7 @@ def test_published_widths_tell_the_family(
     assert (info.latent_height, info.context_channels) == (latent, context)
 
 
-def test_flexible_sizes_are_shown_as_open(tiny_sd1: TinyModel, tmp_path: Path) -> None:
+def test_flexible_sizes_are_told_beside_the_default(tiny_sd1: TinyModel, tmp_path: Path) -> None:
     path = copy_of(package(tiny_sd1.folder, "unet"), tmp_path / "unet.mlpackage")
     with edited(path) as spec:
         sample = spec.description.input[0].type.multiArrayType
@@ -468,8 +468,10 @@ def test_flexible_sizes_are_shown_as_open(tiny_sd1: TinyModel, tmp_path: Path) -
         for tokens in (77, 154):
             context.enumeratedShapes.shapes.add().shape[:] = (2, 32, 1, tokens)
     info = inspect_component(path)
-    assert info.inputs[0].shape == (2, 4, None, None)
-    assert info.inputs[2].shape == (2, 32, 1, None)
+    sample, _, context = info.inputs
+    assert (sample.shape, context.shape) == ((2, 4, 8, 8), (2, 32, 1, 77))
+    assert sample.flexible == Flexibility(ranges=((2, 2), (4, 4), (8, 64), (8, 64)))
+    assert context.flexible == Flexibility(shapes=((2, 32, 1, 77), (2, 32, 1, 154)))
 
 
 @pytest.mark.parametrize(("spec_version", "macos"), [(6, "12"), (8, "14"), (9, "15"), (10, "26")])

@@ -28,6 +28,7 @@ from gui.request import ComputeUnit
 from tests.coreml.editing import copy_of, package, replace, weights_file
 from tests.support.compiled_writer import compile_package
 from tests.support.core_ml import CoreML, put_in_place
+from tests.support.flexible import ranged_model
 from tests.support.tiny_models import TinyModel, chunk_unet
 
 K = ComponentKind
@@ -212,13 +213,41 @@ def test_the_hint_and_units_are_what_coremltools_itself_accepts() -> None:
     import coremltools as ct
     from coremltools.models import model
 
-    hints = native._hints(SimpleNamespace(SpecializationStrategy=ct.SpecializationStrategy)) or {
-        "specializationStrategy": ct.SpecializationStrategy.FastPrediction
-    }
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(platform, "mac_ver", lambda: ("15.0", ("", "", ""), "arm64"))
+        hints = native._Hints(fast=True, flexible=True).options(ct)
+        assert set(hints) == {"specializationStrategy", "reshapeFrequency"}
         patch.setattr(model, "_macos_version", lambda: (15, 0))
         model._verify_optimization_hint_input(hints)
     assert {u.value for u in ComputeUnit} <= {u.name for u in ct.ComputeUnit}
+
+
+@pytest.mark.parametrize(
+    ("version", "hinted"), [("14.3", False), ("14.4", True), ("26.1", True), ("", False)]
+)
+def test_networks_of_several_sizes(
+    core_ml: CoreML,
+    runtime: NativeRuntime,
+    monkeypatch: pytest.MonkeyPatch,
+    version: str,
+    hinted: bool,
+) -> None:
+    """They are handed every shape that they allow, and no other; Core ML is told that it seldom
+    changes."""
+    import coremltools as ct
+
+    monkeypatch.setattr(platform, "mac_ver", lambda: (version, ("", "", ""), "arm64"))
+    decoder = inspect_component(package(ranged_model(), "vae_decoder"))
+    model = runtime.load(decoder, ComputeUnit.ALL)
+    told = core_ml.loads[-1].get("optimization_hints", {})
+    assert told == ({"reshapeFrequency": ct.ReshapeFrequency.Infrequent} if hinted else {})
+    portable = PortableRuntime().load(decoder, ComputeUnit.ALL)
+    for height, width in ((8, 8), (16, 9), (8, 8)):
+        z = {"z": np.random.default_rng(1).standard_normal((1, 4, height, width)).astype("f4")}
+        assert np.array_equal(model(z)["image"], portable(z)["image"])
+    with pytest.raises(SfumatoError) as error:
+        model({"z": np.zeros((1, 4, 17, 8), np.float32)})
+    assert error.value.kind is ErrorKind.BAD_REQUEST
 
 
 def test_chunks_run_one_after_the_other(

@@ -126,7 +126,8 @@ class _Flexible(nn.Module):
         return self.linear(mixed).reshape(batch, height, width, 6)
 
 
-def test_flexible_shapes(tmp_path: Path) -> None:
+def _flexible(folder: Path) -> tuple[_Flexible, Path]:
+    """The network, and it converted for 2 to 64 a side."""
     ct = coremltools()
     torch.manual_seed(0)
     network = _Flexible().eval()
@@ -140,14 +141,38 @@ def test_flexible_shapes(tmp_path: Path) -> None:
         compute_precision=ct.precision.FLOAT32,
         skip_model_load=True,
     )
-    package.save(str(tmp_path / "flexible.mlpackage"))
-    model = load(tmp_path / "flexible.mlpackage")
+    package.save(str(folder / "flexible.mlpackage"))
+    return network, folder / "flexible.mlpackage"
+
+
+def test_flexible_shapes(tmp_path: Path) -> None:
+    network, path = _flexible(tmp_path)
+    model = load(path)
     assert model.inputs["x"].shape == (1, 3, None, None)
     for height, width in ((8, 8), (5, 12), (8, 8), (16, 3)):
         x = torch.randn(1, 3, height, width)
         with torch.no_grad():
             want = network(x).numpy()
         assert decibels(model({"x": x.numpy()})["y"], want) >= 110.0
+
+
+@pytest.mark.parametrize(("limit", "most"), [(2**31, 4), (1, 1)])
+def test_few_shapes_stay_prepared(
+    limit: int, most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has weights of its own: of a large network there is one at a time."""
+    from gui.coreml.portable import model as portable
+
+    monkeypatch.setattr(portable, "_KEPT_BYTES", limit)
+    _, path = _flexible(tmp_path)
+    model = load(path)
+    x = np.ones((1, 3, 64, 64), np.float32)
+    first = model({"x": x[..., :8, :8]})["y"]
+    each = model.parameter_bytes()
+    for side in (9, 10, 11, 12, 13, 14):
+        model({"x": x[..., :side, :8]})
+    assert model.parameter_bytes() <= most * each
+    assert np.array_equal(model({"x": x[..., :8, :8]})["y"], first)
 
 
 @pytest.mark.parametrize("dialect", ["old", "new"])

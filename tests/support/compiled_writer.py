@@ -78,11 +78,58 @@ def _write_program(spec: Any, root: Path, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     if (root / "weights").is_dir():
         shutil.copytree(root / "weights", folder / "weights", dirs_exist_ok=True)
-    (folder / "model.mil").write_text(mil_text(spec.mlProgram), encoding="utf-8")
+    text = mil_text(spec.mlProgram, _flexible_shapes(spec.description.input))
+    (folder / "model.mil").write_text(text, encoding="utf-8")
 
 
-def mil_text(program: Any) -> str:
-    """An ML Program (``MIL_pb2.Program``) as text."""
+def _flexible_shapes(features: Any) -> str:
+    """What newer compilers write behind a function's inputs where some are flexible."""
+    ranges, listed = {}, {}
+    defaults = {f.name: list(f.type.multiArrayType.shape) for f in features}
+    for feature in features:
+        flexible = _flexibility(feature.type.multiArrayType)
+        if "shapeRange" in flexible:
+            ranges[feature.name] = flexible["shapeRange"]
+        elif "enumeratedShapes" in flexible:
+            for shape in json.loads(flexible["enumeratedShapes"]):
+                key = "_".join([feature.name, *map(str, shape), ""])
+                listed[key] = (feature.name, shape)
+    if not ranges and not listed:
+        return ""
+    first = ", ".join(f'{{"{n}", {s}}}' for n, s in defaults.items() if n in ranges or listed)
+    parts = [f'("DefaultShapes", {{{first}}})']
+    if listed:
+        each = ", ".join(f'{{"{k}", {{{{"{n}", {s}}}}}}}' for k, (n, s) in listed.items())
+        parts.append(f'("EnumeratedShapes", {{{each}}})')
+    if ranges:
+        each = ", ".join(f'{{"{n}", {r}}}' for n, r in ranges.items())
+        parts.append(f'("RangeDims", {{{each}}})')
+    text, numbers = "tensor<string, []>", "tensor<int32, [?]>"
+    types = ", ".join(f"tuple<{text}, dict<{text}, {numbers}>>" for _ in parts)
+    return f" [FlexibleShapeInformation = tuple<{types}>(({', '.join(parts)}))]"
+
+
+def _flexibility(array: Any) -> dict[str, str]:
+    """The entries that Core ML's compiler writes into `metadata.json` for a flexible input
+    (`FeatureType::toDictionary` in coremltools)."""
+    kind = array.WhichOneof("ShapeFlexibility")
+    if kind == "enumeratedShapes":
+        shapes = [list(s.shape) for s in array.enumeratedShapes.shapes]
+        told = " | ".join(" × ".join(map(str, shape)) for shape in shapes)
+        return {"enumeratedShapes": str(shapes), "shapeFlexibility": told}
+    if kind == "shapeRange":
+        ranges = [[r.lowerBound, r.upperBound] for r in array.shapeRange.sizeRanges]
+        told = " × ".join(str(a) if a == b else f"{a}...{b}" for a, b in ranges)
+        return {"shapeRange": str(ranges), "shapeFlexibility": told}
+    return {}
+
+
+def mil_text(program: Any, flexible: str = "") -> str:
+    """An ML Program (``MIL_pb2.Program``) as text.
+
+    Args:
+        flexible: what stands behind the inputs of its functions.
+    """
     new = any(f.opset in _NEW_OPSETS for f in program.functions.values())
     writer = _Text(new)
     build = '[buildInfo = dict<string, string>({{"coremlc-component-MIL", "3510.2.1"}})]'
@@ -93,7 +140,7 @@ def mil_text(program: Any) -> str:
         )
     lines = [f"program({'1.3' if new else '1.0'})", build, "{"]
     for name, function in program.functions.items():
-        lines += writer.function(name, function)
+        lines += writer.function(name, function, flexible)
     return "\n".join([*lines, "}"])
 
 
@@ -103,10 +150,10 @@ class _Text:
         names = proto.module("MIL_pb2").DataType.items()
         self.dtypes = {number: n.lower().replace("float", "fp") for n, number in names}
 
-    def function(self, name: str, function: Any) -> Iterator[str]:
+    def function(self, name: str, function: Any, flexible: str) -> Iterator[str]:
         block = function.block_specializations[function.opset]
         inputs = ", ".join(f"{self.type(i.type)} {i.name}" for i in function.inputs)
-        yield f"    func {name}<{_OPSETS[function.opset]}>({inputs}) {{"
+        yield f"    func {name}<{_OPSETS[function.opset]}>({inputs}){flexible} {{"
         for op in block.operations:
             yield f"            {self.operation(op)}"
         yield f"        }} -> ({', '.join(block.outputs)});"
@@ -200,7 +247,8 @@ def _metadata(spec: Any, shapes: bool) -> dict[str, Any]:
                 "dataType": _SCHEMA_TYPES.get(f.type.multiArrayType.dataType, "Float32"),
                 "shape": str(list(f.type.multiArrayType.shape) if shapes else []),
                 "isOptional": str(int(f.type.isOptional)),
-                "hasShapeFlexibility": "0",
+                "hasShapeFlexibility": str(int(bool(_flexibility(f.type.multiArrayType)))),
+                **_flexibility(f.type.multiArrayType),
                 "shortDescription": "",
                 "formattedType": "MultiArray",
             }

@@ -46,14 +46,14 @@ class _GuernikaWriter(_Writer):
         return self.folder / f"{IDENTIFIER.replace('/', '_')}_{suffix}.mlpackage"
 
 
-def guernika_model(kind: str, folder: Path) -> Path:
+def guernika_model(kind: str, folder: Path, write: _GuernikaWriter | None = None) -> Path:
     """Write the packages of a tiny model, float32; returns `folder`.
 
     Its UNet takes what a ControlNet and a T2I-Adapter would give, optionally.
     """
     pipe = tiny_pipeline(kind)
     latent = SHAPES[kind].latent
-    write = _GuernikaWriter(folder, IDENTIFIER, "fp32", "macOS13")
+    write = write or _GuernikaWriter(folder, IDENTIFIER, "fp32", "macOS13")
     folder.mkdir(parents=True)
     _text_encoders(write, kind, pipe)
     h, w = latent
@@ -163,7 +163,9 @@ def _unet(write: _GuernikaWriter, kind: str, pipe: Any, latent: tuple[int, int])
     _make_optional(path)
 
 
-def guernika_controlnet(kind: str, network: Any, path: Path) -> Path:
+def guernika_controlnet(
+    kind: str, network: Any, path: Path, write: _GuernikaWriter | None = None
+) -> Path:
     """Write a diffusers ControlNet under their names; XL's takes the added conditioning too."""
     latent = SHAPES[kind].latent
     examples = unet_examples(kind, latent, 2)
@@ -181,7 +183,7 @@ def guernika_controlnet(kind: str, network: Any, path: Path) -> Path:
         )
         return (*down, middle)
 
-    write = _GuernikaWriter(path.parent, IDENTIFIER, "fp32", "macOS13")
+    write = write or _GuernikaWriter(path.parent, IDENTIFIER, "fp32", "macOS13")
     examples["controlnet_cond"] = torch.rand(2, 3, 8 * h, 8 * w)
     write(path, _in_layout(network, "original"), call, examples, RESIDUALS)
     _describe(path, method="canny")

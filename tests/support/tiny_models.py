@@ -153,6 +153,10 @@ class _Writer:
     def package(self, suffix: str) -> Path:
         return self.folder / f"Stable_Diffusion_version_{self.version}_{suffix}.mlpackage"
 
+    def shape(self, _name: str, example: Tensor) -> Any:
+        """What is stated of an input's shape."""
+        return example.shape
+
     def __call__(
         self,
         path: Path,
@@ -196,7 +200,7 @@ class _Writer:
             traced = torch.jit.trace(wrapper, tuple(examples.values()), check_trace=False)
             half = self.precision == "fp16" and not keep_float32
             inputs = [
-                ct.TensorType(name, t.shape, dtype=np.float16 if half else np.float32)
+                ct.TensorType(name, self.shape(name, t), dtype=np.float16 if half else np.float32)
                 for name, t in examples.items()
             ]
             logging.getLogger("coremltools").setLevel(logging.ERROR)

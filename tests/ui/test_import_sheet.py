@@ -15,6 +15,7 @@ from PySide6.QtWidgets import QLabel, QMessageBox, QPushButton
 
 from gui import paths
 from gui.library.picture_record import record_text
+from gui.picture_sizes import PictureSizes
 from gui.request import PictureRecord, PictureRequest
 from gui.state.model_entry import ModelEntry
 from tests.library.metadata import forms
@@ -106,6 +107,18 @@ def test_ticked_fields_alone_are_taken(workspace, dropped, tmp_path):
     assert sheet.all.checkState() is Qt.CheckState.PartiallyChecked
     click(sheet.use)
     assert values(workspace, "prompt", "steps", "seed") == ["my own", 33, None]
+
+
+def test_a_size_that_the_model_does_not_draw_is_not_taken(
+    workspace, dropped, tmp_path, monkeypatch
+):
+    listed = PictureSizes((128, 128), ((128, 128), (256, 128)))
+    monkeypatch.setattr(ModelEntry, "sizes", property(lambda _entry: listed))
+    sheet = dropped(write(tmp_path / "owl.png", parameters=WEB_UI))
+    assert "size" not in sheet.ticks
+    assert "“Sfumato Starter” draws no pictures of that size." in texts(sheet)
+    click(sheet.use)
+    assert values(workspace, "steps", "width", "height") == [33, None, None]
 
 
 def test_a_model_that_is_here_is_taken_and_undo_takes_it_back(

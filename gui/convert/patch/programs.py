@@ -10,14 +10,29 @@ import json
 import re
 import struct
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gui.convert.patch.sizes import NotResizable, Resized, Shape
-from gui.coreml.portable.ir import TensorType
+from gui.coreml.portable.blobs import WeightFileError
+from gui.coreml.portable.ir import ProgramError, TensorType, UnsupportedProgramError
+from gui.errors import ErrorKind, SfumatoError
 
 Message = Any
+
+FAULTS = (UnsupportedProgramError, ProgramError, WeightFileError, ValueError)
+"""What reading a program raises that makes no sense."""
+
+
+def damaged(path: Path, error: Exception) -> SfumatoError:
+    """The error of a file whose reading raised one of `FAULTS`."""
+    return SfumatoError(
+        ErrorKind.BAD_MODEL,
+        f"{path.name} is damaged or no Core ML program; get the model again.",
+        str(error),
+    )
 
 
 # --- packages -------------------------------------------------------------------------------------

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from gui.convert.patch.programs import (
+    FAULTS,
+    damaged,
     rewrite_description,
     rewrite_metadata,
     rewrite_spec,
@@ -17,8 +19,8 @@ from gui.coreml import proto
 from gui.coreml.compiled import MAX_TEXT_BYTES
 from gui.coreml.model import ComponentInfo, ComponentKind
 from gui.coreml.portable import from_proto, from_text
-from gui.coreml.portable.blobs import WeightFileError, WeightFolder
-from gui.coreml.portable.ir import Function, ProgramError, UnsupportedProgramError
+from gui.coreml.portable.blobs import WeightFolder
+from gui.coreml.portable.ir import Function
 from gui.errors import ErrorKind, SfumatoError
 from gui.files import read_bytes, read_text
 
@@ -58,12 +60,8 @@ def resized_files(component: ComponentInfo, old: ImageSize, size: ImageSize) -> 
             files |= _resized(path, component.kind, old, size, known)
         except NotResizable as error:
             raise _refusal(path.name, str(error)) from error
-        except (UnsupportedProgramError, ProgramError, WeightFileError, ValueError) as error:
-            raise SfumatoError(
-                ErrorKind.BAD_MODEL,
-                f"{path.name} is damaged or no Core ML program; get the model again.",
-                str(error),
-            ) from error
+        except FAULTS as error:
+            raise damaged(path, error) from error
     return files
 
 

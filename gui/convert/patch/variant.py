@@ -1,4 +1,5 @@
-"""A finished model with LoRAs in its weights, or of another picture size, as a model of its own.
+"""A finished model with LoRAs in its weights, of another picture size or with a clip skip, as a
+model of its own.
 
 The new folder is made beside its place under a hidden name, synced, and renamed: whenever the
 process is killed, nothing half made is ever listed, and the original is only read.  Weight files
@@ -19,6 +20,7 @@ from typing import Any
 
 from gui import __version__, words
 from gui.convert.checkpoint.lora import check_scale, few_steps_of
+from gui.convert.patch.clip_skip import check_layers, with_clip_skip
 from gui.convert.patch.cloning import clone_file, link_or_clone, sync_tree
 from gui.convert.patch.resizing import check_size, resized_files
 from gui.convert.patch.weights import (
@@ -35,7 +37,7 @@ from gui.convert.patch.work import work_folder
 from gui.convert.types import ImageSize, Lora
 from gui.coreml import sidecar as sidecars
 from gui.coreml.inspect import inspect_model, load_sidecar, model_hash
-from gui.coreml.model import ModelInfo
+from gui.coreml.model import ComponentKind, ModelInfo
 from gui.coreml.names import VARIANT_FOLDERS, is_hidden
 from gui.coreml.sidecar import Sidecar
 from gui.errors import ErrorKind, SfumatoError, disk_error, unusable
@@ -69,6 +71,7 @@ def make_variant(
     loras: Sequence[Lora] = (),
     size: ImageSize | None = None,
     *,
+    clip_skip: int = 1,
     name: str = "",
     base: Base | None = None,
     linked: bool = False,
@@ -81,6 +84,8 @@ def make_variant(
         output: the folder to make; must not exist.
         loras: added to the weights, in their order.
         size: of its pictures; None: as before.
+        clip_skip: up to which layer from the end its text encoders shall give their states, as web
+            UIs count; 1: as before.
         name: of the model; empty: its old one, and what was done.
         base: see `add_loras`.
         linked: files that stay as they are may be second names of the original's, where the disk
@@ -102,19 +107,28 @@ def make_variant(
         check_size(size)
         if (size.width, size.height) == (info.image_width, info.image_height):
             size = None
+        elif info.sizes is not None:
+            raise SfumatoError(
+                ErrorKind.UNSUPPORTED,
+                f"“{info.name}” draws pictures of several sizes as it is; choose the size when you "
+                "make the picture.",
+                info.sizes.told(),
+            )
     if os.path.lexists(output):
         raise SfumatoError(
             ErrorKind.STORAGE,
             f"“{output.name}” is there already; choose another name, or move it.",
             str(output),
         )
-    plan = _planned(info, loras, size, base is not None)
+    if clip_skip > 1:
+        check_layers(clip_skip)
+    plan = _planned(info, loras, size, base is not None, clip_skip)
     tick(0.05)
     try:
         with work_folder(output.parent) as work:
             model = work / _MODEL
             written = _write(info, model, plan, base, linked, lambda f: tick(0.05 + 0.85 * f))
-            sidecars.write(model, _sidecar(info, loras, size, name))
+            sidecars.write(model, _sidecar(info, loras, size, name, clip_skip))
             tick(0.95)
             sync_tree(model)
             os.rename(model, output)  # noqa: PTH104 - fails where something is there by now
@@ -143,7 +157,7 @@ class _Plan:
 
 
 def _planned(
-    info: ModelInfo, loras: Sequence[Lora], size: ImageSize | None, checked: bool
+    info: ModelInfo, loras: Sequence[Lora], size: ImageSize | None, checked: bool, clip_skip: int
 ) -> _Plan:
     """What is to be done.
 
@@ -170,6 +184,10 @@ def _planned(
         ]
     replaced: dict[Path, bytes] = {}
     left_out: set[Path] = set()
+    if clip_skip > 1:
+        for kind in (ComponentKind.TEXT_ENCODER, ComponentKind.TEXT_ENCODER_2):
+            if kind in info.components:
+                replaced |= with_clip_skip(info.components[kind], clip_skip)
     if size is not None:
         old = ImageSize(info.image_width, info.image_height)
         for component in info.components.values():
@@ -249,7 +267,9 @@ def _copy_folder(
 # --- what the model says of itself ----------------------------------------------------------------
 
 
-def _sidecar(info: ModelInfo, loras: Sequence[Lora], size: ImageSize | None, name: str) -> Sidecar:
+def _sidecar(
+    info: ModelInfo, loras: Sequence[Lora], size: ImageSize | None, name: str, clip_skip: int
+) -> Sidecar:
     stated = load_sidecar(info)
     done: dict[str, Any] = {
         "model": stated.name or info.name,
@@ -264,6 +284,7 @@ def _sidecar(info: ModelInfo, loras: Sequence[Lora], size: ImageSize | None, nam
             for lora in loras
         ],
         "size": [size.width, size.height] if size else None,
+        **({"clip_skip": clip_skip} if clip_skip > 1 else {}),
         "sfumato": __version__,
     }
     settings: dict[str, Any] = {}
@@ -279,6 +300,7 @@ def _sidecar(info: ModelInfo, loras: Sequence[Lora], size: ImageSize | None, nam
     parts = [stated.name or info.name]
     parts += [f"{Path(lora.path).stem} {lora.scale:g}" for lora in loras]
     parts += [f"{size.width} × {size.height}"] if size else []
+    parts += [f"clip skip {clip_skip}"] if clip_skip > 1 else []
     return dataclasses.replace(
         stated,
         **settings,

@@ -284,13 +284,22 @@ class _Parser:
         return Block(inputs, ops, outputs)
 
     def _body(self) -> tuple[list[Op], list[str]]:
-        """Ops in braces and the names of what they give; attributes before them are passed over."""
-        self._attributes()
+        """Ops in braces and the names of what they give; attributes before them are passed over,
+        which may be of types that no value has (lists of shapes)."""
+        self._pass_over_attributes()
         self._expect("{")
         ops: list[Op] = []
         while not self._accept("}"):
             ops.append(self._op())
         return ops, self._results()
+
+    def _pass_over_attributes(self) -> None:
+        depth = 0
+        while depth or self._sees("["):
+            if self._kinds[self._at] == _END:
+                raise self._expected("']'")
+            depth += self._sees("[") - self._sees("]")
+            self._at += 1
 
     def _parameters(self) -> list[tuple[str, TensorType]]:
         """Typed names up to the closing bracket."""

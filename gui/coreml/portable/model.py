@@ -30,7 +30,10 @@ from gui.errors import ErrorKind, SfumatoError
 from gui.files import check_links, read_text
 
 _KEPT_PLANS = 4
-"""How many concrete shapes of a flexible model stay prepared."""
+"""How many concrete shapes of a flexible model stay prepared at most …"""
+_KEPT_BYTES = 2 * 2**30
+"""… as long as their weights, which each has of its own, take no more than this: of a large UNet
+there is one."""
 
 _Result = TypeVar("_Result")
 
@@ -297,12 +300,11 @@ class PortableModel:
         )
 
     def _plan(self, stage: ModelFunction, shapes: tuple[tuple[int, ...], ...]) -> ExecutionPlan:
-        plan = stage.plans.get(shapes)
+        plan = stage.plans.pop(shapes, None)
         if plan is None:
+            _make_room(stage.plans)
             plan = _translated(stage.source, lambda: self._lower(stage, shapes))
-            while len(stage.plans) >= _KEPT_PLANS:
-                stage.plans.pop(next(iter(stage.plans)))
-            stage.plans[shapes] = plan
+        stage.plans[shapes] = plan  # the last in line to go
         return plan
 
     def _lower(self, stage: ModelFunction, shapes: tuple[tuple[int, ...], ...]) -> ExecutionPlan:
@@ -317,6 +319,13 @@ class PortableModel:
         for name, count in lowering.rewrites.items():
             self.rewrites[name] = self.rewrites.get(name, 0) + count
         return plan
+
+
+def _make_room(plans: dict[tuple[tuple[int, ...], ...], ExecutionPlan]) -> None:
+    """Let go of the plans that were used longest ago, as many as one more would be too many of."""
+    each = max((plan.parameter_bytes() for plan in plans.values()), default=0)
+    while plans and (len(plans) >= _KEPT_PLANS or each * (len(plans) + 1) > _KEPT_BYTES):
+        del plans[next(iter(plans))]
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from gui import words
-from gui.coreml import fit
+from gui.coreml import fit, flexible
 from gui.coreml.dialect import RESIDUAL
 from gui.coreml.few_steps import few_steps
 from gui.coreml.inspect import component_of, oldest_macos
@@ -177,7 +177,8 @@ def _components(candidate: Candidate, reader: Reader) -> tuple[Components, list[
         except SfumatoError as error:
             if part.kind is not K.CONTROLNET or candidate.kind is ModelKind.CONTROLNET:
                 wrong.append(error.what)
-    return found, wrong
+    found, _, contradiction = flexible.settled_on_own(found)
+    return found, [*wrong, contradiction] if contradiction else wrong
 
 
 def _check_weights(bundle: Bundle, description: Description) -> None:

@@ -182,23 +182,11 @@ def _schema(entries: Any) -> tuple[TensorSpec, ...]:
         if isinstance(entry, dict) and isinstance(entry.get("name"), str):
             optional = str(entry.get("isOptional", "0")) == "1"
             dtype = "image" if entry.get("type") == "Image" else entry.get("dataType", "")
+            shape, flexible = compiled.shapes_of(entry)
             found.append(
-                TensorSpec(entry["name"], _DTYPES.get(dtype, str(dtype)), _shape(entry), optional)
+                TensorSpec(entry["name"], _DTYPES.get(dtype, str(dtype)), shape, optional, flexible)
             )
     return tuple(found)
-
-
-def _shape(entry: dict[str, Any]) -> tuple[int | None, ...]:
-    """Sizes, which stand in a string; empty where they are left out or flexible."""
-    if str(entry.get("hasShapeFlexibility", "0")) == "1":
-        return ()
-    try:
-        sizes = parse_json(str(entry.get("shape", "[]")))
-    except UnreadableFile:
-        return ()
-    if not isinstance(sizes, list) or not all(type(n) is int and 0 < n < 2**31 for n in sizes):
-        return ()
-    return tuple(sizes)
 
 
 def _spec_version(metadata: dict[str, Any]) -> int:

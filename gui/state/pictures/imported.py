@@ -72,7 +72,8 @@ def import_rows(origin: Origin, match: ModelMatch, in_use: ModelEntry) -> list[I
 
 def _skips(entry: ModelEntry, layers: int) -> bool:
     """Whether a model's text encoder offers a clip skip."""
-    return entry.info is None or entry.info.clip_skip >= layers
+    info = entry.info
+    return info is None or info.clip_skip >= layers or info.may_skip_layers
 
 
 def _model_row(origin: Origin, match: ModelMatch, in_use: ModelEntry) -> ImportRow:
@@ -93,14 +94,24 @@ def _size_row(origin: Origin, in_use: ModelEntry) -> ImportRow:
     sides = {setting.name: setting for setting in origin.settings if setting.name in SIDES}
     if native == origin.size:
         return ImportRow(SIZE if len(sides) == 2 else "", "Size", stated, AS_IT_IS)
-    if in_use.fixed_size or len(sides) < 2:
-        remark = f"“{in_use.name}” makes pictures of this size alone."
+    if (unfit := _size_unfit(origin, in_use)) or len(sides) < 2:
         here = words.pixels(*native) if all(native) else "Set by the model"
-        return ImportRow("", "Size", stated, here, remark if in_use.fixed_size else "")
+        return ImportRow("", "Size", stated, here, unfit)
     size = (sides["width"].value, sides["height"].value)
     remark = next((one.remark for one in sides.values() if one.remark), "")
     here = AS_IT_IS if size == origin.size else words.pixels(*size)
     return ImportRow(SIZE, "Size", stated, here, remark)
+
+
+def _size_unfit(origin: Origin, in_use: ModelEntry) -> str:
+    """Why a picture's size cannot be taken over, in a sentence; empty: it can."""
+    if in_use.fixed_size:
+        return f"“{in_use.name}” makes pictures of this size alone."
+    sides = {setting.name: setting.value for setting in origin.settings if setting.name in SIDES}
+    sizes = in_use.sizes
+    if sizes is None or len(sides) < 2 or sizes.allows((sides["width"], sides["height"])):
+        return ""
+    return f"“{in_use.name}” draws no pictures of that size."
 
 
 class PictureImports(QObject):
@@ -226,11 +237,12 @@ class PictureImports(QObject):
 def _fields(
     origin: Origin, names: Collection[str] | None, in_use: ModelEntry
 ) -> Collection[str] | None:
-    """The request's fields that the rows of these names stand for; None: all there are.  A model of
-    one size alone is asked for no other."""
-    if names is None and (origin.ours or not in_use.fixed_size):
+    """The request's fields that the rows of these names stand for; None: all there are.  A model is
+    asked for no size that it does not draw."""
+    unfit = _size_unfit(origin, in_use)
+    if names is None and (origin.ours or not unfit):
         return None
     wanted = {setting.name for setting in origin.settings} if names is None else set(names)
     if SIZE in wanted:
         wanted |= set(SIDES)
-    return wanted - set(SIDES) if in_use.fixed_size else wanted
+    return wanted - set(SIDES) if unfit else wanted

@@ -7,15 +7,16 @@ otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from PySide6.QtCore import QSignalBlocker, Signal, SignalInstance
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
 
-from gui.request import Described, described_fields
+from gui.picture_sizes import PictureSizes
+from gui.request import MAX_SIDE, MIN_SIDE, Described, described_fields
 from gui.start_image import MAX_OUTPAINT, Outpaint
 from gui.state.draft import DraftState
 from gui.ui.prompt.drop_zone import DropZone
@@ -172,6 +173,19 @@ def loras(field: Described) -> FieldControl:
 def side(field: Described) -> FieldControl:
     made = SideRow(field)
     return FieldControl(made, made)
+
+
+def limit_sides(made: Mapping[str, FieldControl], sizes: PictureSizes | None) -> None:
+    """Have width and height take what a model draws; None: it is resized for any."""
+    for name in ("width", "height"):
+        row = cast("SideRow", made[name].input)
+        if sizes is None:
+            row.set_limits((MIN_SIDE, MAX_SIDE))
+        elif sizes.listed:
+            reason = "This model draws a list of sizes: choose one of them above."
+            row.set_limits((MIN_SIDE, MAX_SIDE), reason=reason)
+        else:
+            row.set_limits(sizes.widths if name == "width" else sizes.heights, sizes.step)
 
 
 def styles(field: Described) -> FieldControl:

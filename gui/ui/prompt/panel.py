@@ -397,7 +397,8 @@ class PromptPanel(QFrame):
         self._show_lora_note()
         self.size_outlook.set_model(entry, self._state.draft.request.compute_unit)
         native = (info.image_width, info.image_height) if info is not None else (0, 0)
-        self.size_choice.set_model(native, entry.fixed_size)
+        self.size_choice.set_model(native, entry.fixed_size, entry.sizes)
+        controls.limit_sides(self.controls, entry.sizes)
         self._show_size()
         self._no_start = ""
         if info is not None and not entry.has_encoder:
@@ -475,7 +476,7 @@ class PromptPanel(QFrame):
         chunks = info.text_chunks if info is not None else 1
         for field in (self.prompt, self.negative):
             field.set_reading(syntax, chunks)
-        offered = info is not None and info.clip_skip > 1
+        offered = info is not None and info.may_skip_layers
         asked = self._state.draft.request.clip_skip > 1
         self.controls["clip_skip"].row.setVisible(offered or asked)
         self.known_words.set_syntax(syntax)
