@@ -37,6 +37,9 @@ PACKAGES = [
     "python_multipart", "referencing", "regex", "rpds",
     "safetensors", "scipy", "sse_starlette", "starlette", "sympy", "tokenizers", "torch",
     "torchgen", "transformers", "uvicorn", "yaml",
+    # Several Macs: `distributed`, whose transport is used, with what it imports at its start
+    "cloudpickle", "dask", "distributed", "ifaddr", "locket", "msgpack", "partd",
+    "sortedcontainers", "tblib", "tlz", "toolz", "tornado", "zeroconf", "zict",
 ]  # fmt: skip
 
 # `google`, `jaraco`, `opentelemetry` and `PyObjCTools` are namespaces without an __init__, which

@@ -218,7 +218,8 @@ async def open_channel(
     """
     address = f"{SCHEME}://{_bracketed(host)}:{port}"
     arguments = credentials.get_connection_args("client")
-    comm = await asyncio.wait_for(connect(address, timeout=seconds, **arguments), seconds + 5)
+    async with asyncio.timeout(seconds + 5):
+        comm = await connect(address, timeout=seconds, **arguments)
     assert isinstance(comm, Frames)
     return Channel(comm, interface)
 

@@ -212,7 +212,8 @@ class Member:
         beat = None
         try:
             channel.send(await self._hello())
-            first = await asyncio.wait_for(channel.receive(), SILENCE)
+            async with asyncio.timeout(SILENCE):
+                first = await channel.receive()
             if isinstance(first, wire.Refused):
                 raise first.error
             if not isinstance(first, wire.Welcome):
@@ -225,7 +226,8 @@ class Member:
                 self.origin.connected()
             beat = asyncio.create_task(self._beat())
             while True:
-                event = await asyncio.wait_for(channel.receive(), SILENCE)
+                async with asyncio.timeout(SILENCE):
+                    event = await channel.receive()
                 if isinstance(event, wire.Refused):
                     raise event.error
                 self._take(event)

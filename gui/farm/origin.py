@@ -96,8 +96,9 @@ class Origin:
                 await self._look(store)
             except SfumatoError as error:  # the disk is full, or slow; it may be better soon
                 log.warning("%s %s", error.message, error.detail)
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), LOOK_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._wake.wait()
             self._wake.clear()
 
     def close(self) -> None:

@@ -144,7 +144,8 @@ class Scheduler:
                 "The farm does not know this Mac, or its join code was used before or is too old; "
                 "make a new join code on the Mac that started the farm, and join with that.",
             )
-        first = await asyncio.wait_for(channel.receive(), _FIRST_WORD)
+        async with asyncio.timeout(_FIRST_WORD):
+            first = await channel.receive()
         if isinstance(first, wire.Enrol) and known.until:
             certificate = self._authority.enrol(serial, first.request, words.plain(first.name))
             self._known = self._authority.known()
@@ -491,8 +492,10 @@ class Scheduler:
     async def _run(self) -> None:
         """Give out what can be given out, whenever something has changed, and now and then."""
         while True:
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), _TICK)
+            # Not `wait_for`: in Python 3.11 it forgets that it is cancelled as it is over.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_TICK):
+                    await self._changed.wait()
             self._changed.clear()
             now = time.monotonic()
             self._look_for_sleepers(now)
