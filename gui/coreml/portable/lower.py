@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections import Counter
 from dataclasses import replace
@@ -12,8 +13,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from gui.coreml.portable import packing
+from gui.coreml.portable import onednn
 from gui.coreml.portable.blobs import Blob
+from gui.coreml.portable.in_place import overwrite
 from gui.coreml.portable.ir import (
     Block,
     Function,
@@ -156,6 +158,7 @@ class Lowering(RuleContext):
             raise ProgramError(f"the output {missing[0]} is never computed")
         outputs = [self.tensor_of(Ref(name)) for name in function.outputs]
         outputs += [self.states[name] for name in function.states]
+        overwrite(self._steps, outputs)
         return ExecutionPlan(self._steps, inputs, outputs, self._registers)
 
     def _translate(self, op: Op) -> None:
@@ -273,13 +276,21 @@ class Lowering(RuleContext):
         bias = self.optional_tensor(op, "bias")
         is_plain = groups == 1 and isinstance(x, Symbol) and isinstance(weight, torch.Tensor)
         if is_plain and self._channels_last and self._compute is not Compute.BF16:
-            packed = packing.pack(weight, strides, padding, dilations, shape)
+            packed = onednn.pack_convolution(weight, strides, padding, dilations, shape)
             if packed is not None:
-                call = packing.packed_convolution
+                call = onednn.convolution
                 return self.emit(call, x, packed, bias, strides, padding, dilations)
         weight = self._tensor(self.operand(op, "weight"), for_images=self._channels_last)
         convolve = CONVOLUTIONS[len(strides) - 1]
         return self.emit(convolve, x, weight, bias, strides, padding, dilations, groups)
+
+    def linear(self, x: Any, shape: tuple[int, ...], weight: Any, bias: Any) -> Any:
+        is_plain = isinstance(x, Symbol) and not any(isinstance(v, Symbol) for v in (weight, bias))
+        if is_plain and len(shape) > 1 and self._compute is not Compute.BF16:
+            packed = onednn.pack_linear(weight, math.prod(shape[:-1]))
+            if packed is not None:
+                return self.emit(onednn.linear, x, packed, bias)
+        return self.emit(F.linear, x, weight, bias)
 
     def _tensor(self, operand: Operand, *, for_images: bool) -> Any:
         if not isinstance(operand, Ref):

@@ -129,6 +129,10 @@ class RuleContext(ABC):
         convolve = CONVOLUTIONS[len(strides) - 1]
         return self.emit(convolve, x, weight, bias, strides, padding, dilations, groups)
 
+    def linear(self, x: Any, shape: tuple[int, ...], weight: Any, bias: Any) -> Any:
+        """`x` of this shape · weightᵀ + bias; `weight` [out, in], `bias` a vector or None."""
+        return self.emit(F.linear, x, weight, bias)
+
     # Operands
 
     def has(self, op: Op, name: str) -> bool:

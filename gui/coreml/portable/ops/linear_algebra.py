@@ -7,6 +7,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F  # noqa: N812
 
+from gui.coreml.portable import onednn
 from gui.coreml.portable.ir import Op
 from gui.coreml.portable.ops.context import RuleContext, alike, rule
 
@@ -19,6 +20,9 @@ def attention(
     scale: float | None,
 ) -> torch.Tensor:
     """softmax(query · keyᵀ · scale + mask) · value; scale None means 1/√channels."""
+    if mask is None and onednn.takes_attention(query, key, value):
+        factor = query.shape[-1] ** -0.5 if scale is None else scale
+        return onednn.attention(query, key, value, factor)
     if query.ndim == 3 and mask is None:  # torch's fast path wants a heads axis
         query, key, value = query.unsqueeze(1), key.unsqueeze(1), value.unsqueeze(1)
         return F.scaled_dot_product_attention(query, key, value, scale=scale).squeeze(1)
@@ -34,7 +38,8 @@ def _operands(ctx: RuleContext, op: Op, *names: str) -> list[Any]:
 @rule("linear")
 def linear(ctx: RuleContext, op: Op) -> Any:
     names = ("x", "weight", "bias") if ctx.has(op, "bias") else ("x", "weight")
-    return ctx.emit(F.linear, *_operands(ctx, op, *names))
+    x, weight, *bias = _operands(ctx, op, *names)
+    return ctx.linear(x, ctx.shape(op, "x"), weight, bias[0] if bias else None)
 
 
 @rule("matmul")
