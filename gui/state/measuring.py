@@ -102,7 +102,7 @@ class ModelMeasuring(QObject):
         self._idle = QTimer(self, singleShot=True, interval=IDLE_MS)
         self._idle.timeout.connect(self._measure_unasked)
         self._told.connect(self._on_told)
-        queue.picture_ready.connect(lambda _picture: self._idle.start())
+        queue.picture_ready.connect(self._on_picture)
         for signal in (queue.job_added, queue.jobs_reset, queue.job_changed):
             signal.connect(self._give_way)
         for signal in (queue.live.loading, queue.live.step):
@@ -151,7 +151,16 @@ class ModelMeasuring(QObject):
         if self._thread is not None:
             self._thread.join()
 
+    def give_way(self, *_: object) -> None:
+        """Another model is in use, and may be wanted at once: what nobody asked for ends."""
+        self._idle.stop()
+        if self.status is not None and self.status.unasked:
+            self.stop()
+
     # -- unasked ------------------------------------------------------------------------------
+
+    def _on_picture(self, *_: object) -> None:
+        self._idle.start()
 
     def _measure_unasked(self) -> None:
         entry = self._model()

@@ -183,6 +183,7 @@ class Studio(QObject):
         )
         self.measuring.failed.connect(self.error_raised)
         self.measuring.notice.connect(self.notice)
+        self.model_selected.connect(self.measuring.give_way)
         self.enlarging = PictureEnlarging(self)
         self.enlarging.failed.connect(self.error_raised)
         self.adding = PictureAdding(

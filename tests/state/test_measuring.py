@@ -171,6 +171,22 @@ def test_live_comes_first_too(make: Make, queue: FakeQueue, entry: ModelEntry, q
     ]
 
 
+def test_another_model_ends_what_nobody_asked_for(
+    make: Make, queue: FakeQueue, entry: ModelEntry, qtbot: Any
+) -> None:
+    made = make("CPU_AND_NE=hang")
+    told = Told(made)
+    picture(queue)
+    qtbot.waitUntil(lambda: bool(told.units), timeout=20_000)
+    made.give_way(entry)
+    qtbot.waitUntil(lambda: made.status is None, timeout=5_000)
+    made.measure(entry)
+    made.give_way(entry)
+    assert made.status is not None and not made.status.stopping  # a person asked for it
+    made.stop()
+    qtbot.waitUntil(lambda: made.status is None, timeout=5_000)
+
+
 @pytest.mark.parametrize("why", ["energy", "choice", "memory", "no Core ML"])
 def test_nothing_is_measured_unasked_where_it_would_be_a_nuisance(
     why: str, make: Make, queue: FakeQueue, saves_energy: list[bool], qtbot: Any
