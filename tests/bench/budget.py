@@ -122,11 +122,12 @@ def _summed(
 ) -> tuple[str, ...]:
     ran = {result["bench"] for result in results}
     if line.instead:
-        return (line.what, "–", "–", "", line.instead)
+        return (line.what, "–", "–", "", f"{line.peer}; here: {line.instead}")
     missing = [bench for bench in line.benches if bench not in ran]
     bound = [row for row in rows if row["budget"] is not None]
     if not bound:
-        return (line.what, "–", "–", "", f"make bench ONLY={missing[0]}" if missing else line.peer)
+        told = f"make bench ONLY={missing[0]}" if missing else "no figure"
+        return (line.what, "–", "–", told, line.peer)
     worst = max(bound, key=_share)
     over = sum(row["within_budget"] is False for row in bound)
     unit = f" {worst['unit']}" if worst["unit"] else ""
