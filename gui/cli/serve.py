@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _TICK_MS = 50
 """So often Python gets to its signal handlers."""
+_IDLE_MS = 1000
+"""So often the queue is let go where nothing waits in it."""
 
 
 def add_parser(commands: Any) -> None:
@@ -116,7 +118,7 @@ def serve(options: ServiceOptions, *, new_token: bool = False) -> int:
     from gui.state.service_thread import ServiceThread
 
     app = QCoreApplication.instance() or QCoreApplication([])
-    service, queue = ServiceThread(), JobQueue()
+    service, queue = ServiceThread(), JobQueue(gives_way=True)
     sheets = ContactSheets(queue)
     failed: list[SfumatoError] = []
     stopped: list[int] = []
@@ -143,17 +145,21 @@ def serve(options: ServiceOptions, *, new_token: bool = False) -> int:
         number: signal.signal(number, lambda which, _frame: stopped.append(which))
         for number in (signal.SIGINT, signal.SIGTERM)
     }
-    tick = QTimer()
+    tick, idle = QTimer(), QTimer()
     tick.setInterval(_TICK_MS)
     tick.timeout.connect(lambda: app.quit() if stopped else None)
+    idle.setInterval(_IDLE_MS)  # a window that is opened meanwhile may have the queue
+    idle.timeout.connect(lambda: None if queue.waiting() else queue.give_way())
     try:
         queue.start()
         sheets.look()
         service.listen(options, new_token=new_token)
         tick.start()
+        idle.start()
         app.exec()
     finally:
         tick.stop()
+        idle.stop()
         service.close()
         queue.shutdown()
         sheets.close()

@@ -1,7 +1,7 @@
 """The queue on disk, for coroutines: what other programs ask for is put in line, watched and taken
 off there.
 
-One thread has the queue's connection.  It looks whether anything changed twenty times a second
+One thread has the queue's connection.  It looks whether anything changed fifty times a second
 while somebody waits, and twice a second otherwise.
 """
 
@@ -23,7 +23,7 @@ from gui.request import PictureRequest
 from gui.serve import limits
 from gui.serve.refusals import Refusal
 
-_SOON, _LATER = 0.05, 0.5
+_SOON, _LATER = 0.02, 0.5
 _T = TypeVar("_T")
 
 

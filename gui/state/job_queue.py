@@ -511,7 +511,8 @@ class JobQueue(QObject):
         store = self._list.store
         if self._closed or store is None:
             return
-        if self._gives_way and store.changed_elsewhere():
+        changed = store.changed_elsewhere()
+        if changed:
             self._read_again(store)
         self._look_for_farm(store)
         wanted = not self._gives_way or bool(self.waiting())
@@ -521,8 +522,7 @@ class JobQueue(QObject):
             self._read_again(store)
             self._thread.start()
             self._on_waits()
-        elif store.changed_elsewhere():
-            self._read_again(store)
+        elif changed:
             self._on_waits()
         if store.is_owner:
             self._stop_for_others(store)

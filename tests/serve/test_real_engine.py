@@ -1,36 +1,62 @@
-"""The real engine behind the service: the starter model, from one program to another."""
+"""The real engine behind the service, on real model files."""
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from PIL import Image, ImageChops
+import webuiapi
+from PIL import Image, ImageChops, ImageDraw
 
-from tests.serve.conftest import ROOT, Served, opened
+from tests.serve.conftest import ROOT, Served
 
 
-def test_it_draws_what_the_command_line_draws(tmp_path: Path) -> None:
-    service = Served(tmp_path, "")
+def test_it_draws_what_the_command_line_draws(
+    tiny_models: Callable[..., Any], tmp_path: Path
+) -> None:
+    """Led by a ControlNet, and painted in where a mask is white."""
+    model = tiny_models("sd1_controlnet", "sd1", controlnet=True, precision="fp32")
+    drawing: Any = Image.new("RGB", (64, 64), "black")
+    ImageDraw.Draw(drawing).ellipse((12, 12, 50, 50), outline="white", width=3)
+    service = Served(tmp_path, "", "--model", str(model.folder))
     try:
-        body = {"prompt": "a red (apple:1.2) on blue", "seed": 12, "steps": 4, "cfg_scale": 4,
-                "sampler_name": "Euler a", "width": 512, "height": 512}  # fmt: skip
-        told = service.post("/sdapi/v1/txt2img", body)
+        client: Any = webuiapi.WebUIApi(
+            service.host, service.port, username="me", password=service.token
+        )
+        (name,) = client.controlnet_model_list()
+        unit = webuiapi.ControlNetUnit(image=drawing, model=name, weight=0.7, module="canny")
+        told = client.txt2img(
+            prompt="a (photo:1.2) of a cat", seed=5, steps=2, cfg_scale=4, sampler_name="DDIM",
+            width=64, height=64, controlnet_units=[unit],
+        )  # fmt: skip
+        scene = Image.linear_gradient("L").resize((64, 64)).convert("RGB")
+        mask = Image.new("L", (64, 64), 0)
+        mask.paste(255, (0, 0, 20, 64))
+        painted = client.img2img(
+            images=[scene], mask_image=mask, prompt="a cat", seed=5, steps=4, sampler_name="DDIM",
+            width=64, height=64, mask_blur=2, inpaint_full_res=False, denoising_strength=1,
+        )  # fmt: skip
     finally:
         service.close()
-    info = json.loads(told["info"])
-    assert info["ignored"] == {} and (info["width"], info["height"]) == (512, 512)
-    assert info["sd_model_name"] == "Sfumato Starter" and info["sampler_name"] == "Euler a"
-    file = tmp_path / "same.png"
+    assert told.info["ignored"] == {} and told.info["sd_model_name"] == model.folder.name
+    inside, beyond = (0, 0, 15, 64), (26, 0, 64, 64)
+    changes = ImageChops.difference(painted.image.convert("RGB"), scene)
+    assert changes.crop(beyond).getbbox() is None, "what is not masked stays as it is"
+    assert changes.crop(inside).getbbox() is not None
+    path, same = tmp_path / "drawing.png", tmp_path / "same.png"
+    drawing.save(path)
     subprocess.run(
-        [sys.executable, "-m", "gui.cli.main", "generate", body["prompt"], "--seed", "12",
-         "--steps", "4", "--guidance-scale", "4", "--scheduler", "Euler a", "--rng", "nvidia",
-         "-o", str(file), "--quiet"],
+        [sys.executable, "-m", "gui.cli.main", "generate", "a (photo:1.2) of a cat", "--seed", "5",
+         "-i", str(model.folder), "--steps", "2", "--guidance-scale", "4", "--scheduler", "DDIM",
+         "--rng", "nvidia", "--control", f"{name}={path}", "--control-weight", "0.7",
+         "--control-preprocessor", "canny",
+         "-o", str(same), "--quiet"],
         check=True, cwd=tmp_path, timeout=120,
         env={**os.environ, "SFUMATO_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
-    with Image.open(file) as drawn:
-        assert ImageChops.difference(drawn, opened(told["images"][0])).getbbox() is None
+    with Image.open(same) as drawn:
+        assert ImageChops.difference(drawn, told.image).getbbox() is None

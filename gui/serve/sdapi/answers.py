@@ -68,7 +68,7 @@ def info_of(
         "batch_size": wanted.batch_size,
         "restore_faces": False,
         "face_restoration_model": None,
-        "sd_model_name": records[0].model_name if records else wanted.model.name,
+        "sd_model_name": wanted.model.name,
         "sd_model_hash": records[0].model_hash[:10] if records else "",
         "sd_vae_name": None,
         "sd_vae_hash": None,
