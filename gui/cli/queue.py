@@ -224,6 +224,10 @@ def _resume(_options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from gui.farm import config as farm_config
+
+    if farm_config.is_on() and not farm_config.is_run():
+        farm_config.turn_off()  # its process was killed, and another one has yet to be started
     store = JobStore.default()
     if not store.is_owner or store.notice or store.option(PAUSED):
         owner, notice, farmed = store.is_owner, store.notice, store.is_farmed()

@@ -32,7 +32,6 @@ from gui.farm.member import Member, unreachable
 from gui.farm.scheduler import Scheduler
 from gui.process.messages import Event
 
-LOCK_FILE = "agent.lock"
 _JOIN_SECONDS = 8.0
 
 log = logging.getLogger(__name__)
@@ -59,7 +58,7 @@ class AgentLock:
             return True
         try:
             folder().mkdir(parents=True, exist_ok=True, mode=0o700)
-            file = (folder() / LOCK_FILE).open("a")
+            file = (folder() / farm_config.LOCK_FILE).open("a")
             if not locks.take(file.fileno()):
                 file.close()
                 return False
@@ -72,15 +71,6 @@ class AgentLock:
         if self._file is not None:
             self._file.close()
             self._file = None
-
-
-def is_run_elsewhere() -> bool:
-    """Whether some process is the farm on this Mac."""
-    try:
-        with (folder() / LOCK_FILE).open("a") as file:
-            return locks.is_taken(file.fileno())
-    except OSError:
-        return False
 
 
 def start_farm(

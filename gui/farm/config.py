@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from gui import paths, records
+from gui import locks, paths, records
 from gui.errors import ErrorKind, SfumatoError, disk_error
 from gui.library.queue_file import FARM_MARK
 from gui.library.temporaries import temporary_file
@@ -23,6 +23,8 @@ PORT = 47866
 """Where a farm is found unless it is told otherwise."""
 
 FILE_NAME = "farm.json"
+LOCK_FILE = "agent.lock"
+"""Held by the process that is the farm on this Mac."""
 _MAX_BYTES = 200_000
 
 
@@ -77,6 +79,15 @@ def save(config: Config) -> None:
 def is_on() -> bool:
     """Whether the farm runs this Mac's queue."""
     return (paths.data_dir() / FARM_MARK).exists()
+
+
+def is_run() -> bool:
+    """Whether some process is the farm on this Mac.  Never raises."""
+    try:
+        with (folder() / LOCK_FILE).open("rb") as file:
+            return locks.is_taken(file.fileno())
+    except OSError:
+        return False
 
 
 def turn_on() -> None:

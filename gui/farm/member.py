@@ -410,23 +410,22 @@ class Member:
     async def _settle(self, done: Done) -> None:
         unit, outcome = done.unit, done.outcome
         output = folder() / "Drawing" / str(unit)
-        try:
-            if unit in self._unwanted:
-                self.send(wire.Unmade(unit))
-            elif done.path and Path(done.path).exists():
-                # An engine that died right after it had saved the picture has done its work.
-                await asyncio.to_thread(_keep, Path(done.path), self._file(unit))
-                await self._tell_held(unit, done.seconds, done.loading)
-            elif outcome.status is OutcomeStatus.CANCELLED:
-                self.send(wire.Unmade(unit))
-            else:
-                crashed = outcome.status is OutcomeStatus.LOST and not outcome.by_request
-                error = outcome.error or SfumatoError(
-                    ErrorKind.INTERNAL, "The picture could not be made; try again."
-                )
-                self.send(wire.Unmade(unit, error, crashed))
-        finally:
-            await asyncio.to_thread(shutil.rmtree, output, True)
+        if done.path and Path(done.path).exists() and unit not in self._unwanted:
+            # An engine that died right after it had saved the picture has done its work.
+            made = await asyncio.to_thread(_keep, Path(done.path), self._file(unit))
+            self.send(wire.Finished(unit, *made, done.seconds, done.loading))
+            self._start(asyncio.to_thread(shutil.rmtree, output, True))
+            return
+        # First, as it may be asked for again at once.
+        await asyncio.to_thread(shutil.rmtree, output, True)
+        if outcome.status is OutcomeStatus.CANCELLED or unit in self._unwanted:
+            self.send(wire.Unmade(unit))
+            return
+        crashed = outcome.status is OutcomeStatus.LOST and not outcome.by_request
+        error = outcome.error or SfumatoError(
+            ErrorKind.INTERNAL, "The picture could not be made; try again."
+        )
+        self.send(wire.Unmade(unit, error, crashed))
 
     def _stop(self, unit: Unit) -> None:
         """A picture is not wanted, or not any more."""
@@ -456,12 +455,12 @@ class Member:
                 found.append(Unit(job, int(number)))
         return tuple(found)
 
-    async def _tell_held(self, unit: Unit, seconds: float = 0.0, loading: float = 0.0) -> None:
+    async def _tell_held(self, unit: Unit) -> None:
         file = self._file(unit)
         with contextlib.suppress(OSError):
             size = file.stat().st_size
             told = await asyncio.to_thread(sha256_of, file)
-            self.send(wire.Finished(unit, size, told, seconds, loading))
+            self.send(wire.Finished(unit, size, told, 0.0))
 
     def _drop_held(self, unit: Unit) -> None:
         with contextlib.suppress(OSError):
@@ -511,9 +510,11 @@ class Member:
             self.send(wire.Received(event.model, 0, 0, error))
 
 
-def _keep(made: Path, target: Path) -> None:
+def _keep(made: Path, target: Path) -> tuple[int, str]:
+    """Put a finished picture where it is kept.  Returns its bytes and their hash."""
     target.parent.mkdir(parents=True, exist_ok=True)
     move_whole(made, target)
+    return target.stat().st_size, sha256_of(target)
 
 
 def unreachable(config: Config, detail: str = "") -> SfumatoError:

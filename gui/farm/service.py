@@ -157,7 +157,7 @@ class Service:
             try:
                 while not running.done():
                     await asyncio.wait({running}, timeout=_LOOK_SECONDS)
-                    if not own and not agent.is_run_elsewhere():
+                    if not own and not farm_config.is_run():
                         break
                 if running.done():
                     running.result()

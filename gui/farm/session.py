@@ -84,7 +84,7 @@ def new_code(config: Config) -> str:
     Raises:
         SfumatoError: NETWORK where the farm cannot be reached.
     """
-    if config.starts and not agent.is_run_elsewhere():
+    if config.starts and not farm_config.is_run():
         from gui.farm.authority import Authority
         from gui.farm.scheduler import Scheduler
 

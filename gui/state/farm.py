@@ -98,9 +98,17 @@ class Farm(QObject):
 
     def start(self) -> None:
         """Go on in the farm that this Mac is in, if it is in one.  Before the queue is opened."""
-        if farm_config.exists():
+        if not farm_config.exists():
+            return
+        if not self.is_possible:
+            farm_config.turn_off()
+            return
+        try:
             farm_config.turn_on()
-            self._follow()
+        except SfumatoError as error:  # nothing may keep the window from opening
+            self.failed.emit(error)
+            return
+        self._follow()
 
     def close(self) -> None:
         """Hang up; what is under way here is in line again."""

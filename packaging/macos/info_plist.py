@@ -42,6 +42,7 @@ SCHEME = "sfumato"
 SERVICE = "makePicture"
 """The service's message: the app answers to ``makePicture:userData:error:``."""
 
+NETWORK = "NSLocalNetworkUsageDescription"
 FOLDERS = {
     "NSDesktopFolderUsageDescription": "on the desktop",
     "NSDocumentsFolderUsageDescription": "in the Documents folder",
@@ -110,8 +111,10 @@ def info_plist(version: str) -> dict[str, Any]:
         "LSMinimumSystemVersion": LOWEST_MACOS,
         "LSMultipleInstancesProhibited": True,
         "LSEnvironment": {"PYTHONNOUSERSITE": "1", "TOKENIZERS_PARALLELISM": "false"},
+        "NSBonjourServices": ["_sfumato-farm._tcp"],
         "NSHighResolutionCapable": True,
         "NSHumanReadableCopyright": "MIT licence",
+        NETWORK: "Sfumato draws on other Macs of this network that you have let into your farm.",
         "NSPrincipalClass": "NSApplication",
         "NSRequiresAquaSystemAppearance": False,  # dark where the system is
         "NSSupportsAutomaticGraphicsSwitching": True,
@@ -149,6 +152,6 @@ def translatable(plist: dict[str, Any]) -> dict[str, set[str]]:
     """Texts of the plist that people see, by the file of a `.lproj` that holds them."""
     names = {entry["CFBundleTypeName"] for entry in plist["CFBundleDocumentTypes"]}
     types = {entry["UTTypeDescription"] for entry in plist["UTImportedTypeDeclarations"]}
-    keys = {"CFBundleName", "CFBundleDisplayName", "NSHumanReadableCopyright", *FOLDERS}
+    keys = {"CFBundleName", "CFBundleDisplayName", "NSHumanReadableCopyright", NETWORK, *FOLDERS}
     menu = {entry["NSMenuItem"]["default"] for entry in plist["NSServices"]}
     return {"InfoPlist.strings": keys | names | types, "ServicesMenu.strings": menu}

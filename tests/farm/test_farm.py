@@ -71,7 +71,8 @@ def test_what_is_taken_off_or_fails_is_not_drawn_and_the_rest_goes_on(
     refused = first.cli("queue", "run")
     assert refused.returncode == 1
     assert "The Macs of the farm make what is in line" in refused.stderr
-    first.stop()
+    # Even where nobody could say so.
+    first.kill()
     assert first.cli("queue", "run", "--quiet").returncode == 0
 
 
