@@ -24,6 +24,8 @@ from gui.serve import limits
 from gui.serve.refusals import Refusal
 
 _SOON, _LATER = 0.02, 0.5
+_TOGETHER = 0.05
+"""Seconds in which who runs the queue is told of it once."""
 _T = TypeVar("_T")
 
 
@@ -68,6 +70,8 @@ class QueueDesk:
         self._changed = asyncio.Condition()
         self._eager = 0
         self._woken = asyncio.Event()
+        self._told = 0.0
+        self._telling: asyncio.TimerHandle | None = None
         self.now = Now()
         self.state = LiveState("")
         """The newest step that was told, of whichever job."""
@@ -84,6 +88,9 @@ class QueueDesk:
         self._watch = asyncio.create_task(self._watching())
 
     async def close(self) -> None:
+        """End the watch, and let go of the queue."""
+        if self._telling is not None:
+            self._telling.cancel()
         if self._watch is not None:
             self._watch.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -183,8 +190,24 @@ class QueueDesk:
 
     async def touch(self) -> None:
         """Look now, and have who runs the queue look."""
-        self._on_touched()
+        self._tell_touched()
         await self._look(anyway=True)
+
+    def _tell_touched(self) -> None:
+        """At once, and of what follows soon once for all: each time the whole queue is read."""
+        if self._telling is not None:
+            return
+        loop = asyncio.get_running_loop()
+        wait = self._told + _TOGETHER - loop.time()
+        if wait > 0:
+            self._telling = loop.call_later(wait, self._tell_now)
+        else:
+            self._tell_now()
+
+    def _tell_now(self) -> None:
+        self._telling = None
+        self._told = asyncio.get_running_loop().time()
+        self._on_touched()
 
     async def changes(self) -> AsyncIterator[Now]:
         """The queue as it is, and again whenever it has changed."""

@@ -21,8 +21,10 @@ from PIL import Image
 from gui.errors import SfumatoError
 from gui.process.serve import Call, Server
 from gui.serve import limits
+from gui.serve.guard import Guard, Policy
 from gui.serve.messages import Listen, ServiceOptions
 from gui.serve.patience import PatientProtocol
+from gui.serve.refusals import Refusal
 from gui.serve.server import Service, bound
 from tests.serve.conftest import STANDIN, Served, encoded, picture
 from tests.serve.test_web_ui import until
@@ -168,6 +170,46 @@ def test_slow_ones_hold_up_nobody(served: Served) -> None:
     finally:
         for line in lines:
             line.close()
+
+
+class TestSlowPrograms:
+    def test_a_body_that_does_not_come(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(limits, "BODY_SECONDS", 0.05)
+        monkeypatch.setattr(limits, "BODY_RATE", 10**9)
+        pieces = [{"type": "http.request", "body": b"{", "more_body": True}]
+
+        async def receive() -> dict[str, Any]:
+            return pieces.pop() if pieces else await asyncio.sleep(60, {})
+
+        async def app(_scope: Any, receive: Any, _send: Any) -> None:
+            assert (await receive())["body"] == b"{"
+            with pytest.raises(Refusal, match="did not come in time"):
+                await receive()
+
+        asyncio.run(guarded(app, receive, take))
+
+    def test_an_answer_that_nobody_reads(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(limits, "SEND_SECONDS", 0.05)
+
+        async def send(_message: Any) -> None:
+            await asyncio.sleep(60)
+
+        async def app(_scope: Any, _receive: Any, send: Any) -> None:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+
+        with pytest.raises(ConnectionAbortedError):
+            asyncio.run(guarded(app, take, send))
+
+
+async def take(*_: Any) -> dict[str, Any]:
+    return {"type": "http.disconnect"}
+
+
+async def guarded(app: Any, receive: Any, send: Any) -> None:
+    """One request that may be asked."""
+    told = [(b"host", b"127.0.0.1"), (b"authorization", b"Bearer t"), (b"content-length", b"9")]
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": told}
+    await Guard(app, lambda: Policy("t"))(scope, receive, send)
 
 
 def test_who_begins_and_does_not_go_on_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
