@@ -145,10 +145,12 @@ class Workspace(QWidget):
         self.control_room = ControlRoom(parts, self.middle.shown_picture)
         self.tools_desk = ToolsDesk(parts)
         self.live_desk = LiveDesk(parts)
+        yield True
         middle: list[QWidget] = [self.canvas, self.pictures_desk.enlarge_strip, self.filmstrip]
         width = self.main_window.width()
         self.columns = Columns(self.models_panel, middle, self.prompt_panel, width)
         self.session = SessionKeeper(parts, self.columns, self.middle)
+        yield True
 
     def _furnish(self) -> None:
         """Put everything in its place."""
