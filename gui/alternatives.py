@@ -9,6 +9,7 @@ meaning then and is dropped.  Standard library only.
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 from gui.errors import ErrorKind, SfumatoError
 
@@ -16,6 +17,7 @@ MAX_PROMPTS = 64
 """Prompts that one may stand for."""
 
 _WEIGHT = re.compile(r"\s*\d*\.?\d+::")
+_BRACE = re.compile(r"(?<!\\)\{")
 _PICK = re.compile(r"\s*[\d-]+\$\$")
 
 
@@ -68,16 +70,29 @@ def first_group(prompt: str) -> tuple[int, int, list[str]] | None:
 
 
 def _first(prompt: str) -> tuple[int, int, list[str]] | None:
-    """The first group as it is written."""
-    at, turns = 0, _turns(prompt)
-    while (start := prompt.find("{", at)) >= 0:
-        at = start + 1
-        if _escaped(prompt, start):
+    """The first group as it is written: the first braces that end and have bars directly in them.
+    In one walk, since prompts may hold thousands of braces."""
+    turns = _turns(prompt)
+    first: tuple[int, int, list[int]] | None = None
+    open_: list[tuple[int, list[int]]] = []  # places of what is open, and of the bars in it
+    for at, character in enumerate(prompt):
+        if _escaped(prompt, at):
             continue
-        found = _group_at(prompt, start, turns)
-        if found is not None:
-            return (start, *found)
-    return None
+        if at in turns or character == "{":  # its bars are words that take turns
+            open_.append((at, []))
+        elif character == "|" and open_:
+            open_[-1][1].append(at)
+        elif character == "]" and open_ and turns.get(open_[-1][0]) == at + 1:
+            open_.pop()
+        elif character == "}" and open_:
+            start, bars = open_.pop()
+            if bars and (first is None or start < first[0]):
+                first = start, at, bars
+    if first is None:
+        return None
+    start, end, bars = first
+    cuts = [start, *bars, end]
+    return start, end + 1, [prompt[one + 1 : other] for one, other in pairwise(cuts)]
 
 
 def with_first(prompt: str, option: str) -> str:
@@ -88,9 +103,7 @@ def with_first(prompt: str, option: str) -> str:
 
 def literal(prompt: str) -> str:
     """The prompt as it must be written to mean itself alone."""
-    while (group := _first(prompt)) is not None:
-        prompt = f"{prompt[: group[0]]}\\{prompt[group[0] :]}"
-    return prompt
+    return prompt if _first(prompt) is None else _BRACE.sub(r"\\{", prompt)
 
 
 def plain(prompt: str) -> str:
@@ -123,25 +136,3 @@ def _turns(text: str) -> dict[int, int]:
                 pairs |= {stack[-1]: at + 1} if text[at] == "]" else {}
                 stack.pop()
     return pairs
-
-
-def _group_at(text: str, start: int, turns: dict[int, int]) -> tuple[int, list[str]] | None:
-    """The end of the braces that begin here and what the bars directly in them part; None where
-    they don't end, or have no bar."""
-    depth, begin, options = 0, start + 1, list[str]()
-    behind = start
-    for at in range(start, len(text)):
-        if at < behind or _escaped(text, at):
-            continue
-        behind = turns.get(at, behind)
-        character = text[at]
-        if character == "{":
-            depth += 1
-        elif character == "|" and depth == 1:
-            options.append(text[begin:at])
-            begin = at + 1
-        elif character == "}":
-            depth -= 1
-            if depth == 0:
-                return (at + 1, [*options, text[begin:at]]) if options else None
-    return None

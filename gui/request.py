@@ -509,7 +509,7 @@ class PictureRequest(Record):
                 Option(
                     PromptSyntax.WEB_UI,
                     "As web UIs (A1111)",
-                    "(word:1.3), [word], BREAK, [from:to:0.5] and [a|b]; \\( is a bracket.",
+                    "(word:1.3), [word], BREAK, [from:to:0.5], [a|b], a AND b; \\( is a bracket.",
                     ("web-ui", "webui"),
                 ),
                 Option(

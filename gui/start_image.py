@@ -16,6 +16,7 @@ MASK_ALPHA = "alpha"
 """In place of a mask's path: the starting picture's own transparency is the mask."""
 MAX_FEATHER = 256
 MAX_OUTPAINT = 2048
+MAX_CROP = 32_768
 
 
 class MaskedContent(StrEnum):
@@ -35,15 +36,30 @@ class InpaintArea(StrEnum):
 
 @dataclass(frozen=True)
 class Outpaint(Record):
-    """By how much a picture's frame is moved outwards; pixels of the starting picture."""
+    """By how much each side of a picture's frame is moved outwards, or, below zero, inwards, which
+    crops; pixels of the starting picture."""
 
-    left: Annotated[int, Range(0, MAX_OUTPAINT)] = 0
-    top: Annotated[int, Range(0, MAX_OUTPAINT)] = 0
-    right: Annotated[int, Range(0, MAX_OUTPAINT)] = 0
-    bottom: Annotated[int, Range(0, MAX_OUTPAINT)] = 0
+    left: Annotated[int, Range(-MAX_CROP, MAX_OUTPAINT)] = 0
+    top: Annotated[int, Range(-MAX_CROP, MAX_OUTPAINT)] = 0
+    right: Annotated[int, Range(-MAX_CROP, MAX_OUTPAINT)] = 0
+    bottom: Annotated[int, Range(-MAX_CROP, MAX_OUTPAINT)] = 0
 
     def __bool__(self) -> bool:
-        return any((self.left, self.top, self.right, self.bottom))
+        return any(self._sides)
+
+    @property
+    def _sides(self) -> tuple[int, int, int, int]:
+        return self.left, self.top, self.right, self.bottom
+
+    @property
+    def outwards(self) -> Outpaint:
+        """What of it is new ground."""
+        return Outpaint(*(max(0, side) for side in self._sides))
+
+    @property
+    def inwards(self) -> Outpaint:
+        """What of it crops."""
+        return Outpaint(*(min(0, side) for side in self._sides))
 
     def __str__(self) -> str:
         """``left=128,right=128``, as the command line takes it; empty where nothing is moved."""
@@ -158,10 +174,12 @@ class StartImage(Record):
         Parameter(
             "Outpaint",
             "The outpainting",
-            "Moves the frame outwards, and paints what is new in it.",
+            "Moves the frame’s sides outwards, which paints what is new in it, or inwards (below "
+            "zero), which crops.",
             ("--outpaint",),
             "Move the frame outwards by so many pixels of --image, and paint what is new in it: "
-            "left=128,right=128, top=…, bottom=…, or one number for every side",
+            "left=128,right=128, top=…, bottom=…, or one number for every side; a negative number "
+            "moves that side inwards, which crops: top=-64",
             metavar="SIDES",
         ),
     ] = Outpaint()
@@ -169,7 +187,7 @@ class StartImage(Record):
     @property
     def paints_in(self) -> bool:
         """Whether a part of it stays as it is."""
-        return bool(self.mask or self.outpaint)
+        return bool(self.mask or self.outpaint.outwards)
 
     @property
     def keeps_size(self) -> bool:

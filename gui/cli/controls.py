@@ -4,10 +4,20 @@ say more of the last."""
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Sequence
 from typing import Any
 
-from gui.control_use import MAX_CONTROLS, Control, ControlBalance, Preprocessor
+from gui.control_use import (
+    MAX_CONTROLS,
+    PREPROCESSOR_SETTINGS,
+    USUAL,
+    Control,
+    ControlBalance,
+    Preprocessor,
+    PreprocessorSettings,
+)
+from gui.errors import ErrorKind, SfumatoError
 from gui.files import checked
 
 
@@ -24,7 +34,7 @@ def add_control_options(parser: argparse.ArgumentParser) -> None:
     kinds = ", ".join(kind for kind in Preprocessor if kind is not Preprocessor.NETWORK)
     add("--control-preprocessor", action=_Part, dest="preprocessor", metavar="KIND",
         help=f"what makes its control picture: {kinds}, or a depth or line network by its name or "
-             "file")  # fmt: skip
+             f"file; some can be set, as in canny:low=50,high=150 ({_settable()})")  # fmt: skip
     add("--control-balance", action=_Part, dest="balance", type=ControlBalance,
         choices=[*ControlBalance], metavar="KIND",
         help="what is to win: balanced, prompt or control; default: balanced")  # fmt: skip
@@ -40,7 +50,7 @@ def controls_of(options: argparse.Namespace) -> tuple[Control, ...]:
     for given in options.controls:
         name, _, file = given["control"].partition("=")
         start, end = given.get("range", (0.0, 1.0))
-        kind, network = kind_or_network(given.get("preprocessor", Preprocessor.NONE))
+        kind, network, settings = kind_or_network(given.get("preprocessor", Preprocessor.NONE))
         found.append(
             Control(
                 name,
@@ -51,18 +61,61 @@ def controls_of(options: argparse.Namespace) -> tuple[Control, ...]:
                 end,
                 given.get("balance", ControlBalance.BALANCED),
                 preprocessor_network=network,
+                settings=settings,
             )
         )
     return tuple(found)
 
 
-def kind_or_network(text: str) -> tuple[Preprocessor, str]:
-    """A preprocessor by its name; any other text names a network."""
+def kind_or_network(text: str) -> tuple[Preprocessor, str, PreprocessorSettings]:
+    """A preprocessor by its name, with what is set of it: ``canny:low=50,high=150``; any other text
+    names a network.
+
+    Raises:
+        SfumatoError: BAD_REQUEST for what cannot be set.
+    """
+    name, colon, given = text.partition(":")
     try:
-        kind = Preprocessor(text.lower())
+        kind = Preprocessor(name.lower())
     except ValueError:
-        return Preprocessor.NETWORK, text
-    return (Preprocessor.NETWORK, text) if kind is Preprocessor.NETWORK else (kind, "")
+        kind = Preprocessor.NETWORK
+    if kind is Preprocessor.NETWORK:
+        return kind, text, USUAL
+    return kind, "", _settings(kind, given) if colon else USUAL
+
+
+def _settings(kind: Preprocessor, text: str) -> PreprocessorSettings:
+    known = {each.key: each for each in PREPROCESSOR_SETTINGS.get(kind, ())}
+    if not known:
+        raise SfumatoError(
+            ErrorKind.BAD_REQUEST, f"Nothing can be set of “{kind}”; write it without a colon."
+        )
+    values: dict[str, float] = {}
+    for part in text.split(","):
+        key, _, number = part.strip().partition("=")
+        each = known.get(key)
+        try:
+            value = float(number) if each is not None and each.decimals else int(number)
+        except ValueError:
+            value = math.nan
+        if each is None or not each.range.accepts(value):
+            told = ", ".join(
+                each.range.expected(f"{key}: {'a number' if each.decimals else 'a whole number'}")
+                for key, each in known.items()
+            )
+            raise SfumatoError(
+                ErrorKind.BAD_REQUEST,
+                f"“{part.strip()}” says nothing that can be set of “{kind}”; give {told}.",
+            )
+        values[each.field] = value
+    return PreprocessorSettings(**values)  # type: ignore[arg-type]
+
+
+def _settable() -> str:
+    return "; ".join(
+        f"{kind}: {', '.join(each.key for each in settings)}"
+        for kind, settings in PREPROCESSOR_SETTINGS.items()
+    )
 
 
 class _Begin(argparse.Action):

@@ -143,7 +143,7 @@ _MEANINGS: dict[str, Callable[[Any], Any]] = {
 
 def _sides(text: str) -> Outpaint:
     """``left=128,right=128``, or one number for every side."""
-    if text.strip().isdecimal():
+    if text.strip().removeprefix("-").isdecimal():
         text = ",".join(f"{each.name}={text}" for each in dataclasses.fields(Outpaint))
     try:
         pairs = [part.split("=") for part in text.replace(" ", "").split(",")]

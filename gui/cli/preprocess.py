@@ -11,7 +11,12 @@ from typing import Any
 from gui.cli import json_lines
 from gui.cli.controls import kind_or_network
 from gui.cli.options import add_pictures, add_verbose
-from gui.control_use import PREPROCESSORS, Preprocessor
+from gui.control_use import (
+    PREPROCESSOR_SETTINGS,
+    PREPROCESSORS,
+    USUAL,
+    Preprocessor,
+)
 from gui.errors import SfumatoError
 from gui.files import checked
 from gui.request import MAX_SIDE, MIN_SIDE
@@ -30,7 +35,7 @@ def add_parser(commands: Any) -> None:
     add = parser.add_argument
     add("--with", dest="kind", default=Preprocessor.CANNY, metavar="KIND",
         help="a kind of --list, or a depth or line network: its name in the folder Preprocessors, "
-             "or its file; default: canny")  # fmt: skip
+             "or its file; some can be set: canny:low=50,high=150; default: canny")  # fmt: skip
     add("--size", type=_size, default=(512, 512), metavar="WxH",
         help="of the picture that is to be led; default: 512x512")  # fmt: skip
     add("--json", action="store_true", help="print a line of JSON per picture")
@@ -55,14 +60,15 @@ def _run(options: argparse.Namespace) -> int:
     from gui.control.client import ControlClient
     from gui.control.messages import PrepareControl
 
-    kind, network = kind_or_network(options.kind)
+    kind, network, settings = kind_or_network(options.kind)
     client, failed = ControlClient(), 0
     try:
         for given in options.files:
             try:
                 file = checked(given)
                 width, height = options.size
-                wish = PrepareControl(str(file), width, height, kind, network, options.compute_unit)
+                unit = options.compute_unit
+                wish = PrepareControl(str(file), width, height, kind, network, unit, settings)
                 made, _told = client.prepare(wish)
                 folder = checked(options.output) if options.output else file.parent
                 name = f"{file.stem}-{Path(network).stem or kind.value}.png"
@@ -95,6 +101,13 @@ def _saved(folder: Path, name: str, width: int, height: int, rgba: bytes) -> Pat
     return save_new(folder, name, png_of(picture, {}))
 
 
+def _settable(kind: Preprocessor) -> str:
+    told = [
+        f"{each.key}={getattr(USUAL, each.field):g}" for each in PREPROCESSOR_SETTINGS.get(kind, ())
+    ]
+    return f" ({kind}:{','.join(told)})" if told else ""
+
+
 def _list(as_json: bool) -> int:
     from gui.coreml.client import ModelReader
     from gui.coreml.messages import ListNetworks
@@ -105,7 +118,7 @@ def _list(as_json: bool) -> int:
     finally:
         reader.close()
     rows = [
-        (option.value.value, option.help)
+        (option.value.value, option.help + _settable(Preprocessor(option.value)))
         for option in PREPROCESSORS
         if option.value is not Preprocessor.NETWORK
         and (found.vision or option.value not in (Preprocessor.POSE, Preprocessor.SUBJECT))

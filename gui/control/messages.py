@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from gui.control_use import Preprocessor
+from gui.control_use import USUAL, Preprocessor, PreprocessorSettings
 from gui.process.messages import Event, Interface, Question
 from gui.records import Record
 from gui.request import ComputeUnit
@@ -37,6 +37,7 @@ class PrepareControl(Question[Prepared]):
     network: str = ""
     """Of `Preprocessor.NETWORK`."""
     compute_unit: ComputeUnit = ComputeUnit.ALL
+    settings: PreprocessorSettings = USUAL
 
 
 @dataclass(frozen=True)

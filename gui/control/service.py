@@ -37,7 +37,7 @@ class Service:
             self._unit = ask.compute_unit
             self._preprocessing = Preprocessing(_runtime, ask.compute_unit)
         made = self._preprocessing.picture(
-            file, ask.width, ask.height, ask.preprocessor, ask.network
+            file, ask.width, ask.height, ask.preprocessor, ask.network, ask.settings
         )
         call.tell(ControlPicture(ask.width, ask.height, made.convert("RGBA").tobytes()))
         parts = (width / ask.width) / (height / ask.height)

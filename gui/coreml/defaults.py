@@ -125,7 +125,7 @@ def fill_defaults(request: PictureRequest, sidecar: Sidecar) -> PictureRequest:
         start, composition = branch.earlier.start_image, branch.earlier.composition
         request = replace(request, branch=branch, start_image=start, composition=composition)
     start = request.start_image
-    if start is not None and start.outpaint and start.strength != 1:
+    if start is not None and start.outpaint.outwards and start.strength != 1:
         # of new ground nothing is worth keeping
         request = replace(request, start_image=replace(start, strength=1.0))
     asked = request.scheduler or default_scheduler(sidecar)

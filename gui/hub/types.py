@@ -151,6 +151,10 @@ class Distilled(Record):
     """Only names suggest it."""
 
 
+WITH_REFINER = "with-refiner"
+"""Ends the id of a variant that brings its refiner along."""
+
+
 @dataclass(frozen=True)
 class Variant(Record):
     """One way to have a repository's model: files that together make one model folder."""
@@ -211,6 +215,15 @@ class Variant(Record):
     """Things worth knowing that do not stop use, one sentence each."""
     verdict: Verdict = Verdict()
     recommended: bool = False
+
+    @property
+    def without_refiner(self) -> str:
+        """The id of the same without its refiner; empty: it has none that was left out there."""
+        place, _, suffix = self.id.partition("#")
+        rest = suffix.removesuffix(WITH_REFINER)
+        if rest == suffix:
+            return ""
+        return f"{place}#{rest.removesuffix('+')}" if rest else place
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gui import __version__
-from gui.control_use import Control, ControlBalance
+from gui.control_use import (
+    PREPROCESSOR_SETTINGS,
+    Control,
+    ControlBalance,
+    settings_in_words,
+)
 from gui.library.loras import tags_of
 from gui.library.metadata.writing import XMP_KEYWORD, xmp_of
 from gui.library.picture_record import RECORD_KEY, record_text
@@ -115,9 +120,15 @@ def _control(control: Control) -> str:
         ControlBalance.PROMPT: "My prompt is more important",
         ControlBalance.CONTROL: "ControlNet is more important",
     }
+    of_kind = PREPROCESSOR_SETTINGS.get(control.preprocessor, ())
+    changed = bool(settings_in_words(control.preprocessor, control.settings))
+    thresholds = [
+        f"Threshold {letter}: {getattr(control.settings, each.field):g}, "
+        for letter, each in zip("AB", of_kind if changed else (), strict=False)
+    ]
     return (
         f"Module: {control.preprocessor}, Model: {Path(control.network).stem}, "
-        f"Weight: {control.weight:g}, Guidance Start: {control.start:g}, "
+        f"Weight: {control.weight:g}, {''.join(thresholds)}Guidance Start: {control.start:g}, "
         f"Guidance End: {control.end:g}, Control Mode: {matters[control.balance]}"
     )
 

@@ -46,6 +46,12 @@ class Start:
         """Sentences the person should know."""
         return self.ground.notes if self.ground is not None else ()
 
+    def previewer(self) -> Callable[[np.ndarray], np.ndarray]:
+        """Puts previews, uint8 [h, w, 3], where the finished picture will lie: into the old one,
+        where a part of that stays."""
+        small = self.ground.shrunk() if self.ground is not None else None
+        return small.finished if small is not None else lambda preview: preview
+
     def finished(self, pixels: np.ndarray) -> np.ndarray:
         """The finished picture, uint8 [height, width, 3], from what the model has painted."""
         return self.ground.finished(pixels) if self.ground is not None else pixels

@@ -207,6 +207,7 @@ class ControlShelf:
             height or size[1],
             control.preprocessor,
             control.preprocessor_network,
+            control.settings,
         )
         pixels = condition(picture, channels or 3)
         said = loaded({name: pixels}) if adapter else None

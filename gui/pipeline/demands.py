@@ -9,7 +9,11 @@ from gui.coreml.model import ComponentKind, Family, ModelInfo, UNetKind
 from gui.coreml.sidecar import Sidecar
 from gui.errors import ErrorKind, SfumatoError, unusable
 from gui.request import Composition, PictureRequest
+from gui.syntax.compel import swaps
+from gui.syntax.compose import MAX_SIDES, sides_of
+from gui.syntax.types import PromptSyntax
 
+_UNETS = ComponentKind.UNET, ComponentKind.CONTROL_UNET
 SUPPORTED_FAMILIES = {Family.SD1, Family.SD2, Family.SDXL, Family.UNKNOWN}
 
 
@@ -110,6 +114,42 @@ def without_effect(request: PictureRequest, model: ModelInfo) -> list[str]:
     if request.image_guidance_scale is not None and model.unet_kind is not UNetKind.INSTRUCT:
         found.append("The image guidance had no effect: this model does not edit pictures.")
     return found
+
+
+def check_prompt(request: PictureRequest, model: ModelInfo) -> None:
+    """
+    Raises:
+        SfumatoError: BAD_REQUEST for a prompt that asks for what this model's network cannot do, or
+            that is composed of too many.
+    """
+    for each in request.lineage():
+        prompts, syntax = (each.prompt, each.negative_prompt), each.prompt_syntax
+        if syntax is PromptSyntax.COMPEL and any(map(swaps, prompts)):
+            raise SfumatoError(
+                ErrorKind.BAD_REQUEST,
+                "“.swap()” reaches into the UNet’s attention, which Core ML’s models do not allow; "
+                "set “Prompt marks” to those of web UIs and write [cat:dog:0.4] instead.",
+            )
+        sides = len(sides_of(each.prompt, syntax))
+        if sides == 1:
+            continue
+        if sides > MAX_SIDES:
+            raise SfumatoError(
+                ErrorKind.BAD_REQUEST,
+                f"The prompt is composed of {sides} by AND, and the network runs for each at every "
+                f"step; keep at most {MAX_SIDES}.",
+            )
+        unets = [model.components[k] for k in _UNETS if k in model.components]
+        if model.unet_kind is UNetKind.INSTRUCT:
+            what = "edits a picture as one prompt tells it"
+        elif any(unet.input("timestep_cond") for unet in unets):
+            what = "is distilled to follow one prompt"
+        else:
+            continue
+        raise SfumatoError(
+            ErrorKind.BAD_REQUEST,
+            f"This model {what}, so it cannot compose several; write a comma in place of AND.",
+        )
 
 
 def check_detail(request: PictureRequest, model: ModelInfo, sidecar: Sidecar) -> None:

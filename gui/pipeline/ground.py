@@ -8,7 +8,7 @@ old one with the new blended in over the mask and a seam around it.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from PIL.Image import Image as PillowImage
 from gui.coreml.model import Attention, ModelInfo
 from gui.errors import ErrorKind, SfumatoError
 from gui.files import expanded
+from gui.framing import LEAST_KEPT, MOST_FRAMES, frame_size, kept_part, placed
 from gui.library.picture_reader import opaque, read_picture, size_of
 from gui.pipeline.start_image import fitted
 from gui.request import PictureRequest
@@ -28,13 +29,11 @@ HALF = 128
 PADDING = 32
 """Pixels around the masked area that the model sees at least where it draws that area alone; as
 much as web UIs do by default."""
-MOST_FRAMES = 4
-"""How many times as wide and high as the picture its new frame may be."""
+PREVIEW_SIDE = 384
+"""Pixels that a preview within its picture is long at most."""
 MULTIPLE = 64
 _NEAR_AREA = 0.5, 2.5
 """Frames of so many times the area that a model draws by itself keep their scale."""
-_HAIR = 8
-"""Pixels of new ground on a side that nobody moved: the picture is stretched over them instead."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +56,21 @@ class Ground:
     box: tuple[int, int, int, int] = (0, 0, 0, 0)
     """Where in `kept` the model's picture lies: left, top, right, bottom; may reach beyond it."""
     notes: tuple[str, ...] = ()
+
+    def shrunk(self, most: int = PREVIEW_SIDE) -> Ground:
+        """The same at most so many pixels long, to put previews into the old picture."""
+        high, wide = self.kept.shape[:2]
+        scale = most / max(high, wide, 1)
+        if self.repaint is None or scale >= 1:
+            return self
+        left, top, right, bottom = (round(edge * scale) for edge in self.box)
+        box = left, top, max(right, left + 1), max(bottom, top + 1)
+        size = max(1, round(wide * scale)), max(1, round(high * scale))
+        kept = Image.fromarray(self.kept).resize(size, Image.Resampling.BOX)
+        share = Image.fromarray(self.share).resize(
+            (box[2] - box[0], box[3] - box[1]), Image.Resampling.BOX
+        )
+        return replace(self, kept=np.asarray(kept), share=np.asarray(share), box=box)
 
     def cleared(self) -> PillowImage | None:
         """The model's picture, RGBA, transparent where it is painted anew; None: all of it is."""
@@ -108,11 +122,14 @@ def prepare(start: StartImage, width: int, height: int) -> Ground:
             BAD_REQUEST for a mask that covers nothing or everything, or a frame that is too large.
     """
     source = read_picture(expanded(start.path))
-    if not start.paints_in:
-        return Ground(_floats(fitted(opaque(source), width, height)))
     check_frame(start.outpaint, *source.size)
     notes: list[str] = []
     coverage = _coverage(start, source, notes) if start.mask else None
+    source = cropped(source, start.outpaint)
+    coverage = cropped(coverage, start.outpaint) if coverage is not None else None
+    start = replace(start, outpaint=start.outpaint.outwards)
+    if not start.paints_in:
+        return Ground(_floats(fitted(opaque(source), width, height)))
     whole = start.inpaint_area is InpaintArea.WHOLE
     canvas, mask, new = _laid_out(start, opaque(source), coverage, (width, height), whole)
     masked = mask >= HALF
@@ -137,9 +154,24 @@ def prepare(start: StartImage, width: int, height: int) -> Ground:
     )
 
 
+def cropped(picture: PillowImage, frame: Outpaint) -> PillowImage:
+    """What of a picture lies within a frame."""
+    if not frame.inwards:
+        return picture
+    return picture.crop(kept_part(frame, *picture.size))
+
+
 def check_frame(outpaint: Outpaint, width: int, height: int) -> None:
-    """Raises SfumatoError: BAD_REQUEST for a frame that is too large for its picture."""
-    wide, high = _frame(outpaint, width, height)
+    """Raises SfumatoError: BAD_REQUEST for a frame that is too large for its picture, or that
+    leaves next to nothing of it."""
+    left, top, right, bottom = kept_part(outpaint, width, height)
+    if right - left < min(LEAST_KEPT, width) or bottom - top < min(LEAST_KEPT, height):
+        raise SfumatoError(
+            ErrorKind.BAD_REQUEST,
+            f"The frame leaves too little of the picture, which is {width} × {height} pixels; keep "
+            f"at least {LEAST_KEPT} of its width and of its height.",
+        )
+    wide, high = frame_size(outpaint, width, height)
     if wide > MOST_FRAMES * width or high > MOST_FRAMES * height:
         raise SfumatoError(
             ErrorKind.BAD_REQUEST,
@@ -162,7 +194,7 @@ def finished_size(start: StartImage | None, width: int, height: int) -> tuple[in
     """
     if start is None or not start.paints_in or start.inpaint_area is InpaintArea.WHOLE:
         return width, height
-    return _frame(start.outpaint, *size_of(expanded(start.path)))
+    return frame_size(start.outpaint, *size_of(expanded(start.path)))
 
 
 def size_for_frame(start: StartImage, width: int, height: int) -> tuple[int, int]:
@@ -177,12 +209,12 @@ def size_for_frame(start: StartImage, width: int, height: int) -> tuple[int, int
     """
     own = size_of(expanded(start.path))
     check_frame(start.outpaint, *own)
-    wide, high = _frame(start.outpaint, *own)
+    wide, high = frame_size(start.outpaint, *own)
     low, most = (share * width * height for share in _NEAR_AREA)
     area = wide * high
     scale = math.sqrt(min(max(area, low), most) / area)
     scale = min(scale, 2048 / max(wide, high))
-    moved = start.outpaint
+    moved = start.outpaint.outwards
     return (
         _multiple(wide * scale, bool(moved.left or moved.right)),
         _multiple(high * scale, bool(moved.top or moved.bottom)),
@@ -190,7 +222,7 @@ def size_for_frame(start: StartImage, width: int, height: int) -> tuple[int, int
 
 
 def framed(request: PictureRequest, info: ModelInfo) -> PictureRequest:
-    """With the size that suits a frame which is moved outwards, where none is asked for; a model
+    """With the size that suits a frame which was moved, where none is asked for; a model
     that has one size alone keeps it.
 
     Raises:
@@ -199,7 +231,7 @@ def framed(request: PictureRequest, info: ModelInfo) -> PictureRequest:
     start = request.lineage()[0].start_image
     fixed = info.attention is Attention.SPLIT_EINSUM_V2 and info.sizes is None
     chosen = request.width or request.height or fixed
-    if start is None or not start.outpaint or chosen or start.inpaint_area is InpaintArea.MASKED:
+    if start is None or not start.outpaint or chosen or start.keeps_size:
         return request
     own = info.sizes.own if info.sizes is not None else (info.image_width, info.image_height)
     size = size_for_frame(start, *own)
@@ -222,50 +254,6 @@ def _multiple(side: float, moved: bool) -> int:
     """Up where the side has been moved, so that the frame gains and not the picture loses."""
     steps = math.ceil(side / MULTIPLE - 1e-6) if moved else round(side / MULTIPLE)
     return min(max(steps, 1) * MULTIPLE, 2048)
-
-
-def _frame(outpaint: Outpaint, width: int, height: int) -> tuple[int, int]:
-    return width + outpaint.left + outpaint.right, height + outpaint.top + outpaint.bottom
-
-
-def placed(
-    outpaint: Outpaint, own: tuple[int, int], target: tuple[int, int]
-) -> tuple[int, int, int, int]:
-    """Where a picture lies in its new frame, when that is made at a given size.
-
-    Args:
-        outpaint: by how much each side was moved, in the picture's pixels.
-        own: the picture's width and height.
-        target: of the whole frame.
-
-    Returns:
-        Left, top, width and height.  All of the picture is there; where the target's proportions
-        are others than the frame's, there is more new ground.
-    """
-    margins = (outpaint.left, outpaint.right), (outpaint.top, outpaint.bottom)
-    scale = _scale(margins, own, target)
-    sides = [max(1, min(round(own[axis] * scale), target[axis])) for axis in (0, 1)]
-    before = [0, 0]
-    for axis, (first, last) in enumerate(margins):
-        slack = target[axis] - sides[axis]
-        if not first + last and slack < _HAIR:
-            sides[axis], slack = target[axis], 0
-        before[axis] = round(slack * first / (first + last)) if first + last else slack // 2
-    return before[0], before[1], sides[0], sides[1]
-
-
-def _scale(
-    margins: tuple[tuple[int, int], ...], own: tuple[int, int], target: tuple[int, int]
-) -> float:
-    frame = [own[axis] + sum(margins[axis]) for axis in (0, 1)]
-    contained = min(target[axis] / frame[axis] for axis in (0, 1))
-    for axis in (0, 1):
-        if not any(margins[axis]) and any(margins[1 - axis]):
-            # the side that was not moved fits exactly, where the other keeps most of its ground
-            exact = target[axis] / own[axis]
-            if target[1 - axis] - own[1 - axis] * exact >= sum(margins[1 - axis]) * exact / 2:
-                return exact
-    return 1.0 if 1 <= contained < 1.25 else contained
 
 
 # Laying out
@@ -295,7 +283,7 @@ def _laid_out(
     own = picture.size
     moved = start.outpaint
     left, top, wide, high = placed(moved, own, size) if whole else (moved.left, moved.top, *own)
-    full = size if whole else _frame(moved, *own)
+    full = size if whole else frame_size(moved, *own)
     if (wide, high) != own:
         picture = picture.resize((wide, high), Image.Resampling.LANCZOS)
         coverage = coverage.resize((wide, high)) if coverage is not None else None

@@ -39,15 +39,21 @@ from gui.pipeline import safety, tiling, vae
 from gui.pipeline.beginning import Start, begin, encoded, lay_ground
 from gui.pipeline.controls import ActiveControl, ControlShelf, FitControl, as_it_is
 from gui.pipeline.course import Stage, Turn, steps_of, walk, way
-from gui.pipeline.demands import check_detail, check_usable, with_model, without_effect
+from gui.pipeline.demands import (
+    check_detail,
+    check_prompt,
+    check_usable,
+    with_model,
+    without_effect,
+)
 from gui.pipeline.depth import depth_latents
 from gui.pipeline.detail import only_detailed, painted
 from gui.pipeline.enlarge import Enlarger
-from gui.pipeline.ground import Ground, asked_size
+from gui.pipeline.ground import Ground, asked_size, cropped
 from gui.pipeline.placement import Placement
 from gui.pipeline.preview import Previewer, fit_preview, published_preview
 from gui.pipeline.preview_store import keep_preview, kept_preview
-from gui.pipeline.prompts import PhasedUNet, PromptPhase, Prompts
+from gui.pipeline.prompts import PhasedUNet, PromptPhase, Prompts, guidance
 from gui.pipeline.provenance import provenance_of
 from gui.pipeline.refiner import (
     RefinedUNet,
@@ -210,6 +216,7 @@ class Pipeline:
         self._way([Turn(_not_yet, scheduler, each) for each, scheduler in line])
         for each, _ in line:
             self._controls.find(each.leading, self.model.components[self._unet_kind(each)])
+        check_prompt(request, self.model)
         check_detail(request, self.model, self.sidecar)
         ground = lay_ground(request, self.model)
         self.load(request=request)
@@ -328,11 +335,10 @@ class Pipeline:
         assert request.guidance_scale is not None
         provenance = provenance_of(self.sidecar, self._runtime.name, scheduler, request)
         unet = self._loaded[self._unet_kind(request)]
-        # a guidance-distilled network is told the scale, and needs no second row
-        guided = request.guidance_scale > 1 and not is_guidance_distilled(unet)
+        guided, scale = guidance(request, is_guidance_distilled(unet))
         phases, notes = self._encode_prompts(request, guided, hooks)
         size = (self.model.image_height, self.model.image_width)
-        scale, rescale = request.guidance_scale, request.guidance_rescale
+        rescale = request.guidance_rescale
         steps = scheduler.timesteps.tolist() if controls else ()
         edits = self.model.unet_kind is UNetKind.INSTRUCT
         of_image = request.image_guidance_scale if edits else None
@@ -486,6 +492,7 @@ class Pipeline:
         legs = [leg for stage in stages for leg in stage.made()]
         steps = sum(leg.steps for leg in legs)
         placement = Placement.of(stages[0].turn.request)
+        in_place = start.previewer() if start is not None else lambda preview: preview
         sketcher = Sketcher(steps, sum(len(leg.timesteps) for leg in legs))
 
         def on_step(done: int, x0: Callable[[], Tensor]) -> None:
@@ -493,6 +500,7 @@ class Pipeline:
             if job.previewer:
                 latents = kept.finished(x0()) if kept else x0()
                 preview = job.previewer(placement.seen(latents) if placement else latents)
+                preview = in_place(preview)
             hooks.on_step(index, done, steps, preview)
 
         kind = self.sidecar.prediction_type
@@ -518,7 +526,8 @@ class Pipeline:
         if not put_back:
             if only_detailed(request):
                 assert began is not None
-                pixels = np.asarray(opaque(read_picture(expanded(began.path))))
+                whole = read_picture(expanded(began.path))
+                pixels = np.asarray(opaque(cropped(whole, began.outpaint)))
             pixels = self._enlarged(pixels, job.request, index, hooks)
         if request.detail_strength:
             pixels = self._detailed(pixels, turns[-1], index, hooks)

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageFilter, ImageOps
 from PIL.Image import Image as PillowImage
 
-from gui.control_use import Preprocessor
+from gui.control_use import USUAL, Preprocessor, PreprocessorSettings
 from gui.coreml.loaded import Runtime
 from gui.coreml.map_network import MapNetworkInfo, find_map_network
 from gui.errors import ErrorKind, SfumatoError
@@ -20,11 +20,6 @@ from gui.pipeline.map_network import MapNetwork
 from gui.pipeline.pose import drawn_pose
 from gui.request import ComputeUnit
 
-CANNY_LOW, CANNY_HIGH = 100, 200
-"""Thresholds of diffusers' and web UIs' examples, for gradients of 0…255 values."""
-_SIGMA_BLUR = 9.0
-"""Of web UIs' blur, for pictures of 512 pixels."""
-_TILE_SHRINK = 4
 _SEEN = 128
 """Alpha below which a place is to be filled (Apple's apps count 0 alone, which soft edges are
 not)."""
@@ -53,13 +48,20 @@ class Preprocessing:
         self._network: tuple[MapNetworkInfo, MapNetwork] | None = None
 
     def picture(
-        self, path: Path, width: int, height: int, kind: Preprocessor, network: str = ""
+        self,
+        path: Path,
+        width: int,
+        height: int,
+        kind: Preprocessor,
+        network: str = "",
+        settings: PreprocessorSettings = USUAL,
     ) -> PillowImage:
         """What a ControlNet is shown: the picture upright and in sRGB, cut to the model's
         proportions around its centre and resized, then prepared.
 
         Args:
             network: of `Preprocessor.NETWORK`: name or path.
+            settings: of the others.
 
         Returns:
             Mode RGB; of `Preprocessor.INPAINT` RGBA, clear where it is to be filled.
@@ -89,7 +91,7 @@ class Preprocessing:
                     raise _nothing(path, "subject")
                 return Image.frombytes("L", (width, height), mask).convert("RGB")
             case _:
-                return prepared(picture, kind)
+                return prepared(picture, kind, settings)
 
     def close(self) -> None:
         """Free the network."""
@@ -130,7 +132,9 @@ def condition(picture: PillowImage, channels: int = 3) -> np.ndarray:
     return np.ascontiguousarray(pixels[None])
 
 
-def prepared(picture: PillowImage, kind: Preprocessor) -> PillowImage:
+def prepared(
+    picture: PillowImage, kind: Preprocessor, settings: PreprocessorSettings = USUAL
+) -> PillowImage:
     """A picture of the same size, made by arithmetic alone; RGB, where not said otherwise."""
     match kind:
         case Preprocessor.INPAINT:
@@ -138,16 +142,18 @@ def prepared(picture: PillowImage, kind: Preprocessor) -> PillowImage:
         case Preprocessor.DEPTH:
             return ImageOps.autocontrast(picture.convert("L")).convert("RGB")
         case Preprocessor.CANNY:
-            edges = canny(np.asarray(picture.convert("L"), np.float32), CANNY_LOW, CANNY_HIGH)
+            grey = np.asarray(picture.convert("L"), np.float32)
+            edges = canny(grey, settings.canny_low, settings.canny_high)
             return Image.fromarray(edges.astype(np.uint8) * 255).convert("RGB")
         case Preprocessor.SCRIBBLE:
-            return scribble(picture)
+            return scribble(picture, settings.scribble_threshold)
         case Preprocessor.INVERT:
             return ImageOps.invert(picture)
         case Preprocessor.BLUR:
-            return picture.filter(ImageFilter.GaussianBlur(_SIGMA_BLUR * max(picture.size) / 512))
+            sigma = settings.blur_radius * max(picture.size) / 512
+            return picture.filter(ImageFilter.GaussianBlur(sigma))
         case Preprocessor.TILE:
-            small = [max(1, n // _TILE_SHRINK) for n in picture.size]
+            small = [max(1, n // settings.tile_size) for n in picture.size]
             shrunk = picture.resize((small[0], small[1]), Image.Resampling.BOX)
             return shrunk.resize(picture.size, Image.Resampling.BILINEAR)
         case Preprocessor.GREY:
@@ -163,12 +169,16 @@ def with_holes(picture: PillowImage) -> PillowImage:
     return found
 
 
-def scribble(picture: PillowImage) -> PillowImage:
-    """White strokes on black from a drawing of dark strokes on light paper, or the reverse."""
+def scribble(picture: PillowImage, threshold: int = USUAL.scribble_threshold) -> PillowImage:
+    """White strokes on black from a drawing of dark strokes on light paper, or the reverse.
+
+    Args:
+        threshold: how far from the paper's shade a stroke begins, of 255.
+    """
     grey = ImageOps.autocontrast(picture.convert("L"))
     if float(np.asarray(grey).mean()) > 127:
         grey = ImageOps.invert(grey)
-    strokes = np.where(np.asarray(grey) > 127, 255, 0).astype(np.uint8)
+    strokes = np.where(np.asarray(grey) > threshold, 255, 0).astype(np.uint8)
     return Image.fromarray(strokes).convert("RGB")
 
 
@@ -181,11 +191,12 @@ def canny(grey: np.ndarray, low: float, high: float) -> np.ndarray:
     Args:
         grey: float32 [height, width] in 0…255.
         low: gradients above it are edges where they are connected to …
-        high: … one above this.
+        high: … one above this; given in the wrong order, they change places.
 
     Returns:
         bool [height, width].
     """
+    low, high = sorted((low, high))
     padded = np.pad(grey, 1, "edge")
     left, right = padded[:, :-2], padded[:, 2:]
     across = right - left

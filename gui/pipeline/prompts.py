@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from gui.pipeline.text import Conditioning, TextEncoders
-from gui.pipeline.unet import GuidedUNet
+from gui.pipeline.unet import Directed, GuidedUNet
 from gui.request import PictureRequest
-from gui.syntax.reading import note_of_weights, read_phases
-from gui.syntax.types import Phase, Reading
+from gui.syntax.compose import sides_of
+from gui.syntax.reading import note_of_weights, read_phases, read_sides
+from gui.syntax.types import Reading, Side
 
 
 @dataclass(frozen=True)
@@ -20,9 +21,23 @@ class PromptPhase:
 
     until: int
     """The last step that it holds for, counted from 1."""
-    positive: Conditioning
+    positive: tuple[Directed, ...]
+    """The prompt; of one that is composed, each side."""
     negative: Conditioning | None
     """None: no guidance."""
+
+
+def guidance(request: PictureRequest, distilled: bool) -> tuple[bool, float]:
+    """Whether there is a row for the negative prompt, and the scale.
+
+    Args:
+        distilled: whether the network is told the scale, and needs no second row.
+    """
+    assert request.guidance_scale is not None
+    if len(sides_of(request.prompt, request.prompt_syntax)) > 1:
+        # the sides are directions away from the negative prompt
+        return not distilled, max(1.0, request.guidance_scale)
+    return request.guidance_scale > 1 and not distilled, request.guidance_scale
 
 
 class Prompts:
@@ -43,8 +58,9 @@ class Prompts:
         self._request = request
         self._most = most
         syntax, steps = request.prompt_syntax, max(1, steps)
-        self._positive = read_phases(request.prompt, syntax, steps)
-        self._negative = read_phases(request.negative_prompt, syntax, steps)
+        self._positive = read_sides(request.prompt, syntax, steps)
+        # what is to be avoided is one prompt, as in the web UI
+        self._negative = Side(tuple(read_phases(request.negative_prompt, syntax, steps)))
 
     def encode(
         self, guided: bool, zero_empty: bool, check: Callable[[], None]
@@ -56,9 +72,8 @@ class Prompts:
             zero_empty: an empty negative prompt is all zeros.
             check: called before every prompt that is encoded; may raise to stop.
         """
-        readings = {id(p.reading): p.reading for p in self._positive}
-        if guided:
-            readings |= {id(p.reading): p.reading for p in self._negative}
+        used = [*self._positive, *([self._negative] if guided else [])]
+        readings = {id(p.reading): p.reading for side in used for p in side.phases}
         needed = [self._text.chunks(reading, self._most) for reading in readings.values()]
         chunks = self._most or max(needed)
         known: dict[Reading, Conditioning] = {}
@@ -71,11 +86,11 @@ class Prompts:
             return known[plain]
 
         made: list[PromptPhase] = []
-        for until in sorted({p.until for p in (*self._positive, *self._negative)}):
-            positive = encoded(_at(self._positive, until))
+        for until in sorted({p.until for side in (*used, self._negative) for p in side.phases}):
+            positive = tuple((encoded(_at(side, until)), side.weight) for side in self._positive)
             negative: Conditioning | None = None
             if guided and zero_empty and not self._request.negative_prompt:
-                negative = positive.zeroed()
+                negative = positive[0][0].zeroed()
             elif guided:
                 negative = encoded(_at(self._negative, until))
             made.append(PromptPhase(until, positive, negative))
@@ -84,23 +99,24 @@ class Prompts:
     def notes(self, guided: bool) -> list[str]:
         """Sentences about what had not the effect that was meant."""
         request, syntax = self._request, self._request.prompt_syntax
-        sides = [("prompt", request.prompt, self._positive)]
+        read = [("prompt", request.prompt, self._positive)]
         if guided:
-            sides.append(("negative prompt", request.negative_prompt, self._negative))
+            read.append(("negative prompt", request.negative_prompt, [self._negative]))
         found: list[str] = []
         if not self._skipped:
             found.append(
                 f"Clip skip {request.clip_skip} had no effect: the model’s text encoder gives "
                 "another layer alone."
             )
-        for what, prompt, phases in sides:
+        for what, prompt, sides in read:
             found.append(self._text.note_of_cut(prompt, syntax, what, self._most))
-            found.append(note_of_weights([phase.reading for phase in phases], what))
+            readings = [phase.reading for side in sides for phase in side.phases]
+            found.append(note_of_weights(readings, what))
         return [note for note in found if note]
 
 
-def _at(phases: Sequence[Phase], step: int) -> Reading:
-    return next(phase.reading for phase in phases if step <= phase.until)
+def _at(side: Side, step: int) -> Reading:
+    return next(phase.reading for phase in side.phases if step <= phase.until)
 
 
 class PhasedUNet:

@@ -29,7 +29,7 @@ from gui.coreml.runtime import LoadedModel
 from gui.coreml.sidecar import Sidecar
 from gui.errors import ErrorKind, SfumatoError
 from gui.files import expanded
-from gui.pipeline.prompts import PhasedUNet, Prompts
+from gui.pipeline.prompts import PhasedUNet, Prompts, guidance
 from gui.pipeline.text import TextEncoders, make_tokenizers
 from gui.pipeline.unet import GuidedUNet
 from gui.request import OWN_REFINER, PictureRequest
@@ -119,17 +119,15 @@ class Refiner:
         text = self._encoders()
         most = chunks_of_text(self.unet.inputs.get("encoder_hidden_states"), text.length)
         prompts = Prompts(text, request, steps, most)
-        assert request.guidance_scale is not None
+        _, scale = guidance(request, not guided)
         made: list[tuple[int, GuidedUNet]] = []
         for phase in prompts.encode(guided, False, check):
             negative = phase.negative
             rows = (
-                replace(phase.positive, score=SCORE),
+                [(replace(side, score=SCORE), weight) for side, weight in phase.positive],
                 replace(negative, score=SCORE_TO_AVOID) if negative is not None else None,
             )
-            unet = GuidedUNet(
-                self.unet, *rows, request.guidance_scale, image_size, request.guidance_rescale
-            )
+            unet = GuidedUNet(self.unet, *rows, scale, image_size, request.guidance_rescale)
             made.append((phase.until, unet))
         return PhasedUNet(made)
 

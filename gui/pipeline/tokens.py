@@ -19,7 +19,8 @@ from gui.files import read_json_object, read_text
 from gui.names import LORA_TAG
 from gui.paths import resource
 from gui.pipeline.chunks import lay_out, tokens_of
-from gui.syntax.reading import read_phases
+from gui.syntax.compose import sides_of
+from gui.syntax.reading import read_sides
 from gui.syntax.types import PromptSyntax
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def count_tokens(
 def count_read(
     text: str, syntax: PromptSyntax, tokenizer: ClipTokenizer, room: int, chunks: int | None
 ) -> TokenCount:
-    """Count the tokens of a prompt, of one that changes where it has most.
+    """Count the tokens of a prompt, of one that changes or is composed where it has most.
 
     Args:
         room: tokens of a chunk.
@@ -125,15 +126,18 @@ def count_read(
     """
     places = _without_tags(text)
     inner = "".join(text[place] for place in places)
-    readings = {p.reading.text: p.reading for p in read_phases(inner, syntax, _LOOKED_AT)}
     found = TokenCount(-1, 0, "", "")
-    for reading in readings.values():
-        laid = lay_out(reading, tokenizer, room, chunks)
-        n = len(tokens_of([*reading.pieces()], tokenizer))
-        limit = room * (chunks or laid.chunks)
-        if n > found.n:
-            cut = len(text) if laid.cut is None else places[laid.cut]
-            found = TokenCount(n, limit, text[:cut], text[cut:])
+    ends = [end for _start, end, _weight in sides_of(inner, syntax)]
+    for side, end in zip(read_sides(inner, syntax, _LOOKED_AT), ends, strict=True):
+        readings = {phase.reading.text: phase.reading for phase in side.phases}
+        for reading in readings.values():
+            laid = lay_out(reading, tokenizer, room, chunks)
+            n = len(tokens_of([*reading.pieces()], tokenizer))
+            limit = room * (chunks or laid.chunks)
+            if n > found.n:
+                cut = len(text) if laid.cut is None else places[laid.cut]
+                behind = places[end] if end < len(places) else len(text)
+                found = TokenCount(n, limit, text[:cut], text[cut:behind])
     return found
 
 

@@ -18,8 +18,8 @@ from gui.pipeline.controls import ActiveControl, summed
 from gui.pipeline.tensors import output
 from gui.pipeline.text import Conditioning
 
-_THREE = 3
-"""Rows of a network that is guided by words and by a picture."""
+Directed = tuple[Conditioning, float]
+"""A prompt, and how strongly it leads among others."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,10 @@ class _Call:
 
 
 class GuidedUNet:
-    """Predicts noise (or velocity) for one prompt.
+    """Predicts noise (or velocity) for one prompt, or for one that is composed of several.
 
-    With guidance, the network sees two rows, [negative, positive].  A network of batch 2 takes
+    With guidance, the network sees two rows, [negative, positive], of a composed prompt
+    [negative, one side, the next, …].  A network of batch 2 takes
     them in one call; one of batch 1 is called twice.  Without guidance (`negative` is None) there
     is one row and one call; a network fixed at batch 2 must then be given that row twice, and the
     second answer is dropped.  One that edits pictures as it is told is guided by the picture too,
@@ -44,17 +45,19 @@ class GuidedUNet:
 
     Args:
         unet: the loaded network.
-        positive: the prompt.
-        negative: the negative prompt; None: no guidance.
-        guidance_scale: w in ε = ε₋ + w·(ε₊ − ε₋)  (Ho and Salimans, "Classifier-free diffusion
-            guidance", in the form Stable Diffusion uses).
+        positive: the prompt, of weight 1; or each side of one that is composed.
+        negative: the negative prompt; None: no guidance, and the prompt has one side.
+        guidance_scale: w in ε = ε₋ + w·Σ vᵢ·(εᵢ − ε₋), v being weights (Ho and Salimans,
+            "Classifier-free diffusion guidance", in the form Stable Diffusion uses; of several
+            sides, Liu et al., "Compositional visual generation", eq. 11).
         image_size: height and width in pixels (SDXL's size conditioning).
         controls: networks that lead it by pictures.
         steps: the timesteps of which `controls` count parts.
         image_scale: of a network that edits pictures, w₁ in ε = ε₋₋ + w₁·(ε₋ − ε₋₋) + w·(ε₊ − ε₋)
             (Brooks et al., "InstructPix2Pix", eq. 3); None: it does not.
-        rescale: φ, how far the guided prediction is brought back to the spread of ε₊, from 0 (not)
-            to 1 (Lin et al., "Common diffusion noise schedules and sample steps are flawed", 3.4).
+        rescale: φ, how far the guided prediction is brought back to the spread of ε₊ (of a composed
+            prompt, of what w = 1 gives), from 0 (not) to 1 (Lin et al., "Common diffusion noise
+            schedules and sample steps are flawed", 3.4).
 
     Raises:
         SfumatoError: BAD_MODEL where text encoders and UNet do not fit together.
@@ -63,7 +66,7 @@ class GuidedUNet:
     def __init__(
         self,
         unet: LoadedModel,
-        positive: Conditioning,
+        positive: Sequence[Directed],
         negative: Conditioning | None,
         guidance_scale: float,
         image_size: tuple[int, int],
@@ -76,8 +79,11 @@ class GuidedUNet:
         self._rescale = rescale
         self._scale = guidance_scale
         self._image_scale = image_scale
-        rows = [positive] if negative is None else [negative, positive]
-        if negative is not None and image_scale is not None:
+        prompts = [conditioning for conditioning, _ in positive]
+        self._weights = [weight for _, weight in positive]
+        self._of_picture = negative is not None and image_scale is not None
+        rows = prompts if negative is None else [negative, *prompts]
+        if negative is not None and self._of_picture:
             rows = [negative, *rows]
         self._rows = len(rows)
         self._batch = unet.inputs["sample"].shape[0] or len(rows)
@@ -107,7 +113,7 @@ class GuidedUNet:
         self._shown = None
         if shown is not None:
             rows = shown.expand(self._rows, -1, -1, -1).clone()
-            if self._rows == _THREE:
+            if self._of_picture:
                 rows[0] = 0
             self._shown = rows.numpy()
 
@@ -137,12 +143,22 @@ class GuidedUNet:
         prediction = torch.from_numpy(np.concatenate(answers))
         if self._rows == 1:
             return prediction[:1]
-        *bare, negative, positive = prediction.split(1)
-        guided = negative + self._scale * (positive - negative)
+        return self._guided(list(prediction.split(1)))
+
+    def _guided(self, answers: list[Tensor]) -> Tensor:
+        """What the rows say together."""
+        count = len(self._weights)
+        *bare, negative = answers[:-count]
+        sides = zip(answers[-count:], self._weights, strict=True)
+        towards = sum(weight * (side - negative) for side, weight in sides)
+        assert isinstance(towards, Tensor)
+        guided = negative + self._scale * towards
         if bare and self._image_scale is not None:
             by_picture = bare[0] + self._image_scale * (negative - bare[0])
-            guided = by_picture + self._scale * (positive - negative)
+            guided = by_picture + self._scale * towards
         if self._rescale:
+            plain = self._weights == [1.0]
+            positive = answers[-1] if plain else negative + towards
             guided = guided * (1 + self._rescale * (positive.std() / guided.std() - 1))
         return guided
 
@@ -173,8 +189,8 @@ class GuidedUNet:
         return summed(said)
 
     def _negatives(self, rows: Sequence[int]) -> list[bool]:
-        """Which of these rows are the negative prompt's: all but the last."""
-        return [row < self._rows - 1 for row in rows]
+        """Which of these rows are the negative prompt's: all but the last, the prompt's sides."""
+        return [row < self._rows - len(self._weights) for row in rows]
 
 
 def is_guidance_distilled(unet: LoadedModel) -> bool:

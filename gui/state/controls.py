@@ -190,7 +190,7 @@ class ControlDesk(QObject):
         self._change(place, "", preprocessor=kind, preprocessor_network=network)
 
     def adjust(self, place: int, **values: object) -> None:
-        """Change weight, range or balance."""
+        """Change weight, range, balance or settings."""
         self._change(place, "", **values)
 
     def wish(self, control: Control) -> PrepareControl | None:
@@ -200,7 +200,7 @@ class ControlDesk(QObject):
             return None
         unit = self._draft.draft.request.compute_unit
         kind, network = control.preprocessor, control.preprocessor_network
-        return PrepareControl(control.picture, width, height, kind, network, unit)
+        return PrepareControl(control.picture, width, height, kind, network, unit, control.settings)
 
     def preprocessor_networks(self) -> list[str]:
         """Names of the depth and line networks that are here."""

@@ -6,7 +6,8 @@ multiply.  ``("one", "another").blend(0.7, 0.3)`` mixes the encodings of whole p
 puts them one behind the other.  A backslash before a mark means the character.  What cannot be read
 as a mark stands for itself.  (compel's README and *Reference*; the tests hold this to compel.)
 
-Not read: ``.swap()``, which needs a hand on the UNet's attention, and ``withLora()``.
+Not read: ``.swap()``, which needs a hand on the UNet's attention (`swaps` finds it), and
+``withLora()``.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ _OPERATOR = re.compile(r"\++|-+|\d+\.\d*|\.\d+|\d+")
 _DIGITS = re.compile(r"-?\d+")
 _FREE = re.compile(r"[^\s,]+,?|,")
 _CALL = re.compile(r"\s*\.(blend|and|add)\s*\(([^()]*)\)\s*")
+_SWAP = re.compile(r"""(?<=[\w")])\.swap\s*\(""")
 _ATTEND = re.compile(r"\s*\.attend\s*\(\s*(\++|-+|[+-]?(?:\d+\.\d*|\.\d+|\d+))\s*\)")
 
 
@@ -46,6 +48,11 @@ class _Weighed:
 _Node = _Words | _Weighed
 _Found = tuple[tuple[_Node, ...], int]
 """What was read, and where it ends."""
+
+
+def swaps(text: str) -> bool:
+    """Whether a prompt asks for one word's attention in another's place."""
+    return bool(_SWAP.search(text))
 
 
 def read_compel(text: str) -> Reading:

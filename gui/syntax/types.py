@@ -15,7 +15,7 @@ class PromptSyntax(StrEnum):
 
     WEB_UI = "a1111"
     """Stable Diffusion web UI (A1111) and its kin: ``(word:1.3)``, ``[word]``, ``BREAK``,
-    ``[from:to:0.5]``, ``[a|b]``."""
+    ``[from:to:0.5]``, ``[a|b]``, ``a AND b :1.2``."""
     COMPEL = "compel"
     """compel, InvokeAI: ``word++``, ``(some words)1.2``, ``("a", "b").blend(0.7, 0.3)``."""
     PLAIN = "plain"
@@ -82,6 +82,15 @@ class Phase:
     until: int
     """The last step that it holds for, counted from 1."""
     reading: Reading
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the prompts that a composed one consists of; of others, all there is."""
+
+    phases: tuple[Phase, ...]
+    weight: float = 1.0
+    """How strongly it leads, compared with the others."""
 
 
 def plain_reading(text: str, places: Sequence[int] | None = None) -> Reading:

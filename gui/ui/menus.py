@@ -88,6 +88,7 @@ class Actions:
         self.filmstrip = toggle("Filmstrip", "Ctrl+Alt+3")
         self.gallery = toggle("Gallery", "Ctrl+G", "grid", checked=False)
         self.compare = make("Compare Pictures", "Ctrl+K")
+        self.original = toggle("Compare with Original", "Ctrl+\\", "before-after", checked=False)
         self.info = make("Picture Info", "Ctrl+Alt+I")
         self.larger = make("Larger Thumbnails", Key.ZoomIn)
         self.smaller = make("Smaller Thumbnails", Key.ZoomOut)
@@ -185,7 +186,16 @@ class Actions:
         _fill(edit, None, self.copy_picture, self.favourite, self.tags, None, self.settings)
         _fill(view, self.installed, self.hub, None)
         _fill(view, self.models, self.options, self.filmstrip, self.details, None)
-        _fill(view, self.gallery, self.compare, self.info, self.larger, self.smaller, None)
+        _fill(
+            view,
+            self.gallery,
+            self.compare,
+            self.original,
+            self.info,
+            self.larger,
+            self.smaller,
+            None,
+        )
         _fill(view, self.fit, self.true_size, None, self.full_screen)
         _fill(tools, *self.tools.values(), None, self.edit_mask)
         _fill(tools, self.invert_mask, self.clear_mask, self.show_mask)

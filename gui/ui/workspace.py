@@ -28,7 +28,9 @@ from gui.ui.desks.measuring import MeasuringDesk
 from gui.ui.desks.middle import MiddleDesk
 from gui.ui.desks.networks import NetworksDesk
 from gui.ui.desks.opening import OpeningDesk
+from gui.ui.desks.original import OriginalDesk
 from gui.ui.desks.parts import Parts
+from gui.ui.desks.picking import PickingDesk
 from gui.ui.desks.pictures import PicturesDesk
 from gui.ui.desks.reports import ReportsDesk
 from gui.ui.desks.service import ServiceDesk
@@ -143,8 +145,10 @@ class Workspace(QWidget):
         self.measuring_desk = MeasuringDesk(parts)
         yield True
         self.control_room = ControlRoom(parts, self.middle.shown_picture)
+        self.picking_desk = PickingDesk(parts)
         self.tools_desk = ToolsDesk(parts)
         self.live_desk = LiveDesk(parts)
+        self.original_desk = OriginalDesk(parts)
         yield True
         middle: list[QWidget] = [self.canvas, self.pictures_desk.enlarge_strip, self.filmstrip]
         width = self.main_window.width()
@@ -184,6 +188,7 @@ class Workspace(QWidget):
         self.models_panel.reveal_requested.connect(pictures.commands.reveal_path)
         self.prompt_panel.known_words.hub_requested.connect(models.show_real_models)
         self.middle.search_wanted.connect(models.show_hub)
+        self.control_room.bar.gallery_wanted.connect(self.picking_desk.pick_control)
         self.control_room.hub_wanted.connect(models.show_control_networks)
         self.queue_room.picture_wanted.connect(self.middle.open_picture)
         self.generate_desk.asked.connect(self.session.save_draft)
@@ -205,6 +210,7 @@ class Workspace(QWidget):
         self.studio.live.switch(False)
         self.studio.jobs.cancel_edit()
         self.tools_desk.close_down()
+        self.original_desk.close_down()
         self.session.save()
         self.middle.close_down()
         self.pictures_desk.imports.close_down()

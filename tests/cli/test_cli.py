@@ -127,7 +127,8 @@ class TestGenerate:
         sides = ("left", "top", "right", "bottom")
         for text, wanted in (
             ("left=128,right=64", (128, 0, 64, 0)), ("top=8, bottom=16", (0, 8, 0, 16)),
-            ("96", (96, 96, 96, 96)),
+            ("96", (96, 96, 96, 96)), ("left=-64,right=128", (-64, 0, 128, 0)),
+            ("-32", (-32, -32, -32, -32)),
         ):  # fmt: skip
             assert start("--outpaint", text)["outpaint"] == dict(zip(sides, wanted, strict=True))
 
@@ -138,7 +139,10 @@ class TestGenerate:
             (("--outpaint", "64"), "--outpaint needs --image"),
             (("--image", "s.png", "--outpaint", "left=128;right=3"), "must be like left=128"),
             (("--image", "s.png", "--outpaint", "lift=128"), "must be like left=128"),
-            (("--image", "s.png", "--outpaint", "left=99999"), "must be a whole number from 0"),
+            (
+                ("--image", "s.png", "--outpaint", "left=99999"),
+                "must be a whole number from -32768",
+            ),
             (("--image", "s.png", "--mask-feather", "999"), "must be a whole number from 0 to 256"),
             (("--image", "s.png", "--masked-content", "blue"), "must be one of original, filled"),
         ],

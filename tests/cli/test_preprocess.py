@@ -28,6 +28,22 @@ def test_edges_are_saved_beside_the_picture(
     with Image.open(made) as picture, Image.open(FILES / "canny-opencv.png") as want:
         assert picture.mode == "RGB"
         np.testing.assert_array_equal(np.asarray(picture)[..., 0], np.asarray(want.convert("L")))
+    assert (
+        main(["preprocess", str(given), "--size", "160x160", "--with", "canny:high=70,low=30"]) == 0
+    )
+    with (
+        Image.open(tmp_path / "photo-canny-2.png") as picture,
+        Image.open(FILES / "canny-opencv-30-70.png") as want,
+    ):
+        np.testing.assert_array_equal(np.asarray(picture)[..., 0], np.asarray(want))
+    capsys.readouterr()
+    for wrong, says in (
+        ("canny:low=0", "give low: a whole number from 1 to 500, high: a whole"),
+        ("blur:low=4", "give radius: a number from 0.5 to 64."),
+        ("grey:low=4", "Nothing can be set of “grey”"),
+    ):
+        assert main(["preprocess", str(given), "--with", wrong]) == 1
+        assert says in capsys.readouterr().err
     assert main(["preprocess", str(given), "--with", "My Depth"]) == 1
     assert "There is no depth or line network yet" in capsys.readouterr().err
 
@@ -37,5 +53,7 @@ def test_the_kinds_are_listed(
 ) -> None:
     monkeypatch.setenv("SFUMATO_HOME", str(tmp_path))
     assert main(["preprocess", "--list"]) == 0
-    kinds = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    told = capsys.readouterr().out
+    assert "(canny:low=100,high=200)" in told and "(blur:radius=9)" in told
+    kinds = [line.split()[0] for line in told.splitlines()]
     assert {"canny", "scribble", "depth", "inpaint"} <= {*kinds} and "network" not in kinds

@@ -9,8 +9,9 @@ import pytest
 from compel.prompt_parser import Blend, PromptParser
 
 from gui.syntax.compel import read_compel
+from gui.syntax.compose import sides_of
 from gui.syntax.emphasis import read_emphasis
-from gui.syntax.reading import read_phases, words_alone
+from gui.syntax.reading import read_phases, read_sides, words_alone
 from gui.syntax.schedule import phases_of
 from gui.syntax.types import PromptSyntax
 
@@ -177,3 +178,35 @@ def test_any_text_is_read_as_compel_reads_it() -> None:
     for _ in range(300):
         prompt = "cat" + "".join(rng.choice(_BITS) for _ in range(rng.randrange(1, 12)))
         assert ours(prompt) == compels(prompt, parser), prompt
+
+
+COMPOSED = {
+    "a cat AND a dog": [("a cat ", 1.0), (" a dog", 1.0)],
+    "a cat :1.2 AND a dog AND a penguin :2.2": [
+        ("a cat", 1.2), (" a dog ", 1.0), (" a penguin", 2.2),
+    ],
+    "a ANDROID and a BRAND": [("a ANDROID and a BRAND", 1.0)],
+    "rain : -.5 AND sun: 2. ": [("rain", -0.5), (" sun", 2.0)],
+    "(rain:1.2) AND [sun:moon:4]": [("(rain:1.2) ", 1.0), (" [sun:moon:4]", 1.0)],
+    "16:9": [("16:9", 1.0)],
+}  # fmt: skip
+"""By the web UI's wiki, *Features*, "Composable diffusion", whose weights may be left out."""
+
+
+@pytest.mark.parametrize("prompt", COMPOSED)
+def test_sides_as_the_web_ui_documents_them(prompt: str) -> None:
+    sides = sides_of(prompt, PromptSyntax.WEB_UI)
+    assert [(prompt[start:end], weight) for start, end, weight in sides] == COMPOSED[prompt]
+    for syntax in (PromptSyntax.COMPEL, PromptSyntax.PLAIN):
+        assert sides_of(prompt, syntax) == [(0, len(prompt), 1.0)]
+
+
+def test_places_in_a_composed_prompt_are_those_of_the_whole() -> None:
+    prompt = "a (cat) AND a [dog:fox:2] :1.3 AND snow"
+    for side in read_sides(prompt, PromptSyntax.WEB_UI, 4):
+        for phase in side.phases:
+            for piece in phase.reading.pieces():
+                assert piece.text == "".join(prompt[place] for place in piece.places)
+    words = words_alone(prompt, PromptSyntax.WEB_UI)
+    assert words.replace(",", " ").split() == ["a", "cat", "a", "dog", "snow"]
+    assert len(words) == len(prompt) and words.count(",") == 2

@@ -7,9 +7,10 @@ import time
 import pytest
 
 from gui.coreml.model import Attention, Family, FileFormat
-from gui.hub.types import Distilled, ModelKind, RemoteFile, Variant
+from gui.hub.types import Distilled, Machine, ModelKind, RemoteFile, Variant
 from gui.hub.variants import heuristics
 from gui.hub.variants.variants import find_variants
+from gui.hub.variants.verdict import judge
 from tests.hub.trees import compiled, listed, package, tree
 
 _Files = tuple[RemoteFile, ...]
@@ -182,10 +183,30 @@ def test_controlnets_belong_to_the_model_beside_them() -> None:
     assert variant.kind is ModelKind.TEXT_TO_IMAGE
 
 
-def test_a_refiner_nobody_uses_is_left_out() -> None:
-    variant = _one(_compiled("", {**XL, "UnetRefiner": 4_600_000_000}))
-    assert variant.download_bytes < 7_200_000_000
-    assert variant.notes == ("The refiner is left out: it would nearly double the download.",)
+def test_a_refiner_can_be_had_along_and_is_left_out_at_first() -> None:
+    alone, both = _variants(_compiled("", {**XL, "UnetRefiner": 4_600_000_000})).values()
+    assert (alone.id, both.id) == (".", ".#with-refiner")
+    assert both.without_refiner == alone.id and not alone.without_refiner
+    assert alone.download_bytes < 7_200_000_000
+    assert abs(both.download_bytes - alone.download_bytes - 4_600_000_000) < 1_000_000
+    assert not any("Refiner" in file.path for file in alone.files)
+    assert "refiner" in both.components and both.family is alone.family is Family.SDXL
+    assert both.title == f"{alone.title} · with refiner"
+    assert alone.notes == ("There is a refiner, too, for the last steps; it is 4.60 GB more.",)
+    assert both.notes == ("The refiner makes the last steps; it is 4.60 GB of the download.",)
+    assert not both.problems and not both.missing
+    assert both.weight_bytes == alone.weight_bytes, "one of the two UNets is loaded where it must"
+    machine = Machine("Darwin", "14.5", "Apple M2", True, 8, 4, 32 * 2**30, 200 * 10**9)
+    first, _ = judge((both, alone), machine)
+    assert first.id == alone.id and first.recommended
+    forms = _variants(
+        _packages("", {**XL, "refiner": 4_600_000_000}, "xl"),
+        _compiled("", {**XL, "UnetRefiner": 4_600_000_000}),
+    )
+    twins = {v.id: v.without_refiner for v in forms.values() if v.without_refiner}
+    assert twins == {
+        ".#packages+with-refiner": ".#packages", ".#compiled+with-refiner": ".#compiled",
+    }  # fmt: skip
 
 
 def test_families_that_cannot_be_used_say_so() -> None:

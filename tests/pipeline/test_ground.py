@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +11,13 @@ import pytest
 from PIL import Image
 
 from gui.errors import ErrorKind, SfumatoError
-from gui.pipeline.ground import (
-    MOST_FRAMES,
-    Ground,
-    filled_in,
-    finished_size,
-    placed,
-    prepare,
-    size_for_frame,
-)
+from gui.framing import MOST_FRAMES, placed
+from gui.pipeline.ground import Ground, filled_in, finished_size, prepare, size_for_frame
 from gui.start_image import InpaintArea, MaskedContent, Outpaint, StartImage
 
 WHITE = np.array([255, 255, 255], np.uint8)
 SIZE = (64, 48)
+LARGE = (128, 96)
 BOX = (20, 10, 40, 30)
 
 
@@ -32,6 +27,13 @@ def photo(tmp_path: Path) -> str:
     pixels = np.random.default_rng(3).integers(0, 200, (SIZE[1], SIZE[0], 3), np.uint8)
     Image.fromarray(pixels).save(tmp_path / "photo.png")
     return str(tmp_path / "photo.png")
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> str:
+    pixels = np.random.default_rng(4).integers(0, 200, (LARGE[1], LARGE[0], 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "large.png")
+    return str(tmp_path / "large.png")
 
 
 @pytest.fixture
@@ -285,6 +287,8 @@ def test_where_a_picture_lies_in_its_new_frame(
         (Outpaint(right=128), (768, 512), (512, 512), (896, 512)),  # once more
         (Outpaint(bottom=256), (500, 500), (512, 512), (512, 768)),
         (Outpaint(left=64), (128, 128), (128, 128), (192, 128)),
+        (Outpaint(left=-128, right=-128), (1024, 512), (512, 512), (768, 512)),
+        (Outpaint(top=-256, right=128), (512, 768), (512, 512), (640, 512)),
     ],
 )
 def test_sizes_that_suit_a_frame(
@@ -324,6 +328,34 @@ def test_a_mask_and_a_frame_together(photo: str, mask: str) -> None:
     expected = np.ones((48, 128), bool)
     expected[:, :64] = inside()
     assert (ground.repaint == expected).all()
+
+
+def test_a_crop_is_the_part_of_the_picture_that_stays(large: str, tmp_path: Path) -> None:
+    crop = Outpaint(left=-10, top=-8, right=-6)
+    start = StartImage(large, outpaint=crop)
+    ground = prepare(start, 112, 88)
+    assert ground.repaint is None, "it is a picture to start from, like any other"
+    assert ((ground.picture * 255).round() == pixels_of(large)[8:, 10:122]).all()
+    mask = saved_mask(tmp_path / "m.png", LARGE)
+    masked = StartImage(large, mask=mask, mask_feather=0, outpaint=crop)
+    assert (prepare(masked, 112, 88).repaint == inside(LARGE)[8:, 10:122]).all()
+
+
+def test_one_side_in_and_one_out(large: str) -> None:
+    start = StartImage(large, outpaint=Outpaint(left=-16, right=32), mask_feather=4)
+    made = painted_white(prepare(start, 144, 96))
+    assert (made[:, :108] == pixels_of(large)[:, 16:124]).all()
+    assert (made[:, 112:] == 255).all()
+    only = replace(start, inpaint_area=InpaintArea.MASKED)
+    assert finished_size(only, 512, 512) == (144, 96)
+    made = painted_white(prepare(only, 64, 64))
+    assert (made[:, :108] == pixels_of(large)[:, 16:124]).all() and (made[:, 112:] == 255).all()
+
+
+@pytest.mark.parametrize("outpaint", [Outpaint(left=-65), Outpaint(left=-99, right=200)])
+def test_a_crop_that_leaves_nothing(large: str, outpaint: Outpaint) -> None:
+    with pytest.raises(SfumatoError, match="keep at least 64 of its width"):
+        prepare(StartImage(large, outpaint=outpaint), 64, 64)
 
 
 def test_a_frame_around_only_what_is_new(photo: str) -> None:

@@ -16,6 +16,7 @@ from PIL import Image
 from gui.control_use import Control, Preprocessor
 from gui.coreml.model import ComponentKind
 from gui.errors import ErrorKind, SfumatoError
+from gui.pipeline.ground import PREVIEW_SIDE
 from gui.pipeline.pipeline import GeneratedPicture, Hooks
 from gui.request import RandomSource
 from gui.start_image import InpaintArea, MaskedContent, Outpaint, StartImage
@@ -281,6 +282,32 @@ def test_previews_show_what_stays(diffusers_pipe: Pipes, photo: Any, mask: Any) 
     kept[top:bottom, left:right] = False
     assert len(seen) == 3
     assert all((each[kept] == seen[-1][kept]).all() for each in seen)
+
+
+def test_previews_of_a_part_lie_in_the_whole_picture(diffusers_pipe: Pipes, tmp_path: Path) -> None:
+    """Where only the masked part is drawn, too: with all else as it is, as the finished picture."""
+    wide, high, box = 500, 320, (300, 60, 380, 140)
+    pixels = np.random.default_rng(5).integers(0, 200, (high, wide, 3), np.uint8)
+    path, area = tmp_path / "p.png", Image.new("L", (wide, high))
+    area.paste(255, box)
+    area.save(tmp_path / "m.png")
+    Image.fromarray(pixels).save(path)
+    start = StartImage(str(path), 1.0, str(tmp_path / "m.png"), 0, inpaint_area=InpaintArea.MASKED)
+    asked = request(scheduler="DDIM", steps=2, start_image=start, previews=True)
+    pipeline, _ = torch_pipeline("sd1", diffusers_pipe("sd1"))
+    seen: list[Any] = []
+    (made,) = pipeline.generate(asked, Hooks(on_step=lambda *told: seen.append(told[3])))
+    assert made.pixels.shape == (high, wide, 3) and len(seen) == 2
+    scale = seen[0].shape[1] / wide
+    assert seen[0].shape[1] == PREVIEW_SIDE and abs(seen[0].shape[0] / high - scale) < 0.01
+    left, top, right, bottom = (round(n * scale) for n in box)
+    whole = Image.fromarray(pixels).resize(seen[0].shape[1::-1], Image.Resampling.BOX)
+    kept = np.ones(seen[0].shape[:2], bool)
+    kept[top - 1 : bottom + 1, left - 1 : right + 1] = False
+    for preview in seen:
+        assert (preview[kept] == np.asarray(whole)[kept]).all()
+        inner = np.s_[top + 2 : bottom - 2, left + 2 : right - 2]
+        assert (preview[inner] != np.asarray(whole)[inner]).any(-1).mean() > 0.9
 
 
 def test_an_inpainting_network_without_a_picture_paints_all(diffusers_pipe: Pipes) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
+from scipy import ndimage
 
-from gui.control_use import Preprocessor
+from gui.control_use import Preprocessor, PreprocessorSettings
 from gui.coreml.portable import PortableRuntime
 from gui.pipeline.preprocess import Preprocessing, canny, condition, prepared, scribble
 from gui.request import ComputeUnit
@@ -16,13 +17,44 @@ from gui.request import ComputeUnit
 FILES = Path(__file__).parent / "files"
 
 
-def test_canny_finds_the_edges_that_opencv_finds() -> None:
-    """`canny-opencv.png` is what OpenCV 4's `Canny(picture, 100, 200)` made of `canny.png`."""
-    with Image.open(FILES / "canny.png") as picture, Image.open(FILES / "canny-opencv.png") as want:
+@pytest.mark.parametrize(
+    ("low", "high", "file"),
+    [
+        (100, 200, "canny-opencv.png"),
+        (30, 70, "canny-opencv-30-70.png"),
+        (70, 30, "canny-opencv-30-70.png"),
+    ],
+)
+def test_canny_finds_the_edges_that_opencv_finds(low: int, high: int, file: str) -> None:
+    """The files are what OpenCV 4's `Canny(picture, low, high)` made of `canny.png`."""
+    with Image.open(FILES / "canny.png") as picture, Image.open(FILES / file) as want:
         expected = np.asarray(want) > 0
-        found = canny(np.asarray(picture, np.float32), 100, 200)
+        settings = PreprocessorSettings(canny_low=low, canny_high=high)
+        found = np.asarray(prepared(picture.convert("RGB"), Preprocessor.CANNY, settings)) > 0
     assert expected.sum() > 500
-    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(found[..., 0], expected)
+
+
+def test_what_is_set_of_blur_tile_and_scribble() -> None:
+    """Blur beside scipy's Gaussian (Pillow's is made of boxes), tiles by their means."""
+    with Image.open(FILES / "canny.png") as file:
+        picture = file.convert("RGB")
+    pixels = np.asarray(picture, np.float32)
+    soft = np.asarray(
+        prepared(picture, Preprocessor.BLUR, PreprocessorSettings(blur_radius=16)), np.float32
+    )
+    sigma = 16 * 160 / 512
+    expected = ndimage.gaussian_filter(pixels, (sigma, sigma, 0), mode="nearest")
+    assert np.abs(soft - expected)[20:-20, 20:-20].max() < 4
+    coarse = prepared(picture, Preprocessor.TILE, PreprocessorSettings(tile_size=16))
+    means = pixels.reshape(10, 16, 10, 16, 3).mean((1, 3))
+    seen = np.asarray(coarse, np.float32)[7:9, 7:9].mean((0, 1))
+    assert np.abs(seen - means[0, 0]).max() < 1.5
+    grey = Image.fromarray(np.arange(256, dtype=np.uint8)[None].repeat(8, 0))
+    counts = [
+        int((np.asarray(scribble(grey, threshold))[0, :, 0] > 0).sum()) for threshold in (60, 200)
+    ]
+    assert counts == [195, 55]
 
 
 def test_weak_edges_count_only_where_they_lead_to_a_strong_one() -> None:

@@ -36,6 +36,7 @@ class FakeLiveLine(QObject):
     until the test does it."""
 
     loading = Signal(str, object)
+    prepared = Signal(str, object)
     step = Signal(str, object)
     frame = Signal(str, QImage)
     ended = Signal(str, object)

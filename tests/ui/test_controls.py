@@ -14,8 +14,9 @@ from PySide6.QtGui import QDropEvent, QImage
 from PySide6.QtTest import QTest
 
 from gui import paths
-from gui.control_use import Control, ControlBalance, Preprocessor
+from gui.control_use import Control, ControlBalance, Preprocessor, PreprocessorSettings
 from gui.coreml.inspect import inspect_model, load_sidecar
+from gui.request import PictureRequest
 from gui.state import models
 from gui.state.control_previews import PrepareControl
 from tests.library.test_picture_scan import save
@@ -206,6 +207,40 @@ def test_what_is_set_goes_into_the_request_and_comes_back_by_undo(led) -> None:
     assert desk.controls == whole
 
 
+def test_what_is_set_of_a_preparation_is_seen_at_once_and_sent(led, qtbot) -> None:
+    workspace, queue = led
+    bar, desk = workspace.control_room.bar, workspace.studio.controls
+    desk.add("tiny_edges")
+    desk.set_picture(0, str(CANNY))
+    desk.set_preprocessor(0, Preprocessor.TILE)
+    editor = bar.editor
+    shown = {name for name, field in editor.settings.items() if not field.isHidden()}
+    assert shown == {"tile_size"}
+    editor.preparation.select_data((Preprocessor.CANNY.value, ""))
+    shown = {name for name, field in editor.settings.items() if not field.isHidden()}
+    assert shown == {"canny_low", "canny_high"}
+
+    def edges() -> int:
+        return int((pixels(editor.image)[..., 0] > 0).sum()) if not editor.image.isNull() else -1
+
+    qtbot.waitUntil(lambda: edges() > 0, timeout=20_000)
+    before = edges()
+    for field, value in (("canny_low", 30), ("canny_high", 70)):
+        editor.settings[field].box.setValue(value)
+    qtbot.waitUntil(lambda: edges() > before, timeout=20_000)
+    asked = Control(
+        "tiny_edges",
+        str(CANNY),
+        Preprocessor.CANNY,
+        settings=PreprocessorSettings(canny_low=30, canny_high=70),
+    )
+    workspace.studio.draft.set("prompt", "a fox")
+    workspace.studio.generate()
+    request = queue.jobs()[-1].request
+    assert request.controls == (asked,)
+    assert PictureRequest.from_json(request.to_json()) == request
+
+
 def test_one_without_a_picture_is_asked_for_before_anything_is_sent(led) -> None:
     workspace, queue = led
     desk = workspace.studio.controls
@@ -230,3 +265,21 @@ def test_the_draft_keeps_them(led) -> None:
     desk.adjust(0, weight=0.4)
     draft = workspace.studio.draft.draft
     assert Draft.from_json(draft.to_json()).request.controls == desk.controls
+
+
+def test_in_a_small_window_balance_and_range_stand_in_a_pop_over(led, qtbot) -> None:
+    workspace, _ = led
+    bar, desk, tools = workspace.control_room.bar, workspace.studio.controls, workspace.canvas.tools
+    desk.add("tiny_edges")
+    desk.set_preprocessor(0, Preprocessor.CANNY)
+    editor = bar.editor
+    workspace.main_window.resize(1024, 640)
+    qtbot.waitUntil(lambda: editor.more.isVisible())
+    qtbot.waitUntil(lambda: tools.bar.height() >= tools.bar.heightForWidth(tools.bar.width()))
+    assert not editor.balance.isVisible() and editor.weight.isVisible()
+    editor.more.click()
+    editor.balance.select_data(ControlBalance.CONTROL.value)
+    assert desk.controls[0].balance is ControlBalance.CONTROL and editor.begin.isVisible()
+    editor.popover.close()
+    workspace.main_window.resize(1400, 860)
+    qtbot.waitUntil(lambda: editor.balance.isVisible() and not editor.more.isVisible())

@@ -7,15 +7,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from PIL import Image
-from PySide6.QtCore import QEvent, Qt
+from PySide6.QtCore import QEvent, QSize, Qt
 from PySide6.QtGui import QColor, QImage
 from PySide6.QtTest import QTest
 
+from gui.engine import messages
 from gui.engine.runner import Outcome, OutcomeStatus
 from gui.errors import ErrorKind, SfumatoError
 from gui.request import Enlargement, PictureRequest
 from gui.state.job_queue import JobQueue, StepUpdate
-from gui.state.live import LivePhase
+from gui.state.live import REST_MS, SOON_MS, LivePhase
 from tests.support.fake_hub import FakeHub
 from tests.ui.test_generate import type_prompt
 
@@ -28,8 +29,8 @@ def plain(colour: str) -> QImage:
     return image
 
 
-def step(live_id: str, preview: QImage) -> StepUpdate:
-    return StepUpdate(live_id, 0, 1, 1, 4, 0.1, 0.3, preview)
+def step(live_id: str, preview: QImage, left: float = 0.3) -> StepUpdate:
+    return StepUpdate(live_id, 0, 1, 1, 4, 0.1, left, preview)
 
 
 @pytest.fixture
@@ -43,9 +44,8 @@ def live(workspace, queue, qtbot):  # type: ignore[no-untyped-def]
 
     def ask(prompt: str) -> tuple[str, PictureRequest]:
         """Type a prompt, and what is asked for because of it."""
-        before = len(line.asked)
         type_prompt(workspace, prompt)
-        qtbot.waitUntil(lambda: len(line.asked) > before)
+        qtbot.waitUntil(lambda: bool(line.asked) and line.asked[-1][1].prompt == prompt)
         return line.asked[-1]
 
     def colour() -> str:
@@ -57,28 +57,74 @@ def live(workspace, queue, qtbot):  # type: ignore[no-untyped-def]
     )
 
 
-def test_a_prompt_that_is_typed_asks_once_for_its_picture(workspace, queue, live):
+def test_a_prompt_that_is_typed_asks_for_its_picture(workspace, queue, live):
     draft = workspace.studio.draft
     draft.set("enlargement", Enlargement.X4)
     draft.set("count", 3)
     _id, request = live.ask("a boat")
-    assert len(live.line.asked) == 1, "not for every letter"
+    assert len(live.line.asked) <= 2, "not for every letter"
     assert (request.prompt, request.count, request.enlargement) == ("a boat", 1, Enlargement.OFF)
     assert request.seed == draft.draft.request.seed > 0
+    asked = len(live.line.asked)
     draft.set("count", 2)  # which changes nothing of the picture
-    assert live.line.stops == 0
+    QTest.qWait(REST_MS + SOON_MS)
+    assert len(live.line.asked) == asked and live.line.stops == 0
     assert not queue.jobs()
 
 
-def test_no_frame_of_an_earlier_draft_is_shown_whenever_it_comes(workspace, live):
+def test_while_the_hand_moves_pictures_come_as_they_are_made(workspace, live):
+    """A slider that is dragged: what is being made goes on to a step that can be seen, and the
+    newest follows; what is nearly done is done first."""
+    first, _ = live.ask("a boat")
+    draft, asked = workspace.studio.draft, live.line.asked
+    strengths = [1.1, 1.2, 1.3]
+    for value in strengths:
+        draft.set("guidance_scale", value)
+    assert asked[-1][0] == first and live.line.stops == 0, "it is let go on"
+    live.line.step.emit(first, step(first, plain("red"), left=3.0))
+    assert live.colour() == "#ff0000"
+    second, request = asked[-1]
+    assert second != first and request.guidance_scale == 1.3, "the newest, and none between"
+    live.line.frame.emit(first, plain("yellow"))
+    assert live.colour() == "#ff0000"
+    draft.set("guidance_scale", 1.4)
+    live.line.step.emit(second, step(second, plain("green"), left=0.2))
+    assert asked[-1][0] == second, "it is nearly done"
+    live.line.frame.emit(second, plain("blue"))
+    assert live.colour() == "#0000ff" and live.state.phase is LivePhase.DRAWING
+    live.line.ended.emit(second, FINISHED)
+    third, request = asked[-1]
+    assert request.guidance_scale == 1.4
+    live.line.frame.emit(third, plain("white"))
+    live.line.ended.emit(third, FINISHED)
+    assert live.state.phase is LivePhase.DONE and live.colour() == "#ffffff"
+
+
+def test_what_fails_of_an_earlier_draft_is_not_told(workspace, live):
+    first, _ = live.ask("a boat")
+    workspace.studio.draft.set("guidance_scale", 2.0)
+    wrong = SfumatoError(ErrorKind.BAD_REQUEST, "It is wrong; change it.")
+    live.line.ended.emit(first, Outcome(OutcomeStatus.FAILED, wrong))
+    second, request = live.line.asked[-1]
+    assert second != first and request.guidance_scale == 2.0 and not live.told
+    live.line.ended.emit(second, Outcome(OutcomeStatus.FAILED, wrong))
+    assert live.told == ["It is wrong; change it."]
+
+
+def test_steps_are_shown_as_large_as_the_picture_that_they_are_of(workspace, live):
+    first, _ = live.ask("a boat")
+    live.line.prepared.emit(first, messages.Prepared("m", 300, 200))
+    live.line.step.emit(first, step(first, plain("red")))
+    surface = workspace.canvas.view.surface
+    assert surface.size_in_pixels() == QSize(300, 200)
+    live.line.frame.emit(first, plain("blue"))
+    assert surface.size_in_pixels() == QSize(32, 32)
+
+
+def test_no_frame_of_an_earlier_draft_is_shown_after_a_newer_one(workspace, live):
     first, _ = live.ask("a boat")
     live.line.step.emit(first, step(first, plain("red")))
     assert live.colour() == "#ff0000"
-    type_prompt(workspace, "a fox")
-    assert live.line.stops == 1, "at once, before the pause is over"
-    live.line.frame.emit(first, plain("yellow"))
-    assert live.colour() == "#ff0000"
-    QTest.keyClicks(workspace.prompt_panel.prompt.edit, " at night")
     second, request = live.ask("a fox at night in snow")
     assert request.prompt == "a fox at night in snow"
     live.line.frame.emit(second, plain("blue"))
@@ -92,8 +138,9 @@ def test_no_frame_of_an_earlier_draft_is_shown_whenever_it_comes(workspace, live
 
 def test_jobs_go_first_and_live_goes_on_after_them(workspace, queue, live):
     first, request = live.ask("a boat")
+    stops = live.line.stops
     queue.submit(PictureRequest("a job", ""))
-    assert live.line.stops == 1
+    assert live.line.stops == stops + 1
     queue.run()
     live.line.frame.emit(first, plain("yellow"))
     assert not workspace.live_desk.sign.isVisible()
@@ -118,9 +165,10 @@ def test_keep_puts_what_is_live_in_line_enlarged_and_once(workspace, queue, live
     assert request.enlargement is Enlargement.X2
     assert (request.prompt, request.seed) == (shown.prompt, shown.seed)
     assert request.variation_seed == shown.variation_seed
+    asked = len(live.line.asked)
     queue.run()
     queue.finish()
-    assert len(live.line.asked) == 1, "the queue made it"
+    assert len(live.line.asked) == asked, "the queue made it"
 
 
 def test_an_engine_that_ends_switches_live_off_with_one_sentence(workspace, live):

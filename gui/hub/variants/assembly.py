@@ -99,7 +99,7 @@ def assemble(
     width, height = _size(components)
     idle = {K.VAE_ENCODER, K.CONTROLNET}
     if K.UNET in kinds:
-        idle.add(K.CONTROL_UNET)  # one of the two is loaded
+        idle |= {K.CONTROL_UNET, K.REFINER}  # one of them is loaded where memory is short
     resident = [p for p in candidate.parts if p.kind not in idle]
     variant = Variant(
         id=place.id,
@@ -353,6 +353,7 @@ def _title(variant: Variant, candidate: Candidate) -> str:
     parts += [_attention(variant), words.FORMATS[variant.format], variant.compression]
     parts += ["in chunks"] if variant.chunked else []
     parts += [words.CONTROLNET_READY] if variant.controlnet_ready else []
+    parts += ["with refiner"] if candidate.has_refiner else []
     parts += ["zip"] if variant.archive else []
     return _joined(parts)
 

@@ -16,7 +16,7 @@ from gui.coreml.control_networks import GENERIC
 from gui.coreml.model import ComponentKind, FileFormat
 from gui.coreml.names import CONTROLNET_FOLDER, FileRole
 from gui.coreml.sidecar import FILE_NAME as SIDECAR
-from gui.hub.types import ModelKind, RemoteFile
+from gui.hub.types import WITH_REFINER, ModelKind, RemoteFile
 from gui.hub.variants.inventory import Bundle, Inventory
 
 K = ComponentKind
@@ -75,6 +75,11 @@ class Candidate:
         return next((p for kind in DENOISERS if (p := self.part(kind))), None)
 
     @property
+    def has_refiner(self) -> bool:
+        """Whether a refiner comes with it."""
+        return self.part(K.REFINER) is not None and self.part(K.UNET) is not None
+
+    @property
     def sidecar(self) -> RemoteFile | None:
         """Its `sfumato.json`, which models that Sfumato converted have."""
         path = f"{self.folder}/{SIDECAR}" if self.folder else SIDECAR
@@ -108,8 +113,12 @@ class _Shelf:
         return ()
 
 
-def find_candidates(inventory: Inventory, role: Role) -> list[Candidate]:
-    """Every model that an inventory's bundles make, folder by folder."""
+def find_candidates(inventory: Inventory, role: Role, *, whole: bool = False) -> list[Candidate]:
+    """Every model that an inventory's bundles make, folder by folder.
+
+    Args:
+        whole: all of it comes at once, as it lies in an archive.
+    """
     folders: dict[str, list[Bundle]] = {}
     for bundle in inventory.bundles:
         parent = bundle.parent
@@ -120,7 +129,7 @@ def find_candidates(inventory: Inventory, role: Role) -> list[Candidate]:
     candidates: list[Candidate] = []
     for folder, bundles in folders.items():
         companions = _companions(inventory, folder)
-        candidates += _folder_candidates(folder, bundles, companions, role)
+        candidates += _folder_candidates(folder, bundles, companions, role, whole)
     if any(d.denoiser for d in candidates):  # lone text encoders and the like are no models then
         candidates = [d for d in candidates if d.denoiser or d.kind is not ModelKind.TEXT_TO_IMAGE]
     return candidates
@@ -132,7 +141,11 @@ def _companions(inventory: Inventory, folder: str) -> tuple[RemoteFile, ...]:
 
 
 def _folder_candidates(
-    folder: str, bundles: list[Bundle], companions: tuple[RemoteFile, ...], role: Role
+    folder: str,
+    bundles: list[Bundle],
+    companions: tuple[RemoteFile, ...],
+    role: Role,
+    whole: bool,
 ) -> list[Candidate]:
     roles = {b.path: r for b in bundles if (r := role(b)) is not None}
     controlnets = [
@@ -146,7 +159,7 @@ def _folder_candidates(
     candidates = []
     beside = tuple(controlnets[:MAX_CONTROLNETS])
     for prefix, members in _by_model(own, roles).items():
-        candidates += _model_candidates(folder, prefix, members, roles, beside, companions)
+        candidates += _model_candidates(folder, prefix, members, roles, beside, companions, whole)
     return candidates
 
 
@@ -198,6 +211,7 @@ def _model_candidates(
     roles: dict[str, FileRole],
     controlnets: tuple[Part, ...],
     companions: tuple[RemoteFile, ...],
+    whole: bool,
 ) -> list[Candidate]:
     shelves, faults, problems = _shelve(bundles, roles)
     denoisers = [shelves[k] for k in DENOISERS if k in shelves]
@@ -215,15 +229,13 @@ def _model_candidates(
                 folder, ModelKind.TEXT_TO_IMAGE, (*parts, *nets), companions, prefix,
                 "+".join(terms), faults, problems,
             )  # fmt: skip
-            candidates.setdefault(
-                tuple(f.path for f in candidate.files), _without_refiner(candidate)
-            )
+            candidates.setdefault(tuple(f.path for f in candidate.files), candidate)
     if not candidates and faults:
         return [Candidate(folder, ModelKind.TEXT_TO_IMAGE, (), faults=faults)]
     found = list(candidates.values())
     if len(found) == 1:
-        return [replace(found[0], suffix=prefix)]
-    return found
+        found = [replace(found[0], suffix=prefix)]
+    return found if whole else _refiner_apart(found)
 
 
 def _shelve(
@@ -281,12 +293,21 @@ def _one_each(controlnets: tuple[Part, ...], form: FileFormat) -> list[Part]:
     return list(found.values())
 
 
-def _without_refiner(candidate: Candidate) -> Candidate:
-    """Leave out what would be downloaded in vain."""
-    if candidate.part(K.REFINER) is None or candidate.part(K.UNET) is None:
-        return candidate
-    return replace(
-        candidate,
-        parts=tuple(p for p in candidate.parts if p.kind is not K.REFINER),
-        notes=(*candidate.notes, "The refiner is left out: it would nearly double the download."),
-    )
+def _refiner_apart(candidates: list[Candidate]) -> list[Candidate]:
+    """A model with a refiner beside it is offered twice: alone, as the refiner nearly doubles the
+    download, and together with it."""
+    found: list[Candidate] = []
+    for candidate in candidates:
+        refiner = candidate.part(K.REFINER)
+        if refiner is None or candidate.part(K.UNET) is None:
+            found.append(candidate)
+            continue
+        parts = tuple(part for part in candidate.parts if part is not refiner)
+        size = words.size(sum(f.size for bundle in refiner.bundles for f in bundle.files))
+        suffix = "+".join(filter(None, (candidate.suffix, WITH_REFINER)))
+        alone = f"There is a refiner, too, for the last steps; it is {size} more."
+        with_it = f"The refiner makes the last steps; it is {size} of the download."
+        notes = candidate.notes
+        found.append(replace(candidate, parts=parts, notes=(*notes, alone)))
+        found.append(replace(candidate, suffix=suffix, notes=(*notes, with_it)))
+    return found

@@ -160,7 +160,7 @@ class _Finder:
                 continue
             inner = take_inventory(result.files)
             self._identify(inner, result)
-            found = [d for d in find_candidates(inner, self.role) if d.parts]
+            found = [d for d in find_candidates(inner, self.role, whole=True) if d.parts]
             candidates = _archive_candidates(archive, inner, found)
             folders = _by_folder(inner)
             unpacked = sum(f.size for f in result.files if not is_debris(f.path))

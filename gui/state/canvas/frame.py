@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QSize, Signal
 
-from gui.start_image import MAX_OUTPAINT, InpaintArea, Outpaint
+from gui import framing
+from gui.framing import LEAST_KEPT, MOST_FRAMES
+from gui.start_image import MAX_CROP, MAX_OUTPAINT, InpaintArea, Outpaint
 
 if TYPE_CHECKING:
     from gui.state.draft import DraftState
@@ -17,8 +19,6 @@ if TYPE_CHECKING:
 
 STEP = 64
 """Sides of pictures are multiples of this, in pixels."""
-MOST_FRAMES = 4
-"""How many times as wide and high as its picture a frame may be."""
 START, FRAME, MASK = "start_image.path", "start_image.outpaint", "start_image.mask"
 AREA = "start_image.inpaint_area"
 SIDES = ("left", "top", "right", "bottom")
@@ -34,13 +34,15 @@ def length(size: QSize, side: str) -> int:
 
 def framed(size: QSize, frame: Outpaint) -> QSize:
     """Of the whole, in pixels of the picture."""
-    return QSize(size.width() + frame.left + frame.right, size.height() + frame.top + frame.bottom)
+    return QSize(*framing.frame_size(frame, size.width(), size.height()))
 
 
-def most(size: QSize, frame: Outpaint, side: str) -> int:
-    """How far a side can be moved, the opposite one being where it is."""
-    other = getattr(frame, _OPPOSITE[side])
-    return max(0, min(MAX_OUTPAINT, (MOST_FRAMES - 1) * length(size, side) - other))
+def limits(size: QSize, frame: Outpaint, side: str) -> tuple[int, int]:
+    """How far in (below zero) and how far out a side can be moved, the opposite one being where it
+    is."""
+    whole, other = length(size, side), getattr(frame, _OPPOSITE[side])
+    least = max(-MAX_CROP, min(LEAST_KEPT, whole) - whole - min(0, other))
+    return min(0, least), max(0, min(MAX_OUTPAINT, (MOST_FRAMES - 1) * whole - max(0, other)))
 
 
 def moved(
@@ -51,21 +53,22 @@ def moved(
     Args:
         size: of the picture.
         side: ``left``, ``top``, ``right`` or ``bottom``.
-        by: how far it is out, in pixels of the picture.
-        snap: whether the whole is to be a multiple of 64 long.
+        by: how far it is out, in pixels of the picture; below zero it crops.
+        snap: whether the whole is to be a multiple of 64 long, or the side the picture's own.
         both: whether the opposite side goes as far.
     """
     whole, other = length(size, side), _OPPOSITE[side]
     kept = 0 if both else getattr(frame, other)
     times = 2 if both else 1
-    by = max(0.0, by)
     if snap:
         wanted = round((whole + kept + times * by) / STEP) * STEP
         near = (wanted - whole - kept) / times
-        by = near if near > 0 else 0
-    # of both, neither may go so far that there is no room for the other
-    limit = min(MAX_OUTPAINT, (MOST_FRAMES - 1) * whole // 2) if both else most(size, frame, side)
-    far = int(min(limit, max(0, round(by))))
+        by = near if abs(near - by) < abs(by) else 0
+    least, most = limits(size, frame, side)
+    if both:  # neither may go so far that there is no room for the other
+        least = -((whole - min(LEAST_KEPT, whole)) // 2)
+        most = min(MAX_OUTPAINT, (MOST_FRAMES - 1) * whole // 2)
+    far = int(min(most, max(least, round(by))))
     return replace(frame, **{side: far, **({other: far} if both else {})})
 
 
@@ -75,20 +78,24 @@ def stepped(size: QSize, frame: Outpaint, side: str, steps: int) -> Outpaint:
 
 
 def shifted(frame: Outpaint, x: float, y: float) -> Outpaint:
-    """A frame of the same size that lies so many pixels further right and down."""
+    """A frame of the same size that lies so many pixels further right and down; a larger one stays
+    around the picture, a smaller one in it."""
     wide, high = frame.left + frame.right, frame.top + frame.bottom
-    left = min(wide, max(0, round(frame.left - x)))
-    top = min(high, max(0, round(frame.top - y)))
+    left = min(max(0, wide, frame.left), max(min(0, wide, frame.left), round(frame.left - x)))
+    top = min(max(0, high, frame.top), max(min(0, high, frame.top), round(frame.top - y)))
     return Outpaint(left=left, right=wide - left, top=top, bottom=high - top)
 
 
 def with_length(size: QSize, frame: Outpaint, across: bool, wanted: int) -> Outpaint:
-    """A frame so many pixels wide, or high, the new ground parted as it was; evenly at first."""
+    """A frame so many pixels wide, or high, what is new or cropped parted as it was; evenly at
+    first."""
     first, last = ("left", "right") if across else ("top", "bottom")
     whole = length(size, first)
-    room = int(min(max(0, wanted - whole), (MOST_FRAMES - 1) * whole, 2 * MAX_OUTPAINT))
-    before = getattr(frame, first) + getattr(frame, last)
-    share = getattr(frame, first) / before if before else 0.5
+    most = min((MOST_FRAMES - 1) * whole, 2 * MAX_OUTPAINT)
+    room = int(min(max(min(LEAST_KEPT, whole) - whole, wanted - whole), most))
+    one, other = getattr(frame, first), getattr(frame, last)
+    parted = one * other >= 0 and (one + other) * room > 0
+    share = one / (one + other) if parted else 0.5
     near = min(MAX_OUTPAINT, max(room - MAX_OUTPAINT, round(room * share)))
     return replace(frame, **{first: near, last: room - near})
 
@@ -98,6 +105,14 @@ def with_ratio(size: QSize, width: int, height: int) -> Outpaint:
     in its middle."""
     wide = max(size.width(), math.ceil(size.height() * width / height))
     high = max(size.height(), math.ceil(size.width() * height / width))
+    return with_length(size, with_length(size, Outpaint(), True, wide), False, high)
+
+
+def cropped_to(size: QSize, width: int, height: int) -> Outpaint:
+    """The largest frame within a picture that is so wide in proportion to its height, in its
+    middle."""
+    wide = min(size.width(), round(size.height() * width / height))
+    high = min(size.height(), round(size.width() * height / width))
     return with_length(size, with_length(size, Outpaint(), True, wide), False, high)
 
 

@@ -7,6 +7,7 @@ mask of the starting picture, which can be painted on there as well.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -20,10 +21,14 @@ from gui.state.canvas import mask_files
 from gui.state.canvas.mask_image import MaskImage
 
 if TYPE_CHECKING:
-    from gui.state.draft import DraftState
+    from gui.state.draft import Draft, DraftState
     from gui.state.pictures.origin import Origin
     from gui.state.undo import UndoStack
 
+STROKE_MS = 60
+"""During a stroke, before what there is of it is told to Live."""
+MOST_FOLLOWED = 16_000_000
+"""Pixels of a mask whose strokes are told: a larger one takes too long to be copied."""
 PAUSE_MS = 300
 """After the last change, before the mask is written."""
 START, FILE, INVERTED = "start_image.path", "start_image.mask", "start_image.mask_inverted"
@@ -60,6 +65,8 @@ class MaskState(QObject):
 
     changed = Signal(QRect)
     """So much of the mask on show is something else now; a null rectangle: all of it."""
+    sketched = Signal()
+    """So much of a stroke that is being drawn can be seen in `as_painted`."""
     failed = Signal(SfumatoError)
 
     def __init__(
@@ -87,6 +94,15 @@ class MaskState(QObject):
         self._timer.setSingleShot(True)
         self._timer.setInterval(PAUSE_MS)
         self._timer.timeout.connect(self._write)
+        self._following = False
+        self._sketch: tuple[PaintedMask, str] | None = None  # newer than its file
+        self._strokes = 0
+        self._sketching = False
+        self._whose = secrets.token_hex(4)
+        self._stroke_timer = QTimer(self)
+        self._stroke_timer.setSingleShot(True)
+        self._stroke_timer.setInterval(STROKE_MS)
+        self._stroke_timer.timeout.connect(self._write_stroke)
         draft.changed.connect(self._on_draft)
 
     # -- what is on show ----------------------------------------------------------------------
@@ -149,10 +165,17 @@ class MaskState(QObject):
     def touched(self, part: QRect) -> None:
         """So much of it was changed."""
         self.changed.emit(part)
+        mask = self._edited
+        if not self._following or mask is None or self._stroke_timer.isActive():
+            return
+        size = mask.image.size
+        if size.width() * size.height() <= MOST_FOLLOWED:
+            self._stroke_timer.start()
 
     def cancel(self) -> None:
         """Take back what was changed since `begin`."""
         mask, self._edited = self._edited, None
+        self._forget_sketch()
         if mask is not None:
             self.changed.emit(mask.image.cancel())
 
@@ -236,6 +259,8 @@ class MaskState(QObject):
             values: of the draft's fields where there is none.
         """
         self._drafted = mask
+        if self._sketch is not None and self._sketch[0] is not mask:
+            self._forget_sketch()
         if mask is not None:
             values = (mask.picture, mask.file, False)
         self._put(values)
@@ -295,6 +320,52 @@ class MaskState(QObject):
         # that it cannot be read is said where the draft's mask is shown
         self._background.run(work, then, lambda _error: None)
 
+    # -- Live ---------------------------------------------------------------------------------
+
+    def follow(self, on: bool) -> None:
+        """Whether strokes are told while they are drawn."""
+        self._following = on
+        if not on:
+            self._forget_sketch()
+
+    def as_painted(self, draft: Draft) -> Draft:
+        """A draft with the mask as it is at this moment of a stroke."""
+        if self._sketch is None:
+            return draft
+        mask, file = self._sketch
+        for name, value in ((START, mask.picture), (FILE, file), (INVERTED, False)):
+            draft = draft.with_value(name, value)
+        if self._drafted is not mask and (area := self.area_for(mask.image.size)) is not None:
+            draft = draft.with_value(AREA, area)
+        return draft
+
+    def _write_stroke(self) -> None:
+        mask = self._edited
+        if mask is None or not self._following:
+            return
+        if self._sketching:
+            self._stroke_timer.start()
+            return
+        self._strokes += 1
+        file, image = mask_files.stroke_file(self._whose, self._strokes), QImage(mask.image.image)
+        self._sketching = True
+
+        def then(_: object) -> None:
+            self._sketching = False
+            if mask in (self._edited, self._drafted) and (mask.changed or self._edited):
+                self._sketch = mask, f"{file}"
+                self.sketched.emit()
+
+        def failed(_error: SfumatoError) -> None:
+            self._sketching = False  # it is told when the mask itself is written
+
+        self._background.run(lambda: mask_files.write(image, file, for_long=False), then, failed)
+
+    def _forget_sketch(self) -> None:
+        if self._sketch is not None:
+            self._sketch = None
+            self.sketched.emit()
+
     # -- files --------------------------------------------------------------------------------
 
     def when_kept(self, then: Callable[[], object]) -> None:
@@ -337,6 +408,8 @@ class MaskState(QObject):
 
     def _on_written(self, mask: PaintedMask, file: str) -> None:
         mask.file = file
+        if self._sketch is not None and self._sketch[0] is mask and self._edited is None:
+            self._sketch = None  # the file is newer
         if mask is self._drafted:
             self._put((mask.picture, file, False))
         if not self._writing and not self._timer.isActive():
@@ -359,4 +432,9 @@ class MaskState(QObject):
     def close(self) -> None:
         """What is being written is finished."""
         self._timer.stop()
+        self._stroke_timer.stop()
+        if self._strokes:
+            self._background.run(
+                lambda: mask_files.forget_strokes(self._whose), lambda _: None, lambda _: None
+            )
         self._background.close()

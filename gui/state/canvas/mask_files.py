@@ -18,6 +18,8 @@ from gui.start_image import MASK_ALPHA
 
 KEPT = 400
 """Masks that are kept, the newest ones: those of pictures are named in what made them."""
+STROKES = 4
+"""The engine reads one while the next are written."""
 _GREY = QImage.Format.Format_Grayscale8
 
 
@@ -26,8 +28,22 @@ def new_file() -> Path:
     return paths.masks_dir() / f"mask-{secrets.token_hex(8)}.png"
 
 
-def write(image: QImage, file: Path) -> None:
+def stroke_file(whose: str, number: int) -> Path:
+    """Where a mask lies for a moment, while a stroke is drawn on it; a few names take turns."""
+    return paths.masks_dir() / f"stroke-{whose}-{number % STROKES}.png"
+
+
+def forget_strokes(whose: str) -> None:
+    with contextlib.suppress(OSError):
+        for number in range(STROKES):
+            stroke_file(whose, number).unlink(missing_ok=True)
+
+
+def write(image: QImage, file: Path, *, for_long: bool = True) -> None:
     """Keep a mask, in shades of grey, and of earlier ones as many as `KEPT` says.
+
+    Args:
+        for_long: False: for a moment, which has no need of looking at the others.
 
     Raises:
         SfumatoError: STORAGE.
@@ -44,7 +60,8 @@ def write(image: QImage, file: Path) -> None:
         write_whole(file.parent, file.name, data.getvalue())
     except OSError as error:
         raise disk_error(error, "The mask could not be kept", detail=str(error)) from error
-    trim()
+    if for_long:
+        trim()
 
 
 def read_size(picture: str) -> QSize:

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any, cast
 
 from gui import words
-from gui.control_use import Control
+from gui.control_use import Control, settings_in_words
 from gui.errors import SfumatoError
 from gui.library import loras
 from gui.library.metadata.imported import Imported
@@ -201,11 +201,12 @@ def _of_record(record: PictureRecord) -> Origin:
 
 
 def _controls_in_words(controls: Iterable[Control]) -> str:
-    """``Canny (0.8), Depth (1), off``."""
-    told = (
-        f"{PurePath(each.network).stem} ({each.weight:g})" + ("" if each.on else ", off")
-        for each in controls
-    )
+    """``Canny (0.8, low=50), Depth (1), off``."""
+    told: list[str] = []
+    for each in controls:
+        settings = settings_in_words(each.preprocessor, each.settings)
+        inner = ", ".join((f"{each.weight:g}", *([settings] if settings else [])))
+        told.append(f"{PurePath(each.network).stem} ({inner})" + ("" if each.on else ", off"))
     return ", ".join(told)
 
 

@@ -21,6 +21,7 @@ class LiveLine(QObject):
     """
 
     loading = Signal(str, messages.Loading)
+    prepared = Signal(str, messages.Prepared)
     step = Signal(str, StepUpdate)
     frame = Signal(str, QImage)
     """The finished picture."""
@@ -30,6 +31,7 @@ class LiveLine(QObject):
         super().__init__(parent)
         self._thread = thread
         thread.loading.connect(self.loading)
+        thread.prepared.connect(self.prepared)
         thread.frame_made.connect(self.frame)
         thread.job_ended.connect(self.ended)
 

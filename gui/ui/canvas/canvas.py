@@ -5,8 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QPoint, QSize, Qt, Signal
-from PySide6.QtGui import QAccessible, QAccessibleAnnouncementEvent, QImage
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtGui import QAccessible, QAccessibleAnnouncementEvent, QImage, QResizeEvent
+from PySide6.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QSizePolicy,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
 
 from gui import words
 from gui.errors import SfumatoError
@@ -27,6 +34,8 @@ if TYPE_CHECKING:
     from gui.state.pictures.types import IndexedPicture
 
 STRIP_WIDTH = 620
+BESIDE_BAR = 12
+"""Room left and right of the tools' options."""
 
 
 class Canvas(QFrame):
@@ -110,7 +119,7 @@ class Canvas(QFrame):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
         options = QHBoxLayout()
-        options.setContentsMargins(12, 8, 12, 0)
+        options.setContentsMargins(BESIDE_BAR, 8, BESIDE_BAR, 0)
         options.addStretch(1)
         options.addWidget(self.tools.bar)
         options.addStretch(1)
@@ -125,6 +134,10 @@ class Canvas(QFrame):
         column.addLayout(below)
         self.title.hide()
         self.caption.hide()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self.tools.bar.set_room(self.width() - 2 * BESIDE_BAR)
 
     # -- what is shown ------------------------------------------------------------------------
 
@@ -277,7 +290,13 @@ class Canvas(QFrame):
         self.strip.setVisible(self._activity.busy or self._activity.halted)
         page = self.view if live or picture is not None else self.empty
         gallery = self._cover or (self._gallery if self._browsing else None)
-        self.stack.setCurrentWidget(page if gallery is None else gallery)
+        wanted = page if gallery is None else gallery
+        # what is not on show asks for no room
+        policy = (
+            QSizePolicy.Policy.Preferred if wanted is self.empty else QSizePolicy.Policy.Ignored
+        )
+        self.empty.setSizePolicy(policy, policy)
+        self.stack.setCurrentWidget(wanted)
         for line in (self.title, self.caption):
             line.setVisible(picture is not None and not live and gallery is None)
         self.tools.set_place(shown=gallery is None, has_picture=live or picture is not None)

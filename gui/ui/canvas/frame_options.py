@@ -5,29 +5,33 @@ from __future__ import annotations
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from gui.start_image import Outpaint
-from gui.state.canvas.frame import RATIOS, STEP, with_length, with_ratio
+from gui.state.canvas.frame import RATIOS, STEP, cropped_to, with_length, with_ratio
 from gui.state.draft import DraftState
 from gui.ui.canvas.frame_tool import FrameTool
 from gui.ui.canvas.option_widgets import (
+    SPACE,
     NumberField,
     Popover,
+    RoomyOptions,
     bound_field,
+    bound_row,
     group,
     hint_row,
     modifier,
     symbol_button,
+    width_of,
 )
 from gui.ui.widgets.choice import Choice
 from gui.ui.widgets.controls import ElidedLabel
 from gui.ui.widgets.flow_layout import FlowLayout
 
-HINT = "Drag an edge outwards, or press an arrow key; what is new is painted."
-SHORT_HINT = "Drag an edge outwards, or press an arrow key."
+HINT = "Drag an edge outwards, where what is new is painted, or inwards, which crops."
+SHORT_HINT = "Drag an edge out to paint on, or in to crop."
 SHORT_MORE = "With {alt} both sides move; from inside, the frame."
 MORE = "With {alt} both sides move, with {command} without steps; from inside, the frame is moved."
 
 
-class FrameOptions(QWidget):
+class FrameOptions(RoomyOptions):
     """Args:
     tool: whose options these are.
     draft: has the feather.
@@ -43,12 +47,19 @@ class FrameOptions(QWidget):
         self.ratio.add("Proportions", "")
         for width, height in RATIOS:
             self.ratio.add(f"{width} : {height}", f"{width}:{height}")
+        self.ratio.add_heading("Inside the picture")
+        for width, height in RATIOS:
+            self.ratio.add(f"{width} : {height} crop", f"{width}:{height}:crop")
         self.ratio.setFixedWidth(118)
-        self.ratio.setToolTip("The smallest frame around the picture with these proportions")
+        self.ratio.setToolTip(
+            "The smallest frame around the picture with these proportions, or the largest in it"
+        )
         self.feather = bound_field(draft, "start_image.mask_feather", " px")
         self.reset = symbol_button("reset", "Back to the Picture’s Own Frame")
         self.more = symbol_button("sliders", "Each Side")
-        self.popover = Popover(self, "Each Side", [sides])
+        # at hand where there is room for it
+        self.rare_feather = bound_row(draft, "start_image.mask_feather")
+        self.popover = Popover(self, "Each Side", [sides, self.rare_feather])
         self.hint = ElidedLabel(HINT, "small")
         self._lay_out()
         self.width_field.edited.connect(lambda wanted: self._set_length(True, wanted))
@@ -59,21 +70,38 @@ class FrameOptions(QWidget):
         tool.moved.connect(self.show_state)
         self.show_state()
 
+    def needed_width(self) -> int:
+        short = 0 if self.roomy else self._saved
+        return width_of(self._row, SPACE) + short
+
+    def show_room(self) -> None:
+        saved = 0
+        for field, name in ((self.width_field, "Width"), (self.height_field, "Height")):
+            field.label.setText(name if self.roomy else name[0])
+            metrics = field.label.fontMetrics()
+            saved += metrics.horizontalAdvance(name) - metrics.horizontalAdvance(name[0])
+            field.set_tool_tip("" if self.roomy else name)
+        self._saved = saved  # by short names
+        self.feather.setVisible(self.roomy)
+        self.rare_feather.setVisible(not self.roomy)
+
     def _lay_out(self) -> None:
-        flow = FlowLayout(8)
-        for one in (
+        self._row = (
             self.width_field,
             self.height_field,
             self.ratio,
             self.feather,
             group(self.reset, self.more),
-        ):
+        )
+        flow = FlowLayout(SPACE)
+        for one in self._row:
             flow.addWidget(one)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(2)
         column.addLayout(flow)
         column.addWidget(hint_row(self.hint))
+        self.show_room()  # not before they have a parent: they would be windows
 
     def _set_length(self, across: bool, wanted: int) -> None:
         state = self._tool.state
@@ -82,8 +110,10 @@ class FrameOptions(QWidget):
 
     def _set_ratio(self, ratio: str) -> None:
         if ratio:
-            width, height = map(int, ratio.split(":"))
-            self._tool.set(with_ratio(self._tool.state.size, width, height), "Set Proportions")
+            width, height, *crops = ratio.split(":")
+            fit = cropped_to if crops else with_ratio
+            made = fit(self._tool.state.size, int(width), int(height))
+            self._tool.set(made, "Crop" if crops else "Set Proportions")
             self.ratio.select_data("")  # it is a command: dragged on, the frame is of none of them
 
     def show_state(self) -> None:

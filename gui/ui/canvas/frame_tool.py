@@ -1,4 +1,5 @@
-"""The frame tool: the picture's edges are dragged outwards, and what is new there is painted."""
+"""The frame tool: the picture's edges are dragged outwards, where what is new is painted, or
+inwards, which crops it."""
 
 from __future__ import annotations
 
@@ -35,6 +36,8 @@ _CURSORS = {
     frozenset(("right", "top")): Qt.CursorShape.SizeBDiagCursor,
     frozenset(("left", "bottom")): Qt.CursorShape.SizeBDiagCursor,
 }
+CROPPED = QColor(0, 0, 0, 150)
+"""Over what is cut off."""
 MOVE = frozenset(("move",))
 
 
@@ -109,7 +112,7 @@ class FrameTool(Tool):
         return whole.adjusted(-frame.left, -frame.top, frame.right, frame.bottom)
 
     def extent(self) -> QRectF:
-        frame, size = self.state.frame, self.state.size
+        frame, size = self.state.frame.outwards, self.state.size
         whole = QRectF(QPointF(0, 0), QSizeF(size))
         return whole.adjusted(-frame.left, -frame.top, frame.right, frame.bottom)
 
@@ -117,7 +120,7 @@ class FrameTool(Tool):
         return QSizeF(ROOM, ROOM)
 
     def _hit(self, touch: Touch) -> frozenset[str]:
-        """Which sides are taken hold of there; `MOVE` inside of a frame that is larger."""
+        """Which sides are taken hold of there; `MOVE` inside of one that was moved."""
         rect, at = touch.place.part_to_surface(self._rect()), touch.on_surface
         if not rect.adjusted(-REACH, -REACH, REACH, REACH).contains(at):
             return frozenset()
@@ -200,13 +203,13 @@ class FrameTool(Tool):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         accent = QColor(palette.accent)
         if self.frame:
-            ground = QPainterPath()
+            ground, inner = QPainterPath(), QPainterPath()
             ground.addRect(rect)
-            inner = QPainterPath()
             inner.addRect(place.rect)
             tint = QColor(accent)
             tint.setAlpha(36)
             painter.fillPath(ground.subtracted(inner), tint)
+            painter.fillPath(inner.subtracted(ground), CROPPED)
         for colour, width in ((QColor(0, 0, 0, 70), 3.0), (accent, 1.5)):
             painter.setPen(QPen(colour, width))
             painter.setBrush(Qt.BrushStyle.NoBrush)

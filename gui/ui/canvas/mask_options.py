@@ -13,13 +13,17 @@ from gui.state.pictures.images import PICTURES_FILTER, is_picture_name
 from gui.ui.canvas.mask_tool import LEAST, MOST, MaskTool, Mode
 from gui.ui.canvas.option_widgets import (
     HINT_HEIGHT,
+    SPACE,
     NumberField,
     Popover,
+    RoomyOptions,
     bound_field,
+    bound_row,
     group,
     hint_row,
     modifier,
     symbol_button,
+    width_of,
 )
 from gui.ui.widgets.controls import ElidedLabel, SliderRow
 from gui.ui.widgets.dropped import local_files
@@ -38,7 +42,7 @@ _MODES = (
 )
 
 
-class MaskOptions(QWidget):
+class MaskOptions(RoomyOptions):
     """Args:
     tool: whose options these are.
     draft: has strength and feather.
@@ -51,6 +55,7 @@ class MaskOptions(QWidget):
     def __init__(self, tool: MaskTool, draft: DraftState, rows: Sequence[QWidget]) -> None:
         super().__init__()
         self._tool = tool
+        self._draft = draft
         alt = modifier("Alt")
         self.modes = {
             mode: symbol_button(symbol, name, tip.format(alt=alt), checkable=True)
@@ -90,17 +95,34 @@ class MaskOptions(QWidget):
             group(self.everything, spacing=8),
             group(self.from_file, self.transparency, spacing=8),
         )
-        return [self.hardness, *rows, first, second]
+        # at hand where there is room for them
+        self.rare_feather = bound_row(self._draft, "start_image.mask_feather")
+        self.rare_strength = bound_row(self._draft, "start_image.strength")
+        return [self.hardness, self.rare_feather, self.rare_strength, *rows, first, second]
+
+    def needed_width(self) -> int:
+        # the size's name counts where it is not shown, too
+        name = 0 if self.roomy else self.brush_size.label.sizeHint().width()
+        return width_of(self._row, SPACE) + self.before.sizeHint().width() + name
+
+    def show_room(self) -> None:
+        for at_hand, rare in (
+            (self.feather, self.rare_feather), (self.strength, self.rare_strength),
+        ):  # fmt: skip
+            at_hand.setVisible(self.roomy)
+            rare.setVisible(not self.roomy)
+        self.brush_size.label.setVisible(self.roomy)
 
     def _lay_out(self) -> None:
-        flow = FlowLayout(8)
-        for one in (
+        self._row = (
             group(*self.modes.values()),
             self.brush_size,
             self.feather,
             self.strength,
             group(self.invert, self.clear, self.eye, self.before, self.more),
-        ):
+        )
+        flow = FlowLayout(SPACE)
+        for one in self._row:
             flow.addWidget(one)
         self.go_on.setFixedHeight(HINT_HEIGHT)
         column = QVBoxLayout(self)
@@ -108,6 +130,7 @@ class MaskOptions(QWidget):
         column.setSpacing(2)
         column.addLayout(flow)
         column.addWidget(hint_row(self.hint, self.go_on))
+        self.show_room()  # not before they have a parent: they would be windows
 
     def _connect(self) -> None:
         tool = self._tool

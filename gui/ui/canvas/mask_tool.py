@@ -271,7 +271,7 @@ class MaskTool(Tool):
             self.grow(step)
         elif key == Qt.Key.Key_X and not event.isAutoRepeat():
             self.set_mode(Mode.BRUSH if self.mode is Mode.ERASER else Mode.ERASER)
-        elif key == Qt.Key.Key_Backslash:
+        elif key == Qt.Key.Key_Backslash and self.mask.before:
             self.set_before(True)
         elif key == Qt.Key.Key_Escape and self._image is not None:
             self.cancel()
@@ -282,7 +282,7 @@ class MaskTool(Tool):
         return True
 
     def key_release(self, event: QKeyEvent) -> bool:
-        if event.key() == Qt.Key.Key_Backslash:
+        if event.key() == Qt.Key.Key_Backslash and self.showing_before:
             self.set_before(False)
             return True
         return False

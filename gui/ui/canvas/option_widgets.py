@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from PySide6.QtCore import QPoint, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QPoint, QSize, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QKeySequence
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
 
 from gui.request import described_fields
 from gui.state.draft import DraftState
-from gui.ui.prompt.controls import bind
+from gui.ui.prompt.controls import bind, usual
 from gui.ui.widgets.controls import ElidedLabel, QuietSpinBox, icon_button, label
 from gui.ui.widgets.icons import icon
 
 HINT_HEIGHT = 20
+SPACE = 8
+"""Between the options."""
 POPOVER_WIDTH = 330
 LABELS_WIDTH = 104
 
@@ -101,6 +103,42 @@ def group(*widgets: QWidget, spacing: int = 1) -> QWidget:
     return made
 
 
+class RoomyOptions(QWidget):
+    """Options in one row: where there is little room, some go into the pop-over and names are
+    short."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.roomy = True
+        self._room = 0
+
+    def fit(self, room: int) -> None:
+        """So much room there is, in device-independent pixels."""
+        self._room = room
+        roomy = room >= self.needed_width()
+        if roomy != self.roomy:
+            self.roomy = roomy
+            self.show_room()
+
+    def event(self, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.LayoutRequest and self._room:
+            self.fit(self._room)  # what is in it has its looks only now
+        return super().event(event)
+
+    def needed_width(self) -> int:
+        """Of the row with all there is in it."""
+        raise NotImplementedError
+
+    def show_room(self) -> None:
+        """Show what there is room for."""
+        raise NotImplementedError
+
+
+def width_of(widgets: Sequence[QWidget], spacing: int) -> int:
+    """Of widgets in a row, shown or not."""
+    return sum(each.sizeHint().width() for each in widgets) + spacing * (len(widgets) - 1)
+
+
 def hint_row(hint: ElidedLabel, *beside: QWidget) -> QWidget:
     """A line below the options.  It is there always and of one height: were it to come and go, the
     picture would move under the pointer."""
@@ -140,6 +178,7 @@ class Popover(QFrame):
         column.setSpacing(9)
         for row in rows:
             column.addWidget(row)
+            row.show()  # one that stands in no panel is hidden until it has a place
             for words in row.findChildren(QLabel):
                 words.setFixedWidth(LABELS_WIDTH)
         self.setFixedWidth(POPOVER_WIDTH)
@@ -176,3 +215,11 @@ def bound_field(draft: DraftState, name: str, suffix: str = "") -> NumberField:
     bind(draft, name, bound, draft.value)
     made.set_value(draft.value(name))
     return made
+
+
+def bound_row(draft: DraftState, name: str) -> QWidget:
+    """A field of the draft as a row of a pop-over."""
+    made = usual(described_fields()[name])
+    bind(draft, name, made.input, draft.value)
+    made.input.set_value(draft.value(name))
+    return made.row

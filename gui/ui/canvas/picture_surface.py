@@ -24,6 +24,8 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QApplication, QWidget
 
 from gui.state.pictures.drag import drag_data
+from gui.ui.canvas.original_layer import OriginalLayer
+from gui.ui.canvas.resampling import MOST_KEPT, resample
 from gui.ui.canvas.tools import PicturePlace, Tool, Touch
 from gui.ui.widgets.appearance import current_palette
 
@@ -34,8 +36,6 @@ MAX_ENLARGEMENT = 4.0
 DRAG_PIXMAP = 160
 CRISP = 2.0
 """Screen pixels per pixel of the picture from which on each is drawn as a square."""
-MOST_KEPT = 16_000_000
-"""Pixels of a scaled picture that are kept; of a larger one what is seen is scaled each time."""
 WHEEL_STEP = 120.0
 NOTCH = 1.2
 """By which one notch of the wheel zooms."""
@@ -71,6 +71,8 @@ class PictureSurface(QWidget):
         self.image = QImage()
         self.path = ""
         self.tool: Tool | None = None
+        self.original = OriginalLayer(self)
+        self.original.repaint.connect(self.update)
         self._size = QSize()
         self._scaled = QPixmap()
         self._plain = QImage()  # as `image`, in the form that is painted fastest
@@ -188,6 +190,8 @@ class PictureSurface(QWidget):
             clip.addRoundedRect(rect, RADIUS, RADIUS)
             painter.setClipPath(clip)
         self._paint_picture(painter, rect, QRectF(exposed))
+        if self.path:
+            self.original.paint(painter, self.place(), QRectF(exposed), self.devicePixelRatioF())
         painter.restore()
         tool = self.tool
         if tool is not None and tool.paints and not tool.reason and self.path:
@@ -290,6 +294,12 @@ class PictureSurface(QWidget):
             return Touch(QPointF(), PicturePlace(QRectF(0, 0, 1, 1), QSize(1, 1)))
         return self.touch(QPointF(at), QApplication.keyboardModifiers())
 
+    def _at_divider(self, at: QPointF) -> bool:
+        """Whether a press there takes hold of what parts the original from the picture."""
+        if not self.path or self._touching or self._pressed_at is not None:
+            return False
+        return self.original.takes(at, self.picture_rect(), self.working is not None)
+
     def _begin(self, touch: Touch) -> bool:
         tool = self.working
         self._touching = tool is not None and tool.press(touch)
@@ -302,6 +312,8 @@ class PictureSurface(QWidget):
         if event.button() == Qt.MouseButton.MiddleButton or (main and self._view.hand):
             self._panned_at = event.globalPosition().toPoint()
             self.show_cursor()
+        elif main and self._at_divider(event.position()):
+            self.original.press()
         elif main and self.working is not None:
             self._begin(self.touch(event.position(), event.modifiers()))
         elif main and self.path and self.picture_rect().contains(event.position()):
@@ -314,6 +326,10 @@ class PictureSurface(QWidget):
             at = event.globalPosition().toPoint()
             self._view.pan(self._panned_at - at)
             self._panned_at = at
+        elif self.original.held:
+            self.original.drag(event.position(), self.picture_rect())
+        elif self._at_divider(event.position()):
+            self.setCursor(Qt.CursorShape.SplitHCursor)
         elif (tool := self.working) is not None:
             touch = self.touch(event.position(), event.modifiers())
             if self._touching:
@@ -321,7 +337,9 @@ class PictureSurface(QWidget):
             else:
                 tool.hover(touch)
                 self.show_cursor(touch)
-        elif self._pressed_at is not None:
+        elif self._pressed_at is None:
+            self.show_cursor()
+        else:
             moved = (event.position().toPoint() - self._pressed_at).manhattanLength()
             if moved >= QApplication.startDragDistance():
                 self._pressed_at = None
@@ -332,6 +350,8 @@ class PictureSurface(QWidget):
         if self._panned_at is not None:
             self._panned_at = None
             self.show_cursor()
+        elif self.original.held:
+            self.original.release()
         elif self._touching and event.button() == Qt.MouseButton.LeftButton:
             self._touching = False
             if self.tool is not None:
@@ -410,19 +430,6 @@ class PictureSurface(QWidget):
         drag.setPixmap(drag_pixmap(self.image, self.devicePixelRatioF()))
         drag.setHotSpot(QPoint(DRAG_PIXMAP // 4, DRAG_PIXMAP // 4))
         drag.exec(Qt.DropAction.CopyAction)
-
-
-def resample(image: QImage, wanted: QSize) -> QImage:
-    """`image` at another size, without the diamonds that plain bilinear enlarging leaves.
-
-    Doubling by bilinear interpolation, again and again, is Chaikin's corner cutting: it tends to a
-    quadratic spline, so a preview of 16 × 16 latents looks like fog and not like tiles.
-    """
-    smooth = Qt.TransformationMode.SmoothTransformation
-    stretch = Qt.AspectRatioMode.IgnoreAspectRatio
-    while 2 * image.width() <= wanted.width() and 2 * image.height() <= wanted.height():
-        image = image.scaled(image.size() * 2, stretch, smooth)
-    return image if image.size() == wanted else image.scaled(wanted, stretch, smooth)
 
 
 def drag_pixmap(image: QImage, ratio: float) -> QPixmap:

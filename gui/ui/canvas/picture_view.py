@@ -155,7 +155,11 @@ class PictureView(QScrollArea):
         tool = self.surface.working
         if tool is not None and event.key() == Qt.Key.Key_Space:
             self._set_hand(True)
-        elif tool is None or not tool.key_press(event):
+        elif tool is not None and tool.key_press(event):
+            return
+        elif event.key() == Qt.Key.Key_Backslash and self.surface.original.there:
+            self.surface.original.hold(True)
+        else:
             super().keyPressEvent(event)
 
     def keyReleaseEvent(self, event: QKeyEvent) -> None:
@@ -166,11 +170,14 @@ class PictureView(QScrollArea):
             self._set_hand(False)
         elif tool is None or not tool.key_release(event):
             super().keyReleaseEvent(event)
+        if event.key() == Qt.Key.Key_Backslash and not event.isAutoRepeat():
+            self.surface.original.hold(False)
         if tool is not None:
             self.surface.show_cursor()
 
     def focusOutEvent(self, event: QFocusEvent) -> None:
         super().focusOutEvent(event)
+        self.surface.original.hold(False)
         self._set_hand(False)
 
     def _set_hand(self, on: bool) -> None:

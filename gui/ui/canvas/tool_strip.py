@@ -9,6 +9,7 @@ from PySide6.QtCore import QObject, QSize, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QKeySequence
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QToolButton, QVBoxLayout, QWidget
 
+from gui.ui.canvas.option_widgets import RoomyOptions
 from gui.ui.canvas.tools import BAR_WIDTH, TOOLS, Tool
 from gui.ui.widgets.controls import label
 from gui.ui.widgets.icons import icon
@@ -75,6 +76,10 @@ class ToolStrip(QFrame):
         for before, after in pairwise(self.buttons.values()):
             self.setTabOrder(before, after)
 
+    def add_below(self, widget: QWidget) -> None:
+        """Something that is no tool, below them."""
+        self._column.addWidget(widget, 0, Qt.AlignmentFlag.AlignHCenter)
+
     def name_key(self, tool: Tool, key: str) -> None:
         """The tip tells the key as well."""
         self.buttons[tool].setToolTip(f"{tool.name} ({key})" if key else tool.name)
@@ -108,6 +113,7 @@ class OptionsBar(QFrame):
         self._column.setContentsMargins(10, 5, 10, 5)
         self._column.addWidget(self.reason)
         self._shown: QWidget | None = None
+        self._room = BAR_WIDTH
         self.setMaximumWidth(BAR_WIDTH)
         self.hide()
 
@@ -115,6 +121,16 @@ class OptionsBar(QFrame):
     def shown(self) -> QWidget | None:
         """The options on show."""
         return self._shown
+
+    def set_room(self, width: int) -> None:
+        """So wide it can be at most."""
+        margins = self._column.contentsMargins()
+        self._room = min(width, BAR_WIDTH) - margins.left() - margins.right()
+        self._fit()
+
+    def _fit(self) -> None:
+        if isinstance(self._shown, RoomyOptions):
+            self._shown.fit(self._room)
 
     def show_tool(self, tool: Tool, reason: str) -> None:
         wanted = None if reason else tool.options
@@ -126,6 +142,7 @@ class OptionsBar(QFrame):
                     self._column.addWidget(wanted)
                 wanted.show()
             self._shown = wanted
+            self._fit()
         self.setAccessibleName(f"{tool.name} options")
         self.reason.setText(reason)
         # one line where there is room: a wrapped text alone would ask for a narrow column

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QPoint, QSize, Signal
 from PySide6.QtGui import QIcon, QImage, QShowEvent
-from PySide6.QtWidgets import QFileDialog, QMenu, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFileDialog, QMenu, QPushButton, QSizePolicy, QVBoxLayout
 
 from gui import words
 from gui.errors import ErrorKind, SfumatoError
@@ -15,6 +15,7 @@ from gui.state.background import Background
 from gui.state.controls import ControlChoice, name_of
 from gui.state.desktop import keep_dropped_image
 from gui.state.pictures.images import PICTURES_FILTER
+from gui.ui.canvas.option_widgets import RoomyOptions
 from gui.ui.controls.editor import ControlEditor
 from gui.ui.widgets.controls import label, without_shortcut
 from gui.ui.widgets.flow_layout import FlowLayout
@@ -27,11 +28,13 @@ _LONGEST = 40
 _CHIP = 22
 """Characters of a name on a button."""
 _WIDTH = 640
+ROOMY = 480
+"""So wide it must be for everything to stand in it."""
 WHAT = "A ControlNet leads the picture by another one: by its outlines, depth, pose or colours."
 NONE_YET = "You have none yet: get one from the Hub, or convert one together with a model."
 
 
-class ControlBar(QWidget):
+class ControlBar(RoomyOptions):
     """A button for each control, one to add more, and the editor of the one that is chosen.
 
     Args:
@@ -40,6 +43,8 @@ class ControlBar(QWidget):
     """
 
     failed = Signal(SfumatoError)
+    gallery_wanted = Signal(int)
+    """One of the person's own pictures is to lead by the control at this place."""
     hub_wanted = Signal()
     """ControlNets are to be looked for on the Hub."""
     control_shown = Signal(QImage)
@@ -87,6 +92,13 @@ class ControlBar(QWidget):
         controls = self._desk.controls
         leads = self._at < len(controls) and controls[self._at].on
         return self.editor.image if leads else QImage()
+
+    def needed_width(self) -> int:
+        return ROOMY
+
+    def show_room(self) -> None:
+        self.editor.set_roomy(self.roomy)
+        self.updateGeometry()
 
     def sizeHint(self) -> QSize:
         return QSize(_WIDTH, super().sizeHint().height())
@@ -205,6 +217,9 @@ class ControlBar(QWidget):
         """Where a control picture can be taken from."""
         menu = QMenu(self)
         desk, place = self._desk, self._at
+        menu.addAction("From the Gallery…").triggered.connect(
+            lambda *_: self.gallery_wanted.emit(place)
+        )
         menu.addAction("Choose a File…").triggered.connect(lambda *_: self._choose_file(place))
         for text, path in (
             ("The Picture on Show", self._shown()),

@@ -3,6 +3,7 @@ what it leads."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QPoint, QSize, Qt, Signal
@@ -10,9 +11,18 @@ from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QVBoxLayout, QWidget
 
 from gui import words
-from gui.control_use import BALANCES, PREPROCESSORS, Control, ControlBalance, Preprocessor
+from gui.control_use import (
+    BALANCES,
+    PREPROCESSOR_SETTINGS,
+    PREPROCESSORS,
+    Control,
+    ControlBalance,
+    Preprocessor,
+    PreprocessorSetting,
+)
 from gui.errors import SfumatoError
 from gui.state.controls import ControlPreview, PrepareControl, name_of
+from gui.ui.canvas.option_widgets import NumberField, Popover
 from gui.ui.controls.well import ControlWell
 from gui.ui.widgets.choice import Choice
 from gui.ui.widgets.controls import (
@@ -65,6 +75,11 @@ class ControlEditor(QWidget):
         self.on.setToolTip("Off: it is kept, and does not lead.")
         self.preparation = Choice("Preparation")
         self.preparation.setFixedWidth(_CHOICE_WIDTH)
+        self.settings = {
+            each.field: _setting(each)
+            for several in PREPROCESSOR_SETTINGS.values()
+            for each in several
+        }
         self.slider = QuietSlider()
         self.slider.setRange(0, round(MOST_WEIGHT * _PERCENT))
         self.slider.setFixedWidth(_SLIDER_WIDTH)
@@ -85,7 +100,12 @@ class ControlEditor(QWidget):
         self.eye.setIcon(icon("eye", tone="secondary", on_tone="accent"))
         self.eye.setChecked(True)
         self.remove = icon_button("trash", "Remove this ControlNet")
-        for button in (self.eye, self.remove):
+        self.more = icon_button("sliders", "Balance and range")
+        self.more.setIcon(icon("sliders", tone="secondary"))
+        self.more.hide()
+        self.popover = Popover(self, "Balance and range", [])
+        self.more.clicked.connect(lambda: self.popover.open_below(self.more))
+        for button in (self.eye, self.remove, self.more):
             button.setIconSize(QSize(16, 16))
         self.problem = label("", "problem", wrap=True)
         self.caption = ElidedLabel("", "small")
@@ -95,14 +115,21 @@ class ControlEditor(QWidget):
     def _lay_out(self) -> None:
         upper, lower = FlowLayout(spacing=10, centred=False), FlowLayout(spacing=10, centred=False)
         upper.addWidget(_group("Prepare", self.preparation))
+        for number in self.settings.values():
+            upper.addWidget(number)
         upper.addWidget(_group("Weight", self.slider, self.weight))
-        lower.addWidget(_group("Balance", self.balance))
-        lower.addWidget(
-            _group("Leads from", self.begin, label("to", "small"), self.end, label("%", "small"))
+        self._lower = lower
+        self._rare = (
+            _group("Balance", self.balance),
+            _group("Leads from", self.begin, label("to", "small"), self.end, label("%", "small")),
         )
+        for group in self._rare:
+            lower.addWidget(group)
         foot = QHBoxLayout()
         foot.setSpacing(6)
-        for widget, share in ((self.on, 0), (self.caption, 1), (self.eye, 0), (self.remove, 0)):
+        for widget, share in (
+            (self.on, 0), (self.caption, 1), (self.more, 0), (self.eye, 0), (self.remove, 0),
+        ):  # fmt: skip
             foot.addWidget(widget, share)
         column = QVBoxLayout()
         column.setSpacing(4)
@@ -127,6 +154,8 @@ class ControlEditor(QWidget):
         self.well.dropped.connect(self.dropped)
         self.well.removed.connect(lambda: desk.set_picture(self.place, ""))
         self.preparation.edited.connect(self._on_preparation)
+        for field, number in self.settings.items():
+            number.edited.connect(lambda value, field=field: self._on_setting(field, value))
         self.slider.valueChanged.connect(lambda value: self.weight.setValue(value / _PERCENT))
         self.weight.valueChanged.connect(self._on_weight)
         self.begin.valueChanged.connect(self._on_part)
@@ -136,6 +165,17 @@ class ControlEditor(QWidget):
         )
         desk.previews.made.connect(self._on_made)
         desk.previews.failed.connect(self._on_failed)
+
+    def set_roomy(self, roomy: bool) -> None:
+        """Where there is little room, balance and range stand in a pop-over."""
+        self.popover.close()
+        rare = self.popover.layout()
+        assert rare is not None
+        for group in self._rare:
+            (rare if roomy else self._lower).removeWidget(group)
+            (self._lower if roomy else rare).addWidget(group)
+            group.show()
+        self.more.setVisible(not roomy)
 
     @property
     def control(self) -> Control:
@@ -196,6 +236,10 @@ class ControlEditor(QWidget):
                 choice.add(text, each, help_)
             choice.showing = False
         choice.set_value(chosen)
+        settable = [each.field for each in PREPROCESSOR_SETTINGS.get(control.preprocessor, ())]
+        for field, number in self.settings.items():
+            number.set_value(getattr(control.settings, field))
+            number.setVisible(field in settable)
 
     def _show_picture(self, control: Control) -> None:
         wish = self._desk.wish(control)
@@ -236,6 +280,10 @@ class ControlEditor(QWidget):
         kind, network = data
         self._desk.set_preprocessor(self.place, Preprocessor(kind), network)
 
+    def _on_setting(self, field: str, value: object) -> None:
+        settings = replace(self.control.settings, **{field: value})
+        self._desk.adjust(self.place, settings=settings)
+
     def _on_weight(self, weight: float) -> None:
         self.slider.blockSignals(True)
         self.slider.setValue(round(weight * _PERCENT))
@@ -249,6 +297,21 @@ class ControlEditor(QWidget):
             moved_end = self.sender() is self.end
             begin, end = (end - _LEAST_PART, end) if moved_end else (begin, begin + _LEAST_PART)
         self._desk.adjust(self.place, start=begin / _PERCENT, end=end / _PERCENT)
+
+
+def _setting(told: PreprocessorSetting) -> NumberField:
+    bounds = told.range
+    made = NumberField(
+        told.label,
+        bounds.low,
+        bounds.high,
+        decimals=told.decimals,
+        step=told.step,
+        suffix=told.suffix,
+    )
+    made.set_tool_tip(told.help)
+    made.hide()
+    return made
 
 
 def _part(name: str, low: int, high: int) -> QuietSpinBox:

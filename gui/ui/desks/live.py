@@ -5,7 +5,6 @@ from __future__ import annotations
 from PySide6.QtCore import QObject, QSize, Signal
 
 from gui.request import PictureRequest
-from gui.state.live import LivePhase
 from gui.ui.canvas.live_sign import LiveSign
 from gui.ui.desks.parts import Parts
 
@@ -61,8 +60,4 @@ class LiveDesk(QObject):
 
     def _size(self) -> QSize | None:
         """Steps are shown as large as the finished picture."""
-        live, info = self._live, self._studio.model.info
-        if live.request is None or info is None or live.phase is LivePhase.DONE:
-            return None
-        request = live.request
-        return QSize(request.width or info.image_width, request.height or info.image_height)
+        return QSize(*self._live.size) if self._live.size is not None else None

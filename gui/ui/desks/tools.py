@@ -56,6 +56,9 @@ class ToolsDesk(QObject):
             tool.began.connect(canvas.stay)
         self.frame_tool.said.connect(canvas.announce)
         self.mask.failed.connect(studio.error_raised)
+        studio.live.overlay = self.mask.as_painted
+        studio.live.switched.connect(self.mask.follow)
+        self.mask.sketched.connect(studio.live.look)
         self.mask_options.go_on_wanted.connect(self._go_on)
         canvas.pixels_shown.connect(self._on_pixels)
         canvas.picture_shown.connect(self._on_shown)

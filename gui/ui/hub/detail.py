@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QModelIndex, QSize, Qt, Signal
 from PySide6.QtWidgets import (
+    QCheckBox,
     QDialog,
     QFrame,
     QHBoxLayout,
@@ -17,6 +18,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from gui import words
 from gui.errors import ErrorKind, SfumatoError
 from gui.state import describe, desktop
 from gui.state.hub.types import DownloadState, ModelKind
@@ -76,6 +78,8 @@ class HubDetail(QDialog):
         self.header = HubHeader()
         self.variants = VariantList()
         self.facts = VariantFacts()
+        self.refiner = QCheckBox("With the refiner")
+        self.refiner.setToolTip("It makes the last steps of a picture; choose it under Advanced.")
         self.bar = GetBar()
         self._make_gate()
         self._make_message()
@@ -125,7 +129,11 @@ class HubDetail(QDialog):
         row = QHBoxLayout(offer)
         row.setContentsMargins(14, 8, 8, 8)
         row.setSpacing(0)
-        row.addWidget(self.variants, 10)
+        left = QVBoxLayout()
+        left.setSpacing(4)
+        left.addWidget(self.variants, 1)
+        left.addWidget(self.refiner)
+        row.addLayout(left, 10)
         row.addWidget(self.facts, 8)
         self.stack = QStackedWidget()
         self.stack.addWidget(offer)
@@ -151,6 +159,7 @@ class HubDetail(QDialog):
     def _connect(self) -> None:
         hub, bar = self._hub, self.bar
         self.variants.selectionModel().currentChanged.connect(self._on_chosen)
+        self.refiner.toggled.connect(lambda _: self._on_chosen(QModelIndex()))
         self.header.open_page.clicked.connect(self._open_page)
         self.accept_terms.clicked.connect(self._open_page)
         self.sign_in.clicked.connect(self._sign_in)
@@ -244,10 +253,13 @@ class HubDetail(QDialog):
         model = self.variants.variants
         first = model.rowCount() == 0
         self._filling = True
-        model.set_variants(details.variants)
+        model.set_variants(tuple(v for v in details.variants if not v.without_refiner))
         row = model.row_of(before.id) if before is not None else -1
         if row < 0 and (known := self._hub.downloads.of(self.repo)) is not None:
-            row = model.row_of(known.variant)
+            twin = next((v for v in details.variants if v.id == known.variant), None)
+            alone = twin.without_refiner if twin is not None else ""
+            self.refiner.setChecked(bool(alone))
+            row = model.row_of(alone or known.variant)
         if row < 0 and details.recommended is not None:
             row = model.row_of(details.recommended.id)
         self.variants.setCurrentIndex(model.index(max(0, row)))
@@ -275,11 +287,27 @@ class HubDetail(QDialog):
 
     @property
     def chosen(self) -> Variant | None:
-        return self.variants.chosen()
+        """The variant of the row, with its refiner where that is wanted."""
+        alone = self.variants.chosen()
+        return (self._with_refiner(alone) if self.refiner.isChecked() else None) or alone
+
+    def _with_refiner(self, alone: Variant | None) -> Variant | None:
+        there = self._details.variants if self._details is not None else ()
+        return next((v for v in there if alone is not None and v.without_refiner == alone.id), None)
+
+    def _show_refiner(self) -> None:
+        """Whether there is one to be had, and how much it is."""
+        alone = self.variants.chosen()
+        both = self._with_refiner(alone)
+        self.refiner.setVisible(both is not None)
+        if alone is not None and both is not None:
+            more = words.size(both.download_bytes - alone.download_bytes)
+            self.refiner.setText(f"With the refiner (+{more})")
 
     def _on_chosen(self, _index: QModelIndex) -> None:
         if not self._filling and self.chosen is not None:
             self._chosen_by_hand = True
+        self._show_refiner()
         chosen = self.chosen
         fits = describe.fitting(chosen, self.models()) if chosen is not None else ""
         self.facts.set_variant(chosen, fits)
@@ -290,7 +318,9 @@ class HubDetail(QDialog):
             return
         variant, downloads = self.chosen, self._hub.downloads
         there = self._details.variants if self._details is not None else ()
-        ids = frozenset(v.id for v in there if self._hub.installed_folder(self.repo, v.id))
+        ids = frozenset(
+            v.without_refiner or v.id for v in there if self._hub.installed_folder(self.repo, v.id)
+        )
         if ids != self.variants.variants.installed:
             self.variants.variants.set_installed(ids)
         folder = self._hub.installed_folder(self.repo, variant.id) if variant else ""

@@ -23,6 +23,7 @@ from gui.state.pictures.types import IndexedPicture
 from gui.ui.canvas.picture_surface import DRAG_PIXMAP, drag_pixmap
 from gui.ui.pictures.linked_zoom import LinkedZoom, PanePlace
 from gui.ui.widgets.appearance import current_palette
+from gui.ui.widgets.divider import HANDLE, paint_divider
 
 WHEEL_STEP = 120.0
 """Of a mouse's wheel: one notch."""
@@ -31,8 +32,6 @@ NOTCH = 1.2
 CRISP = 2.0
 """Screen pixels per pixel of a picture from which on each is drawn as a square: what is compared
 then are pixels."""
-HANDLE = 16
-"""How near the divider is taken hold of, in device-independent pixels."""
 
 
 class ComparedPicture:
@@ -300,21 +299,8 @@ class WipeSurface(ZoomSurface):
         )
         for picture, side in sides:
             picture.paint(painter, self.place(picture), self.picture_rect(picture), side)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setPen(QPen(QColor(0, 0, 0, 90), 4))
-        painter.drawLine(QPointF(at, 0), QPointF(at, room.height()))
-        painter.setPen(QPen(QColor(palette.accent if self.hasFocus() else "#FFFFFF"), 2))
-        painter.drawLine(QPointF(at, 0), QPointF(at, room.height()))
-        knob = QRectF(0, 0, 26, 26)
-        knob.moveCenter(QPointF(at, room.height() / 2))
-        painter.setPen(QPen(QColor(0, 0, 0, 90), 1))
-        painter.setBrush(QColor("#FFFFFF"))
-        painter.drawEllipse(knob)
-        painter.setPen(QPen(QColor("#3A3A40"), 1.8, c=Qt.PenCapStyle.RoundCap))
-        for way in (-1, 1):
-            tip = knob.center() + QPointF(way * 7.5, 0)
-            for up in (-1, 1):
-                painter.drawLine(tip, tip + QPointF(-way * 3.5, up * 4))
+        colour = palette.accent if self.hasFocus() else "#FFFFFF"
+        paint_divider(painter, at, room, colour)
 
 
 def start_drag(source: QWidget, shown: ComparedPicture) -> None:

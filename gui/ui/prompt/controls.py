@@ -17,7 +17,7 @@ from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
 
 from gui.picture_sizes import PictureSizes
 from gui.request import MAX_SIDE, MIN_SIDE, Described, described_fields
-from gui.start_image import MAX_OUTPAINT, Outpaint
+from gui.start_image import MAX_CROP, MAX_OUTPAINT, Outpaint
 from gui.state.draft import DraftState
 from gui.ui.prompt.drop_zone import DropZone
 from gui.ui.prompt.fields import OtherSeed, SchedulerChoice, SeedRow, TextField
@@ -200,7 +200,7 @@ def side_list(field: Described) -> FieldControl:
 
 
 class FrameSides(QWidget):
-    """By how much each side of the frame is moved outwards, in pixels."""
+    """By how much each side of the frame is moved outwards, or below zero inwards, in pixels."""
 
     edited = Signal(object)
 
@@ -212,7 +212,7 @@ class FrameSides(QWidget):
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setSpacing(8)
         for place, (side, box) in enumerate(self.sides.items()):
-            box.setRange(0, MAX_OUTPAINT)
+            box.setRange(-MAX_CROP, MAX_OUTPAINT)
             box.setSingleStep(64)
             box.setAccessibleName(f"{name}, {side}")
             box.valueChanged.connect(lambda _: self.edited.emit(self.value()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QRect, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QPoint, QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
     QColor,
     QImage,
@@ -11,7 +11,7 @@ from PySide6.QtGui import (
     QPaintEvent,
     QPen,
 )
-from PySide6.QtWidgets import QFileDialog, QSizePolicy, QToolButton
+from PySide6.QtWidgets import QFileDialog, QMenu, QSizePolicy, QToolButton
 
 from gui import words
 from gui.errors import ErrorKind, SfumatoError
@@ -38,8 +38,8 @@ _THUMBNAIL = QSize(4 * HEIGHT, 4 * HEIGHT)
 class DropZone(PictureTarget):
     """Holds the path of a picture and shows it small.
 
-    A widget of buttons' manners: Tab reaches it, Space and Return open the file dialog, Delete
-    takes the picture away.
+    A widget of buttons' manners: Tab reaches it, Space and Return ask where to take a picture from,
+    Delete takes it away.
 
     Args:
         kind: what the picture is, in small letters: ``starting picture``.
@@ -50,10 +50,13 @@ class DropZone(PictureTarget):
     sized = Signal(int, int)
     """Width and height of the picture, once it is read; 0 and 0 where there is none."""
     failed = Signal(SfumatoError)
+    gallery_wanted = Signal()
+    """One of the person's own pictures is to be chosen."""
 
     def __init__(self, kind: str = "starting picture") -> None:
         super().__init__()
         self._kind = kind
+        self.menu: QMenu | None = None
         self._path = ""
         self._thumbnail = QImage()
         self._size_text = ""
@@ -126,6 +129,11 @@ class DropZone(PictureTarget):
         self.setCursor(pointer)
         self._name_it()
         self.update()
+
+    @property
+    def kind(self) -> str:
+        """What the picture is, in small letters."""
+        return self._kind
 
     @property
     def available(self) -> bool:
@@ -230,7 +238,16 @@ class DropZone(PictureTarget):
     # -- being used ---------------------------------------------------------------------------
 
     def ask(self) -> None:
-        self.choose()
+        """Ask where to take a picture from."""
+        if not self.available:
+            return
+        self.menu = menu = QMenu(self)
+        menu.addAction("From the Gallery…").triggered.connect(lambda *_: self.gallery_wanted.emit())
+        menu.addAction("Choose a File…").triggered.connect(lambda *_: self.choose())
+        if self._path:
+            menu.addSeparator()
+            menu.addAction("Remove").triggered.connect(lambda *_: self.take_away())
+        menu.popup(self.mapToGlobal(QPoint(0, self.height())))
 
     def holds_picture(self) -> bool:
         return bool(self._path)

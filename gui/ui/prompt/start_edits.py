@@ -11,6 +11,8 @@ from gui.ui.widgets.controls import ElidedLabel, icon_button
 PATH, MASK, FRAME = "start_image.path", "start_image.mask", "start_image.outpaint"
 MASKED = "Painted anew where it is masked"
 WIDENED = "Painted on beyond its edges"
+CROPPED = "Cropped by its frame"
+BOTH = "Cropped, and painted on beyond its edges"
 
 
 class StartEdits(QFrame):
@@ -24,8 +26,10 @@ class StartEdits(QFrame):
         super().__init__()
         self.setObjectName("branch")
         self._state = state
-        self.masked, self.remove_mask = self._line(MASKED, "Remove the mask")
-        self.widened, self.remove_frame = self._line(WIDENED, "Back to the picture’s own frame")
+        self.masked, self.mask_words, self.remove_mask = self._line(MASKED, "Remove the mask")
+        self.widened, self.frame_words, self.remove_frame = self._line(
+            WIDENED, "Back to the picture’s own frame"
+        )
         column = QVBoxLayout(self)
         column.setContentsMargins(10, 3, 4, 3)
         column.setSpacing(0)
@@ -36,14 +40,15 @@ class StartEdits(QFrame):
         state.changed.connect(self._on_changed)
         self._on_changed(PATH)
 
-    def _line(self, text: str, remove: str) -> tuple[QWidget, QToolButton]:
+    def _line(self, text: str, remove: str) -> tuple[QWidget, ElidedLabel, QToolButton]:
         button = icon_button("close", remove)
         made = QWidget()
         row = QHBoxLayout(made)
         row.setContentsMargins(0, 0, 0, 0)
-        row.addWidget(ElidedLabel(text, "small"), 1)
+        words = ElidedLabel(text, "small")
+        row.addWidget(words, 1)
         row.addWidget(button)
-        return made, button
+        return made, words, button
 
     def _remove(self, name: str, value: object, what: str) -> None:
         self._state.replace(self._state.draft.with_value(name, value), what)
@@ -52,5 +57,8 @@ class StartEdits(QFrame):
         if name in (PATH, MASK, FRAME):
             there = bool(self._state.value(PATH))
             self.masked.setVisible(there and bool(self._state.value(MASK)))
-            self.widened.setVisible(there and bool(self._state.value(FRAME)))
+            frame = self._state.value(FRAME) or Outpaint()
+            told = BOTH if frame.inwards else WIDENED
+            self.frame_words.set_text(told if frame.outwards else CROPPED)
+            self.widened.setVisible(there and bool(frame))
             self.setVisible(not (self.masked.isHidden() and self.widened.isHidden()))

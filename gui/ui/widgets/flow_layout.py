@@ -43,7 +43,7 @@ class FlowLayout(QLayout):
         return sum(heights) + self.spacing() * max(0, len(rows) - 1)
 
     def sizeHint(self) -> QSize:
-        width = sum(i.sizeHint().width() + self.spacing() for i in self._items)
+        width = sum(i.sizeHint().width() + self.spacing() for i in self._items if not i.isEmpty())
         return QSize(width, self.heightForWidth(max(1, width)))
 
     def minimumSize(self) -> QSize:
@@ -68,6 +68,8 @@ class FlowLayout(QLayout):
         rows: list[list[QLayoutItem]] = []
         used = 0
         for item in self._items:
+            if item.isEmpty():
+                continue  # hidden
             needed = item.sizeHint().width()
             if rows and used + self.spacing() + needed <= width:
                 rows[-1].append(item)

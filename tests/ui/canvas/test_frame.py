@@ -1,14 +1,15 @@
-"""The picture's frame moved outwards in the real window: dragged, by keys, typed and undone."""
+"""The picture's frame moved in the real window, out and in: dragged, by keys, typed and undone."""
 
 from __future__ import annotations
 
 import pytest
-from PySide6.QtCore import QEvent, Qt
+from PySide6.QtCore import QEvent, QPointF, Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QAbstractSpinBox
 
 from gui.start_image import Outpaint
 from gui.ui.canvas.frame_tool import FrameTool
+from gui.ui.prompt.start_edits import StartEdits
 from tests.ui.canvas.conftest import SIDE
 from tests.ui.canvas.hands import NONE, drag, hover, mouse
 
@@ -46,9 +47,11 @@ def frame(workspace):
         ((MIDDLE, 0), (MIDDLE, -64), Outpaint(top=64)),
         ((MIDDLE, SIDE), (MIDDLE, SIDE + 190), Outpaint(bottom=192)),
         ((SIDE, SIDE), (SIDE + 64, SIDE + 128), Outpaint(right=64, bottom=128)),
+        ((SIDE, MIDDLE), (SIDE - 60, MIDDLE), Outpaint(right=-64)),
+        ((0, 0), (70, -64), Outpaint(left=-64, top=64)),
     ],
 )
-def test_an_edge_is_dragged_outwards(tool, view, frame, files, workspace, start, end, expected):
+def test_an_edge_is_dragged_out_or_in(tool, view, frame, files, workspace, start, end, expected):
     drag(view, [start, end])
     assert frame() == expected
     assert workspace.studio.draft.value("start_image.path") == str(files[0])
@@ -64,10 +67,34 @@ def test_keys_held_free_the_edge_or_take_the_opposite_along(tool, view, frame) -
     assert frame() == Outpaint(top=64, bottom=64)
 
 
-def test_inwards_it_goes_no_further_than_the_picture(tool, view, frame) -> None:
+def test_inwards_a_part_of_the_picture_stays(tool, view, frame) -> None:
     drag(view, [(SIDE, MIDDLE), (SIDE + 128, MIDDLE)])
-    drag(view, [(SIDE + 128, MIDDLE), (40, MIDDLE)])
-    assert frame() == Outpaint()
+    drag(view, [(SIDE + 128, MIDDLE), (10, MIDDLE)])
+    assert frame() == Outpaint(right=64 - SIDE)
+
+
+def test_what_is_cropped_is_darkened_and_said_and_taken_back(
+    workspace, tool, view, frame, files
+) -> None:
+    place = view.surface.place()
+    at = place.to_surface(QPointF(10, MIDDLE)).toPoint()
+    before = view.surface.grab().toImage().pixelColor(at).lightness()
+    drag(view, [(0, MIDDLE), (64, MIDDLE)])
+    assert frame() == Outpaint(left=-64)
+    assert view.surface.place().rect == place.rect, "a crop leaves the picture where it is"
+    assert view.surface.grab().toImage().pixelColor(at).lightness() < before
+    edits = workspace.prompt_panel.findChild(StartEdits)
+    assert edits.frame_words.accessibleName() == "Cropped by its frame"
+    options = workspace.tools_desk.frame_options
+    assert options.width_field.value() == SIDE - 64
+    drag(view, [(SIDE, MIDDLE), (SIDE + 64, MIDDLE)])
+    assert edits.frame_words.accessibleName() == "Cropped, and painted on beyond its edges"
+    view.setFocus()
+    workspace.actions_.undo.trigger()
+    workspace.actions_.undo.trigger()
+    assert frame() == Outpaint() and edits.isHidden()
+    options.ratio.select_data("2:1:crop")
+    assert frame() == Outpaint(top=-64, bottom=-64)
 
 
 def test_the_frame_is_moved_from_inside(tool, view, frame) -> None:
@@ -91,7 +118,7 @@ def test_sizes_and_proportions_are_typed_and_chosen(workspace, tool, frame) -> N
     options.width_field.box.setValue(384)
     assert frame() == Outpaint(left=64, right=64)
     options.height_field.box.setValue(100)
-    assert options.height_field.value() == SIDE, "no less than the picture"
+    assert frame() == Outpaint(left=64, top=-78, right=64, bottom=-78)
     options.ratio.select_data("16:9")
     assert (options.width_field.value(), options.height_field.value()) == (456, 256)
     assert frame() == Outpaint(left=100, right=100)

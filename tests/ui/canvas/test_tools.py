@@ -209,3 +209,26 @@ def test_what_is_being_made_is_nobodys_to_work_on(workspace, queue, probe) -> No
     drag(view, [(10, 10), (20, 20)])
     hover(view, (10, 10))
     assert not probe.heard and view.surface.working is None
+
+
+@pytest.mark.parametrize("key", ["mask", "frame"])
+def test_in_a_small_window_options_take_one_row_and_the_rest_is_in_the_pop_over(
+    workspace, look, key: str, qtbot
+) -> None:
+    desk = workspace.tools_desk
+    options = {"mask": desk.mask_options, "frame": desk.frame_options}[key]
+    look(0)
+    for size, roomy in (((1024, 640), False), ((1500, 900), True)):
+        workspace.main_window.resize(*size)
+        workspace.actions_.tools[key].trigger()
+        qtbot.waitUntil(lambda roomy=roomy: options.roomy is roomy)
+        QTest.qWait(20)
+        row = [widget for widget in options._row if widget.isVisible()]
+        middles = {widget.geometry().center().y() // 4 for widget in row}
+        assert len(middles) == 1, "one below the other"
+        assert options.feather.isVisible() is roomy
+        options.popover.open_below(options.more)
+        assert options.rare_feather.isVisible() is not roomy
+        rows = {"mask": "start_image.inpaint_area", "frame": "start_image.outpaint"}
+        assert workspace.prompt_panel.controls[rows[key]].row.isVisible()
+        options.popover.close()

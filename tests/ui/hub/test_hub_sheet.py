@@ -38,6 +38,26 @@ def test_the_sheet_judges_each_variant(workspace, panel, qtbot):
     assert sheet.bar.main.text() == "Get Anyway"
 
 
+def test_a_refiner_is_had_along_by_a_switch_that_tells_its_size(workspace, panel, hub, qtbot):
+    alone = fake_hub.variant("xl/compiled", recommended=True)
+    both = fake_hub.variant("xl/compiled#with-refiner", download_bytes=4_200_000_000)
+    plain = fake_hub.variant("other/packages")
+    hub.details[FIRST] = fake_hub.details(hub.models[0], variants=(alone, both, plain))
+    sheet = open_sheet(workspace, panel, qtbot)
+    assert sheet.variants.variants.rowCount() == 2
+    assert sheet.refiner.isVisible() and not sheet.refiner.isChecked()
+    assert sheet.refiner.text() == "With the refiner (+2.60 GB)"
+    assert sheet.bar.text.accessibleName().startswith("1.60 GB")
+    click_row(sheet.variants, 1)
+    assert not sheet.refiner.isVisible()
+    click_row(sheet.variants, 0)
+    sheet.refiner.click()
+    assert sheet.bar.text.accessibleName().startswith("4.20 GB")
+    click(sheet.bar.main)
+    qtbot.waitUntil(lambda: workspace.studio.hub.downloads.of(FIRST, both.id) is not None)
+    assert workspace.studio.hub.downloads.of(FIRST, alone.id) is None
+
+
 def test_memory_is_told_in_one_way(workspace, panel, hub, qtbot):
     """The verdict, the row and the table speak of the same amount in the same unit."""
     machine = Machine("Darwin", "14.5", "Apple M2", True, 8, 4, 16 * 2**30, 200 * 10**9)
