@@ -13,6 +13,9 @@ from gui.farm.wire import Unit
 from gui.process.messages import Event
 from gui.request import PictureRequest
 
+EARLY = 1.0
+"""Seconds before its picture is finished a member is given the next one."""
+
 
 @dataclass
 class Doing:
@@ -36,6 +39,8 @@ class Member:
     channel: Channel | None = None
     heard: float = 0.0
     doing: Doing | None = None
+    following: Doing | None = None
+    """What it draws next: given to it a moment early, so that it need not wait for that."""
     loaded: str = ""
     pictures: int = 0
     order: tuple[str, ...] = ()
@@ -119,7 +124,12 @@ class Board:
         assert member.hello is not None
         models = frozenset(model.hash for model in member.hello.models)
         ends = self._ends(member.doing, now) if member.doing else now
-        return Seat(member.id, ends, member.doing is None, models, member.loaded)
+        doing = member.doing
+        nearly = doing is not None and doing.told is not None and doing.told.step > 0
+        free = doing is None or (member.following is None and nearly and ends - now < EARLY)
+        if member.following is not None:
+            ends = max(ends, member.following.expected)
+        return Seat(member.id, ends, free, models, member.loaded)
 
     @staticmethod
     def _ends(doing: Doing, now: float) -> float:
@@ -155,17 +165,28 @@ class Board:
         found: list[Under] = []
         may: dict[Unit, frozenset[str] | None] = {}
         for member in self.members.values():
-            doing = member.doing
+            found += self._under_of(member, now, may)
+        return found, may
+
+    def _under_of(
+        self, member: Member, now: float, may: dict[Unit, frozenset[str] | None]
+    ) -> list[Under]:
+        """What one member draws, and draws next."""
+        found: list[Under] = []
+        before = now
+        for doing in (member.doing, member.following):
             picture = self.picture(doing.unit) if doing else None
             if doing is None or picture is None or len(picture.drawn_by) != 1:
                 continue
-            job, ends = self.jobs[doing.unit.job], self._ends(doing, now)
+            job = self.jobs[doing.unit.job]
+            ends = max(self._ends(doing, now), before)
+            before = ends
             seats = frozenset(m.id for m in self.eligible(job)) - picture.refused.keys()
             may[doing.unit] = seats
             wanted = job.wanted
             late = ends - doing.expected
             found.append(Under(doing.unit, member.id, wanted.model, wanted.work, ends, late))
-        return found, may
+        return found
 
     def state(self) -> wire.State:
         seats = tuple(self._told(m) for m in self.members.values())

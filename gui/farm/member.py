@@ -237,6 +237,8 @@ class Member:
             if self._channel is channel:
                 self._channel = None
             self._transfers.hung_up()
+            while not self._line.empty():
+                self._line.get_nowait()  # it is given out anew
             if self.origin is not None:
                 self.origin.hung_up()
             channel.abort()
@@ -441,6 +443,8 @@ class Member:
             for draw in waiting:
                 if draw.unit != unit:
                     self._line.put_nowait(draw)
+                else:
+                    self.send(wire.Unmade(unit))
 
     # -- what is finished ---------------------------------------------------------------------
 

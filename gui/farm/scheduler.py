@@ -198,7 +198,7 @@ class Scheduler:
 
     def _gone(self, member: Member) -> None:
         """Its connection is no more: what it drew waits again, what it holds will be told anew."""
-        member.channel, member.doing = None, None
+        member.channel, member.doing, member.following = None, None, None
         for job in self._board.jobs.values():
             for picture in job.pictures.values():
                 picture.drawn_by.discard(member.id)
@@ -315,7 +315,10 @@ class Scheduler:
                     member.send(wire.Stop(picture.unit))
 
     def _drawn(self, member: Member, event: wire.Drawn) -> None:
-        doing, now = member.doing, time.monotonic()
+        following, now = member.following, time.monotonic()
+        if following is not None and following.unit == event.unit:
+            self._take_up(member, now)  # before it has said so of the one before
+        doing = member.doing
         if doing is None or doing.unit != event.unit:
             return
         if event.phase != "loading" and not doing.drawing_since:
@@ -399,8 +402,21 @@ class Scheduler:
             self._touch()
 
     def _free(self, member: Member, unit: Unit) -> None:
-        if member.doing is not None and member.doing.unit == unit:
-            member.doing = None
+        if member.following is not None and member.following.unit == unit:
+            member.following = None
+        elif member.doing is not None and member.doing.unit == unit:
+            self._take_up(member, time.monotonic())
+
+    def _take_up(self, member: Member, now: float) -> None:
+        """A member begins what it draws next, if it has that."""
+        doing = member.doing = member.following
+        member.following = None
+        if doing is not None:
+            doing.expected += max(0.0, now - doing.since)
+            doing.since = doing.moved = now
+            origin = self._board.origin_of(doing.unit)
+            if origin is not None:
+                origin.send(wire.Begun(doing.unit, member.id))
 
     def _forward(self, member: Member, event: wire.Want | wire.Piece) -> None:
         """From member to member, with the sender's name in place of the receiver's."""
@@ -544,6 +560,10 @@ class Scheduler:
                 member.id, wanted.model
             )  # fmt: skip
             member.doing = Doing(picture.unit, now, now + seconds + load, moved=now)
+        elif member.following is None and member.doing.unit != picture.unit:
+            seconds = self._board.speeds.seconds(member.id, wanted.model, wanted.work)
+            begins = max(now, self._board.seat(member, now).free_at)
+            member.following = Doing(picture.unit, begins, begins + seconds, moved=begins)
         picture.drawn_by.add(member.id)
         member.send(
             wire.Draw(
@@ -552,7 +572,8 @@ class Scheduler:
             )
         )  # fmt: skip
         origin = self._board.members.get(job.origin)
-        if origin is not None:
+        later = member.following is not None and member.following.unit == picture.unit
+        if origin is not None and not later:
             origin.send(wire.Begun(picture.unit, member.id))
         self._dirty = True
 

@@ -47,7 +47,8 @@ def backend() -> Any:
 
 
 def run() -> list[dict[str, Any]]:
-    rows = [_efficiency(count) for count in MEMBERS]
+    alone = _alone()
+    rows = [_efficiency(count, alone) for count in MEMBERS]
     return [*rows, *_recovery()]
 
 
@@ -73,15 +74,29 @@ def _request(count: int) -> PictureRequest:
     return PictureRequest(f"steps={STEPS} sleep={STEP}", "", seed=1, count=count)
 
 
-def _efficiency(members: int) -> dict[str, Any]:
-    """Pictures a second beside the sum of what each member could make alone."""
+def _alone(pictures: int = 16) -> float:
+    """Seconds that one picture takes beside its steps where one Mac draws its queue by itself."""
+    with tempfile.TemporaryDirectory(prefix="sfumato-farm-") as folder:
+        mac = Mac(Path(folder), "Alone", STANDIN, SFUMATO_SLOWNESS="1")
+        (job_id,) = mac.ask(_request(pictures))
+        mac.cli("queue", "run", "--quiet")
+        times = [Path(path).stat().st_mtime for path in mac.job(job_id).pictures]
+    return (times[-1] - times[0]) / (pictures - 1) - STEPS * STEP
+
+
+def _efficiency(members: int, alone: float) -> dict[str, Any]:
+    """Pictures a second beside the sum of what each member makes alone.
+
+    Args:
+        alone: as `_alone`.
+    """
     with contextlib.ExitStack() as stack:
         first = _farm(stack, SLOWNESS[:members])[0]
         begun = time.monotonic()
         (job,) = first.wait(*first.ask(_request(PICTURES)), patience=300.0)
         taken = time.monotonic() - begun
         assert len(set(job.pictures)) == PICTURES
-    best = PICTURES / sum(1 / (STEPS * STEP * slow) for slow in SLOWNESS[:members])
+    best = PICTURES / sum(1 / (STEPS * STEP * slow + alone) for slow in SLOWNESS[:members])
     return {
         "what": f"farm of {members}: {PICTURES} pictures, share of its members’ sum",
         "value": 100 * best / taken,

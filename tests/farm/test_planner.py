@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Sequence
+from typing import Any, cast
 
 import pytest
 
+from gui.farm import wire
+from gui.farm.board import Board, Doing, Member
 from gui.farm.planner import LOADING, Seat, Speeds, Under, Waiting, again, plan
 from gui.farm.wire import Unit
 
@@ -125,3 +128,22 @@ def test_a_hundred_pictures_take_what_all_macs_together_need(paces: Sequence[flo
         clock = heapq.heappop(ends)
     best = 100 / sum(1 / pace for pace in paces)
     assert best / max(until.values()) >= 0.95
+
+
+def test_a_mac_is_given_its_next_picture_a_moment_before_it_has_finished() -> None:
+    """And not while nobody knows how far it is."""
+    hello = wire.Hello(
+        wire.PROTOCOL, "1", "Mac", "", "", True, models=(wire.ModelHere(MODEL, "m"),)
+    )
+    member = Member("mac", "Mac", hello, cast(Any, object()))
+    board = Board("farm")
+    member.doing = Doing(Unit("job", 0), 0.0, 0.001, moved=5.0, drawing_since=0.0)
+    assert not board.seat(member, 5.0).free
+    member.doing.drawing_since = 0.1
+    member.doing.told = wire.Drawn(Unit("job", 0), "drawing", 5, 10)
+    assert not board.seat(member, 5.0).free  # five more seconds
+    member.doing.told = wire.Drawn(Unit("job", 0), "drawing", 9, 10)
+    assert board.seat(member, 5.0).free
+    member.following = Doing(Unit("job", 1), 5.5, 11.0)
+    assert not board.seat(member, 5.0).free
+    assert board.seat(member, 5.0).free_at == 11.0

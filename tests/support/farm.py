@@ -134,6 +134,14 @@ class Mac:
         finally:
             store.close()
 
+    def stop_job(self, job_id: str) -> None:
+        """Ask whoever runs it to stop it."""
+        store = self._store()
+        try:
+            store.ask_to_stop(job_id)
+        finally:
+            store.close()
+
     def jobs(self) -> list[Job]:
         store = self._store()
         try:
