@@ -7,6 +7,7 @@ afterwards.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,18 +57,18 @@ class Shelf:
     # -- models -------------------------------------------------------------------------------
 
     def models(self) -> list[KnownModel]:
-        """Every model, the starter first; each name once."""
+        """Every model, the starter first; those of one name are numbered."""
         root = paths.models_dir()
         found = [KnownModel(STARTER, "")]
-        folders = [*model_folders(root), *map(Path, self._options().model_folders)]
-        taken = {STARTER.casefold()}
+        folders = dict.fromkeys([*model_folders(root), *map(Path, self._options().model_folders)])
+        taken = Counter([STARTER.casefold()])
         for folder in folders:
             inside = folder.is_relative_to(root)
             name = "/".join(folder.relative_to(root).parts) if inside else folder.name
             name = name.replace("--", "/", 1) if inside else name
-            if name.casefold() not in taken:
-                taken.add(name.casefold())
-                found.append(KnownModel(name, str(folder)))
+            alike = taken[name.casefold()]
+            taken[name.casefold()] += 1
+            found.append(KnownModel(f"{name} ({alike + 1})" if alike else name, str(folder)))
         return found
 
     def find_model(self, text: str) -> KnownModel:
@@ -92,8 +93,10 @@ class Shelf:
     def chosen(self) -> KnownModel:
         """The model of requests that name none."""
         folder = self._options().model if self._chosen is None else self._chosen
-        known = self.models()
-        return next((model for model in known if model.folder == folder), known[0])
+        for model in self.models():
+            if model.folder == folder:
+                return model
+        return KnownModel(Path(folder).name, folder)
 
     def choose(self, model: KnownModel) -> None:
         self._chosen = model.folder

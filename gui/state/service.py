@@ -76,7 +76,8 @@ class LocalService(QObject):
         if on:
             self._listen()
         else:
-            self._end()
+            if self._thread is not None:
+                self._thread.silence()
             self._show(ServiceState())
 
     def set_port(self, text: str) -> None:
@@ -119,7 +120,10 @@ class LocalService(QObject):
         self._listen_again()
 
     def close(self) -> None:
-        self._end()
+        """End the process, and wait for it."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.close()
 
     # -- the process --------------------------------------------------------------------------
 
@@ -155,12 +159,6 @@ class LocalService(QObject):
         )
         self._thread.listen(options, new_token=new_token)
 
-    def _end(self) -> None:
-        thread, self._thread = self._thread, None
-        if thread is not None:
-            thread.close()
-            thread.deleteLater()
-
     def _show(self, state: ServiceState) -> None:
         if state != self.state:
             self.state = state
@@ -168,21 +166,21 @@ class LocalService(QObject):
 
     @Slot(object)
     def _on_heard(self, listening: Listening) -> None:
-        if self._thread is not None:
+        if self.state.on:
             where = {"url": listening.url, "fingerprint": listening.fingerprint}
             self._show(replace(self.state, **where, problem=""))
 
     @Slot(SfumatoError)
     def _on_failed(self, error: SfumatoError) -> None:
-        if self._thread is not None:
+        if self.state.on:
             self._show(replace(self.state, url="", fingerprint="", problem=error.message))
 
     @Slot(int)
     def _on_asked(self, waiting: int) -> None:
-        if self._thread is not None:
+        if self.state.on:
             self._show(replace(self.state, waiting=waiting))
 
     @Slot(str)
     def _on_token(self, token: str) -> None:
-        if self._thread is not None:
+        if self.state.on:
             self._show(replace(self.state, token=token))

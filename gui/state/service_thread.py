@@ -41,6 +41,7 @@ class ServiceThread(QThread):
         self._lock = threading.Lock()
         self._wanted: ServiceOptions | None = None
         self._new_token = False
+        self._silent = False
         self._closing = False
 
     def listen(self, options: ServiceOptions, *, new_token: bool = False) -> None:
@@ -50,11 +51,17 @@ class ServiceThread(QThread):
             new_token: make another one first.
         """
         with self._lock:
-            self._wanted = options
+            self._wanted, self._silent = options, False
             self._new_token |= new_token
         self._client.wake()
         if not self.isRunning():
             self.start()
+
+    def silence(self) -> None:
+        """End the process, until it is to listen again; does not wait."""
+        with self._lock:
+            self._wanted, self._silent = None, True
+        self._client.wake()
 
     @property
     def pid(self) -> int | None:
@@ -78,7 +85,11 @@ class ServiceThread(QThread):
                 if self._closing:
                     return
                 wanted, self._wanted = self._wanted, None
+                silent, self._silent = self._silent, False
                 fresh, self._new_token = self._new_token, False
+            if silent:
+                self._client.stop()
+                current = None
             if wanted is not None:
                 current = self._begin(wanted, fresh)
             try:

@@ -127,3 +127,25 @@ def test_uploads_go_when_they_are_many(tmp_path: Path, monkeypatch: pytest.Monke
     assert needed.exists() and not other.exists()
     with pytest.raises(SfumatoError, match="no such upload"):
         kept.kept(other.stem)
+
+
+def test_models_of_one_name_are_told_apart(
+    tiny_sd1: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SFUMATO_HOME", str(tmp_path))
+    added = tmp_path / "added" / tiny_sd1.folder.name
+    installed = tmp_path / "data" / "Models" / f"owner--{tiny_sd1.folder.name}"
+    for place in (added, installed):
+        place.parent.mkdir(parents=True)
+        place.symlink_to(tiny_sd1.folder)
+    options = ServiceOptions("t", model_folders=(str(added), str(tiny_sd1.folder)))
+    shelf = Shelf(lambda: options)
+    name = tiny_sd1.folder.name
+    listed = [model.name for model in shelf.models()]
+    assert listed == ["Sfumato Starter", f"owner/{name}", name, f"{name} (2)"]
+    assert shelf.find_model(f"OWNER/{name} [abc123]").folder == str(installed)
+    assert shelf.find_model(f"{name} (2)").folder == str(tiny_sd1.folder)
+    assert shelf.find_model("starter").folder == ""
+    with pytest.raises(SfumatoError, match="no model called"):
+        shelf.find_model("../x")
+    shelf.close()

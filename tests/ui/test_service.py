@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 
-import pytest
 import requests
 from PySide6.QtGui import QGuiApplication
 
@@ -42,8 +41,17 @@ def test_on_and_off(workspace, qtbot) -> None:
     url = service.state.url
     section.switch.click()
     assert dialog.isHidden() and bar.isHidden() and service.state == ServiceState()
-    with pytest.raises(requests.exceptions.ConnectionError):
-        ping(url, token)
+    qtbot.waitUntil(lambda: not heard(url, token), timeout=30_000)
+    section.switch.click()
+    qtbot.waitUntil(lambda: bool(service.state.url), timeout=30_000)
+    assert heard(service.state.url, token)
+
+
+def heard(url: str, token: str) -> bool:
+    try:
+        return ping(url, token) == 200
+    except requests.exceptions.ConnectionError:
+        return False
 
 
 def test_whom_to_let_in(workspace, qtbot) -> None:
