@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QRectF, QSize, Signal
 from PySide6.QtGui import QColor, QImage, QPainter, QPainterPath, QPaintEvent
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
@@ -94,14 +94,18 @@ class OfferRow(QWidget):
         self.copy = QPushButton("Copy")
         self.fetch = QPushButton("Get from Hub")
         self.decline = QPushButton("Not Now")
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
+        row = QHBoxLayout()
         row.setSpacing(8)
-        row.addWidget(self.told, 1)
+        row.addStretch(1)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(6)
+        column.addWidget(self.told)
+        column.addLayout(row)
         for button, how in ((self.copy, "copy"), (self.fetch, "fetch"), (self.decline, "no")):
             button.setAutoDefault(False)
             button.clicked.connect(lambda *_, how=how: self.answered.emit(how))
-            row.addWidget(button, 0, Qt.AlignmentFlag.AlignTop)
+            row.addWidget(button)
 
     def show_offer(self, offer: OfferView) -> None:
         self.told.setText(offer.text)

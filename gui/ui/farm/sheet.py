@@ -188,7 +188,7 @@ class FarmSheet(QDialog):
     def _show_seats(self) -> None:
         seats = {seat.id: seat for seat in self._farm.seat_views()}
         for gone in [known for known in self._rows if known not in seats]:
-            self._rows.pop(gone).deleteLater()
+            _drop(self._rows.pop(gone))
         for place, (member, seat) in enumerate(seats.items()):
             if member not in self._rows:
                 self._rows[member] = SeatRow()
@@ -198,7 +198,7 @@ class FarmSheet(QDialog):
     def _show_offers(self) -> None:
         offers = {(offer.member, offer.hash): offer for offer in self._farm.offer_views()}
         for gone in [known for known in self._offers if known not in offers]:
-            self._offers.pop(gone).deleteLater()
+            _drop(self._offers.pop(gone))
         for key, offer in offers.items():
             if key not in self._offers:
                 row = self._offers[key] = OfferRow()
@@ -240,6 +240,11 @@ class FarmSheet(QDialog):
             "Leave",
             self._farm.leave,
         )
+
+
+def _drop(row: QWidget) -> None:
+    row.hide()
+    row.deleteLater()
 
 
 def _rule() -> QFrame:
