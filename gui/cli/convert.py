@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from gui import words
 from gui.cli.finding import lora_of
-from gui.cli.options import add_verbose
+from gui.cli.options import STOPPED, add_verbose
 from gui.convert.types import (
     REPORT,
     TEXT_TOKENS,
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from gui.cli.progress import ProgressLine as Line
     from gui.convert.client import ConvertClient, Outlook
 
-_STOPPED = 130
 
 _COMPONENTS = {
     "text_encoder": (ComponentKind.TEXT_ENCODER, ComponentKind.TEXT_ENCODER_2),
@@ -475,7 +474,7 @@ def _finish(ended: Ended, request: ConvertRequest, options: argparse.Namespace, 
         return 0
     if ended.cancelled or ended.error is None:
         line.line("Cancelled; nothing was kept.")
-        return _STOPPED
+        return STOPPED
     refused = ended.error.kind is ErrorKind.BAD_REQUEST  # what is there is another conversion's
     if partial_folder(request.output).is_dir() and not refused:
         line.line("Finished parts are kept: give the same command again to go on.")

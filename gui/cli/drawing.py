@@ -11,9 +11,6 @@ from gui.engine import messages
 from gui.engine.runner import EngineRunner, Outcome, OutcomeStatus
 from gui.request import PictureRequest
 
-STOPPED = 130
-"""Exit code that shells report for a program ended by Ctrl-C."""
-
 
 def draw(
     request: PictureRequest,

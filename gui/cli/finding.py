@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gui import paths
-from gui.convert.types import Lora
 from gui.files import checked, exists, found, is_file, is_folder
 from gui.names import parse_repository
 from gui.request import LoraUse
+
+if TYPE_CHECKING:
+    from gui.convert.types import Lora
 
 
 def model_folder(text: str, variant: str) -> Path:
@@ -34,6 +37,8 @@ def model_folder(text: str, variant: str) -> Path:
 def lora_of(text: str) -> Lora:
     """``FILE``, ``FILE:SCALE`` or ``FILE:SCALE:TEXT-SCALE``; a colon within the name is not taken
     for a scale."""
+    from gui.convert.types import Lora
+
     name, scale, text_scale = _weighted(text)
     return Lora(str(checked(name)), scale, text_scale)
 

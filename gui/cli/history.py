@@ -35,9 +35,7 @@ from gui.library.picture_index import (
     PictureIndex,
     PictureKind,
 )
-from gui.library.picture_origin import read_origin
 from gui.scheduler_names import scheduler_name
-from gui.state.pictures import at_once
 
 _LIMIT = 50
 
@@ -180,6 +178,8 @@ def _day(text: str) -> date:
 @contextlib.contextmanager
 def opened_index() -> Iterator[PictureIndex]:
     """`at_once.opened_index`, told on the terminal."""
+    from gui.state.pictures import at_once
+
     progress = ProgressLine(sys.stderr, 1)
 
     def tell(read: int) -> None:
@@ -229,6 +229,12 @@ def _indexed(index: PictureIndex, text: str) -> IndexedPicture | None:
     return index.by_path(str(path)) or index.by_path(os.path.realpath(path))
 
 
+def _as_json(picture: IndexedPicture) -> dict[str, Any]:
+    from gui.state.pictures import at_once
+
+    return at_once.as_json(picture)
+
+
 # -- the commands ----------------------------------------------------------------------------
 
 
@@ -242,7 +248,7 @@ def _search(options: argparse.Namespace) -> int:
                 if options.alfred:
                     items.append(alfred.picture(picture))
                 elif options.json:
-                    print(json.dumps(at_once.as_json(picture)))
+                    print(json.dumps(_as_json(picture)))
                 elif options.paths:
                     print(picture.path)
                 else:
@@ -267,13 +273,15 @@ def _line(picture: IndexedPicture) -> str:
 
 
 def _show(options: argparse.Namespace) -> int:
+    from gui.library.picture_origin import read_origin
+
     with opened_index() as index:
         for number, text in enumerate(options.pictures):
             picture = _indexed(index, text)
             path = Path(picture.path) if picture is not None else checked(text)
             origin = read_origin(path)
             if options.json:
-                known = at_once.as_json(picture) if picture is not None else {"path": str(path)}
+                known = _as_json(picture) if picture is not None else {"path": str(path)}
                 record = origin.record.to_json() if origin.record is not None else None
                 print(json.dumps({**known, "record": record}))
                 continue
@@ -302,7 +310,7 @@ def _favourite(options: argparse.Namespace) -> int:
         ids = [picture.id for _, picture in found if picture is not None]
         index.marks.set_favourite(ids, not options.off)
         for picture in index.rows(ids):
-            print(json.dumps(at_once.as_json(picture)) if options.json else picture.path)
+            print(json.dumps(_as_json(picture)) if options.json else picture.path)
     return 0
 
 

@@ -34,7 +34,7 @@ from gui.cli import queue as cli_queue
 from gui.cli import serve as cli_serve
 from gui.cli import upscale as cli_upscale
 from gui.cli import verify as cli_verify
-from gui.cli.options import add_verbose
+from gui.cli.options import STOPPED, add_verbose
 from gui.errors import ErrorKind, SfumatoError
 from gui.files import checked, path_error
 from gui.request import PictureRequest
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from gui.coreml.model import ModelInfo
     from gui.engine import messages
 
-_STOPPED = 130  # what shells report for a program ended by Ctrl-C
 _NOT_NEEDED = {
     "--model-version": (True, "the model says it itself"),
     "--xl": (False, "the family is told by the model's files"),
@@ -87,7 +86,7 @@ def _run_command(given: list[str], as_json: bool) -> int:
     except KeyboardInterrupt:
         if as_json:
             json_lines.tell("stopped")
-        return _STOPPED
+        return STOPPED
     except BrokenPipeError:  # `sfumato … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -245,7 +244,7 @@ def _generate(options: argparse.Namespace) -> int:
 
 
 def _run(request: PictureRequest, progress: Any, options: argparse.Namespace) -> int:
-    from gui.cli.drawing import STOPPED, draw
+    from gui.cli.drawing import draw
     from gui.engine import messages
     from gui.engine.runner import OutcomeStatus
 

@@ -7,15 +7,17 @@ import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gui import records, words
 from gui.cli import json_lines
 from gui.cli.progress import say
 from gui.errors import SfumatoError
 from gui.files import checked
-from gui.library.metadata.containers import Fields, read_fields
-from gui.library.picture_origin import PictureOrigin, read_origin
+
+if TYPE_CHECKING:
+    from gui.library.metadata.containers import Fields
+    from gui.library.picture_origin import PictureOrigin
 
 
 def add_parser(commands: Any) -> None:
@@ -37,6 +39,9 @@ def add_parser(commands: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from gui.library.metadata.containers import read_fields
+    from gui.library.picture_origin import read_origin
+
     code = 0
     for number, name in enumerate(options.files):
         try:

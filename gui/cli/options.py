@@ -6,6 +6,9 @@ import argparse
 
 from gui.request import ComputeUnit
 
+STOPPED = 130
+"""Exit code that shells report for a program ended by Ctrl-C."""
+
 
 def add_verbose(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--verbose", action="store_true", help="technical details of an error")

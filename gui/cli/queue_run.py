@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from gui import words
 from gui.cli import json_lines
-from gui.cli.drawing import STOPPED
+from gui.cli.options import STOPPED
 from gui.cli.progress import JsonProgress, ProgressLine
 from gui.grid import Grid
 from gui.library.job import Job

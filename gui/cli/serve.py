@@ -7,7 +7,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
-from gui.cli.drawing import STOPPED
+from gui.cli.options import STOPPED
 from gui.cli.progress import say
 from gui.errors import ErrorKind, SfumatoError
 from gui.serve.messages import DEFAULT_PORT, LOOPBACK

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from gui import words
 from gui.cli import json_lines
-from gui.cli.options import add_pictures, add_verbose
+from gui.cli.options import STOPPED, add_pictures, add_verbose
 from gui.cli.progress import progress_of
 from gui.errors import Cancelled, SfumatoError
 from gui.files import checked
@@ -17,8 +17,6 @@ from gui.files import checked
 if TYPE_CHECKING:
     from gui.enlarge.client import EnlargeClient
     from gui.enlarge.messages import Pieces
-
-_STOPPED = 130
 
 
 def add_parser(commands: Any) -> None:
@@ -109,7 +107,7 @@ def _enlarge(client: EnlargeClient, options: argparse.Namespace) -> int:
         progress.line("Stopped.")
         if as_json:
             json_lines.tell("stopped")
-        return _STOPPED
+        return STOPPED
     finally:
         signal.signal(signal.SIGINT, before)
     return 1 if failed else 0

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gui import paths, words
-from gui.cli.options import add_verbose
+from gui.cli.options import STOPPED, add_verbose
 from gui.cli.progress import ProgressLine, say
 from gui.errors import ErrorKind, SfumatoError
 from gui.files import checked, exists, is_file, is_folder
@@ -88,7 +88,7 @@ def add_parser(commands: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from gui.cli.drawing import STOPPED, draw
+    from gui.cli.drawing import draw
     from gui.engine import messages
     from gui.engine.runner import OutcomeStatus
 

@@ -7,11 +7,13 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gui.errors import ErrorKind, SfumatoError
-from gui.library.picture_origin import PictureOrigin
-from gui.library.picture_texts import slug
 from gui.names import shortened
+
+if TYPE_CHECKING:
+    from gui.library.picture_origin import PictureOrigin
 
 FIELDS: dict[str, str] = {
     "name": "the picture’s present name",
@@ -59,6 +61,8 @@ def values_of(path: Path, origin: PictureOrigin, modified: float) -> dict[str, s
     Args:
         modified: date of the file, for pictures that do not say when they were made.
     """
+    from gui.library.picture_texts import slug
+
     values: dict[str, str] = {"name": path.stem}
     moment = datetime.fromtimestamp(modified)
     record, imported = origin.record, origin.imported

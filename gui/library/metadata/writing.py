@@ -13,7 +13,6 @@ an EXIF user comment: c, uc, steps, sampler, scale, seed, size, model, strength,
 from __future__ import annotations
 
 import json
-from xml.sax.saxutils import escape
 
 from gui import __version__
 from gui.library.metadata.xmp import PREFIXES
@@ -113,4 +112,6 @@ def _alternative(text: str) -> str:
 def _text(text: str) -> str:
     """Escaped, without the characters and halves of characters that XML cannot hold."""
     whole = text.encode("utf-8", "ignore").decode()
-    return escape("".join(c for c in whole if c in "\t\n\r" or ord(c) >= 32))
+    plain = "".join(c for c in whole if c in "\t\n\r" or ord(c) >= 32)
+    # As xml.sax does it, which brings all of Python's HTTP client along.
+    return plain.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
