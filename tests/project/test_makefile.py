@@ -6,6 +6,8 @@ import os
 import subprocess
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -19,12 +21,27 @@ def would_do(*arguments: str, **environment: str) -> str:
     return done.stdout
 
 
-def test_tests_run_last_so_that_their_summary_ends_the_output() -> None:
-    lines = would_do("test").splitlines()
-    assert "pytest" in lines[-1]
-    tools = ("setup_dev.sh test", "ruff check", "pyright", "lint-imports", "pytest")
-    order = [next(n for n, line in enumerate(lines) if tool in line) for tool in tools]
-    assert order == sorted(order)
+@pytest.mark.parametrize(("linters", "tests"), [(0, 0), (1, 0), (0, 5), (1, 1)])
+def test_what_is_not_in_order_is_heard_of(tmp_path: Path, linters: int, tests: int) -> None:
+    """The linters run beside the tests, whose summary ends the output, unless a linter complains.
+    Both are played here."""
+    setup, recipe = would_do("test").split("\n", 1)
+    assert setup.endswith("setup_dev.sh test")
+    tools = tmp_path / ".venv" / "bin"
+    tools.mkdir(parents=True)
+    ruff = f"echo 'a complaint'; exit {linters}"
+    for name, script in (
+        ("lint-imports", "exit 0"),
+        ("python", f"case $2 in pytest) echo summary; exit {tests};; ruff) {ruff};; esac"),
+    ):
+        (tools / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tools / name).chmod(0o755)
+    for tool in ("ruff check", "ruff format --check", "pyright", "lint-imports", "pytest -n"):
+        assert tool in recipe
+    done = subprocess.run(["sh", "-c", recipe], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode == 0) == (linters == tests == 0)
+    last = done.stdout.splitlines()[-1]
+    assert last == ("a complaint" if linters else "summary")
 
 
 def test_a_screen_opens_the_window() -> None:
