@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,12 @@ def pytest_collection_finish() -> None:
     which takes it a third of a second each time."""
     gc.collect()
     gc.freeze()
+
+
+def pytest_unconfigure() -> None:
+    zygote = sys.modules.get("tests.support.cli_zygote")
+    if zygote is not None:
+        zygote.close()
 
 
 @pytest.fixture(autouse=True)

@@ -24,6 +24,7 @@ from PIL import Image
 from gui import __version__
 from gui.library.picture_record import read_record
 from gui.request import PictureRequest, described_fields, value_of
+from tests.support.cli_zygote import run_command
 
 ROOT = Path(__file__).parents[2]
 
@@ -50,9 +51,7 @@ class Cli:
         )  # fmt: skip
 
     def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        process = self.start(*arguments)
-        out, err = process.communicate(timeout=60)
-        return subprocess.CompletedProcess([], process.returncode, out, err)
+        return run_command(arguments, self.environment, self.folder)
 
 
 @pytest.fixture
