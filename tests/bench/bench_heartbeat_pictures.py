@@ -38,7 +38,7 @@ class PicturesSession(Session):
 
         self._line(f"start with {PICTURES:,} pictures and {JOBS} jobs", self._start)
         self._until(lambda: self.studio.gallery.rowCount() == PICTURES + OWN)
-        self._line("nothing goes on", lambda: self._rest(1.0))
+        self._line("nothing goes on beside them", lambda: self._rest(1.0))
         self._line("the gallery opens", self._gallery)
         self._line("the gallery is scrolled from end to end", self._scroll)
         self._line("words are looked for in it", self._search)
