@@ -290,8 +290,11 @@ def _list(options: argparse.Namespace) -> int:
             print(models_text.checkpoint_line(source))
         if not models and not downloads and not begun:
             say(_NONE)
-    if asked.offline is not None:
-        raise asked.offline  # after the list, which does not need the Hub
+    if asked.offline is not None:  # after the list, which does not need the Hub
+        if not options.json:
+            raise asked.offline
+        say(asked.offline.message)  # on stdout is one object, and nothing after it
+        return 1
     return 0
 
 

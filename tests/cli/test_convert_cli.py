@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.cli_zygote import run_command
 from tests.support.hub_repo import Repo
 from tests.support.hub_server import HubServer
 
@@ -51,9 +52,7 @@ class Cli:
         )  # fmt: skip
 
     def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        process = self.start(*arguments)
-        out, err = process.communicate(timeout=60)
-        return subprocess.CompletedProcess([], process.returncode, out, err)
+        return run_command(("convert", *arguments), self.environment, self.folder)
 
     def request(self, *arguments: str) -> dict[str, Any]:
         """What a command line means, by a dry run."""

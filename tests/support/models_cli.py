@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tests.support.cli_zygote import run_command
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -45,12 +47,15 @@ class Cli:
         self, *arguments: str, answer: str = "", **environment: str
     ) -> subprocess.CompletedProcess[str]:
         """`answer` goes to its stdin."""
-        process = self.start(
-            *arguments, stdin=subprocess.PIPE, env={**self.environment, **environment}
-        )
-        out, err = process.communicate(answer, timeout=120)
-        assert "Traceback" not in err, err
-        return subprocess.CompletedProcess([], process.returncode, out, err)
+        given = {**self.environment, **environment}
+        if any(name.startswith("PYTHON") for name in environment):  # read when Python starts
+            process = self.start(*arguments, stdin=subprocess.PIPE, env=given)
+            out, err = process.communicate(answer, timeout=120)
+            done = subprocess.CompletedProcess([], process.returncode, out, err)
+        else:
+            done = run_command(arguments, given, self.home, answer)
+        assert "Traceback" not in done.stderr, done.stderr
+        return done
 
     def __call__(self, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
         return self.run("models", *arguments, **more)
