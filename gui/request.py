@@ -605,6 +605,9 @@ class PictureRequest(Record):
     ] = 0.0
     """After enlarging.  With a starting picture at strength 0 this very picture is taken, at its
     own size."""
+    reduce_memory: bool = False
+    """Whether the model's networks are in memory one after the other, even where there is room for
+    all; pictures of up to 512 × 512 are the same, larger ones are decoded in tiles."""
 
     def seeds(self) -> list[int]:
         """Seeds of the pictures."""

@@ -51,6 +51,9 @@ def add_options(parser: Any) -> None:
     add("--lora", action="append", default=[], metavar="NAME[:WEIGHT[:TEXT-WEIGHT]]",
         help="a LoRA by its name in the LoRAs folder, or a file; may be given several times, and "
              "named in the prompt as <lora:name:0.8>")  # fmt: skip
+    add("--reduce-memory", action="store_true",
+        help="have one network in memory at a time, which takes longer; happens by itself where "
+             "memory is short")  # fmt: skip
     for flag, what in (("--columns", "from column to column"), ("--rows", "from row to row")):
         add(
             flag,
@@ -87,6 +90,7 @@ def base_request(options: argparse.Namespace) -> PictureRequest:
         loras=tuple(lora_use_of(text) for text in options.lora) or request.loras,
         output_dir=folder,
         output_file=file,
+        reduce_memory=options.reduce_memory,
     )
     request.validate()
     return request

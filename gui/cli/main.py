@@ -47,7 +47,6 @@ _NOT_NEEDED = {
     "--model-version": (True, "the model says it itself"),
     "--xl": (False, "the family is told by the model's files"),
     "--unet-batch-one": (False, "the model's files say how many pictures its UNet takes"),
-    "--reduce-memory": (False, "only the networks that a picture needs are loaded"),
 }
 """Flags of Apple's tools that say what is known here: whether they take a value, and why."""
 
@@ -248,17 +247,18 @@ def _run(request: PictureRequest, progress: Any, options: argparse.Namespace) ->
     from gui.engine import messages
     from gui.engine.runner import OutcomeStatus
 
-    previews: dict[int, messages.Preview] = {}
+    previews: dict[int, dict[int, messages.Preview]] = {}  # by picture and step
     as_json = json_lines.wanted(options)
 
     def on_event(event: messages.JobEvent) -> None:
         if isinstance(event, messages.Step):
             if event.preview is not None and event.step % options.save_every == 0:
-                previews[event.step] = event.preview
+                previews.setdefault(event.picture_index, {})[event.step] = event.preview
         elif isinstance(event, messages.Enlarging):
             progress.bar(event.done / event.total, "enlarging")
         elif isinstance(event, messages.Image):
-            _save_previews(Path(event.path), previews)
+            # A picture is saved while the next one is begun.
+            _save_previews(Path(event.path), previews.pop(event.picture_index, {}))
             progress.clear()
             if as_json:
                 json_lines.tell_picture(event.path, event.record)
@@ -276,7 +276,7 @@ def _run(request: PictureRequest, progress: Any, options: argparse.Namespace) ->
 
 
 def _save_previews(picture: Path, previews: dict[int, messages.Preview]) -> None:
-    """Write what was seen on the way beside the finished picture, and forget it.
+    """Write what was seen on the way beside the finished picture.
 
     Raises:
         SfumatoError: STORAGE.
@@ -294,7 +294,6 @@ def _save_previews(picture: Path, previews: dict[int, messages.Preview]) -> None
             f"A preview cannot be saved beside {picture.name}; choose another folder.",
             str(error),
         ) from error
-    previews.clear()
 
 
 def _inspect(options: argparse.Namespace) -> int:

@@ -263,7 +263,9 @@ def sizes(components: Components) -> Sizes:
     channels, height, width = (d or 0 for d in latent) if len(latent) == 3 else (0, 0, 0)
     channels = latent_channels(components) or channels
     image = decoder.outputs[0].shape if decoder is not None and decoder.outputs else ()
-    if len(image) == 4 and image[2] and image[3]:
+    z = _shape(decoder, "z")[2:] if decoder is not None else ()
+    whole = not z or z == (height, width)  # else the decoder works on tiles
+    if len(image) == 4 and image[2] and image[3] and whole:
         image_height, image_width = image[2], image[3]
     else:
         image_height, image_width = 8 * height, 8 * width
@@ -466,7 +468,7 @@ def _vae_problems(components: Components, unet: ComponentInfo) -> list[str]:
     found = []
     latent = tuple(_latents(components, unet)[1:])
     decoder = components.get(K.VAE_DECODER)
-    if decoder is not None and tuple(_shape(decoder, "z")[1:]) != latent:
+    if decoder is not None and not _takes(tuple(_shape(decoder, "z")[1:]), latent):
         found.append(
             f"The VAE decoder does not fit the UNet: it takes latents of "
             f"{_size_text(_shape(decoder, 'z'))}, and the UNet gives "
@@ -476,7 +478,7 @@ def _vae_problems(components: Components, unet: ComponentInfo) -> list[str]:
     if encoder is not None and len(latent) == 3:
         moments = encoder.outputs[0].shape
         channels, *size = latent
-        if len(moments) == 4 and not _same(moments[1:], (2 * (channels or 0), *size)):
+        if len(moments) == 4 and not _takes(moments[1:], (2 * (channels or 0), *size)):
             found.append(
                 f"The VAE encoder does not fit the UNet: it gives latents of "
                 f"{_size_text(moments)}, and the UNet takes "
@@ -486,6 +488,16 @@ def _vae_problems(components: Components, unet: ComponentInfo) -> list[str]:
         if decoder is not None and not _same(picture, decoder.outputs[0].shape):
             found.append("The VAE encoder and decoder are made for pictures of different sizes.")
     return found
+
+
+def _takes(has: Sequence[int | None], whole: Sequence[int | None]) -> bool:
+    """Whether a half of the VAE can work on latents, [channels, height, width]: at once, or in
+    tiles."""
+    return _same(has, whole) or (
+        len(has) == len(whole) == 3
+        and has[0] == whole[0]
+        and all(side and of and side <= of for side, of in zip(has[1:], whole[1:], strict=True))
+    )
 
 
 def _latents(components: Components, unet: ComponentInfo) -> tuple[int | None, ...]:

@@ -10,14 +10,19 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gui.coreml.model import Attention
+from gui.engine.known_models import KnownModels
 from gui.engine.units import ByMeasurement, computer_with_units, measured_choice
-from gui.engine.variant import VariantPipeline, WatchedRuntime, fitted, variant_of
-from gui.errors import unusable
+from gui.engine.variant import VariantPipeline, WatchedRuntime, fitted, variant_of, with_tiles
 from gui.files import expanded
+from gui.hub.machine import this_machine
+from gui.hub.types import Machine
+from gui.hub.variants.verdict import TIGHT, memory_of
 from gui.library.unit_times import UNET
 from gui.paths import starter_model
 from gui.request import ComputeUnit, PictureRecord, PictureRequest
@@ -80,6 +85,11 @@ class OpenPipeline(Protocol):
         None where the person or Core ML chose."""
         ...
 
+    @property
+    def sparing(self) -> bool:
+        """Whether networks are loaded one after the other."""
+        ...
+
     def build(self) -> LoadablePipeline: ...
 
     def prepares(self, component: str) -> bool:
@@ -103,26 +113,23 @@ class ModelChoice:
     """A model as the real backend sees it, ready to become a pipeline."""
 
     def __init__(self, backend: PipelineBackend, request: PictureRequest) -> None:
-        from gui.coreml.inspect import inspect_model, load_sidecar, model_hash
         from gui.pipeline.ground import asked_size, finished_size, framed
 
         folder = expanded(request.model) if request.model else starter_model()
-        self._info = inspect_model(folder)
-        if self._info.problems:
-            raise unusable(self._info.problems[0], "\n".join(self._info.problems))
-        self._sidecar = load_sidecar(self._info)
+        known = backend.models.read(folder)
+        self._info, self._sidecar, self._hash = known.info, known.sidecar, known.hash
         self._backend = backend
         self._compute_unit = request.compute_unit
         self.name = self._sidecar.name or self._info.name
         self.width = self._info.image_width
         self.height = self._info.image_height
-        self._hash = model_hash(self._info)
         request = framed(request, self._info)
         self._variant = variant_of(request, self._info, self.name, self._hash)
         if self._variant is not None and self._variant.size is not None:
             self.width, self.height = self._variant.size.width, self._variant.size.height
         elif self._info.sizes is not None:
             self.width, self.height = asked_size(request, self._info)
+        self.sparing = request.reduce_memory or self._is_too_large()
         start = request.lineage()[0].start_image
         self.width, self.height = finished_size(start, self.width, self.height)
         made = self._variant.folder if self._variant is not None else None
@@ -133,6 +140,7 @@ class ModelChoice:
             self._sidecar,
             self._compute_unit,
             made,
+            self.sparing,
             tuple(self._units.items()),
         )
 
@@ -140,6 +148,12 @@ class ModelChoice:
     def measured(self) -> tuple[str, ComputeUnit] | None:
         unit = self._units.get(UNET)
         return (self._hash, unit) if unit is not None else None
+
+    def _is_too_large(self) -> bool:
+        """Whether this machine has no room for all networks at once, beside other programs."""
+        size = {"image_width": self.width, "image_height": self.height}
+        needed = memory_of(replace(self._info, **size), _machine())
+        return 0 < TIGHT * _machine().memory_bytes < needed
 
     def build(self) -> LoadablePipeline:
         if self._variant is not None:
@@ -166,7 +180,10 @@ class ModelChoice:
         from gui.pipeline.pipeline import Pipeline
 
         runtime = WatchedRuntime(self._by_measurement(), self._variant)
-        return Pipeline(info, sidecar, runtime, self._compute_unit, self._hash, fitted)
+        info = with_tiles(info, sparing=self.sparing)
+        return Pipeline(
+            info, sidecar, runtime, self._compute_unit, self._hash, fitted, self.sparing
+        )
 
 
 class PipelineBackend:
@@ -179,12 +196,18 @@ class PipelineBackend:
         self.machine_runtime = default_runtime()
         self.runtime = self.machine_runtime.name
         self.computer = computer_with_units(self.runtime)
+        self.models = KnownModels()
 
     def versions(self) -> dict[str, str]:
         return versions(*_LIBRARIES)
 
     def find(self, request: PictureRequest) -> ModelChoice:
         return ModelChoice(self, request)
+
+
+@cache
+def _machine() -> Machine:
+    return this_machine()
 
 
 def _import_the_rest() -> None:

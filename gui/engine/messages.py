@@ -28,6 +28,14 @@ class Generate(Question[None]):
 
 
 @dataclass(frozen=True)
+class Prepare(Question[None]):
+    """Load what `request` needs, as long as nobody needs the engine; nothing is made."""
+
+    job: str
+    request: PictureRequest
+
+
+@dataclass(frozen=True)
 class Preview(Record):
     """A rough picture of the present latents.  `rgb` is row by row, 3 bytes per pixel."""
 
@@ -64,6 +72,8 @@ class Loading(Event):
     elapsed: float
     preparing: bool = False
     """Core ML prepares it for the Neural Engine, which it does once and takes minutes for."""
+    sparing: bool = False
+    """Whether networks are loaded one after the other, as memory is short or shall be spared."""
 
 
 @dataclass(frozen=True)
@@ -148,6 +158,6 @@ JobEvent = Loading | Prepared | Step | Enlarging | Image | Frame
 ENGINE = Interface(
     "engine",
     "The engine",
-    (Generate,),
+    (Generate, Prepare),
     (Ready, UnitInUse, Loading, Prepared, Step, Enlarging, Image, Frame),
 )

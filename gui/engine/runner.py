@@ -16,7 +16,7 @@ from pathlib import Path
 
 from gui import words
 from gui.engine import messages
-from gui.engine.messages import ENGINE, Generate, JobEvent, Ready
+from gui.engine.messages import ENGINE, Generate, JobEvent, Prepare, Ready
 from gui.errors import ErrorKind, SfumatoError
 from gui.hub.machine import this_computer
 from gui.library import unit_times
@@ -57,6 +57,8 @@ class Patience:
     stop: float = 60.0
     """For a job that was told to stop, to heed it, and for three steps; after that the engine is
     ended, which costs the loaded model."""
+    give_way: float = 5.0
+    """The same for a model that is prepared while another one is wanted."""
 
 
 class SilenceWatch:
@@ -83,7 +85,7 @@ class SilenceWatch:
             self._step_before = None if last_one else now
             floor = patience.finish_floor if last_one else patience.step_floor
             self._allowed = self._relative(floor)
-        else:
+        elif self._step_before is None:  # else it is an earlier picture's, saved meanwhile
             self._allowed = self._relative(patience.finish_floor)
 
     def left(self, now: float) -> float:
@@ -219,10 +221,22 @@ class EngineRunner:
         `on_event` sees every event of the job on this thread.  A job that is `resumed` takes
         pictures for its own that it has made already; one that is `live` keeps nothing.
         """
+        return self._do(Generate(job, request, first, resumed, live), on_event)
+
+    def prepare(
+        self,
+        job: str,
+        request: PictureRequest,
+        on_event: Callable[[JobEvent], None] = lambda _event: None,
+    ) -> Outcome:
+        """Load what a request needs, waiting for it; once stopped it has little time to heed it."""
+        return self._do(Prepare(job, request), on_event)
+
+    def _do(self, question: Generate | Prepare, on_event: Callable[[JobEvent], None]) -> Outcome:
+        job = question.job
         try:
             if not self._until_ready(job):
                 return Outcome(OutcomeStatus.CANCELLED)
-            question = Generate(job, request, first, resumed, live)
             return self._run_on_ready_engine(question, on_event)
         except _NotStarted as problem:
             return Outcome(OutcomeStatus.NOT_STARTED, problem)
@@ -296,7 +310,7 @@ class EngineRunner:
         return True
 
     def _run_on_ready_engine(
-        self, question: Generate, on_event: Callable[[JobEvent], None]
+        self, question: Generate | Prepare, on_event: Callable[[JobEvent], None]
     ) -> Outcome:
         engine, job = self._engine, question.job
         self._on_state("loading")
@@ -309,7 +323,8 @@ class EngineRunner:
                 self.reset()
                 return Outcome(OutcomeStatus.CANCELLED)
             if self._stopped(job) and stop_by is None:
-                stop_by = now + watch.stop_seconds
+                ahead = isinstance(question, Prepare)
+                stop_by = now + (self._patience.give_way if ahead else watch.stop_seconds)
                 engine.cancel(number)
                 self._on_state("stopping")
             left = watch.left(now) if stop_by is None else min(watch.left(now), stop_by - now)

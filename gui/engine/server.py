@@ -1,6 +1,6 @@
 """The child process: takes requests, makes pictures, reports.
 
-One job at a time, on the main thread.
+One job at a time, on the main thread; its pictures are saved by another.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ import os
 import statistics
 import time
 from collections import deque
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from threading import Thread
@@ -17,14 +18,15 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from gui.engine import messages
 from gui.engine.backend import Backend, LoadablePipeline, OpenPipeline, make_backend
-from gui.engine.messages import ENGINE, Generate
+from gui.engine.messages import ENGINE, Generate, Prepare
+from gui.engine.saving import Saver
 from gui.errors import Cancelled, ErrorKind, SfumatoError, as_sfumato_error
 from gui.library import picture_places, pictures, places, step_previews, step_times
 from gui.library.loras import with_tags
 from gui.library.step_previews import StepFrame, StepRecorder, StepSeries
 from gui.process.messages import Question
 from gui.process.serve import Call, Server, run_child
-from gui.request import PictureRequest
+from gui.request import PictureRecord, PictureRequest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,14 +39,16 @@ _TRIM_AFTER = step_previews.LIMIT_BYTES // 20
 class _Hooks:
     """Turns the pipeline's callbacks into messages."""
 
-    def __init__(self, call: Call, first: int, recorder: StepRecorder | None) -> None:
+    def __init__(self, call: Call, first: int, recorder: StepRecorder | None, saver: Saver) -> None:
         self._call = call
+        self._saver = saver
         self._recorder = recorder
         self._first = first
         self._recent: deque[float] = deque(maxlen=_RECENT_STEPS)
         self._last = (-1, time.monotonic())  # picture and time of the step before
 
     def cancelled(self) -> bool:
+        self._saver.check()  # a disk that is full is told now, and not a picture later
         return self._call.cancelled()
 
     def on_enlarging(self, picture_index: int, done: int, total: int) -> None:
@@ -70,6 +74,7 @@ class _Hooks:
                 self._recorder.saw(picture_index, steps, StepFrame(step, width, height, shown.rgb))
         seconds = self.seconds_per_step
         self._call.tell(messages.Step(self._first + picture_index, step, steps, seconds, shown))
+        self._saver.breathe()
 
     @property
     def seconds_per_step(self) -> float:
@@ -90,6 +95,18 @@ class _KeptSteps:
             Thread(target=step_previews.trim, name="trim", daemon=True).start()
 
 
+@dataclass(frozen=True)
+class _Made:
+    """A finished picture on its way to the disk."""
+
+    index: int
+    """Which of its job's."""
+    pixels: np.ndarray
+    record: PictureRecord
+    seconds_per_step: float
+    series: StepSeries | None
+
+
 class Engine:
     """Makes pictures, one job at a time, and keeps the model of the last one loaded.
 
@@ -101,6 +118,7 @@ class Engine:
         self._backend = backend
         self._loaded: tuple[object, LoadablePipeline] | None = None
         self._kept = _KeptSteps()
+        self._saver = Saver()
 
     def ready(self) -> messages.Ready:
         return messages.Ready(os.getpid(), self._backend.runtime, self._backend.versions())
@@ -123,6 +141,19 @@ class Engine:
             self._unload()  # it may be in any state
             raise
 
+    def prepare(self, question: Prepare, call: Call) -> None:
+        """Load a model beforehand, unless memory is short: then each network is loaded when it is
+        run.
+
+        Raises:
+            SfumatoError: it cannot be loaded.
+            Cancelled: it was stopped; what is loaded by then stays.
+        """
+        request = with_tags(question.request)
+        choice = self._backend.find(request)
+        if not choice.sparing:
+            self._load(request, choice, call)
+
     def _generate(self, question: Generate, call: Call) -> None:
         request = with_tags(question.request)
         # Before minutes are spent, not after.
@@ -139,21 +170,34 @@ class Engine:
         # shorter one that starts later.
         rest = replace(request.single(first), count=request.count - first)
         recorder = StepRecorder() if request.keep_previews else None
-        hooks = _Hooks(call, first, recorder)
-        for index, picture in enumerate(pipeline.generate(rest, hooks), first):
-            created = picture.record.created or picture_places.now()
-            record = replace(picture.record, created=created, job=question.job)
-            path = pictures.save_picture(picture.pixels, record, request)
-            places.remember(record)
-            step_times.note(record, hooks.seconds_per_step)
-            if recorder is not None and (series := recorder.take(index - first)) is not None:
-                self._kept.write(path, series)
-            call.tell(messages.Image(index, str(path), record))
+        hooks = _Hooks(call, first, recorder, self._saver)
+        try:
+            for index, picture in enumerate(pipeline.generate(rest, hooks), first):
+                created = picture.record.created or picture_places.now()
+                made = _Made(
+                    index,
+                    picture.pixels,
+                    replace(picture.record, created=created, job=question.job),
+                    hooks.seconds_per_step,
+                    recorder.take(index - first) if recorder is not None else None,
+                )
+                self._saver.put(partial(self._save, made, request, call))
+        finally:
+            self._saver.finish()  # what is finished is kept, whatever became of the next one
+
+    def _save(self, made: _Made, request: PictureRequest, call: Call) -> None:
+        """Write a picture and tell of it; on the saver's thread."""
+        path = pictures.save_picture(made.pixels, made.record, request)
+        places.remember(made.record)
+        step_times.note(made.record, made.seconds_per_step)
+        if made.series is not None:
+            self._kept.write(path, made.series)
+        call.tell(messages.Image(made.index, str(path), made.record))
 
     def _show(self, request: PictureRequest, call: Call) -> None:
         """Make a picture to be looked at, and keep nothing of it."""
         pipeline = self._prepared(request, call)
-        for picture in pipeline.generate(request, _Hooks(call, 0, None)):
+        for picture in pipeline.generate(request, _Hooks(call, 0, None, self._saver)):
             height, width = picture.pixels.shape[:2]
             call.tell(messages.Frame(width, height, picture.pixels.tobytes()))
 
@@ -180,7 +224,7 @@ class Engine:
                 raise Cancelled  # what is loaded by now stays for the next job
             elapsed = time.monotonic() - started
             new = choice.prepares(component)
-            call.tell(messages.Loading(component, index, total, elapsed, new))
+            call.tell(messages.Loading(component, index, total, elapsed, new, choice.sparing))
 
         try:
             pipeline.load(on_loading, request)
@@ -211,7 +255,8 @@ def as_error(error: Exception, _question: Question[Any]) -> SfumatoError:
 
 def _serve(connection: Connection) -> None:
     engine = Engine(make_backend())
-    server = Server(connection, ENGINE, {Generate: engine.generate}, as_error=as_error)
+    handlers = {Generate: engine.generate, Prepare: engine.prepare}
+    server = Server(connection, ENGINE, handlers, as_error=as_error)
     server.tell(engine.ready())
     server.run()
 

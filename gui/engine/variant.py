@@ -8,7 +8,7 @@ not tried again on the same system.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from gui import paths
 from gui.convert.types import ImageSize, Lora
 from gui.coreml.control_fit import picture_shape
 from gui.coreml.model import ComponentInfo, ComponentKind, Family, ModelInfo
+from gui.coreml.tiles import tile_of, wants_tiles
 from gui.errors import ErrorKind, SfumatoError
 from gui.library import loras, variants
 from gui.request import ComputeUnit, PictureRequest
@@ -23,6 +24,8 @@ from gui.versions import system
 
 if TYPE_CHECKING:
     from gui.coreml.loaded import LoadedModel, Runtime
+
+_VAE = (ComponentKind.VAE_ENCODER, ComponentKind.VAE_DECODER)
 
 
 @dataclass(frozen=True)
@@ -92,17 +95,53 @@ def fitted(network: ComponentInfo, unet: ComponentInfo) -> ComponentInfo:
         SfumatoError: UNSUPPORTED where it cannot be resized, BAD_MODEL where it is damaged, STORAGE
             where there is no room.
     """
+    old, size = network_size(network), network_size(unet)
+    if old is None or size is None or old == size:
+        return network
+    return _resized(network, old, size)
+
+
+def with_tiles(info: ModelInfo, *, sparing: bool) -> ModelInfo:
+    """A model with a VAE for the tiles in which its pictures are decoded, where they are too large
+    for being decoded whole; itself where they are not, or the VAE cannot be resized.
+
+    Args:
+        sparing: memory is short.
+
+    Raises:
+        SfumatoError: STORAGE where there is no room for it.
+    """
+    whole = ImageSize(info.image_width, info.image_height)
+    if not wants_tiles(whole.width, whole.height, sparing):
+        return info
+    tile = ImageSize(*tile_of(whole.width, whole.height))
+    made = dict(info.components)
+    for kind in _VAE:
+        component = info.components.get(kind)
+        if component is None or component.is_flexible:
+            continue
+        try:
+            made[kind] = _resized(component, whole, tile)
+        except SfumatoError as error:
+            if error.kind is ErrorKind.STORAGE:
+                raise
+    return replace(info, components=made)
+
+
+def _resized(network: ComponentInfo, old: ImageSize, size: ImageSize) -> ComponentInfo:
+    """A network for another size of pictures, which is made if it is not there.
+
+    Raises:
+        SfumatoError: as `fitted`; CHANGED_MODEL where Core ML has refused it.
+    """
     from gui.convert.patch.network import make_network
     from gui.coreml.inspect import component_of, describe_file
     from gui.coreml.names import FileRole
 
-    old, size = network_size(network), network_size(unet)
-    if old is None or size is None or old == size:
-        return network
     stamps = [_stamp(str(f)) for path in network.files for f in sorted(path.rglob("*"))]
     folder = variants.place(network.files[0], {"size": [size.width, size.height], "files": stamps})
     if why := variants.refusal(folder, system()):
-        raise _refused_network(network.name, size, why)
+        raise _refused_network(network, size, why)
     if not folder.is_dir():
         try:
             make_network(network, folder, old, size)
@@ -122,7 +161,14 @@ def network_size(network: ComponentInfo) -> ImageSize | None:
     return ImageSize(scale * width, scale * height) if height and width else None
 
 
-def _refused_network(name: str, size: ImageSize | None, why: str) -> SfumatoError:
+def _refused_network(network: ComponentInfo, size: ImageSize | None, why: str) -> SfumatoError:
+    if network.kind in _VAE:
+        return SfumatoError(
+            ErrorKind.CHANGED_MODEL,
+            "Core ML refuses the model’s VAE in tiles; try again, and pictures are decoded whole.",
+            why,
+        )
+    name = network.name
     made = f" for {size.width} × {size.height} pixels" if size else ""
     return SfumatoError(
         ErrorKind.CHANGED_MODEL,
@@ -165,7 +211,7 @@ class WatchedRuntime:
             variants.refuse(folder, system(), why)
             if self._variant is not None and folder == self._variant.folder:
                 raise self._variant.refused(why) from error
-            raise _refused_network(component.name, network_size(component), why) from error
+            raise _refused_network(component, network_size(component), why) from error
 
 
 def _unfit(

@@ -177,8 +177,11 @@ def _quoted(value: str) -> str:
 
 def png_of(image: PillowImage, texts: Mapping[str, str]) -> bytes:
     """A picture as PNG with these texts, by their keywords."""
+    from PIL import ImageFile
     from PIL.PngImagePlugin import PngInfo
 
+    # In one piece: Pillow asks for the interpreter after each, which Core ML may hold for long.
+    ImageFile.MAXBLOCK = max(ImageFile.MAXBLOCK, 4 * image.width * image.height)
     info = PngInfo()
     for keyword, text in texts.items():
         add_text(info, keyword, text)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gui.coreml.model import ComponentKind, ModelInfo, UNetKind
+from gui.coreml.model import ModelInfo, UNetKind
 from gui.pipeline.course import Stage, varied
 from gui.pipeline.ground import Ground, prepare
 from gui.pipeline.schedulers import Scheduler
@@ -67,9 +67,7 @@ def lay_ground(request: PictureRequest, model: ModelInfo) -> Ground | None:
     start = request.lineage()[0].start_image
     if start is None:
         return None
-    inputs = model.components[ComponentKind.VAE_ENCODER].inputs
-    shape = inputs[0].shape if inputs and len(inputs[0].shape) == 4 else (None,) * 4
-    return prepare(start, shape[3] or model.image_width, shape[2] or model.image_height)
+    return prepare(start, model.image_width, model.image_height)
 
 
 def encoded(

@@ -52,7 +52,9 @@ def check_usable(model: ModelInfo, sidecar: Sidecar) -> None:
         )
     latent = (1, model.latent_channels, model.latent_height, model.latent_width)
     z = decoder.inputs[0].shape if decoder.inputs else ()
-    if any(has not in (None, needs) for has, needs in zip(z, latent, strict=False)):
+    channels, sides = z[1:2], zip(z[2:], latent[2:], strict=False)
+    # a smaller one decodes in tiles
+    if channels not in ((None,), latent[1:2]) or any(has and has > needs for has, needs in sides):
         raise SfumatoError(
             ErrorKind.BAD_MODEL,
             "The model's UNet and VAE decoder do not belong together: their sizes differ; "

@@ -10,18 +10,17 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
 import gui
-from gui.coreml.adapted import Settled, settled
 from gui.coreml.control_fit import takes_controls
 from gui.coreml.defaults import fill_defaults
 from gui.coreml.flexible import model_at
 from gui.coreml.model import (
-    ComponentInfo,
     ComponentKind,
     ModelInfo,
     UNetKind,
@@ -29,8 +28,9 @@ from gui.coreml.model import (
 )
 from gui.coreml.picture_network import find_upscaler
 from gui.coreml.prediction import KnownBy, Prediction
-from gui.coreml.runtime import LoadedModel, Runtime
+from gui.coreml.runtime import Runtime
 from gui.coreml.sidecar import Preview, Sidecar
+from gui.coreml.tiles import wants_tiles
 from gui.errors import Cancelled, ErrorKind, SfumatoError
 from gui.files import expanded
 from gui.library.latent_sketch import Sketcher
@@ -50,26 +50,19 @@ from gui.pipeline.depth import depth_latents
 from gui.pipeline.detail import only_detailed, painted
 from gui.pipeline.enlarge import Enlarger
 from gui.pipeline.ground import Ground, asked_size, cropped
+from gui.pipeline.networks import UNETS, Networks, OnLoading, Room
 from gui.pipeline.placement import Placement
 from gui.pipeline.preview import Previewer, fit_preview, published_preview
 from gui.pipeline.preview_store import keep_preview, kept_preview
 from gui.pipeline.prompts import PhasedUNet, PromptPhase, Prompts, guidance
 from gui.pipeline.provenance import provenance_of
-from gui.pipeline.refiner import (
-    RefinedUNet,
-    Refiner,
-    Resting,
-    find_refiner,
-    is_short_of_memory,
-)
+from gui.pipeline.refiner import RefinedUNet, Refiner, find_refiner, is_short_of_memory
 from gui.pipeline.schedulers import Scheduler, make_scheduler, set_steps
 from gui.pipeline.text import TextEncoders, make_tokenizers
 from gui.pipeline.unet import GuidedUNet, is_guidance_distilled
 from gui.provenance import Provenance
 from gui.request import MAX_SEED, Composition, ComputeUnit, PictureRecord, PictureRequest
 from gui.start_image import StartImage
-
-_UNETS = (ComponentKind.UNET, ComponentKind.CONTROL_UNET)
 
 
 @dataclass
@@ -123,6 +116,7 @@ class Pipeline:
         compute_unit: processors Core ML may use.
         model_hash: identity for the pictures' records; None: worked out from the files.
         fit_control: gives ControlNets the size of the model's pictures.
+        sparing: memory is short: networks are loaded one after the other, each when it is run.
 
     Raises:
         SfumatoError: BAD_MODEL or UNSUPPORTED where the model cannot be used.
@@ -136,6 +130,7 @@ class Pipeline:
         compute_unit: ComputeUnit,
         model_hash: str | None = None,
         fit_control: FitControl = as_it_is,
+        sparing: bool = False,
     ) -> None:
         check_usable(model, sidecar)
         self.model = model
@@ -148,20 +143,17 @@ class Pipeline:
         self.preview_was_fitted = False
         """Whether `preview` was fitted here; it is then kept for the next start."""
         self._runtime = runtime
-        self._loaded: dict[ComponentKind, LoadedModel] = {}
+        self._networks = Networks(model, runtime, compute_unit, Room() if sparing else None)
         self._text: TextEncoders | None = None
         self._hash = model_hash
-        self._on_loading: Callable[[str, int, int], None] | None = None
         self._enlarger: Enlarger | None = None
         self._refiner: Refiner | None = None
         self._controls = ControlShelf(runtime, compute_unit, model.controlnets, fit_control)
 
     def load(
-        self,
-        on_loading: Callable[[str, int, int], None] | None = None,
-        request: PictureRequest | None = None,
+        self, on_loading: OnLoading | None = None, request: PictureRequest | None = None
     ) -> None:
-        """Load what is not loaded yet; networks stay loaded until `close`.
+        """Load what is not loaded yet; networks stay loaded until `close`, where there is room.
 
         Args:
             on_loading: told (component, index from 0, total) before each component.
@@ -170,28 +162,16 @@ class Pipeline:
         Raises:
             SfumatoError: as `Runtime.load`.
         """
-        self._on_loading = on_loading or self._on_loading
+        self._networks.on_loading = on_loading or self._networks.on_loading
         if request is not None:
             self._settle(request)
         kinds = self._wanted(request)
-        for other in _UNETS:  # both would take the memory of two
-            if request is not None and other in self._loaded and other not in kinds:
-                self._loaded.pop(other).close()
-        wanted = [kind for kind in kinds if kind not in self._loaded]
-        for index, kind in enumerate(wanted):
-            if self._on_loading:
-                self._on_loading(kind.value, index, len(wanted))
-            component = self.model.components[kind]
-            try:
-                loaded = self._runtime.load(component, self.compute_unit)
-                self._loaded[kind] = settled(loaded, component)
-            except SfumatoError as error:
-                if kind is ComponentKind.SAFETY_CHECKER:
-                    raise safety.with_advice(error) from error
-                raise
+        if request is not None:  # both would take the memory of two
+            self._networks.let_go([other for other in UNETS if other not in kinds])
+        self._networks.load(kinds)
         if self._text is None:
             kinds = (ComponentKind.TEXT_ENCODER, ComponentKind.TEXT_ENCODER_2)
-            encoders = [self._loaded[kind] for kind in kinds if kind in self._loaded]
+            encoders = [self._networks[kind] for kind in kinds if kind in self._networks]
             have = self.model.components
             inside = (f for kind in kinds if kind in have for f in have[kind].files)
             folders = (self.model.folder, *inside)  # Guernika keeps them in the text encoder
@@ -232,15 +212,11 @@ class Pipeline:
 
     def close(self) -> None:
         """Free the networks."""
-        for loaded in self._loaded.values():
-            loaded.close()
-        self._loaded.clear()
+        self._networks.close()
         self._controls.close()
         self._drop_refiner()
         self._text = None
-        if self._enlarger is not None:
-            self._enlarger.close()
-            self._enlarger = None
+        self._drop_enlarger()
 
     def _identity(self) -> str:
         if self._hash is None:
@@ -267,9 +243,7 @@ class Pipeline:
         if size == (model.image_width, model.image_height):
             return
         self.model = model_at(model, size)
-        for kind, loaded in self._loaded.items():
-            if isinstance(loaded, (Settled, Resting)):
-                loaded.settle(self.model.components[kind])
+        self._networks.settle(self.model)
 
     # What is loaded
 
@@ -334,7 +308,7 @@ class Pipeline:
     ) -> _Job:
         assert request.guidance_scale is not None
         provenance = provenance_of(self.sidecar, self._runtime.name, scheduler, request)
-        unet = self._loaded[self._unet_kind(request)]
+        unet = self._networks[self._unet_kind(request)]
         guided, scale = guidance(request, is_guidance_distilled(unet))
         phases, notes = self._encode_prompts(request, guided, hooks)
         size = (self.model.image_height, self.model.image_width)
@@ -357,9 +331,16 @@ class Pipeline:
             scheduler=scheduler,
             predict=predict,
             previewer=self._previewer(hooks) if request.previews else None,
-            notes=(*notes, *without_effect(request, self.model)),
+            notes=(*notes, *without_effect(request, self.model), *self._tiled()),
             provenance=provenance,
         )
+
+    def _tiled(self) -> tuple[str, ...]:
+        """A note where a machine with more memory would have made another picture."""
+        size = (self.model.image_width, self.model.image_height)
+        if self._networks.sparing and wants_tiles(*size, True) and not wants_tiles(*size, False):
+            return ("It was decoded in tiles to spare memory, which changes details slightly.",)
+        return ()
 
     def _find_refiner(self, request: PictureRequest) -> None:
         """Have the refiner that is asked for at hand, not loaded yet, and no other."""
@@ -373,7 +354,7 @@ class Pipeline:
             model, sidecar = find_refiner(name, self.model)
             if self._refiner is None or self._refiner.model != model:
                 self._drop_refiner()
-                self._refiner = Refiner(model, sidecar, self._load_late)
+                self._refiner = Refiner(model, sidecar, self._networks.resting)
         if not names:
             self._drop_refiner()
 
@@ -401,33 +382,24 @@ class Pipeline:
 
     def _make_room(self, request: PictureRequest) -> None:
         """Where memory is short, the UNet and the refiner are let go of for one another."""
-        kind = self._unet_kind(request)
-        component, refiner, base = self.model.components[kind], self._refiner, self._loaded[kind]
-        if refiner is None or isinstance(base, Resting):
+        if self._refiner is None or self._networks.sparing:
             return
-        if is_short_of_memory((component.size_bytes, refiner.size_bytes)):
-            resting = Resting(component, lambda: self._load_late(component), base)
-            resting.makes_room, refiner.unet.makes_room = refiner.unet, resting
-            self._loaded[kind] = resting
+        kind, refiner = self._unet_kind(request), self._refiner
+        if is_short_of_memory((self.model.components[kind].size_bytes, refiner.size_bytes)):
+            self._networks.rest_for(kind, refiner.unet)
         else:
             refiner.unet.load()
 
-    def _load_late(self, component: ComponentInfo) -> LoadedModel:
-        """Load a network that a request needs beside those of `load`."""
-        if self._on_loading:
-            self._on_loading(component.kind.value, 0, 1)
-        return settled(self._runtime.load(component, self.compute_unit), component)
-
     def _encode(self, picture: np.ndarray, hooks: Hooks) -> vae.EncodedImage:
-        _check(hooks)
-        encoder = self._loaded[ComponentKind.VAE_ENCODER]
-        return vae.encode(encoder, picture, self.sidecar, self._latent_shape)
+        encoder = self._networks[ComponentKind.VAE_ENCODER]
+        sparing, check = self._networks.sparing, partial(_check, hooks)
+        return vae.encode(encoder, picture, self.sidecar, self._latent_shape, sparing, check)
 
     def _encode_prompts(
         self, request: PictureRequest, guided: bool, hooks: Hooks
     ) -> tuple[list[PromptPhase], tuple[str, ...]]:
         assert self._text is not None
-        unet = self._loaded[self._unet_kind(request)]
+        unet = self._networks[self._unet_kind(request)]
         most = chunks_of_text(unet.inputs.get("encoder_hidden_states"), self._text.length)
         prompts = Prompts(self._text, request, steps_of(request), most)
         zero_empty = self.sidecar.force_zeros_for_empty_prompt
@@ -451,12 +423,7 @@ class Pipeline:
         if self.preview is None:
             self.preview = kept_preview(self._preview_key(), channels)
         if self.preview is None or len(self.preview.matrix) != channels:
-
-            def decode(latents: Tensor) -> np.ndarray:
-                _check(hooks)
-                return self._decode(latents)
-
-            self.preview = fit_preview(decode, *self._latent_shape[1:])
+            self.preview = fit_preview(partial(self._decode, hooks), *self._latent_shape[1:])
             self.preview_was_fitted = True
             keep_preview(self._preview_key(), self.preview)
         return Previewer(self.preview)
@@ -508,13 +475,13 @@ class Pipeline:
         latents = walk(stages, beginning.latents, kind, sketcher.before_call, on_step, keep)
         if kept:
             latents = kept.finished(latents)
-        _check(hooks)
+        decode = partial(self._decode, hooks)
         if wrapped := tiling.axes(job.request.tiling):
-            pixels = vae.to_pixels(tiling.decoded(latents, wrapped, self._decode))
+            pixels = vae.to_pixels(tiling.decoded(latents, wrapped, decode))
         elif placement is None:
-            pixels = vae.to_pixels(self._decode(latents))
+            pixels = vae.to_pixels(decode(latents))
         else:
-            pixels = placement.turned(vae.to_pixels(self._decode(placement.placed(latents))))
+            pixels = placement.turned(vae.to_pixels(decode(placement.placed(latents))))
         began = jobs[0].request.start_image
         put_back = began is not None and began.keeps_size
         if put_back:  # what was drawn is enlarged, and not the picture that it is put into
@@ -538,9 +505,11 @@ class Pipeline:
     def _way(self, turns: list[Turn]) -> list[Stage]:
         return way(turns, self._latent_shape, self.sidecar.prediction_type)
 
-    def _decode(self, latents: Tensor) -> np.ndarray:
+    def _decode(self, hooks: Hooks, latents: Tensor) -> np.ndarray:
+        decoder = self._networks[ComponentKind.VAE_DECODER]
+        sparing, check = self._networks.sparing, partial(_check, hooks)
         with torch.no_grad():
-            return vae.decode(self._loaded[ComponentKind.VAE_DECODER], latents, self.sidecar)
+            return vae.decode(decoder, latents, self.sidecar, sparing, check)
 
     def _judged(
         self, pixels: np.ndarray, job: _Job, hooks: Hooks
@@ -551,7 +520,7 @@ class Pipeline:
         if not job.request.safety_checker:
             return pixels, "off", ()
         _check(hooks)
-        if not safety.finds_unsafe(self._loaded[ComponentKind.SAFETY_CHECKER], pixels):
+        if not safety.finds_unsafe(self._networks[ComponentKind.SAFETY_CHECKER], pixels):
             return pixels, "passed", ()
         note = "The model's safety checker objected to this picture, so it was made black."
         return safety.blanked(pixels), "blanked", (note,)
@@ -563,9 +532,9 @@ class Pipeline:
         if factor == 1:
             return pixels
         network = find_upscaler(request.upscaler or "")
+        self._networks.make_room()
         if self._enlarger is None or self._enlarger.network != network:
-            if self._enlarger is not None:
-                self._enlarger.close()
+            self._drop_enlarger()
             self._enlarger = Enlarger(network, self._runtime, self.compute_unit)
 
         def on_piece(done: int, total: int) -> None:
@@ -576,7 +545,15 @@ class Pipeline:
         def enlarge(part: np.ndarray) -> np.ndarray:
             return enlarger.enlarge(part, factor, on_piece, hooks.cancelled)
 
-        return tiling.wrapped(pixels, request.tiling, enlarge, factor)
+        enlarged = tiling.wrapped(pixels, request.tiling, enlarge, factor)
+        if self._networks.sparing:
+            self._drop_enlarger()
+        return enlarged
+
+    def _drop_enlarger(self) -> None:
+        if self._enlarger is not None:
+            self._enlarger.close()
+            self._enlarger = None
 
     def _detailed(self, pixels: np.ndarray, turn: Turn, index: int, hooks: Hooks) -> np.ndarray:
         """The picture with finer detail, painted in pieces of the model's size."""
@@ -596,7 +573,7 @@ class Pipeline:
             start = Start(Ground(piece.astype(np.float32) / 255), image)
             begun = begin(stage, start, self._latent_shape, self.model.unet_kind)
             latents = walk([stage], begun.latents, kind, lambda _: None, lambda *_: None, None)
-            return vae.to_pixels(self._decode(latents))
+            return vae.to_pixels(self._decode(hooks, latents))
 
         def on_piece(done: int, total: int) -> None:
             hooks.on_enlarging(index, done, total)

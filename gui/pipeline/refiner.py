@@ -8,10 +8,9 @@ diffusers' point (`denoising_start`): where the timestep falls below its share o
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-import numpy as np
 from torch import Tensor
 
 from gui import words
@@ -22,13 +21,12 @@ from gui.coreml.model import (
     ComponentKind,
     Family,
     ModelInfo,
-    TensorSpec,
     chunks_of_text,
 )
-from gui.coreml.runtime import LoadedModel
 from gui.coreml.sidecar import Sidecar
 from gui.errors import ErrorKind, SfumatoError
 from gui.files import expanded
+from gui.pipeline.networks import Resting
 from gui.pipeline.prompts import PhasedUNet, Prompts, guidance
 from gui.pipeline.text import TextEncoders, make_tokenizers
 from gui.pipeline.unet import GuidedUNet
@@ -41,67 +39,24 @@ _SHARE_OF_MEMORY = 0.6
 K = ComponentKind
 
 
-class Resting:
-    """A loaded network that is let go of while another needs the memory.
-
-    Args:
-        component: describes it.
-        load: loads it.
-        loaded: it, if it is loaded already.
-    """
-
-    def __init__(
-        self,
-        component: ComponentInfo,
-        load: Callable[[], LoadedModel],
-        loaded: LoadedModel | None = None,
-    ) -> None:
-        self._load = load
-        self._model = loaded
-        self.settle(component)
-        self.makes_room: Resting | None = None
-        """Who is let go of before this is loaded."""
-
-    def settle(self, component: ComponentInfo) -> None:
-        """Be described by other shapes from now on, where it takes several."""
-        self.inputs: Mapping[str, TensorSpec] = {t.name: t for t in component.inputs}
-        self.outputs: Mapping[str, TensorSpec] = {t.name: t for t in component.outputs}
-
-    def load(self) -> LoadedModel:
-        """Load it, if it is not loaded."""
-        if self._model is None:
-            if self.makes_room is not None:
-                self.makes_room.close()
-            self._model = self._load()
-        return self._model
-
-    def __call__(self, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        return self.load()(arrays)
-
-    def close(self) -> None:
-        if self._model is not None:
-            self._model.close()
-            self._model = None
-
-
 class Refiner:
     """One refiner, loaded when the first step needs it.
 
     Args:
         model: what holds it.
         sidecar: of that model.
-        load: loads one of its networks.
+        resting: gives one of its networks, to be loaded when it is run.
     """
 
     def __init__(
-        self, model: ModelInfo, sidecar: Sidecar, load: Callable[[ComponentInfo], LoadedModel]
+        self, model: ModelInfo, sidecar: Sidecar, resting: Callable[[ComponentInfo], Resting]
     ) -> None:
         self.model = model
         self._sidecar = sidecar
         self._component = model.components[K.REFINER]
-        self.unet = Resting(self._component, lambda: load(self._component))
-        self._load_text = lambda: load(model.components[K.TEXT_ENCODER_2])
-        self._text: tuple[LoadedModel, TextEncoders] | None = None
+        self.unet = resting(self._component)
+        self._resting = resting
+        self._text: tuple[Resting, TextEncoders] | None = None
 
     @property
     def size_bytes(self) -> int:
@@ -133,7 +88,7 @@ class Refiner:
 
     def _encoders(self) -> TextEncoders:
         if self._text is None:
-            network = self._load_text()
+            network = self._resting(self.model.components[K.TEXT_ENCODER_2])
             folders = (self.model.folder, *self.model.components[K.TEXT_ENCODER_2].files)
             pads = (self._sidecar.pad_token_ids or (0,))[-1:]  # the second encoder's
             tokenizers = make_tokenizers(folders, replace(self._sidecar, pad_token_ids=pads), 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,9 @@ from gui.syntax.types import Part, PromptSyntax, Reading, Section
 
 PAD_WITH_END = 49407
 PAD_WITH_ZERO = 0
+_KEPT = 32
+"""Encodings that stay, the latest: of pictures that follow one another much is the same, the
+negative prompt at least.  One takes up to 0.6 MB per 77 tokens."""
 _LEAST = 1e-5
 """Weight below which compel tells none apart."""
 
@@ -56,6 +60,7 @@ class TextEncoders:
             _Encoder(encoder, tokenizer)
             for encoder, tokenizer in zip(encoders, tokenizers, strict=True)
         ]
+        self._kept: OrderedDict[object, Conditioning] = OrderedDict()
 
     def skip(self, layers: int) -> bool:
         """From now on read the layer that a clip skip names, as web UIs count it.
@@ -78,12 +83,23 @@ class TextEncoders:
         return self._encoders[0].lay_out(reading, most).chunks
 
     def encode(self, reading: Reading, chunks: int = 1, most: int | None = 1) -> Conditioning:
-        """Run every encoder.
+        """What every encoder says; they are run unless it is known from before.
 
         Args:
             chunks: how many there shall be; those that are missing are empty ones.
             most: how many can be read; what lies beyond them is cut.
         """
+        layers = tuple(encoder.layers for encoder in self._encoders)
+        key = (layers, reading, chunks, most)
+        known = self._kept.pop(key, None)
+        if known is None:
+            known = self._encode(reading, chunks, most)
+        self._kept[key] = known  # the latest
+        while len(self._kept) > _KEPT:
+            self._kept.popitem(last=False)
+        return known
+
+    def _encode(self, reading: Reading, chunks: int, most: int | None) -> Conditioning:
         states: list[np.ndarray] = []
         pooled: np.ndarray | None = None
         for encoder in self._encoders:

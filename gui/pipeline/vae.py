@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -11,21 +13,41 @@ from gui.coreml.sidecar import Sidecar
 from gui.errors import ErrorKind, SfumatoError
 from gui.pipeline.noise import NoiseSource
 from gui.pipeline.tensors import output
+from gui.pipeline.vae_tiles import PIXELS, in_tiles
 
 # AutoencoderKL's bounds on the log-variance
 LOG_VARIANCE_RANGE = (-30.0, 20.0)
 
 
-def decode(decoder: LoadedModel, latents: Tensor, sidecar: Sidecar) -> np.ndarray:
+def decode(
+    decoder: LoadedModel,
+    latents: Tensor,
+    sidecar: Sidecar,
+    sparing: bool = False,
+    check: Callable[[], None] = lambda: None,
+) -> np.ndarray:
     """Latents [1, channels, h, w], in the sampler's scale, to an image float32 [H, W, 3] in 0…1.
+
+    In tiles, where the decoder takes no more at once, or the whole would be too large.
+
+    Args:
+        sparing: memory is short.
+        check: called before every tile; may raise to stop.
 
     Raises:
         SfumatoError: UNSUPPORTED where the decoder overflows.
     """
     z = (latents / sidecar.scaling_factor + sidecar.shift_factor).numpy()
-    image = output(decoder({_sole_name(decoder): z}), "image")
-    if not np.isfinite(image).all():
-        raise overflow("vae_decoder")
+    name = _sole_name(decoder)
+
+    def run(part: np.ndarray) -> np.ndarray:
+        check()
+        image = output(decoder({name: part}), "image")
+        if not np.isfinite(image).all():
+            raise overflow("vae_decoder")
+        return image
+
+    image = in_tiles(z, decoder.inputs[name], PIXELS, run, sparing=sparing)
     return (image[0].transpose(1, 2, 0) / 2 + 0.5).clip(0, 1)
 
 
@@ -84,17 +106,29 @@ class EncodedImage:
 
 
 def encode(
-    encoder: LoadedModel, image: np.ndarray, sidecar: Sidecar, latent_shape: tuple[int, ...]
+    encoder: LoadedModel,
+    image: np.ndarray,
+    sidecar: Sidecar,
+    latent_shape: tuple[int, ...],
+    sparing: bool = False,
+    check: Callable[[], None] = lambda: None,
 ) -> EncodedImage:
-    """Run the encoder on an image, float32 [H, W, 3] in 0…1.
+    """Run the encoder on an image, float32 [H, W, 3] in 0…1; in tiles as `decode`.
 
     Raises:
         SfumatoError: BAD_MODEL where encoder and UNet do not fit; UNSUPPORTED on overflow.
     """
     x = np.ascontiguousarray((image * 2 - 1).transpose(2, 0, 1)[None], np.float32)
-    moments = output(encoder({_sole_name(encoder): x}), "latent")
-    if not np.isfinite(moments).all():
-        raise overflow("vae_encoder")
+    name = _sole_name(encoder)
+
+    def run(part: np.ndarray) -> np.ndarray:
+        check()
+        moments = output(encoder({name: part}), "latent")
+        if not np.isfinite(moments).all():
+            raise overflow("vae_encoder")
+        return moments
+
+    moments = in_tiles(x, encoder.inputs[name], 1, run, sparing=sparing)
     return EncodedImage(moments, sidecar, latent_shape)
 
 

@@ -42,6 +42,8 @@ class Activity:
     total: int = 0
     elapsed: float = 0.0
     """Seconds the component has been loading."""
+    sparing: bool = False
+    """Whether one network at a time is in memory."""
     picture_index: int = 0
     count: int = 1
     step: int = 0
@@ -170,6 +172,7 @@ class ActivityWatch(QObject):
                 total=loading.total,
                 elapsed=self._loading_base,
                 preparing=loading.preparing,
+                sparing=loading.sparing,
             )
         )
 

@@ -94,6 +94,7 @@ class Draft(Record):
         output_dir: str = "",
         previews: bool = True,
         keep_previews: bool = False,
+        reduce_memory: bool = False,
     ) -> PictureRequest:
         """The request this draft stands for, with a variation seed drawn where none is kept; one
         with alternatives stands for several, which `requests_for` makes.
@@ -121,6 +122,7 @@ class Draft(Record):
             output_file="",
             previews=previews,
             keep_previews=keep_previews,
+            reduce_memory=reduce_memory,
             grid=None,
         )
         request.validate()

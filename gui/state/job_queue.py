@@ -76,6 +76,8 @@ class LoadingUpdate:
     """Seconds since loading began."""
     preparing: bool = False
     """Core ML prepares it for the Neural Engine, once."""
+    sparing: bool = False
+    """Whether one network at a time is in memory."""
 
 
 class JobQueue(QObject):
@@ -136,6 +138,7 @@ class JobQueue(QObject):
         self._storage_told = False
         self._started = False
         self._closed = False
+        self._prepared = 0
         self._thread = thread or PipelineThread()
         self._thread.setParent(self)
         self.live = LiveLine(self._thread, self)
@@ -363,6 +366,15 @@ class JobQueue(QObject):
         there = self._thread.isRunning() and not self.waits.elsewhere
         return there and not self._closed and bool(idle)
 
+    def prepare(self, request: PictureRequest) -> None:
+        """Have what this request needs loaded while there is nothing else to do."""
+        self._prepared += 1
+        self._thread.prepare(Work(f"ahead-{self._prepared}", request, ahead=True))
+
+    def drop_prepared(self) -> None:
+        """Nothing is to be loaded ahead any more."""
+        self._thread.drop_ahead()
+
     @property
     def current(self) -> Job | None:
         """The job being worked on."""
@@ -418,6 +430,7 @@ class JobQueue(QObject):
                     event.total,
                     event.elapsed,
                     event.preparing,
+                    event.sparing,
                 )
             )
 

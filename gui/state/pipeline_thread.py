@@ -53,6 +53,9 @@ class Work:
     """Whether it was begun before, so that pictures from `first` on may exist already."""
     live: bool = False
     """Whether it is for a look only: nothing is kept, and any other work goes first."""
+    ahead: bool = False
+    """Whether its model is only loaded, before anybody asks for a picture; all other work goes
+    first."""
 
 
 class PipelineThread(QThread):
@@ -99,6 +102,9 @@ class PipelineThread(QThread):
         self._live_running: Work | None = None  # that was not told to stop
         self._live_loads = False  # its model, still
         self._stop_loaded = False
+        self._ahead: Work | None = None  # what waits
+        self._ahead_running: Work | None = None
+        self._follower: Work | None = None  # that waits for the model that is loaded ahead
 
     # From the window's thread.
 
@@ -108,12 +114,14 @@ class PipelineThread(QThread):
             self._work.append(work)
             runner = self._runner
         self.drop_live(work)
+        self.drop_ahead(work)
         if runner is not None:
             runner.wake()
 
     def submit_live(self, work: Work) -> None:
         """Run live work when there is nothing else, in place of any other live work."""
         self.drop_live(work)
+        self.drop_ahead(work)
         with self._lock:
             self._live = work
             runner = self._runner
@@ -138,12 +146,39 @@ class PipelineThread(QThread):
             self._live_running = None
         runner.stop(running.job_id)
 
+    def prepare(self, work: Work) -> None:
+        """Load the model of this work when there is nothing else, in place of any other."""
+        self.drop_ahead()
+        with self._lock:
+            self._ahead = work
+            runner = self._runner
+        if runner is not None:
+            runner.wake()
+
+    def drop_ahead(self, follower: Work | None = None) -> None:
+        """Load no model ahead any more.  One that is being loaded goes on if its follower, which is
+        told of it, needs it too; else it is stopped after the network that is being loaded, or by
+        force."""
+        with self._lock:
+            self._ahead = None
+            running, runner = self._ahead_running, self._runner
+            if running is None or runner is None:
+                return
+            if follower is not None and _same_networks(follower, running):
+                self._follower = follower
+                return
+            self._ahead_running = None
+        runner.stop(running.job_id)
+
     def stop_job(self, job_id: str) -> None:
         """First call: stop at the next step.  Second: end the engine under the job."""
         with self._lock:
             runner = self._runner
             if runner is None:
                 self._early_stops.append(job_id)
+            awaited = self._follower is not None and self._follower.job_id == job_id
+        if awaited:
+            self.drop_ahead()
         if runner is not None:
             runner.stop(job_id)
 
@@ -217,6 +252,9 @@ class PipelineThread(QThread):
             return self._work.popleft()
         work, self._live = self._live, None
         self._live_running, self._live_loads, self._stop_loaded = work, work is not None, False
+        if work is None:
+            work, self._ahead = self._ahead, None
+            self._ahead_running = work
         return work
 
     def _on_prepared(self, runner: EngineRunner) -> None:
@@ -232,9 +270,11 @@ class PipelineThread(QThread):
     def _do(self, runner: EngineRunner, work: Work) -> Outcome:
         def on_event(event: messages.JobEvent) -> None:
             if isinstance(event, messages.Loading):
-                if self.publish is not None and not work.live:
-                    self.publish.tell(LiveState(work.job_id, loading=event.component))
-                self.loading.emit(work.job_id, event)
+                follower = self._follower if work.ahead else None
+                whose = follower or work
+                if self.publish is not None and not whose.live and not whose.ahead:
+                    self.publish.tell(LiveState(whose.job_id, loading=event.component))
+                self.loading.emit(whose.job_id, event)
             elif isinstance(event, messages.Prepared):
                 self._on_prepared(runner)
                 self.prepared.emit(work.job_id, event)
@@ -248,16 +288,19 @@ class PipelineThread(QThread):
                 self.picture_saved.emit(work.job_id, event)
 
         try:
-            outcome = runner.run(
-                work.job_id, work.request, work.first, on_event, work.resumed, work.live
-            )
+            if work.ahead:
+                outcome = runner.prepare(work.job_id, work.request, on_event)
+            else:
+                outcome = runner.run(
+                    work.job_id, work.request, work.first, on_event, work.resumed, work.live
+                )
         except Exception as error:
             # A defect of ours must not leave the window with a job that never ends.
             log.exception("the pipeline thread failed")
             outcome = Outcome(OutcomeStatus.FAILED, as_sfumato_error(error))
             runner.reset()
         with self._lock:
-            self._live_running = None
+            self._live_running = self._ahead_running = self._follower = None
         self.job_ended.emit(work.job_id, outcome)
         return outcome
 
@@ -307,7 +350,14 @@ class PipelineThread(QThread):
 def _same_model(one: Work, other: Work) -> bool:
     """Whether the engine keeps the model from one to the other."""
     a, b = one.request, other.request
-    return (a.model, a.compute_unit) == (b.model, b.compute_unit)
+    return (a.model, a.compute_unit, a.reduce_memory) == (b.model, b.compute_unit, b.reduce_memory)
+
+
+def _same_networks(one: Work, other: Work) -> bool:
+    """Whether what the engine loads for one is what the other needs."""
+    a, b = one.request, other.request
+    sizes = (a.width, a.height, a.loras) == (b.width, b.height, b.loras)
+    return sizes and _same_model(one, other)
 
 
 def _image(preview: messages.Preview | messages.Frame | None) -> QImage | None:

@@ -84,6 +84,8 @@ class Settings(QObject):
     previews = StoredSetting("generate/previews", True)
     keep_steps = StoredSetting("generate/keep_steps", True)
     """Whether the previews of a picture's steps are kept, to be played back."""
+    reduce_memory = StoredSetting("generate/reduce_memory", False)
+    """Whether one network at a time is in memory, even where there is room for all."""
     safety_checker = StoredSetting("generate/safety_checker", True)
     model_folders = StoredSetting("models/folders", [])
     """Folders added by reference, in the order they were added."""

@@ -48,6 +48,7 @@ from gui.state.pictures.marks import PictureMarks
 from gui.state.pictures.thumbnails import Thumbnails
 from gui.state.pictures.trash import PictureTrash
 from gui.state.pictures.variations import refined_draft, variations_of
+from gui.state.preparing import ModelPreparing
 from gui.state.prompts.library import MOST, PromptLibrary
 from gui.state.queue.desk import QueueDesk
 from gui.state.queue.grids import GridPlan, Side, plan_grid
@@ -152,6 +153,11 @@ class Studio(QObject):
         )
         for signal in (self.model_selected, self.model_read):
             signal.connect(self.live.look)
+        self.preparing = ModelPreparing(
+            queue, lambda: self.model, lambda entry: self._asked_of(entry, self.draft.draft), self
+        )
+        self.using.chosen.connect(self.preparing.chosen)
+        self.model_read.connect(self.preparing.look)
         self.live.failed.connect(self.error_raised)
         self.live.notice.connect(self.notice)
         self.sheets = ContactSheets(queue, self)
@@ -312,6 +318,7 @@ class Studio(QObject):
     def close(self) -> None:
         self.service.close()
         self.live.close()
+        self.preparing.close()
         self.convert.close()
         self.hub.close()
         self.addons.close()
@@ -395,6 +402,9 @@ class Studio(QObject):
             raise unusable(entry.problem, str(entry.folder))
         if not self.has_prompt:
             raise SfumatoError(ErrorKind.BAD_REQUEST, "Type a prompt first: what should be seen?")
+        return self._asked_of(entry, draft)
+
+    def _asked_of(self, entry: ModelEntry, draft: Draft) -> list[PictureRequest]:
         return suited(draft, entry).requests_for(entry.request_folder, **self._how())
 
     def _how(self) -> dict[str, Any]:
@@ -404,6 +414,7 @@ class Studio(QObject):
             "output_dir": settings.pictures_folder,
             "previews": settings.previews,
             "keep_previews": settings.previews and settings.keep_steps,
+            "reduce_memory": settings.reduce_memory,
         }
 
     def plan_grid(self, columns: Side, rows: Side) -> GridPlan:

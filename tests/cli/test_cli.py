@@ -191,7 +191,8 @@ class TestGenerate:
             assert done.returncode == 0, done.stderr
             request = json.loads(done.stdout)["record"]["request"]
             assert (request["prompt"], request["seed"]) == ("a fox", 7)
-            for flag in ("--xl", "--reduce-memory", "--unet-batch-one"):
+            assert request["reduce_memory"] is True
+            for flag in ("--xl", "--unet-batch-one"):
                 assert f"{flag} is not needed: " in done.stderr
 
     def test_previews_of_every_nth_step(self, cli: Cli) -> None:

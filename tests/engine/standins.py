@@ -107,6 +107,7 @@ class StandinPipeline:
 class StandinChoice:
     width = height = 16
     name = "standin"
+    sparing = False
 
     def __init__(self, request: PictureRequest) -> None:
         if request.model == "missing":

@@ -59,3 +59,12 @@ def test_one_step_pictures_never_get_less_than_a_first_step() -> None:
     watch = SilenceWatch(PATIENCE, now=0)
     watch.saw(step(1, steps=1), now=100)
     assert watch.left(100) == 500
+
+
+def test_a_picture_that_is_saved_meanwhile_makes_it_no_more_patient_with_the_next() -> None:
+    watch = SilenceWatch(PATIENCE, now=0)
+    for number in range(1, 11):
+        watch.saw(step(number), now=number * 0.1)
+    watch.saw(step(1), now=1.1)
+    watch.saw(IMAGE, now=1.2)
+    assert abs(watch.left(1.2) - 2) < 1e-9

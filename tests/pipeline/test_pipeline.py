@@ -107,8 +107,8 @@ def test_the_preview_resembles_the_picture(diffusers_pipe: Pipes) -> None:
     """With no published map one is fitted, once; the last preview then looks like the picture."""
     pipeline, _ = torch_pipeline("sd1", diffusers_pipe("sd1"), scaling_factor=0.9)
     pipeline.load()
-    decoder = SoftDecoder(pipeline._loaded[ComponentKind.VAE_DECODER])
-    pipeline._loaded[ComponentKind.VAE_DECODER] = decoder
+    decoder = SoftDecoder(pipeline._networks.loaded[ComponentKind.VAE_DECODER])
+    pipeline._networks.loaded[ComponentKind.VAE_DECODER] = decoder
     previews: list[np.ndarray | None] = []
     hooks = Hooks(on_step=lambda *a: previews.append(a[3]))
     (picture,) = pipeline.generate(asked(scheduler="DDIM", steps=4), hooks)
@@ -223,7 +223,7 @@ def test_overflow_is_an_error_not_a_black_picture(
 ) -> None:
     pipeline, _ = made
     pipeline.load()
-    pipeline._loaded[kind] = Broken(pipeline._loaded[kind])
+    pipeline._networks.loaded[kind] = Broken(pipeline._networks.loaded[kind])
     with pytest.raises(SfumatoError, match="out of range") as caught:
         list(pipeline.generate(asked(), Hooks()))
     assert caught.value.kind is ErrorKind.UNSUPPORTED

@@ -33,6 +33,7 @@ def test_every_field_is_described_but_those_that_nobody_sets() -> None:
         "model",
         "previews",
         "keep_previews",
+        "reduce_memory",  # a setting, and an option of `generate` and `queue add`
         "branch",
         "output_dir",
         "output_file",

@@ -79,6 +79,8 @@ class FakeQueue(QObject):
         self.is_shut_down = False
         self.is_held = False
         self.live = FakeLiveLine()
+        self.prepared: list[PictureRequest] = []
+        self.dropped = 0
         self.waits = Waits.NO
         self.paused = False
         self.plugged_in_only = False
@@ -114,6 +116,12 @@ class FakeQueue(QObject):
         self._jobs.append(job)
         self.job_added.emit(job)
         return job
+
+    def prepare(self, request: PictureRequest) -> None:
+        self.prepared.append(request)
+
+    def drop_prepared(self) -> None:
+        self.dropped += 1
 
     def stop_current(self) -> bool:
         self.stops += 1
@@ -204,9 +212,22 @@ class FakeQueue(QObject):
         return job
 
     def load(
-        self, component: str, index: int, total: int, elapsed: float = 0.0, preparing: bool = False
+        self,
+        component: str,
+        index: int,
+        total: int,
+        elapsed: float = 0.0,
+        preparing: bool = False,
+        *,
+        sparing: bool = False,
     ) -> None:
-        values = {"component": component, "index": index, "total": total, "preparing": preparing}
+        values: dict[str, Any] = {
+            "component": component,
+            "index": index,
+            "total": total,
+            "preparing": preparing,
+            "sparing": sparing,
+        }
         self.loading_changed.emit(SimpleNamespace(job="", elapsed=elapsed, **values))
 
     def step(

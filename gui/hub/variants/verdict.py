@@ -15,6 +15,7 @@ from enum import StrEnum
 from gui import words
 from gui.coreml.model import Attention, ComponentKind, Family, FileFormat, ModelInfo
 from gui.coreml.prediction import VELOCITY_LATENT
+from gui.coreml.tiles import tile_of, wants_tiles
 from gui.hub.types import Level, Machine, ModelKind, Variant, Verdict
 from gui.hub.variants import heuristics
 
@@ -140,8 +141,9 @@ def activations(variant: Variant, machine: Machine) -> int:
     Either the UNet's attention scores at its finest level, before and after the softmax (all heads
     of both guidance halves for ORIGINAL, one head for SPLIT_EINSUM, 512 queries of it for V2), or
     the VAE decoder's last block: two tensors of 256 channels at the picture's size, in 32 bits for
-    XL, whose decoder overflows 16.  The two do not coincide.  The portable runtime fuses attention
-    and keeps no scores; a UNet of Stable Diffusion 1.5 was seen to take 3.5 GiB there.
+    XL, whose decoder overflows 16; of large pictures a tile's.  The two do not coincide.  The
+    portable runtime fuses attention and keeps no scores; a UNet of Stable Diffusion 1.5 was seen to
+    take 3.5 GiB there.
     """
     side = _SIZES.get(variant.family, 0)
     width, height = variant.image_width or side, variant.image_height or side
@@ -152,7 +154,11 @@ def activations(variant: Variant, machine: Machine) -> int:
         Attention.SPLIT_EINSUM: tokens * tokens,
         Attention.SPLIT_EINSUM_V2: tokens * min(tokens, 512),
     }.get(variant.attention, _HEADS.get(variant.family, 8) * tokens * tokens)
-    decoder = 2 * 256 * width * height * (2 if native and not xl else 4)
+    if wants_tiles(width, height, sparing=False):
+        decoded, high = tile_of(width, height)
+    else:
+        decoded, high = width, height
+    decoder = 2 * 256 * decoded * high * (2 if native and not xl else 4)
     return max(2 * 2 * 2 * scores, decoder) if native else decoder
 
 

@@ -247,6 +247,7 @@ class QueueDesk(QObject):
                 output_dir=before.output_dir,
                 previews=before.previews,
                 keep_previews=before.keep_previews,
+                reduce_memory=before.reduce_memory,
             )
             if len(made) > 1:
                 raise SfumatoError(

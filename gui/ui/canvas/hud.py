@@ -19,6 +19,7 @@ NARROW = 420
 LONG_LOAD_HINT = (
     "A model’s first start on this computer can take minutes, while Core ML prepares it."
 )
+SPARING_HINT = "To spare memory, one network at a time is loaded, so this takes longer."
 
 
 def waits_text(waits: Waits, *, busy: bool, waiting: int) -> str:
@@ -123,9 +124,10 @@ class ProgressStrip(QFrame):
         loads = activity.phase is Phase.LOADING
         long_load = loads and (activity.preparing or activity.elapsed >= LONG_LOAD_SECONDS)
         pauses = activity.busy and activity.waits in (Waits.PAUSED, Waits.BATTERY)
-        hint = words.PREPARING if activity.preparing else LONG_LOAD_HINT
+        hint = SPARING_HINT if activity.sparing and not long_load else LONG_LOAD_HINT
+        hint = words.PREPARING if activity.preparing else hint
         self.hint.setText(waits_text(activity.waits, busy=True, waiting=0) if pauses else hint)
-        self.hint.setVisible(long_load or pauses)
+        self.hint.setVisible(long_load or pauses or activity.sparing)
         self.bar.setVisible(activity.busy and not activity.waits.elsewhere)
         self.stop.setVisible(activity.busy and not activity.waits.elsewhere)
         self.resume.setVisible(activity.waits is Waits.PAUSED)

@@ -67,6 +67,10 @@ class SettingsDialog(QDialog):
         self.previews = Switch("Show a preview at every step")
         self.keep_steps = Switch("Keep the previews, to play them back")
         self.safety = Switch("Use safety checkers where models have one")
+        self.reduce_memory = Switch("Use less memory, and take longer")
+        self.reduce_memory.setToolTip(
+            "Networks are in memory one after the other; where memory is short they always are"
+        )
         self.updates = Switch("Look for a newer Sfumato once a day")
         self.account = AccountSection(account) if account is not None else None
         self.storage = StorageSection(caches) if caches is not None else None
@@ -95,6 +99,7 @@ class SettingsDialog(QDialog):
         form.addRow("", self.previews)
         form.addRow("", self.keep_steps)
         form.addRow("", self.safety)
+        form.addRow("", self.reduce_memory)
         form.addRow("Updates:", self.updates)
         if self.account is not None:
             heading = label("Hugging Face Hub:")
@@ -125,6 +130,7 @@ class SettingsDialog(QDialog):
         self.keep_steps.setChecked(settings.keep_steps)
         self.keep_steps.setEnabled(settings.previews)
         self.safety.setChecked(settings.safety_checker)
+        self.reduce_memory.setChecked(settings.reduce_memory)
         self.updates.setChecked(settings.updates)
         self._show_folder()
 
@@ -144,6 +150,7 @@ class SettingsDialog(QDialog):
         self.previews.toggled.connect(self.keep_steps.setEnabled)
         self.keep_steps.toggled.connect(bind("keep_steps"))
         self.safety.toggled.connect(bind("safety_checker"))
+        self.reduce_memory.toggled.connect(bind("reduce_memory"))
         self.updates.toggled.connect(bind("updates"))
         self.change_folder.clicked.connect(self._choose_folder)
         self.reset_folder.clicked.connect(lambda: self.set_folder(""))
