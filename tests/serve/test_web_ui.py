@@ -229,6 +229,20 @@ def test_control_pictures_are_made(client: Any) -> None:
     assert edges.getpixel((32, 32)) == 0
 
 
+def test_thresholds_are_the_modules_own(client: Any) -> None:
+    """Low ones find a faint square, high ones do not; nonsense is the usual."""
+    image = picture(64, 64, "black")
+    image.paste((40, 40, 40), (16, 16, 48, 48))
+
+    def has_edges(**thresholds: float) -> bool:
+        told = client.controlnet_detect([image], module="canny", processor_res=64, **thresholds)
+        return told.image.convert("L").getextrema() == (0, 255)
+
+    assert has_edges(threshold_a=20, threshold_b=40)
+    assert not has_edges(threshold_a=200, threshold_b=250)
+    assert has_edges(threshold_a=-1, threshold_b=100)
+
+
 BAD: list[tuple[str, str, dict[str, Any], int, str]] = [
     ("sampler", "txt2img", {"sampler_name": "Eular a"}, 404, "Did you mean"),
     ("size", "txt2img", {"width": -512, "height": 512}, 422, "positive"),

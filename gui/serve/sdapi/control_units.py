@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from gui.control_use import MAX_CONTROLS, Control, ControlBalance, Preprocessor
+from gui.control_use import (
+    MAX_CONTROLS,
+    USUAL,
+    Control,
+    ControlBalance,
+    Preprocessor,
+    PreprocessorSettings,
+)
 from gui.errors import ErrorKind, SfumatoError
 from gui.records import check
 from gui.serve.sdapi.ignored import unused
@@ -33,11 +41,17 @@ _MODES = {
 }  # fmt: skip
 _KNOWN = {
     "enabled", "image", "input_image", "mask", "module", "model", "weight", "guidance_start",
-    "guidance_end", "control_mode",
+    "guidance_end", "control_mode", "threshold_a", "threshold_b",
 }  # fmt: skip
 _SILENT = {"low_vram", "lowvram", "pixel_perfect", "guessmode", "resize_mode", "processor_res",
-           "threshold_a", "threshold_b", "hr_option", "save_detected_map"}  # fmt: skip
+           "hr_option", "save_detected_map"}  # fmt: skip
 """Sent with every unit, at values that its client has made up."""
+_THRESHOLDS: dict[Preprocessor, tuple[tuple[str, float, float], ...]] = {
+    Preprocessor.CANNY: (("canny_low", 1, 255), ("canny_high", 1, 255)),
+    Preprocessor.BLUR: (("blur_radius", 0.5, 64),),
+}
+"""Which settings the extension's two thresholds are, with its bounds (the blur's lower one is ours:
+less is none)."""
 
 
 def module_names() -> list[str]:
@@ -57,6 +71,18 @@ def preprocessor_of(module: object) -> Preprocessor:
             f"There is no ControlNet module “{text[:60]}” here; choose one of {known} …",
         )
     return found
+
+
+def settings_of(kind: Preprocessor, first: Any, second: Any) -> PreprocessorSettings:
+    """The preprocessor's settings of ``threshold_a`` and ``threshold_b``.  As in the extension,
+    one outside its bounds means the usual."""
+    chosen: dict[str, Any] = {}
+    for told, value in zip(_THRESHOLDS.get(kind, ()), (first, second), strict=False):
+        field, least, most = told
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if number and least <= value <= most:
+            chosen[field] = type(getattr(USUAL, field))(value)
+    return replace(USUAL, **chosen)
 
 
 def controls_of(
@@ -122,14 +148,16 @@ def _control(
             ErrorKind.BAD_REQUEST,
             "“control_mode” must be one of the extension's three; send one.",
         )
+    kind = preprocessor_of(unit.get("module"))
     control = Control(
         shelf.find_control_network(named, model),
         path,
-        preprocessor_of(unit.get("module")),
+        kind,
         weight=_number(unit, "weight", 1.0),
         start=_number(unit, "guidance_start", 0.0),
         end=_number(unit, "guidance_end", 1.0),
         balance=_MODES[mode],
+        settings=settings_of(kind, unit.get("threshold_a"), unit.get("threshold_b")),
     )
     try:
         check(control)

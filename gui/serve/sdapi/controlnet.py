@@ -12,11 +12,11 @@ from fastapi import APIRouter, Request
 
 from gui.control.client import ControlClient
 from gui.control.messages import PrepareControl
-from gui.control_use import Preprocessor
+from gui.control_use import Preprocessor, PreprocessorSettings
 from gui.errors import ErrorKind, SfumatoError
 from gui.library.picture_reader import size_of
 from gui.serve.hall import Hall
-from gui.serve.sdapi.control_units import module_names, preprocessor_of
+from gui.serve.sdapi.control_units import module_names, preprocessor_of, settings_of
 from gui.serve.sdapi.pictures import described
 from gui.serve.sdapi.schemas import Detect
 from gui.serve.uploads import decoded
@@ -72,7 +72,7 @@ def routes(hall: Hall) -> APIRouter:
     async def detect(request: Request) -> dict[str, Any]:
         """Make control pictures."""
 
-        def read(body: Detect) -> tuple[Preprocessor, list[str], int]:
+        def read(body: Detect) -> list[PrepareControl]:
             module = preprocessor_of(body.controlnet_module)
             given = body.controlnet_input_images or body.controlnet_images
             if not given or len(given) > _MOST:
@@ -90,28 +90,36 @@ def routes(hall: Hall) -> APIRouter:
                     f"“controlnet_processor_res” must be from {_SIDES[0]} to {_SIDES[1]}; send "
                     "another.",
                 )
-            return module, files, asked
+            settings = settings_of(module, body.controlnet_threshold_a, body.controlnet_threshold_b)
+            return [_asked(file, module, asked, settings) for file in files]
 
-        module, files, side = await read_json(request, Detect, hall.budget, read, hall.run)
+        questions = await read_json(request, Detect, hall.budget, read, hall.run)
         async with turn:
-            images = await asyncio.to_thread(_made, module, files, side)
+            images = await asyncio.to_thread(_made, questions)
         return {"images": images, "info": "Success", "tensor": None}
 
     return router
 
 
-def _made(module: Preprocessor, files: list[str], side: int) -> list[str]:
-    """Control pictures as PNG in base64, the shorter side of `side` pixels.  Blocking."""
+def _asked(
+    file: str, module: Preprocessor, side: int, settings: PreprocessorSettings
+) -> PrepareControl:
+    """For a picture whose shorter side has about `side` pixels."""
+    width, height = size_of(Path(file))
+    factor = side / min(width, height)
+    size = [max(64, round(each * factor / 64) * 64) for each in (width, height)]
+    return PrepareControl(file, size[0], size[1], module, settings=settings)
+
+
+def _made(questions: list[PrepareControl]) -> list[str]:
+    """Control pictures as PNG in base64.  Blocking."""
     from PIL import Image
 
     client = ControlClient()
     found: list[str] = []
     try:
-        for file in files:
-            width, height = size_of(Path(file))
-            factor = side / min(width, height)
-            size = [max(64, round(each * factor / 64) * 64) for each in (width, height)]
-            made, _ = client.prepare(PrepareControl(file, size[0], size[1], module))
+        for question in questions:
+            made, _ = client.prepare(question)
             buffer = io.BytesIO()
             picture = Image.frombytes("RGBA", (made.width, made.height), made.rgba)
             picture.convert("RGB").save(buffer, "PNG", compress_level=4)

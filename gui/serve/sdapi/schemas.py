@@ -113,3 +113,5 @@ class Detect(Body):
         default_factory=list, description="The same, as some programs write it."
     )
     controlnet_processor_res: int | None = 512
+    controlnet_threshold_a: float | None = None
+    controlnet_threshold_b: float | None = None
