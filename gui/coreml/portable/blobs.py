@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import mmap
 import struct
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -144,6 +145,17 @@ class WeightFile:
             return unpack_bits(raw, bits, count, signed=dtype == "int4").reshape(shape)
         return np.frombuffer(self._map, numpy_type, count, start).reshape(shape)
 
+    def release(self, offset: int) -> None:
+        """Let go of the pages of what stands at `offset`; a later reader gets them again."""
+        advice = getattr(mmap, "MADV_DONTNEED", None)
+        if advice is None or sys.platform != "linux":  # elsewhere it would drop nothing, or more
+            return
+        start, size = self.place(offset)
+        first = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE
+        length = (start + size - first) // mmap.PAGESIZE * mmap.PAGESIZE
+        if length > 0:
+            self._map.madvise(advice, first, length)
+
 
 @dataclass(frozen=True, slots=True)
 class Blob:
@@ -157,6 +169,10 @@ class Blob:
     def numpy(self) -> np.ndarray:
         """Read it; free of copies unless its elements are smaller than a byte."""
         return self.file.read(self.offset, self.dtype, self.shape)
+
+    def release(self) -> None:
+        """It was copied: its pages need not stay in memory as well."""
+        self.file.release(self.offset)
 
 
 class WeightFolder:

@@ -29,6 +29,7 @@ from gui.coreml.portable.ir import (
     constant_value,
     resolve,
 )
+from gui.coreml.portable.later import Packing
 from gui.coreml.portable.ops import RULES, RuleContext
 from gui.coreml.portable.ops.context import CONVOLUTIONS, torch_type
 from gui.coreml.portable.ops.control_flow import CONTROL_FLOW
@@ -126,6 +127,7 @@ class Lowering(RuleContext):
         self._registers = 0
         self._place = ""
         self._tensors: dict[tuple[str, bool], torch.Tensor] = {}
+        self._packing: Packing | None = None
         self._unread = Counter(r.name for op in self._function.ops for r in op.refs())
         self._unread.update(self._function.outputs)
 
@@ -137,6 +139,12 @@ class Lowering(RuleContext):
             UnsupportedProgramError: no rule for an op or for this use of it.
             WeightFileError: a constant cannot be read.
         """
+        with Packing() as self._packing:
+            plan = self._plan()
+        self._packing = None
+        return plan
+
+    def _plan(self) -> ExecutionPlan:
         function = self._function
         inputs = []
         for name, stated in function.inputs:
@@ -158,6 +166,7 @@ class Lowering(RuleContext):
             raise ProgramError(f"the output {missing[0]} is never computed")
         outputs = [self.tensor_of(Ref(name)) for name in function.outputs]
         outputs += [self.states[name] for name in function.states]
+        Packing.keep(self._steps)
         overwrite(self._steps, outputs)
         return ExecutionPlan(self._steps, inputs, outputs, self._registers)
 
@@ -275,22 +284,35 @@ class Lowering(RuleContext):
         weight = self._tensor(self.operand(op, "weight"), for_images=False)
         bias = self.optional_tensor(op, "bias")
         is_plain = groups == 1 and isinstance(x, Symbol) and isinstance(weight, torch.Tensor)
-        if is_plain and self._channels_last and self._compute is not Compute.BF16:
-            packed = onednn.pack_convolution(weight, strides, padding, dilations, shape)
-            if packed is not None:
-                call = onednn.convolution
-                return self.emit(call, x, packed, bias, strides, padding, dilations)
+        is_plain = is_plain and self._channels_last and self._compute is not Compute.BF16
+        if is_plain and onednn.packs_convolution(weight):
+            shaping = (strides, padding, dilations)
+            packed = self._packed(op, onednn.pack_convolution, weight, *shaping, shape)
+            return self.emit(onednn.convolution, x, packed, bias, *shaping)
         weight = self._tensor(self.operand(op, "weight"), for_images=self._channels_last)
         convolve = CONVOLUTIONS[len(strides) - 1]
         return self.emit(convolve, x, weight, bias, strides, padding, dilations, groups)
 
-    def linear(self, x: Any, shape: tuple[int, ...], weight: Any, bias: Any) -> Any:
+    def linear(self, op: Op, x: Any, shape: tuple[int, ...], weight: Any, bias: Any) -> Any:
         is_plain = isinstance(x, Symbol) and not any(isinstance(v, Symbol) for v in (weight, bias))
-        if is_plain and len(shape) > 1 and self._compute is not Compute.BF16:
-            packed = onednn.pack_linear(weight, math.prod(shape[:-1]))
-            if packed is not None:
-                return self.emit(onednn.linear, x, packed, bias)
+        is_plain = is_plain and len(shape) > 1 and self._compute is not Compute.BF16
+        if is_plain and onednn.packs_linear(weight):
+            packed = self._packed(op, onednn.pack_linear, weight, math.prod(shape[:-1]))
+            return self.emit(onednn.linear, x, packed, bias)
         return self.emit(F.linear, x, weight, bias)
+
+    def _packed(self, op: Op, pack: TorchCall, weight: torch.Tensor, *arguments: Any) -> Any:
+        """A packed ``weight`` of the op, or the promise of one."""
+        operand = op.inputs.get("weight")
+        stored = self.values.get(operand.name) if isinstance(operand, Ref) else operand
+
+        def action() -> torch.Tensor:
+            packed = pack(weight, *arguments)
+            if isinstance(stored, Blob):
+                stored.release()
+            return packed
+
+        return self._packing.promise(action) if self._packing else action()
 
     def _tensor(self, operand: Operand, *, for_images: bool) -> Any:
         if not isinstance(operand, Ref):

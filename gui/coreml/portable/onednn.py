@@ -59,16 +59,23 @@ def beats_mkl() -> bool:
     return "GenuineIntel" not in text
 
 
+def packs_convolution(weight: torch.Tensor) -> bool:
+    """Whether `pack_convolution` takes this weight: float32 [out, in, h, w], of one group."""
+    return weight.ndim == 4 and _packs(weight)
+
+
+def _packs(weight: torch.Tensor) -> bool:
+    return weight.dtype == torch.float32 and weight.numel() > 0 and is_available()
+
+
 def pack_convolution(
     weight: torch.Tensor,
     strides: list[int],
     padding: list[int],
     dilations: list[int],
     input_shape: tuple[int, ...],
-) -> torch.Tensor | None:
-    """A float32 weight [out, in, h, w] of one group packed for inputs of this shape, or None."""
-    if weight.ndim != 4 or weight.dtype != torch.float32 or not is_available():
-        return None
+) -> torch.Tensor:
+    """A weight packed for inputs of this shape."""
     with torch.inference_mode():
         return _reorder(weight, strides, padding, dilations, list(input_shape))
 
@@ -97,14 +104,15 @@ def convolution(
     return convolve(x, weight, bias, padding, strides, dilations, 1, "none", [], "")
 
 
-def pack_linear(weight: torch.Tensor, rows: int) -> torch.Tensor | None:
-    """A float32 weight [out, in] packed for inputs of so many rows, or None."""
-    if weight.ndim != 2 or weight.dtype != torch.float32 or not is_available():
-        return None
-    if 0 in weight.shape or rows < 1:
-        return None
+def packs_linear(weight: torch.Tensor) -> bool:
+    """Whether `pack_linear` takes this weight: float32 [out, in]."""
+    return weight.ndim == 2 and _packs(weight)
+
+
+def pack_linear(weight: torch.Tensor, rows: int) -> torch.Tensor:
+    """A weight packed for inputs of so many rows."""
     with torch.inference_mode():
-        return _reorder_matrix(weight, rows)
+        return _reorder_matrix(weight, max(1, rows))
 
 
 def _reorder_matrix(weight: torch.Tensor, rows: int) -> torch.Tensor:

@@ -129,8 +129,8 @@ class RuleContext(ABC):
         convolve = CONVOLUTIONS[len(strides) - 1]
         return self.emit(convolve, x, weight, bias, strides, padding, dilations, groups)
 
-    def linear(self, x: Any, shape: tuple[int, ...], weight: Any, bias: Any) -> Any:
-        """`x` of this shape · weightᵀ + bias; `weight` [out, in], `bias` a vector or None."""
+    def linear(self, op: Op, x: Any, shape: tuple[int, ...], weight: Any, bias: Any) -> Any:
+        """`x` of this shape · the op's ``weight``ᵀ [out, in] + its ``bias`` or None."""
         return self.emit(F.linear, x, weight, bias)
 
     # Operands

@@ -39,7 +39,7 @@ def _operands(ctx: RuleContext, op: Op, *names: str) -> list[Any]:
 def linear(ctx: RuleContext, op: Op) -> Any:
     names = ("x", "weight", "bias") if ctx.has(op, "bias") else ("x", "weight")
     x, weight, *bias = _operands(ctx, op, *names)
-    return ctx.linear(x, ctx.shape(op, "x"), weight, bias[0] if bias else None)
+    return ctx.linear(op, x, ctx.shape(op, "x"), weight, bias[0] if bias else None)
 
 
 @rule("matmul")
