@@ -61,6 +61,9 @@ class Compute(StrEnum):
     would have on a processor that computes in fp16."""
 
 
+_LARGE_WEIGHT = 1 << 18
+"""Elements from which on a weight is worth a thread's while."""
+
 _HEAVY: frozenset[TorchCall] = frozenset(
     (F.linear, F.conv1d, F.conv2d, F.conv3d, torch.matmul, torch.einsum, attention)
 )
@@ -312,7 +315,8 @@ class Lowering(RuleContext):
                 stored.release()
             return packed
 
-        return self._packing.promise(action) if self._packing else action()
+        is_large = weight.numel() >= _LARGE_WEIGHT
+        return self._packing.promise(action) if self._packing and is_large else action()
 
     def _tensor(self, operand: Operand, *, for_images: bool) -> Any:
         if not isinstance(operand, Ref):
