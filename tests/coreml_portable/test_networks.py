@@ -13,7 +13,7 @@ from diffusers.models.attention_processor import Attention
 from diffusers.pipelines.stable_diffusion.safety_checker import cosine_distance
 from torch import Tensor, nn
 
-from gui.coreml.portable import Compute, PortableModel, read_stages
+from gui.coreml.portable import Compute, PortableModel, lower, read_stages
 from tests.coreml_portable.support import decibels, load
 from tests.support.tiny_models import TinyModel, residual_shapes, unet_examples
 
@@ -109,6 +109,18 @@ def test_unet_in_original_layout(kind: str, step: float, request: Any) -> None:
         "group_norm": modules_of(model.pipe.unet, nn.GroupNorm),
         "attention": modules_of(model.pipe.unet, Attention),
     }
+
+
+def test_weights_packed_beside_reading(
+    tiny_sd1: TinyModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lower, "_LARGE_WEIGHT", 1)
+    network = load(package(tiny_sd1, "unet"))
+    height, width = network.inputs["sample"].shape[2:]
+    assert height and width
+    inputs = example_inputs(tiny_sd1, (height, width), 21.0)
+    want = by_diffusers(tiny_sd1.pipe.unet, inputs)[0].numpy()
+    assert decibels(network(arrays(inputs))["noise_pred"], want) >= FP32_WEIGHTS
 
 
 @pytest.mark.parametrize("step", [1.0, 981.0])

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import operator
+import struct
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 
 from gui.coreml.portable import onednn
+from gui.coreml.portable.blobs import Blob, WeightFile
 from gui.coreml.portable.in_place import overwrite
+from gui.coreml.portable.later import Packing
 from gui.coreml.portable.plan import ExecutionPlan, PlanStep, Symbol
 from tests.coreml_portable.support import decibels
 
@@ -131,3 +136,27 @@ def test_what_others_read_is_not_overwritten() -> None:
     a = F.silu(x)
     want = [a, a.reshape(3, 2), a * 2, F.silu(a.reshape(3, 2)), a + a, a, a * 3]
     assert all(torch.equal(g, w) for g, w in zip(got, want, strict=True))
+
+
+def test_what_fails_in_packing_is_raised_where_the_plan_is_made() -> None:
+    def fail() -> torch.Tensor:
+        raise MemoryError("no room")
+
+    with Packing() as packing:
+        weights = [packing.promise(lambda n=n: torch.full((2,), n)) for n in range(20)]
+        steps = [step(torch.neg, weight, output=n) for n, weight in enumerate(weights)]
+        packing.keep(steps)
+        assert [s.arguments[0][0].item() for s in steps] == list(range(20))
+        with pytest.raises(MemoryError):
+            packing.keep([step(torch.neg, packing.promise(fail), output=0)])
+
+
+def test_pages_let_go_of_are_read_again(tmp_path: Path) -> None:
+    values = np.arange(1 << 15, dtype=np.float16)
+    record = struct.pack("<IIQQQ", 0xDEADBEEF, 1, values.nbytes, 128, 0)
+    path = tmp_path / "weight.bin"
+    path.write_bytes(bytes(64) + record.ljust(64, b"\0") + values.tobytes())
+    blob = Blob(WeightFile(path), 64, "fp16", values.shape)
+    before = blob.numpy()
+    blob.release()
+    assert np.array_equal(before, values) and np.array_equal(blob.numpy(), values)
