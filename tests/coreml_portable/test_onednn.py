@@ -12,7 +12,7 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from gui.coreml.portable import onednn
+from gui.coreml.portable import PortableRuntime, onednn
 from gui.coreml.portable.blobs import Blob, WeightFile
 from gui.coreml.portable.in_place import overwrite
 from gui.coreml.portable.later import Packing
@@ -160,3 +160,17 @@ def test_pages_let_go_of_are_read_again(tmp_path: Path) -> None:
     before = blob.numpy()
     blob.release()
     assert np.array_equal(before, values) and np.array_equal(blob.numpy(), values)
+
+
+@pytest.mark.parametrize(
+    ("cores", "asked", "taken"),
+    [(1, None, 1), (64, None, 16), (8, None, 8), (64, 40, 40), (8, 0, 1)],
+)
+def test_threads(
+    cores: int, asked: int | None, taken: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = [cores]
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads[-1])
+    monkeypatch.setattr(torch, "set_num_threads", threads.append)
+    PortableRuntime(threads=asked)
+    assert threads[-1] == taken

@@ -12,13 +12,17 @@ from gui.coreml.portable.model import PortableModel, read_stages
 from gui.errors import ErrorKind, SfumatoError
 from gui.request import ComputeUnit
 
+MOST_THREADS = 16
+"""Beyond these the threads of one layer mostly wait for one another, and for the memory."""
+
 
 class PortableRuntime:
     """Computes Core ML programs on the CPU, on every machine (see `gui.coreml.runtime`).
 
     Args:
         compute: ``fp32``, ``bf16`` or ``emulate_fp16`` (see `Compute`).
-        threads: torch threads; None leaves torch's own choice.  Process-wide, as torch has it.
+        threads: torch threads; None: torch's own choice, one for each physical core, but no more
+            than `MOST_THREADS`.  Process-wide, as torch has it.
     """
 
     def __init__(self, compute: str = "fp32", threads: int | None = None) -> None:
@@ -29,7 +33,9 @@ class PortableRuntime:
                 ErrorKind.BAD_REQUEST,
                 f"There is no way of computing called {compute!r}; choose another.",
             ) from error
-        if threads is not None:
+        if threads is None:
+            threads = min(torch.get_num_threads(), MOST_THREADS)
+        if threads != torch.get_num_threads():
             torch.set_num_threads(max(1, threads))
 
     @property
