@@ -92,7 +92,7 @@ def _serve(text: str) -> None:
 
 def _same_wallpaper(mac: MacServices) -> None:
     """Set the desktop's picture to what it is."""
-    import AppKit
+    import AppKit  # type: ignore[import-not-found]
 
     workspace = AppKit.NSWorkspace.sharedWorkspace()
     for screen in AppKit.NSScreen.screens() or ():
