@@ -22,6 +22,7 @@ SLOWNESS = (1.0, 1.0, 2.0, 4.0)
 """How long each member sleeps, in `STEP`s."""
 STEP = 0.08
 """Seconds."""
+SLOW_STEP = 0.5
 MEMBERS = (1, 2, 4)
 STANDIN = "tests.bench.bench_farm:backend"
 
@@ -110,14 +111,18 @@ def _recovery() -> list[dict[str, Any]]:
     with contextlib.ExitStack() as stack:
         first, second = _farm(stack, (1.0, 1.0))
         port = _port(first)
-        job_id = first.ask(_request(400))[0]
-        until(lambda: first.seat("Mac 1")["unit"])
-        unit = first.seat("Mac 1")["unit"]
+        # Longer than it takes to ask who draws what.
+        slow = PictureRequest(f"steps={STEPS} sleep={SLOW_STEP}", "", seed=1, count=6)
+        (job_id,) = first.ask(slow)
+        unit = until(lambda: first.seat("Mac 1")["unit"])
         killed = time.monotonic()
+        assert len(first.job(job_id).pictures) <= unit["number"]
         second.kill()
         until(lambda: len(first.job(job_id).pictures) > unit["number"])
         worker = time.monotonic() - killed
+        first.wait(job_id)
         second.join()
+        job_id = first.ask(_request(400))[0]
         until(lambda: first.seat("Mac 1")["pictures"] >= 2)
         there = len(first.job(job_id).pictures)
         killed = time.monotonic()
@@ -128,7 +133,7 @@ def _recovery() -> list[dict[str, Any]]:
         scheduler = time.monotonic() - killed
     return [
         {"what": "farm: a member is killed, its picture is there", "value": worker, "unit": "s",
-         "note": f"of which {STEPS * STEP:.1f} s to draw it"},
+         "note": f"of which {STEPS * SLOW_STEP:.0f} s to draw it, after the one under way"},
         {"what": "farm: the scheduler’s Mac is killed, the next picture", "value": scheduler,
          "unit": "s", "note": f"of which {back:.1f} s for its process to be up again"},
     ]  # fmt: skip
