@@ -5,13 +5,13 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.cached_models import cached_tiny_model
-from tests.support.databases import closed_at_the_end
+from tests.support.databases import close_what_is_dropped
 
 if TYPE_CHECKING:
     from tests.support.tiny_models import TinyModel
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 # wait must not spin; and networks this small lose more time meeting at barriers than they win.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+close_what_is_dropped()
 
 
 def pytest_collection_finish() -> None:
@@ -33,12 +36,6 @@ def pytest_unconfigure() -> None:
     zygote = sys.modules.get("tests.support.cli_zygote")
     if zygote is not None:
         zygote.close()
-
-
-@pytest.fixture(autouse=True)
-def _databases_closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with closed_at_the_end(monkeypatch):
-        yield
 
 
 @pytest.fixture(scope="session")

@@ -72,7 +72,8 @@ def desktop(services: MacServices | None = None) -> str:
         raise CheckError(f"the Services menu handed over {asked!r}")
     _same_wallpaper(mac)
     power = "battery" if mac.on_battery() else "mains"
-    return f"{len(programs)} programs for a PNG, on {power}"
+    saving = ", saving energy" if mac.saves_energy() else ""
+    return f"{len(programs)} programs for a PNG, on {power}{saving}"
 
 
 def _serve(text: str) -> None:
@@ -160,6 +161,7 @@ def compilation() -> Found:
     from gui.coreml.model import ComponentKind
     from gui.coreml.native import NativeRuntime
     from gui.coreml.portable import PortableRuntime
+    from gui.measure import telling
     from gui.request import ComputeUnit
 
     decoder = inspect_model(paths.starter_model()).components[ComponentKind.VAE_DECODER]
@@ -168,7 +170,8 @@ def compilation() -> Found:
     arrays = {wanted.name: given.astype(np.float32)}
     with tempfile.TemporaryDirectory(prefix=_PREFIX) as folder:
         started = time.perf_counter()
-        model = NativeRuntime(cache=Path(folder)).load(decoder, ComputeUnit.CPU_ONLY)
+        runtime = NativeRuntime(cache=Path(folder))
+        model = runtime.load(decoder, ComputeUnit.CPU_ONLY)
         first = time.perf_counter() - started
         started = time.perf_counter()
         again = NativeRuntime(cache=Path(folder)).load(decoder, ComputeUnit.CPU_ONLY)
@@ -176,6 +179,7 @@ def compilation() -> Found:
         results = model(arrays), again(arrays)
         model.close()
         again.close()
+        shares = runtime.shares(decoder, ComputeUnit.CPU_ONLY)
     portable = PortableRuntime().load(decoder, ComputeUnit.ALL)(arrays)
     name = decoder.outputs[0].name
     peak = float(np.ptp(portable[name]))
@@ -183,7 +187,8 @@ def compilation() -> Found:
     if decibels < LEAST_DB:
         raise CheckError(f"it is {decibels:.0f} dB from the portable runtime's result")
     return Found(
-        f"{decibels:.0f} dB from the portable runtime",
+        f"{decibels:.0f} dB from the portable runtime; Core ML's plan: "
+        f"{telling.shares(shares) or 'not told'}",
         {"first_load_s": round(first, 3), "next_load_s": round(second, 3)},
     )
 

@@ -354,8 +354,6 @@ class JobQueue(QObject):
     def _on_waits(self) -> None:
         """What hinders the queue may be another thing now."""
         self._power.watch(self._plugged_in_only and not self._closed)
-        if self.waits is Waits.NO:
-            self._parked = None
         self.waits_changed.emit()
         self._next()
 
@@ -460,7 +458,9 @@ class JobQueue(QObject):
         job.pictures.append(event.path)
         self._changed(job)
         self.picture_ready.emit(FinishedPicture(job_id, event.path, event.record))
-        if self.waits and job_id == self._running and len(job.pictures) < job.request.count:
+        more = len(job.pictures) < job.request.count
+        # Once: to be told a second time ends the engine.
+        if self.waits and job_id == self._running and more and self._parked != job_id:
             self._parked = job_id
             self._thread.stop_job(job_id)
 

@@ -151,6 +151,20 @@ def test_while_plugged_in_only(make: Callable[..., JobQueue], qtbot: QtBot) -> N
     assert queue.waits is Waits.NO and not power.watched
 
 
+def test_resumed_before_the_pause_has_come_to_the_engine(
+    make: Callable[..., JobQueue], qtbot: QtBot
+) -> None:
+    """The job, already told to stop, goes on as any that was paused."""
+    queue = make()
+    job = queue.submit(ask("steps=4 sleep=0.1", count=3))
+    qtbot.waitUntil(lambda: job.status == "running", timeout=WAIT)
+    queue.pause(True)
+    qtbot.waitUntil(lambda: bool(job.pictures), timeout=WAIT)
+    queue.pause(False)
+    qtbot.waitUntil(ended(job), timeout=WAIT)
+    assert job.status == "done" and len(set(job.pictures)) == 3
+
+
 def test_what_is_asked_off_the_thread_reaches_the_queue(
     make: Callable[..., JobQueue], qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
