@@ -25,7 +25,7 @@ import torch
 
 LAYOUTS = ("none", "original", "split_einsum")
 """``none`` is diffusers' own attention; the others are Apple's."""
-BUDGET = 1.0
+BUDGET = 0.67
 LATENT = (32, 32)
 BATCH = 2
 CONTEXT = 768

@@ -28,16 +28,13 @@ RUN = 4
 
 def _parts() -> Iterator[tuple[str, Attention, str]]:
     """Family, form of attention, network; the VAE knows of no form."""
-    wanted = [set(p.split("+")) for p in os.environ.get("SFUMATO_SIZES", "").split(",") if p]
+    names = set(os.environ.get("SFUMATO_SIZES", "").replace("+", ",").split(",")) - {""}
     for family in KINDS:
         for form in FORMS:
             for network in ("unet", "controlnet", "vae_decoder", "vae_encoder"):
                 if network.startswith("vae") and form is not FORMS[0]:
                     continue
-                part = (family, form.value, network)
-                if all(
-                    {each} & w or not w & _ALL[k] for k, each in enumerate(part) for w in wanted
-                ):
+                if _allows(names, (family, form.value, network)):
                     yield family, form, network
 
 
