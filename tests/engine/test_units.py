@@ -12,6 +12,7 @@ import pytest
 
 from gui.coreml.native import NativeRuntime
 from gui.engine.backend import ModelChoice, PipelineBackend
+from gui.engine.known_models import KnownModels
 from gui.engine.runner import OutcomeStatus
 from gui.library import unit_times
 from gui.measure.client import read_subject
@@ -43,7 +44,9 @@ def units_of(tiny_sd1: TinyModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     def find(unit: ComputeUnit, **computer: str) -> dict[str, str]:
         asked.clear()
         core_ml.loads.clear()
-        backend = SimpleNamespace(machine_runtime=runtime, computer=replace(MAC, **computer))
+        backend = SimpleNamespace(
+            machine_runtime=runtime, computer=replace(MAC, **computer), models=KnownModels()
+        )
         request = PictureRequest("", str(tiny_sd1.folder), compute_unit=unit)
         choice = ModelChoice(cast("PipelineBackend", backend), request)
         NEW[:] = [part for part in ("text_encoder", "unet") if choice.prepares(part)]

@@ -227,7 +227,7 @@ def test_from_the_strip_and_back_to_the_picture_in_focus(workspace, files, qtbot
     qtbot.waitUntil(lambda: pictures.rowCount() == 5)
     model = strip.list.selectionModel()
     for row in (1, 3):
-        model.select(pictures.index(row), model.SelectionFlag.Select)
+        model.select(strip.list.model().index(row, 0), model.SelectionFlag.Select)
     assert workspace.actions_.compare.isEnabled()
     workspace.actions_.compare.trigger()
     qtbot.waitUntil(lambda: workspace.middle.comparison.on)

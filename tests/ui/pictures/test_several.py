@@ -29,9 +29,9 @@ def strip(files, workspace, qtbot):
     pictures, view = workspace.studio.pictures, workspace.filmstrip.list
     qtbot.waitUntil(lambda: pictures.rowCount() == len(files))
     qtbot.waitUntil(lambda: all(pictures.picture(row) for row in range(len(files))))
-    view.setCurrentIndex(pictures.index(1))
-    flag = QItemSelectionModel.SelectionFlag
-    view.selectionModel().setCurrentIndex(pictures.index(2), flag.Select)
+    rows, flag = view.model(), QItemSelectionModel.SelectionFlag
+    view.setCurrentIndex(rows.index(1, 0))
+    view.selectionModel().setCurrentIndex(rows.index(2, 0), flag.Select)
     qtbot.waitUntil(lambda: workspace.canvas.view.path() == str(files[2]))
     view.setFocus()
     return workspace.filmstrip
