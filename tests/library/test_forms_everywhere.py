@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from PySide6.QtGui import QImage
 
 from gui.library.picture_adding import mark_of
 from gui.library.picture_forms import SUFFIXES
@@ -57,6 +58,7 @@ def write(path: Path) -> Path:
 def by_reader(path: Path) -> Image.Image:
     image = read_image(str(path))
     assert (picture_size(image).width(), picture_size(image).height()) == (32, 48)
+    image = image.convertToFormat(QImage.Format.Format_RGB888)
     data = bytes(image.constBits())
     return Image.frombytes("RGB", (image.width(), image.height()), data, "raw", "RGB",
                            image.bytesPerLine())  # fmt: skip
