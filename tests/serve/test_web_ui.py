@@ -40,17 +40,17 @@ def client(served: Served) -> Any:
 
 def test_the_published_client_gets_its_pictures(client: Any, served: Served) -> None:
     made = client.txt2img(
-        prompt="a fox", negative_prompt="blurry", seed=1003, steps=2, n_iter=2, batch_size=2,
+        prompt="a shown fox", negative_prompt="blurry", seed=1003, steps=2, n_iter=2, batch_size=2,
         cfg_scale=6.5, sampler_name="DPM++ 2M", scheduler="karras", save_images=True,
     )  # fmt: skip
     assert len(made.images) == 4
     assert made.info["all_seeds"] == [1003, 1004, 1005, 1006]
-    assert made.info["seed"] == 1003 and made.parameters["prompt"] == "a fox"
+    assert made.info["seed"] == 1003 and made.parameters["prompt"] == "a shown fox"
     for image, infotext in zip(made.images, made.info["infotexts"], strict=True):
         assert image.info["parameters"] == infotext, "the settings are inside"
         assert "Negative prompt: blurry" in infotext and "CFG scale: 6.5" in infotext
         assert "Sampler: DPM++ 2M Karras" in infotext
-    kept = [path for path in served.pictures.rglob("*.png") if "-a-fox" in path.name]
+    kept = [path for path in served.pictures.rglob("*.png") if "-a-shown-fox" in path.name]
     assert len(kept) == 4, "what is to be saved is in the gallery"
 
 
