@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from gui import paths, words
 from gui.cli.finding import model_folder
+from gui.cli.options import add_verbose, seconds
 from gui.cli.progress import ProgressLine
 from gui.errors import Cancelled, ErrorKind, SfumatoError
 from gui.files import checked
@@ -46,7 +47,7 @@ def add_parser(commands: Any) -> None:
         + ", ".join(ComputeUnit))  # fmt: skip
     add("--steps", type=int, default=_STEPS, metavar="N",
         help=f"of the picture that is made; default: {_STEPS}")  # fmt: skip
-    add("--limit", type=float, default=0.0, metavar="SECONDS",
+    add("--limit", type=seconds, default=0.0, metavar="SECONDS",
         help="give a unit up after so long, loading included; default: 1800")  # fmt: skip
     add("--again", action="store_true",
         help="try units again that crashed on this version of the system")  # fmt: skip
@@ -54,7 +55,7 @@ def add_parser(commands: Any) -> None:
     add("--compare", default="", metavar="FILE",
         help="put the figures of another computer beside these, from a file of --json")  # fmt: skip
     add("--quiet", action="store_true", help="no progress")
-    add("--verbose", action="store_true", help="technical details of an error")
+    add_verbose(parser)
     parser.set_defaults(run=_run, parser=parser)
 
 
@@ -63,8 +64,6 @@ def _run(options: argparse.Namespace) -> int:
 
     if not 2 <= options.steps <= _MOST_STEPS:
         options.parser.error(f"--steps takes a number from 2 to {_MOST_STEPS}")
-    if options.limit < 0:
-        options.parser.error("--limit takes a number of seconds")
     other = report.read(checked(options.compare)) if options.compare else None
     if options.model.lower().endswith(".json"):
         found = report.read(checked(options.model))

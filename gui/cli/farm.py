@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gui import words
+from gui.cli.options import port
 from gui.cli.progress import say
 from gui.errors import ErrorKind, SfumatoError
 
@@ -33,7 +34,7 @@ def add_parser(commands: Any) -> None:
     start = _add(inner, "start", _start, "start a farm on this Mac, and stay; Ctrl-C stops")
     _options(start)
     start.add_argument("--farm-name", metavar="TEXT", default="", help="what the farm is called")
-    start.add_argument("--port", type=int, default=0, help="to listen on (47866)")
+    start.add_argument("--port", type=port, default=0, help="to listen on (47866)")
     start.add_argument("--bind", metavar="ADDRESS", default="",
                        help="listen on this address of the Mac's only")  # fmt: skip
     start.add_argument("--invite", metavar="FILE", default="",

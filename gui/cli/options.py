@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 
 from gui.request import ComputeUnit
 
@@ -24,3 +25,21 @@ def add_pictures(parser: argparse.ArgumentParser) -> None:
         metavar="UNIT",
         help="processors that Core ML may use: " + ", ".join(ComputeUnit))  # fmt: skip
     add("--list", action="store_true", help="say what there is to choose from")
+
+
+def seconds(text: str) -> float:
+    """The type of an option: how long."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a number of seconds, 0 or more, not {text!r}")
+    return value
+
+
+def port(text: str) -> int:
+    """The type of an option: where something listens; 0 is the usual or a free one."""
+    if not text.isascii() or not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"must be a number from 0 to 65535, not {text!r}")
+    return int(text)

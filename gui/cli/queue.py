@@ -13,6 +13,7 @@ from gui import paths, words
 from gui.cli import asking
 from gui.cli.json_lines import add_options as add_json_options
 from gui.cli.json_lines import wanted
+from gui.cli.options import seconds
 from gui.cli.progress import progress_of, say
 from gui.errors import ErrorKind, SfumatoError
 from gui.library.job import FINISHED, Job, JobStatus
@@ -55,7 +56,7 @@ def add_parser(commands: Any) -> None:
     add_json_options(run, "picture")
     run.add_argument(
         "--linger",
-        type=float,
+        type=seconds,
         default=0.0,
         metavar="SECONDS",
         help="stay so long after the last one for what may come; a window that is opened "

@@ -5,11 +5,10 @@ Standard library only.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 from gui.errors import SfumatoError
-from gui.farm.wire import Drawn, State
+from gui.farm.wire import Preview, State
 from gui.process.messages import Event, Interface, Question
 
 CLOSE_SECONDS = 1.5
@@ -85,20 +84,8 @@ class FarmTold(Event):
 
 
 @dataclass(frozen=True)
-class FarmPreview(Event):
+class FarmPreview(Preview):
     """What a member draws for this Mac."""
-
-    member: str
-    drawn: Drawn
-
-    def to_json(self) -> dict[str, Any]:
-        return {"member": self.member, "drawn": self.drawn.to_json()}
-
-    def block(self) -> bytes:
-        return self.drawn.rgb
-
-    def with_block(self, block: bytes) -> FarmPreview:
-        return replace(self, drawn=self.drawn.with_block(block))
 
 
 FARM = Interface(
