@@ -1,7 +1,8 @@
 """The child's end: takes questions from the socket, has them answered, and ends with the parent.
 
 A thread reads the socket whatever else goes on, so that a question can be cancelled while it is
-worked on, a ping is answered, and the end of the parent ends this process.  Questions are worked on
+worked on, a ping is answered, and the end of the parent ends this process.  It never waits to be
+heard: a parent that is busy sending does not read meanwhile, and both would wait for each other.  Questions are worked on
 by the main thread, one after the other, or by the pool that was named for them.  Whatever goes
 wrong with one question is that question's answer.
 """
@@ -12,6 +13,7 @@ import argparse
 import contextlib
 import faulthandler
 import io
+import itertools
 import os
 import sys
 import threading
@@ -90,6 +92,8 @@ class Server:
         self._pools = pools or {}
         self._as_error = as_error
         self._main = WorkerPool("main", 0)
+        self._replies = WorkerPool("replies", 1)
+        self._reply_numbers = itertools.count()
         self._left_main = threading.Event()
         self._sending = threading.Lock()
         self._open: set[int] = set()
@@ -128,14 +132,14 @@ class Server:
         try:
             header, _ = messages.unpack(frame)
             if "ping" in header:
-                self._send(messages.pack({"pong": messages.number_of(header, "ping")}))
+                self._reply(messages.pack({"pong": messages.number_of(header, "ping")}))
             elif "cancel" in header:
                 self._cancel(messages.number_of(header, "cancel"))
             else:
                 self._put(messages.number_of(header), header)
         except ProtocolError as error:
             print(f"a message that makes no sense: {error}", flush=True)
-            self._send(messages.error(error.number, as_sfumato_error(error)))
+            self._reply(messages.error(error.number, as_sfumato_error(error)))
 
     def _put(self, number: int, header: Header) -> None:
         question = messages.read_question(self._interface, header)
@@ -145,9 +149,14 @@ class Server:
 
     def _cancel(self, number: int) -> None:
         if any(pool.drop(number) for pool in (self._main, *self._pools.values())):
-            self._end(number, messages.pack({"cancelled": True, "id": number}))
+            self._open.discard(number)
+            self._reply(messages.pack({"cancelled": True, "id": number}))
         elif number in self._open:
             self._cancelled.add(number)
+
+    def _reply(self, frame: bytes) -> None:
+        """Send from a thread of its own, in the order of the calls."""
+        self._replies.put(next(self._reply_numbers), lambda: self._send(frame))
 
     # -- the thread that answers --------------------------------------------------------------
 

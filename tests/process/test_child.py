@@ -184,10 +184,24 @@ def test_no_damaged_frame_ends_the_child(echo: Supervisor) -> None:
             frame[chance.randrange(len(frame))] = chance.randrange(256)
         assert echo._process is not None
         echo._process.send(bytes(frame[: chance.randrange(len(frame) + 1)]))
-        while echo.wait(0):  # or both would wait for each other with full sockets
-            echo.receive()
     assert echo.ask(Echo("well")).text == "well"
     assert echo.pid == pid
+
+
+def test_a_parent_that_only_speaks_for_a_while_is_heard(echo: Supervisor) -> None:
+    """More than two sockets hold, so that they would wait for each other if either did."""
+    echo.ask(Echo())
+    echo.put(Misbehave("sleep"))
+    numbers = [echo.put(Echo(str(n))) for n in range(2000)]
+    for number in numbers:
+        echo.cancel(number)
+    given_up = set[int]()
+    while len(given_up) < len(numbers):
+        message = echo.receive()
+        if isinstance(message, Answer):
+            assert message.cancelled
+            given_up.add(message.number)
+    assert given_up == {*numbers}
 
 
 def test_closing_ends_a_child_that_is_busy(echo: Supervisor) -> None:
