@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import platform
 import re
-import subprocess
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
 from gui import paths
 from gui.coreml.operations import runs_core_ml
+from gui.coreml.processor import Ask, Processor, ask_system, describe_processor
 from gui.files import free_bytes
 from gui.hub.types import Machine
 from gui.library.unit_times import Computer
@@ -21,9 +20,6 @@ _MEMORY_LIMIT = "/sys/fs/cgroup/memory.max"
 _INSTRUCTIONS = {"sse4_2": "SSE4.2", "avx2": "AVX2"}
 """numpy's and torch's builds need the first, and are quick with the second."""
 
-Ask = Callable[[str], str]
-"""Answers a sysctl name (macOS) or a path under /proc or /sys (Linux); empty: no answer."""
-
 
 def this_machine(models: Path | None = None) -> Machine:
     """The machine that runs this.
@@ -32,9 +28,8 @@ def this_machine(models: Path | None = None) -> Machine:
         models: folder of the models, whose disk counts; None: the usual one.
     """
     system = platform.system()
-    ask = _sysctl if system == "Darwin" else _proc
     return describe_machine(
-        system, platform.machine(), platform.mac_ver()[0], ask, free_disk(models)
+        system, platform.machine(), platform.mac_ver()[0], ask_system, free_disk(models)
     )
 
 
@@ -45,7 +40,7 @@ def describe_machine(system: str, processor: str, macos: str, ask: Ask, free: in
         system: ``Darwin`` or ``Linux``, as `platform.system` says.
         processor: ``arm64``, ``x86_64`` …, as `platform.machine` says.
         macos: as `platform.mac_ver` says; empty elsewhere.
-        ask: see `Ask`.
+        ask: see `gui.coreml.processor.Ask`.
         free: bytes.
 
     >>> answers = {"machdep.cpu.brand_string": "Apple M2 Pro", "hw.memsize": "17179869184",
@@ -68,12 +63,11 @@ def describe_machine(system: str, processor: str, macos: str, ask: Ask, free: in
             free_disk_bytes=free,
             build=ask("kern.osversion"),
         )
-    cpu = ask("/proc/cpuinfo")
-    model = re.search(r"^(?:model name|Model|Hardware)\s*:\s*(.+)$", cpu, re.MULTILINE)
+    cpu = describe_processor("linux", ask)
     total = re.search(r"^MemTotal:\s*(\d+) kB$", ask("/proc/meminfo"), re.MULTILINE)
     return Machine(
         system=system,
-        chip=model.group(1).strip() if model else processor,
+        chip=cpu.name or processor,
         cores=_cores(),
         memory_bytes=_least(int(total.group(1)) * 1024 if total else 0, ask(_MEMORY_LIMIT)),
         free_disk_bytes=free,
@@ -116,23 +110,6 @@ def _macos(version: str, ask: Ask) -> str:
     return version
 
 
-def _sysctl(name: str) -> str:
-    try:
-        done = subprocess.run(
-            ["/usr/sbin/sysctl", "-n", name], capture_output=True, text=True, timeout=5, check=False
-        )
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
-
-
-def _proc(path: str) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
-
-
 def _number(text: str) -> int:
     return int(text) if text.isdecimal() else 0
 
@@ -143,12 +120,10 @@ def _least(total: int, limit: str) -> int:
     return min(total, bound) if total and bound else total
 
 
-def _lacking(cpu: str) -> tuple[str, ...]:
-    flags = re.search(r"^flags\s*:\s*(.+)$", cpu, re.MULTILINE)  # of Intel's kind alone
-    if flags is None:
+def _lacking(cpu: Processor) -> tuple[str, ...]:
+    if not cpu.is_x86:
         return ()
-    known = flags.group(1).split()
-    return tuple(name for flag, name in _INSTRUCTIONS.items() if flag not in known)
+    return tuple(name for flag, name in _INSTRUCTIONS.items() if flag not in cpu.instructions)
 
 
 def _cores() -> int:

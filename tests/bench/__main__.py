@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from gui.coreml.processor import this_processor
 from tests.bench import budget, history
 
 HERE = Path(__file__).resolve().parent
@@ -107,7 +108,7 @@ def machine() -> dict[str, Any]:
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     return {
         "system": f"{platform.system()} {platform.machine()}",
-        "cpu": _cpu_name(),
+        "cpu": this_processor().name or platform.processor(),
         "cores": os.cpu_count(),
         "load_before": load,
         "python": platform.python_version(),
@@ -129,15 +130,6 @@ def _tell_of_history(
     print("\nWorse than before:" if found else "\nNothing is worse than in the runs before.")
     if found:
         print(aligned([("  " + name, how) for name, how in found]))
-
-
-def _cpu_name() -> str:
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        return platform.processor()
-    names = [line.split(":", 1)[1].strip() for line in text.splitlines() if "model name" in line]
-    return names[0] if names else platform.processor()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -6,6 +6,8 @@ import doctest
 import os
 import platform
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -143,8 +145,9 @@ def test_sysctl_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise FileNotFoundError("sysctl")
 
-    monkeypatch.setattr(machine.subprocess, "run", fail)
-    monkeypatch.setattr(machine.platform, "system", lambda: "Darwin")
+    monkeypatch.setattr(subprocess, "run", fail)
+    monkeypatch.setattr(platform, "system", lambda: "Darwin")
+    monkeypatch.setattr(sys, "platform", "darwin")
     found = this_machine()
     assert (found.system, found.memory_bytes) == ("Darwin", 0)
 

@@ -11,11 +11,12 @@ operations, and left alone where absent (Arm builds) or wrong.
 from __future__ import annotations
 
 import functools
-from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
+
+from gui.coreml.processor import INTEL, this_processor
 
 _SCORES_PER_THREAD = 1 << 20
 """How many scores of attention stand in memory at once: 4 MB a thread, which a cache holds."""
@@ -50,13 +51,8 @@ def is_available() -> bool:
 @functools.cache
 def beats_mkl() -> bool:
     """Whether matrix products are better left to oneDNN on this machine's processor."""
-    if not is_available():
-        return False
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return False
-    return "GenuineIntel" not in text
+    processor = this_processor()
+    return is_available() and processor.is_x86 and processor.maker != INTEL
 
 
 def packs_convolution(weight: torch.Tensor) -> bool:
