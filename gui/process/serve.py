@@ -2,9 +2,9 @@
 
 A thread reads the socket whatever else goes on, so that a question can be cancelled while it is
 worked on, a ping is answered, and the end of the parent ends this process.  It never waits to be
-heard: a parent that is busy sending does not read meanwhile, and both would wait for each other.  Questions are worked on
-by the main thread, one after the other, or by the pool that was named for them.  Whatever goes
-wrong with one question is that question's answer.
+heard: a parent that is busy sending does not read meanwhile, and both would wait for each other.
+Questions are worked on by the main thread, one after the other, or by the pool that was named for
+them.  Whatever goes wrong with one question is that question's answer.
 """
 
 from __future__ import annotations
