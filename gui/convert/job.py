@@ -195,8 +195,10 @@ class _Job:
                 self._clear_strangers()
             return self._all(began)
         except SfumatoError:
-            # What is finished is kept; half of a component is of no use and may fill the disk.
-            shutil.rmtree(self._scratch if self._journal.done else self._work, ignore_errors=True)
+            # What is finished is kept, unless it is of another source than the rest would be; half
+            # of a component is of no use and may fill the disk.
+            kept = self._journal.done and not self._has_changed()
+            shutil.rmtree(self._scratch if kept else self._work, ignore_errors=True)
             raise
 
     def _clear_strangers(self) -> None:
@@ -214,6 +216,7 @@ class _Job:
             done = self._journal.done.get(task.key)
             resumed = done is not None and done.is_there(self._model)
             if not resumed:
+                self._check_source()
                 self._convert(task)
             self._index += 1
             self._spent += task.cost
@@ -340,19 +343,29 @@ class _Job:
         pads = self._source.pad_token_ids
         return pads[-1] if kind is K.TEXT_ENCODER_2 else pads[0]
 
+    def _has_changed(self) -> bool:
+        """Whether the source is another one now; where its disk is gone, it may come back."""
+        request = self._request
+        is_there = all(place.exists() for place in _places(request))
+        return is_there and _fingerprint(request) != self._journal.fingerprint
+
+    def _check_source(self) -> None:
+        """Before each component, so that nobody waits for the last one in vain."""
+        if self._has_changed():
+            raise SfumatoError(
+                ErrorKind.BAD_MODEL,
+                "The source changed while it was being converted, so that its parts may not belong "
+                "together; convert it again.",
+                self._request.source,
+            )
+
     def _finish(self, began: float) -> ConvertReport:
         request = self._request
         title = tasks.Task(K.UNET, self._tasks[0].size, "")
         if self._cancelled():
             raise Cancelled
         self._tell(title, Step.FINISHING, 0.0, name="Model")
-        if _fingerprint(request) != self._journal.fingerprint:
-            raise SfumatoError(
-                ErrorKind.BAD_MODEL,
-                "The source changed while it was being converted, so that its parts may not belong "
-                "together; convert it again.",
-                request.source,
-            )
+        self._check_source()
         with _errors("model"):
             folders = finish.share(self._model, self._tasks, self._journal)
             if request.compiled:

@@ -100,9 +100,11 @@ def test_nothing_of_an_older_source_stays(source: Path, tmp_path: Path) -> None:
 
 def test_a_source_that_changes_meanwhile_is_not_mixed(source: Path, tmp_path: Path) -> None:
     own = Path(shutil.copytree(source, tmp_path / "tiny"))
-    asked = encoder_only(own, tmp_path)
+    asked = encoder_only(own, tmp_path, components=(K.TEXT_ENCODER, K.SAFETY_CHECKER))
+    begun: list[str] = []
 
     def touch(progress: Progress) -> None:
+        begun.append(progress.component)
         if progress.step is Step.CONVERTING:
             os.utime(own / "text_encoder" / "model.safetensors", (1, 1))
 
@@ -111,6 +113,8 @@ def test_a_source_that_changes_meanwhile_is_not_mixed(source: Path, tmp_path: Pa
     assert caught.value.kind is ErrorKind.BAD_MODEL
     assert "changed while" in caught.value.message
     assert not Path(asked.output).exists()
+    assert "Safety checker" not in begun  # nobody waits for the rest in vain
+    assert not partial_folder(asked.output).exists()  # nor is told that parts are kept
     run(asked, lambda _: None, never)
     assert Path(asked.output).is_dir()
 
