@@ -101,8 +101,10 @@ class Server:
 
     def run(self) -> None:
         """Serve until the parent hangs up; from the main thread."""
+        # Up; said before anything is read that this process could die over, which would look as if
+        # it had never come up.  Nothing has been sent before it, so it cannot have to wait.
+        self._send(messages.pack({"pong": 0}))
         threading.Thread(target=self._read, name="reader", daemon=True).start()
-        self._send(messages.pack({"pong": 0}))  # up and listening
         self._main.run()
         self._left_main.set()
 

@@ -1,7 +1,8 @@
 """A Hub process with nothing behind it: answers in ways that tests of the thread want.
 
 Run as ``python -m tests.state.hub_standin``.  `AskMachine` says its process id in the chip's name;
-`Verify` echoes its folder as a problem, once as many others have been answered as the folder says;
+`Verify` tells of a download by the name of its folder once it is worked on, and echoes its folder as
+a problem once as many others have been answered as the folder says;
 `Pause` of ``die`` ends the process by force, of ``babble`` sends something that makes no sense, of
 ``raise`` answers with an error, of ``move`` tells of a download; `StartSource` never answers;
 `Updates` lists the questions that were cancelled.
@@ -42,6 +43,7 @@ class Standin:
         self.server = Server(connection, messages.HUB, handlers, pools)
 
     def echo(self, ask: messages.Verify, call: Call) -> tuple[FileProblem, ...]:
+        call.tell(messages.DownloadMoved(status(ask.folder)))
         with self.turn:
             self.turn.wait_for(lambda: self.echoed >= int(ask.folder))
             self.echoed += 1
@@ -68,12 +70,15 @@ class Standin:
             case "raise":
                 raise SfumatoError(ErrorKind.ACCESS, "Accept the terms first.", "401")
             case "move":
-                status = DownloadStatus("d", "a/b", "v", "T", "r", DownloadState.FETCHING, 10, 5)
-                call.tell(messages.DownloadMoved(status))
+                call.tell(messages.DownloadMoved(status("d")))
 
     def other(self, ask: Any, _call: Call) -> None:
         if isinstance(ask, messages.StartSource):
             time.sleep(600)
+
+
+def status(name: str) -> DownloadStatus:
+    return DownloadStatus(name, "a/b", "v", "T", "r", DownloadState.FETCHING, 10, 5)
 
 
 def serve(connection: Any) -> None:

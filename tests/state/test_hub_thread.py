@@ -48,6 +48,14 @@ def ask(hub: HubThread, qtbot: QtBot) -> Callable:
     return put
 
 
+@pytest.fixture
+def begun(hub: HubThread, qtbot: QtBot) -> Callable[[str], None]:
+    """Waits until a `Verify` is worked on: one that still waits would be taken back instead."""
+    at_work: set[str] = set()
+    hub.event_received.connect(lambda event: at_work.add(event.status.id))
+    return lambda folder: qtbot.waitUntil(lambda: folder in at_work)
+
+
 def pid_of(ask: Callable) -> int:
     return int(ask(AskMachine()).chip)
 
@@ -79,11 +87,11 @@ def test_errors_and_events_arrive_typed(hub: HubThread, ask: Callable, qtbot: Qt
 
 
 def test_a_forgotten_question_is_never_answered_and_the_child_is_told(
-    hub: HubThread, ask: Callable
+    hub: HubThread, ask: Callable, begun: Callable[[str], None]
 ) -> None:
     answers: list = []
     request = hub.ask(Verify("1"), answers.append, answers.append)
-    ask(AskMachine())
+    begun("1")
     hub.forget(request)
     ask(Verify("0"))
     ask(Verify("2"))  # so the forgotten one has been answered too
@@ -108,14 +116,21 @@ def test_a_question_that_changes_nothing_is_asked_again(ask: Callable, tmp_path:
 
 
 def test_nobody_waits_for_ever(
-    hub: HubThread, ask: Callable, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+    hub: HubThread,
+    ask: Callable,
+    begun: Callable[[str], None],
+    qtbot: QtBot,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(hub_thread, "PATIENCE", {StartSource: 0.2, Verify: 0.2})
-    hub._look.setInterval(50)
-    for question in (StartSource("a/b"), Verify("1")):
-        with pytest.raises(SfumatoError, match="does not answer"):
-            ask(question)
-    monkeypatch.undo()
+    given_up: list[SfumatoError] = []
+    hub.ask(StartSource("a/b"), None, given_up.append)
+    hub.ask(Verify("1"), None, given_up.append)
+    begun("1")
+    with monkeypatch.context() as short:
+        short.setattr(hub_thread, "PATIENCE", {StartSource: 0.0, Verify: 0.0})
+        hub._look.setInterval(50)
+        qtbot.waitUntil(lambda: len(given_up) == 2)
+    assert all("does not answer" in error.message for error in given_up)
     ask(Verify("0"))
     ask(Verify("2"))
     assert ask(Updates()) == {"1": "cancelled"}
