@@ -16,6 +16,11 @@ from tests.support.databases import close_what_is_dropped
 if TYPE_CHECKING:
     from tests.support.tiny_models import TinyModel
 
+# Thousands of processes are started here.  Where the environment forbids it to keep what is
+# compiled, as that of many containers does, each would compile `gui` anew, and a worker all tests.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # Before torch is imported, and for the processes that tests start.  As in the engine, threads that
 # wait must not spin; and networks this small lose more time meeting at barriers than they win.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")

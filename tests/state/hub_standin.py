@@ -1,8 +1,8 @@
 """A Hub process with nothing behind it: answers in ways that tests of the thread want.
 
 Run as ``python -m tests.state.hub_standin``.  `AskMachine` says its process id in the chip's name;
-`Verify` tells of a download by the name of its folder once it is worked on, and echoes its folder as
-a problem once as many others have been answered as the folder says;
+`Verify` tells of a download by the name of its folder as soon as it is worked on, and echoes its
+folder as a problem once as many others have been answered as the folder says;
 `Pause` of ``die`` ends the process by force, of ``babble`` sends something that makes no sense, of
 ``raise`` answers with an error, of ``move`` tells of a download; `StartSource` never answers;
 `Updates` lists the questions that were cancelled.
