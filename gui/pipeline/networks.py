@@ -120,6 +120,11 @@ class Networks:
         self.room = room
 
     @property
+    def model(self) -> ModelInfo:
+        """The folder's components; of a model of several sizes, at the one it was settled on."""
+        return self._model
+
+    @property
     def sparing(self) -> bool:
         """Whether they are loaded one after the other, as memory is short."""
         return self.room is not None

@@ -6,17 +6,11 @@ settings from its sidecar.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Iterator, Sequence
 from functools import partial
 
-import numpy as np
-import torch
 from torch import Tensor
 
-import gui
 from gui.coreml.control_fit import takes_controls
 from gui.coreml.defaults import fill_defaults
 from gui.coreml.flexible import model_at
@@ -31,14 +25,12 @@ from gui.coreml.prediction import KnownBy, Prediction
 from gui.coreml.runtime import Runtime
 from gui.coreml.sidecar import Preview, Sidecar
 from gui.coreml.tiles import wants_tiles
-from gui.errors import Cancelled, ErrorKind, SfumatoError
+from gui.errors import ErrorKind, SfumatoError
 from gui.files import expanded
-from gui.library.latent_sketch import Sketcher
-from gui.library.picture_reader import opaque, read_picture
-from gui.pipeline import safety, tiling, vae
-from gui.pipeline.beginning import Start, begin, encoded, lay_ground
+from gui.pipeline import tiling
+from gui.pipeline.beginning import encoded, lay_ground
 from gui.pipeline.controls import ActiveControl, ControlShelf, FitControl, as_it_is
-from gui.pipeline.course import Stage, Turn, steps_of, walk, way
+from gui.pipeline.course import Turn, steps_of
 from gui.pipeline.demands import (
     check_detail,
     check_prompt,
@@ -47,11 +39,9 @@ from gui.pipeline.demands import (
     without_effect,
 )
 from gui.pipeline.depth import depth_latents
-from gui.pipeline.detail import only_detailed, painted
-from gui.pipeline.enlarge import Enlarger
-from gui.pipeline.ground import Ground, asked_size, cropped
+from gui.pipeline.ground import Ground, asked_size
 from gui.pipeline.networks import UNETS, Networks, OnLoading, Room
-from gui.pipeline.placement import Placement
+from gui.pipeline.picture import GeneratedPicture, Hooks, PictureJob, PictureMaker, check
 from gui.pipeline.preview import Previewer, fit_preview, published_preview
 from gui.pipeline.preview_store import keep_preview, kept_preview
 from gui.pipeline.prompts import PhasedUNet, PromptPhase, Prompts, guidance
@@ -60,50 +50,7 @@ from gui.pipeline.refiner import RefinedUNet, Refiner, find_refiner, is_short_of
 from gui.pipeline.schedulers import Scheduler, make_scheduler, set_steps
 from gui.pipeline.text import TextEncoders, make_tokenizers
 from gui.pipeline.unet import GuidedUNet, is_guidance_distilled
-from gui.provenance import Provenance
-from gui.request import MAX_SEED, Composition, ComputeUnit, PictureRecord, PictureRequest
-from gui.start_image import StartImage
-
-
-@dataclass
-class Hooks:
-    """What the caller wants to hear and say while pictures are made."""
-
-    on_step: Callable[[int, int, int, np.ndarray | None], None] = lambda *_: None
-    """(picture index, step from 1, steps, preview uint8 [h, w, 3] or None): after each step the
-    person asked for, exactly once."""
-    on_enlarging: Callable[[int, int, int], None] = lambda *_: None
-    """(picture index, pieces enlarged, pieces in all): where the picture is enlarged."""
-    cancelled: Callable[[], bool] = lambda: False
-    """Asked before every run of a network."""
-
-
-@dataclass(frozen=True)
-class GeneratedPicture:
-    pixels: np.ndarray
-    """uint8 [height, width, 3]."""
-    record: PictureRecord
-
-
-@dataclass(frozen=True)
-class _Job:
-    """What all pictures of one request share."""
-
-    request: PictureRequest
-    scheduler: Scheduler
-    """With its steps laid out; each picture runs on a copy."""
-    predict: PhasedUNet
-    previewer: Previewer | None
-    notes: tuple[str, ...]
-    provenance: Provenance
-
-    def turn(self, hooks: Hooks) -> Turn:
-        """How its part of a picture is made."""
-
-        def predict(sample: Tensor, timestep: float) -> Tensor:
-            return self.predict(sample, timestep, lambda: _check(hooks))
-
-        return Turn(predict, self.scheduler, self.request, self.predict.begin_step)
+from gui.request import ComputeUnit, PictureRequest
 
 
 class Pipeline:
@@ -144,9 +91,9 @@ class Pipeline:
         """Whether `preview` was fitted here; it is then kept for the next start."""
         self._runtime = runtime
         self._networks = Networks(model, runtime, compute_unit, Room() if sparing else None)
+        self._maker = PictureMaker(self._networks, sidecar, runtime, compute_unit, self._identity)
         self._text: TextEncoders | None = None
         self._hash = model_hash
-        self._enlarger: Enlarger | None = None
         self._refiner: Refiner | None = None
         self._controls = ControlShelf(runtime, compute_unit, model.controlnets, fit_control)
 
@@ -193,7 +140,7 @@ class Pipeline:
         tiling.check(request, self.model.unet_kind)
         self._find_refiner(request)
         line = [(each, self._scheduler(each)) for each in request.lineage()]
-        self._way([Turn(_not_yet, scheduler, each) for each, scheduler in line])
+        self._maker.way([Turn(_not_yet, scheduler, each) for each, scheduler in line])
         for each, _ in line:
             self._controls.find(each.leading, self.model.components[self._unet_kind(each)])
         check_prompt(request, self.model)
@@ -202,13 +149,13 @@ class Pipeline:
         self.load(request=request)
         self._make_room(request)
         controls = self._take_controls([each for each, _ in line], ground)
-        start = encoded(ground, self.model, lambda picture: self._encode(picture, hooks))
+        start = encoded(ground, self.model, lambda picture: self._maker.encode(picture, hooks))
         jobs = [
             self._prepare(each, scheduler, led, hooks)
             for (each, scheduler), led in zip(line, controls, strict=True)
         ]
         for index in range(request.count):
-            yield self._picture(jobs, start, index, request.single(index), hooks)
+            yield self._maker.picture(jobs, start, index, request.single(index), hooks)
 
     def close(self) -> None:
         """Free the networks."""
@@ -216,7 +163,7 @@ class Pipeline:
         self._controls.close()
         self._drop_refiner()
         self._text = None
-        self._drop_enlarger()
+        self._maker.close()
 
     def _identity(self) -> str:
         if self._hash is None:
@@ -270,11 +217,6 @@ class Pipeline:
         wanted = request is not None and bool(request.leading) and not takes_controls(plain)
         return ComponentKind.CONTROL_UNET if wanted and ready else ComponentKind.UNET
 
-    @property
-    def _latent_shape(self) -> tuple[int, int, int, int]:
-        m = self.model
-        return (1, m.latent_channels, m.latent_height, m.latent_width)
-
     # One request
 
     def _scheduler(self, request: PictureRequest) -> Scheduler:
@@ -305,7 +247,7 @@ class Pipeline:
         scheduler: Scheduler,
         controls: Sequence[ActiveControl],
         hooks: Hooks,
-    ) -> _Job:
+    ) -> PictureJob:
         assert request.guidance_scale is not None
         provenance = provenance_of(self.sidecar, self._runtime.name, scheduler, request)
         unet = self._networks[self._unet_kind(request)]
@@ -325,8 +267,10 @@ class Pipeline:
         if wrapped := tiling.axes(request.tiling):
             predict = tiling.TiledUNet(predict, wrapped)
         if self.model.unet_kind is UNetKind.DEPTH:
-            predict.show(depth_latents(expanded(request.depth_map), *size, *self._latent_shape[2:]))
-        return _Job(
+            predict.show(
+                depth_latents(expanded(request.depth_map), *size, *self._maker.latent_shape[2:])
+            )
+        return PictureJob(
             request=request,
             scheduler=scheduler,
             predict=predict,
@@ -375,8 +319,9 @@ class Pipeline:
         if not request.refiner or self._refiner is None:
             return base
         size = (self.model.image_height, self.model.image_width)
-        check = lambda: _check(hooks)  # noqa: E731
-        refiner = self._refiner.phases(request, steps_of(request), guided, size, check)
+        refiner = self._refiner.phases(
+            request, steps_of(request), guided, size, partial(check, hooks)
+        )
         train_steps = int(scheduler.config.num_train_timesteps)
         return RefinedUNet(base, refiner, request.refiner_switch_at, train_steps)
 
@@ -390,11 +335,6 @@ class Pipeline:
         else:
             refiner.unet.load()
 
-    def _encode(self, picture: np.ndarray, hooks: Hooks) -> vae.EncodedImage:
-        encoder = self._networks[ComponentKind.VAE_ENCODER]
-        sparing, check = self._networks.sparing, partial(_check, hooks)
-        return vae.encode(encoder, picture, self.sidecar, self._latent_shape, sparing, check)
-
     def _encode_prompts(
         self, request: PictureRequest, guided: bool, hooks: Hooks
     ) -> tuple[list[PromptPhase], tuple[str, ...]]:
@@ -403,7 +343,7 @@ class Pipeline:
         most = chunks_of_text(unet.inputs.get("encoder_hidden_states"), self._text.length)
         prompts = Prompts(self._text, request, steps_of(request), most)
         zero_empty = self.sidecar.force_zeros_for_empty_prompt
-        phases = prompts.encode(guided, zero_empty, lambda: _check(hooks))
+        phases = prompts.encode(guided, zero_empty, partial(check, hooks))
         notes = [self._assumed(), *prompts.notes(guided)]
         if request.negative_prompt and not guided:
             distilled = is_guidance_distilled(unet)
@@ -423,186 +363,12 @@ class Pipeline:
         if self.preview is None:
             self.preview = kept_preview(self._preview_key(), channels)
         if self.preview is None or len(self.preview.matrix) != channels:
-            self.preview = fit_preview(partial(self._decode, hooks), *self._latent_shape[1:])
+            self.preview = fit_preview(
+                partial(self._maker.decode, hooks), *self._maker.latent_shape[1:]
+            )
             self.preview_was_fitted = True
             keep_preview(self._preview_key(), self.preview)
         return Previewer(self.preview)
-
-    # One picture
-
-    def _picture(
-        self,
-        jobs: list[_Job],
-        start: Start | None,
-        index: int,
-        request: PictureRequest,
-        hooks: Hooks,
-    ) -> GeneratedPicture:
-        """Make a picture.
-
-        Args:
-            jobs: what makes it, from its beginning over every branch to its own request.
-            start: the picture it begins with.
-            index: which of the request's pictures it is.
-            request: for it alone.
-        """
-        started = time.perf_counter()
-        job = jobs[-1]
-        turns = [job.turn(hooks) for job in jobs]
-        turns[-1] = replace(turns[-1], request=request)
-        stages = self._way(turns)
-        beginning = begin(stages[0], start, self._latent_shape, self.model.unet_kind)
-        kept = beginning.kept
-        if beginning.shown is not None:
-            for each in jobs:
-                each.predict.show(beginning.shown)
-        legs = [leg for stage in stages for leg in stage.made()]
-        steps = sum(leg.steps for leg in legs)
-        placement = Placement.of(stages[0].turn.request)
-        in_place = start.previewer() if start is not None else lambda preview: preview
-        sketcher = Sketcher(steps, sum(len(leg.timesteps) for leg in legs))
-
-        def on_step(done: int, x0: Callable[[], Tensor]) -> None:
-            preview = None
-            if job.previewer:
-                latents = kept.finished(x0()) if kept else x0()
-                preview = job.previewer(placement.seen(latents) if placement else latents)
-                preview = in_place(preview)
-            hooks.on_step(index, done, steps, preview)
-
-        kind = self.sidecar.prediction_type
-        keep = kept.before if kept else None
-        latents = walk(stages, beginning.latents, kind, sketcher.before_call, on_step, keep)
-        if kept:
-            latents = kept.finished(latents)
-        decode = partial(self._decode, hooks)
-        if wrapped := tiling.axes(job.request.tiling):
-            pixels = vae.to_pixels(tiling.decoded(latents, wrapped, decode))
-        elif placement is None:
-            pixels = vae.to_pixels(decode(latents))
-        else:
-            pixels = placement.turned(vae.to_pixels(decode(placement.placed(latents))))
-        began = jobs[0].request.start_image
-        put_back = began is not None and began.keeps_size
-        if put_back:  # what was drawn is enlarged, and not the picture that it is put into
-            pixels = self._enlarged(pixels, job.request, index, hooks)
-        if start is not None:
-            pixels = start.finished(pixels)
-        pixels, verdict, notes = self._judged(pixels, job, hooks)
-        notes += start.notes if start is not None else ()
-        if not put_back:
-            if only_detailed(request):
-                assert began is not None
-                whole = read_picture(expanded(began.path))
-                pixels = np.asarray(opaque(cropped(whole, began.outpaint)))
-            pixels = self._enlarged(pixels, job.request, index, hooks)
-        if request.detail_strength:
-            pixels = self._detailed(pixels, turns[-1], index, hooks)
-        record = self._record(job, request, pixels, verdict, notes, time.perf_counter() - started)
-        seen = replace(record.provenance, sketch=sketcher.text(latents))
-        return GeneratedPicture(pixels, replace(record, provenance=seen))
-
-    def _way(self, turns: list[Turn]) -> list[Stage]:
-        return way(turns, self._latent_shape, self.sidecar.prediction_type)
-
-    def _decode(self, hooks: Hooks, latents: Tensor) -> np.ndarray:
-        decoder = self._networks[ComponentKind.VAE_DECODER]
-        sparing, check = self._networks.sparing, partial(_check, hooks)
-        with torch.no_grad():
-            return vae.decode(decoder, latents, self.sidecar, sparing, check)
-
-    def _judged(
-        self, pixels: np.ndarray, job: _Job, hooks: Hooks
-    ) -> tuple[np.ndarray, str, tuple[str, ...]]:
-        """The picture after the safety checker, the checker's verdict, and notes."""
-        if ComponentKind.SAFETY_CHECKER not in self.model.components:
-            return pixels, "absent", ()
-        if not job.request.safety_checker:
-            return pixels, "off", ()
-        _check(hooks)
-        if not safety.finds_unsafe(self._networks[ComponentKind.SAFETY_CHECKER], pixels):
-            return pixels, "passed", ()
-        note = "The model's safety checker objected to this picture, so it was made black."
-        return safety.blanked(pixels), "blanked", (note,)
-
-    def _enlarged(
-        self, pixels: np.ndarray, request: PictureRequest, index: int, hooks: Hooks
-    ) -> np.ndarray:
-        factor = request.enlargement.factor if request.enlargement else 1
-        if factor == 1:
-            return pixels
-        network = find_upscaler(request.upscaler or "")
-        self._networks.make_room()
-        if self._enlarger is None or self._enlarger.network != network:
-            self._drop_enlarger()
-            self._enlarger = Enlarger(network, self._runtime, self.compute_unit)
-
-        def on_piece(done: int, total: int) -> None:
-            hooks.on_enlarging(index, done, total)
-
-        enlarger = self._enlarger
-
-        def enlarge(part: np.ndarray) -> np.ndarray:
-            return enlarger.enlarge(part, factor, on_piece, hooks.cancelled)
-
-        enlarged = tiling.wrapped(pixels, request.tiling, enlarge, factor)
-        if self._networks.sparing:
-            self._drop_enlarger()
-        return enlarged
-
-    def _drop_enlarger(self) -> None:
-        if self._enlarger is not None:
-            self._enlarger.close()
-            self._enlarger = None
-
-    def _detailed(self, pixels: np.ndarray, turn: Turn, index: int, hooks: Hooks) -> np.ndarray:
-        """The picture with finer detail, painted in pieces of the model's size."""
-        request, kind = turn.request, self.sidecar.prediction_type
-        plain = replace(
-            request,
-            start_image=StartImage("", request.detail_strength),
-            branch=None,
-            composition=Composition.MODEL,
-            variation_strength=0.0,
-        )
-
-        def paint(piece: np.ndarray, number: int) -> np.ndarray:
-            seed = (request.seed + number) % (MAX_SEED + 1)
-            image = self._encode(piece.astype(np.float32) / 255, hooks)
-            (stage,) = self._way([replace(turn, request=replace(plain, seed=seed))])
-            start = Start(Ground(piece.astype(np.float32) / 255), image)
-            begun = begin(stage, start, self._latent_shape, self.model.unet_kind)
-            latents = walk([stage], begun.latents, kind, lambda _: None, lambda *_: None, None)
-            return vae.to_pixels(self._decode(hooks, latents))
-
-        def on_piece(done: int, total: int) -> None:
-            hooks.on_enlarging(index, done, total)
-
-        side = (self.model.image_height, self.model.image_width)
-        return painted(pixels, side, paint, on_piece, hooks.cancelled)
-
-    def _record(
-        self,
-        job: _Job,
-        request: PictureRequest,
-        pixels: np.ndarray,
-        verdict: str,
-        notes: tuple[str, ...],
-        seconds: float,
-    ) -> PictureRecord:
-        return PictureRecord(
-            request=replace(request, compute_unit=self.compute_unit),
-            width=pixels.shape[1],
-            height=pixels.shape[0],
-            model_name=self.sidecar.name or self.model.name,
-            model_hash=self._identity(),
-            seconds=round(seconds, 3),
-            notes=job.notes + notes,
-            safety=verdict,
-            program=f"Sfumato {gui.__version__}",
-            created=datetime.now().astimezone().isoformat(timespec="seconds"),
-            provenance=job.provenance,
-        )
 
 
 def _not_yet(_sample: Tensor, _timestep: float) -> Tensor:
@@ -610,6 +376,4 @@ def _not_yet(_sample: Tensor, _timestep: float) -> Tensor:
     raise AssertionError("nothing is loaded yet")
 
 
-def _check(hooks: Hooks) -> None:
-    if hooks.cancelled():
-        raise Cancelled
+__all__ = ["GeneratedPicture", "Hooks", "Pipeline"]
