@@ -142,7 +142,7 @@ class _Teller:
 
     def show_waiting(self) -> None:
         """Why nothing is done, where that is so."""
-        from gui.state.job_queue import Waits
+        from gui.state.queue.waits import Waits
 
         if self._queue.current is None and self._queue.waits is Waits.BATTERY:
             self._progress.text(f"waits until {words.COMPUTER} is plugged in")

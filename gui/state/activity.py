@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QElapsedTimer, QObject, QTimer, Signal
 
-from gui.state.job_queue import Waits
+from gui.state.queue.waits import Waits
 
 if TYPE_CHECKING:
     from PySide6.QtGui import QImage

@@ -11,7 +11,6 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
@@ -29,30 +28,14 @@ from gui.state.job_list import JobList, settle
 from gui.state.pipeline_thread import PipelineThread, StepUpdate, Work
 from gui.state.power import Power
 from gui.state.queue.live_line import LiveLine
+from gui.state.queue.progress import JobProgress, LoadingUpdate
+from gui.state.queue.waits import QueueWaits, Waits
 
 log = logging.getLogger(__name__)
 
 _DOUBLE_CLICK_SECONDS = 0.5
 LOOK_MS = 1000
 """Between two looks at what other processes did to the queue."""
-
-
-class Waits(StrEnum):
-    """Why nothing that waits is begun."""
-
-    NO = ""
-    PAUSED = "paused"
-    BATTERY = "battery"
-    """It runs while plugged in only, and the computer is not, or may not be."""
-    ELSEWHERE = "elsewhere"
-    """Another process owns the running of the queue."""
-    FARM = "farm"
-    """The Macs of a farm run it, this one among them."""
-
-    @property
-    def elsewhere(self) -> bool:
-        """Whether it is another process's affair."""
-        return self in (Waits.ELSEWHERE, Waits.FARM)
 
 
 @dataclass(frozen=True)
@@ -62,22 +45,6 @@ class FinishedPicture:
     job_id: str
     path: str
     record: PictureRecord
-
-
-@dataclass(frozen=True)
-class LoadingUpdate:
-    """A network of the model is being loaded: number `index` (from 0) of `total`."""
-
-    job_id: str
-    component: str
-    index: int
-    total: int
-    elapsed: float
-    """Seconds since loading began."""
-    preparing: bool = False
-    """Core ML prepares it for the Neural Engine, once."""
-    sparing: bool = False
-    """Whether one network at a time is in memory."""
 
 
 class JobQueue(QObject):
@@ -130,11 +97,8 @@ class JobQueue(QObject):
         self._stopped_at = 0.0
         self._parked: str | None = None  # a job that goes back in line between two pictures
         self._kept_back: set[str] = set()
-        self._paused = False
-        self._plugged_in_only = False
         self._engine_state = "off"
         self._held = False
-        self._farmed = False
         self._storage_told = False
         self._started = False
         self._closed = False
@@ -142,8 +106,13 @@ class JobQueue(QObject):
         self._thread = thread or PipelineThread()
         self._thread.setParent(self)
         self.live = LiveLine(self._thread, self)
-        self._power = power or Power(self)
-        self._power.changed.connect(self._on_waits)
+        progress = JobProgress(self._thread, self.live, lambda: self._running, self)
+        progress.loading_changed.connect(self.loading_changed)
+        progress.prepared.connect(self.prepared)
+        progress.step_changed.connect(self.step_changed)
+        progress.enlarging_changed.connect(self.enlarging_changed)
+        self._waits = QueueWaits(power, self)
+        self._waits.power_changed.connect(self._on_waits)
         self._look = QTimer(self)
         self._look.setInterval(LOOK_MS)
         self._look.timeout.connect(self.look_elsewhere)
@@ -314,25 +283,16 @@ class JobQueue(QObject):
     @property
     def waits(self) -> Waits:
         """Why nothing that waits is begun, where it is not the engine."""
-        store = self._list.store
-        if store is not None and self._farmed:
-            return Waits.FARM
-        if store is not None and not store.is_owner:
-            return Waits.ELSEWHERE
-        if self._paused:
-            return Waits.PAUSED
-        if self._plugged_in_only and self._power.on_battery is not False:
-            return Waits.BATTERY
-        return Waits.NO
+        return self._waits.now(self._list.store)
 
     @property
     def paused(self) -> bool:
-        return self._paused
+        return self._waits.paused
 
     @property
     def plugged_in_only(self) -> bool:
         """Whether jobs are run only while the computer is plugged in."""
-        return self._plugged_in_only
+        return self._waits.plugged_in_only
 
     def pause(self, on: bool) -> None:
         """Begin nothing more, until it is resumed: the running job goes back in line once its
@@ -347,13 +307,13 @@ class JobQueue(QObject):
         store = self._ensure_store()
         with self._list.storage():
             store.set_option(name, on)
-        setattr(self, f"_{name}", on)
+        setattr(self._waits, name, on)
         self._on_waits()
 
     @Slot()
     def _on_waits(self) -> None:
         """What hinders the queue may be another thing now."""
-        self._power.watch(self._plugged_in_only and not self._closed)
+        self._waits.watch_power(not self._closed)
         self.waits_changed.emit()
         self._next()
 
@@ -389,7 +349,7 @@ class JobQueue(QObject):
             return
         self._closed = True
         self._look.stop()
-        self._power.close()
+        self._waits.close()
         job = self.current
         self._running = None
         if job is not None:
@@ -403,10 +363,6 @@ class JobQueue(QObject):
     def _connect(self) -> None:
         thread = self._thread
         thread.engine_state_changed.connect(self._on_engine_state)
-        thread.loading.connect(self._on_loading)
-        thread.prepared.connect(self._on_prepared)
-        thread.step_waiting.connect(self._on_step_waiting)
-        thread.enlarging.connect(self._on_enlarging)
         thread.picture_saved.connect(self._on_picture)
         thread.job_ended.connect(self._on_job_ended)
         thread.engine_failed.connect(self._on_engine_failed)
@@ -416,39 +372,6 @@ class JobQueue(QObject):
         if state != self._engine_state:
             self._engine_state = state
             self.engine_state_changed.emit(state)
-
-    @Slot(str, messages.Loading)
-    def _on_loading(self, job_id: str, event: messages.Loading) -> None:
-        if job_id == self._running:
-            self.loading_changed.emit(
-                LoadingUpdate(
-                    job_id,
-                    event.component,
-                    event.index,
-                    event.total,
-                    event.elapsed,
-                    event.preparing,
-                    event.sparing,
-                )
-            )
-
-    @Slot(str, messages.Prepared)
-    def _on_prepared(self, job_id: str, event: messages.Prepared) -> None:
-        if job_id == self._running:
-            self.prepared.emit(event.name, event.width, event.height)
-
-    @Slot(str, messages.Enlarging)
-    def _on_enlarging(self, job_id: str, event: messages.Enlarging) -> None:
-        if job_id == self._running:
-            self.enlarging_changed.emit(event.done, event.total)
-
-    @Slot()
-    def _on_step_waiting(self) -> None:
-        update = self._thread.take_step()
-        if update is not None and update.job_id == self._running:
-            self.step_changed.emit(update)
-        elif update is not None:
-            self.live.step.emit(update.job_id, update)
 
     @Slot(str, messages.Image)
     def _on_picture(self, job_id: str, event: messages.Image) -> None:
@@ -562,23 +485,19 @@ class JobQueue(QObject):
         """Leave the queue to the farm that this Mac is in now: between two pictures, with its
         engine's memory; or be told that it has left."""
         farmed = store.is_farmed()
-        if farmed != self._farmed:
-            self._farmed = farmed
+        if farmed != self._waits.farmed:
+            self._waits.farmed = farmed
             self._on_waits()
         if farmed and store.is_owner and self._running is None:
             store.release()
             self._thread.rest()
 
     def _read_again(self, store: JobStore) -> None:
-        self._read_switches(store)
+        self._waits.read_switches(store)
         made = self._list.read_again(self._running)
         self.jobs_reset.emit()
         for path in made:
             self.made_elsewhere.emit(path)
-
-    def _read_switches(self, store: JobStore) -> None:
-        self._paused = store.option(PAUSED)
-        self._plugged_in_only = store.option(PLUGGED_IN_ONLY)
 
     def _changed(self, job: Job) -> None:
         self._list.write(job)
@@ -606,8 +525,8 @@ class JobQueue(QObject):
         if self._list.store is not None:
             return self._list.store
         store = self._list.open()
-        self._farmed = store.is_farmed()
-        self._read_switches(store)
+        self._waits.farmed = store.is_farmed()
+        self._waits.read_switches(store)
         self.jobs_reset.emit()
         if store.notice:
             self.notice.emit(store.notice)

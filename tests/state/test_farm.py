@@ -12,7 +12,8 @@ from gui.errors import SfumatoError
 from gui.library.job import JobStatus
 from gui.request import PictureRequest
 from gui.state.farm import Farm
-from gui.state.job_queue import JobQueue, Waits
+from gui.state.job_queue import JobQueue
+from gui.state.queue.waits import Waits
 from tests.support.farm import Mac
 
 

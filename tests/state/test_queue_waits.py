@@ -19,7 +19,8 @@ from pytestqt.qtbot import QtBot
 from gui.library.queue import JobStore
 from gui.request import PictureRequest
 from gui.state import job_queue
-from gui.state.job_queue import Job, JobQueue, Waits
+from gui.state.job_queue import Job, JobQueue
+from gui.state.queue.waits import Waits
 
 ROOT = Path(__file__).parents[2]
 WAIT = 60_000

@@ -17,7 +17,7 @@ from PySide6.QtGui import QImage
 
 from gui.errors import SfumatoError
 from gui.request import PictureRecord, PictureRequest
-from gui.state.job_queue import Waits
+from gui.state.queue.waits import Waits
 
 
 @dataclass

@@ -13,8 +13,8 @@ from PySide6.QtTest import QTest
 from gui.errors import ErrorKind, SfumatoError
 from gui.library.picture_texts import png_of, png_texts
 from gui.request import PictureRecord, StartImage
-from gui.state.job_queue import Waits
 from gui.state.queue.rows import JOBS_FORMAT
+from gui.state.queue.waits import Waits
 from tests.support.pictures import picture
 from tests.ui.test_generate import press_generate, type_prompt
 

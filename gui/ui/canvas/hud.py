@@ -7,8 +7,8 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QProgressBar, QPushButton, QV
 
 from gui import words
 from gui.state.activity import Activity, Phase
-from gui.state.job_queue import Waits
 from gui.state.queue.desk import what_waits
+from gui.state.queue.waits import Waits
 from gui.ui.widgets.controls import ElidedLabel, label
 from gui.ui.widgets.icons import icon
 

@@ -28,9 +28,9 @@ from PySide6.QtWidgets import (
 )
 
 from gui.state.activity import Activity
-from gui.state.job_queue import Waits
 from gui.state.queue.desk import FINISHED
 from gui.state.queue.rows import JOBS_FORMAT, QueueRow
+from gui.state.queue.waits import Waits
 from gui.state.studio import Studio
 from gui.ui.canvas.hud import waits_text
 from gui.ui.queue.row import QueueDelegate
