@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 from PySide6.QtCore import QObject, Signal
 
 from gui import paths
-from gui.errors import ErrorKind, SfumatoError, unusable
+from gui.errors import ErrorKind, SfumatoError
 from gui.hub.shortcomings import Shortcoming, shortcomings
 from gui.library.picture_facts import IndexedPicture
 from gui.library.picture_places import is_given_away
 from gui.library.picture_record import read_record
-from gui.request import PictureRecord, PictureRequest
+from gui.request import PictureRecord
 from gui.state import desktop
 from gui.state.activity import Activity, ActivityWatch
 from gui.state.addons import AddonLibrary
@@ -29,7 +29,8 @@ from gui.state.caches import Caches
 from gui.state.controls import ControlDesk
 from gui.state.convert.state import ConvertReport, ConvertState
 from gui.state.crash_reports import CrashReports
-from gui.state.draft import Draft, DraftState, random_seed
+from gui.state.draft import DraftState, random_seed
+from gui.state.draft_requests import DraftRequests
 from gui.state.farm import Farm
 from gui.state.hub.state import HubState
 from gui.state.live import LivePictures
@@ -47,11 +48,11 @@ from gui.state.pictures.library import PictureLibrary
 from gui.state.pictures.marks import PictureMarks
 from gui.state.pictures.thumbnails import Thumbnails
 from gui.state.pictures.trash import PictureTrash
-from gui.state.pictures.variations import refined_draft, variations_of
+from gui.state.pictures_again import PicturesAgain
 from gui.state.preparing import ModelPreparing
 from gui.state.prompts.library import MOST, PromptLibrary
 from gui.state.queue.desk import QueueDesk
-from gui.state.queue.grids import GridPlan, Side, plan_grid
+from gui.state.queue.grids import GridPlan
 from gui.state.queue.rows import QueueList
 from gui.state.queue.sheets import ContactSheets
 from gui.state.service import LocalService
@@ -60,23 +61,9 @@ from gui.state.updates import UpdateCheck
 
 if TYPE_CHECKING:
     from gui.state.hub.thread import Hub
-    from gui.state.pictures.origin import Origin
     from gui.state.settings import Settings
 
 _PASSING = (ErrorKind.ENGINE, ErrorKind.MEMORY, ErrorKind.STORAGE, ErrorKind.INTERNAL)
-
-
-_OF_KINDS = {"image_guidance_scale": ("instruct", None), "depth_map": ("depth", "")}
-"""Fields with the kind of UNet that has a use for them, and what they are where there is none."""
-
-
-def suited(draft: Draft, entry: ModelEntry) -> Draft:
-    """The draft without what the panel does not show for this model."""
-    kind = entry.info.unet_kind if entry.info is not None else ""
-    for name, (needed, nothing) in _OF_KINDS.items():
-        if kind != needed:
-            draft = draft.with_value(name, nothing)
-    return draft if entry.has_encoder else draft.with_value("start_image.path", "")
 
 
 class Studio(QObject):
@@ -148,13 +135,17 @@ class Studio(QObject):
         )
         self.jobs.undoable.connect(self.undoable)
         self.jobs.failed.connect(self.error_raised)
+        self.requests = DraftRequests(settings, self.draft, lambda: self.model, self.models)
         self.live = LivePictures(
-            self.draft, queue, lambda: self.has_prompt, self._requests_for, self
+            self.draft, queue, lambda: self.requests.has_prompt, self.requests.requests_for, self
         )
         for signal in (self.model_selected, self.model_read):
             signal.connect(self.live.look)
         self.preparing = ModelPreparing(
-            queue, lambda: self.model, lambda entry: self._asked_of(entry, self.draft.draft), self
+            queue,
+            lambda: self.model,
+            lambda entry: self.requests.asked_of(entry, self.draft.draft),
+            self,
         )
         self.using.chosen.connect(self.preparing.chosen)
         self.model_read.connect(self.preparing.look)
@@ -212,6 +203,12 @@ class Studio(QObject):
             self.undo,
             self,
         )
+        self.again = PicturesAgain(
+            self.library, self.imports, self.requests, self.jobs, lambda: self.model, self
+        )
+        self.again.failed.connect(self.error_raised)
+        self.again.notice.connect(self.notice)
+        self.again.undoable.connect(self.undoable)
         self.trash.went.connect(self.pictures.drop)
         self.trash.went.connect(self.gallery.drop)
         self.trash.failed.connect(self.error_raised)
@@ -361,13 +358,6 @@ class Studio(QObject):
     def engine_state(self) -> str:
         return self.watch.engine_state
 
-    @property
-    def has_prompt(self) -> bool:
-        """Whether the draft says what to make: in words or with a starting picture."""
-        request = self.draft.draft.request
-        start = request.start_image
-        return bool(request.prompt.strip() or (start is not None and start.path))
-
     def generate(self) -> bool:
         """Put the draft in line, with a seed drawn for it where none is kept; while Live is on, the
         picture that is live.
@@ -379,7 +369,7 @@ class Studio(QObject):
         if not draft.seed_locked and not self.live.on:
             draft = replace(draft, request=replace(draft.request, seed=random_seed()))
         try:
-            requests = [self.live.kept()] if self.live.on else self._requests_for(draft)
+            requests = [self.live.kept()] if self.live.on else self.requests.requests_for(draft)
         except SfumatoError as error:
             self.error_raised.emit(error)
             return False
@@ -391,94 +381,12 @@ class Studio(QObject):
         self.prompts.asked_for()
         return True
 
-    def _requests_for(self, draft: Draft) -> list[PictureRequest]:
-        """What a draft asks for with the model in use.
-
-        Raises:
-            SfumatoError: it cannot be asked for.
-        """
-        entry = self.model
-        if entry.problem:
-            raise unusable(entry.problem, str(entry.folder))
-        if not self.has_prompt:
-            raise SfumatoError(ErrorKind.BAD_REQUEST, "Type a prompt first: what should be seen?")
-        return self._asked_of(entry, draft)
-
-    def _asked_of(self, entry: ModelEntry, draft: Draft) -> list[PictureRequest]:
-        return suited(draft, entry).requests_for(entry.request_folder, **self._how())
-
-    def _how(self) -> dict[str, Any]:
-        """How pictures are made by the person's settings, beside what the draft says."""
-        settings = self.settings
-        return {
-            "output_dir": settings.pictures_folder,
-            "previews": settings.previews,
-            "keep_previews": settings.previews and settings.keep_steps,
-            "reduce_memory": settings.reduce_memory,
-        }
-
-    def plan_grid(self, columns: Side, rows: Side) -> GridPlan:
-        """The grid that the draft and two sides make.
-
-        Raises:
-            SfumatoError: BAD_REQUEST, saying what is wrong.
-        """
-        draft = self.draft.draft
-        if not draft.seed_locked:
-            draft = replace(draft, request=replace(draft.request, seed=random_seed()))
-        draft = suited(draft, self.model).with_variation_seed()
-        if not self.has_prompt and "prompt" not in (columns.field, rows.field):
-            raise SfumatoError(ErrorKind.BAD_REQUEST, "Type a prompt first: what should be seen?")
-        model = self.model.request_folder
-        return plan_grid(draft, (columns, rows), model, self.models.named, **self._how())
-
     def make_grid(self, plan: GridPlan) -> bool:
         """Put a grid's cells in line; whether they are."""
         made = self.jobs.submit(plan.requests, "Make a Grid", plan)
         if made:
             self.prompts.asked_for()
         return made
-
-    def vary(self, path: str) -> None:
-        """Put variations of a picture in line, each towards another seed."""
-        self.library.with_origin(path, self._vary)
-
-    def refine(self, path: str) -> None:
-        """Put in line what enlarges a picture and paints finer detail into it."""
-        self.library.with_origin(path, lambda origin: self._refine(origin, path))
-
-    def _refine(self, origin: Origin, path: str) -> None:
-        draft = refined_draft(origin, path)
-        if draft is None:
-            self.notice.emit(
-                "This picture does not say its prompt, so nothing tells what to paint."
-            )
-            return
-        told = "The picture is in line to be enlarged and refined."
-        self._make_again(origin, [draft], "Refine", told)
-
-    def _vary(self, origin: Origin) -> None:
-        drafts = variations_of(origin)
-        if not drafts:
-            self.notice.emit("This picture does not say its seed, so there is nothing to vary.")
-            return
-        told = f"{len(drafts)} variations of this picture are in line."
-        self._make_again(origin, drafts, "Make Variations", told)
-
-    def _make_again(self, origin: Origin, drafts: list[Draft], what: str, told: str) -> None:
-        """Put drafts in line that come from a picture, with its model where it is here."""
-        match = self.imports.match(origin)
-        entry = match.entry if match.entry is not None and match.sure else self.model
-        try:
-            model = entry.request_folder
-            requests = [draft.request_for(model, **self._how()) for draft in drafts]
-        except SfumatoError as error:
-            self.error_raised.emit(error)
-            return
-        if not match.sure and origin.model:
-            told = f"{told} Its model “{origin.model}” is not here, so “{entry.name}” draws."
-        if self.jobs.submit(requests, what):
-            self.undoable.emit(told)
 
     def stop(self) -> None:
         """As `ActivityWatch.stop`."""

@@ -17,8 +17,8 @@ from gui.errors import ErrorKind, SfumatoError
 from gui.request import PictureRequest, described_fields, value_of
 from gui.start_image import Outpaint
 from gui.state.draft import SEED, Draft
+from gui.state.draft_requests import suited
 from gui.state.model_entry import ModelEntry
-from gui.state.studio import suited
 from tests.support.pictures import picture
 from tests.ui.conftest import make_info
 

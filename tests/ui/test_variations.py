@@ -105,7 +105,7 @@ def test_a_variation_is_varied_as_far_as_it_was(workspace, queue, qtbot):
 def test_a_picture_without_a_seed_cannot_be_varied(workspace, queue, tmp_path, qtbot):
     Image.new("RGB", (8, 8)).save(tmp_path / "plain.png")
     with qtbot.waitSignal(workspace.studio.notice) as told:
-        workspace.studio.vary(str(tmp_path / "plain.png"))
+        workspace.studio.again.vary(str(tmp_path / "plain.png"))
     assert "does not say its seed" in told.args[0] and queue.jobs() == []
 
 
@@ -166,7 +166,7 @@ def test_a_grid_of_strengths_goes_towards_one_seed(workspace):
     from gui.state.queue.grids import Side
 
     say(workspace)
-    plan = workspace.studio.plan_grid(Side("variation_strength", "0, 0.2, 0.4"), Side())
+    plan = workspace.studio.requests.plan_grid(Side("variation_strength", "0, 0.2, 0.4"), Side())
     first, *others = plan.requests
     assert not first.varies and len({request.seed for request in plan.requests}) == 1
     assert [request.variation_strength for request in others] == [0.2, 0.4]

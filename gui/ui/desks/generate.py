@@ -55,7 +55,7 @@ class GenerateDesk(QObject):
         if not self._prompt.generate.isEnabled():
             self._studio.generate()  # which says why the model cannot be used
             return
-        if not self._studio.has_prompt:
+        if not self._studio.requests.has_prompt:
             self._prompt.ask_for_prompt()
         elif self.ready is None:
             self._ask()

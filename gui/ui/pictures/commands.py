@@ -141,13 +141,13 @@ class PictureCommands(QObject):
         """Variations of the picture on show, put in line."""
         picture = self._shown()
         if picture is not None:
-            self._studio.vary(picture.path)
+            self._studio.again.vary(picture.path)
 
     def refine(self) -> None:
         """The picture on show, enlarged and with finer detail, put in line."""
         picture = self._shown()
         if picture is not None:
-            self._studio.refine(picture.path)
+            self._studio.again.refine(picture.path)
 
     # -- away ---------------------------------------------------------------------------------
 

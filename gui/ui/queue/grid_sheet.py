@@ -219,7 +219,7 @@ class GridSheet(QDialog):
         self._later.stop()
         self._plan = None
         try:
-            self._plan = self._studio.plan_grid(self.columns.side(), self.rows.side())
+            self._plan = self._studio.requests.plan_grid(self.columns.side(), self.rows.side())
         except SfumatoError as error:
             unstarted = not (self.columns.edit.text().strip() or self.rows.edit.text().strip())
             self.problem.setText("" if unstarted else error.message)
