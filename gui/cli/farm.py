@@ -52,6 +52,10 @@ def add_parser(commands: Any) -> None:
     copy.add_argument("model", metavar="MODEL", help="as `status` tells it")
     copy.add_argument("mac", metavar="MAC", help="its name")
     copy.add_argument("--from-hub", action="store_true", help="have it fetched from the Hub there")
+    remove = _add(inner, "remove", _remove, "let another Mac in no more; its jobs stay in its own "
+                  "queue, what it drew is drawn elsewhere")  # fmt: skip
+    remove.add_argument("mac", metavar="MAC", help="its name, as `status` tells it")
+    _add(inner, "stop", _stop, "stop the farm on this Mac, until it is started or joined again")
     _add(inner, "leave", _leave, "leave the farm for good; jobs of this Mac stay in its queue")
 
 
@@ -112,6 +116,8 @@ def _join(options: argparse.Namespace) -> int:
     elif options.file:
         code = session.read_code(Path(options.file))
     config = load()
+    if config is not None and not code:
+        config = session.go_on(config)
     if config is None or code:
         if not code:
             raise SfumatoError(
@@ -189,6 +195,27 @@ def _copy(options: argparse.Namespace) -> int:
     offer = session.allow(session.present(), options.model, options.mac, how)
     say(f"“{offer.model_name}” is being copied to {offer.member_name}; `sfumato farm status` says "
         "how far it is.")  # fmt: skip
+    return 0
+
+
+def _remove(options: argparse.Namespace) -> int:
+    _need()
+    from gui.farm import session
+
+    name = session.remove(session.present(), options.mac)
+    say(f"“{words.plain(name)}” is in the farm no more; it makes its pictures itself again.")
+    return 0
+
+
+def _stop(_options: argparse.Namespace) -> int:
+    _need()
+    from gui.farm import session
+
+    config = session.present()
+    session.stop(config)
+    again = "start" if config.starts else "join"
+    say(f"the farm is stopped on this Mac, which makes its pictures itself; `sfumato farm {again}` "
+        "goes on.")  # fmt: skip
     return 0
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from gui import words
 from gui.errors import SfumatoError
 from gui.farm import wire
-from gui.farm.comm import Channel
 from gui.farm.planner import Seat, Speeds, Under, Waiting
 from gui.farm.wire import Unit
 from gui.process.messages import Event
@@ -31,12 +31,20 @@ class Doing:
     """When it was heard of last."""
 
 
+class Line(Protocol):
+    """What is said to a member goes by it."""
+
+    def send(self, event: Event, *, droppable: bool = False) -> None: ...
+
+    def abort(self) -> None: ...
+
+
 @dataclass
 class Member:
     id: str
     name: str
     hello: wire.Hello | None = None
-    channel: Channel | None = None
+    channel: Line | None = None
     heard: float = 0.0
     doing: Doing | None = None
     following: Doing | None = None
@@ -80,6 +88,10 @@ class Asked:
     origin: str
     arrived: int
     pictures: dict[int, Picture]
+    tries: int = 0
+    """How often it could not be given out for a defect of the farm's own."""
+    rests_until: float = 0.0
+    """Before that it is not tried again."""
 
 
 @dataclass
@@ -107,6 +119,10 @@ class Board:
         """What persons said to offers, by member and model."""
         self.works: dict[str, float] = {}
         """What a picture of a model was in work, last."""
+        self.later: frozenset[Unit] = frozenset()
+        """Pictures that others, who are away, may hold or draw: they come last."""
+        self.trouble = ""
+        """A sentence about a defect that keeps everything waiting."""
 
     def picture(self, unit: Unit) -> Picture | None:
         job = self.jobs.get(unit.job)
@@ -141,8 +157,12 @@ class Board:
             return max(now, doing.drawing_since + pace, now + (now - doing.moved) - 2.0)
         return max(doing.expected, now + (now - doing.moved) - 2.0)
 
-    def waiting(self) -> list[Waiting]:
-        """Pictures that nobody draws, in turn from each Mac that asks, so that none is starved."""
+    def waiting(self, now: float, only: Asked | None = None) -> list[Waiting]:
+        """Pictures that nobody draws, in turn from each Mac that asks, so that none is starved.
+
+        Args:
+            only: pictures of this job alone.
+        """
         queues: list[list[Waiting]] = []
         for member in self.members.values():
             if not member.here:
@@ -150,7 +170,7 @@ class Board:
             line: list[Waiting] = []
             for job_id in member.order:
                 job = self.jobs.get(job_id)
-                if job is not None:
+                if job is not None and job.rests_until <= now and only in (None, job):
                     seats = frozenset(m.id for m in self.eligible(job))
                     for picture in job.pictures.values():
                         if not picture.drawn_by and not picture.made_by:
@@ -159,7 +179,8 @@ class Board:
                             line.append(Waiting(picture.unit, wanted.model, wanted.work, may))
             queues.append(line)
         longest = max(map(len, queues), default=0)
-        return [line[k] for k in range(longest) for line in queues if k < len(line)]
+        found = [line[k] for k in range(longest) for line in queues if k < len(line)]
+        return sorted(found, key=lambda each: each.unit in self.later) if self.later else found
 
     def under(self, now: float) -> tuple[list[Under], dict[Unit, frozenset[str] | None]]:
         found: list[Under] = []
@@ -259,7 +280,11 @@ class Board:
 
     def _remarks(self) -> list[str]:
         """What keeps jobs waiting although there are engines."""
-        said: dict[str, None] = {}
+        said: dict[str, None] = dict.fromkeys(filter(None, [self.trouble]))
+        for job in self.jobs.values():
+            if job.tries:
+                what = words.quoted(words.plain(job.wanted.request.prompt), 40)
+                said[f"{what} could not be given out; it is tried again."] = None
         for job in self.jobs.values():
             if not self.eligible(job) and any(not p.made_by for p in job.pictures.values()):
                 have = any(has(m, job.wanted.model) for m in self.members.values() if m.draws)

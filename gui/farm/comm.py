@@ -219,7 +219,10 @@ async def open_channel(
     address = f"{SCHEME}://{_bracketed(host)}:{port}"
     arguments = credentials.get_connection_args("client")
     async with asyncio.timeout(seconds + 5):
-        comm = await connect(address, timeout=seconds, **arguments)
+        try:
+            comm = await connect(address, timeout=seconds, **arguments)
+        except ValueError as error:  # of tornado's, where the other side hangs up at once
+            raise ConnectionError(str(error)) from error
     assert isinstance(comm, Frames)
     return Channel(comm, interface)
 

@@ -50,6 +50,17 @@ class Config(Record):
     """Whether it tells the network of itself, and looks for the scheduler there."""
     member: str = ""
     """Serial number of its certificate."""
+    stopped: bool = False
+    """Whether a person has stopped it on this Mac, until it is started again."""
+
+
+def patience(seconds: float) -> float:
+    """How long is waited where `seconds` are usual: a part of that where the environment says so,
+    for tests that should not last as long."""
+    try:
+        return seconds * float(os.environ.get("SFUMATO_FARM_PATIENCE", "1"))
+    except ValueError:
+        return seconds
 
 
 def folder() -> Path:
@@ -66,14 +77,22 @@ def load() -> Config | None:
         return None
 
 
-def exists() -> bool:
-    """Whether this Mac is in a farm."""
-    return (folder() / FILE_NAME).exists()
-
-
 def save(config: Config) -> None:
     """Raises SfumatoError, STORAGE."""
     write_private(FILE_NAME, records.dumps(config, indent=1))
+
+
+def is_stopped() -> bool:
+    """Whether a person has stopped the farm on this Mac, or it is in none.  Never raises."""
+    config = load()
+    return config is None or config.stopped
+
+
+def meanwhile(draws: bool) -> str:
+    """What becomes of this Mac's queue while the scheduler is away, for people."""
+    if draws:
+        return "Until then this Mac makes its own queue by itself."
+    return "Until then what is in line here waits, as this Mac draws nothing."
 
 
 def is_on() -> bool:

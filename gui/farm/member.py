@@ -1,7 +1,8 @@
 """A member of a farm: asks for what this Mac's queue has, and draws for whoever asks.
 
 It connects to the scheduler, again and again, and tells all anew each time.  What it draws
-meanwhile goes on; what it has finished is kept until the one who asked has it.
+meanwhile goes on; what it has finished is kept until the one who asked has it.  While there is no
+scheduler it draws its own queue (`alone`).
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ from gui.engine import messages
 from gui.engine.runner import EngineRunner, OutcomeStatus
 from gui.errors import ErrorKind, SfumatoError, as_sfumato_error
 from gui.farm import wire
+from gui.farm.alone import ALONE_AFTER, Alone
 from gui.farm.authority import Credentials
 from gui.farm.comm import Channel, open_channel, security
-from gui.farm.config import Config, folder
+from gui.farm.config import Config, folder, patience
 from gui.farm.drawing import Done, Drawing, Work
 from gui.farm.models_copied import Shelf, copy_model
 from gui.farm.origin import Origin
@@ -41,8 +43,8 @@ SILENCE = 15.0
 STOCK_SECONDS = 10.0
 """Between two looks at which models are here."""
 _CONNECT_SECONDS = 5.0
-_WAITS = (0.2, 0.5, 1.0, 2.0, 3.0)
-"""Seconds between two attempts to connect."""
+_WAITS = (0.2, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 15.0)
+"""Seconds between two attempts to connect; the last one from then on."""
 _KEPT_DAYS = 14
 """So long a finished picture waits for who asked for it."""
 
@@ -90,7 +92,12 @@ class Member:
         self.origin = Origin(self.send, self._transfers) if asks else None
         self._draws = draws and asks
         self._drawing: Drawing | None = None
-        self._channel: Channel | None = None
+        self._channel: Channel | Alone | None = None
+        self._alone: Alone | None = None
+        self._going_alone: asyncio.TimerHandle | None = None
+        self._last_state: wire.State | None = None
+        self._links = 0
+        """Counts connections that ended: what was given out by an earlier one is given out anew."""
         self._line: asyncio.Queue[wire.Draw] = asyncio.Queue()
         self._unwanted: set[Unit] = set()
         self._ended: asyncio.Future[Done] | None = None
@@ -105,8 +112,8 @@ class Member:
         """Be a member until cancelled, or refused for good.
 
         Raises:
-            SfumatoError: ACCESS, UNSUPPORTED: the farm does not let this Mac in; STORAGE: its queue
-                cannot be used.
+            SfumatoError: ACCESS: the farm does not let this Mac in; STORAGE: its queue cannot be
+                used; UNSUPPORTED, where it looks on only: it is of another version.
         """
         self._sweep()
         if self._draws:
@@ -136,6 +143,10 @@ class Member:
         self._closing = True
         for task in self._tasks:
             task.cancel()
+        if self._going_alone is not None:
+            self._going_alone.cancel()
+        if self._alone is not None:
+            self._alone.abort()
         channel, self._channel = self._channel, None
         if channel is not None:
             await channel.close()
@@ -146,8 +157,8 @@ class Member:
 
     async def leave(self) -> None:
         """Tell the farm that this Mac goes for good."""
-        if self._channel is not None:
-            channel, self._channel = self._channel, None
+        channel, self._channel = self._channel, None
+        if isinstance(channel, Channel):
             await channel.close(wire.Leave())
 
     def send(self, event: Event) -> None:
@@ -168,20 +179,53 @@ class Member:
 
     async def _connect_always(self) -> None:
         failures = 0
+        self._go_alone_soon()
         while True:
             try:
                 channel = await self._connect()
-                await self._talk(channel)
-                failures = 0
+                try:
+                    await self._greet(channel)
+                    failures = 0
+                    await self._talk(channel)
+                finally:
+                    channel.abort()
             except SfumatoError as error:
-                if error.kind in (ErrorKind.ACCESS, ErrorKind.UNSUPPORTED):
+                looks_on = self.origin is None and error.kind is ErrorKind.UNSUPPORTED
+                if error.kind is ErrorKind.ACCESS or looks_on:
                     raise
                 self._on_link(False, error)
             except (OSError, TimeoutError, ProtocolError) as error:
                 self._on_link(False, unreachable(self._config, repr(error)))
+            self._go_alone_soon()
+            if self._alone is not None:
+                self._alone.pause(False)
             wait = _WAITS[min(failures, len(_WAITS) - 1)]
             failures += 1
-            await asyncio.sleep(wait)
+            await asyncio.sleep(patience(wait))
+
+    def _go_alone_soon(self) -> None:
+        """After a while without a scheduler this Mac draws its own queue."""
+        if self.origin is not None and self._alone is None and self._going_alone is None:
+            loop = asyncio.get_running_loop()
+            self._going_alone = loop.call_later(
+                patience(ALONE_AFTER), lambda: self._start(self._go_alone())
+            )
+
+    async def _go_alone(self) -> None:
+        hello = await self._hello()
+        if self._going_alone is None or self._channel is not None or self._closing:
+            return  # there is a scheduler meanwhile
+        self._going_alone = None
+        log.info("the scheduler is away; this Mac goes on alone")
+        own, origin = self._config.member, self.origin
+        assert origin is not None
+        self._alone = self._channel = Alone(
+            own, hello, self._config.farm_name, self._last_state, origin.elsewhere(own), self._take
+        )
+        for unit in self._held_units():
+            await self._tell_held(unit)
+        if self._channel is self._alone:
+            origin.connected()
 
     async def _connect(self) -> Channel:
         """A connection to the scheduler, wherever it is now.
@@ -194,7 +238,7 @@ class Member:
         for host in dict.fromkeys(config.addresses):
             try:
                 return await open_channel(
-                    host, config.port, self._credentials, TO_MEMBER, _CONNECT_SECONDS
+                    host, config.port, self._credentials, TO_MEMBER, patience(_CONNECT_SECONDS)
                 )
             except (OSError, TimeoutError) as error:
                 last = error if isinstance(error, OSError) else OSError(repr(error))
@@ -203,21 +247,38 @@ class Member:
             if found is not None:
                 host, port = found
                 return await open_channel(
-                    host, port, self._credentials, TO_MEMBER, _CONNECT_SECONDS
+                    host, port, self._credentials, TO_MEMBER, patience(_CONNECT_SECONDS)
                 )
         raise last
+
+    async def _greet(self, channel: Channel) -> None:
+        """Come in.
+
+        Raises:
+            SfumatoError: this Mac may not.
+            OSError: the other side is gone.
+        """
+        if self._alone is not None:
+            self._alone.pause(True)  # what is begun from now on would not be told
+        channel.send(await self._hello())
+        async with asyncio.timeout(patience(SILENCE)):
+            first = await channel.receive()
+        if isinstance(first, wire.Refused):
+            raise first.error
+        if not isinstance(first, wire.Welcome):
+            raise ProtocolError("no welcome")
+        if self._going_alone is not None:
+            self._going_alone.cancel()
+            self._going_alone = None
+        if self._alone is not None:
+            alone, self._alone = self._alone, None
+            alone.abort()
+            self._hung_up(alone)
 
     async def _talk(self, channel: Channel) -> None:
         """Be connected, until it ends."""
         beat = None
         try:
-            channel.send(await self._hello())
-            async with asyncio.timeout(SILENCE):
-                first = await channel.receive()
-            if isinstance(first, wire.Refused):
-                raise first.error
-            if not isinstance(first, wire.Welcome):
-                raise ProtocolError("no welcome")
             self._channel = channel
             self._on_link(True, None)
             if self.origin is not None:
@@ -226,7 +287,7 @@ class Member:
                 self.origin.connected()
             beat = asyncio.create_task(self._beat())
             while True:
-                async with asyncio.timeout(SILENCE):
+                async with asyncio.timeout(patience(SILENCE)):
                     event = await channel.receive()
                 if isinstance(event, wire.Refused):
                     raise event.error
@@ -234,19 +295,23 @@ class Member:
         finally:
             if beat is not None:
                 beat.cancel()
-            if self._channel is channel:
-                self._channel = None
-            self._transfers.hung_up()
-            while not self._line.empty():
-                self._line.get_nowait()  # it is given out anew
-            if self.origin is not None:
-                self.origin.hung_up()
-            channel.abort()
+            self._hung_up(channel)
+
+    def _hung_up(self, channel: Channel | Alone) -> None:
+        """A connection is no more: all that hung on it is told, asked for or given out anew."""
+        if self._channel is channel:
+            self._channel = None
+        self._links += 1
+        self._transfers.hung_up()
+        while not self._line.empty():
+            self._line.get_nowait()
+        if self.origin is not None:
+            self.origin.hung_up()
 
     async def _beat(self) -> None:
         while True:
             self.send(wire.Beat())
-            await asyncio.sleep(BEAT_SECONDS)
+            await asyncio.sleep(patience(BEAT_SECONDS))
 
     async def _hello(self) -> wire.Hello:
         models, networks = (
@@ -289,7 +354,11 @@ class Member:
                 self._transfers.arrived(event)
             case wire.FetchModel() if origin:
                 self._start(self._fetch_model(event))
-            case wire.State() | wire.Preview() | wire.Invitation():
+            case wire.State():
+                if not event.alone:
+                    self._last_state = event
+                self._on_told(event)
+            case wire.Preview() | wire.Invitation() | wire.Refused():
                 self._on_told(event)
             case _:
                 pass
@@ -310,12 +379,14 @@ class Member:
     async def _draw_always(self) -> None:
         while True:
             draw = await self._line.get()
+            links = self._links
             try:
                 await self._draw(draw)
             except asyncio.CancelledError:
                 raise
             except Exception as error:
-                self.send(wire.Unmade(draw.unit, as_sfumato_error(error)))
+                if links == self._links:  # else it is given out anew, perhaps to another one
+                    self.send(wire.Unmade(draw.unit, as_sfumato_error(error)))
             finally:
                 self._preparing = None
                 self._unwanted.discard(draw.unit)

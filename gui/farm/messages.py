@@ -44,6 +44,23 @@ class LeaveFarm(Question[None]):
 
 
 @dataclass(frozen=True)
+class StopFarm(Question[None]):
+    """Be the farm here no more for now, until `GoOn`: its queue is this Mac's alone meanwhile."""
+
+
+@dataclass(frozen=True)
+class GoOn(Question[None]):
+    """Be the farm here again."""
+
+
+@dataclass(frozen=True)
+class RemoveMac(Question[None]):
+    """Let another Mac in no more; for the Mac that the farm was started on."""
+
+    member: str
+
+
+@dataclass(frozen=True)
 class InviteMac(Question[str]):
     """A join code for one more Mac."""
 
@@ -81,6 +98,8 @@ class FarmTold(Event):
     """Whether its scheduler is reached."""
     problem: SfumatoError | None = None
     state: State | None = None
+    stopped: bool = False
+    """Whether a person has stopped it on this Mac."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +110,18 @@ class FarmPreview(Preview):
 FARM = Interface(
     "farm",
     "The farm",
-    (Follow, StartFarm, JoinFarm, LeaveFarm, InviteMac, StopJob, AnswerOffer),
+    (
+        Follow,
+        StartFarm,
+        JoinFarm,
+        LeaveFarm,
+        StopFarm,
+        GoOn,
+        RemoveMac,
+        InviteMac,
+        StopJob,
+        AnswerOffer,
+    ),
     (FarmTold, FarmPreview),
     answers_while_busy=True,
 )

@@ -12,15 +12,17 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from gui import records
 from gui.errors import ErrorKind, SfumatoError, as_sfumato_error
 from gui.farm import wire
 from gui.farm.config import folder
 from gui.farm.packing import Packed, pack
 from gui.farm.transfers import Transfers
+from gui.farm.wire import Unit
 from gui.library import pictures, places
 from gui.library.contact_sheet import save_sheet
 from gui.library.job import ENDED, Job, JobStatus
@@ -33,6 +35,8 @@ LOOK_SECONDS = 0.25
 MOST = 400
 """So many pictures are asked for at a time; the farm need not hear of all ten thousand."""
 _RETRIES = 3
+_MESSAGE = 2 * 2**20
+"""Characters of jobs that are told in one message."""
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +75,10 @@ class Origin:
         self._mine: dict[str, Mine] = {}
         self._connected = False
         self._order_told: tuple[str, ...] | None = None
+        self._begun_by: dict[Unit, str] = {}
+        """Who draws pictures, or holds them, that have not arrived."""
+        self._ended: tuple[str, ...] = ()
+        """Jobs that are over and still listed."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._sheets_refused: set[str] = set()
@@ -121,6 +129,12 @@ class Origin:
     def hung_up(self) -> None:
         self._connected = False
 
+    def elsewhere(self, own: str) -> frozenset[Unit]:
+        """Pictures that another Mac drew or had finished when it was heard of last."""
+        return frozenset(
+            unit for unit, who in self._begun_by.items() if who != own and unit.job in self._mine
+        )
+
     def _recover(self, store: JobStore) -> None:
         """What the last process left."""
         for job in store.recover():
@@ -149,7 +163,9 @@ class Origin:
         paused = store.option(PAUSED)
         wanted: dict[str, Mine] = {}
         pictures_asked = 0
-        for job in store.jobs():
+        jobs = store.jobs()
+        self._ended = tuple(job.id for job in jobs if job.status in ENDED)
+        for job in jobs:
             known = self._mine.get(job.id)
             running = known is not None and job.status is JobStatus.RUNNING
             waits = job.status is JobStatus.QUEUED and not paused
@@ -165,6 +181,7 @@ class Origin:
                 wanted[job.id] = mine
             pictures_asked += job.request.count - len(job.pictures)
         self._mine = wanted
+        self._begun_by = {u: who for u, who in self._begun_by.items() if u.job in wanted}
 
     async def _packed(self, store: JobStore, job: Job) -> Mine | None:
         """A job ready to be asked for; None: it has failed by that."""
@@ -204,17 +221,15 @@ class Origin:
         new = [mine for mine in self._mine.values() if not mine.told]
         if order == self._order_told and not new:
             return
+        ended = self._ended if self._order_told is None else ()
         told = []
         for mine in new:
             missing = self._missing(mine.job, mine.arrived)
             told.append(replace(mine.packed.wanted, missing=missing))
             mine.told = True
-        # Requests can be long: in several messages, the last of which has the whole order.
-        for start in range(0, len(told), 50):
-            part = tuple(told[start : start + 50])
-            self._send(wire.Jobs(order, part))
-        if not told:
-            self._send(wire.Jobs(order))
+        # Requests can be long: in several messages, each of which has the whole order.
+        for part in _in_parts(told):
+            self._send(wire.Jobs(order, part, ended))
         self._order_told = order
 
     def _nudge(self) -> None:
@@ -225,6 +240,8 @@ class Origin:
     def begun(self, event: wire.Begun) -> None:
         """Somebody draws a picture of a job."""
         mine, store = self._mine.get(event.unit.job), self._store
+        if mine is not None and event.unit.number not in mine.arrived:
+            self._begun_by[event.unit] = event.member
         if mine is None or store is None or mine.job.status is not JobStatus.QUEUED:
             return
         with self._storage():
@@ -245,6 +262,7 @@ class Origin:
         if number < len(mine.job.pictures) or number in mine.arrived:
             self._send(wire.Got(event.unit))
             return
+        self._begun_by[event.unit] = event.member
         mine.fetching.add(number)
         task = asyncio.create_task(self._fetch(mine, event))
         self._tasks.add(task)
@@ -278,6 +296,7 @@ class Origin:
                 target.unlink()  # taken off meanwhile
             return
         mine.arrived[unit.number] = target
+        self._begun_by.pop(unit, None)
         self._send(wire.Got(unit))
         if self._store is not None:
             with self._storage():
@@ -383,3 +402,17 @@ class Origin:
             except SfumatoError as error:
                 self._sheets_refused.add(grid)  # until the next start, on another disk perhaps
                 log.warning("%s %s", error.message, error.detail)
+
+
+def _in_parts(told: list[wire.WantedJob]) -> Iterator[tuple[wire.WantedJob, ...]]:
+    """Jobs for messages of a moderate length; at least one message, which may have none."""
+    part: list[wire.WantedJob] = []
+    length = 0
+    for wanted in told:
+        own = len(records.dumps(wanted))
+        if part and length + own > _MESSAGE:
+            yield tuple(part)
+            part, length = [], 0
+        part.append(wanted)
+        length += own
+    yield tuple(part)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gui import paths
+from gui import paths, records
 from gui.coreml.control_networks import find_control_network
 from gui.coreml.defaults import fill_defaults
 from gui.coreml.inspect import inspect_model, load_sidecar, model_hash
@@ -31,6 +31,8 @@ from gui.start_image import MASK_ALPHA
 
 MAX_INPUT = 512 * 2**20
 """Largest picture that goes along, in bytes."""
+MAX_REQUEST = 2 * 2**20
+"""Longest request, in characters."""
 _PREFIX = "farm:"
 _PIECE = 2**20
 
@@ -70,6 +72,12 @@ def pack(job: Job, missing: tuple[int, ...]) -> Packed:
     name = folder.name if asked.model else ""
     request = asked.mapped(lambda each: replace(_with_files(each, take), model=name))
     request = replace(request, output_dir="", output_file="")
+    if len(records.dumps(request)) > MAX_REQUEST:
+        raise SfumatoError(
+            ErrorKind.BAD_REQUEST,
+            "The request is too long to be sent to another Mac; give it a shorter prompt, or "
+            "leave the farm for this one.",
+        )
     full = fill_defaults(loras.with_tags(asked), sidecar)
     xl = info.family is Family.SDXL
     size = (full.width or info.image_width, full.height or info.image_height)

@@ -24,10 +24,13 @@ from gui.farm.messages import (
     FarmPreview,
     FarmTold,
     Follow,
+    GoOn,
     InviteMac,
     JoinFarm,
     LeaveFarm,
+    RemoveMac,
     StartFarm,
+    StopFarm,
     StopJob,
 )
 from gui.process.messages import Event
@@ -61,6 +64,9 @@ class Service:
                 StartFarm: self._start,
                 JoinFarm: self._join,
                 LeaveFarm: self._leave,
+                StopFarm: self._stop,
+                GoOn: self._go_on,
+                RemoveMac: self._remove,
                 InviteMac: self._invite,
                 StopJob: self._stop_job,
                 AnswerOffer: self._answer,
@@ -106,6 +112,25 @@ class Service:
     def _leave(self, _ask: LeaveFarm, _call: Call) -> None:
         self._await(self._go())
 
+    def _stop(self, _ask: StopFarm, _call: Call) -> None:
+        session.stop(session.present())
+
+    def _go_on(self, _ask: GoOn, _call: Call) -> None:
+        session.go_on(session.present())
+        self._await(self._begin())
+
+    def _remove(self, ask: RemoveMac, _call: Call) -> None:
+        current = self._agent
+        if current is not None and current.scheduler is not None:
+            scheduler = current.scheduler
+
+            async def remove() -> None:
+                scheduler.remove(ask.member)
+
+            self._await(remove())
+        else:
+            session.remove(session.present(), ask.member)
+
     def _invite(self, _ask: InviteMac, _call: Call) -> str:
         current = self._agent
         if current is not None and current.scheduler is not None:
@@ -142,13 +167,16 @@ class Service:
             self._tell(FarmTold(False))
             return
         await self._end()
-        farm_config.turn_on()
-        self._tell(_at_first(config))
         self._following = asyncio.create_task(self._be(config))
 
     async def _be(self, config: Config) -> None:
         """Be the farm here for as long as nobody else is; look on meanwhile."""
         while True:
+            if farm_config.is_stopped() and not await self._rest(config):
+                return
+            farm_config.turn_on()
+            if not self._told.within or self._told.stopped:
+                self._tell(_at_first(config))
             own = self._lock.take()
             current = self._agent = Agent(
                 config, asks=own, on_told=self._on_told, on_link=self._on_link
@@ -157,14 +185,17 @@ class Service:
             try:
                 while not running.done():
                     await asyncio.wait({running}, timeout=_LOOK_SECONDS)
-                    if not own and not farm_config.is_run():
+                    if farm_config.is_stopped() or (not own and not farm_config.is_run()):
                         break
                 if running.done():
                     running.result()
             except SfumatoError as error:
+                if error.kind is ErrorKind.ACCESS:  # nothing changes that but a new code
+                    farm_config.forget()
+                    self._lock.free()
+                    self._tell(FarmTold(False, problem=error))
+                    return
                 self._tell_problem(error)
-                if error.kind is ErrorKind.ACCESS:
-                    return  # nothing changes that but a new code
                 await asyncio.sleep(_REST_SECONDS)
             except Exception as error:
                 log.exception("the farm failed")
@@ -173,6 +204,20 @@ class Service:
             finally:
                 running.cancel()
                 await asyncio.gather(running, return_exceptions=True)
+
+    async def _rest(self, config: Config) -> bool:
+        """Be no farm here until it is started again; whether it is.  False: it was left."""
+        self._agent = None
+        if self._lock.taken:
+            farm_config.turn_off()
+            self._lock.free()
+        self._tell(replace(_at_first(config), stopped=True))
+        while farm_config.is_stopped():
+            if farm_config.load() is None:
+                self._tell(FarmTold(False))
+                return False
+            await asyncio.sleep(_LOOK_SECONDS)
+        return True
 
     async def _end(self) -> None:
         following, self._following = self._following, None
@@ -200,13 +245,16 @@ class Service:
         self._tell(FarmTold(False))
 
     def _on_told(self, event: Event) -> None:
-        if isinstance(event, wire.State):
+        if isinstance(event, wire.State) and event.alone:
+            self._tell(replace(self._told, state=event, linked=False))
+        elif isinstance(event, wire.State):
             self._tell(replace(self._told, state=event, linked=True, problem=None))
         elif isinstance(event, wire.Preview):
             self._server.tell(FarmPreview(event.member, event.drawn))
 
     def _on_link(self, there: bool, why: SfumatoError | None) -> None:
-        self._tell(replace(self._told, linked=there, problem=why))
+        state = None if there else self._told.state
+        self._tell(replace(self._told, linked=there, problem=why, state=state))
 
     def _tell_problem(self, error: SfumatoError) -> None:
         self._tell(replace(self._told, linked=False, problem=error))

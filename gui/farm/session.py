@@ -6,7 +6,9 @@ import asyncio
 import logging
 import signal
 import sys
+import time
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,6 +25,9 @@ from gui.process.messages import Event
 
 STOPPED = 130
 _ANSWER_SECONDS = 10.0
+_END_SECONDS = 15.0
+_LOOK_SECONDS = 0.5
+"""Between two looks whether it has been stopped."""
 
 T = TypeVar("T")
 
@@ -101,9 +106,17 @@ def state_of(config: Config) -> wire.State:
     """Who is here and does what.
 
     Raises:
-        SfumatoError: NETWORK where the farm cannot be reached.
+        SfumatoError: NETWORK where the farm cannot be reached; it says what this Mac does
+            meanwhile.
     """
-    return _ask(config, None, wire.State)
+    try:
+        return _ask(config, None, wire.State)
+    except SfumatoError as error:
+        runs = farm_config.is_run() and not config.starts
+        if error.kind is ErrorKind.NETWORK and runs:
+            meanwhile = farm_config.meanwhile(config.draws)
+            raise SfumatoError(error.kind, f"{error.message} {meanwhile}", error.detail) from error
+        raise
 
 
 def allow(config: Config, model: str, mac: str, how: str) -> wire.Offer:
@@ -122,6 +135,94 @@ def allow(config: Config, model: str, mac: str, how: str) -> wire.Offer:
         ErrorKind.NOT_FOUND,
         f"No Mac called “{mac}” lacks a model called “{model}” that is wanted; see which with "
         "`sfumato farm status`.",
+    )
+
+
+def stop(config: Config) -> bool:
+    """Have the farm on this Mac end until it is started again, whichever process it is.
+
+    Returns:
+        Whether it ran.
+
+    Raises:
+        SfumatoError: STORAGE; INTERNAL where that process does not end.
+    """
+    ran = farm_config.is_run()
+    farm_config.save(replace(config, stopped=True))
+    end = time.monotonic() + _END_SECONDS
+    while farm_config.is_run():
+        if time.monotonic() > end:
+            raise SfumatoError(
+                ErrorKind.INTERNAL,
+                "The farm’s process on this Mac does not end; quit the window or the terminal that "
+                "it runs in.",
+            )
+        time.sleep(0.05)
+    return ran
+
+
+def go_on(config: Config) -> Config:
+    """Take back `stop`.  Raises SfumatoError, STORAGE."""
+    if config.stopped:
+        config = replace(config, stopped=False)
+        farm_config.save(config)
+    return config
+
+
+def remove(config: Config, mac: str) -> str:
+    """Let another Mac in no more.  Returns its name.
+
+    Args:
+        mac: its name or id.
+
+    Raises:
+        SfumatoError: NOT_FOUND where there is none of that name; BAD_REQUEST where several are
+            called so, or the farm was started elsewhere; NETWORK, STORAGE.
+    """
+    if not config.starts:
+        raise SfumatoError(
+            ErrorKind.BAD_REQUEST,
+            f"The farm “{config.farm_name}” was started on another Mac; remove it there.",
+        )
+    if farm_config.is_run():
+        macs = {seat.id: seat.name for seat in state_of(config).seats}
+        chosen = _chosen(macs, mac, config)
+        _ask(
+            config,
+            wire.Remove(chosen),
+            wire.State,
+            lambda state: all(seat.id != chosen for seat in state.seats),
+        )
+        return macs[chosen]
+    from gui.farm.authority import Authority
+
+    authority = Authority()
+    macs = {serial: known.name for serial, known in authority.known().items() if not known.until}
+    chosen = _chosen(macs, mac, config)
+    authority.forget(chosen)
+    return macs[chosen]
+
+
+def _chosen(macs: dict[str, str], mac: str, config: Config) -> str:
+    """The id of the Mac that is meant, which is another one than this."""
+    found = [i for i, name in macs.items() if mac == i or mac.casefold() == name.casefold()]
+    others = [i for i in found if i != config.member]
+    if len(others) == 1:
+        return others[0]
+    if others:
+        raise SfumatoError(
+            ErrorKind.BAD_REQUEST,
+            f"{len(others)} Macs are called “{mac}”; give the id of the one that is meant, as "
+            "`sfumato farm status --json` tells it.",
+        )
+    if found:
+        raise SfumatoError(
+            ErrorKind.BAD_REQUEST,
+            "The farm was started on this Mac; end it with `sfumato farm leave` instead.",
+        )
+    raise SfumatoError(
+        ErrorKind.NOT_FOUND,
+        f"No Mac of the farm is called “{mac}”; see their names with `sfumato farm status`.",
     )
 
 
@@ -176,6 +277,10 @@ def be(config: Config, say: Callable[[str], None]) -> int:
     farm_config.turn_on()
     try:
         return asyncio.run(_be(config, say))
+    except SfumatoError as error:
+        if error.kind is ErrorKind.ACCESS:
+            farm_config.forget()
+        raise
     finally:
         farm_config.turn_off()
         lock.free()
@@ -194,17 +299,36 @@ async def _be(config: Config, say: Callable[[str], None]) -> int:
             told.append(said)
             say("connected." if there else str(said))
 
-    running = asyncio.create_task(Agent(config, on_link=on_link).run())
+    alone: list[bool] = [False]
+
+    def on_told(event: Event) -> None:
+        if isinstance(event, wire.State) and event.alone != alone[0]:
+            alone[0] = event.alone
+            if event.alone:
+                say(farm_config.meanwhile(config.draws))
+
+    running = asyncio.create_task(Agent(config, on_link=on_link, on_told=on_told).run())
     waiting = asyncio.create_task(stopped.wait())
-    await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    watching = asyncio.create_task(_until_stopped())
+    tasks = {running, waiting, watching}
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     if running.done():
-        waiting.cancel()
+        for task in tasks:
+            task.cancel()
         running.result()
         return 0
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    by_signal = waiting.done()
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
     say("stopped; what is left stays in this Mac’s queue.")
-    return STOPPED
+    return STOPPED if by_signal else 0
+
+
+async def _until_stopped() -> None:
+    """Until a person stops the farm from another process."""
+    while not farm_config.is_stopped():
+        await asyncio.sleep(_LOOK_SECONDS)
 
 
 class _onlooker:  # noqa: N801 - used as a function
@@ -216,6 +340,8 @@ class _onlooker:  # noqa: N801 - used as a function
         self._config = config
 
         def on_link(there: bool, why: SfumatoError | None) -> None:
+            if self._linked.is_set() and why is not None:
+                on_told(wire.Refused(why))  # what was asked will not be answered any more
             self._problem = why
             self._linked.set()
 
@@ -241,8 +367,16 @@ class _onlooker:  # noqa: N801 - used as a function
         await asyncio.gather(self._task, return_exceptions=True)
 
 
-def _ask(config: Config, question: Event | None, kind: type[T]) -> T:
+def _ask(
+    config: Config,
+    question: Event | None,
+    kind: type[T],
+    fits: Callable[[T], bool] = lambda _answer: True,
+) -> T:
     """Ask the scheduler something.
+
+    Args:
+        fits: whether this is the answer.
 
     Raises:
         SfumatoError: NETWORK where it cannot be reached; what it refuses with.
@@ -254,7 +388,9 @@ def _ask(config: Config, question: Event | None, kind: type[T]) -> T:
         def on_told(event: Event) -> None:
             if answered.done():
                 return
-            if isinstance(event, kind):
+            if isinstance(event, wire.Refused):
+                answered.set_exception(event.error)
+            elif isinstance(event, kind) and fits(event):
                 answered.set_result(event)
 
         async with _onlooker(config, on_told) as member:

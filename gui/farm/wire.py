@@ -15,7 +15,7 @@ from gui.process.messages import Event, Interface
 from gui.records import Range, Record
 from gui.request import PictureRequest
 
-PROTOCOL = 1
+PROTOCOL = 2
 """Both sides have to speak the same."""
 
 MAX_PIECE = 4 * 2**20
@@ -158,6 +158,8 @@ class Jobs(Event):
     order: tuple[str, ...]
     new: tuple[WantedJob, ...] = ()
     """Those that are told for the first time, or have changed."""
+    ended: tuple[str, ...] = ()
+    """Jobs that are over, of which nothing is wanted any more."""
 
 
 @dataclass(frozen=True)
@@ -245,6 +247,13 @@ class Received(Event):
 @dataclass(frozen=True)
 class Leave(Event):
     """The member goes for good: what it draws is to be drawn elsewhere."""
+
+
+@dataclass(frozen=True)
+class Remove(Event):
+    """Of the Mac that started the farm: let a member in no more."""
+
+    member: str
 
 
 @dataclass(frozen=True)
@@ -394,6 +403,8 @@ class State(Event):
     """Pictures that nobody draws yet."""
     remarks: tuple[str, ...] = ()
     """Sentences a person should know."""
+    alone: bool = False
+    """Whether it is a Mac's own word, which draws its own queue while its scheduler is away."""
 
 
 @dataclass(frozen=True)
@@ -454,7 +465,7 @@ class Piece(Event):
 
 FROM_MEMBER = (
     Enrol, Hello, Beat, Stock, Jobs, Drawn, Finished, Unmade, Got, Missing, Allow, Received, Leave,
-    Invite, Want, Piece,
+    Remove, Invite, Want, Piece,
 )  # fmt: skip
 FROM_SCHEDULER = (
     Enrolled, Welcome, Refused, Invitation, Draw, Stop, Begun, Made, Failed, FetchModel, State,

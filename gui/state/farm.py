@@ -47,6 +47,8 @@ class SeatView:
     doing: str
     speed: str
     preview: QImage | None
+    removable: bool = False
+    """Whether this Mac may remove it from the farm."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,8 @@ class Farm(QObject):
     changed = Signal()
     """`told`, or a preview, says something else now."""
     failed = Signal(SfumatoError)
+    notice = Signal(str)
+    """A sentence the person should know: the other Macs cannot be reached, or can be again."""
     invited = Signal(str)
     """A join code for one more Mac."""
 
@@ -98,13 +102,15 @@ class Farm(QObject):
 
     def start(self) -> None:
         """Go on in the farm that this Mac is in, if it is in one.  Before the queue is opened."""
-        if not farm_config.exists():
+        config = farm_config.load()
+        if config is None:
             return
         if not self.is_possible:
             farm_config.turn_off()
             return
         try:
-            farm_config.turn_on()
+            if not config.stopped:
+                farm_config.turn_on()
         except SfumatoError as error:  # nothing may keep the window from opening
             self.failed.emit(error)
             return
@@ -145,10 +151,10 @@ class Farm(QObject):
         told = self.told
         if told is None or not told.within:
             return ""
-        if told.problem is not None:
-            return told.problem.message
+        if told.stopped:
+            return "Stopped on this Mac, which makes its own queue by itself."
         if not told.linked:
-            return "Looking for the Mac that started it…"
+            return _away(told)
         where = f"Started on this Mac, at {told.address}" if told.starts else "Joined"
         state = told.state
         waiting = words.plural(state.waiting, "picture") if state is not None else ""
@@ -166,6 +172,7 @@ class Farm(QObject):
                 _doing(seat),
                 f"{seat.minutely:.1f} a minute" if seat.minutely else "",
                 self.preview(seat),
+                told is not None and told.linked and told.starts and seat.id != told.member,
             )
             for seat in self.seats()
         ]
@@ -227,6 +234,29 @@ class Farm(QObject):
         from gui.farm.messages import LeaveFarm
 
         self._ask_busy(LeaveFarm())
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a person has stopped the farm on this Mac, for now."""
+        return self.told is not None and self.told.stopped
+
+    def stop(self) -> None:
+        """Be no farm here for now; `go_on` takes it back."""
+        from gui.farm.messages import StopFarm
+
+        self._ask_busy(StopFarm())
+
+    def go_on(self) -> None:
+        """Be it again."""
+        from gui.farm.messages import GoOn
+
+        self._ask_busy(GoOn())
+
+    def remove(self, member: str) -> None:
+        """Let another Mac in no more."""
+        from gui.farm.messages import RemoveMac
+
+        self._ask(RemoveMac(member))
 
     def invite(self) -> None:
         """Make a join code; `invited` tells it."""
@@ -298,7 +328,8 @@ class Farm(QObject):
         from gui.farm.messages import FarmPreview, FarmTold
 
         if isinstance(event, FarmTold):
-            self.told = event
+            before, self.told = self.told, event
+            self._tell(before, event)
             here = {seat.id for seat in self.seats()}
             self._previews = {k: v for k, v in self._previews.items() if k in here}
             self.changed.emit()
@@ -311,9 +342,32 @@ class Farm(QObject):
             self._previews[event.member] = (drawn.unit, view.copy())
             self.changed.emit()
 
+    def _tell(self, before: FarmTold | None, now: FarmTold) -> None:
+        """Say what a person should know who does not look at the farm, once."""
+        was_alone, is_alone = _is_alone(before), _is_alone(now)
+        if is_alone and not was_alone:
+            self.notice.emit(_away(now))
+        elif was_alone and now.linked:
+            self.notice.emit(f"The farm “{words.plain(now.name)}” is there again.")
+        if not now.within and now.problem is not None:
+            self.failed.emit(now.problem)
+
     def _on_lost(self, _error: SfumatoError, _often: bool) -> None:
         if self.within and not self._closed:
             self._again.start()
+
+
+def _is_alone(told: FarmTold | None) -> bool:
+    return told is not None and not told.linked and told.state is not None and told.state.alone
+
+
+def _away(told: FarmTold) -> str:
+    """That the scheduler is away, and what becomes of the queue here meanwhile."""
+    away = told.problem.message if told.problem else "Looking for the Mac that started it…"
+    if not _is_alone(told) or told.state is None:
+        return away
+    draws = any(seat.draws for seat in told.state.seats if seat.id == told.member)
+    return f"{away} {farm_config.meanwhile(draws)}"
 
 
 def _doing(seat: Seat) -> str:

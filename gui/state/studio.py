@@ -167,6 +167,7 @@ class Studio(QObject):
         self.model_selected.connect(self.service.look_again)
         self.farm = Farm(parent=self)
         self.farm.failed.connect(self.error_raised)
+        self.farm.notice.connect(self.notice)
         self.farm.changed.connect(lambda: self.job_list.show_farm(self.farm))
         self.updates = UpdateCheck(settings, self)
         self.reports = CrashReports(self.background, self)

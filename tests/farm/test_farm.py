@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from gui.farm.config import meanwhile
 from gui.library.picture_record import read_record
 from gui.request import PictureRequest
 from tests.support.farm import Mac, free_port, until
@@ -29,7 +30,8 @@ def test_one_queue_is_drawn_by_two_macs(mac: Callable[..., Mac]) -> None:
     (job_id,) = second.ask(PictureRequest("steps=3 sleep=0.1", "", seed=5, count=4))
     second.wait(job_id)
     assert len(second.pictures()) == 4
-    assert not [p for each in (first, second) for p in (each.home / "data/Farm/Held").glob("*")]
+    held = [each.home / "data/Farm/Held" for each in (first, second)]
+    until(lambda: not [file for folder in held for file in folder.glob("*")])
     # A code is good once.
     refused = third.cli("farm", "join", "--file", str(code), "--no-bonjour")
     assert refused.returncode == 1
@@ -79,8 +81,8 @@ def test_what_is_taken_off_or_fails_is_not_drawn_and_the_rest_goes_on(
 
 
 def test_whoever_dies_loses_nothing(mac: Callable[..., Mac]) -> None:
-    """The Mac that asks, one that draws, and the one with the scheduler, in turn."""
-    first, second, third = mac("First"), mac("Second"), mac("Third")
+    """One that draws, the one with the scheduler, and the one that asks, in turn."""
+    first, second, third = mac("First"), mac("Second", SFUMATO_FARM_PATIENCE="0.2"), mac("Third")
     port = free_port()
     second.join(first.start(port))
     code = third.home / "code"
@@ -92,8 +94,11 @@ def test_whoever_dies_loses_nothing(mac: Callable[..., Mac]) -> None:
     third.kill()
     until(lambda: len(second.pictures()) >= 8)
     first.kill()
+    until(lambda: meanwhile(True) in second.said())
+    alone = len(second.pictures())
+    until(lambda: len(second.pictures()) >= alone + 3)
     first.start(port)
-    until(lambda: len(second.pictures()) >= 16)
+    until(lambda: len(second.pictures()) >= alone + 8)
     second.kill()
     second.join()
     jobs = second.wait(*ids)

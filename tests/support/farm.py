@@ -16,6 +16,7 @@ from typing import Any
 from gui.library.job import Job
 from gui.library.queue import FILE_NAME, JobStore
 from gui.request import PictureRequest
+from tests.support.cli_zygote import run_command
 
 ROOT = Path(__file__).parents[2]
 STANDIN = "tests.engine.standins:backend"
@@ -111,10 +112,7 @@ class Mac:
         os.kill(self.process.pid, signal.SIGSTOP if on else signal.SIGCONT)
 
     def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "gui.cli.main", *arguments],
-            env=self.environment, cwd=self.home, capture_output=True, text=True, timeout=PATIENCE,
-        )  # fmt: skip
+        return run_command(arguments, self.environment, self.home)
 
     def status(self) -> dict[str, Any]:
         done = self.cli("farm", "status", "--json")

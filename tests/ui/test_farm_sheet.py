@@ -15,10 +15,13 @@ from gui.farm.messages import (
     AnswerOffer,
     FarmPreview,
     FarmTold,
+    GoOn,
     InviteMac,
     JoinFarm,
     LeaveFarm,
+    RemoveMac,
     StartFarm,
+    StopFarm,
 )
 from gui.farm.wire import Drawn, Offer, Seat, State, Unit
 from gui.process.messages import Event
@@ -162,6 +165,60 @@ def test_leaving_is_asked_for_first(sheet: Any) -> None:
     yes = next(b for b in box.findChildren(QPushButton) if b.text() == "Leave")
     QTest.mouseClick(yes, Qt.MouseButton.LeftButton)
     assert [asked[0] for asked in process.asked] == [LeaveFarm()]
+
+
+def test_another_mac_is_removed_after_a_question_where_the_farm_was_started(sheet: Any) -> None:
+    shown, process = sheet
+    in_farm(shown, process)
+    assert all(row.remove.isHidden() for row in shown._rows.values())
+    told(process, seat("1", "Own"), seat("2", "<i>Mini</i>"), starts=True)
+    assert shown._rows["1"].remove.isHidden()
+    QTest.mouseClick(shown._rows["2"].remove, Qt.MouseButton.LeftButton)
+    assert process.asked == []
+    (box,) = shown.findChildren(QMessageBox)
+    yes = next(b for b in box.findChildren(QPushButton) if b.text() == "Remove")
+    QTest.mouseClick(yes, Qt.MouseButton.LeftButton)
+    assert [asked[0] for asked in process.asked] == [RemoveMac("2")]
+
+
+def test_the_farm_is_stopped_here_and_that_is_taken_back(sheet: Any) -> None:
+    shown, process = sheet
+    in_farm(shown, process)
+    QTest.mouseClick(shown.stop, Qt.MouseButton.LeftButton)
+    process.asked[0][1](None)
+    process.event_received.emit(FarmTold(True, "Studio", "1", stopped=True))
+    assert "Stopped on this Mac, which makes its own queue by itself" in shown.where.text()
+    assert not shown.add.isEnabled()
+    assert shown.stop.text() == "Go On"
+    QTest.mouseClick(shown.stop, Qt.MouseButton.LeftButton)
+    assert [asked[0] for asked in process.asked] == [StopFarm(), GoOn()]
+
+
+def test_who_is_removed_is_told_and_can_join_again(sheet: Any) -> None:
+    shown, process = sheet
+    in_farm(shown, process)
+    why = SfumatoError(ErrorKind.ACCESS, "The farm has removed this Mac; make a new join code.")
+    process.event_received.emit(FarmTold(False, problem=why))
+    assert shown.outside.isVisible()
+    assert shown.problem.text() == why.message
+
+
+def test_a_scheduler_that_is_away_is_told_once_and_what_this_mac_does_meanwhile(sheet: Any) -> None:
+    shown, process = sheet
+    in_farm(shown, process)
+    said: list[str] = []
+    shown._farm.notice.connect(said.append)
+    gone = SfumatoError(ErrorKind.NETWORK, "The farm “Studio” cannot be reached; look.")
+    process.event_received.emit(FarmTold(True, "Studio", "1", problem=gone))
+    assert said == []  # perhaps it is back in a moment
+    own = State("Studio", (seat("1", "Own"), seat("2", "Mini", "away")), alone=True)
+    for _ in range(3):
+        process.event_received.emit(FarmTold(True, "Studio", "1", problem=gone, state=own))
+    assert said == [f"{gone.message} Until then this Mac makes its own queue by itself."]
+    assert shown.where.text() == said[0]
+    assert shown._rows["2"].doing.text() == "Away"
+    told(process, seat("1", "Own"), seat("2", "Mini"))
+    assert said[1:] == ["The farm “Studio” is there again."]
 
 
 def test_a_scheduler_that_is_away_is_told(sheet: Any) -> None:

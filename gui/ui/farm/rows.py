@@ -52,6 +52,8 @@ class PreviewTile(QWidget):
 class SeatRow(QWidget):
     """One Mac."""
 
+    remove_asked = Signal()
+
     def __init__(self) -> None:
         super().__init__()
         self.tile = PreviewTile()
@@ -73,12 +75,19 @@ class SeatRow(QWidget):
         row.setSpacing(12)
         row.addWidget(self.tile)
         row.addLayout(column, 1)
+        self.remove = QPushButton("Remove…")
+        self.remove.setAutoDefault(False)
+        self.remove.setVisible(False)
+        self.remove.clicked.connect(lambda *_: self.remove_asked.emit())
+        row.addWidget(self.remove)
 
     def show_seat(self, seat: SeatView) -> None:
         self.name.set_text(words.plain(seat.name) + ("  (this one)" if seat.own else ""))
         self.doing.set_text(seat.doing)
         self.speed.setText(seat.speed)
         self.tile.show_image(seat.preview)
+        self.remove.setVisible(seat.removable)
+        self.remove.setAccessibleName(f"Remove {seat.name} from the farm")
         self.setAccessibleName(f"{seat.name}: {seat.doing} {seat.speed}".strip())
 
 

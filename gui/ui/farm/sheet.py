@@ -146,10 +146,14 @@ class FarmSheet(QDialog):
         self.add.clicked.connect(self._farm.invite)
         self.leave = QPushButton("Leave…")
         self.leave.clicked.connect(self._ask_to_leave)
-        for button in (self.copy_code, self.add, self.leave):
+        self.stop = QPushButton("Stop")
+        self.stop.setToolTip("This Mac makes its queue by itself until you go on")
+        self.stop.clicked.connect(self._stop_or_go_on)
+        for button in (self.copy_code, self.add, self.stop, self.leave):
             button.setAutoDefault(False)
         buttons = QHBoxLayout()
         buttons.addWidget(self.leave)
+        buttons.addWidget(self.stop)
         buttons.addStretch(1)
         buttons.addWidget(self.copy_code)
         buttons.addWidget(self.add)
@@ -180,6 +184,9 @@ class FarmSheet(QDialog):
             return
         self.heading.set_text(words.plain(farm.name))
         self.where.setText(farm.where)
+        self.stop.setText("Go On" if farm.stopped else "Stop")
+        self.stop.setEnabled(not farm.busy)
+        self.add.setEnabled(not farm.stopped)
         for shown in (self.given, self.given_note, self.copy_code):
             shown.setVisible(bool(self._code))
         self._show_seats()
@@ -191,7 +198,8 @@ class FarmSheet(QDialog):
             _drop(self._rows.pop(gone))
         for place, (member, seat) in enumerate(seats.items()):
             if member not in self._rows:
-                self._rows[member] = SeatRow()
+                row = self._rows[member] = SeatRow()
+                row.remove_asked.connect(partial(self._ask_to_remove, member))
                 self._list.insertWidget(place, self._rows[member])
             self._rows[member].show_seat(seat)
 
@@ -229,6 +237,22 @@ class FarmSheet(QDialog):
     def _copy(self) -> None:
         desktop.copy_text(self._code)
         say_briefly(self, "Code copied")
+
+    def _ask_to_remove(self, member: str) -> None:
+        seat = next((s for s in self._farm.seat_views() if s.id == member), None)
+        if seat is not None:
+            ask(
+                self,
+                f"Remove “{words.plain(seat.name)}” from the farm?",
+                "It draws no more for the others, and makes its own queue by itself; to come back "
+                "it needs a new code.",
+                "Remove",
+                partial(self._farm.remove, member),
+            )
+
+    def _stop_or_go_on(self) -> None:
+        self.problem.setVisible(False)
+        (self._farm.go_on if self._farm.stopped else self._farm.stop)()
 
     def _ask_to_leave(self) -> None:
         starts = self._farm.told is not None and self._farm.told.starts
