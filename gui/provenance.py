@@ -39,3 +39,5 @@ class Provenance(Record):
     """Of the mask's file."""
     depth_fingerprint: str = ""
     """Of the depth map's file."""
+    precision: str = ""
+    """What the portable runtime computed in, where that was not float32."""

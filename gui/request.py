@@ -51,6 +51,14 @@ class ComputeUnit(StrEnum):
     CPU_ONLY = "CPU_ONLY"
 
 
+class Precision(StrEnum):
+    """In which numbers the portable runtime computes.  Core ML chooses by itself."""
+
+    FP32 = "fp32"
+    BF16 = "bf16"
+    """bfloat16 where that is most of the work, on processors that have it in hardware."""
+
+
 class RandomSource(StrEnum):
     """Which program's random numbers the starting noise reproduces."""
 
@@ -608,6 +616,9 @@ class PictureRequest(Record):
     reduce_memory: bool = False
     """Whether the model's networks are in memory one after the other, even where there is room for
     all; pictures of up to 512 × 512 are the same, larger ones are decoded in tiles."""
+    precision: Precision = Precision.FP32
+    """Where the machine cannot, or Core ML runs the model, it means nothing: what was computed in
+    is in the picture's provenance."""
 
     def seeds(self) -> list[int]:
         """Seeds of the pictures."""

@@ -13,12 +13,14 @@ from typing import Any
 from gui.axes import Axis, axis_named, each_alternative, make_grid, parse_axis
 from gui.cli.controls import add_control_options, controls_of
 from gui.cli.finding import lora_use_of, model_folder
+from gui.cli.options import add_precision
 from gui.cli.parameters import add_parameters, branch_of, request_of
+from gui.coreml.precision import check_precision
 from gui.errors import ErrorKind, SfumatoError
 from gui.files import checked, children, is_folder
 from gui.grid import Grid
 from gui.library.picture_forms import is_picture_name
-from gui.request import PictureRequest
+from gui.request import PictureRequest, Precision
 
 _SUFFIXES = {"packages": ".mlpackage", "compiled": ".mlmodelc"}
 
@@ -54,6 +56,7 @@ def add_options(parser: Any) -> None:
     add("--reduce-memory", action="store_true",
         help="have one network in memory at a time, which takes longer; happens by itself where "
              "memory is short")  # fmt: skip
+    add_precision(parser, Precision.FP32)
     for flag, what in (("--columns", "from column to column"), ("--rows", "from row to row")):
         add(
             flag,
@@ -83,6 +86,7 @@ def base_request(options: argparse.Namespace) -> PictureRequest:
         raise SfumatoError(
             ErrorKind.BAD_REQUEST, "A grid has columns first; give --columns, or it instead."
         )
+    check_precision(options.precision)
     request = request_of(options, earlier)
     request = dataclasses.replace(
         request,
@@ -91,6 +95,7 @@ def base_request(options: argparse.Namespace) -> PictureRequest:
         output_dir=folder,
         output_file=file,
         reduce_memory=options.reduce_memory,
+        precision=options.precision,
     )
     request.validate()
     return request

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from gui import paths, words
 from gui.cli.finding import model_folder
-from gui.cli.options import add_verbose, seconds
+from gui.cli.options import add_precision, add_verbose, seconds
 from gui.cli.progress import ProgressLine
+from gui.coreml.precision import check_precision
 from gui.errors import Cancelled, ErrorKind, SfumatoError
 from gui.files import checked
-from gui.request import ComputeUnit
+from gui.request import ComputeUnit, Precision
 
 if TYPE_CHECKING:
     from gui.library.unit_times import Measurement
@@ -47,6 +48,7 @@ def add_parser(commands: Any) -> None:
         + ", ".join(ComputeUnit))  # fmt: skip
     add("--steps", type=int, default=_STEPS, metavar="N",
         help=f"of the picture that is made; default: {_STEPS}")  # fmt: skip
+    add_precision(parser, Precision.FP32)
     add("--limit", type=seconds, default=0.0, metavar="SECONDS",
         help="give a unit up after so long, loading included; default: 1800")  # fmt: skip
     add("--again", action="store_true",
@@ -68,6 +70,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.model.lower().endswith(".json"):
         found = report.read(checked(options.model))
     else:
+        check_precision(options.precision)
         try:
             found = _measured(options)
         except (Cancelled, KeyboardInterrupt):
@@ -127,6 +130,7 @@ def _measured(options: argparse.Namespace) -> Measurement:
             units,
             steps=options.steps,
             limit=options.limit or client.PATIENT_SECONDS,
+            precision=options.precision,
             even_crashed=options.again,
             on_unit=on_unit,
             on_event=on_event,

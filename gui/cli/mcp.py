@@ -56,4 +56,5 @@ def _service_options() -> ServiceOptions:
         pictures_folder=settings.pictures_folder,
         safety_checker=settings.safety_checker,
         compute_unit=settings.compute_unit,
+        precision=settings.precision,
     )

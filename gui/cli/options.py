@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import math
+from typing import Any
 
-from gui.request import ComputeUnit
+from gui.request import ComputeUnit, Precision
 
 STOPPED = 130
 """Exit code that shells report for a program ended by Ctrl-C."""
@@ -25,6 +26,24 @@ def add_pictures(parser: argparse.ArgumentParser) -> None:
         metavar="UNIT",
         help="processors that Core ML may use: " + ", ".join(ComputeUnit))  # fmt: skip
     add("--list", action="store_true", help="say what there is to choose from")
+
+
+def add_precision(parser: Any, default: Precision | None) -> None:
+    """``precision``, of commands that run models.
+
+    Args:
+        default: None: the person's own setting.
+    """
+    parser.add_argument(
+        "--precision",
+        type=Precision,
+        choices=[*Precision],
+        default=default,
+        metavar="NAME",
+        help="what the portable runtime computes in, where the processor has it: fp32, or bf16, "
+        "which is quicker and less exact (about 45 dB beside fp32 for each network); default: "
+        + (default.value if default else "as in Settings"),
+    )
 
 
 def seconds(text: str) -> float:

@@ -7,8 +7,9 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
-from gui.cli.options import STOPPED
+from gui.cli.options import STOPPED, add_precision
 from gui.cli.progress import say
+from gui.coreml.precision import check_precision
 from gui.errors import ErrorKind, SfumatoError
 from gui.serve.messages import DEFAULT_PORT, LOOPBACK
 
@@ -68,6 +69,7 @@ def add_parser(commands: Any) -> None:
         metavar="MODEL",
         help="the model of requests that name none; default: the one in use in the window",
     )
+    add_precision(parser, None)
     add("--new-token", action="store_true", help="make another token; the old one is worth nothing")
     parser.set_defaults(run=_run, parser=parser)
 
@@ -86,6 +88,8 @@ def _options_of(options: argparse.Namespace) -> ServiceOptions:
         raise SfumatoError(
             ErrorKind.BAD_REQUEST, "A port is a number from 0 to 65535; give another --port."
         )
+    if options.precision is not None:
+        check_precision(options.precision)
     settings = Settings()
     model = str(model_folder(options.model, "")) if options.model else settings.selected_model
     return ServiceOptions(
@@ -99,6 +103,7 @@ def _options_of(options: argparse.Namespace) -> ServiceOptions:
         settings.pictures_folder,
         settings.safety_checker,
         settings.compute_unit,
+        options.precision or settings.precision,
     )
 
 

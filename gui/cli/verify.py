@@ -23,7 +23,7 @@ from gui.errors import ErrorKind, SfumatoError
 from gui.files import checked, exists, is_file, is_folder
 from gui.library.latent_sketch import first_difference, read_sketch
 from gui.library.picture_record import read_record
-from gui.request import Composition, Enlargement, PictureRecord, PictureRequest
+from gui.request import Composition, Enlargement, PictureRecord, PictureRequest, Precision
 from gui.start_image import MASK_ALPHA
 
 if TYPE_CHECKING:
@@ -325,12 +325,20 @@ def _circumstances(record: PictureRecord, again: PictureRecord, found: Compariso
             f"It was drawn by {names.get(then.runtime, then.runtime)} on {then.system}; here it is "
             f"{names.get(now.runtime, now.runtime)} on {now.system}."
         )
+    elif then.precision != now.precision:
+        yield (
+            f"It was computed in {_number(then.precision)}; here it is {_number(now.precision)}."
+        )
     elif then.system != now.system:
         yield f"It was drawn on {then.system}; here it is {now.system}."
     if changes := list(_changes(then.versions, now.versions)):
         yield f"Of other versions now: {words.listed(changes)}."
     if changes := list(_changes(then.scheduler, now.scheduler)):
         yield f"The scheduler is set otherwise now: {words.listed(changes)}."
+
+
+def _number(precision: str) -> str:
+    return "bfloat16" if precision == Precision.BF16 else "float32"
 
 
 def _changes(before: dict[str, Any], after: dict[str, Any]) -> Iterator[str]:

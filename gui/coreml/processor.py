@@ -6,7 +6,6 @@ Standard library only, for the window's process asks too.
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -86,6 +85,8 @@ def _line(text: str, names: str) -> str:
 
 
 def _sysctl(name: str) -> str:
+    import subprocess  # commands that ask nothing do without it
+
     try:
         done = subprocess.run(
             ["/usr/sbin/sysctl", "-n", name], capture_output=True, text=True, timeout=5, check=False

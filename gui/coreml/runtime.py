@@ -9,16 +9,21 @@ from __future__ import annotations
 
 from gui.coreml.loaded import LoadedModel, Runtime
 from gui.coreml.operations import runs_core_ml
+from gui.request import Precision
 
 __all__ = ["LoadedModel", "Runtime", "default_runtime"]
 
 
-def default_runtime() -> Runtime:
-    """The runtime this machine should use: Core ML on macOS, portable elsewhere."""
+def default_runtime(precision: Precision = Precision.FP32) -> Runtime:
+    """The runtime this machine should use: Core ML on macOS, portable elsewhere.
+
+    Args:
+        precision: of the portable one, as `gui.coreml.precision.computed_in` gives it.
+    """
     if runs_core_ml():
         from gui.coreml.native import NativeRuntime
 
         return NativeRuntime()
     from gui.coreml.portable import PortableRuntime
 
-    return PortableRuntime()
+    return PortableRuntime(precision.value)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gui.coreml.model import Attention
+from gui.coreml.precision import computed_in
 from gui.engine.known_models import KnownModels
 from gui.engine.units import ByMeasurement, computer_with_units, measured_choice
 from gui.engine.variant import VariantPipeline, WatchedRuntime, fitted, variant_of, with_tiles
@@ -25,12 +26,13 @@ from gui.hub.types import Machine
 from gui.hub.variants.verdict import TIGHT, memory_of
 from gui.library.unit_times import UNET
 from gui.paths import starter_model
-from gui.request import ComputeUnit, PictureRecord, PictureRequest
+from gui.request import ComputeUnit, PictureRecord, PictureRequest, Precision
 from gui.versions import versions
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from gui.coreml.loaded import Runtime
     from gui.coreml.model import ModelInfo
     from gui.coreml.sidecar import Sidecar
 
@@ -130,6 +132,7 @@ class ModelChoice:
         elif self._info.sizes is not None:
             self.width, self.height = asked_size(request, self._info)
         self.sparing = request.reduce_memory or self._is_too_large()
+        self._precision = computed_in(request.precision)
         start = request.lineage()[0].start_image
         self.width, self.height = finished_size(start, self.width, self.height)
         made = self._variant.folder if self._variant is not None else None
@@ -141,6 +144,7 @@ class ModelChoice:
             self._compute_unit,
             made,
             self.sparing,
+            self._precision,
             tuple(self._units.items()),
         )
 
@@ -174,7 +178,12 @@ class ModelChoice:
     def _by_measurement(self) -> ByMeasurement:
         backend, made = self._backend, self._variant
         identity = f"{self._hash}/{made.folder.name}" if made is not None else self._hash
-        return ByMeasurement(backend.machine_runtime, self._units, identity, backend.computer)
+        runtime = backend.machine_runtime
+        if self._precision is not Precision.FP32:
+            from gui.coreml.runtime import default_runtime
+
+            runtime = default_runtime(self._precision)
+        return ByMeasurement(runtime, self._units, identity, backend.computer)
 
     def _pipeline(self, info: ModelInfo, sidecar: Sidecar) -> LoadablePipeline:
         from gui.pipeline.pipeline import Pipeline
@@ -193,7 +202,7 @@ class PipelineBackend:
         from gui.coreml.runtime import default_runtime
 
         _import_the_rest()
-        self.machine_runtime = default_runtime()
+        self.machine_runtime: Runtime = default_runtime()
         self.runtime = self.machine_runtime.name
         self.computer = computer_with_units(self.runtime)
         self.models = KnownModels()

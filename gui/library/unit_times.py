@@ -16,7 +16,7 @@ from gui import paths, records
 from gui.files import UnreadableFile, parse_json, read_text
 from gui.library.temporaries import write_whole
 from gui.records import Record, RecordError
-from gui.request import ComputeUnit
+from gui.request import ComputeUnit, Precision
 
 FILE_NAME = "compute-units.json"
 _MOST = 200
@@ -128,6 +128,8 @@ class Measurement(Record):
     """ISO 8601."""
     sfumato: str = ""
     """Version."""
+    precision: Precision = Precision.FP32
+    """What the portable runtime computed in."""
 
     @property
     def complete(self) -> bool:

@@ -176,6 +176,7 @@ class Desk:
             request,
             start_image=self._start_image(given),
             compute_unit=options.compute_unit,
+            precision=options.precision,
             safety_checker=options.safety_checker,
             output_dir=options.pictures_folder,
             previews=True,

@@ -24,7 +24,7 @@ from gui.library.unit_times import Computer, Measurement, UnitOutcome, UnitTimes
 from gui.measure.messages import MEASURER, TryEvent, TryUnit, UnitMeasured
 from gui.process.child import ChildLost
 from gui.process.supervisor import Supervisor
-from gui.request import ComputeUnit
+from gui.request import ComputeUnit, Precision
 
 FEW_STEPS = 4
 """Enough to tell units apart; the first one warms up and is not counted."""
@@ -140,6 +140,7 @@ class Measurer:
         *,
         steps: int = FEW_STEPS,
         limit: float = PATIENT_SECONDS,
+        precision: Precision = Precision.FP32,
         only_missing: bool = False,
         even_crashed: bool = False,
         on_unit: Callable[[ComputeUnit, int, int], None] = lambda *_: None,
@@ -152,6 +153,8 @@ class Measurer:
         Args:
             steps: of the picture that is made for it.
             limit: seconds for one unit, loading included.
+            precision: of the portable runtime; what is measured in another than float32 is
+                compared, decides nothing, and is not kept.
             only_missing: leave out what has a result already.
             even_crashed: try again what crashed, or gave what are no numbers.
             on_unit: told before each: which, its number from 0, and how many.
@@ -162,7 +165,9 @@ class Measurer:
             SfumatoError: the model cannot be used, or no process can be started.
             Cancelled: `cancelled` has said yes, or this was abandoned; what was measured is kept.
         """
-        found = self._begun(subject, units)
+        kept = precision is Precision.FP32
+        found = self._begun(subject, units, self.known(subject) if kept else None)
+        found = replace(found, precision=precision)
         todo = [
             unit
             for unit in units
@@ -171,10 +176,12 @@ class Measurer:
         ]
         for number, unit in enumerate(todo):
             on_unit(unit, number, len(todo))
-            times = self._try(subject, unit, steps, limit, on_event, cancelled)
+            ask = TryUnit(subject.folder, unit, steps, precision)
+            times = self._try(ask, limit, on_event, cancelled)
             wanted = dict.fromkeys((*found.wanted, unit))
             found = replace(found.with_unit(times), wanted=tuple(wanted))
-            unit_times.keep(found)
+            if kept:
+                unit_times.keep(found)
             on_result(found)
         return found
 
@@ -185,8 +192,9 @@ class Measurer:
         if process is not None:
             process.abandon()
 
-    def _begun(self, subject: Subject, units: Sequence[ComputeUnit]) -> Measurement:
-        known = self.known(subject)
+    def _begun(
+        self, subject: Subject, units: Sequence[ComputeUnit], known: Measurement | None
+    ) -> Measurement:
         wanted = units
         if known is not None:  # what was complete stays so until more has been measured
             wanted = known.wanted if known.complete else (*known.wanted, *units)
@@ -206,13 +214,12 @@ class Measurer:
 
     def _try(
         self,
-        subject: Subject,
-        unit: ComputeUnit,
-        steps: int,
+        ask: TryUnit,
         limit: float,
         on_event: Callable[[TryEvent], None],
         cancelled: Callable[[], bool],
     ) -> UnitTimes:
+        unit = ask.unit
         measured: UnitTimes | None = None
 
         def hear(event: TryEvent) -> None:
@@ -227,7 +234,7 @@ class Measurer:
             if self._abandoned.is_set():
                 raise Cancelled
             return process.ask(
-                TryUnit(subject.folder, unit, steps),
+                ask,
                 hear,
                 lambda: cancelled() or self._abandoned.is_set() or time.monotonic() > end,
             )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from gui.library.unit_times import PartTime, UnitTimes
 from gui.process.messages import Event, Interface, Question
-from gui.request import ComputeUnit
+from gui.request import ComputeUnit, Precision
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,8 @@ class TryUnit(Question[UnitTimes]):
     folder: str
     unit: ComputeUnit
     steps: int
+    precision: Precision = Precision.FP32
+    """Of the portable runtime."""
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from gui.files import UnreadableFile, parse_json, path_error, read_text
 from gui.library.unit_times import Measurement, UnitOutcome, UnitTimes
 from gui.measure.telling import choice_sentence, plan_lines, rows, unit_name
 from gui.records import RecordError
+from gui.request import Precision
 
 FORMAT = "sfumato-bench 1"
 _MAX_BYTES = 10_000_000
@@ -49,6 +50,7 @@ def _result(times: UnitTimes, measurement: Measurement) -> dict[str, Any]:
         "compression": measurement.compression,
         "chip": measurement.computer.chip,
         "runtime": measurement.computer.runtime,
+        "precision": measurement.precision.value,
         "unit": times.unit.value,
         "width": measurement.width,
         "height": measurement.height,
@@ -96,6 +98,7 @@ def table(measurement: Measurement) -> list[str]:
             words.pixels(measurement.width, measurement.height),
             _attention(measurement),
             words.plain(computer.chip),
+            "bfloat16" if measurement.precision is Precision.BF16 else "",
             words.plain(f"{computer.system} {computer.build}".strip()),
         )
         if part

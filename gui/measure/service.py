@@ -27,6 +27,7 @@ from gui.coreml.defaults import fill_defaults
 from gui.coreml.inspect import inspect_model, load_sidecar, model_hash
 from gui.coreml.loaded import LoadedModel, Runtime
 from gui.coreml.model import ComponentInfo, ModelInfo, TensorSpec, UNetKind
+from gui.coreml.precision import computed_in
 from gui.coreml.runtime import default_runtime
 from gui.coreml.sidecar import Sidecar
 from gui.errors import Cancelled, SfumatoError, unusable
@@ -44,7 +45,7 @@ from gui.paths import starter_model
 from gui.pipeline.pipeline import Hooks, Pipeline
 from gui.pipeline.schedulers import make_scheduler
 from gui.process.serve import Call, Server, run_child
-from gui.request import ComputeUnit, PictureRequest
+from gui.request import ComputeUnit, PictureRequest, Precision
 from gui.start_image import StartImage
 
 STANDIN_VARIABLE = "SFUMATO_MEASURE_STANDIN"
@@ -214,20 +215,18 @@ def _with_plan(timed: _Timed, runtime: Runtime, ask: TryUnit) -> PartTime:
     return replace(timed.time, devices=devices)
 
 
-def _runtime() -> Runtime:
+def _runtime(precision: Precision) -> Runtime:
     standin = os.environ.get(STANDIN_VARIABLE)
     if standin and not getattr(sys, "frozen", None):
         module, _, function = standin.partition(":")
         make = cast("Callable[[], Runtime]", getattr(importlib.import_module(module), function))
         return make()
-    return default_runtime()
+    return default_runtime(computed_in(precision))
 
 
 def _serve(connection: Connection) -> None:
-    runtime = _runtime()
-
     def answer(ask: TryUnit, call: Call) -> UnitTimes:
-        return try_unit(ask, call, runtime)
+        return try_unit(ask, call, _runtime(ask.precision))
 
     Server(connection, MEASURER, {TryUnit: answer}).run()
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gui import records
+from gui.coreml.precision import computed_in
 from gui.coreml.sidecar import Sidecar
 from gui.errors import SfumatoError
 from gui.files import expanded
@@ -16,7 +17,7 @@ from gui.library.metadata.containers import read_fields
 from gui.library.metadata.writing import MADE_BY_MODEL, XMP_SOURCE_TYPE
 from gui.pipeline.schedulers import Scheduler
 from gui.provenance import Provenance
-from gui.request import PictureRequest
+from gui.request import PictureRequest, Precision
 from gui.start_image import MASK_ALPHA
 from gui.versions import system, versions
 
@@ -36,6 +37,7 @@ def provenance_of(
         scheduler: as it is used.
         request: names the pictures that go in.
     """
+    precision = computed_in(request.precision)
     known, by_model = "", False
     start = request.start_image
     if start is not None:
@@ -58,6 +60,7 @@ def provenance_of(
         depth_fingerprint=(
             picture_facts(expanded(request.depth_map))[0] if request.depth_map else ""
         ),
+        precision="" if precision is Precision.FP32 else precision.value,
     )
 
 

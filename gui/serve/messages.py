@@ -10,7 +10,7 @@ from typing import Annotated
 
 from gui.process.messages import Event, Interface, Question
 from gui.records import Range, Record
-from gui.request import ComputeUnit
+from gui.request import ComputeUnit, Precision
 
 LOOPBACK = "127.0.0.1"
 DEFAULT_PORT = 7860
@@ -38,6 +38,7 @@ class ServiceOptions(Record):
     """Empty: a folder per day in the person's picture folder."""
     safety_checker: bool = True
     compute_unit: ComputeUnit = ComputeUnit.ALL
+    precision: Precision = Precision.FP32
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from gui.records import Mode, Record, RecordError
 from gui.request import (
     MAX_SEED,
     PictureRequest,
+    Precision,
     described_fields,
     new_request,
     value_of,
@@ -95,6 +96,7 @@ class Draft(Record):
         previews: bool = True,
         keep_previews: bool = False,
         reduce_memory: bool = False,
+        precision: Precision = Precision.FP32,
     ) -> PictureRequest:
         """The request this draft stands for, with a variation seed drawn where none is kept; one
         with alternatives stands for several, which `requests_for` makes.
@@ -123,6 +125,7 @@ class Draft(Record):
             previews=previews,
             keep_previews=keep_previews,
             reduce_memory=reduce_memory,
+            precision=precision,
             grid=None,
         )
         request.validate()

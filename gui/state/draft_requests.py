@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from gui.errors import ErrorKind, SfumatoError, unusable
-from gui.request import PictureRequest
+from gui.request import PictureRequest, Precision
 from gui.state.draft import Draft, DraftState, random_seed
 from gui.state.model_entry import ModelEntry
 from gui.state.models import ModelLibrary
@@ -85,6 +85,7 @@ class DraftRequests:
             "previews": settings.previews,
             "keep_previews": settings.previews and settings.keep_steps,
             "reduce_memory": settings.reduce_memory,
+            "precision": Precision(settings.precision),
         }
 
     def plan_grid(self, columns: Side, rows: Side) -> GridPlan:

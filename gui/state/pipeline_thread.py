@@ -350,7 +350,10 @@ class PipelineThread(QThread):
 def _same_model(one: Work, other: Work) -> bool:
     """Whether the engine keeps the model from one to the other."""
     a, b = one.request, other.request
-    return (a.model, a.compute_unit, a.reduce_memory) == (b.model, b.compute_unit, b.reduce_memory)
+    return all(
+        getattr(a, name) == getattr(b, name)
+        for name in ("model", "compute_unit", "reduce_memory", "precision")
+    )
 
 
 def _same_networks(one: Work, other: Work) -> bool:

@@ -132,7 +132,7 @@ class LocalService(QObject):
             self._listen()
 
     def _listen(self, *, new_token: bool = False) -> None:
-        from gui.request import ComputeUnit
+        from gui.request import ComputeUnit, Precision
         from gui.serve.messages import LOOPBACK, ServiceOptions
         from gui.state.service_thread import ServiceThread
 
@@ -156,6 +156,7 @@ class LocalService(QObject):
             settings.pictures_folder,
             settings.safety_checker,
             ComputeUnit(settings.compute_unit),
+            Precision(settings.precision),
         )
         self._thread.listen(options, new_token=new_token)
 

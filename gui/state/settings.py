@@ -86,6 +86,8 @@ class Settings(QObject):
     """Whether the previews of a picture's steps are kept, to be played back."""
     reduce_memory = StoredSetting("generate/reduce_memory", False)
     """Whether one network at a time is in memory, even where there is room for all."""
+    precision = StoredSetting("generate/precision", "fp32", ("fp32", "bf16"))
+    """What networks are computed in where Core ML does not choose."""
     safety_checker = StoredSetting("generate/safety_checker", True)
     model_folders = StoredSetting("models/folders", [])
     """Folders added by reference, in the order they were added."""
@@ -132,6 +134,13 @@ class Settings(QObject):
         """What `save_layout` kept, or None."""
         value = self.store.value(f"layout/{STATE_VERSION}/{name}")
         return value if isinstance(value, QByteArray) and not value.isEmpty() else None
+
+    def no_bf16(self) -> str:
+        """Why networks are not computed in bfloat16 here, as a sentence; empty where they can
+        be."""
+        from gui.coreml import precision  # the first paint needs none
+
+        return precision.no_bf16()
 
     def update(self, option: StoredSetting, change: Callable[[Any], Any]) -> None:
         """Change a list or table that another window may have changed since it was read here."""

@@ -267,8 +267,12 @@ class Studio(QObject):
             self.library.with_prompts(MOST, self.prompts.begin_history)
 
     def _on_setting(self, key: str) -> None:
-        if key == type(self.settings).pictures_folder.key:
+        settings = type(self.settings)
+        if key == settings.pictures_folder.key:
             self.library.follow()
+        served = (settings.pictures_folder, settings.compute_unit, settings.precision,
+                  settings.safety_checker)  # fmt: skip
+        if key in [each.key for each in served]:
             self.service.look_again()
 
     def _picture_folders(self) -> list[Path]:

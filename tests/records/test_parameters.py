@@ -34,6 +34,7 @@ def test_every_field_is_described_but_those_that_nobody_sets() -> None:
         "previews",
         "keep_previews",
         "reduce_memory",  # a setting, and an option of `generate` and `queue add`
+        "precision",  # likewise
         "branch",
         "output_dir",
         "output_file",

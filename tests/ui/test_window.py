@@ -21,7 +21,9 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from gui.coreml import precision
 from gui.coreml.model import Family
+from gui.coreml.processor import Processor
 from gui.coreml.sidecar import ModelCard, Sidecar
 from gui.state.model_entry import ModelEntry
 from gui.state.settings import Settings
@@ -489,6 +491,21 @@ def test_settings_count_at_once(workspace, queue, tmp_path):
         str(tmp_path),
     )
     assert [name_of(w) for w in focusable(dialog) if not name_of(w)] == []
+
+
+@pytest.mark.parametrize("flags", ["fpu avx512_bf16", "fpu avx2"])
+def test_bfloat16_is_offered_where_the_processor_has_it(flags, workspace, queue, monkeypatch):
+    processor = Processor(instructions=frozenset(flags.split()))
+    monkeypatch.setattr(precision, "this_processor", lambda: processor)
+    workspace.actions_.settings.trigger()
+    dialog = workspace.window_desk.dialogs["settings"]
+    QTest.mouseClick(dialog.bf16, Qt.MouseButton.LeftButton)
+    workspace.prompt_panel.prompt.edit.setPlainText("x")
+    QTest.mouseClick(workspace.prompt_panel.generate, Qt.MouseButton.LeftButton)
+    assert queue.last.request.precision == ("bf16" if processor.has_bf16 else "fp32")
+    told = dialog.no_bf16.isVisible() and dialog.no_bf16.text()
+    assert bool(told) is not processor.has_bf16
+    assert dialog.bf16.isEnabled() is processor.has_bf16
 
 
 def test_about_names_versions_and_licences(workspace):

@@ -6,11 +6,25 @@ import torch
 
 from gui.coreml.adapted import adapted, with_pictures
 from gui.coreml.loaded import LoadedModel
-from gui.coreml.model import ComponentInfo
+from gui.coreml.model import ComponentInfo, ComponentKind
 from gui.coreml.portable.lower import Compute
 from gui.coreml.portable.model import PortableModel, read_stages
 from gui.errors import ErrorKind, SfumatoError
 from gui.request import ComputeUnit
+
+IN_BF16 = frozenset(
+    (
+        ComponentKind.UNET,
+        ComponentKind.CONTROL_UNET,
+        ComponentKind.CONTROLNET,
+        ComponentKind.REFINER,
+        ComponentKind.MMDIT,
+        ComponentKind.VAE_ENCODER,
+        ComponentKind.VAE_DECODER,
+    )
+)
+"""Networks that are most of the work.  Text encoders and the safety checker take little time, and
+what they err goes into all that follows."""
 
 MOST_THREADS = 16
 """Beyond these the threads of one layer mostly wait for one another, and for the memory."""
@@ -20,7 +34,7 @@ class PortableRuntime:
     """Computes Core ML programs on the CPU, on every machine (see `gui.coreml.runtime`).
 
     Args:
-        compute: ``fp32``, ``bf16`` or ``emulate_fp16`` (see `Compute`).
+        compute: ``fp32``, ``bf16`` (of `IN_BF16` alone) or ``emulate_fp16`` (see `Compute`).
         threads: torch threads; None: torch's own choice, one for each physical core, but no more
             than `MOST_THREADS`.  Process-wide, as torch has it.
     """
@@ -51,12 +65,15 @@ class PortableRuntime:
         return adapted(component, lambda own: with_pictures(own, self._load(own)))
 
     def _load(self, component: ComponentInfo) -> PortableModel:
+        compute = self._compute
+        if compute is Compute.BF16 and component.kind not in IN_BF16:
+            compute = Compute.FP32
         stages = [
             stage for file in component.files for stage in read_stages(file, component.function)
         ]
         return PortableModel(
             stages,
-            self._compute,
+            compute,
             outputs=[spec.name for spec in component.outputs] or None,
             optional=frozenset(spec.name for spec in component.inputs if spec.optional),
         )

@@ -27,6 +27,7 @@ def request_of(hall: Hall, data: dict[str, Any], *, keep: bool) -> PictureReques
         "prompt_syntax": PromptSyntax.WEB_UI.value,
         "seed": secrets.randbelow(MAX_SEED + 1),
         "compute_unit": options.compute_unit.value,
+        "precision": options.precision.value,
         "safety_checker": options.safety_checker,
         "model": "",
         **data,

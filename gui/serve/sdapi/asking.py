@@ -155,6 +155,7 @@ class Translator:
             random_source=settings.random_source,
             clip_skip=settings.clip_skip,
             compute_unit=options.compute_unit,
+            precision=options.precision,
             safety_checker=options.safety_checker,
             tiling=Tiling.BOTH if body.tiling else Tiling.OFF,
             output_dir=options.pictures_folder if kept else str(paths.answers_dir()),

@@ -23,6 +23,7 @@ from gui.request import (
     LoraUse,
     PictureRecord,
     PictureRequest,
+    Precision,
     RandomSource,
     Tiling,
     described_fields,
@@ -235,6 +236,8 @@ def _provenance(record: PictureRecord) -> list[tuple[str, str]]:
     if known.runtime == "native":
         labels = {option.value: option.label for option in unit}
         used = f"{used}, {labels.get(record.request.compute_unit, '')}"
+    elif known.precision == Precision.BF16:
+        used = f"{used}, in bfloat16"
     config = known.scheduler
     spacing, predicts = config.get("timestep_spacing"), config.get("prediction_type")
     way = [str(config.get("_class_name", ""))]

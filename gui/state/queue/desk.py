@@ -248,6 +248,7 @@ class QueueDesk(QObject):
                 previews=before.previews,
                 keep_previews=before.keep_previews,
                 reduce_memory=before.reduce_memory,
+                precision=before.precision,
             )
             if len(made) > 1:
                 raise SfumatoError(

@@ -71,6 +71,11 @@ class SettingsDialog(QDialog):
         self.reduce_memory.setToolTip(
             "Networks are in memory one after the other; where memory is short they always are"
         )
+        self.bf16 = Switch("Compute in bfloat16: quicker, a little less exact")
+        self.bf16.setToolTip(
+            "Each network’s results are about 45 dB from those in float32: fine detail differs"
+        )
+        self.no_bf16 = label(settings.no_bf16(), "small")
         self.updates = Switch("Look for a newer Sfumato once a day")
         self.account = AccountSection(account) if account is not None else None
         self.storage = StorageSection(caches) if caches is not None else None
@@ -100,6 +105,9 @@ class SettingsDialog(QDialog):
         form.addRow("", self.keep_steps)
         form.addRow("", self.safety)
         form.addRow("", self.reduce_memory)
+        form.addRow("", self.bf16)
+        if self.no_bf16.text():
+            form.addRow("", self.no_bf16)
         form.addRow("Updates:", self.updates)
         if self.account is not None:
             heading = label("Hugging Face Hub:")
@@ -131,6 +139,8 @@ class SettingsDialog(QDialog):
         self.keep_steps.setEnabled(settings.previews)
         self.safety.setChecked(settings.safety_checker)
         self.reduce_memory.setChecked(settings.reduce_memory)
+        self.bf16.setChecked(settings.precision == "bf16")
+        self.bf16.setEnabled(not self.no_bf16.text())
         self.updates.setChecked(settings.updates)
         self._show_folder()
 
@@ -151,6 +161,7 @@ class SettingsDialog(QDialog):
         self.keep_steps.toggled.connect(bind("keep_steps"))
         self.safety.toggled.connect(bind("safety_checker"))
         self.reduce_memory.toggled.connect(bind("reduce_memory"))
+        self.bf16.toggled.connect(lambda on: bind("precision")("bf16" if on else "fp32"))
         self.updates.toggled.connect(bind("updates"))
         self.change_folder.clicked.connect(self._choose_folder)
         self.reset_folder.clicked.connect(lambda: self.set_folder(""))
