@@ -234,7 +234,8 @@ def find(name: str) -> Path:
             return Path(entry.path)
     raise SfumatoError(
         ErrorKind.NOT_FOUND,
-        f"There is no LoRA “{name}”; put its file into the LoRAs folder, or take it off the list.",
+        f"There is no LoRA “{name}”; put its file into the LoRAs folder, or take it off the list "
+        "or out of the prompt.",
         f"{name} in {paths.loras_dir()}",
     )
 

@@ -166,14 +166,14 @@ def check_detail(request: PictureRequest, model: ModelInfo, sidecar: Sidecar) ->
     if not plain or ComponentKind.VAE_ENCODER not in model.components:
         raise SfumatoError(
             ErrorKind.UNSUPPORTED,
-            "This model cannot paint detail into pictures that are there; set Detail to 0, or "
-            "choose another model.",
+            "This model cannot paint detail into pictures that are there; choose another model, or "
+            "set Detail to 0.",
         )
     if sidecar.default_composition is Composition.VARIED:
         raise SfumatoError(
             ErrorKind.UNSUPPORTED,
             "This model draws its subject into every picture, and would into every piece of one; "
-            "set Detail to 0, or choose another model.",
+            "choose another model to refine pictures with, or set Detail to 0.",
         )
     if request.leading:
         raise SfumatoError(

@@ -12,6 +12,7 @@ from gui.pipeline.unet import Directed, GuidedUNet
 from gui.request import PictureRequest
 from gui.syntax.compose import sides_of
 from gui.syntax.reading import note_of_weights, read_phases, read_sides
+from gui.syntax.remarks import remark_on_marks
 from gui.syntax.types import Reading, Side
 
 
@@ -112,6 +113,7 @@ class Prompts:
             found.append(self._text.note_of_cut(prompt, syntax, what, self._most))
             readings = [phase.reading for side in sides for phase in side.phases]
             found.append(note_of_weights(readings, what))
+            found.append(remark_on_marks(prompt, syntax))
         return [note for note in found if note]
 
 

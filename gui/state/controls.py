@@ -139,7 +139,10 @@ class ControlDesk(QObject):
         fits = any(not choice.misfit for choice in self.choices)
         if not unets or fits or any(map(takes_controls, unets)):
             return ""
-        return f"“{entry.name}” takes no ControlNet: its UNet has no places for one."
+        return (
+            f"“{entry.name}” takes no ControlNet: its UNet has no places for one; choose a "
+            "model that has, or convert one with them."
+        )
 
     def look_again(self) -> None:
         """The model or the library is another one."""

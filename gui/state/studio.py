@@ -58,6 +58,7 @@ from gui.state.queue.sheets import ContactSheets
 from gui.state.service import LocalService
 from gui.state.undo import UndoStack
 from gui.state.updates import UpdateCheck
+from gui.syntax.remarks import remark_on_marks
 
 if TYPE_CHECKING:
     from gui.state.hub.thread import Hub
@@ -416,8 +417,12 @@ class Studio(QObject):
         if is_given_away(picture.path):
             return
         self.library.add(picture.path, picture.record)
+        asked = picture.record.request
+        prompts = (asked.prompt, asked.negative_prompt)
+        said = [remark_on_marks(text, asked.prompt_syntax) for text in prompts]
         for note in picture.record.notes:
-            self.notice.emit(note)
+            if note not in said:  # it stands below the prompt
+                self.notice.emit(note)
 
     def _on_made_elsewhere(self, path: str) -> None:
         """Another window has finished a picture of the queue."""

@@ -190,6 +190,7 @@ class Workspace(QWidget):
         self.middle.search_wanted.connect(models.show_hub)
         self.control_room.bar.gallery_wanted.connect(self.picking_desk.pick_control)
         self.control_room.hub_wanted.connect(models.show_control_networks)
+        self.control_room.model_wanted.connect(models.show_real_models)
         self.queue_room.picture_wanted.connect(self.middle.open_picture)
         self.generate_desk.asked.connect(self.session.save_draft)
         self.convert_desk.reveal_wanted.connect(pictures.commands.reveal_path)

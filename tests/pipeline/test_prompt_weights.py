@@ -238,6 +238,7 @@ def test_a_branch_goes_on_with_the_words_of_its_step(pipes: Pipes) -> None:
     ("prompt", "words"),
     [
         ("a (cat:30)", "A weight of 30 in the prompt was taken as 10"),
+        ("a cat.swap(dog)", "“.swap(dog)” is a mark of compel"),
         ("cat " * 80 + "(zebra)", "this part had no effect: “cat cat cat cat cat (zebra)”"),
     ],
 )

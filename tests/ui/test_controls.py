@@ -99,8 +99,10 @@ def test_a_model_without_places_says_so_and_where_to_go(led) -> None:
     assert "its UNet has no places for one" in bar.about.text() and not bar.hub.isHidden()
     wanted: list[int] = []
     bar.hub_wanted.connect(lambda: wanted.append(1))
+    bar.model_wanted.connect(lambda: wanted.append(2))
+    assert "choose a model that has" in bar.about.text()  # no ControlNet would help
     bar.hub.click()
-    assert wanted == [1]
+    assert wanted == [2]
 
 
 def test_the_control_picture_is_seen_before_anything_is_made(led, qtbot, home) -> None:

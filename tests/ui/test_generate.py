@@ -494,6 +494,16 @@ def test_notes_of_a_picture_are_shown(workspace, queue):
     assert not workspace.canvas.banner.copy_button.isVisible()
 
 
+def test_what_stands_below_the_prompt_is_not_said_again(workspace, queue, qtbot):
+    type_prompt(workspace, "a cat.swap(dog)")
+    marks = workspace.prompt_panel.prompt.marks
+    qtbot.waitUntil(marks.isVisible)
+    press_generate(workspace)
+    queue.run()
+    queue.picture(picture(), notes=(marks.text(),))
+    assert not workspace.canvas.banner.isVisible()
+
+
 def test_tokens_are_counted_and_what_is_cut_is_named(workspace, qtbot):
     field = workspace.prompt_panel.prompt
     type_prompt(workspace, "a photo of a cat")

@@ -167,3 +167,35 @@ def test_marks_are_no_words(panel, known, qtbot, workspace) -> None:
     qtbot.waitUntil(known.isVisible)
     assert "“BREAK”" in known.text.text()
     assert panel.draft().request.prompt_syntax == "compel"
+
+
+def test_a_mark_that_is_not_read_is_said_below_its_prompt(panel, known, qtbot) -> None:
+    field = panel.prompt
+    type_prompt(panel, "a cat.swap(dog)")
+    assert not field.marks.isVisible()  # typing must rest
+    qtbot.waitUntil(field.marks.isVisible)
+    assert field.marks.text().startswith("“.swap(dog)” is a mark of compel")
+    assert "swap" not in known.text.text()  # said once
+    field.edit.setPlainText("a cat")
+    assert not field.marks.isVisible()
+    panel.negative.edit.setPlainText("(blur:1,2)")
+    qtbot.waitUntil(panel.negative.marks.isVisible)
+    panel._state.set("prompt_syntax", "plain")
+    assert not panel.negative.marks.isVisible()
+
+
+def test_selected_words_are_weighed_by_keys_and_undone(panel) -> None:
+    edit = panel.prompt.edit
+    edit.setPlainText("🦊 a red cat")
+    cursor = edit.textCursor()
+    cursor.setPosition(len("🦊 a ") + 1)  # Qt counts UTF-16 units
+    cursor.movePosition(cursor.MoveOperation.EndOfWord, cursor.MoveMode.KeepAnchor)
+    edit.setTextCursor(cursor)
+    for _ in range(2):
+        QTest.keyClick(edit, Qt.Key.Key_Up, Qt.KeyboardModifier.ControlModifier)
+    assert edit.toPlainText() == "🦊 a (red:1.2) cat"
+    assert edit.textCursor().selectedText() == "red"
+    assert panel._state.draft.request.prompt == "🦊 a (red:1.2) cat"
+    edit.undo()
+    edit.undo()
+    assert edit.toPlainText() == "🦊 a red cat"

@@ -90,3 +90,13 @@ def test_menu_and_card_offer_it(workspace: Any, sheet: MeasureSheet) -> None:
     assert "Measure This Model…" in offered
     menu = next(m for m in workspace.actions_.menus if workspace.actions_.measure in m.actions())
     assert menu.title() == "&File"
+
+
+def test_every_card_is_seen_whole(sheet: MeasureSheet, qtbot: Any) -> None:
+    """A card that is cut off where scroll bars hide looks as if that were all of it."""
+    found = sheet._known
+    assert found is not None
+    sheet._show(replace(found, units=found.units * 2))
+    qtbot.waitUntil(lambda: sheet.list_area.verticalScrollBar().maximum() == 0)
+    last = sheet.cards[-1]
+    assert last.height() >= last.heightForWidth(last.width())

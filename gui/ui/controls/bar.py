@@ -31,6 +31,7 @@ _WIDTH = 640
 ROOMY = 480
 """So wide it must be for everything to stand in it."""
 WHAT = "A ControlNet leads the picture by another one: by its outlines, depth, pose or colours."
+FIND_NETWORKS, FIND_MODELS = "Find ControlNets on the Hub", "Find Models on the Hub"
 NONE_YET = "You have none yet: get one from the Hub, or convert one together with a model."
 
 
@@ -47,6 +48,8 @@ class ControlBar(RoomyOptions):
     """One of the person's own pictures is to lead by the control at this place."""
     hub_wanted = Signal()
     """ControlNets are to be looked for on the Hub."""
+    model_wanted = Signal()
+    """Another model is to be looked for there: this one can have none."""
     control_shown = Signal(QImage)
     """What the chosen control's network will be shown; null: nothing yet."""
 
@@ -65,9 +68,9 @@ class ControlBar(RoomyOptions):
         self.add.setIconSize(QSize(12, 12))
         self.add.setAccessibleName("Add a ControlNet")
         self.add.clicked.connect(self._on_add)
-        self.hub = QPushButton("Find ControlNets on the Hub")
+        self.hub = QPushButton(FIND_NETWORKS)
         self.hub.setObjectName("link")
-        self.hub.clicked.connect(self.hub_wanted)
+        self.hub.clicked.connect(self._on_hub)
         self.editor = ControlEditor(desk)
         self.editor.menu_wanted.connect(self._ask_for_picture)
         self.editor.dropped.connect(self._take)
@@ -169,8 +172,12 @@ class ControlBar(RoomyOptions):
         self.about.setText(text)
         self.about.setVisible(not desk.controls)
         self.hub.setVisible(nothing or bool(reason))
+        self.hub.setText(FIND_MODELS if reason else FIND_NETWORKS)
         self.add.setVisible(not nothing and not reason)
         self.add.setEnabled(not desk.full)
+
+    def _on_hub(self) -> None:
+        (self.model_wanted if self._desk.no_places else self.hub_wanted).emit()
 
     # -- adding -------------------------------------------------------------------------------
 
@@ -264,7 +271,7 @@ class ControlBar(RoomyOptions):
         if fits is not None:
             desk.add(fits.name, path)
             return
-        what = desk.no_places.rstrip(".") or "There is no ControlNet that fits this model"
+        what = desk.no_places.partition(";")[0] or "There is no ControlNet that fits this model"
         message = f"{what}; choose another model, or get one from the Hub."
         self.failed.emit(SfumatoError(ErrorKind.UNSUPPORTED, message))
 

@@ -24,6 +24,8 @@ class ControlRoom(QObject):
 
     hub_wanted = Signal()
     """ControlNets are to be looked for on the Hub."""
+    model_wanted = Signal()
+    """A model that takes them is to be looked for there."""
 
     def __init__(self, parts: Parts, shown: Callable[[], IndexedPicture | None]) -> None:
         super().__init__(parts.window)
@@ -35,6 +37,7 @@ class ControlRoom(QObject):
         canvas.tools.add(self.tool)
         self.bar.failed.connect(parts.studio.error_raised)
         self.bar.hub_wanted.connect(self.hub_wanted)
+        self.bar.model_wanted.connect(self.model_wanted)
         canvas.picture_shown.connect(self._on_shown)
         connect_commands((parts.actions.use_as_control, self.use_shown))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QSize, Qt
+from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import (
     QDialog,
     QFrame,
@@ -21,6 +22,8 @@ from gui.state.model_entry import ModelEntry
 from gui.ui.widgets.controls import ElidedLabel, label
 
 SIZE = QSize(560, 480)
+MOST_OF_SCREEN = 0.9
+"""Of the screen's height, that the sheet grows to by itself."""
 NOTHING = (
     "A picture of a few steps is made with each processor in turn, which takes from seconds to "
     "some minutes. From then on the quickest is used where no compute unit is chosen."
@@ -103,6 +106,7 @@ class MeasureSheet(QDialog):
         self.list_area.setAccessibleName("Compute units")
         self.list_area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.list_area.setWidget(inner)
+        self._inner = inner
         self.what = ElidedLabel("", "statement")
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
@@ -159,6 +163,24 @@ class MeasureSheet(QDialog):
         self.where.setVisible(found is not None)
         self.measure.setText("Measure Again" if self.cards else "Measure")
         self._show_status()
+        self._make_room()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self._make_room()
+
+    def _make_room(self) -> None:
+        """Grow until every card is to be seen whole, as far as the screen goes: where scroll bars
+        hide, a card that is cut off looks like the last line of its text."""
+        layout = self.layout()
+        if not self.cards or layout is None or not self.isVisible():
+            return
+        layout.activate()
+        area = self.list_area.viewport()
+        missing = self._inner.heightForWidth(area.width()) - area.height()
+        most = int(self.screen().availableGeometry().height() * MOST_OF_SCREEN)
+        if missing > 0:
+            self.resize(self.width(), min(self.height() + missing, max(most, self.height())))
 
     def _sentence(self) -> str:
         found = self._known

@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QRegularExpression, QSize, Signal
-from PySide6.QtGui import QColor, QRegularExpressionValidator, QTextCharFormat, QTextCursor
+from PySide6.QtCore import QRegularExpression, QSize, QTimer, Signal
+from PySide6.QtGui import (
+    QColor,
+    QKeySequence,
+    QRegularExpressionValidator,
+    QTextCharFormat,
+    QTextCursor,
+)
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QTextEdit, QVBoxLayout, QWidget
 
 from gui import words
@@ -15,19 +21,24 @@ from gui.request import MAX_SEED
 from gui.scheduler_names import grouped_schedulers
 from gui.state.draft import random_seed
 from gui.state.tokens import TokenCounter
+from gui.syntax.remarks import remark_on_marks
 from gui.syntax.types import PromptSyntax
 from gui.ui.widgets.appearance import current_palette
 from gui.ui.widgets.choice import Choice
 from gui.ui.widgets.controls import LABEL_WIDTH, icon_button, label
-from gui.ui.widgets.prompt_edit import PromptEdit
+from gui.ui.widgets.prompt_edit import PromptEdit, utf16_units
 
 if TYPE_CHECKING:
     from gui.state.tokens import TokenCount
 
 
+REST_MS = 700
+"""A mark half typed is not told to be wrong: typing must rest this long."""
+
+
 class TextField(QWidget):
     """A prompt with its title and the tokens it takes: ``12 / 75``.  What the model will not read
-    is dimmed."""
+    is dimmed; below it stands what of its marks is not read as such."""
 
     edited = Signal(str)
 
@@ -35,12 +46,16 @@ class TextField(QWidget):
         super().__init__()
         self._count: TokenCount | None = None
         self._remarked = False
+        self._syntax = PromptSyntax.PLAIN
         self._around: Callable[[str], tuple[str, int]] = lambda text: (text, 0)
         self.edit = PromptEdit(told.label, told.placeholder, lines)
         self.count_label = label("", "small")
         heading = label(told.label, "heading")
         heading.setBuddy(self.edit)
-        heading.setToolTip(words.plain_tip(told.help))
+        native = QKeySequence.SequenceFormat.NativeText
+        up, down = (QKeySequence(f"Ctrl+{key}").toString(native) for key in ("Up", "Down"))
+        weighing = f"{up} and {down} weigh the words that are selected."
+        heading.setToolTip(words.plain_tip(f"{told.help}\n{weighing}"))
         self._heading = QHBoxLayout()
         self._heading.addWidget(heading)
         self._heading.addStretch(1)
@@ -51,6 +66,13 @@ class TextField(QWidget):
         layout.setSpacing(6)
         layout.addLayout(self._heading)
         layout.addWidget(self.edit)
+        self.marks = label("", "small", wrap=True)
+        self.marks.hide()
+        layout.addWidget(self.marks)
+        self._rest = QTimer(self)
+        self._rest.setSingleShot(True)
+        self._rest.setInterval(REST_MS)
+        self._rest.timeout.connect(self._show_marks)
         self._counter = TokenCounter(self)
         self._counter.counted.connect(self._on_counted)
         self.edit.textChanged.connect(self._on_text)
@@ -80,6 +102,14 @@ class TextField(QWidget):
             chunks: how many times 75 tokens the model reads; None: as many as there are.
         """
         self._counter.set_reading(syntax, chunks)
+        if syntax is not self._syntax:
+            self._syntax = self.edit.syntax = syntax
+            self._show_marks()
+
+    def _show_marks(self) -> None:
+        said = remark_on_marks(self.text(), self._syntax)
+        self.marks.setText(said)
+        self.marks.setVisible(bool(said))
 
     def _read(self) -> str:
         text = self.text()
@@ -108,6 +138,11 @@ class TextField(QWidget):
             self._say("", "", warn=False)
             self._dim()
         self._remarked = False
+        if remark_on_marks(text, self._syntax):
+            self._rest.start()
+        else:  # what is mended now needs no rest
+            self._rest.stop()
+            self._show_marks()
         self.edited.emit(text)
 
     def _on_counted(self, count: TokenCount) -> None:
@@ -135,9 +170,8 @@ class TextField(QWidget):
         if count is None or count.fits:
             self.edit.setExtraSelections([])
             return
-        # Qt counts UTF-16 units.
         kept = max(0, len(count.kept_text) - self._around(self.text())[1])
-        begin = len(self.text()[:kept].encode("utf-16-le", "surrogatepass")) // 2
+        begin = utf16_units(self.text()[:kept])
         cut = QTextEdit.ExtraSelection()
         cursor = QTextCursor(self.edit.document())
         cursor.setPosition(min(begin, self.edit.document().characterCount() - 1))

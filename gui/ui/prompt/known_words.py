@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QHBoxLayout, QPlainTextEdit, QPushButton, QVBoxLay
 
 from gui.state.vocabulary import ModelVocabulary, PromptReading, Thing, Vocabulary, with_thing
 from gui.syntax.reading import words_alone
+from gui.syntax.remarks import without_other_marks
 from gui.syntax.types import PromptSyntax
 from gui.ui.prompt.vocabulary_sheet import VocabularySheet
 from gui.ui.widgets.controls import label, without_shortcut
@@ -137,7 +138,8 @@ class KnownWords(QWidget):
         return unknown_text(self._name, vocabulary.read(self._words()), vocabulary)
 
     def _words(self) -> str:
-        return words_alone(self._edit.toPlainText(), self._syntax)
+        text = without_other_marks(self._edit.toPlainText(), self._syntax)
+        return words_alone(text, self._syntax)
 
     def _on_text(self) -> None:
         if self._said():

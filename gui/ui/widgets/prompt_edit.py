@@ -6,18 +6,24 @@ from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QFontMetrics, QKeyEvent, QTextCursor
 from PySide6.QtWidgets import QPlainTextEdit
 
+from gui.syntax.types import PromptSyntax
+from gui.syntax.weighing import weighed
+
 MOST_EDITS = 40
 """So many are looked through for a text that undo or redo brings back."""
 
 
 class PromptEdit(QPlainTextEdit):
-    """A few lines of text; Tab moves on, as in a form."""
+    """A few lines of text; Tab moves on, as in a form.  ⌘↑ and ⌘↓ weigh the words that are
+    selected; without any, the keys do what they do in every field."""
 
     stepped = Signal(int)
     """⌥↑ (1) or ⌥↓ (-1): an earlier text is wanted, or a later one."""
 
     def __init__(self, name: str, placeholder: str, lines: int) -> None:
         super().__init__()
+        self.syntax = PromptSyntax.PLAIN
+        """How words are weighed."""
         self.setAccessibleName(name)
         self.setPlaceholderText(placeholder)
         self.setTabChangesFocus(True)
@@ -72,8 +78,31 @@ class PromptEdit(QPlainTextEdit):
         held = event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier  # arrows have it on a Mac
         if by and held == Qt.KeyboardModifier.AltModifier:
             self.stepped.emit(by)
+        elif by and held == Qt.KeyboardModifier.ControlModifier and self._weigh(by):
+            event.accept()
         else:
             super().keyPressEvent(event)
+
+    def _weigh(self, steps: int) -> bool:
+        """Give the words that are selected more weight or less; False: that cannot be done."""
+        cursor = self.textCursor()
+        if not cursor.hasSelection():
+            return False
+        text = self.toPlainText()
+        start, end = (
+            _characters(text, at) for at in (cursor.selectionStart(), cursor.selectionEnd())
+        )
+        made = weighed(text, start, end, steps, self.syntax)
+        if made is None:
+            return False
+        cursor.beginEditBlock()
+        cursor.select(QTextCursor.SelectionType.Document)
+        cursor.insertText(made.text)
+        cursor.endEditBlock()
+        cursor.setPosition(utf16_units(made.text[: made.start]))
+        cursor.setPosition(utf16_units(made.text[: made.end]), QTextCursor.MoveMode.KeepAnchor)
+        self.setTextCursor(cursor)
+        return True
 
     def insertFromMimeData(self, source) -> None:  # type: ignore[no-untyped-def]
         """Paste text only; pictures and files dropped here are somebody else's."""
@@ -82,3 +111,14 @@ class PromptEdit(QPlainTextEdit):
 
     def canInsertFromMimeData(self, source) -> bool:  # type: ignore[no-untyped-def]
         return source.hasText() and not source.hasUrls()
+
+
+def utf16_units(text: str) -> int:
+    """Qt counts UTF-16 units."""
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+def _characters(text: str, units: int) -> int:
+    """How many characters the first units are."""
+    first = text.encode("utf-16-le", "surrogatepass")[: 2 * units]
+    return len(first.decode("utf-16-le", "surrogatepass"))
