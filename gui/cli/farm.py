@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gui import words
-from gui.cli.options import port
+from gui.cli.options import gigabytes, port
 from gui.cli.progress import say
 from gui.errors import ErrorKind, SfumatoError
 
@@ -48,7 +48,9 @@ def add_parser(commands: Any) -> None:
     _add(inner, "invite", _invite, "print a join code for one more Mac; good once, for a day")
     status = _add(inner, "status", _status, "say who is in the farm and does what")
     status.add_argument("--json", action="store_true", help="print JSON")
-    copy = _add(inner, "copy", _copy, "copy a model that is missing to a Mac of the farm")
+    copy = _add(
+        inner, "copy", _copy, "copy a model or network that is missing to a Mac of the farm"
+    )
     copy.add_argument("model", metavar="MODEL", help="as `status` tells it")
     copy.add_argument("mac", metavar="MAC", help="its name")
     copy.add_argument("--from-hub", action="store_true", help="have it fetched from the Hub there")
@@ -73,6 +75,9 @@ def _options(parser: Any) -> None:
                         help="ask for pictures, and draw none")  # fmt: skip
     parser.add_argument("--no-bonjour", action="store_true",
                         help="neither tell the network nor search it")  # fmt: skip
+    parser.add_argument("--bring", metavar="GB", type=gigabytes, default=None,
+                        help="bring models, LoRAs and other networks that this Mac lacks from the "
+                        "others without asking, up to so many GB each; 0: ask")  # fmt: skip
 
 
 def _need() -> None:
@@ -93,7 +98,7 @@ def _start(options: argparse.Namespace) -> int:
 
     config = session.started(
         options.name, farm_name=options.farm_name, port=options.port, bind=options.bind,
-        draws=not options.no_draw, found=not options.no_bonjour,
+        draws=not options.no_draw, found=not options.no_bonjour, brings=options.bring,
     )  # fmt: skip
     where = f"{config.addresses[0]}:{config.port}"
     say(f"the farm “{config.farm_name}” is at {where}.")
@@ -117,7 +122,7 @@ def _join(options: argparse.Namespace) -> int:
         code = session.read_code(Path(options.file))
     config = load()
     if config is not None and not code:
-        config = session.go_on(config)
+        config = session.go_on(config, options.bring)
     if config is None or code:
         if not code:
             raise SfumatoError(
@@ -127,7 +132,7 @@ def _join(options: argparse.Namespace) -> int:
             )
         config = session.joined(
             code, options.name, address=options.address, draws=not options.no_draw,
-            found=not options.no_bonjour,
+            found=not options.no_bonjour, brings=options.bring or 0,
         )  # fmt: skip
         say(f"joined the farm “{config.farm_name}”.")
     return _be(config)
@@ -163,6 +168,8 @@ def _status(options: argparse.Namespace) -> int:
 
 def _lines(state: wire.State) -> list[str]:
     """A farm in lines of text."""
+    from gui.farm.wire import named
+
     lines = [f"{state.farm}: {words.plural(state.waiting, 'picture')} in line"]
     for seat in state.seats:
         what = _STATES.get(seat.state, seat.state)
@@ -174,13 +181,14 @@ def _lines(state: wire.State) -> list[str]:
     for offer in state.offers:
         size = words.size(offer.bytes)
         name, mac = words.plain(offer.model_name), words.plain(offer.member_name)
+        what = named(offer.kind, name)
         if offer.state == "copying":
             how = words.progress(offer.done, offer.bytes)
-            lines.append(f"  “{name}” is being copied to {mac}: {how}")
+            lines.append(f"  {words.capital(what)} is being copied to {mac}: {how}")
         elif offer.source or offer.repo:
             hub = "" if offer.source else " --from-hub"
             lines.append(
-                f"  {mac} lacks “{name}” ({size}); copy it: sfumato farm copy '{name}' '{mac}'{hub}"
+                f"  {mac} lacks {what} ({size}); copy it: sfumato farm copy '{name}' '{mac}'{hub}"
             )
         if offer.error:
             lines.append(f"    {offer.error}")

@@ -57,6 +57,17 @@ def seconds(text: str) -> float:
     return value
 
 
+def gigabytes(text: str) -> int:
+    """The type of an option: a size in GB, as bytes."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 10_000:
+        raise argparse.ArgumentTypeError(f"must be a number from 0 to 10000, not {text!r}")
+    return round(value * 10**9)
+
+
 def port(text: str) -> int:
     """The type of an option: where something listens; 0 is the usual or a free one."""
     if not text.isascii() or not text.isdecimal() or int(text) > 65535:

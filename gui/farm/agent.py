@@ -81,6 +81,7 @@ def start_farm(
     bind: str = "",
     draws: bool = True,
     found: bool = True,
+    brings: int | None = None,
 ) -> Config:
     """Make this Mac the one that a farm is started on; its authority is made if there is none.
 
@@ -107,13 +108,20 @@ def start_farm(
         bind,
         found,
         serial_of(own.certificate),
+        brings=(before.brings if before else 0) if brings is None else brings,
     )
     farm_config.save(config)
     return config
 
 
 async def join_farm(
-    text: str, name: str = "", *, address: str = "", draws: bool = True, found: bool = True
+    text: str,
+    name: str = "",
+    *,
+    address: str = "",
+    draws: bool = True,
+    found: bool = True,
+    brings: int = 0,
 ) -> Config:
     """Join with a code, which is spent by that.
 
@@ -136,8 +144,9 @@ async def join_farm(
     name = name or farm_config.mac_name()
     addresses = tuple(dict.fromkeys(([host] if host else []) + list(code.addresses)))
     config = Config(
-        False, farm_id(invitation.authority), code.farm, name, addresses, port, draws, "", found
-    )
+        False, farm_id(invitation.authority), code.farm, name, addresses, port, draws, "", found,
+        brings=brings,
+    )  # fmt: skip
     request, key = new_request(name)
     certificate = await _enrol(config, invitation, request)
     write_private("member-key.pem", key)

@@ -216,7 +216,7 @@ class Board:
             for job in self.jobs.values()
             for p in job.pictures.values()
         )
-        return wire.State(self._farm, seats, tuple(self._offers()), waiting, tuple(self._remarks()))
+        return wire.State(self._farm, seats, tuple(self.offers()), waiting, tuple(self._remarks()))
 
     def _told(self, member: Member) -> wire.Seat:
         hello, doing = member.hello, member.doing
@@ -246,34 +246,43 @@ class Board:
             60 / pace if pace > 0 else 0.0,
         )
 
-    def _offers(self) -> list[wire.Offer]:
-        """Which model could be copied where, as jobs that wait need it; those that were declined
-        are left out."""
-        needed: dict[str, list[Asked]] = {}
+    def needs(self) -> dict[str, tuple[Need, list[Asked]]]:
+        """What the jobs that wait take, by hash, and which jobs these are."""
+        found: dict[str, tuple[Need, list[Asked]]] = {}
         for job in self.jobs.values():
             if any(not p.made_by for p in job.pictures.values()):
-                needed.setdefault(job.wanted.model, []).append(job)
+                for need in needs_of(job.wanted):
+                    found.setdefault(need.hash, (need, []))[1].append(job)
+        return found
+
+    def sources(self, need: Need) -> list[Member]:
+        """Who is here and has something."""
+        return [m for m in self.members.values() if has(m, need)]
+
+    def offers(self) -> list[wire.Offer]:
+        """What could be copied where, as jobs that wait need it; what was declined is left out."""
         found = []
-        for model, jobs in needed.items():
-            have = [m for m in self.members.values() if has(m, model)]
+        for need, jobs in self.needs().values():
+            have = self.sources(need)
             for member in self.members.values():
-                answer = self.answers.get((member.id, model))
-                if not member.draws or member in have or (answer and answer.state == "no"):
+                answer = self.answers.get((member.id, need.hash))
+                declined = answer is not None and answer.state == "no"
+                if not member.draws or member in have or declined or clashes(member, need):
                     continue
-                wanted = jobs[0].wanted
                 found.append(
                     wire.Offer(
                         member.id,
                         member.name,
-                        model,
-                        wanted.model_name,
-                        wanted.model_bytes,
+                        need.hash,
+                        need.name,
+                        need.bytes,
                         len(jobs),
                         have[0].id if have else "",
-                        wanted.repo,
+                        need.repo,
                         answer.state if answer else "",
                         answer.done if answer else 0,
                         answer.error if answer else "",
+                        need.kind,
                     )
                 )
         return found
@@ -287,7 +296,8 @@ class Board:
                 said[f"{what} could not be given out; it is tried again."] = None
         for job in self.jobs.values():
             if not self.eligible(job) and any(not p.made_by for p in job.pictures.values()):
-                have = any(has(m, job.wanted.model) for m in self.members.values() if m.draws)
+                model = needs_of(job.wanted)[0]
+                have = any(has(m, model) for m in self.members.values() if m.draws)
                 name = job.wanted.model_name
                 if not have:
                     said[f"No Mac that is here has “{name}”; wake one that has it, or copy it."] = (
@@ -299,23 +309,62 @@ class Board:
                         f"No Mac that is here has “{name}” together with {missing}; install it "
                         "there, or wake one that has both."
                     ] = None
+        for need, _ in self.needs().values():
+            for member in self.members.values():
+                if member.draws and clashes(member, need):
+                    mac, what = words.plain(member.name), wire.KINDS.get(need.kind, need.kind)
+                    said[
+                        f"{mac} has another {what} called “{words.plain(need.name)}”, so it draws "
+                        "nothing that needs this one; rename it there."
+                    ] = None
         return list(said)
 
 
-def has(member: Member, model: str) -> bool:
-    return (
-        member.here
-        and member.hello is not None
-        and any(m.hash == model for m in member.hello.models)
-    )
+@dataclass(frozen=True)
+class Need:
+    """A model or network that a job takes."""
+
+    kind: str
+    """``model``, or as `wire.Network.kind`."""
+    hash: str
+    name: str
+    bytes: int
+    repo: str = ""
+    revision: str = ""
+    variant: str = ""
+
+    @property
+    def is_model(self) -> bool:
+        return self.kind in ("model", "refiner")
+
+
+def needs_of(wanted: wire.WantedJob) -> list[Need]:
+    """All that a job takes, the model first."""
+    model = Need(
+        "model", wanted.model, wanted.model_name, wanted.model_bytes, wanted.repo, wanted.revision,
+        wanted.variant,
+    )  # fmt: skip
+    return [model, *(Need(n.kind, n.sha256, n.name, n.bytes) for n in wanted.networks)]
+
+
+def has(member: Member, need: Need) -> bool:
+    """Whether a member is here and has it, under the name that is asked for."""
+    if not member.here or member.hello is None:
+        return False
+    if need.is_model:
+        return any(model.hash == need.hash for model in member.hello.models)
+    wanted = (need.kind, need.name.casefold(), need.hash)
+    return any(wanted == (n.kind, n.name.casefold(), n.sha256) for n in member.hello.networks)
+
+
+def clashes(member: Member, need: Need) -> bool:
+    """Whether it has another network of the kind under that name."""
+    if need.is_model or member.hello is None or has(member, need):
+        return False
+    wanted = (need.kind, need.name.casefold())
+    return any(wanted == (n.kind, n.name.casefold()) for n in member.hello.networks)
 
 
 def can(member: Member, wanted: wire.WantedJob) -> bool:
-    if not member.draws or member.hello is None or not has(member, wanted.model):
-        return False
-    here = {(n.kind, n.name.casefold(), n.sha256) for n in member.hello.networks}
-    models = {m.hash for m in member.hello.models}
-    return all(
-        n.sha256 in models if n.kind == "refiner" else (n.kind, n.name.casefold(), n.sha256) in here
-        for n in wanted.networks
-    )
+    """Whether a member has all that a job takes."""
+    return member.draws and all(has(member, need) for need in needs_of(wanted))

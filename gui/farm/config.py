@@ -22,6 +22,9 @@ from gui.records import Range, Record
 PORT = 47866
 """Where a farm is found unless it is told otherwise."""
 
+BRINGS = 4 * 10**9
+"""What may be brought from other Macs without asking where that is switched on, in bytes each."""
+
 FILE_NAME = "farm.json"
 LOCK_FILE = "agent.lock"
 """Held by the process that is the farm on this Mac."""
@@ -52,6 +55,9 @@ class Config(Record):
     """Serial number of its certificate."""
     stopped: bool = False
     """Whether a person has stopped it on this Mac, until it is started again."""
+    brings: Annotated[int, Range(0, 2**53)] = 0
+    """What this Mac lacks for a picture it may bring from the others by itself, up to so many bytes
+    each; 0: a person is asked."""
 
 
 def patience(seconds: float) -> float:

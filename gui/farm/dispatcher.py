@@ -112,6 +112,9 @@ class Dispatcher:
                 if picture.made_by == member.id:
                     picture.made_by = ""
         self._unclaimed = {u: m for u, m in self._unclaimed.items() if m != member.id}
+        for key, answer in list(self.board.answers.items()):
+            if key[0] == member.id and answer.state == "copying":
+                del self.board.answers[key]  # it goes on where it was when it is allowed again
         self.touch()
 
     def forget(self, member: Member) -> None:
@@ -150,7 +153,11 @@ class Dispatcher:
                 self._forward(member, event)
             case wire.Stock():
                 assert member.hello is not None
-                member.hello = replace(member.hello, models=event.models, networks=event.networks)
+                member.hello = replace(
+                    member.hello, models=event.models, networks=event.networks, brings=event.brings
+                )
+                for network in event.networks:
+                    self.board.answers.pop((member.id, network.sha256), None)
                 for model in event.models:
                     self.board.answers.pop((member.id, model.hash), None)
                     self.board.speeds.tell(member.id, model.hash, model.pace)
@@ -350,27 +357,43 @@ class Dispatcher:
 
     # -- models that are missing --------------------------------------------------------------
 
-    def allow(self, event: wire.Allow) -> None:
+    def allow(self, event: wire.Allow, *, by_itself: bool = False) -> None:
+        """Somebody, or a member's own setting, says that something may be brought to it."""
         member = self.board.members.get(event.member)
-        jobs = [a for a in self.board.jobs.values() if a.wanted.model == event.model]
-        if member is None or not member.here or has(member, event.model):
+        need, _ = self.board.needs().get(event.model, (None, ()))
+        if member is None or not member.here or need is None or has(member, need):
             return
         if event.how == "no":
             self.board.answers[member.id, event.model] = Copying("no")
-        elif jobs:
-            wanted = jobs[0].wanted
-            have = [m for m in self.board.members.values() if has(m, event.model)]
+        else:
+            have = self.board.sources(need)
             source = have[0].id if have and event.how == "copy" else ""
-            if not source and not wanted.repo:
+            if not source and not need.repo:
                 return
             self.board.answers[member.id, event.model] = Copying("copying")
             member.send(
                 wire.FetchModel(
-                    event.model, wanted.model_name, source, wanted.repo, wanted.revision,
-                    wanted.variant,
+                    need.hash, need.name, source, need.repo, need.revision, need.variant,
+                    need.kind, need.bytes, by_itself,
                 )
             )  # fmt: skip
         self.touch()
+
+    def _bring_safely(self) -> None:
+        try:
+            self._bring()
+        except Exception:
+            log.debug("nothing is brought", exc_info=True)
+
+    def _bring(self) -> None:
+        """Have members bring what they lack, as far as their own settings let them."""
+        if not any(m.hello is not None and m.hello.brings for m in self.board.members.values()):
+            return
+        for offer in self.board.offers():
+            hello = self.board.members[offer.member].hello
+            small = hello is not None and 0 < offer.bytes <= hello.brings
+            if small and offer.source and not offer.state:
+                self.allow(wire.Allow(offer.member, offer.model, "copy"), by_itself=True)
 
     def _received(self, member: Member, event: wire.Received) -> None:
         answer = self.board.answers.get((member.id, event.model))
@@ -399,6 +422,7 @@ class Dispatcher:
             self._look_for_sleepers(now)
             if self.gives and now >= self._settled:
                 self.give_out(now)
+                self._bring_safely()
 
     def _look_for_sleepers(self, now: float) -> None:
         for member in list(self.board.members.values()):

@@ -28,6 +28,7 @@ from gui.farm.comm import Channel, open_channel, security
 from gui.farm.config import Config, folder, patience
 from gui.farm.drawing import Done, Drawing, Work
 from gui.farm.models_copied import Shelf, copy_model
+from gui.farm.networks_copied import copy_network
 from gui.farm.origin import Origin
 from gui.farm.packing import input_file, unpack
 from gui.farm.stock import Stock
@@ -87,7 +88,7 @@ class Member:
         self._find_scheduler = find
         self._stock = Stock()
         self._shelf = Shelf(self._stock)
-        self._told_stock: object = None
+        self._told_stock: tuple[tuple[wire.ModelHere, ...], tuple[wire.Network, ...]] = ((), ())
         self._transfers = Transfers(self.send, self._find)
         self.origin = Origin(self.send, self._transfers) if asks else None
         self._draws = draws and asks
@@ -331,6 +332,7 @@ class Member:
             networks,
             self._held_units() if self.origin is not None else (),
             self._drawing.current if self._drawing else None,
+            self._config.brings,
         )
 
     def _take(self, event: Event) -> None:
@@ -372,6 +374,8 @@ class Member:
             return self.origin.file_of(name)
         if kind == "model":
             return self._shelf.find(name)
+        if kind == "network":
+            return self._shelf.find_network(name)
         return None
 
     # -- drawing ------------------------------------------------------------------------------
@@ -553,7 +557,12 @@ class Member:
         found = await asyncio.to_thread(self._stock.look)
         if found != self._told_stock and self._channel is not None:
             self._told_stock = found
-            self.send(wire.Stock(*found))
+            self.send(wire.Stock(*found, self._config.brings))
+
+    def set_brings(self, most: int) -> None:
+        """From now on this may be brought here without asking (`Config.brings`)."""
+        self._config = replace(self._config, brings=most)
+        self.send(wire.Stock(*self._told_stock, most))
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -570,10 +579,19 @@ class Member:
                 last = time.monotonic()
                 self.send(wire.Received(event.model, done, total))
 
+        limit = self._config.brings if event.by_itself else 0
         try:
-            if event.source:
+            if event.by_itself and (not event.source or event.bytes > limit):
+                raise SfumatoError(
+                    ErrorKind.BAD_REQUEST,
+                    f"“{event.name}” is larger than this Mac brings by itself; allow it.",
+                )
+            if event.kind not in ("model", "refiner"):
+                most = min((n for n in (event.bytes, limit) if n), default=1)
+                await copy_network(self._transfers, event, on_progress, most)
+            elif event.source:
                 await copy_model(
-                    self._transfers, event.source, event.model, event.name, on_progress
+                    self._transfers, event.source, event.model, event.name, on_progress, limit
                 )
             else:
                 from gui.farm.models_fetched import fetch_model

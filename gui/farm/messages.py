@@ -54,6 +54,14 @@ class GoOn(Question[None]):
 
 
 @dataclass(frozen=True)
+class SetBrings(Question[None]):
+    """What this Mac lacks it may bring from the others without asking, up to so many bytes each;
+    0: it asks."""
+
+    most: int
+
+
+@dataclass(frozen=True)
 class RemoveMac(Question[None]):
     """Let another Mac in no more; for the Mac that the farm was started on."""
 
@@ -100,6 +108,8 @@ class FarmTold(Event):
     state: State | None = None
     stopped: bool = False
     """Whether a person has stopped it on this Mac."""
+    brings: int = 0
+    """As `SetBrings.most`."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +127,7 @@ FARM = Interface(
         LeaveFarm,
         StopFarm,
         GoOn,
+        SetBrings,
         RemoveMac,
         InviteMac,
         StopJob,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -19,12 +19,13 @@ from gui.errors import ErrorKind, SfumatoError, disk_error
 from gui.farm.config import folder
 from gui.farm.stock import Stock
 from gui.farm.transfers import Transfers, sha256_of
-from gui.files import below, free_bytes
+from gui.files import below, free_bytes, is_folder
 from gui.records import Range, Record
 
 _RESERVE = 10**9
 """Bytes that stay free on the disk."""
 _MOST_FILES = 20_000
+_MOST_MANIFEST = 16 * 2**20
 
 
 @dataclass(frozen=True)
@@ -61,22 +62,36 @@ class Shelf:
         """
         model, _, path = name.partition("/")
         place = self._stock.folder(model)
-        if place is None:
+        return None if place is None else self._file(model, path, place, below(place))
+
+    def find_network(self, name: str) -> Path | bytes | None:
+        """A file of a network, as `find`; the first folder of a path is the package's own name.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        sha256, _, path = name.partition("/")
+        top = self._stock.network(sha256)
+        if top is None:
             return None
-        if model not in self._manifests:
-            self._manifests[model] = _manifest(place)
-        manifest = self._manifests[model]
+        files = below(top) if is_folder(top) else [top]
+        return self._file(sha256, path, top.parent, files)
+
+    def _file(self, key: str, path: str, root: Path, files: Iterable[Path]) -> Path | bytes | None:
+        if key not in self._manifests:
+            self._manifests[key] = _manifest(root, files)
+        manifest = self._manifests[key]
         if not path:
             return records.dumps(manifest).encode()
         # Only what the manifest names: no path from outside is ever opened.
-        return place / path if any(f.path == path for f in manifest.files) else None
+        return root / path if any(f.path == path for f in manifest.files) else None
 
 
-def _manifest(place: Path) -> Manifest:
+def _manifest(root: Path, files: Iterable[Path]) -> Manifest:
     found = []
-    for file in sorted(below(place)):
+    for file in sorted(files):
         if file.is_file() and not names.is_debris(file.name):
-            path = file.relative_to(place).as_posix()
+            path = file.relative_to(root).as_posix()
             found.append(ModelFile(path, file.stat().st_size, sha256_of(file)))
     return Manifest(tuple(found))
 
@@ -87,12 +102,14 @@ async def copy_model(
     model: str,
     name: str,
     on_progress: Callable[[int, int], None],
+    most: int = 0,
 ) -> Path:
     """Bring a model here from the member that has it.
 
     Args:
         name: what its folder is called.
         on_progress: told the bytes that are here, and all.
+        most: bytes that it may have; 0: as many as there is room for.
 
     Returns:
         The installed folder.
@@ -101,9 +118,39 @@ async def copy_model(
         SfumatoError: NETWORK; STORAGE where there is no room; BAD_MODEL where what arrived is not
             what was offered.
     """
-    work = folder() / "Copies" / names.file_name(model)
-    manifest = await _fetch_manifest(transfers, member, model)
+    work = await bring(transfers, "model", member, model, name, most, on_progress)
+    return await asyncio.to_thread(_install, work, model, name)
+
+
+async def bring(
+    transfers: Transfers,
+    kind: str,
+    member: str,
+    key: str,
+    name: str,
+    most: int,
+    on_progress: Callable[[int, int], None],
+) -> Path:
+    """Bring all files of something here, each checked by its hash.
+
+    Args:
+        kind: as `wire.Want.kind`.
+        key: its hash.
+        name: for people.
+        most: bytes that it may have; 0: as many as there is room for.
+
+    Returns:
+        The folder where they lie, for now.
+
+    Raises:
+        SfumatoError: NETWORK; STORAGE where there is no room; BAD_MODEL where it is not what was
+            offered.
+    """
+    work = folder() / "Copies" / names.file_name(key)
+    manifest = await _fetch_manifest(transfers, kind, member, key)
     total = sum(file.bytes for file in manifest.files)
+    if most and total > most:
+        raise refused(f"{total} bytes instead of {most}")
     here = sum(_present(work, file) for file in manifest.files)
     free = await asyncio.to_thread(free_bytes, paths.data_dir())
     if free is not None and free < total - here + _RESERVE:
@@ -117,37 +164,40 @@ async def copy_model(
         target, before = work / file.path, done
         if not await asyncio.to_thread(_is_whole, target, file):
             await transfers.fetch(
-                member, "model", f"{model}/{file.path}", target, file.sha256,
+                member, kind, f"{key}/{file.path}", target, file.sha256,
                 lambda part, before=before: on_progress(before + part, total),
             )  # fmt: skip
         done += file.bytes
         on_progress(done, total)
-    return await asyncio.to_thread(_install, work, model, name)
+    return work
 
 
-async def _fetch_manifest(transfers: Transfers, member: str, model: str) -> Manifest:
+async def _fetch_manifest(transfers: Transfers, kind: str, member: str, key: str) -> Manifest:
     data = b""
     while True:
-        piece = await transfers.piece(member, "model", f"{model}/", len(data))
+        piece = await transfers.piece(member, kind, f"{key}/", len(data))
         data += piece.data
+        if len(data) > _MOST_MANIFEST:
+            raise refused("a list without an end")
         if len(data) >= piece.total:
             break
     try:
         manifest = records.loads(Manifest, data)
     except ValueError as error:
-        raise _refused(str(error)) from error
+        raise refused(str(error)) from error
     paths_told = [file.path for file in manifest.files]
     if len(paths_told) > _MOST_FILES or not all(map(names.is_safe, paths_told)):
-        raise _refused("unsafe paths")
+        raise refused("unsafe paths")
     names.check_distinct(paths_told)
     return manifest
 
 
-def _refused(detail: str) -> SfumatoError:
+def refused(detail: str) -> SfumatoError:
+    """What came is not what was meant to."""
     return SfumatoError(
         ErrorKind.BAD_MODEL,
-        "What the other Mac sent is not the model that was offered, so it was not installed; get "
-        "the model from the Hub instead.",
+        "What the other Mac sent is not what was offered, so it was not installed; copy it to this "
+        "Mac yourself, or get it from the Hub.",
         detail,
     )
 
@@ -167,7 +217,7 @@ def _is_whole(target: Path, file: ModelFile) -> bool:
 def _install(work: Path, model: str, name: str) -> Path:
     if model_hash(inspect_model(work)) != model:
         shutil.rmtree(work, ignore_errors=True)
-        raise _refused("another hash")
+        raise refused("another hash")
     models = paths.models_dir()
     try:
         models.mkdir(parents=True, exist_ok=True)

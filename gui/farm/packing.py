@@ -20,7 +20,7 @@ from gui.coreml.picture_network import find_upscaler
 from gui.errors import ErrorKind, SfumatoError, unusable
 from gui.farm.stock import digest
 from gui.farm.wire import Input, Network, Unit, WantedJob
-from gui.files import expanded, path_error
+from gui.files import content_bytes, expanded, path_error
 from gui.library import loras, step_times
 from gui.library.job import Job
 from gui.library.models.origin import origin_of
@@ -133,22 +133,27 @@ def _networks(full: PictureRequest, info: ModelInfo) -> list[Network]:
         for use in each.loras:
             if use.on:
                 file = loras.find(use.name)
-                found.append(Network("lora", file.stem, digest((file,))))
+                found.append(_network("lora", loras.name_of(file), (file,)))
         for control in each.controls:
             own = tuple(c for c in info.controlnets)
             component = find_control_network(control.network, own)
             if component not in own:
-                found.append(Network("control", component.name, digest(component.files)))
+                found.append(_network("control", component.name, component.files))
             if control.preprocessor_network:
                 network = find_map_network(control.preprocessor_network)
-                found.append(Network("map", network.name, digest(network.component.files)))
+                found.append(_network("map", network.name, network.component.files))
         if each.upscaler is not None:
             upscaler = find_upscaler(each.upscaler)
-            found.append(Network("upscaler", upscaler.name, digest(upscaler.component.files)))
+            found.append(_network("upscaler", upscaler.name, upscaler.component.files))
         if each.refiner and each.refiner != OWN_REFINER:
             folder = expanded(each.refiner)
-            found.append(Network("refiner", folder.name, model_hash(inspect_model(folder))))
+            refiner = inspect_model(folder)
+            found.append(Network("refiner", folder.name, model_hash(refiner), refiner.size_bytes))
     return list(dict.fromkeys(found))
+
+
+def _network(kind: str, name: str, files: tuple[Path, ...]) -> Network:
+    return Network(kind, name, digest(files), sum(map(content_bytes, files)))
 
 
 def _input(path: Path) -> Input:

@@ -29,6 +29,7 @@ from gui.farm.messages import (
     JoinFarm,
     LeaveFarm,
     RemoveMac,
+    SetBrings,
     StartFarm,
     StopFarm,
     StopJob,
@@ -66,6 +67,7 @@ class Service:
                 LeaveFarm: self._leave,
                 StopFarm: self._stop,
                 GoOn: self._go_on,
+                SetBrings: self._set_brings,
                 RemoveMac: self._remove,
                 InviteMac: self._invite,
                 StopJob: self._stop_job,
@@ -118,6 +120,16 @@ class Service:
     def _go_on(self, _ask: GoOn, _call: Call) -> None:
         session.go_on(session.present())
         self._await(self._begin())
+
+    def _set_brings(self, ask: SetBrings, _call: Call) -> None:
+        farm_config.save(replace(session.present(), brings=ask.most))
+
+        async def set_it() -> None:
+            if self._agent is not None:
+                self._agent.member.set_brings(ask.most)
+            self._tell(replace(self._told, brings=ask.most))
+
+        self._await(set_it())
 
     def _remove(self, ask: RemoveMac, _call: Call) -> None:
         current = self._agent
@@ -266,7 +278,9 @@ class Service:
 
 def _at_first(config: Config) -> FarmTold:
     where = f"{config.addresses[0]}:{config.port}" if config.addresses else ""
-    return FarmTold(True, config.farm_name, config.member, config.starts, where)
+    return FarmTold(
+        True, config.farm_name, config.member, config.starts, where, brings=config.brings
+    )
 
 
 def _serve(connection: Connection) -> None:

@@ -161,12 +161,16 @@ def stop(config: Config) -> bool:
     return ran
 
 
-def go_on(config: Config) -> Config:
-    """Take back `stop`.  Raises SfumatoError, STORAGE."""
-    if config.stopped:
-        config = replace(config, stopped=False)
-        farm_config.save(config)
-    return config
+def go_on(config: Config, brings: int | None = None) -> Config:
+    """Take back `stop`; with `Config.brings` as it is, or changed.
+
+    Raises:
+        SfumatoError: STORAGE.
+    """
+    changed = replace(config, stopped=False, brings=config.brings if brings is None else brings)
+    if changed != config:
+        farm_config.save(changed)
+    return changed
 
 
 def remove(config: Config, mac: str) -> str:

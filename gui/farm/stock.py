@@ -20,7 +20,7 @@ from gui.coreml.picture_network import upscalers
 from gui.coreml.sidecar import Sidecar
 from gui.errors import SfumatoError
 from gui.farm.wire import ModelHere, Network
-from gui.files import everything, is_folder
+from gui.files import content_bytes, everything, is_folder
 from gui.library import loras, step_times
 from gui.library.models.folders import model_folders
 from gui.library.models.origin import origin_of
@@ -38,6 +38,7 @@ class Stock:
         self._read: dict[Path, tuple[object, str, ModelHere]] = {}
         self._folders: dict[str, Path] = {}
         self._networks: dict[tuple[object, ...], Network] = {}
+        self._tops: dict[str, Path] = {}
         self._also: set[Path] = set()
 
     def add(self, folder: Path) -> None:
@@ -47,6 +48,11 @@ class Stock:
     def folder(self, model: str) -> Path | None:
         """Where the model with this hash lies, as `look` saw it."""
         return self._folders.get(model)
+
+    def network(self, sha256: str) -> Path | None:
+        """The file or package of the network with this hash, as `look` saw it; None where there is
+        none, or it is in several pieces."""
+        return self._tops.get(sha256)
 
     def look(self) -> tuple[tuple[ModelHere, ...], tuple[Network, ...]]:
         """All that is here.  Never raises."""
@@ -93,11 +99,15 @@ class Stock:
         key = (kind, name, *((str(f), _state(f)) for f in files))
         if key not in self._networks:
             try:
-                self._networks[key] = Network(kind, name, digest(files))
+                size = sum(content_bytes(file) for file in files)
+                self._networks[key] = Network(kind, name, digest(files), size)
             except OSError as error:
                 log.info("%s cannot be read: %r", name, error)
                 return
-        yield self._networks[key]
+        found = self._networks[key]
+        if len(files) == 1:
+            self._tops[found.sha256] = files[0]
+        yield found
 
 
 def _described(info: ModelInfo, sidecar: Sidecar, found: str) -> ModelHere:

@@ -45,7 +45,7 @@ class Transfers:
         task.add_done_callback(self._serving.discard)
 
     async def _serve(self, want: wire.Want) -> None:
-        size = _MODEL_PIECE if want.kind == "model" else PIECE
+        size = _MODEL_PIECE if want.kind in ("model", "network") else PIECE
         try:
             total, data = await asyncio.to_thread(self._read, want, size)
             piece = wire.Piece(want.to, want.kind, want.name, want.offset, total, None, data)

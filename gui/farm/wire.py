@@ -79,7 +79,23 @@ class Network(Record):
     name: str
     """As the request names it, without folders."""
     sha256: str
-    """Of a LoRA's file; of another network's `gui.farm.stock.digest`."""
+    """`gui.farm.stock.digest`."""
+    bytes: _BYTES = 0
+
+
+KINDS = {
+    "lora": "LoRA",
+    "control": "ControlNet",
+    "upscaler": "upscaler",
+    "map": "depth or line network",
+    "refiner": "refiner",
+}
+"""Of networks, for people."""
+
+
+def named(kind: str, name: str) -> str:
+    """A model or network in a sentence."""
+    return f"the {KINDS[kind]} “{name}”" if kind in KINDS else f"“{name}”"
 
 
 @dataclass(frozen=True)
@@ -136,6 +152,9 @@ class Hello(Event):
     held: tuple[Unit, ...] = ()
     """Pictures that are finished and have not been fetched."""
     drawing: Unit | None = None
+    brings: _BYTES = 0
+    """What it lacks it may bring from other members by itself, up to so many bytes each; 0: a
+    person is asked."""
 
 
 @dataclass(frozen=True)
@@ -149,6 +168,8 @@ class Stock(Event):
 
     models: tuple[ModelHere, ...]
     networks: tuple[Network, ...] = ()
+    brings: _BYTES = 0
+    """As `Hello.brings`."""
 
 
 @dataclass(frozen=True)
@@ -226,17 +247,19 @@ class Missing(Event):
 
 @dataclass(frozen=True)
 class Allow(Event):
-    """A person's yes: a model may be copied to a member, or fetched by it from the Hub."""
+    """A person's yes: a model or network may be copied to a member, or a model fetched by it from
+    the Hub."""
 
     member: str
     model: str
+    """Hash."""
     how: str
     """``copy``, ``fetch`` or ``no``."""
 
 
 @dataclass(frozen=True)
 class Received(Event):
-    """How far a model's copy is."""
+    """How far a copy is."""
 
     model: str
     done: _BYTES
@@ -338,15 +361,22 @@ class Failed(Event):
 
 @dataclass(frozen=True)
 class FetchModel(Event):
-    """A person has said yes: get this model."""
+    """A person, or the member's own setting, has said yes: get this model or network."""
 
     model: str
+    """Hash."""
     name: str
     source: str
     """The member that has it; empty: from the Hub."""
     repo: str = ""
     revision: str = ""
     variant: str = ""
+    kind: str = "model"
+    """Or as `Network.kind`."""
+    bytes: _BYTES = 0
+    """What was said that it has; of a network it may have no more."""
+    by_itself: bool = False
+    """Whether nobody was asked: it may have no more than the member's setting allows."""
 
 
 @dataclass(frozen=True)
@@ -375,7 +405,7 @@ class Seat(Record):
 
 @dataclass(frozen=True)
 class Offer(Record):
-    """A model that a member lacks and jobs that wait need."""
+    """A model or network that a member lacks and jobs that wait need."""
 
     member: str
     member_name: str
@@ -390,6 +420,8 @@ class Offer(Record):
     """Empty until somebody has answered; ``copying``, ``failed``."""
     done: _BYTES = 0
     error: str = ""
+    kind: str = "model"
+    """Or as `Network.kind`."""
 
 
 @dataclass(frozen=True)
@@ -434,7 +466,7 @@ class Want(Event):
     to: str
     """The member that has it; in what arrives: the one that asks."""
     kind: str
-    """``picture``, ``input`` or ``model``."""
+    """``picture``, ``input``, ``model`` or ``network``."""
     name: str
     offset: _BYTES = 0
 

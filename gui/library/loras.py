@@ -207,10 +207,14 @@ def _look(folder: Path, depth: int, found: list[LoraEntry]) -> None:
         if path.name.startswith(".") or len(found) >= _MOST:
             continue
         if path.suffix.lower() == ENDING and is_file(path):
-            name = path.parent.name if path.stem in GENERIC else path.stem
-            found.append(LoraEntry(name, str(path), path.stat().st_size, _cover(path)))
+            found.append(LoraEntry(name_of(path), str(path), path.stat().st_size, _cover(path)))
         elif depth and is_folder(path):
             _look(path, depth - 1, found)
+
+
+def name_of(path: Path) -> str:
+    """What the LoRA in this file is called."""
+    return path.parent.name if path.stem in GENERIC else path.stem
 
 
 def _cover(path: Path) -> str:

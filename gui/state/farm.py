@@ -236,6 +236,22 @@ class Farm(QObject):
         self._ask_busy(LeaveFarm())
 
     @property
+    def brings(self) -> bool:
+        """Whether what this Mac lacks is brought from the others without asking."""
+        return self.told is not None and self.told.brings > 0
+
+    @property
+    def brings_most(self) -> str:
+        """How large that may be, in words."""
+        return words.size(farm_config.BRINGS)
+
+    def bring(self, on: bool) -> None:
+        """Bring it without asking, or ask."""
+        from gui.farm.messages import SetBrings
+
+        self._ask(SetBrings(farm_config.BRINGS if on else 0))
+
+    @property
     def stopped(self) -> bool:
         """Whether a person has stopped the farm on this Mac, for now."""
         return self.told is not None and self.told.stopped
@@ -381,12 +397,15 @@ def _doing(seat: Seat) -> str:
 
 
 def _offered(offer: Offer) -> str:
-    model, mac = words.plain(offer.model_name), words.plain(offer.member_name)
+    from gui.farm.wire import named
+
+    model, mac = named(offer.kind, words.plain(offer.model_name)), words.plain(offer.member_name)
     if offer.state == "copying":
-        return f"“{model}” is on its way to {mac}: {words.progress(offer.done, offer.bytes)}."
+        how = words.progress(offer.done, offer.bytes)
+        return f"{words.capital(model)} is on its way to {mac}: {how}."
     if offer.error:
         return offer.error
     size = words.size(offer.bytes)
     if not offer.source and not offer.repo:
-        return f"{mac} lacks “{model}”, and no Mac that is here can give it."
-    return f"{mac} lacks “{model}” ({size}). Bring it there, so that it can help?"
+        return f"{mac} lacks {model}, and no Mac that is here can give it."
+    return f"{mac} lacks {model} ({size}). Bring it there, so that it can help?"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -113,5 +114,60 @@ def test_a_defect_that_is_no_jobs_is_told_and_no_job_pays_for_it(
         desk.give_out(1000.0)
         assert desk.board.state().remarks == ()
         assert len(heard.of(wire.Draw)) == 1
+
+    asyncio.run(go())
+
+
+def test_what_a_member_lacks_is_offered_and_brought_by_itself_only_as_far_as_it_says() -> None:
+    network = wire.Network("lora", "Ink", "s" * 64, 500)
+    wanted = wire.WantedJob(
+        "j", PictureRequest("x", ""), "m", "Model", 1000, (0,), 1.0, networks=(network,)
+    )
+
+    async def go() -> None:
+        desk, asks, _said = farm()
+        hello = replace(HELLO, name="Own", draws=False, networks=(network,))
+        asks.hello = hello
+        heard = Heard()
+        mini = desk.board.members["2"] = Member("2", "Mini", HELLO, heard)
+        desk.welcome(mini, HELLO)
+        desk.take(asks, wire.Jobs(("j",), (wanted,)))
+        (offer,) = desk.board.offers()
+        assert (offer.member, offer.kind, offer.model_name) == ("2", "lora", "Ink")
+        assert (offer.bytes, offer.source) == (500, "1")
+        for brings, fetched in ((0, 0), (499, 0), (500, 1)):
+            desk.take(mini, wire.Stock(HELLO.models, (), brings))
+            desk._bring()
+            assert len(heard.of(wire.FetchModel)) == fetched
+        (event,) = heard.of(wire.FetchModel)
+        assert (event.kind, event.source, event.by_itself) == ("lora", "1", True)
+        desk._bring()
+        assert len(heard.of(wire.FetchModel)) == 1
+        # It comes, and the picture is drawn there.
+        desk.take(mini, wire.Received(network.sha256, 250, 500))
+        assert desk.board.offers()[0].done == 250
+        desk.take(mini, wire.Stock(HELLO.models, (network,), 500))
+        assert desk.board.offers() == []
+        desk.give_out(0.0)
+        assert [draw.unit for draw in heard.of(wire.Draw)] == [Unit("j", 0)]
+
+    asyncio.run(go())
+
+
+def test_another_network_of_the_name_is_told_and_nothing_is_copied_over_it() -> None:
+    wanted = wire.WantedJob(
+        "j", PictureRequest("x", ""), "m", "Model", 1000, (0,), 1.0,
+        networks=(wire.Network("control", "Canny", "s" * 64, 500),),
+    )  # fmt: skip
+
+    async def go() -> None:
+        desk, mini, _ = farm()
+        desk.take(mini, wire.Stock(HELLO.models, (wire.Network("control", "canny", "t" * 64),)))
+        desk.take(mini, wire.Jobs(("j",), (wanted,)))
+        assert desk.board.offers() == []
+        assert any(
+            "Mini has another ControlNet called “Canny”" in remark and "rename it there" in remark
+            for remark in desk.board.state().remarks
+        )
 
     asyncio.run(go())

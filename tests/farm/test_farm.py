@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+from safetensors.numpy import save_file
+
 from gui.farm.config import meanwhile
 from gui.library.picture_record import read_record
 from gui.request import PictureRequest
@@ -78,6 +81,25 @@ def test_what_is_taken_off_or_fails_is_not_drawn_and_the_rest_goes_on(
     # Even where nobody could say so.
     first.kill()
     assert first.cli("queue", "run", "--quiet").returncode == 0
+
+
+def test_a_lora_that_is_missing_is_brought_where_that_is_allowed(mac: Callable[..., Mac]) -> None:
+    first, second = mac("First"), mac("Second")
+    name = "lora_unet_mid_block_attentions_0_transformer_blocks_0_attn2_to_k"
+    source = first.home / "data/LoRAs/Ink.safetensors"
+    source.parent.mkdir(parents=True)
+    down, up = np.zeros((4, 32), np.float16), np.zeros((32, 4), np.float16)
+    save_file({f"{name}.lora_down.weight": down, f"{name}.lora_up.weight": up}, source)
+    second.join(first.start(free_port(), "--no-draw"))
+    (job_id,) = first.ask(PictureRequest("steps=1 <lora:ink:0.5>", "", seed=1))
+    (offer,) = until(lambda: first.status()["offers"])
+    assert (offer["kind"], offer["model_name"], offer["state"]) == ("lora", "Ink", "")
+    assert "Second lacks the LoRA “Ink”" in first.cli("farm", "status").stdout
+    assert not (second.home / "data/LoRAs").exists()
+    second.stop()
+    second.join(None, "--bring", "0.001")
+    first.wait(job_id)
+    assert (second.home / "data/LoRAs/Ink.safetensors").read_bytes() == source.read_bytes()
 
 
 def test_whoever_dies_loses_nothing(mac: Callable[..., Mac]) -> None:

@@ -140,6 +140,11 @@ class FarmSheet(QDialog):
             "small",
             wrap=True,
         )
+        self.bring = Switch("Bring what is missing here from the others without asking")
+        self.bring.setToolTip(
+            f"Models, LoRAs and other networks, up to {self._farm.brings_most} each"
+        )
+        self.bring.clicked.connect(self._farm.bring)
         self.copy_code = QPushButton("Copy Code")
         self.copy_code.clicked.connect(self._copy)
         self.add = QPushButton("Add a Mac…")
@@ -164,6 +169,7 @@ class FarmSheet(QDialog):
         column.addWidget(self.heading)
         column.addWidget(self.where)
         column.addWidget(self.area, 1)
+        column.addWidget(self.bring)
         column.addWidget(self.given)
         column.addWidget(self.given_note)
         column.addLayout(buttons)
@@ -187,6 +193,7 @@ class FarmSheet(QDialog):
         self.stop.setText("Go On" if farm.stopped else "Stop")
         self.stop.setEnabled(not farm.busy)
         self.add.setEnabled(not farm.stopped)
+        self.bring.setChecked(farm.brings)
         for shown in (self.given, self.given_note, self.copy_code):
             shown.setVisible(bool(self._code))
         self._show_seats()
