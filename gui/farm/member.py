@@ -360,7 +360,11 @@ class Member:
                 if not event.alone:
                     self._last_state = event
                 self._on_told(event)
-            case wire.Preview() | wire.Invitation() | wire.Refused():
+            case wire.Preview():
+                if origin is not None:
+                    origin.preview(event)
+                self._on_told(event)
+            case wire.Invitation() | wire.Refused():
                 self._on_told(event)
             case _:
                 pass

@@ -28,6 +28,7 @@ from gui.library.contact_sheet import save_sheet
 from gui.library.job import ENDED, Job, JobStatus
 from gui.library.picture_record import read_record
 from gui.library.queue import PAUSED, JobStore
+from gui.library.queue_live import LiveState, LiveWriter
 from gui.process.messages import Event
 
 LOOK_SECONDS = 0.25
@@ -84,6 +85,7 @@ class Origin:
         self._sheets_refused: set[str] = set()
         self._arrivals = folder() / "Arrived"
         self._stale = True
+        self._live = LiveWriter()
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -302,6 +304,16 @@ class Origin:
             with self._storage():
                 self._settle(self._store, mine)
         self._nudge()
+
+    def preview(self, event: wire.Preview) -> None:
+        """Tell other processes of this Mac how far a picture is, where one of them looks."""
+        drawn, mine = event.drawn, self._mine.get(event.drawn.unit.job)
+        if mine is not None:
+            state = LiveState(
+                drawn.unit.job, drawn.unit.number, mine.job.request.count, drawn.step, drawn.steps,
+                drawn.seconds_per_step, drawn.width, drawn.height,
+            )  # fmt: skip
+            self._live.tell(state, drawn.rgb)
 
     def _settle(self, store: JobStore, mine: Mine) -> None:
         """Save what has arrived and is next in order.

@@ -38,6 +38,8 @@ class Ticket:
     """That it will have in all."""
     interrupted: bool = False
     skipped: bool = False
+    unfinished: dict[str, tuple[int, int, bytes]] = field(default_factory=dict)
+    """The last preview of jobs that were stopped: width, height, pixels."""
     made: list[str] = field(default_factory=list)
     """Files, in order, once all jobs have ended."""
 
@@ -129,6 +131,9 @@ class QueueDesk:
         finally:
             self.tickets.remove(ticket)
             self._on_waiting(len(self.tickets))
+        for job in jobs.values():
+            if job.status is JobStatus.DONE:  # it was finished before it could be stopped
+                ticket.unfinished.pop(job.id, None)
         ticket.made = [path for job in jobs.values() for path in job.pictures]
         failed = next((job for job in jobs.values() if job.status is JobStatus.FAILED), None)
         if failed is not None:
@@ -150,6 +155,13 @@ class QueueDesk:
             if all(name in found or (name in known and name not in there) for name in ticket.jobs):
                 return {name: found[name] for name in ticket.jobs if name in found}
         return found
+
+    def keep_preview(self, ticket: Ticket) -> None:
+        """Remember how far the job of a ticket is that is made now, as it is going to be
+        stopped."""
+        job = self.state.job
+        if self.preview is not None and job in ticket.jobs:
+            ticket.unfinished[job] = self.preview
 
     async def stop(self, job_ids: Sequence[str]) -> None:
         """Take jobs off; one that runs is stopped at its next step.

@@ -155,13 +155,25 @@ def test_skip_and_interrupt(served: Served) -> None:
         state = served.get("/sdapi/v1/progress?skip_current_image=true")["state"]
         return state["job_no"] if state["sampling_step"] else -1
 
+    def step() -> int:
+        return served.get("/sdapi/v1/progress?skip_current_image=true")["state"]["sampling_step"]
+
     until(lambda: job_number() == 0)
     served.post("/sdapi/v1/skip")
     until(lambda: job_number() == 1)
+    told = step()
+    until(lambda: step() != told)  # of the second one, not the last of the first
     served.post("/sdapi/v1/interrupt")
     thread.join(30)
     assert not thread.is_alive()
-    assert made[0]["images"] == [] and "stopped" in json.loads(made[0]["info"])["notes"][-1]
+    note = json.loads(made[0]["info"])["notes"][-1]
+    assert note == "It was stopped; the last picture is the preview of where it was."
+    # As the web UI: what there was of the one that was skipped, and of the one that was stopped.
+    assert len(made[0]["images"]) == 2
+    for text in made[0]["images"]:
+        red, green, blue = opened(text).convert("RGB").tobytes()[:3]
+        assert (green, blue) == (0, 7) and 0 < red <= 100, "the stand-in's preview of a step"
+    until(lambda: not list(served.home.rglob("answer*.png")))
 
 
 def test_a_program_that_hangs_up_has_nothing_made(served: Served) -> None:
@@ -218,6 +230,18 @@ def test_pictures_are_enlarged(client: Any) -> None:
     )  # fmt: skip
     assert [one.size for one in several.images] == [(40, 40)] * 2
     assert "gfpgan_visibility is ignored" in several.info
+
+
+def test_a_second_pass_comes_in_the_size_that_was_asked_for(client: Any) -> None:
+    """Whatever the networks enlarge by; what made it is told as ever."""
+    made = client.txt2img(
+        prompt="hires", seed=3, enable_hr=True, hr_scale=1.5, save_images=True, width=128,
+        height=128,
+    )  # fmt: skip
+    assert made.image.size == (192, 192)
+    assert made.info["width"] == 192
+    assert "scaled down to 1.5; 2 times as large in Sfumato" in made.info["ignored"]["hr_scale"]
+    assert client.png_info(made.image).info == made.info["infotexts"][0]
 
 
 def test_control_pictures_are_made(client: Any) -> None:

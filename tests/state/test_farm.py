@@ -10,6 +10,7 @@ from pytestqt.qtbot import QtBot
 
 from gui.errors import SfumatoError
 from gui.library.job import JobStatus
+from gui.library.queue_live import LiveReader, LiveState
 from gui.request import PictureRequest
 from gui.state.farm import Farm
 from gui.state.job_queue import JobQueue
@@ -50,12 +51,19 @@ def test_a_window_founds_a_farm_draws_in_it_and_leaves_it(
     assert farm.seat_views()[0].own
     qtbot.waitUntil(lambda: queue.waits is Waits.FARM)
 
+    watched = LiveReader()  # as programs that ask over HTTP do
+    told: list[LiveState] = []
     job = queue.submit(PictureRequest("steps=30 sleep=0.05 size=8", "", seed=1))
     qtbot.waitUntil(lambda: bool(farm.drawing(job.id)))
     qtbot.waitUntil(lambda: farm.preview(farm.drawing(job.id)[0]) is not None)
     preview = farm.preview(farm.drawing(job.id)[0])
     assert preview is not None
     assert (preview.width(), preview.height()) == (8, 8)
+    qtbot.waitUntil(
+        lambda: bool(told.extend(s for s, _ in filter(None, [watched.newer()])) or told)
+    )
+    watched.close()
+    assert (told[0].job, told[0].steps, told[0].width) == (job.id, 30, 8)
     qtbot.waitUntil(lambda: len(made) == 1)
     assert Path(made[0]).is_file()
     assert [j.status for j in queue.jobs()] == [JobStatus.DONE]

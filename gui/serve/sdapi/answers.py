@@ -11,9 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import gui
-from gui.errors import SfumatoError
+from gui import paths
+from gui.errors import SfumatoError, disk_error
+from gui.library.export.forms import ExportOptions
+from gui.library.export.writing import encoded, look_at
+from gui.library.picture_reader import size_of
 from gui.library.picture_record import read_record
 from gui.library.picture_texts import parameters_text
+from gui.library.temporaries import write_whole
 from gui.request import PictureRecord, PictureRequest
 from gui.serve.queue_desk import QueueDesk, Ticket
 from gui.serve.sdapi.asking import Wanted
@@ -36,6 +41,56 @@ def records_of(files: Sequence[str]) -> list[tuple[Path, PictureRecord]]:
     return found
 
 
+def sized(wanted: Wanted, files: list[Path], scratch: list[Path]) -> list[Path]:
+    """Pictures in the size that was asked for, with all that they say of themselves; those that are
+    written for that go into `scratch`.  Blocking.
+
+    Raises:
+        SfumatoError: STORAGE, MEMORY.
+    """
+    longest = wanted.longest
+    if not longest:
+        return files
+    found: list[Path] = []
+    for file in files:
+        if max(size_of(file)) != longest:
+            data, _ = encoded(look_at(file), ExportOptions(longest=longest))
+            file = _written(data, scratch)
+        found.append(file)
+    return found
+
+
+def unfinished(wanted: Wanted, ticket: Ticket, scratch: list[Path]) -> list[Path]:
+    """Pictures of where jobs were stopped, made of their last previews, as large as they would
+    have been drawn where a size was asked for; they go into `scratch`.  Blocking.
+
+    Raises:
+        SfumatoError: STORAGE.
+    """
+    from PIL import Image
+
+    for width, height, pixels in ticket.unfinished.values():
+        image = Image.frombytes("RGB", (width, height), pixels)
+        size = wanted.drawn if all(wanted.drawn) else image.size
+        image = image.resize(size, Image.Resampling.BICUBIC)
+        buffer = io.BytesIO()
+        image.save(buffer, "PNG", compress_level=1)
+        _written(buffer.getvalue(), scratch)
+    return scratch[len(scratch) - len(ticket.unfinished) :] if ticket.unfinished else []
+
+
+def _written(data: bytes, scratch: list[Path]) -> Path:
+    """A file of an answer, for the moment.  Raises SfumatoError, STORAGE."""
+    folder = paths.answers_dir()
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = write_whole(folder, "answer.png", data)
+    except OSError as error:
+        raise disk_error(error, f"The answer cannot be kept in {folder}") from error
+    scratch.append(file)
+    return file
+
+
 def info_of(
     wanted: Wanted, made: Sequence[tuple[Path, PictureRecord]], ticket: Ticket
 ) -> dict[str, Any]:
@@ -46,10 +101,16 @@ def info_of(
     seeds = [request.seed for request in requests]
     subseeds = [_subseed(request) for request in requests]
     size = (records[0].width, records[0].height) if records else (first.width, first.height)
+    if records and wanted.longest:
+        size = ExportOptions(longest=wanted.longest).size_for(records[0].width, records[0].height)
     start = first.start_image
     notes = list(dict.fromkeys(note for record in records for note in record.notes))
     if ticket.interrupted or ticket.skipped:
-        notes.append("It was stopped; only the pictures that were finished are here.")
+        notes.append(
+            "It was stopped; the last picture is the preview of where it was."
+            if ticket.unfinished
+            else "It was stopped; only the pictures that were finished are here."
+        )
     return {
         "prompt": first.prompt,
         "all_prompts": [request.prompt for request in requests],

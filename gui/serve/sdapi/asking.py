@@ -66,6 +66,11 @@ class Wanted:
     kept: bool
     """Whether the pictures go into the gallery."""
     sent: bool
+    drawn: tuple[int, int] = (0, 0)
+    """Width and height in pixels before they are enlarged; zeros: not known."""
+    longest: int = 0
+    """Pixels of the longest side of the pictures that are sent back, where those that are made are
+    larger; 0: as they are made."""
     batch_size: int = 1
     styles: list[str] = field(default_factory=list)
     ignored: dict[str, str] = field(default_factory=dict)
@@ -283,7 +288,7 @@ class Translator:
         reading = self._shelf.reading(wanted.model)
         info, sidecar = reading.info, reading.sidecar
         assert info is not None
-        own = info.image_width, info.image_height
+        own = wanted.drawn = info.image_width, info.image_height
         usual = sidecar.default_enlargement.factor if sidecar is not None else 1
         finished = own[0] * usual, own[1] * usual
         size = width or finished[0], height or finished[1]
@@ -298,6 +303,7 @@ class Translator:
                     f"sides are multiples of {_STEP} pixels; it was made {drawn[0]} × {drawn[1]}"
                 )
             request = replace(request, width=drawn[0], height=drawn[1])
+        wanted.drawn = drawn
         factor = size[0] / drawn[0] if drawn == own else 1.0
         if hires is not None:
             factor *= _hires_scale(hires, size)
@@ -307,11 +313,20 @@ class Translator:
         self, request: PictureRequest, factor: float, hires: TextToImage | None, wanted: Wanted
     ) -> PictureRequest:
         nearest = min(Enlargement, key=lambda each: abs(each.factor - factor))
-        if hires is not None and abs(nearest.factor - factor) > 0.01:
-            wanted.ignored["hr_scale"] = f"pictures are enlarged 2 or 4 times; it was {nearest}"
-        request = replace(request, enlargement=nearest)
         if hires is None:
-            return request
+            return replace(request, enlargement=nearest)
+        if abs(nearest.factor - factor) > 0.01:
+            nearest = _beyond(factor)
+            if 1.0 < factor < nearest.factor:
+                # Enlarged by a network, then scaled down, as the web UI does it.
+                wanted.longest = round(max(wanted.drawn) * factor)
+                kept = f"; {nearest} times as large in Sfumato" if wanted.kept else ""
+                wanted.ignored["hr_scale"] = (
+                    f"it was enlarged {nearest} times and scaled down to {factor:.4g}{kept}"
+                )
+            else:
+                wanted.ignored["hr_scale"] = f"pictures are enlarged 1 to 4 times; it was {nearest}"
+        request = replace(request, enlargement=nearest)
         named = hires.hr_upscaler or ""
         if named and not named.casefold().startswith(_PLAIN_RESIZERS):
             request = replace(request, upscaler=self._shelf.find_upscaler(named))
@@ -449,6 +464,12 @@ def _seed(value: int | None) -> int:
 
 def _nearest(side: int) -> int:
     return max(_STEP, round(side / _STEP) * _STEP)
+
+
+def _beyond(factor: float) -> Enlargement:
+    """The smallest enlargement that reaches so far, or the largest there is."""
+    by_size = sorted(Enlargement, key=lambda each: each.factor)
+    return next((each for each in by_size if each.factor >= factor), by_size[-1])
 
 
 def _hires_scale(hires: TextToImage, size: tuple[int, int]) -> float:

@@ -55,6 +55,7 @@ def routes(hall: Hall, translator: Translator) -> APIRouter:
         ticket = _current(hall)
         if ticket is not None:
             ticket.interrupted = True
+            hall.queue.keep_preview(ticket)
             await hall.queue.stop(ticket.jobs)
         return {}
 
@@ -66,6 +67,7 @@ def routes(hall: Hall, translator: Translator) -> APIRouter:
             running = _running(hall, ticket)
             if running:
                 ticket.skipped = True
+                hall.queue.keep_preview(ticket)
                 await hall.queue.stop(running)
         return {}
 
@@ -91,12 +93,25 @@ async def _make(
     except BaseException:
         await _let_go(hall, ticket, wanted)
         raise
-    made = await hall.run(lambda: answers.records_of(ticket.made))
-    info = answers.info_of(wanted, made, ticket)
-    files = [file for file, _ in made] if wanted.sent else []
+    scratch: list[Path] = []
+
+    def gather() -> tuple[dict[str, Any], list[Path]]:
+        made = answers.records_of(ticket.made)
+        info = answers.info_of(wanted, made, ticket)
+        if not wanted.sent:
+            return info, []
+        files = answers.sized(wanted, [file for file, _ in made], scratch)
+        return info, [*files, *answers.unfinished(wanted, ticket, scratch)]
 
     async def finish() -> None:
         await _let_go(hall, ticket, wanted)
+        await asyncio.to_thread(_remove, list(map(str, scratch)))
+
+    try:
+        info, files = await hall.run(gather)
+    except BaseException:
+        await finish()
+        raise
 
     return PictureAnswer(files, "images", answers.rest_of(body, info), finish)
 
