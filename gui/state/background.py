@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from PySide6.QtCore import QObject, Signal
+from shiboken6 import isValid
 
 from gui.errors import SfumatoError, as_sfumato_error
 
@@ -166,7 +167,8 @@ class Background(QObject):
         failed: Callable[[SfumatoError], object],
     ) -> None:
         """Do `work` elsewhere, then call `then` with its result, or `failed` with its error, on the
-        thread this object lives on.  Nothing is called after `close`."""
+        thread this object lives on.  Nothing is called after `close`, and no method of an object
+        that has been deleted meanwhile: a sheet may be closed before its answer comes."""
         answers = self._answers
 
         def task() -> None:
@@ -193,5 +195,6 @@ class Background(QObject):
             self._workers.close(0.0)
 
     def _on_arrived(self, call: Callable[[Any], object], value: Any) -> None:
-        if not self._closed:
+        owner = getattr(call, "__self__", None)
+        if not self._closed and (not isinstance(owner, QObject) or isValid(owner)):
             call(value)

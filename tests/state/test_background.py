@@ -7,7 +7,9 @@ import threading
 import weakref
 
 import pytest
+from PySide6.QtCore import QObject
 from PySide6.QtGui import QImage
+from shiboken6 import delete
 
 from gui.state import background
 from gui.state.background import Background, TaskThreads
@@ -49,6 +51,24 @@ def test_work_that_is_stuck_holds_up_neither_what_waits_nor_what_comes(dead, mon
     assert all(event.wait(60) for event in done[3:])
     dead.set()
     assert workers.finish(60)
+
+
+def test_who_was_deleted_meanwhile_hears_nothing(qtbot):
+    """A sheet that is closed before its answer comes."""
+
+    class Sheet(QObject):
+        def show(self, value: str) -> None:
+            heard.append((self.objectName(), value))  # raises once it is deleted
+
+    heard: list[tuple[str, str]] = []
+    gone, here = Sheet(), Sheet()
+    asked = Background(here)
+    asked.run(lambda: "late", gone.show, heard.append)
+    asked.run(lambda: "told", here.show, heard.append)
+    delete(gone)
+    qtbot.waitUntil(lambda: bool(heard))
+    assert heard == [("", "told")]
+    asked.close()
 
 
 def test_work_that_failed_stops_nothing():

@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
     QAbstractButton,
     QApplication,
     QCheckBox,
+    QFrame,
     QRadioButton,
     QScrollBar,
     QWidget,
@@ -237,14 +238,16 @@ def test_text_stands_out_from_every_ground_it_is_on(palette):
         )
     ]
     pairs += [
+        (text, ground)
+        for text in (palette.accent, palette.good, palette.warning, palette.error)
+        for ground in (palette.panel, palette.field, palette.overlay, palette.accent_soft)
+    ]
+    pairs += [
+        (palette.secondary, palette.pressed),  # a segment that is not chosen
         (palette.on_accent, palette.accent),
         (palette.on_accent, palette.accent_hover),
         (palette.on_accent, palette.accent_pressed),
-        (palette.warning, palette.panel),
-        (palette.warning, palette.accent_soft),
         (palette.text, palette.error_soft),
-        (palette.accent, palette.panel),
-        (palette.accent, palette.overlay),
     ]
     poor = {pair: round(contrast(*pair), 2) for pair in pairs if contrast(*pair) < 4.5}
     assert poor == {}
@@ -442,6 +445,42 @@ def test_every_control_has_a_name_for_assistive_programs(workspace, queue, qtbot
         f"{type(w).__name__} in {type(w.parent()).__name__}" for w in controls if not name_of(w)
     ]
     assert len(controls) > 25
+    assert nameless == []
+
+
+SHEETS = (
+    "settings", "measure", "farm", "shortcuts", "about", "reports", "make_grid", "styles", "tags",
+    "info", "export", "earlier_prompts", "save_preset", "convert",
+)  # fmt: skip
+"""Commands that open a sheet, a window or a pop-over."""
+
+
+def test_every_sheet_names_its_controls(workspace, queue, qtbot):
+    """Those that are reached by Tab, and every button there is to be seen."""
+    workspace.prompt_panel.prompt.edit.setPlainText("x")
+    workspace.generate()
+    queue.run()
+    queue.picture(picture())
+    queue.finish()
+    qtbot.waitUntil(workspace.actions_.export.isEnabled)
+    window, nameless = workspace.main_window, []
+    for command in SHEETS:
+        getattr(workspace.actions_, command).trigger()
+        opened = [
+            each
+            for each in QApplication.topLevelWidgets()
+            if each.isVisible() and each is not window
+        ]
+        opened += window.findChildren(QFrame, "popover")
+        assert opened, command
+        for sheet in opened:
+            buttons = [b for b in sheet.findChildren(QAbstractButton) if b.isVisibleTo(sheet)]
+            nameless += [
+                f"{command}: {type(w).__name__} in {type(w.parent()).__name__}"
+                for w in (*focusable(sheet), *buttons)
+                if not name_of(w)
+            ]
+            sheet.close()
     assert nameless == []
 
 

@@ -36,7 +36,13 @@ SHORT_KEYS = "[ ] size, X eraser, space bar moves the picture"
 SHORT_ANOTHER = "Another try begins with the picture before."
 ANOTHER = "Made from the picture before; another try begins there again."
 _MODES = (
-    (Mode.BRUSH, "brush", "Brush", "Brush: mask what you paint over (X changes to the eraser)"),
+    (
+        Mode.BRUSH,
+        "brush",
+        "Brush",
+        "Brush: mask what you paint over (X changes to the eraser). "
+        "By keys: the arrows move it, with {shift} they paint, and so does Return",
+    ),
     (Mode.ERASER, "eraser", "Eraser", "Eraser: take off the mask; with {alt} the brush does too"),
     (Mode.LASSO, "lasso", "Lasso", "Lasso: mask what you draw a line around; {alt} takes it out"),
 )
@@ -56,9 +62,9 @@ class MaskOptions(RoomyOptions):
         super().__init__()
         self._tool = tool
         self._draft = draft
-        alt = modifier("Alt")
+        alt, shift = modifier("Alt"), modifier("Shift")
         self.modes = {
-            mode: symbol_button(symbol, name, tip.format(alt=alt), checkable=True)
+            mode: symbol_button(symbol, name, tip.format(alt=alt, shift=shift), checkable=True)
             for mode, symbol, name, tip in _MODES
         }
         self.brush_size = NumberField("Size", LEAST, MOST, suffix=" px")

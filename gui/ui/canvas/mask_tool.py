@@ -25,6 +25,13 @@ STEP = 1.2
 """By which a key or a notch of the wheel makes it larger."""
 _ALT = Qt.KeyboardModifier.AltModifier
 _SHIFT = Qt.KeyboardModifier.ShiftModifier
+_WAYS = {
+    Qt.Key.Key_Left: (-1, 0),
+    Qt.Key.Key_Right: (1, 0),
+    Qt.Key.Key_Up: (0, -1),
+    Qt.Key.Key_Down: (0, 1),
+}
+"""Where an arrow moves the brush, in halves of its diameter."""
 _SMALL = 5.0
 """Pixels of the screen below which the brush's circle says nothing, and a cross is shown."""
 
@@ -63,6 +70,7 @@ class MaskTool(Tool):
         self._erasing = False
         self._outline: list[QPointF] = []
         self._hover: Touch | None = None
+        self._place: PicturePlace | None = None  # where it was painted last
         self._before = QImage()
         self._before_path = ""
         self.showing_before = False
@@ -177,7 +185,7 @@ class MaskTool(Tool):
     def lay_down(self) -> None:
         super().lay_down()
         self.set_before(False)
-        self._hover = None
+        self._hover = self._place = None
 
     def cursor(self, touch: Touch) -> QCursor | Qt.CursorShape:
         if self.mode is Mode.LASSO or self.size * touch.place.scale < _SMALL:
@@ -278,7 +286,29 @@ class MaskTool(Tool):
         elif key in (Qt.Key.Key_Delete, Qt.Key.Key_Backspace) and self.mask.image is not None:
             self.clear()
         else:
+            return self._brush_by_key(event)
+        return True
+
+    def _brush_by_key(self, event: QKeyEvent) -> bool:
+        """An arrow moves the brush, with ⇧ it paints on its way, and ↩ paints where it is."""
+        key, place = event.key(), self._place
+        way = _WAYS.get(key)  # type: ignore[call-overload]
+        dabs = key in (Qt.Key.Key_Return, Qt.Key.Key_Enter)
+        if place is None or not (way or dabs) or self.mode is Mode.LASSO or self._image is not None:
             return False
+        if event.modifiers() & _ALT:
+            return False
+        middle = QPointF(place.size.width() / 2, place.size.height() / 2)
+        start = end = Touch(self._hover.at if self._hover is not None else middle, place)
+        if way is not None:
+            by = max(1.0, self.size / 2)
+            x = min(max(0.0, start.at.x() + by * way[0]), float(place.size.width()))
+            y = min(max(0.0, start.at.y() + by * way[1]), float(place.size.height()))
+            end = Touch(QPointF(x, y), place)
+        if (dabs or event.modifiers() & _SHIFT) and self.press(start):
+            self.move(end)
+            self.release(end)
+        self._move_ring(end)
         return True
 
     def key_release(self, event: QKeyEvent) -> bool:
@@ -323,6 +353,7 @@ class MaskTool(Tool):
         return points.boundingRect().adjusted(-rim, -rim, rim, rim)
 
     def paint(self, painter: QPainter, place: PicturePlace, exposed: QRectF) -> None:
+        self._place = place
         if self.showing_before:
             if not self._before.isNull():
                 painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)

@@ -81,8 +81,13 @@ def search_field(placeholder: str, name: str = "", tip: str = "") -> QLineEdit:
     field.setAccessibleName(name or placeholder)
     field.setToolTip(tip)
     field.setClearButtonEnabled(True)
+    for button in field.findChildren(QToolButton):
+        button.setAccessibleName("Clear the search")
     glass = QAction(icon("search", tone="secondary"), "", field)
     field.addAction(glass, QLineEdit.ActionPosition.LeadingPosition)
+    glass.triggered.connect(lambda *_: field.setFocus())
+    for button in field.findChildren(QToolButton):
+        button.setAccessibleName(button.accessibleName() or field.accessibleName())
     return field
 
 

@@ -161,6 +161,35 @@ def test_keys_set_the_brush(tool, view) -> None:
     assert tool.hardness == 0.9
 
 
+def test_a_mask_is_painted_by_keys_alone(workspace, tool, view, kept, qtbot) -> None:
+    """From the middle: an arrow moves the brush, with Shift it paints, Return is a dab."""
+    qtbot.waitUntil(lambda: tool._place is not None)
+    view.setFocus()
+    tool.set_size(20)
+    for _ in range(4):
+        QTest.keyClick(view, Qt.Key.Key_Left)
+    assert tool.mask.image is None  # it was only moved
+    for _ in range(4):
+        QTest.keyClick(view, Qt.Key.Key_Right, Qt.KeyboardModifier.ShiftModifier)
+    middle = SIDE // 2
+    assert masked(tool)[middle, middle - 40 : middle].min() == 255
+    assert not masked(tool)[middle, middle + 15 :].any()
+    QTest.keyClick(view, Qt.Key.Key_Down)
+    QTest.keyClick(view, Qt.Key.Key_Down)
+    QTest.keyClick(view, Qt.Key.Key_Return)
+    assert kept()[middle + 20, middle] == 255
+    workspace.actions_.undo.trigger()
+    assert masked(tool)[middle + 20, middle] == 0
+    QTest.keyClick(view, Qt.Key.Key_X)
+    QTest.keyClick(view, Qt.Key.Key_Up)
+    QTest.keyClick(view, Qt.Key.Key_Up)
+    QTest.keyClick(view, Qt.Key.Key_Return)
+    assert masked(tool)[middle, middle - 5] == 0
+    for _ in range(200):
+        QTest.keyClick(view, Qt.Key.Key_Left)
+    assert tool._hover.at.x() == 0  # it stays on the picture
+
+
 def test_the_wheel_with_alt_sets_the_size(workspace, tool, view) -> None:
     tool.set_size(50)
     point = on_surface(view, (50, 50))
