@@ -178,6 +178,8 @@ def _shown(text: str) -> str:
 
 MAX_JSON_BYTES = 64 << 20
 """Longest JSON file that is read: a tokenizer of 250,000 words takes 17 MB."""
+_LEAST_READ = 65536
+"""Files of the system's own say that they are empty."""
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -201,7 +203,9 @@ def read_bytes(path: Path, limit: int) -> bytes:
                 raise UnreadableFile("is no plain file")
             if status.st_size > limit:
                 raise UnreadableFile(f"is too long ({status.st_size} bytes)")
-            return file.read(limit + 1)[:limit]
+            # Not `limit` at once: room for as much is asked of the system, which may not have it.
+            length = max(status.st_size, _LEAST_READ)
+            return file.read(min(length, limit))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path)) from error
     except OSError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import re
 from functools import cache
@@ -11,12 +10,11 @@ from pathlib import Path
 from gui import paths
 from gui.coreml.operations import runs_core_ml
 from gui.coreml.processor import Ask, Processor, ask_system, describe_processor
+from gui.coreml.resources import memory_bound, usable_cores
 from gui.files import free_bytes
 from gui.hub.types import Machine
 from gui.library.unit_times import Computer
 
-_MEMORY_LIMIT = "/sys/fs/cgroup/memory.max"
-"""Of a Linux container, in bytes; ``max``: none."""
 _INSTRUCTIONS = {"sse4_2": "SSE4.2", "avx2": "AVX2"}
 """numpy's and torch's builds need the first, and are quick with the second."""
 
@@ -57,7 +55,7 @@ def describe_machine(system: str, processor: str, macos: str, ask: Ask, free: in
             macos=_macos(macos, ask),
             chip=ask("machdep.cpu.brand_string"),
             apple_silicon=silicon,
-            cores=_number(ask("hw.ncpu")) or _cores(),
+            cores=_number(ask("hw.ncpu")) or usable_cores(ask),
             performance_cores=_number(ask("hw.perflevel0.logicalcpu")) if silicon else 0,
             memory_bytes=_number(ask("hw.memsize")),
             free_disk_bytes=free,
@@ -68,8 +66,8 @@ def describe_machine(system: str, processor: str, macos: str, ask: Ask, free: in
     return Machine(
         system=system,
         chip=cpu.name or processor,
-        cores=_cores(),
-        memory_bytes=_least(int(total.group(1)) * 1024 if total else 0, ask(_MEMORY_LIMIT)),
+        cores=usable_cores(ask),
+        memory_bytes=memory_bound(int(total.group(1)) * 1024 if total else 0, ask),
         free_disk_bytes=free,
         build=ask("/proc/sys/kernel/osrelease").strip(),
         lacks=_lacking(cpu),
@@ -114,20 +112,7 @@ def _number(text: str) -> int:
     return int(text) if text.isdecimal() else 0
 
 
-def _least(total: int, limit: str) -> int:
-    """What a container may use of the machine's memory."""
-    bound = _number(limit.strip())
-    return min(total, bound) if total and bound else total
-
-
 def _lacking(cpu: Processor) -> tuple[str, ...]:
     if not cpu.is_x86:
         return ()
     return tuple(name for flag, name in _INSTRUCTIONS.items() if flag not in cpu.instructions)
-
-
-def _cores() -> int:
-    """Those that this process may use: a container may have a few of many."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -9,7 +9,7 @@ import numpy as np
 from gui.coreml.adapted import Settled, settled
 from gui.coreml.model import ComponentInfo, ComponentKind, ModelInfo, TensorSpec
 from gui.coreml.runtime import LoadedModel, Runtime
-from gui.errors import SfumatoError
+from gui.errors import ErrorKind, SfumatoError
 from gui.pipeline import safety
 from gui.request import ComputeUnit
 
@@ -95,6 +95,16 @@ class Resting:
             self._model = None
 
     close = rest
+
+
+def _with_advice(error: SfumatoError) -> SfumatoError:
+    """A network does not fit beside the others."""
+    return SfumatoError(
+        error.kind,
+        f"{error.what.rstrip('.')}; close other programs, use less memory (a switch in Settings, "
+        "or --reduce-memory), or choose a smaller model.",
+        error.detail,
+    )
 
 
 class Networks:
@@ -200,4 +210,6 @@ class Networks:
         except SfumatoError as error:
             if component.kind is ComponentKind.SAFETY_CHECKER:
                 raise safety.with_advice(error) from error
+            if error.kind is ErrorKind.MEMORY and self.room is None:
+                raise _with_advice(error) from error
             raise

@@ -17,7 +17,7 @@ from gui.convert.types import ImageSize
 from gui.coreml import tiles
 from gui.coreml.inspect import inspect_model
 from gui.coreml.model import ComponentInfo, ComponentKind
-from gui.coreml.portable import PortableRuntime
+from gui.coreml.portable import PortableRuntime, room
 from gui.engine import backend as backends
 from gui.engine.backend import PipelineBackend
 from gui.errors import ErrorKind, SfumatoError
@@ -177,3 +177,14 @@ def test_on_a_small_machine_networks_are_loaded_one_after_the_other(
     pipeline.close()
     assert backend.find(asked(reduce_memory=True)).sparing
     assert (backend.find(asked(reduce_memory=True)).key == choice.key) is sparing
+
+
+@pytest.mark.parametrize("sparing", [False, True])
+def test_a_network_that_the_system_would_end_us_for_is_refused_beforehand(
+    sparing: bool, backend: PipelineBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "memory_left", lambda: 10_000)
+    with pytest.raises(SfumatoError, match="of memory, and 0 MB are left; close other") as caught:
+        made(backend, asked(reduce_memory=sparing))
+    assert caught.value.kind is ErrorKind.MEMORY
+    assert ("use less memory" in caught.value.message) is not sparing

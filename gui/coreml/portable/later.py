@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import BoundedSemaphore
@@ -12,6 +11,7 @@ from typing import Any
 import torch
 
 from gui.coreml.portable.plan import PlanStep
+from gui.coreml.resources import usable_cores
 
 _MOST_THREADS = 4
 """What is bound by memory gains nothing from more."""
@@ -26,7 +26,7 @@ class Packing:
     """
 
     def __init__(self) -> None:
-        threads = max(1, min(_MOST_THREADS, os.cpu_count() or 1))
+        threads = min(_MOST_THREADS, usable_cores())
         self._places = BoundedSemaphore(threads + 1)
         self._pool = ThreadPoolExecutor(
             threads, "pack", initializer=torch.set_num_threads, initargs=(1,)

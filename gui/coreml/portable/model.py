@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -123,34 +124,53 @@ def _translated(name: str, action: Callable[[], _Result]) -> _Result:
         return action()
     except SfumatoError:
         raise
-    except UnsupportedProgramError as error:
+    except Exception as error:
+        told = _out_of_memory(name, error) if _lacks_memory(error) else _told(name, error)
+        if told is None:
+            raise
+        raise told from error
+
+
+def _told(name: str, error: Exception) -> SfumatoError | None:
+    """A failure to read or lower a file; None: it is a defect."""
+    if isinstance(error, UnsupportedProgramError):
         reason = f" ({error.reason})" if error.reason else ""
-        raise SfumatoError(
+        return SfumatoError(
             ErrorKind.UNSUPPORTED,
             f"{name} uses {error.what}{reason} at {error.place}, which this program cannot "
             "run; choose another model.",
             str(error),
-        ) from error
-    except WeightFileError as error:
-        raise SfumatoError(
+        )
+    if isinstance(error, WeightFileError):
+        return SfumatoError(
             ErrorKind.BAD_MODEL,
             f"The weights of {name} are missing or damaged; get the model again.",
             str(error),
-        ) from error
-    except MemoryError as error:
-        raise _out_of_memory(name, error) from error
-    except OSError as error:
-        raise SfumatoError(
+        )
+    if isinstance(error, OSError):
+        return SfumatoError(
             ErrorKind.BAD_MODEL,
             f"{name} cannot be read; see that its disk is there and you may open it.",
             str(error),
-        ) from error
-    except (ProgramError, ValueError, OverflowError, RecursionError, UnicodeError) as error:
-        raise SfumatoError(
+        )
+    if isinstance(error, (ProgramError, ValueError, OverflowError, RecursionError, UnicodeError)):
+        return SfumatoError(
             ErrorKind.BAD_MODEL,
             f"{name} is damaged or no Core ML program; get the model again.",
             str(error),
-        ) from error
+        )
+    return None
+
+
+def _lacks_memory(error: BaseException | None) -> bool:
+    """Whether it was memory that failed: torch says so in a RuntimeError, which a rule may have
+    told as its own."""
+    while error is not None:
+        is_system = isinstance(error, OSError) and error.errno == errno.ENOMEM
+        if isinstance(error, MemoryError) or is_system or "allocate memory" in str(error):
+            return True
+        error = error.__cause__
+    return False
 
 
 def _out_of_memory(name: str, error: BaseException) -> SfumatoError:

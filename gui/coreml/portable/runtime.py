@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import torch
 
+from gui import words
 from gui.coreml.adapted import adapted, with_pictures
 from gui.coreml.loaded import LoadedModel
 from gui.coreml.model import ComponentInfo, ComponentKind
 from gui.coreml.portable.lower import Compute
 from gui.coreml.portable.model import PortableModel, read_stages
+from gui.coreml.portable.room import check_room, weight_bytes
+from gui.coreml.resources import usable_cores
 from gui.errors import ErrorKind, SfumatoError
 from gui.request import ComputeUnit
 
@@ -36,6 +39,7 @@ class PortableRuntime:
     Args:
         compute: ``fp32``, ``bf16`` (of `IN_BF16` alone) or ``emulate_fp16`` (see `Compute`).
         threads: torch threads; None: torch's own choice, one for each physical core, but no more
+            than this process has cores (torch overlooks a container's share of their time), nor
             than `MOST_THREADS`.  Process-wide, as torch has it.
     """
 
@@ -48,7 +52,7 @@ class PortableRuntime:
                 f"There is no way of computing called {compute!r}; choose another.",
             ) from error
         if threads is None:
-            threads = min(torch.get_num_threads(), MOST_THREADS)
+            threads = min(torch.get_num_threads(), usable_cores(), MOST_THREADS)
         if threads != torch.get_num_threads():
             torch.set_num_threads(max(1, threads))
 
@@ -71,6 +75,9 @@ class PortableRuntime:
         stages = [
             stage for file in component.files for stage in read_stages(file, component.function)
         ]
+        size = 2 if compute is Compute.BF16 else 4
+        needed = weight_bytes((stage.function for stage in stages), size)
+        check_room(f"The {words.component(component.kind)}", needed)
         return PortableModel(
             stages,
             compute,
