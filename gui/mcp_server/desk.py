@@ -83,6 +83,7 @@ class Desk:
             await self._queue.stop(self._unfinished())
         await self._queue.close()
         await self._file(self._shelf.close)
+        await self._file(self._uploads.close)
         self._enlarging.shutdown(wait=False, cancel_futures=True)
         self._enlarger.close()
         self._files.shutdown(wait=False, cancel_futures=True)

@@ -56,6 +56,7 @@ class Hall:
         await self.queue.close()
         self._worker.shutdown(wait=False, cancel_futures=True)
         self.shelf.close()
+        await asyncio.to_thread(self.uploads.close)
         for close in self.at_close:
             close()
 

@@ -29,6 +29,10 @@ MAX_PROMPT = 100_000
 """Characters."""
 MAX_PIXELS = 64_000_000
 """Of a picture that is sent here."""
+OPEN_SECONDS = 30.0
+"""For one to be decoded."""
+OPEN_MEMORY = 4 * 2**30
+"""Bytes of address space that decoding may take, where the system knows such a limit."""
 MAX_INIT_IMAGES = 16
 EXTRA_SIDE = 8192
 """Pixels of the longest side that an enlarged picture may have."""

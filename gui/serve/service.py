@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 from multiprocessing.connection import Connection
 from typing import NoReturn
 
 from gui.process.serve import run_child
+from gui.serve import opening
 
 
 def _serve(connection: Connection) -> None:
@@ -19,5 +21,9 @@ def _serve(connection: Connection) -> None:
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
-    """Entry of the process."""
-    run_child("serve", _serve, arguments)
+    """Entry of the process, and of the one that opens pictures for it."""
+    given = sys.argv[1:] if arguments is None else arguments
+    if opening.ARGUMENT in given:
+        rest = [each for each in given if each != opening.ARGUMENT]
+        run_child("serve", opening.serve, rest)
+    run_child("serve", _serve, given)

@@ -2,7 +2,7 @@
 needed.
 
 What comes from outside is never used as it is: it is decoded by the one reader of pictures, within
-limits, and written anew.  Blocking; one at a time.
+limits and in a process apart (`opening`), and written anew.  Blocking; one at a time.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING
 
 from gui import paths
 from gui.errors import ErrorKind, SfumatoError, disk_error
-from gui.library.picture_reader import read_picture, size_of
 from gui.library.temporaries import write_whole
 from gui.request import PictureRequest
 from gui.serve import limits
+from gui.serve.opening import Opener
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
@@ -62,10 +62,16 @@ class Uploads:
 
     Args:
         folder: where they are kept; None: the person's data.
+        opener: decodes them; None: a process that is started when it is first needed.
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, opener: Opener | None = None) -> None:
         self.folder = folder or paths.uploads_dir()
+        self._opener = opener or Opener()
+
+    def close(self) -> None:
+        """End the process that decodes."""
+        self._opener.close()
 
     def read(self, data: bytes, what: str, longest: int | None = LONGEST) -> PillowImage:
         """Decode a picture.
@@ -74,14 +80,7 @@ class Uploads:
             SfumatoError: BAD_IMAGE where it is none that can be read, or too large; STORAGE.
         """
         with self.scratch(data, what) as file:
-            width, height = size_of(file)
-            if width * height > limits.MAX_PIXELS:
-                raise SfumatoError(
-                    ErrorKind.BAD_IMAGE,
-                    f"“{what}” is {width} × {height} pixels large, more than is taken here; scale "
-                    "it down first.",
-                )
-            return read_picture(file, longest)
+            return self._opener.open(file, longest)
 
     @contextlib.contextmanager
     def scratch(self, data: bytes, what: str):  # type: ignore[no-untyped-def]

@@ -11,6 +11,7 @@ from PIL import Image
 
 from gui.errors import SfumatoError
 from gui.serve.messages import ServiceOptions
+from gui.serve.opening import Opener
 from gui.serve.sdapi.asking import Translator, Wanted, fitted
 from gui.serve.sdapi.schemas import ImageToImage, TextToImage
 from gui.serve.shelf import Shelf
@@ -25,10 +26,19 @@ def shelf() -> Iterator[Shelf]:
     shelf.close()
 
 
+@pytest.fixture(scope="module")
+def opener() -> Iterator[Opener]:
+    opener = Opener()
+    yield opener
+    opener.close()
+
+
 @pytest.fixture
-def translator(shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Translator:
+def translator(
+    shelf: Shelf, opener: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Translator:
     monkeypatch.setenv("SFUMATO_HOME", str(tmp_path))
-    return Translator(lambda: ServiceOptions("t"), shelf, Uploads(tmp_path / "uploads"))
+    return Translator(lambda: ServiceOptions("t"), shelf, Uploads(tmp_path / "uploads", opener))
 
 
 def asked(translator: Translator, **body: Any) -> Wanted:
