@@ -494,10 +494,15 @@ class JobQueue(QObject):
 
     def _read_again(self, store: JobStore) -> None:
         self._waits.read_switches(store)
+        failed = {job.id for job in self.failed()}
         made = self._list.read_again(self._running)
         self.jobs_reset.emit()
         for path in made:
             self.made_elsewhere.emit(path)
+        if self.waits is Waits.FARM:  # nobody else tells it
+            for job in self.failed():
+                if job.id not in failed and job.error is not None:
+                    self.job_failed.emit(job, job.error)
 
     def _changed(self, job: Job) -> None:
         self._list.write(job)

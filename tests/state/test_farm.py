@@ -68,6 +68,12 @@ def test_a_window_founds_a_farm_draws_in_it_and_leaves_it(
     assert Path(made[0]).is_file()
     assert [j.status for j in queue.jobs()] == [JobStatus.DONE]
 
+    # One that fails is told, as any that this window made itself.
+    failed: list[str] = []
+    queue.job_failed.connect(lambda _job, error: failed.append(error.message))
+    queue.submit(PictureRequest("error=memory", "", seed=1))
+    qtbot.waitUntil(lambda: failed == ["A sentence for a person."])
+
     # One that runs is stopped by hand.
     job = queue.submit(PictureRequest("steps=2000 sleep=0.05", "", seed=1))
     qtbot.waitUntil(lambda: bool(farm.drawing(job.id)))
