@@ -16,7 +16,8 @@ from dataclasses import replace
 
 from gui.errors import ErrorKind, SfumatoError
 from gui.farm import wire
-from gui.farm.board import Asked, Board, Copying, Doing, Member, Picture, has
+from gui.farm.board import Asked, Board, Doing, Member, Picture
+from gui.farm.bringing import Bringing
 from gui.farm.config import patience
 from gui.farm.planner import Waiting, again, plan
 from gui.farm.wire import Unit
@@ -63,6 +64,7 @@ class Dispatcher:
         self.gives = True
         """Whether anything is given out."""
         self._looking = looking
+        self.bringing = Bringing(board)
         self._unclaimed: dict[Unit, str] = {}
         """Pictures that members hold or draw, and of which nobody has asked again yet."""
         self._ended: dict[str, None] = {}
@@ -112,9 +114,7 @@ class Dispatcher:
                 if picture.made_by == member.id:
                     picture.made_by = ""
         self._unclaimed = {u: m for u, m in self._unclaimed.items() if m != member.id}
-        for key, answer in list(self.board.answers.items()):
-            if key[0] == member.id and answer.state == "copying":
-                del self.board.answers[key]  # it goes on where it was when it is allowed again
+        self.bringing.gone(member)
         self.touch()
 
     def forget(self, member: Member) -> None:
@@ -156,16 +156,16 @@ class Dispatcher:
                 member.hello = replace(
                     member.hello, models=event.models, networks=event.networks, brings=event.brings
                 )
-                for network in event.networks:
-                    self.board.answers.pop((member.id, network.sha256), None)
+                self.bringing.arrived(member, event)
                 for model in event.models:
-                    self.board.answers.pop((member.id, model.hash), None)
                     self.board.speeds.tell(member.id, model.hash, model.pace)
                 self.touch()
             case wire.Allow():
-                self.allow(event)
+                self.bringing.allow(event)
+                self.touch()
             case wire.Received():
-                self._received(member, event)
+                self.bringing.received(member, event)
+                self._dirty = True
             case _:
                 raise ProtocolError(f"{type(event).__name__} from a member")
 
@@ -355,54 +355,6 @@ class Dispatcher:
             )
             member.send(wire.Piece(event.to, event.kind, event.name, event.offset, 0, away))
 
-    # -- models that are missing --------------------------------------------------------------
-
-    def allow(self, event: wire.Allow, *, by_itself: bool = False) -> None:
-        """Somebody, or a member's own setting, says that something may be brought to it."""
-        member = self.board.members.get(event.member)
-        need, _ = self.board.needs().get(event.model, (None, ()))
-        if member is None or not member.here or need is None or has(member, need):
-            return
-        if event.how == "no":
-            self.board.answers[member.id, event.model] = Copying("no")
-        else:
-            have = self.board.sources(need)
-            source = have[0].id if have and event.how == "copy" else ""
-            if not source and not need.repo:
-                return
-            self.board.answers[member.id, event.model] = Copying("copying")
-            member.send(
-                wire.FetchModel(
-                    need.hash, need.name, source, need.repo, need.revision, need.variant,
-                    need.kind, need.bytes, by_itself,
-                )
-            )  # fmt: skip
-        self.touch()
-
-    def _bring_safely(self) -> None:
-        try:
-            self._bring()
-        except Exception:
-            log.debug("nothing is brought", exc_info=True)
-
-    def _bring(self) -> None:
-        """Have members bring what they lack, as far as their own settings let them."""
-        if not any(m.hello is not None and m.hello.brings for m in self.board.members.values()):
-            return
-        for offer in self.board.offers():
-            hello = self.board.members[offer.member].hello
-            small = hello is not None and 0 < offer.bytes <= hello.brings
-            if small and offer.source and not offer.state:
-                self.allow(wire.Allow(offer.member, offer.model, "copy"), by_itself=True)
-
-    def _received(self, member: Member, event: wire.Received) -> None:
-        answer = self.board.answers.get((member.id, event.model))
-        if answer is not None:
-            answer.done = event.done
-            if event.error is not None:
-                answer.state, answer.error = "failed", event.error.message
-            self._dirty = True
-
     # -- giving out ---------------------------------------------------------------------------
 
     def touch(self) -> None:
@@ -422,7 +374,8 @@ class Dispatcher:
             self._look_for_sleepers(now)
             if self.gives and now >= self._settled:
                 self.give_out(now)
-                self._bring_safely()
+                if self.bringing.by_itself():
+                    self.touch()
 
     def _look_for_sleepers(self, now: float) -> None:
         for member in list(self.board.members.values()):

@@ -17,24 +17,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gui import __version__, paths
-from gui.engine import messages
-from gui.engine.runner import EngineRunner, OutcomeStatus
-from gui.errors import ErrorKind, SfumatoError, as_sfumato_error
+from gui import __version__
+from gui.engine.runner import EngineRunner
+from gui.errors import ErrorKind, SfumatoError
 from gui.farm import wire
 from gui.farm.alone import ALONE_AFTER, Alone
 from gui.farm.authority import Credentials
 from gui.farm.comm import Channel, open_channel, security
 from gui.farm.config import Config, folder, patience
-from gui.farm.drawing import Done, Drawing, Work
+from gui.farm.easel import Easel
 from gui.farm.models_copied import Shelf, copy_model
 from gui.farm.networks_copied import copy_network
 from gui.farm.origin import Origin
-from gui.farm.packing import input_file, unpack
 from gui.farm.stock import Stock
-from gui.farm.transfers import Transfers, sha256_of
-from gui.farm.wire import TO_MEMBER, Unit
-from gui.library.temporaries import move_whole
+from gui.farm.transfers import Transfers
+from gui.farm.wire import TO_MEMBER
 from gui.process.messages import Event, ProtocolError
 from gui.versions import system
 
@@ -84,7 +81,6 @@ class Member:
         )
         self._on_told = on_told
         self._on_link = on_link
-        self._make_runner = make_runner
         self._find_scheduler = find
         self._stock = Stock()
         self._shelf = Shelf(self._stock)
@@ -92,19 +88,12 @@ class Member:
         self._transfers = Transfers(self.send, self._find)
         self.origin = Origin(self.send, self._transfers) if asks else None
         self._draws = draws and asks
-        self._drawing: Drawing | None = None
+        self._easel = Easel(self.send, self._transfers, self._stock, make_runner)
         self._channel: Channel | Alone | None = None
         self._alone: Alone | None = None
         self._going_alone: asyncio.TimerHandle | None = None
         self._last_state: wire.State | None = None
-        self._links = 0
-        """Counts connections that ended: what was given out by an earlier one is given out anew."""
-        self._line: asyncio.Queue[wire.Draw] = asyncio.Queue()
-        self._unwanted: set[Unit] = set()
-        self._ended: asyncio.Future[Done] | None = None
-        self._preparing: Unit | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._held = folder() / "Held"
         self._closing = False
 
     # -- life ---------------------------------------------------------------------------------
@@ -116,15 +105,12 @@ class Member:
             SfumatoError: ACCESS: the farm does not let this Mac in; STORAGE: its queue cannot be
                 used; UNSUPPORTED, where it looks on only: it is of another version.
         """
-        self._sweep()
-        if self._draws:
-            loop = asyncio.get_running_loop()
-            self._drawing = Drawing(loop, self._on_event, self._on_done, self._make_runner)
+        _sweep()
         jobs = [asyncio.create_task(self._connect_always())]
         if self.origin is not None:
             jobs.append(asyncio.create_task(self.origin.run()))
         if self._draws:
-            jobs.append(asyncio.create_task(self._draw_always()))
+            jobs.append(asyncio.create_task(self._easel.run()))
         if self.origin is not None:
             jobs.append(asyncio.create_task(self._watch_stock()))
         try:
@@ -151,8 +137,7 @@ class Member:
         channel, self._channel = self._channel, None
         if channel is not None:
             await channel.close()
-        if self._drawing is not None:
-            await asyncio.to_thread(self._drawing.close)
+        await self._easel.close()
         if self.origin is not None:
             self.origin.close()
 
@@ -166,15 +151,6 @@ class Member:
         """Say something to the scheduler; lost where there is none, as all is told anew then."""
         if self._channel is not None:
             self._channel.send(event, droppable=isinstance(event, wire.Drawn))
-
-    def _sweep(self) -> None:
-        """Throw away what nobody will ask for any more."""
-        limit = time.time() - _KEPT_DAYS * 86400
-        for place in (self._held, folder() / "Drawing", folder() / "Inputs"):
-            for stale in place.glob("*"):
-                with contextlib.suppress(OSError):
-                    if stale.stat().st_mtime < limit:
-                        shutil.rmtree(stale) if stale.is_dir() else stale.unlink()
 
     # -- the connection -----------------------------------------------------------------------
 
@@ -223,8 +199,7 @@ class Member:
         self._alone = self._channel = Alone(
             own, hello, self._config.farm_name, self._last_state, origin.elsewhere(own), self._take
         )
-        for unit in self._held_units():
-            await self._tell_held(unit)
+        await self._easel.tell_held()
         if self._channel is self._alone:
             origin.connected()
 
@@ -283,8 +258,7 @@ class Member:
             self._channel = channel
             self._on_link(True, None)
             if self.origin is not None:
-                for unit in self._held_units():
-                    await self._tell_held(unit)
+                await self._easel.tell_held()
                 self.origin.connected()
             beat = asyncio.create_task(self._beat())
             while True:
@@ -302,10 +276,8 @@ class Member:
         """A connection is no more: all that hung on it is told, asked for or given out anew."""
         if self._channel is channel:
             self._channel = None
-        self._links += 1
         self._transfers.hung_up()
-        while not self._line.empty():
-            self._line.get_nowait()
+        self._easel.hung_up()
         if self.origin is not None:
             self.origin.hung_up()
 
@@ -319,19 +291,18 @@ class Member:
             await asyncio.to_thread(self._stock.look) if self.origin is not None else ((), ())
         )
         self._told_stock = (models, networks)
-        ready = self._drawing.ready if self._drawing else None
         return wire.Hello(
             wire.PROTOCOL,
             __version__,
             self._config.name,
             system(),
-            ready.runtime if ready else "",
+            self._easel.runtime,
             self._draws,
             self.origin is None,
             models,
             networks,
-            self._held_units() if self.origin is not None else (),
-            self._drawing.current if self._drawing else None,
+            self._easel.held() if self.origin is not None else (),
+            self._easel.current,
             self._config.brings,
         )
 
@@ -339,11 +310,11 @@ class Member:
         origin = self.origin
         match event:
             case wire.Draw() if self._draws:
-                self._line.put_nowait(event)
+                self._easel.draw(event)
             case wire.Stop():
-                self._stop(event.unit)
+                self._easel.stop(event.unit)
             case wire.Got():
-                self._drop_held(event.unit)
+                self._easel.let_go(event.unit)
             case wire.Begun() if origin:
                 origin.begun(event)
             case wire.Made() if origin:
@@ -372,8 +343,7 @@ class Member:
     def _find(self, kind: str, name: str) -> Path | bytes | None:
         """What others may have of this Mac's files; on another thread."""
         if kind == "picture":
-            held = self._held / f"{Path(name).name}.png"
-            return held if held.exists() else None
+            return self._easel.find(name)
         if kind == "input" and self.origin is not None:
             return self.origin.file_of(name)
         if kind == "model":
@@ -381,173 +351,6 @@ class Member:
         if kind == "network":
             return self._shelf.find_network(name)
         return None
-
-    # -- drawing ------------------------------------------------------------------------------
-
-    async def _draw_always(self) -> None:
-        while True:
-            draw = await self._line.get()
-            links = self._links
-            try:
-                await self._draw(draw)
-            except asyncio.CancelledError:
-                raise
-            except Exception as error:
-                if links == self._links:  # else it is given out anew, perhaps to another one
-                    self.send(wire.Unmade(draw.unit, as_sfumato_error(error)))
-            finally:
-                self._preparing = None
-                self._unwanted.discard(draw.unit)
-
-    async def _draw(self, draw: wire.Draw) -> None:
-        """Draw a picture, unless it is here already.
-
-        Raises:
-            SfumatoError: it cannot be drawn here.
-        """
-        unit = draw.unit
-        if self._file(unit).exists():
-            await self._tell_held(unit)
-            return
-        if unit in self._unwanted:
-            self.send(wire.Unmade(unit))
-            return
-        self._preparing = unit
-        request = await self._unpacked(draw)
-        if unit in self._unwanted:
-            self.send(wire.Unmade(unit))
-            return
-        assert self._drawing is not None
-        self._ended = asyncio.get_running_loop().create_future()
-        self._drawing.draw(Work(unit, request))
-        done = await self._ended
-        self._preparing = None
-        await self._settle(done)
-
-    async def _unpacked(self, draw: wire.Draw) -> messages.PictureRequest:
-        """The request as the engine here takes it, its inputs fetched.
-
-        Raises:
-            SfumatoError: what it needs is not here.
-        """
-        place = self._stock.folder(draw.model)
-        if place is None:
-            raise SfumatoError(
-                ErrorKind.BAD_MODEL,
-                "The model is not on the Mac that was to draw with it; copy it there, or get it "
-                "from the Hub.",
-                draw.model,
-            )
-        inputs: dict[str, Path] = {}
-        for told in draw.inputs:
-            target = input_file(folder() / "Inputs", told)
-            if not target.exists():
-                await self._transfers.fetch(draw.origin, "input", told.sha256, target, told.sha256)
-            inputs[told.sha256] = target
-        refiners = {
-            n.name: found
-            for n in draw.networks
-            if n.kind == "refiner" and (found := self._stock.folder(n.sha256)) is not None
-        }
-        model = self._named(place, draw.request.model)
-        output = folder() / "Drawing" / str(draw.unit)
-        return unpack(draw.request, draw.unit, model, inputs, refiners, output)
-
-    @staticmethod
-    def _named(place: Path, name: str) -> str:
-        """A path of the model here that ends in the name which it has on the Mac that asked, as the
-        picture's record tells it; empty for the starter model, by both."""
-        if place == paths.starter_model() and not name:
-            return ""
-        if not name or place.name == name or "/" in name or name in (".", ".."):
-            return str(place)
-        link = folder() / "Models" / name
-        with contextlib.suppress(OSError):
-            link.parent.mkdir(parents=True, exist_ok=True)
-            if not link.is_symlink() or link.readlink() != place:
-                link.unlink(missing_ok=True)
-                link.symlink_to(place)
-            return str(link)
-        return str(place)
-
-    def _on_event(self, unit: Unit, event: messages.JobEvent) -> None:
-        if isinstance(event, messages.Step):
-            shown = event.preview
-            told = wire.Drawn(unit, "drawing", event.step, event.steps, event.seconds_per_step)
-            if shown is not None:
-                told = replace(told, width=shown.width, height=shown.height, rgb=shown.rgb)
-            self.send(told)
-        elif isinstance(event, messages.Loading):
-            self.send(wire.Drawn(unit, "loading", event.index, event.total))
-        elif isinstance(event, messages.Prepared):
-            self.send(wire.Drawn(unit, "drawing"))
-        elif isinstance(event, messages.Enlarging):
-            self.send(wire.Drawn(unit, "enlarging", event.done, event.total))
-
-    def _on_done(self, done: Done) -> None:
-        if self._ended is not None and not self._ended.done():
-            self._ended.set_result(done)
-
-    async def _settle(self, done: Done) -> None:
-        unit, outcome = done.unit, done.outcome
-        output = folder() / "Drawing" / str(unit)
-        if done.path and Path(done.path).exists() and unit not in self._unwanted:
-            # An engine that died right after it had saved the picture has done its work.
-            made = await asyncio.to_thread(_keep, Path(done.path), self._file(unit))
-            self.send(wire.Finished(unit, *made, done.seconds, done.loading))
-            self._start(asyncio.to_thread(shutil.rmtree, output, True))
-            return
-        # First, as it may be asked for again at once.
-        await asyncio.to_thread(shutil.rmtree, output, True)
-        if outcome.status is OutcomeStatus.CANCELLED or unit in self._unwanted:
-            self.send(wire.Unmade(unit))
-            return
-        crashed = outcome.status is OutcomeStatus.LOST and not outcome.by_request
-        error = outcome.error or SfumatoError(
-            ErrorKind.INTERNAL, "The picture could not be made; try again."
-        )
-        self.send(wire.Unmade(unit, error, crashed))
-
-    def _stop(self, unit: Unit) -> None:
-        """A picture is not wanted, or not any more."""
-        self._drop_held(unit)
-        drawing = self._drawing
-        if drawing is not None and drawing.current == unit:
-            self._unwanted.add(unit)
-            drawing.stop(unit)
-        elif self._preparing == unit:
-            self._unwanted.add(unit)
-        else:
-            waiting = [self._line.get_nowait() for _ in range(self._line.qsize())]
-            for draw in waiting:
-                if draw.unit != unit:
-                    self._line.put_nowait(draw)
-                else:
-                    self.send(wire.Unmade(unit))
-
-    # -- what is finished ---------------------------------------------------------------------
-
-    def _file(self, unit: Unit) -> Path:
-        return self._held / f"{unit}.png"
-
-    def _held_units(self) -> tuple[Unit, ...]:
-        found = []
-        for file in sorted(self._held.glob("*-*.png")):
-            job, _, number = file.stem.rpartition("-")
-            if number.isdigit() and not file.name.startswith("."):
-                found.append(Unit(job, int(number)))
-        return tuple(found)
-
-    async def _tell_held(self, unit: Unit) -> None:
-        file = self._file(unit)
-        with contextlib.suppress(OSError):
-            size = file.stat().st_size
-            told = await asyncio.to_thread(sha256_of, file)
-            self.send(wire.Finished(unit, size, told, 0.0))
-
-    def _drop_held(self, unit: Unit) -> None:
-        with contextlib.suppress(OSError):
-            self._file(unit).unlink(missing_ok=True)
 
     # -- models -------------------------------------------------------------------------------
 
@@ -607,11 +410,14 @@ class Member:
             self.send(wire.Received(event.model, 0, 0, error))
 
 
-def _keep(made: Path, target: Path) -> tuple[int, str]:
-    """Put a finished picture where it is kept.  Returns its bytes and their hash."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    move_whole(made, target)
-    return target.stat().st_size, sha256_of(target)
+def _sweep() -> None:
+    """Throw away what nobody will ask for any more."""
+    limit = time.time() - _KEPT_DAYS * 86400
+    for name in ("Held", "Drawing", "Inputs", "Copies"):
+        for stale in (folder() / name).glob("*"):
+            with contextlib.suppress(OSError):
+                if stale.stat().st_mtime < limit:
+                    shutil.rmtree(stale) if stale.is_dir() else stale.unlink()
 
 
 def unreachable(config: Config, detail: str = "") -> SfumatoError:

@@ -174,7 +174,8 @@ class Scheduler:
             case wire.Beat():
                 pass
             case wire.Allow():
-                self._desk.allow(event)
+                self._desk.bringing.allow(event)
+                self._desk.touch()
                 looker.send(self._board.state())
             case wire.Invite():
                 looker.send(self._invitation(looker))

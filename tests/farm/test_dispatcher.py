@@ -137,11 +137,11 @@ def test_what_a_member_lacks_is_offered_and_brought_by_itself_only_as_far_as_it_
         assert (offer.bytes, offer.source) == (500, "1")
         for brings, fetched in ((0, 0), (499, 0), (500, 1)):
             desk.take(mini, wire.Stock(HELLO.models, (), brings))
-            desk._bring()
+            desk.bringing.by_itself()
             assert len(heard.of(wire.FetchModel)) == fetched
         (event,) = heard.of(wire.FetchModel)
         assert (event.kind, event.source, event.by_itself) == ("lora", "1", True)
-        desk._bring()
+        desk.bringing.by_itself()
         assert len(heard.of(wire.FetchModel)) == 1
         # It comes, and the picture is drawn there.
         desk.take(mini, wire.Received(network.sha256, 250, 500))
