@@ -28,8 +28,9 @@ MAC_ONLY = (
 )
 """What a lock written on Linux cannot know."""
 
-LINUX_ONLY = {"secretstorage", "jeepney"}
-"""keyring's way to Linux's secret service; macOS has its keychain."""
+LINUX_ONLY = {"secretstorage", "jeepney", "openvino", "openvino-telemetry"}
+"""keyring's way to Linux's secret service, for which macOS has its keychain; and what computes
+where there is no Core ML."""
 
 
 def frozen_lines(freeze: str) -> list[str]:

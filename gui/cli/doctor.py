@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gui import __version__, paths, words
+from gui.coreml import back_ends
 from gui.errors import SfumatoError
 from gui.files import free_bytes
 from gui.library.models.folders import model_folders
@@ -59,12 +60,13 @@ def _machine() -> list[Finding]:
 def _core_ml() -> Finding:
     if sys.platform == "darwin":
         return Finding("Core ML", "native: models run on CPU, GPU and Neural Engine")
-    return Finding("Core ML", "absent on this system: models run on the CPU (portable runtime)")
+    by = back_ends.computing()
+    return Finding("Core ML", f"absent on this system: models run on the CPU (by {by})")
 
 
 def _libraries() -> list[Finding]:
     findings = []
-    for name in _LIBRARIES:
+    for name in dict.fromkeys((*_LIBRARIES, *back_ends.libraries())):
         try:
             findings.append(Finding(name, importlib.metadata.version(name)))
         except importlib.metadata.PackageNotFoundError:

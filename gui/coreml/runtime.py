@@ -1,8 +1,8 @@
 """Which runtime this machine has.
 
 Two implement the protocols of `gui.coreml.loaded`: `gui.coreml.native` (Core ML itself, on macOS)
-and `gui.coreml.portable` (torch on the CPU, every machine).  Feature code never asks which one it
-has.
+and `gui.coreml.portable` (torch or OpenVINO on the CPU, every machine).  Feature code never asks
+which one it has.
 """
 
 from __future__ import annotations

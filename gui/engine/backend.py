@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from gui.coreml import back_ends
 from gui.coreml.model import Attention
 from gui.coreml.precision import computed_in
 from gui.engine.known_models import KnownModels
@@ -208,7 +209,7 @@ class PipelineBackend:
         self.models = KnownModels()
 
     def versions(self) -> dict[str, str]:
-        return versions(*_LIBRARIES)
+        return versions(*_LIBRARIES, *back_ends.libraries())
 
     def find(self, request: PictureRequest) -> ModelChoice:
         return ModelChoice(self, request)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gui import records
+from gui.coreml import back_ends
 from gui.coreml.precision import computed_in
 from gui.coreml.sidecar import Sidecar
 from gui.errors import SfumatoError
@@ -49,7 +50,7 @@ def provenance_of(
         source_revision=sidecar.source_revision,
         runtime=runtime,
         system=system(),
-        versions=versions(*_LIBRARIES),
+        versions=versions(*_LIBRARIES, *back_ends.libraries()),
         scheduler=scheduler_settings(scheduler),
         scaling_factor=sidecar.scaling_factor,
         shift_factor=sidecar.shift_factor,

@@ -21,6 +21,8 @@ FP32_WEIGHTS = 110.0
 """Decibels: rounding in another order of operations, nothing else."""
 FP16_WEIGHTS = 60.0
 
+by_each_back_end = pytest.mark.usefixtures("back_end")
+
 
 def package(model: TinyModel, suffix: str) -> Path:
     (path,) = model.folder.glob(f"*_{suffix}.mlpackage")
@@ -94,6 +96,7 @@ def chunked(tiny_models: Callable[..., TinyModel]) -> TinyModel:
     return tiny_models("sd1_b1_chunked", "sd1", unet_batch=1, chunked=True, precision="fp32")
 
 
+@by_each_back_end
 @pytest.mark.parametrize("kind", ["tiny_sd1", "tiny_sd2v", "tiny_sdxl"])
 @pytest.mark.parametrize("step", [1.0, 981.0])
 def test_unet_in_original_layout(kind: str, step: float, request: Any) -> None:
@@ -123,6 +126,7 @@ def test_weights_packed_beside_reading(
     assert decibels(network(arrays(inputs))["noise_pred"], want) >= FP32_WEIGHTS
 
 
+@by_each_back_end
 @pytest.mark.parametrize("step", [1.0, 981.0])
 def test_fp16_unet_in_split_einsum_layout(step: float, tiny_sd1_fp16: TinyModel) -> None:
     network = load(package(tiny_sd1_fp16, "unet"))
@@ -137,6 +141,7 @@ def test_fp16_unet_in_split_einsum_layout(step: float, tiny_sd1_fp16: TinyModel)
     }
 
 
+@by_each_back_end
 def test_unet_with_fused_attention_op(plain: TinyModel) -> None:
     network = load(package(plain, "unet"))
     inputs = example_inputs(plain, (8, 8), 21.0)
@@ -146,6 +151,7 @@ def test_unet_with_fused_attention_op(plain: TinyModel) -> None:
     assert network.rewrites == {"group_norm": modules_of(plain.pipe.unet, nn.GroupNorm)}
 
 
+@by_each_back_end
 def test_unet_in_split_einsum_v2_layout(split_v2: TinyModel) -> None:
     network = load(package(split_v2, "unet"))
     inputs = example_inputs(split_v2, (32, 32), 401.0)
@@ -155,6 +161,7 @@ def test_unet_in_split_einsum_v2_layout(split_v2: TinyModel) -> None:
     assert network.rewrites["split_einsum"] == modules_of(split_v2.pipe.unet, Attention)
 
 
+@by_each_back_end
 def test_controlnet_and_its_unet(plain: TinyModel) -> None:
     inputs = example_inputs(plain, (8, 8), 401.0)
     condition = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
@@ -178,6 +185,7 @@ def test_controlnet_and_its_unet(plain: TinyModel) -> None:
     assert decibels(got, want.numpy()) >= FP32_WEIGHTS
 
 
+@by_each_back_end
 def test_chunks_run_as_the_whole_unet(chunked: TinyModel) -> None:
     stages = [
         stage
@@ -192,6 +200,7 @@ def test_chunks_run_as_the_whole_unet(chunked: TinyModel) -> None:
     assert decibels(network(arrays(inputs))["noise_pred"], want) >= FP32_WEIGHTS
 
 
+@by_each_back_end
 @pytest.mark.parametrize("kind", ["tiny_sd1", "tiny_sd2v"])
 def test_text_encoder(kind: str, request: Any) -> None:
     model: TinyModel = request.getfixturevalue(kind)
@@ -205,6 +214,7 @@ def test_text_encoder(kind: str, request: Any) -> None:
     assert decibels(got["pooled_outputs"], want.pooler_output.numpy()) >= FP32_WEIGHTS
 
 
+@by_each_back_end
 def test_both_text_encoders_of_sdxl(tiny_sdxl: TinyModel) -> None:
     for suffix, encoder, pad in (
         ("text_encoder", tiny_sdxl.pipe.text_encoder, 49407),
@@ -219,6 +229,7 @@ def test_both_text_encoders_of_sdxl(tiny_sdxl: TinyModel) -> None:
     assert decibels(got["pooled_outputs"], want.text_embeds.numpy()) >= FP32_WEIGHTS
 
 
+@by_each_back_end
 @pytest.mark.parametrize(
     ("kind", "least"), [("tiny_sd2v", FP32_WEIGHTS), ("tiny_sd1_fp16", FP16_WEIGHTS)]
 )
@@ -243,6 +254,7 @@ def test_autoencoder(kind: str, least: float, request: Any) -> None:
         }
 
 
+@by_each_back_end
 def test_safety_checker(tiny_sd1: TinyModel) -> None:
     checker, generator = tiny_sd1.pipe.safety_checker, torch.Generator().manual_seed(3)
     network = load(package(tiny_sd1, "safety_checker"))
@@ -265,6 +277,7 @@ def test_safety_checker(tiny_sd1: TinyModel) -> None:
         assert np.array_equal(got["filtered_images"], images.numpy())
 
 
+@by_each_back_end
 @pytest.mark.parametrize("compute", ["bf16", "emulate_fp16"])
 def test_other_ways_of_computing_stay_close(compute: str, tiny_sd1_fp16: TinyModel) -> None:
     stages = read_stages(package(tiny_sd1_fp16, "unet"))

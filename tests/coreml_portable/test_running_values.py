@@ -19,6 +19,8 @@ from tests.coreml_portable.support import load
 from tests.support.mil_programs import builder, coremltools, save_program
 from tests.support.mil_text import write_compiled
 
+pytestmark = pytest.mark.usefixtures("back_end")
+
 Runner = Callable[..., PortableModel]
 X = np.arange(12, dtype=np.float32).reshape(3, 4) - 5
 WEIGHT = np.random.default_rng(4).standard_normal((4, 4)).astype(np.float32)

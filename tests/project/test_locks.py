@@ -31,7 +31,11 @@ def pins(lock: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    "wanted", PROJECT["dependencies"] + EXTRAS["dev"] + EXTRAS["bundle"] + EXTRAS["train"]
+    "wanted",
+    [
+        *PROJECT["dependencies"],
+        *(each for extra in ("dev", "bundle", "train", "fast") for each in EXTRAS[extra]),
+    ],
 )
 def test_development_lock_satisfies_the_project(wanted: str) -> None:
     requirement = Requirement(wanted)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from enum import StrEnum
 from typing import Any
@@ -169,6 +170,10 @@ class Lowering(RuleContext):
             raise ProgramError(f"the output {missing[0]} is never computed")
         outputs = [self.tensor_of(Ref(name)) for name in function.outputs]
         outputs += [self.states[name] for name in function.states]
+        return self._finished(inputs, outputs)
+
+    def _finished(self, inputs: list[int], outputs: Sequence[Any]) -> ExecutionPlan:
+        """The plan of the steps."""
         Packing.keep(self._steps)
         overwrite(self._steps, outputs)
         return ExecutionPlan(self._steps, inputs, outputs, self._registers)

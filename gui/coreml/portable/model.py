@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from gui.coreml import proto
+from gui.coreml.back_ends import BackEnd, chosen
 from gui.coreml.compiled import MAX_TEXT_BYTES
 from gui.coreml.model import TensorSpec
 from gui.coreml.portable import from_proto, from_text
@@ -25,6 +26,7 @@ from gui.coreml.portable.ir import (
     UnsupportedProgramError,
 )
 from gui.coreml.portable.lower import Compute, Lowering, as_tensor, specialise
+from gui.coreml.portable.openvino.planning import segmented
 from gui.coreml.portable.ops.context import torch_type
 from gui.coreml.portable.plan import ExecutionPlan, PlanError
 from gui.errors import ErrorKind, SfumatoError
@@ -190,12 +192,13 @@ class ModelState:
 
 
 class PortableModel:
-    """A `LoadedModel` (see `gui.coreml.runtime`) computed by torch on the CPU.
+    """A `LoadedModel` (see `gui.coreml.runtime`) computed by torch or OpenVINO on the CPU.
 
     Args:
         stages: run one after the other; a stage's inputs are the caller's and the results of
             earlier stages, by name.
         compute: how to compute with floats.
+        back_end: what computes; None: as the environment says.
         outputs: names to return; None: every result that no later stage reads.
         optional: inputs that may be left out; zeros then stand for them.
         rewriting: see `Lowering`.
@@ -207,6 +210,7 @@ class PortableModel:
         stages: Sequence[ModelFunction],
         compute: Compute = Compute.FP32,
         *,
+        back_end: BackEnd | None = None,
         outputs: Sequence[str] | None = None,
         optional: frozenset[str] = frozenset(),
         rewriting: bool = True,
@@ -214,6 +218,7 @@ class PortableModel:
     ) -> None:
         self._stages = [ModelFunction(stage.function, stage.source) for stage in stages]
         self._compute = compute
+        self._back_end = back_end or chosen()
         self._options: dict[str, bool] = {"rewriting": rewriting, "channels_last": channels_last}
         self._name = stages[0].source
         self._inputs, self._outputs = _interface(stages, outputs, optional)
@@ -333,10 +338,15 @@ class PortableModel:
         if not all(t.is_static for t in [*types, *(t for _, t in function.inputs)]):
             names = (name for name, _ in function.inputs)
             function = specialise(function, dict(zip(names, shapes, strict=True)))
-        lowering = Lowering(function, self._compute, **self._options)
+        threads = torch.get_num_threads()
+        rewriting = self._options["rewriting"]
         with _one_thread():
-            plan = lowering.plan()
-        for name, count in lowering.rewrites.items():
+            found = segmented(function, self._compute, self._back_end, threads, rewriting=rewriting)
+            if found is None:
+                lowering = Lowering(function, self._compute, **self._options)
+                found = lowering.plan(), lowering.rewrites
+        plan, rewrites = found
+        for name, count in rewrites.items():
             self.rewrites[name] = self.rewrites.get(name, 0) + count
         return plan
 

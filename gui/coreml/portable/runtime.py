@@ -6,6 +6,7 @@ import torch
 
 from gui import words
 from gui.coreml.adapted import adapted, with_pictures
+from gui.coreml.back_ends import chosen
 from gui.coreml.loaded import LoadedModel
 from gui.coreml.model import ComponentInfo, ComponentKind
 from gui.coreml.portable.lower import Compute
@@ -40,10 +41,15 @@ class PortableRuntime:
         compute: ``fp32``, ``bf16`` (of `IN_BF16` alone) or ``emulate_fp16`` (see `Compute`).
         threads: torch threads; None: torch's own choice, one for each physical core, but no more
             than this process has cores (torch overlooks a container's share of their time), nor
-            than `MOST_THREADS`.  Process-wide, as torch has it.
+            than `MOST_THREADS`.  Process-wide, as torch has it; OpenVINO gets as
+            many.
+        back_end: a `gui.coreml.back_ends.BackEnd`; None: as the environment says.
     """
 
-    def __init__(self, compute: str = "fp32", threads: int | None = None) -> None:
+    def __init__(
+        self, compute: str = "fp32", threads: int | None = None, back_end: str | None = None
+    ) -> None:
+        self._back_end = chosen(back_end)
         try:
             self._compute = Compute(compute)
         except ValueError as error:
@@ -81,6 +87,7 @@ class PortableRuntime:
         return PortableModel(
             stages,
             compute,
+            back_end=self._back_end,
             outputs=[spec.name for spec in component.outputs] or None,
             optional=frozenset(spec.name for spec in component.inputs if spec.optional),
         )
