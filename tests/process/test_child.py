@@ -381,3 +381,16 @@ def test_the_second_executable_plays_each_role(role: str, monkeypatch: pytest.Mo
     with pytest.raises(SystemExit):
         bundle_main.engine_main()
     assert played == [(role, ["--socket-fd", "5"])]
+
+
+def test_openmps_threads_wait_as_the_person_has_it_and_else_for_a_moment() -> None:
+    names = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+
+    def waits(**own: str) -> tuple[str | None, ...]:
+        return tuple(map(environment_of_child(own, False).get, names))
+
+    policy, spins = waits()
+    assert policy == "passive"
+    assert 0 < int(spins or 0) < 300_000, "GNU's library would spin for milliseconds by itself"
+    assert waits(OMP_WAIT_POLICY="active") == ("active", None)
+    assert waits(GOMP_SPINCOUNT="7") == ("passive", "7")
