@@ -28,7 +28,7 @@ LINES = ("budget line", "worst figure", "budget", "", "beside it")
 LONG_SECONDS = 60
 """A bench that takes longer is told of at the end."""
 
-SLOW = frozenset({"convert", "sizes"})
+SLOW = frozenset({"convert", "portable_full", "sizes"})
 """Benches of many minutes: they run only when named."""
 
 # Runs in the child.  The rows come back in a file, so that a bench may print what it likes.

@@ -1,180 +1,137 @@
-"""The portable runtime beside the same network run by diffusers on torch.
+"""The portable runtime beside the same networks run by diffusers on torch.
 
-A UNet of Stable Diffusion 1's shape at 0.4 of its width (140 million parameters) is converted once
-in each layout and kept in the user's cache.  Both sides run on one thread, taking turns, and their
-process CPU times are compared, so that another load on the machine hits both alike.
+Each side is a process of its own: ours with the environment that the engine gets, theirs with what
+a plain program has.  They take turns.  On one thread their CPU times are compared, so that another
+load on the machine hits both alike; on two the clock, as a person sees it.
 """
 
 from __future__ import annotations
 
-import copy
-import hashlib
-import importlib.metadata
-import logging
+import json
 import os
-import shutil
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
-import warnings
+from collections.abc import Sequence
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import numpy as np
-import torch
 
-LAYOUTS = ("none", "original", "split_einsum")
-"""``none`` is diffusers' own attention; the others are Apple's."""
+from gui.process.child import environment_of_child
+from tests.bench.networks import NETWORKS, package
+
 BUDGET = 0.67
-LATENT = (32, 32)
-BATCH = 2
-CONTEXT = 768
-TURNS = 5
-_NAMES = {"none": "plain attention", "original": "ORIGINAL", "split_einsum": "SPLIT_EINSUM"}
+WITHIN_MINUTES = ("starter", "small", "middle", "original", "split", "vae")
+_OURS_ALONE = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "THP_MEM_ALLOC_ENABLE")
+_SECONDS = 15.0
+"""For the turns of one network on so many threads, unless that is fewer than `_FEWEST`."""
+_FEWEST, _MOST = 3, 25
+_REST = 0.02
+"""Until the other side's threads sleep: they look for work for some milliseconds."""
 
 
-def build_unet() -> Any:
-    """The seeded diffusers network."""
-    import diffusers
+class Side:
+    """A process that runs a network when it is told to."""
 
-    torch.manual_seed(7)
-    unet = diffusers.UNet2DConditionModel(  # type: ignore[attr-defined]
-        sample_size=LATENT[0],
-        block_out_channels=(128, 256, 512, 512),
-        layers_per_block=2,
-        cross_attention_dim=CONTEXT,
-        attention_head_dim=8,
-        norm_num_groups=32,
-    ).eval()
-    for layer in unet.modules():  # untouched norms would fold away in conversion
-        if isinstance(layer, (torch.nn.GroupNorm, torch.nn.LayerNorm)):
-            layer.weight.data = 1.0 + 0.1 * torch.randn_like(layer.weight)
-            layer.bias.data = 0.1 * torch.randn_like(layer.bias)
-    return unet
-
-
-def inputs() -> dict[str, torch.Tensor]:
-    generator = torch.Generator().manual_seed(8)
-    return {
-        "sample": torch.randn(BATCH, 4, *LATENT, generator=generator),
-        "timestep": torch.full((BATCH,), 480.0),
-        "encoder_hidden_states": torch.randn(BATCH, CONTEXT, 1, 77, generator=generator),
-    }
-
-
-class _AppleSignature(torch.nn.Module):
-    """The network behind Apple's inputs."""
-
-    def __init__(self, unet: torch.nn.Module, is_plain: bool) -> None:
-        super().__init__()
-        self.unet, self.is_plain = unet, is_plain
-
-    def forward(
-        self, sample: torch.Tensor, timestep: torch.Tensor, context: torch.Tensor
-    ) -> torch.Tensor:
-        if self.is_plain:
-            context = context.squeeze(2).transpose(1, 2)
-        return self.unet(sample, timestep, encoder_hidden_states=context, return_dict=False)[0]
-
-
-def package(layout: str, unet: Any) -> Path:
-    """The converted network, from the cache or made now."""
-    key = hashlib.sha256(Path(__file__).read_bytes())
-    for library in ("torch", "coremltools", "diffusers"):
-        key.update(importlib.metadata.version(library).encode())
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    folder = Path(base) / "sfumato-bench" / key.hexdigest()[:16]
-    path = folder / f"{layout}.mlpackage"
-    if not path.is_dir():
-        folder.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(dir=folder))
-        try:
-            _convert(layout, copy.deepcopy(unet), scratch / path.name)
-            (scratch / path.name).rename(path)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
-    return path
-
-
-def _convert(layout: str, unet: Any, path: Path) -> None:
-    import coremltools as ct
-
-    from tests.support.apple_layout import use_apple_layout
-
-    if layout != "none":
-        use_apple_layout(unet, layout)
-    logging.getLogger("coremltools").setLevel(logging.ERROR)
-    examples = inputs()
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")
-        wrapper = _AppleSignature(unet, layout == "none")
-        traced = torch.jit.trace(wrapper, tuple(examples.values()), check_trace=False)
-        model: Any = ct.convert(
-            traced,
-            convert_to="mlprogram",
-            inputs=[ct.TensorType(n, t.shape, dtype=np.float16) for n, t in examples.items()],
-            outputs=[ct.TensorType("noise_pred", dtype=np.float32)],
-            minimum_deployment_target=ct.target.macOS13,
-            compute_precision=ct.precision.FLOAT16,
-            skip_model_load=True,
+    def __init__(self, side: str, name: str) -> None:
+        plain = {k: v for k, v in os.environ.items() if k not in _OURS_ALONE}
+        plain.pop("OMP_NUM_THREADS", None)
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.bench.side", side, name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment_of_child(plain, tokens=False) if side == "ours" else plain,
         )
-    model.save(str(path))
+        self.load = self._answer()["load"]
+
+    def run(self, threads: int) -> dict[str, float]:
+        """Seconds of one step, by the clock (``wall``) and of the processors (``cpu``)."""
+        return self._ask(f"run {threads}")
+
+    def result(self) -> np.ndarray:
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "result.npy"
+            self._ask(f"keep {file}")
+            return np.load(file)
+
+    def close(self) -> None:
+        self._process.communicate()
+
+    def __enter__(self) -> Side:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _ask(self, order: str) -> dict[str, float]:
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{order}\n")
+        self._process.stdin.flush()
+        return self._answer()
+
+    def _answer(self) -> dict[str, float]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"a side of the comparison ended with {self._process.wait()}")
+        return json.loads(line)
 
 
-def _cpu_seconds(action: Any) -> float:
-    start = time.process_time()
-    action()
-    return time.process_time() - start
+def compare(name: str) -> list[dict[str, Any]]:
+    """Both rows of a network."""
+    package(name)  # outside of what is timed
+    with Side("ours", name) as ours, Side("theirs", name) as theirs:
+        rows = [
+            _row(name, ours, theirs, 1, "cpu", "one thread, CPU time"),
+            _row(name, ours, theirs, 2, "wall", "two threads, by the clock"),
+        ]
+        want, got = theirs.result(), ours.result()
+    error = float(np.mean((got - want) ** 2))
+    decibels = 10 * np.log10(float(np.abs(want).max()) ** 2 / error)
+    more = f", {decibels:.0f} dB, load {ours.load:.1f} s"
+    return [{**row, "note": row["note"] + more} for row in rows]
 
 
-def compare(layout: str, unet: Any) -> dict[str, Any]:
-    """CPU time of the portable runtime ÷ that of diffusers, median over the turns."""
-    from gui.coreml.portable import PortableModel, read_stages
-
-    path = package(layout, unet)
-    start = time.perf_counter()
-    model = PortableModel(read_stages(path))
-    load = time.perf_counter() - start
-    tensors = inputs()
-    arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
-    reference = _AppleSignature(unet, True)
-
-    def diffusers_step() -> torch.Tensor:
-        with torch.inference_mode():
-            return reference(*tensors.values())
-
-    expected = diffusers_step().numpy()
-    error = float(np.mean((model(arrays)["noise_pred"] - expected) ** 2))
-    decibels = 10 * np.log10(float(np.abs(expected).max()) ** 2 / error)
-    ours, theirs = [], []
-    for _ in range(TURNS):
-        ours.append(_cpu_seconds(lambda: model(arrays)))
-        theirs.append(_cpu_seconds(diffusers_step))
-    ratio = statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
-    note = (
-        f"{statistics.median(ours):.2f} s against {statistics.median(theirs):.2f} s of CPU, "
-        f"{decibels:.0f} dB, load {load:.1f} s"
-    )
+def _row(
+    name: str, ours: Side, theirs: Side, threads: int, clock: str, told: str
+) -> dict[str, Any]:
+    pairs: list[tuple[float, float]] = []
+    end = time.monotonic() + _SECONDS
+    while len(pairs) < _FEWEST or (len(pairs) < _MOST and time.monotonic() < end):
+        one = ours.run(threads)[clock]
+        time.sleep(_REST)
+        pairs.append((one, theirs.run(threads)[clock]))
+        time.sleep(_REST)
+    mine, other = (statistics.median(column) for column in zip(*pairs, strict=True))
     return {
-        "name": f"portable runtime ÷ diffusers, 140 M UNet, {_NAMES[layout]}",
-        "value": round(ratio, 3),
+        "name": f"portable runtime ÷ diffusers, {NETWORKS[name].title}, {told}",
+        "value": round(statistics.median(a / b for a, b in pairs), 3),
         "unit": "×",
         "budget": BUDGET,
-        "note": note,
+        "note": f"{mine:.3g} s against {other:.3g} s, {len(pairs)} turns",
     }
 
 
 def run() -> list[dict[str, Any]]:
-    """One figure per layout."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        unet = build_unet()
-        return [compare(layout, unet) for layout in LAYOUTS]
-    finally:
-        torch.set_num_threads(threads)
+    """Two figures for each network but the one of full size."""
+    return rows_of(WITHIN_MINUTES)
+
+
+def rows_of(names: Sequence[str]) -> list[dict[str, Any]]:
+    """Two figures for each of these networks."""
+    return [row for name in names for row in compare(name)]
 
 
 if __name__ == "__main__":
-    for row in run():
-        print(f"{row['value']:7.3f} {row['unit']}  {row['name']}  ({row['note']})")
+    for row in rows_of(sys.argv[1:] or WITHIN_MINUTES):
+        print(f"{row['value']:7.3f} {row['unit']}  {row['name']}  ({row['note']})", flush=True)

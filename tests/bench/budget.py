@@ -52,9 +52,9 @@ LINES = (
     ),
     Line(
         "portable runtime",
-        ("portable",),
+        ("portable", "portable_full"),
         "portable runtime",
-        "the same network in diffusers on torch, same threads",
+        "the same network in diffusers on torch, same threads, each in a process of its own",
     ),
     Line(
         "another size without conversion",

@@ -1,0 +1,77 @@
+"""One side of a comparison: a process of its own, with the environment that its users have.
+
+``python -m tests.bench.side ours|theirs NETWORK``: loads the network, then takes lines on stdin:
+``run THREADS`` makes a step, ``keep FILE`` writes the last result.  Each is answered by a line of
+JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+_WARM_UP = 1
+
+
+def _ours(name: str) -> Callable[[], np.ndarray]:
+    from gui.coreml.portable import PortableModel, read_stages  # first: it sets up the allocator
+    from tests.bench.networks import NETWORKS, OUTPUT, package
+
+    model = PortableModel(read_stages(package(name)))
+    arrays = {name: tensor.numpy() for name, tensor in NETWORKS[name].inputs().items()}
+    return lambda: model(arrays)[OUTPUT]
+
+
+def _theirs(name: str) -> Callable[[], np.ndarray]:
+    import torch
+
+    from tests.bench.networks import NETWORKS, Called
+
+    shape = NETWORKS[name]
+    network, tensors = Called(shape.build(), shape, plain=True), tuple(shape.inputs().values())
+
+    def step() -> np.ndarray:
+        with torch.inference_mode():
+            return network(*tensors).numpy()
+
+    return step
+
+
+def main() -> None:
+    # What libraries print is none of the answers.
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+
+    def answer(**values: float) -> None:
+        answers.write(json.dumps(values) + "\n")
+        answers.flush()
+
+    side, name = sys.argv[1:]
+    begun = time.perf_counter()
+    step = {"ours": _ours, "theirs": _theirs}[side](name)
+    load = time.perf_counter() - begun
+    import torch
+
+    result = np.empty(0)
+    for _ in range(_WARM_UP):
+        result = step()
+    answer(load=load)
+    for line in sys.stdin:
+        order, _, value = line.strip().partition(" ")
+        if order == "keep":
+            np.save(value, result)
+            answer()
+            continue
+        torch.set_num_threads(int(value))
+        wall, cpu = time.perf_counter(), time.process_time()
+        result = step()
+        answer(wall=time.perf_counter() - wall, cpu=time.process_time() - cpu)
+
+
+if __name__ == "__main__":
+    main()
