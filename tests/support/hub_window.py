@@ -81,8 +81,8 @@ def answer_question(window: QWidget, text: str) -> str:
 def click_row(view: Any, row: int) -> None:
     """Click the middle of a row of a list."""
     QTest.qWaitForWindowExposed(view.window())
-    view.scrollTo(view.model().index(row))
-    rect = view.visualRect(view.model().index(row))
+    view.scrollTo(view.model().index(row, 0))
+    rect = view.visualRect(view.model().index(row, 0))
     QTest.mouseClick(view.viewport(), LEFT, pos=QPoint(rect.center()))
 
 

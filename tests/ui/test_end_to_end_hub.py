@@ -78,7 +78,7 @@ def test_from_the_search_to_a_picture(
     catalogue = studio.hub.catalogue
     qtbot.waitUntil(lambda: catalogue.row_of(STARTER_REPO) >= 0, timeout=PATIENCE)
     qtbot.waitUntil(lambda: studio.hub.details(STARTER_REPO) is not None, timeout=PATIENCE)
-    card = panel.list.visualRect(catalogue.index(catalogue.row_of(STARTER_REPO)))
+    card = panel.list.visualRect(panel.list.model().index(catalogue.row_of(STARTER_REPO), 0))
     QTest.mouseClick(panel.list.viewport(), Qt.MouseButton.LeftButton, pos=card.center())
     qtbot.waitUntil(lambda: workspace.models_desk.sheet is not None, timeout=PATIENCE)
     sheet = workspace.models_desk.sheet

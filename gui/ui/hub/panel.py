@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QModelIndex, QRect, QSize, Qt, QTimer, Signal
+from PySide6.QtCore import QModelIndex, QRect, QSize, QSortFilterProxyModel, Qt, QTimer, Signal
 from PySide6.QtGui import QColor, QKeyEvent, QPainter, QPaintEvent, QShowEvent
 from PySide6.QtWidgets import (
     QFrame,
@@ -186,7 +186,11 @@ class HubPanel(QWidget):
         self.list = ResultList()
         self.pictures = CardPictures(self.list, TILE)
         self.list.setItemDelegate(HubCardDelegate(self.list, self.pictures))
-        self.list.setModel(catalogue)
+        # The list asks how many rows there are once for every row whenever some are added, and in
+        # Python that takes longer than all the rest: this answers without asking there.
+        self._shown = QSortFilterProxyModel(self)
+        self._shown.setSourceModel(catalogue)
+        self.list.setModel(self._shown)
         self.message = HubMessage()
         self.foot = ElidedLabel("", "small")
         self.further = QPushButton("Look Further")
@@ -390,7 +394,7 @@ class HubPanel(QWidget):
         self._entering = False
         if count and self.search.hasFocus():
             self.list.setFocus()
-            self.list.setCurrentIndex(self.catalogue.index(0))
+            self.list.setCurrentIndex(self._shown.index(0, 0))
             if count == 1 and not state.more:
                 self._on_opened(self.catalogue.index(0))
 

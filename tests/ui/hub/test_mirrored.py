@@ -32,7 +32,7 @@ def ink(image: QImage, rect: QRect) -> list[int]:
 
 def of_row(view, row: int) -> list[int]:
     image = view.viewport().grab().toImage()
-    return ink(image, view.visualRect(view.model().index(row)))
+    return ink(image, view.visualRect(view.model().index(row, 0)))
 
 
 def both_ways(view, row: int) -> tuple[list[int], list[int]]:
