@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QEvent
+from PySide6.QtCore import QEvent, QObject
 
 from gui.coreml.model import (
     Attention,
@@ -138,6 +138,7 @@ def open_workspace(qtbot, qapp, home, monkeypatch) -> Iterator[Callable]:  # typ
 
     monkeypatch.setattr(models, "read_entry", read_by_name)
     windows = []
+    parts: list[QObject] = []
 
     def open_(hub: FakeHub | None = None) -> tuple:
         window = application.MainWindow(application.Settings())
@@ -151,6 +152,7 @@ def open_workspace(qtbot, qapp, home, monkeypatch) -> Iterator[Callable]:  # typ
         with qtbot.waitSignal(workspace.studio.models.refreshed):
             workspace.studio.start()
         windows.append(window)
+        parts.extend((workspace.studio, workspace.appearance))
         return workspace, queue
 
     # Closing the last window must not end the application that all tests share.
@@ -160,6 +162,10 @@ def open_workspace(qtbot, qapp, home, monkeypatch) -> Iterator[Callable]:  # typ
         if window.isVisible():
             window.close()
         window.deleteLater()
+    # The application's, which all tests share: what they heard of would keep every part of every
+    # window, and each window's end would take longer than the one's before.
+    for part in parts:
+        part.deleteLater()
     # Now, not when the application is torn down and the text fields' cursors can no longer blink.
     qapp.sendPostedEvents(None, QEvent.Type.DeferredDelete)
 

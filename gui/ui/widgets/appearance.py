@@ -41,7 +41,7 @@ class Appearance(QObject):
         app.setStyle("Fusion")
         app.setFont(body_font())
         app.styleHints().colorSchemeChanged.connect(self._apply)
-        self._rings = FocusRings(app)
+        self._rings = FocusRings(app, self)
         self._apply()
 
     @property

@@ -23,8 +23,8 @@ _MODIFIERS = (
 class FocusRings(QObject):
     """Notes, whenever the focus moves, whether it was moved with the mouse."""
 
-    def __init__(self, app: QApplication) -> None:
-        super().__init__(app)
+    def __init__(self, app: QApplication, parent: QObject) -> None:
+        super().__init__(parent)
         self._by_mouse = False
         app.focusChanged.connect(self._on_focus)
         # On windows, not on the application: every event of every widget would pass through here.
