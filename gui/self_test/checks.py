@@ -272,7 +272,7 @@ def conversion() -> str:
         write_checkpoint(source)
         request = ConvertRequest(
             str(source), str(Path(folder) / "model"),
-            components=(ComponentKind.UNET,), compression=Compression.PALETTE_8,
+            components=(ComponentKind.UNET,), compression=Compression.PALETTE_6,
         )  # fmt: skip
         client = ConvertClient()
         deadline = time.monotonic() + SECONDS
