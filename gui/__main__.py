@@ -23,7 +23,7 @@ def main() -> int:
         return self_test(arguments[1:])
     from gui.cli.main import main as command
 
-    return command(arguments)
+    return command()
 
 
 if __name__ == "__main__":

@@ -9,12 +9,14 @@ Exit codes: 0 done, 1 an error (one sentence on stderr), 2 the command line make
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import importlib
 import io
 import json
 import os
 import sys
+import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -66,11 +68,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(importlib.import_module("gui.app").main() or 0)
     as_json = json_lines.asked_for(given)
     try:
-        return _run_command(given, as_json)
+        code = _run_command(given, as_json)
     except _WrongUse as wrong:
         if as_json:
             json_lines.tell_error(SfumatoError(ErrorKind.BAD_REQUEST, wrong.message))
         raise
+    if code == STOPPED and arguments is None:
+        _leave_threads(code)
+    return code
+
+
+def _leave_threads(code: int) -> None:
+    """End a process that was stopped, where Python would wait for threads that read the network."""
+    if all(each.daemon for each in threading.enumerate() if each is not threading.main_thread()):
+        return
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
 
 
 def _run_command(given: list[str], as_json: bool) -> int:

@@ -10,6 +10,7 @@ import select
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -241,6 +242,17 @@ def test_ctrl_c_keeps_what_was_fetched_and_says_how_to_go_on(cli: Cli, server: H
     # Each connection may lose what was under way, and probing reads a little of some files.
     assert server.sent(f"{STARTER_REPO}/packages") < total + 5_000_000
     assert cli.data("list")["downloads"] == []
+
+
+def test_ctrl_c_does_not_wait_for_what_is_being_read(cli: Cli, server: HubServer) -> None:
+    """To see what fits, the files of every model found are read, by several threads."""
+    reading = threading.Event()
+    server.fault("/api/models/*/tree/*", action=reading.set, delay=60)
+    process = cli.start("models", "search", "--attention", "split_einsum_v2")
+    assert reading.wait(60)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out) == (130, "") and "Traceback" not in err
 
 
 def test_what_is_half_there_goes_on_where_the_whole_would_not_fit(
