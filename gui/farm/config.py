@@ -60,11 +60,11 @@ class Config(Record):
     each; 0: a person is asked."""
 
 
-def patience(seconds: float) -> float:
+def patience(seconds: float, least: float = 0.0) -> float:
     """How long is waited where `seconds` are usual: a part of that where the environment says so,
-    for tests that should not last as long."""
+    for tests that should not last as long, but `least` seconds."""
     try:
-        return seconds * float(os.environ.get("SFUMATO_FARM_PATIENCE", "1"))
+        return max(least, seconds * float(os.environ.get("SFUMATO_FARM_PATIENCE", "1")))
     except ValueError:
         return seconds
 

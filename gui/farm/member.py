@@ -214,7 +214,7 @@ class Member:
         for host in dict.fromkeys(config.addresses):
             try:
                 return await open_channel(
-                    host, config.port, self._credentials, TO_MEMBER, patience(_CONNECT_SECONDS)
+                    host, config.port, self._credentials, TO_MEMBER, patience(_CONNECT_SECONDS, 2.0)
                 )
             except (OSError, TimeoutError) as error:
                 last = error if isinstance(error, OSError) else OSError(repr(error))
@@ -223,7 +223,7 @@ class Member:
             if found is not None:
                 host, port = found
                 return await open_channel(
-                    host, port, self._credentials, TO_MEMBER, patience(_CONNECT_SECONDS)
+                    host, port, self._credentials, TO_MEMBER, patience(_CONNECT_SECONDS, 2.0)
                 )
         raise last
 
@@ -368,8 +368,10 @@ class Member:
 
     def set_brings(self, most: int) -> None:
         """From now on this may be brought here without asking (`Config.brings`)."""
-        self._config = replace(self._config, brings=most)
-        self.send(wire.Stock(*self._told_stock, most))
+        if most != self._config.brings:
+            self._config = replace(self._config, brings=most)
+            if self.origin is not None:  # who looks on has nothing
+                self.send(wire.Stock(*self._told_stock, most))
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

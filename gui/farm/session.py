@@ -27,7 +27,7 @@ STOPPED = 130
 _ANSWER_SECONDS = 10.0
 _END_SECONDS = 15.0
 _LOOK_SECONDS = 0.5
-"""Between two looks whether it has been stopped."""
+"""Between two looks at what other processes have set."""
 
 T = TypeVar("T")
 
@@ -311,9 +311,10 @@ async def _be(config: Config, say: Callable[[str], None]) -> int:
             if event.alone:
                 say(farm_config.meanwhile(config.draws))
 
-    running = asyncio.create_task(Agent(config, on_link=on_link, on_told=on_told).run())
+    own = Agent(config, on_link=on_link, on_told=on_told)
+    running = asyncio.create_task(own.run())
     waiting = asyncio.create_task(stopped.wait())
-    watching = asyncio.create_task(_until_stopped())
+    watching = asyncio.create_task(_until_stopped(own))
     tasks = {running, waiting, watching}
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     if running.done():
@@ -329,9 +330,10 @@ async def _be(config: Config, say: Callable[[str], None]) -> int:
     return STOPPED if by_signal else 0
 
 
-async def _until_stopped() -> None:
-    """Until a person stops the farm from another process."""
-    while not farm_config.is_stopped():
+async def _until_stopped(agent: Agent) -> None:
+    """Until a person stops the farm from another process; what else one sets there is heeded."""
+    while (now := farm_config.load()) is not None and not now.stopped:
+        agent.member.set_brings(now.brings)
         await asyncio.sleep(_LOOK_SECONDS)
 
 
