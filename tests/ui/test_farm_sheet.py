@@ -11,6 +11,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QMessageBox, QPushButton
 
 from gui.errors import ErrorKind, SfumatoError
+from gui.farm.config import BRINGS
 from gui.farm.messages import (
     AnswerOffer,
     FarmPreview,
@@ -20,6 +21,7 @@ from gui.farm.messages import (
     JoinFarm,
     LeaveFarm,
     RemoveMac,
+    SetBrings,
     StartFarm,
     StopFarm,
 )
@@ -192,6 +194,22 @@ def test_the_farm_is_stopped_here_and_that_is_taken_back(sheet: Any) -> None:
     assert shown.stop.text() == "Go On"
     QTest.mouseClick(shown.stop, Qt.MouseButton.LeftButton)
     assert [asked[0] for asked in process.asked] == [StopFarm(), GoOn()]
+
+
+def test_what_is_missing_may_be_brought_without_asking(sheet: Any) -> None:
+    shown, process = sheet
+    in_farm(shown, process)
+    assert not shown.bring.isChecked()
+    for on, most in ((True, BRINGS), (False, 0)):
+        process.asked.clear()
+        shown.bring.click()
+        assert [asked[0] for asked in process.asked] == [SetBrings(most)]
+        process.event_received.emit(FarmTold(True, "Studio", "1", linked=True, brings=most))
+        assert shown.bring.isChecked() == on
+    offer = Offer("2", "Mini", "h", "Ink", 2_000_000, 1, "1", kind="lora")
+    told(process, seat("1", "Own"), seat("2", "Mini"), offers=(offer,))
+    (row,) = shown._offers.values()
+    assert "Mini lacks the LoRA “Ink” (2.0 MB)" in row.told.text()
 
 
 def test_who_is_removed_is_told_and_can_join_again(sheet: Any) -> None:
