@@ -38,6 +38,8 @@ def test_a_picture_is_enlarged_beside_its_original_and_shows_in_the_strip(
     with Image.open(path) as small, Image.open(larger) as large:
         assert large.size == (small.width * 4, small.height * 4)
     assert "Postprocess upscale by: 4" in read_fields(larger).texts["parameters"]
+    # what was asked for is what is seen, and it is this one that the next command acts on
+    qtbot.waitUntil(lambda: workspace.shown_picture().path == str(larger))
 
 
 def test_what_cannot_be_enlarged_is_told_once_and_the_rest_goes_on(

@@ -5,12 +5,11 @@ from __future__ import annotations
 
 from PySide6.QtCore import QPointF, QRectF, QSize, QSizeF, Qt, Signal
 from PySide6.QtGui import QColor, QCursor, QFontMetrics, QKeyEvent, QPainter, QPainterPath, QPen
-from PySide6.QtWidgets import QWidget
 
 from gui import words
 from gui.start_image import Outpaint
 from gui.state.canvas.frame import FrameState, framed, moved, shifted, stepped
-from gui.ui.canvas.tools import PicturePlace, Tool, Touch
+from gui.ui.canvas.tools import PicturePlace, PictureTool, Touch
 from gui.ui.widgets.appearance import current_palette, sized_font
 
 REACH = 14.0
@@ -41,7 +40,7 @@ CROPPED = QColor(0, 0, 0, 150)
 MOVE = frozenset(("move",))
 
 
-class FrameTool(Tool):
+class FrameTool(PictureTool):
     """Args:
     state: whose frame it is, and where it is kept.
     """
@@ -56,26 +55,10 @@ class FrameTool(Tool):
     def __init__(self, state: FrameState) -> None:
         super().__init__("frame", "Frame", "tool-frame")
         self.state = state
-        self._widget: QWidget | None = None
         self._held: frozenset[str] = frozenset()
         self._from = QPointF()
         self._dragged: Outpaint | None = None
         state.changed.connect(self._on_state)
-
-    # -- options ------------------------------------------------------------------------------
-
-    @property
-    def options(self) -> QWidget | None:
-        return self._widget
-
-    def set_options(self, widget: QWidget) -> None:
-        """What is shown of it above the picture."""
-        self._widget = widget
-        self.changed.emit()
-
-    @property
-    def works_on_picture(self) -> bool:
-        return True
 
     @property
     def frame(self) -> Outpaint:

@@ -8,13 +8,12 @@ from enum import StrEnum
 
 from PySide6.QtCore import QPointF, QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QCursor, QImage, QKeyEvent, QPainter, QPen, QPolygonF
-from PySide6.QtWidgets import QWidget
 
 from gui.state.canvas.mask import MaskState
 from gui.state.canvas.mask_image import FULL, Brush, MaskImage
 from gui.state.pictures.images import ImageLoader
 from gui.ui.canvas.mask_overlay import MaskOverlay
-from gui.ui.canvas.tools import PicturePlace, Tool, Touch
+from gui.ui.canvas.tools import PicturePlace, PictureTool, Touch
 from gui.ui.widgets.appearance import current_palette
 
 FIRST_SIZE = 0.12
@@ -42,7 +41,7 @@ class Mode(StrEnum):
     LASSO = "lasso"
 
 
-class MaskTool(Tool):
+class MaskTool(PictureTool):
     """Args:
     mask: what is painted.
     """
@@ -63,7 +62,6 @@ class MaskTool(Tool):
         """Whether the mask is seen."""
         self._share = FIRST_SIZE
         self._picture = QSize()  # size of that on show
-        self._widget: QWidget | None = None
         self._overlay = MaskOverlay()
         self._image: MaskImage | None = None  # while something is changed
         self._last: Touch | None = None
@@ -78,21 +76,6 @@ class MaskTool(Tool):
         self._loader.loaded.connect(self._on_before)
         self._loader.failed.connect(lambda _path, _error: self.set_before(False))
         mask.changed.connect(self._on_mask)
-
-    # -- options ------------------------------------------------------------------------------
-
-    @property
-    def options(self) -> QWidget | None:
-        return self._widget
-
-    def set_options(self, widget: QWidget) -> None:
-        """What is shown of it above the picture."""
-        self._widget = widget
-        self.changed.emit()
-
-    @property
-    def works_on_picture(self) -> bool:
-        return True
 
     def look(self, path: str, size: QSize) -> None:
         """This finished picture is on show; an empty path: none is."""

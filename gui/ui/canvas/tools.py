@@ -12,7 +12,7 @@ key must have an entry in `TOOLS`, where its letter is.  ``tool.set_reason("This
 choose one that has.")`` puts one line in the place of the options, ``""`` brings them back, and
 `set_present` takes the tool's button away and brings it back.
 
-A tool that works on the picture is a subclass that overrides `press`, `move`, `release` and
+A tool that works on the picture is a `PictureTool` that overrides `press`, `move`, `release` and
 `paint`.  The picture's surface hands it every pointer event as a `Touch`, in pixels of the picture
 whatever zoom, place and screen, and takes care of panning (space, middle button), zooming and of
 pens and mice being one thing.  It paints over the picture in `paint`, and says by `repaint` which
@@ -235,3 +235,29 @@ class OptionsTool(Tool):
     @property
     def options(self) -> QWidget | None:
         return self._options
+
+
+class PictureTool(Tool):
+    """A tool whose pointer works on the picture; what is set of it is given to it once both are
+    there.
+
+    Args:
+        key, name, symbol: as `Tool`.
+    """
+
+    def __init__(self, key: str, name: str, symbol: str) -> None:
+        super().__init__(key, name, symbol)
+        self._widget: QWidget | None = None
+
+    @property
+    def options(self) -> QWidget | None:
+        return self._widget
+
+    def set_options(self, widget: QWidget) -> None:
+        """What is shown of it above the picture."""
+        self._widget = widget
+        self.changed.emit()
+
+    @property
+    def works_on_picture(self) -> bool:
+        return True

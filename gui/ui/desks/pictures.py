@@ -16,6 +16,7 @@ from gui.ui.pictures.import_desk import ImportDesk
 from gui.ui.pictures.out import WaysOut
 
 if TYPE_CHECKING:
+    from gui.state.pictures.types import IndexedPicture
     from gui.ui.pictures.info import PictureInfo
 
 
@@ -37,6 +38,7 @@ class PicturesDesk(QObject):
         self.ways_out.offer(parts.actions)
         self.imports = ImportDesk(studio, models, middle.shown_picture, window)
         self.enlarge_strip = EnlargeStrip(studio, parts.actions, self.commands.with_paths)
+        self._larger: tuple[str, str] | None = None  # enlarged, and not in the index yet
         self.info: PictureInfo | None = None
         """Made when it is first wanted."""
         self._connect()
@@ -50,6 +52,8 @@ class PicturesDesk(QObject):
         commands.settings_wanted.connect(self.imports.use_settings_of)
         commands.start_wanted.connect(parts.prompt.start.set_path)
         self.enlarge_strip.said.connect(canvas.say_briefly)
+        self.enlarge_strip.made.connect(self._on_larger)
+        studio.library.changed.connect(self._show_larger)
         self.imports.failed.connect(studio.error_raised)
         self.imports.start_wanted.connect(parts.prompt.start.set_path)
         self.imports.branched.connect(parts.prompt.focus_prompt)
@@ -93,6 +97,27 @@ class PicturesDesk(QObject):
                 gallery.trash()
             else:
                 self.commands.trash()
+
+    def _on_larger(self, path: str, larger: str) -> None:
+        self._larger = path, larger
+        self._show_larger()
+
+    def _show_larger(self) -> None:
+        """Put what was asked for in the place of its smaller one, as soon as the index has it; who
+        looks at another picture by now, or works on this one, is left alone."""
+        if self._larger is None:
+            return
+        path, larger = self._larger
+        canvas = self._parts.canvas
+
+        def then(picture: IndexedPicture) -> None:
+            on_show = canvas.picture is not None and canvas.picture.path == path
+            awaited, self._larger = self._larger == (path, larger), None
+            at_work = canvas.browsing or canvas.tools.in_hand.works_on_picture
+            if awaited and on_show and not at_work:
+                self._middle.open_picture(picture)
+
+        self._parts.studio.library.with_picture(larger, then)
 
     def show_info(self) -> None:
         """What made the picture on show, in a window that follows it."""

@@ -30,12 +30,15 @@ class EnlargeStrip(QFrame):
 
     said = Signal(str)
     """What was done."""
+    made = Signal(str, str)
+    """Of a picture that was enlarged alone: its path, and that of the larger one."""
 
     def __init__(self, studio: Studio, actions: Actions, with_chosen: WithPaths) -> None:
         super().__init__()
         self.setObjectName("taskStrip")
         self._studio = studio
         self._with_chosen = with_chosen
+        self._alone = ""
         self.what = ElidedLabel("", "small")
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
@@ -66,6 +69,8 @@ class EnlargeStrip(QFrame):
         unit = draft.draft.request.compute_unit
 
         def enlarge(files: list[str]) -> None:
+            alone = len(files) == 1 and not self._studio.enlarging.status.name
+            self._alone = files[0] if alone else ""
             self._studio.enlarging.enlarge(files, factor, upscaler, unit)
 
         self._with_chosen(enlarge)
@@ -84,4 +89,7 @@ class EnlargeStrip(QFrame):
 
     def _on_enlarged(self, path: str, width: int, height: int) -> None:
         self._studio.library.look_at([path])
+        if self._alone:
+            self.made.emit(self._alone, path)
+            self._alone = ""
         self.said.emit(f"Enlarged to {width} × {height}")

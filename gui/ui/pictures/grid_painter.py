@@ -6,13 +6,14 @@ import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QPointF, QRect, QRectF, Qt
-from PySide6.QtGui import QColor, QImage, QPainter, QPainterPath, QPen, QPixmap
+from PySide6.QtCore import QRect, QRectF, Qt
+from PySide6.QtGui import QColor, QImage, QPainter, QPen, QPixmap
 
 from gui import words
 from gui.ui.pictures.grid_layout import HEADING, MARGIN, DaySection
 from gui.ui.pictures.grid_surface import GridSurface, heart_in
 from gui.ui.widgets.appearance import current_palette, sized_font
+from gui.ui.widgets.card_pictures import square_pixmap
 from gui.ui.widgets.focus import shows_ring
 from gui.ui.widgets.icons import paint_icon
 from gui.ui.widgets.palette import Palette
@@ -144,32 +145,13 @@ def cut_square(image: QImage, side: int, ratio: float, edge: str) -> QPixmap:
         ratio: device pixel ratio.
         edge: colour of the edge, which a white picture has too.
     """
-    pixels = round(side * ratio)
-    short = min(image.width(), image.height())
-    middle = image.copy(
-        (image.width() - short) // 2, (image.height() - short) // 2, short, short
-    ).scaled(
-        pixels,
-        pixels,
-        Qt.AspectRatioMode.IgnoreAspectRatio,
-        Qt.TransformationMode.SmoothTransformation,
-    )
-    made = QPixmap(pixels, pixels)
-    made.fill(Qt.GlobalColor.transparent)
+    made = square_pixmap(image, side, ratio, RADIUS)
     painter = QPainter(made)
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-    clip = QPainterPath()
-    clip.addRoundedRect(QRectF(0, 0, pixels, pixels), RADIUS * ratio, RADIUS * ratio)
-    painter.setClipPath(clip)
-    painter.drawImage(QPointF(0, 0), middle)
-    painter.setClipping(False)
-    painter.setPen(QPen(QColor(edge), ratio))
-    half = ratio / 2
-    painter.drawRoundedRect(
-        QRectF(half, half, pixels - ratio, pixels - ratio), RADIUS * ratio, RADIUS * ratio
-    )
+    painter.setPen(QPen(QColor(edge), 1))
+    whole = QRectF(0, 0, made.width() / ratio, made.height() / ratio)
+    painter.drawRoundedRect(whole.adjusted(0.5, 0.5, -0.5, -0.5), RADIUS, RADIUS)
     painter.end()
-    made.setDevicePixelRatio(ratio)
     return made
 
 
