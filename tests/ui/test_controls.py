@@ -79,6 +79,9 @@ def test_what_fits_can_be_added_and_what_does_not_says_why(led) -> None:
     assert [c.network for c in desk.controls] == ["tiny_edges"]
     assert [chip.text() for chip in bar.chips] == ["tiny_edges"]
     assert bar.about.isHidden() and not bar.editor.isHidden()
+    desk.add("tiny_edges")  # once more: the two can be told apart
+    assert [chip.text() for chip in bar.chips] == ["tiny_edges", "2 · tiny_edges"]
+    assert bar.chips[1].accessibleName() == "2 · tiny_edges"
 
 
 def test_a_model_without_places_says_so_and_where_to_go(led) -> None:

@@ -574,6 +574,11 @@ def test_controls_of_models_that_are_shown_more(workspace, kind, shown):
     panel.start.set_value("/start.png")
     panel.set_model(ModelEntry(Path("/m"), info=info, sidecar=Sidecar(Family.SD1)))
     assert panel.strength.isVisibleTo(panel) == (kind is not UNetKind.INSTRUCT)
+    workspace.canvas.set_model(ModelEntry(Path("/m"), info=info, sidecar=Sidecar(Family.SD1)))
+    first = {UNetKind.INSTRUCT: "Start from", UNetKind.DEPTH: "Depth map"}.get(
+        kind, "Type a prompt"
+    )
+    assert first in workspace.canvas.empty.text.text()
 
 
 @pytest.mark.parametrize("kind", list(UNetKind))

@@ -15,6 +15,14 @@ from gui.ui.widgets.flow_layout import FlowLayout
 if TYPE_CHECKING:
     from gui.state.model_entry import ModelEntry
 
+FIRST_STEP = "Type a prompt on the right and press Generate."
+FIRST_STEPS = {
+    "instruct": "This model edits pictures: choose one under Start from, type what is to change, "
+    "and press Generate.",
+    "depth": "This model is led by a depth map: choose one under Depth map, type a prompt, and "
+    "press Generate.",
+}
+"""What to do first where a prompt alone makes no picture, by the kind of the UNet."""
 MAX_EXAMPLES = 6
 TEXT_WIDTH = 460
 MAX_LETTERS = 60
@@ -90,7 +98,7 @@ class EmptyState(QWidget):
         self.title.setText("This model can’t be used" if entry.problem else "What should be seen?")
         card = entry.sidecar.card if entry.sidecar is not None else None
         text = entry.problem or (card.description if card is not None else "")
-        self.text.setText(text or "Type a prompt on the right and press Generate.")
+        self.text.setText(text or FIRST_STEPS.get(_kind(entry), FIRST_STEP))
         self._show_examples(() if entry.problem else entry.examples[:MAX_EXAMPLES])
         self._make_room()
 
@@ -127,6 +135,10 @@ class EmptyState(QWidget):
             chip.clicked.connect(lambda _=False, text=example: self.example_chosen.emit(text))
             self._flow.addWidget(chip)
         self.chips.setVisible(bool(examples))
+
+
+def _kind(entry: ModelEntry) -> str:
+    return str(entry.info.unet_kind) if entry.info is not None else ""
 
 
 def _centred(widget: QWidget) -> QHBoxLayout:

@@ -128,11 +128,13 @@ class ControlBar(RoomyOptions):
             self._at = len(controls) - 1  # the new one, or one that came back
         self._at = min(self._at, max(0, len(controls) - 1))
         self._make_chips(len(controls))
+        names = _told_apart([name_of(control) for control in controls])
         for place, (chip, control) in enumerate(zip(self.chips, controls, strict=True)):
-            name = name_of(control)
+            name = names[place]
             problem = desk.problem(control)
             mark = "" if control.on else "  (off)"
             chip.setText(without_shortcut(words.shortened(name, _CHIP)) + mark)
+            chip.setAccessibleName(f"{name}{mark}")
             chip.setIcon(icon("warning", tone="warning") if problem and control.on else QIcon())
             chip.setToolTip(words.plain_tip(problem or name))
             chip.setChecked(place == self._at)
@@ -274,6 +276,14 @@ class ControlBar(RoomyOptions):
         what = desk.no_places.partition(";")[0] or "There is no ControlNet that fits this model"
         message = f"{what}; choose another model, or get one from the Hub."
         self.failed.emit(SfumatoError(ErrorKind.UNSUPPORTED, message))
+
+
+def _told_apart(names: list[str]) -> list[str]:
+    """The second of a name has a 2 before it, where its end may be cut off."""
+    return [
+        f"{count} · {name}" if (count := names[: place + 1].count(name)) > 1 else name
+        for place, name in enumerate(names)
+    ]
 
 
 def _entry(choice: ControlChoice) -> str:
