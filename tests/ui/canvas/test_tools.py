@@ -211,6 +211,11 @@ def test_what_is_being_made_is_nobodys_to_work_on(workspace, queue, probe) -> No
     assert not probe.heard and view.surface.working is None
 
 
+def in_one_row(widgets) -> bool:
+    middles = {w.geometry().center().y() // 4 for w in widgets if w.isVisible()}
+    return len(middles) == 1
+
+
 @pytest.mark.parametrize("key", ["mask", "frame"])
 def test_in_a_small_window_options_take_one_row_and_the_rest_is_in_the_pop_over(
     workspace, look, key: str, qtbot
@@ -222,10 +227,7 @@ def test_in_a_small_window_options_take_one_row_and_the_rest_is_in_the_pop_over(
         workspace.main_window.resize(*size)
         workspace.actions_.tools[key].trigger()
         qtbot.waitUntil(lambda roomy=roomy: options.roomy is roomy)
-        QTest.qWait(20)
-        row = [widget for widget in options._row if widget.isVisible()]
-        middles = {widget.geometry().center().y() // 4 for widget in row}
-        assert len(middles) == 1, "one below the other"
+        qtbot.waitUntil(lambda: in_one_row(options._row))
         assert options.feather.isVisible() is roomy
         options.popover.open_below(options.more)
         assert options.rare_feather.isVisible() is not roomy
