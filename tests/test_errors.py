@@ -61,7 +61,10 @@ def _texts(node: ast.expr) -> Iterator[str]:
 def _sentences() -> Iterator[tuple[str, str]]:
     """Where and what: the message of every `SfumatoError` that is written out."""
     for path in sorted(SOURCE.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
+        source = path.read_text()
+        if "SfumatoError(" not in source:
+            continue
+        for node in ast.walk(ast.parse(source)):
             if not isinstance(node, ast.Call) or len(node.args) < 2:
                 continue
             if getattr(node.func, "id", "") == "SfumatoError":
