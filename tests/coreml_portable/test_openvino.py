@@ -221,6 +221,30 @@ def test_a_weight_that_is_read_while_running_comes_back() -> None:
         assert torch.equal(got, 1 + weight.float())
 
 
+def test_unpacked_weights_are_not_kept_but_unpacked_again(tmp_path: Path) -> None:
+    """A palette's 4-bit indices, as downloaded models have them."""
+    table = (np.arange(16, dtype=np.float16) - 8) / 64
+    indices = _random.integers(0, 16, (64, 64, 3, 3))
+    packed = np.packbits((indices.reshape(-1, 1) >> np.arange(4)) & 1, bitorder="little")
+
+    def program(mb: Any, x: Any) -> Any:
+        shape = np.array(indices.shape, np.uint32)
+        weight = mb.constexpr_lut_to_dense(indices=packed, lut=table, shape=shape)
+        x = mb.conv(x=mb.cast(x=x, dtype="fp16"), weight=weight, pad_type="same")
+        return mb.cast(x=x, dtype="fp32")
+
+    path = save_program(tmp_path / "palette.mlpackage", program, {"x": X.shape}, target="macOS13")
+    model = forced(path)
+    kernel = table[indices].astype(np.float32)
+    (segment,) = segments_of(model)
+    (staged,) = segment._staging._staged
+    assert np.array_equal(staged.again(), kernel)
+    assert staged.again() is not staged.again(), "it was kept"
+    (got,) = model({"x": X}).values()
+    want = F.conv2d(torch.from_numpy(X), torch.from_numpy(kernel), padding=1).numpy()
+    assert decibels(got, want) >= 110
+
+
 def test_layers_that_are_read_in_pieces_are_divided() -> None:
     """As the gated layers of a UNet's transformers: no tensor of both halves stands in between."""
     weight, bias, x = torch.randn(12, 4), torch.randn(12), torch.randn(2, 3, 4)

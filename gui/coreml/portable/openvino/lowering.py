@@ -7,11 +7,19 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.multiprocessing.reductions import StorageWeakRef
 
 from gui.coreml.portable.blobs import Blob
 from gui.coreml.portable.ir import Function, Op, Operand, Ref
-from gui.coreml.portable.lower import Compute, Lowering, as_tensor
+from gui.coreml.portable.lower import (
+    Compute,
+    Lowering,
+    ShapeInference,
+    apply_rule,
+    as_tensor,
+)
 from gui.coreml.portable.openvino.segments import Cutter
+from gui.coreml.portable.openvino.staging import Again
 from gui.coreml.portable.ops.context import CONVOLUTIONS, torch_type
 from gui.coreml.portable.plan import ExecutionPlan, Symbol, TorchCall
 
@@ -43,11 +51,13 @@ class OpenVinoLowering(Lowering):
         self._threads, self._bf16 = threads, compute is Compute.BF16
         self._known: dict[int, torch.Tensor] = {}
         self._blobs: dict[int, Blob] = {}
+        self._unpacked: dict[int, tuple[StorageWeakRef, Again]] = {}
+        """By storage, as the blobs."""
 
     def _finished(self, inputs: list[int], outputs: Sequence[Any]) -> ExecutionPlan:
         for register, (_, stated) in zip(inputs, self._function.inputs, strict=True):
             self._know(Symbol(register), stated.static_shape, stated.dtype)
-        cutter = Cutter(self._known, self._threads, bf16=self._bf16, read=self._release)
+        cutter = Cutter(self._known, self._threads, bf16=self._bf16, read=self._read)
         try:
             return cutter.plan(self._steps, inputs, outputs, self._registers)
         except RuntimeError as error:
@@ -55,6 +65,8 @@ class OpenVinoLowering(Lowering):
 
     def _translate(self, op: Op) -> None:
         super()._translate(op)
+        if op.type.startswith("constexpr_"):
+            self._remember(op)
         for name, stated in op.outputs:
             value = self.values.get(name)
             if isinstance(value, Symbol) and stated.is_static:
@@ -64,10 +76,26 @@ class OpenVinoLowering(Lowering):
         meta = torch.empty(shape, dtype=torch_type(mil_type), device="meta")
         self._known.setdefault(symbol.register, meta)
 
-    def _release(self, weight: torch.Tensor) -> None:
-        blob = self._blobs.get(weight.untyped_storage().data_ptr())
-        if blob is not None:
-            blob.release()
+    def _remember(self, op: Op) -> None:
+        """How to unpack the op's weights once more."""
+        context = ShapeInference()  # performs a rule on constants
+        context.values = {ref.name: self.values[ref.name] for ref in op.refs()}
+        context.types = {ref.name: self.types[ref.name] for ref in op.refs()}
+        for n, (name, _) in enumerate(op.outputs):
+            storage = self.values[name].untyped_storage()
+            unpack = lambda n=n: apply_rule(context, op)[n]  # noqa: E731
+            self._unpacked[storage.data_ptr()] = StorageWeakRef(storage), unpack
+
+    def _read(self, weight: torch.Tensor) -> Again:
+        """Lets go of a weight's pages in its file; see `Staging`."""
+        storage = weight.untyped_storage().data_ptr()
+        if storage in self._blobs:
+            self._blobs[storage].release()
+        alive, unpack = self._unpacked.get(storage, (None, None))
+        if alive is None or unpack is None or alive.expired():  # then its place is another's now
+            return lambda: weight
+        layout = weight.size(), weight.stride(), weight.storage_offset()
+        return lambda: unpack().as_strided(*layout)
 
     # RuleContext
 

@@ -23,7 +23,7 @@ from gui.coreml.portable.openvino import calls  # noqa: F401  (fills the table)
 from gui.coreml.portable.openvino.division import divided
 from gui.coreml.portable.openvino.graph import FAILURES, Graph, Traced, UntranslatableError
 from gui.coreml.portable.openvino.library import core, library, settings
-from gui.coreml.portable.openvino.staging import Staging
+from gui.coreml.portable.openvino.staging import Again, Staging
 from gui.coreml.portable.plan import ExecutionPlan, PlanStep, Symbol
 
 SEGMENT_BYTES = 160 * 2**20
@@ -122,7 +122,7 @@ class Cutter:
         threads: int,
         *,
         bf16: bool = False,
-        read: Callable[[torch.Tensor], None] = lambda _: None,
+        read: Callable[[torch.Tensor], Again] | None = None,
     ) -> None:
         self._known = known
         self._values: dict[int, torch.Tensor | None] = dict(known)
@@ -260,6 +260,8 @@ class Cutter:
         self._places.acquire()
         future: Any = self._pool.submit(segment)
         future.add_done_callback(lambda _: self._places.release())
+        for step in steps:  # its weights are the segment's now
+            step.arguments = []
         place = f"{steps[0].place} … {steps[-1].place}"
         whole = self._registers
         self._registers += 1

@@ -23,21 +23,26 @@ LEAST_BYTES = 1 << 17
 """Of a weight that is worth pages of its own."""
 
 
+Again = Callable[[], torch.Tensor]
+"""Gives a weight once more."""
+
+
 @dataclass
 class _Staged:
     pages: mmap.mmap
     array: np.ndarray
-    source: torch.Tensor
+    again: Again
 
 
 class Staging:
     """The weights of one segment.
 
     Args:
-        read: called with a weight that was copied, whose own pages need not stay.
+        read: called with a weight that was copied, whose own pages need not stay; says how to have
+            it once more, without keeping it.
     """
 
-    def __init__(self, read: Callable[[torch.Tensor], None] = lambda _: None) -> None:
+    def __init__(self, read: Callable[[torch.Tensor], Again] | None = None) -> None:
         self._read = read
         self._staged: list[_Staged] = []
         self.bytes = 0
@@ -60,14 +65,10 @@ class Staging:
             raise MemoryError(str(error)) from error
         pages.madvise(mmap.MADV_HUGEPAGE)
         array = np.frombuffer(pages, np.float32).reshape(tuple(weight.shape))
-        staged = _Staged(pages, array, weight)
-        self._fill(staged)
-        self._staged.append(staged)
+        torch.from_numpy(array).copy_(weight)
+        again = self._read(weight) if self._read else lambda: weight
+        self._staged.append(_Staged(pages, array, again))
         return array
-
-    def _fill(self, staged: _Staged) -> None:
-        torch.from_numpy(staged.array).copy_(staged.source)
-        self._read(staged.source)
 
     def release(self) -> None:
         """Take the pages away: nobody reads them any more."""
@@ -81,7 +82,7 @@ class Staging:
     def restore(self) -> None:
         """The weights as they were."""
         for staged in self._staged:
-            self._fill(staged)
+            torch.from_numpy(staged.array).copy_(staged.again())
 
     def forget(self) -> None:
         """Let go of what they were made from."""
