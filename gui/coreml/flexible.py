@@ -16,6 +16,7 @@ from gui import words
 from gui.coreml.dialect import is_adapter, is_residual
 from gui.coreml.model import ComponentInfo, ComponentKind, Flexibility, ModelInfo, TensorSpec
 from gui.coreml.survey import check_count
+from gui.coreml.tiles import tile_of, wants_tiles
 from gui.picture_sizes import PictureSizes, Size
 from gui.request import MAX_SIDE, MIN_SIDE
 
@@ -315,6 +316,21 @@ def at_size(component: ComponentInfo, size: Size) -> ComponentInfo:
         return component
     outputs = tuple(_sized_output(component.kind, tensor, size) for tensor in component.outputs)
     return replace(component, inputs=tuple(map(sized, component.inputs)), outputs=outputs)
+
+
+def for_tiles(component: ComponentInfo, size: Size, *, sparing: bool) -> ComponentInfo:
+    """A half of a flexible VAE with the shapes of the tiles in which pictures of a size are decoded
+    and encoded; any other network, or where it does not allow them, as it is.
+
+    Args:
+        sparing: memory is short.
+    """
+    is_vae = component.kind in (K.VAE_DECODER, K.VAE_ENCODER) and component.is_flexible
+    if not is_vae or not wants_tiles(*size, sparing):
+        return component
+    bounds, tile = _bounds(component), tile_of(*size)
+    fits = not bounds.is_empty and bounds.allows(tile)
+    return at_size(component, tile) if fits else component
 
 
 def _sized_output(kind: ComponentKind, tensor: TensorSpec, size: Size) -> TensorSpec:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 import numpy as np
 
 from gui.coreml.adapted import Settled, settled
+from gui.coreml.flexible import for_tiles
 from gui.coreml.model import ComponentInfo, ComponentKind, ModelInfo, TensorSpec
 from gui.coreml.runtime import LoadedModel, Runtime
 from gui.errors import ErrorKind, SfumatoError
@@ -153,7 +154,7 @@ class Networks:
         """
         wanted = [kind for kind in kinds if kind not in self.loaded]
         for index, kind in enumerate(wanted):
-            component = self._model.components[kind]
+            component = self._component(kind)
             if self.room is not None:
                 self.loaded[kind] = self.resting(component)
                 continue
@@ -164,7 +165,7 @@ class Networks:
         self._model = model
         for kind, loaded in self.loaded.items():
             if isinstance(loaded, (Settled, Resting)):
-                loaded.settle(model.components[kind])
+                loaded.settle(self._component(kind))
 
     def let_go(self, kinds: Iterable[ComponentKind]) -> None:
         """Close these, as far as they are loaded."""
@@ -184,7 +185,7 @@ class Networks:
 
     def rest_for(self, kind: ComponentKind, other: Resting) -> None:
         """From now on let go of a network and another for one another."""
-        loaded, component = self.loaded[kind], self._model.components[kind]
+        loaded, component = self.loaded[kind], self._component(kind)
         if self.room is not None or isinstance(loaded, Resting):
             return
         room = Room()
@@ -201,6 +202,12 @@ class Networks:
     def close(self) -> None:
         """Free all."""
         self.let_go(list(self.loaded))
+
+    def _component(self, kind: ComponentKind) -> ComponentInfo:
+        """As it is to be run."""
+        model = self._model
+        size = (model.image_width, model.image_height)
+        return for_tiles(model.components[kind], size, sparing=self.sparing)
 
     def _load(self, component: ComponentInfo, index: int, total: int) -> LoadedModel:
         if self.on_loading is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ from gui import paths
 from gui.control_use import Control
 from gui.convert.patch.variant import make_variant
 from gui.convert.types import ImageSize
+from gui.coreml import tiles
+from gui.coreml.portable import PortableModel
 from gui.engine.backend import PipelineBackend
 from gui.errors import ErrorKind, SfumatoError
 from gui.pipeline.pipeline import Hooks
@@ -53,6 +56,37 @@ def test_one_loaded_model_draws_every_size(backend: PipelineBackend) -> None:
         assert not loading or (width, height) == (64, 64)
     pipeline.close()
     assert not list(paths.variants_dir().glob("*/*"))
+
+
+@pytest.mark.parametrize("sparing", [False, True])
+def test_a_large_size_is_decoded_in_tiles_by_the_very_same_network(
+    sparing: bool, monkeypatch: pytest.MonkeyPatch, backend: PipelineBackend
+) -> None:
+    run, given = PortableModel.__call__, []
+
+    def spy(model: PortableModel, arrays: Any, *more: Any) -> Any:
+        given.extend(arrays["z"].shape for _ in "z" if "z" in arrays)
+        return run(model, arrays, *more)
+
+    def drawn() -> tuple[np.ndarray, set[tuple[int, ...]]]:
+        given.clear()
+        asked = request(width=128, height=96, reduce_memory=sparing)
+        pipeline = backend.find(asked).build()
+        pipeline.load(lambda *_: None, asked)
+        (made,) = pipeline.generate(asked, Hooks())
+        pipeline.close()
+        return made.pixels.astype(float), set(given)
+
+    monkeypatch.setattr(PortableModel, "__call__", spy)
+    whole, shapes = drawn()
+    assert shapes == {(1, 4, 12, 16)}
+    monkeypatch.setattr(tiles, "SIDE", 64)
+    # more than that many pixels, where memory is short or where it is not
+    monkeypatch.setattr(tiles, "LARGEST_WHOLE", 64 * 64 if not sparing else 10**9)
+    tiled, shapes = drawn()
+    assert shapes == {(1, 4, 8, 8)}
+    assert not np.array_equal(tiled, whole)
+    assert np.corrcoef(tiled.ravel(), whole.ravel())[0, 1] > 0.8
 
 
 def test_a_size_beyond_is_refused_before_anything_is_loaded(backend: PipelineBackend) -> None:
