@@ -6,6 +6,8 @@ read out, and making them would take seconds.  Each item says its place among al
 
 from __future__ import annotations
 
+import atexit
+
 from PySide6.QtCore import QObject, QPoint, QRect, Qt
 from PySide6.QtGui import QAccessible, QAccessibleEvent, QAccessibleInterface, QWindow
 from PySide6.QtWidgets import QAccessibleWidget
@@ -129,6 +131,12 @@ class GridAccessible(QAccessibleWidget):
             QAccessible.registerAccessibleInterface(cell)
         return cell
 
+    def let_go(self) -> None:
+        """Take back what was registered.  Qt would delete it after Python's end, and crash."""
+        while self._cells:
+            _, cell = self._cells.popitem()
+            QAccessible.deleteAccessibleInterface(QAccessible.uniqueId(cell))
+
 
 _made: dict[int, GridAccessible] = {}
 """Python's hold on what Qt owns, by the grid's address; one for each grid that is there."""
@@ -143,6 +151,7 @@ def install() -> None:
     if not _installed:
         _installed.append(True)
         QAccessible.installFactory(_factory)
+        atexit.register(_let_all_go)
 
 
 def _factory(_name: str, thing: QObject) -> QAccessibleInterface | None:
@@ -150,8 +159,18 @@ def _factory(_name: str, thing: QObject) -> QAccessibleInterface | None:
         return None
     key = id(thing)
     made = _made[key] = GridAccessible(thing)
-    thing.destroyed.connect(lambda: _made.pop(key, None))
+    thing.destroyed.connect(lambda: _let_go(key))
     return made
+
+
+def _let_go(key: int) -> None:
+    if key in _made:
+        _made.pop(key).let_go()
+
+
+def _let_all_go() -> None:
+    for key in [*_made]:
+        _let_go(key)
 
 
 def tell_focus(grid: GridSurface) -> None:

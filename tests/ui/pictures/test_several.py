@@ -259,5 +259,9 @@ def test_a_screen_reader_finds_a_named_item_for_each_picture_in_view(workspace, 
             assert cell.role() == QAccessible.Role.ListItem and reader.indexOfChild(cell) == row
         between = grid.viewport().mapToGlobal(QPoint(2, 2))
         assert reader.childAt(between.x(), between.y()) is None
+        told = [QAccessible.uniqueId(cell) for cell in cells]
+        assert all(QAccessible.accessibleInterface(number) for number in told)
+        grid.destroyed.emit()  # what stays with Qt crashes the process as it ends
+        assert not any(QAccessible.accessibleInterface(number) for number in told)
     finally:
         QAccessible.setActive(False)
