@@ -113,6 +113,22 @@ def test_small_networks_stay_with_torch(package: Path, monkeypatch: pytest.Monke
     assert segments_of(PortableModel(read_stages(package)))
 
 
+def test_long_rows_of_apples_layouts_stay_with_torch_in_fp32(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def program(mb: Any, x: Any) -> Any:
+        return mb.conv(x=x, weight=KERNELS[0][:, :, :1, :1])
+
+    long, short = (
+        save_program(tmp_path / f"{n}.mlpackage", program, {"x": (1, 64, 1, n)}, precision="fp16")
+        for n in (4096, 1024)
+    )
+    monkeypatch.setattr(planning, "LEAST_WEIGHTS", 1)
+    assert not segments_of(PortableModel(read_stages(long)))
+    assert segments_of(PortableModel(read_stages(short)))
+    assert segments_of(PortableModel(read_stages(long), Compute.BF16))
+
+
 @pytest.mark.parametrize("trouble", ["absent", "broken", "wrong", "asked", "emulated"])
 def test_torch_computes_instead(
     trouble: str, package: Path, monkeypatch: pytest.MonkeyPatch
