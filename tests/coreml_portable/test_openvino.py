@@ -107,6 +107,21 @@ def test_results_are_the_callers_own(package: Path) -> None:
     assert np.array_equal(first, kept)
 
 
+def test_results_that_are_operands_in_another_shape_keep_their_memory() -> None:
+    x = torch.arange(64 * 256, dtype=torch.float32).reshape(1, 64, 256)
+    matrix = torch.ones(8, 256)
+    steps = [
+        PlanStep(F.linear, [Symbol(0), matrix], {}, 1, "linear"),
+        PlanStep(torch.reshape, [Symbol(0), [64, 256]], {}, 2, "reshape"),
+        PlanStep(torch.Tensor.to, [Symbol(0), torch.float32], {}, 3, "cast"),
+    ]
+    cutter = Cutter({0: torch.empty(1, 64, 256, device="meta")}, 1)
+    _, *moved = cutter.plan(steps, [0], [Symbol(1), Symbol(2), Symbol(3)], 4)(x)
+    for result in moved:
+        assert not np.may_share_memory(result.numpy(), x.numpy())
+        assert torch.equal(result.reshape(x.shape), x)
+
+
 def test_small_networks_stay_with_torch(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not segments_of(PortableModel(read_stages(package)))
     monkeypatch.setattr(planning, "LEAST_WEIGHTS", 1000)

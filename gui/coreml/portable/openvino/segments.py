@@ -16,6 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from threading import BoundedSemaphore
 from typing import Any
 
+import numpy as np
 import torch
 
 from gui.coreml.portable.ir import ProgramError, UnsupportedProgramError
@@ -84,10 +85,17 @@ class Segment:
             request.infer()
         except RuntimeError as error:
             raise failure(error) from error
-        results = [torch.from_numpy(tensor.data) for tensor in request.output_tensors]
+        results = [_own(tensor.data, arrays) for tensor in request.output_tensors]
         if self._lets_go:
             self._model.release_memory()
         return results
+
+
+def _own(result: np.ndarray, operands: Sequence[np.ndarray]) -> torch.Tensor:
+    """A result that keeps its memory.  Where nothing but the shape changes, OpenVINO hands out an
+    operand's own, which is let go after the run."""
+    is_borrowed = any(np.may_share_memory(result, operand) for operand in operands)
+    return torch.from_numpy(result.copy() if is_borrowed else result)
 
 
 def failure(error: Exception) -> Exception:
