@@ -172,5 +172,6 @@ def test_threads(
     threads = [cores]
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads[-1])
     monkeypatch.setattr(torch, "set_num_threads", threads.append)
+    monkeypatch.setattr("gui.coreml.portable.runtime.usable_cores", lambda: cores)
     PortableRuntime(threads=asked)
     assert threads[-1] == taken
