@@ -11,6 +11,7 @@ from PySide6.QtCore import QObject
 from PySide6.QtGui import QImage
 from shiboken6 import delete
 
+from gui.errors import SfumatoError
 from gui.state import background
 from gui.state.background import Background, TaskThreads
 from gui.state.pictures.images import ImageLoader
@@ -61,13 +62,14 @@ def test_who_was_deleted_meanwhile_hears_nothing(qtbot):
             heard.append((self.objectName(), value))  # raises once it is deleted
 
     heard: list[tuple[str, str]] = []
+    failed: list[SfumatoError] = []
     gone, here = Sheet(), Sheet()
     asked = Background(here)
-    asked.run(lambda: "late", gone.show, heard.append)
-    asked.run(lambda: "told", here.show, heard.append)
+    asked.run(lambda: "late", gone.show, failed.append)
+    asked.run(lambda: "told", here.show, failed.append)
     delete(gone)
     qtbot.waitUntil(lambda: bool(heard))
-    assert heard == [("", "told")]
+    assert (heard, failed) == ([("", "told")], [])
     asked.close()
 
 

@@ -45,7 +45,7 @@ def test_a_newcomer_searches_gets_and_uses_a_model(workspace, panel, hub, qtbot)
     assert sheet.header.name.whole_text() == "coreml-model-7"
     assert sheet.chosen.recommended
     assert sheet.bar.text.whole_text() == "1.60 GB to download"
-    assert "free on this disk" in sheet.bar.note.whole_text()
+    qtbot.waitUntil(lambda: "free on this disk" in sheet.bar.note.whole_text())
     click(sheet.bar.main)
     qtbot.waitUntil(lambda: bool(hub.downloads))
     download = next(iter(hub.downloads))
