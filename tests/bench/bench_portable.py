@@ -37,11 +37,11 @@ _REST = 0.02
 class Side:
     """A process that runs a network when it is told to."""
 
-    def __init__(self, side: str, name: str) -> None:
+    def __init__(self, side: str, name: str, threads: int) -> None:
         plain = {k: v for k, v in os.environ.items() if k not in _OURS_ALONE}
         plain.pop("OMP_NUM_THREADS", None)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.bench.side", side, name],
+            [sys.executable, "-m", "tests.bench.side", side, name, str(threads)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -49,9 +49,9 @@ class Side:
         )
         self.load = self._answer()["load"]
 
-    def run(self, threads: int) -> dict[str, float]:
+    def run(self) -> dict[str, float]:
         """Seconds of one step, by the clock (``wall``) and of the processors (``cpu``)."""
-        return self._ask(f"run {threads}")
+        return self._ask("run")
 
     def result(self) -> np.ndarray:
         with tempfile.TemporaryDirectory() as folder:
@@ -90,35 +90,32 @@ class Side:
 def compare(name: str) -> list[dict[str, Any]]:
     """Both rows of a network."""
     package(name)  # outside of what is timed
-    with Side("ours", name) as ours, Side("theirs", name) as theirs:
-        rows = [
-            _row(name, ours, theirs, 1, "cpu", "one thread, CPU time"),
-            _row(name, ours, theirs, 2, "wall", "two threads, by the clock"),
-        ]
+    return [
+        _row(name, 1, "cpu", "one thread, CPU time"),
+        _row(name, 2, "wall", "two threads, by the clock"),
+    ]
+
+
+def _row(name: str, threads: int, clock: str, told: str) -> dict[str, Any]:
+    pairs: list[tuple[float, float]] = []
+    with Side("ours", name, threads) as ours, Side("theirs", name, threads) as theirs:
+        end = time.monotonic() + _SECONDS
+        while len(pairs) < _FEWEST or (len(pairs) < _MOST and time.monotonic() < end):
+            one = ours.run()[clock]
+            time.sleep(_REST)
+            pairs.append((one, theirs.run()[clock]))
+            time.sleep(_REST)
         want, got = theirs.result(), ours.result()
     error = float(np.mean((got - want) ** 2))
     decibels = 10 * np.log10(float(np.abs(want).max()) ** 2 / error)
-    more = f", {decibels:.0f} dB, load {ours.load:.1f} s"
-    return [{**row, "note": row["note"] + more} for row in rows]
-
-
-def _row(
-    name: str, ours: Side, theirs: Side, threads: int, clock: str, told: str
-) -> dict[str, Any]:
-    pairs: list[tuple[float, float]] = []
-    end = time.monotonic() + _SECONDS
-    while len(pairs) < _FEWEST or (len(pairs) < _MOST and time.monotonic() < end):
-        one = ours.run(threads)[clock]
-        time.sleep(_REST)
-        pairs.append((one, theirs.run(threads)[clock]))
-        time.sleep(_REST)
     mine, other = (statistics.median(column) for column in zip(*pairs, strict=True))
     return {
         "name": f"portable runtime ÷ diffusers, {NETWORKS[name].title}, {told}",
         "value": round(statistics.median(a / b for a, b in pairs), 3),
         "unit": "×",
         "budget": BUDGET,
-        "note": f"{mine:.3g} s against {other:.3g} s, {len(pairs)} turns",
+        "note": f"{mine:.3g} s against {other:.3g} s, {len(pairs)} turns, {decibels:.0f} dB, "
+        f"load {ours.load:.1f} s",
     }
 
 

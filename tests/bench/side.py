@@ -1,8 +1,8 @@
 """One side of a comparison: a process of its own, with the environment that its users have.
 
-``python -m tests.bench.side ours|theirs NETWORK``: loads the network, then takes lines on stdin:
-``run THREADS`` makes a step, ``keep FILE`` writes the last result.  Each is answered by a line of
-JSON.
+``python -m tests.bench.side ours|theirs NETWORK THREADS``: loads the network, which is when it is
+compiled for so many threads, then takes lines on stdin: ``run`` makes a step, ``keep FILE`` writes
+the last result.  Each is answered by a line of JSON.
 """
 
 from __future__ import annotations
@@ -18,20 +18,26 @@ import numpy as np
 _WARM_UP = 1
 
 
-def _ours(name: str) -> Callable[[], np.ndarray]:
-    from gui.coreml.portable import PortableModel, read_stages  # first: it sets up the allocator
+def _ours(name: str, threads: int) -> Callable[[], np.ndarray]:
+    from gui.coreml.portable import (  # first: it sets up the allocator
+        PortableModel,
+        PortableRuntime,
+        read_stages,
+    )
     from tests.bench.networks import NETWORKS, OUTPUT, package
 
+    PortableRuntime(threads=threads)  # sets them
     model = PortableModel(read_stages(package(name)))
     arrays = {name: tensor.numpy() for name, tensor in NETWORKS[name].inputs().items()}
     return lambda: model(arrays)[OUTPUT]
 
 
-def _theirs(name: str) -> Callable[[], np.ndarray]:
+def _theirs(name: str, threads: int) -> Callable[[], np.ndarray]:
     import torch
 
     from tests.bench.networks import NETWORKS, Called
 
+    torch.set_num_threads(threads)
     shape = NETWORKS[name]
     network, tensors = Called(shape.build(), shape, plain=True), tuple(shape.inputs().values())
 
@@ -51,12 +57,10 @@ def main() -> None:
         answers.write(json.dumps(values) + "\n")
         answers.flush()
 
-    side, name = sys.argv[1:]
+    side, name, threads = sys.argv[1:]
     begun = time.perf_counter()
-    step = {"ours": _ours, "theirs": _theirs}[side](name)
+    step = {"ours": _ours, "theirs": _theirs}[side](name, int(threads))
     load = time.perf_counter() - begun
-    import torch
-
     result = np.empty(0)
     for _ in range(_WARM_UP):
         result = step()
@@ -67,7 +71,6 @@ def main() -> None:
             np.save(value, result)
             answer()
             continue
-        torch.set_num_threads(int(value))
         wall, cpu = time.perf_counter(), time.process_time()
         result = step()
         answer(wall=time.perf_counter() - wall, cpu=time.process_time() - cpu)
